@@ -1,0 +1,13 @@
+"""pdelab: a numerical PDE and SDE laboratory for the smoothing of losses.
+
+    loss f  ->  smoothing PDE  ->  gradient field  ->  where does the optimiser end?
+
+One set of conventions throughout: `beta` is the inverse temperature of the Gibbs weight exp(-beta f), the viscosity
+of Hamilton-Jacobi is nu = 1/(2 beta), the diffusivity D is that of the stochastic equation that runs, and gamma, the
+scope, is the time of the PDE.
+"""
+
+from pdelab.grid import Grid
+
+__version__ = "0.1.0"
+__all__ = ["Grid"]
