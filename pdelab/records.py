@@ -1,0 +1,143 @@
+"""Results on disk: arrays as .npz beside a .json that says how they came about.
+
+A result can always be traced: parameters, seed, versions, command and seconds travel with the numbers. Files appear
+whole or not at all.
+"""
+
+import json
+import math
+import os
+import platform
+import sys
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Check:
+    """A number and the interval it must lie in; either end may be None (open)."""
+
+    name: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def holds(self):
+        """Whether the value is a number inside the closed interval."""
+        value = float(self.value)
+        return (
+            not math.isnan(value)
+            and (self.low is None or value >= self.low)
+            and (self.high is None or value <= self.high)
+        )
+
+    def as_dict(self):
+        """The entry of a figure's sidecar."""
+        return {"name": self.name, "value": self.value, "low": self.low, "high": self.high, "holds": self.holds}
+
+
+def versions():
+    """Versions of pdelab, Python and the packages that make the numbers: {name: version}."""
+    found = {"python": platform.python_version()}
+    for name in ("pdelab", "numpy", "scipy", "numba", "matplotlib", "sympy", "torch", "scikit-learn"):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def command():
+    """The command that runs, as a reader would type it (the program's name without its folder)."""
+    return " ".join([Path(sys.argv[0]).name or "python", *sys.argv[1:]])
+
+
+def provenance(parameters, seconds, seed=None):
+    """What every result carries: parameters, seed, versions, command, seconds."""
+    return {
+        "parameters": parameters,
+        "seed": seed,
+        "versions": versions(),
+        "command": command(),
+        "seconds": round(float(seconds), 3),
+    }
+
+
+def save(path, arrays, record):
+    """Write `path`.npz (arrays) and `path`.json (record), each one whole or not at all; returns the two paths."""
+    path = Path(path)
+    with atomic(path.with_name(path.name + ".npz")) as temporary, open(temporary, "wb") as file:
+        np.savez_compressed(file, **arrays)
+    return path.with_name(path.name + ".npz"), save_json(path.with_name(path.name + ".json"), record)
+
+
+def load(path):
+    """Read back what `save` wrote: (arrays, record). No pickle is executed."""
+    path = Path(str(path).removesuffix(".npz"))
+    with np.load(path.with_name(path.name + ".npz"), allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files}
+    return arrays, json.loads(path.with_name(path.name + ".json").read_text(encoding="utf-8"))
+
+
+def save_json(path, record):
+    """Write a record as strict JSON (infinities and NaN as strings), atomically; returns the path."""
+    with atomic(path) as temporary:
+        temporary.write_text(dumps(record) + "\n", encoding="utf-8")
+    return Path(path)
+
+
+def dumps(record):
+    """JSON text of a record of plain values, NumPy numbers and arrays; infinities and NaN become strings."""
+    return json.dumps(_plain(record), indent=2, allow_nan=False)
+
+
+@contextmanager
+def atomic(path):
+    """Give a temporary path beside `path`; move it there when the block ends well, remove it when it does not."""
+    path = Path(path)
+    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        mask = os.umask(0)
+        os.umask(mask)
+        temporary.chmod(0o666 & ~mask)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def output_folder(path):
+    """Make a folder for results and be sure that it can be written; ValueError says why not."""
+    path = Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise ValueError(f"cannot write to the folder {path}: {error.strerror or error}") from error
+    return path
+
+
+def _plain(value):
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, complex):
+        return [_plain(value.real), _plain(value.imag)]
+    return value
