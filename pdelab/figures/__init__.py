@@ -1,0 +1,139 @@
+"""Figures: one module each; what is computed stands apart from how it is drawn, and the numbers are checked.
+
+A figure module holds
+
+    NAME = "4.1"                     what `pdelab figure` is told
+    TITLE = "..."                    one sentence: the picture's message
+    PARAMETERS = dict(n=1201, ...)   defaults, every one can be set from the command line
+    QUICK = dict(n=301)              what `--quick` changes
+    CHECKS = {"sgd_mass": (0.99, None)}   numbers of `compute` and the interval each must lie in
+    def compute(*, n, ...): ...      pure: {name: number or array}; no matplotlib, no files
+    def draw(data): ...              imports matplotlib inside; returns a Figure
+    NEEDS = "networks"               only when an extra is required
+    SEED = 0                         only when random; also a parameter `seed`
+
+`run` leaves NAME.png, NAME.svg, NAME.npz (arrays) and NAME.json (numbers, checks, provenance).
+"""
+
+import ast
+import importlib
+import pkgutil
+import time
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+
+import numpy as np
+
+from pdelab import records
+from pdelab.records import Check
+
+
+@dataclass(frozen=True)
+class Result:
+    """A computed figure: its data, its checks and its sidecar record."""
+
+    name: str
+    data: dict
+    checks: tuple
+    record: dict
+
+    @property
+    def holds(self):
+        """Whether every check holds."""
+        return all(check.holds for check in self.checks)
+
+
+@cache
+def gallery():
+    """All figures of the package, {name: module}, found in this folder."""
+    found = {}
+    for info in sorted(pkgutil.iter_modules(__path__), key=lambda m: m.name):
+        module = importlib.import_module(f"{__name__}.{info.name}")
+        if hasattr(module, "NAME"):
+            found[module.NAME] = module
+    return found
+
+
+def find(name):
+    """The module of a figure; ValueError lists the names there are."""
+    figures = gallery()
+    if name not in figures:
+        raise ValueError(f"unknown figure {name!r}: choose from {', '.join(figures)}")
+    return figures[name]
+
+
+def missing_extra(module):
+    """The extra that a figure needs and that is not installed, or None."""
+    needs = getattr(module, "NEEDS", None)
+    return needs if needs == "networks" and find_spec("torch") is None else None
+
+
+def parameters(module, *, quick=False, changes=()):
+    """A figure's parameters: defaults, `--quick`, then `key=value` texts; ValueError names a key that is unknown."""
+    chosen = module.PARAMETERS | (module.QUICK if quick else {})
+    for change in changes:
+        key, separator, text = change.partition("=")
+        if not separator:
+            raise ValueError(f"expected key=value, got {change!r}")
+        if key not in chosen:
+            raise ValueError(f"figure {module.NAME} has no parameter {key!r}: choose from {', '.join(chosen)}")
+        chosen[key] = _value(key, text, chosen[key])
+    return chosen
+
+
+def compute(name, *, quick=False, changes=()):
+    """Compute a figure's numbers and check them; nothing is drawn or written."""
+    module = find(name)
+    chosen = parameters(module, quick=quick, changes=changes)
+    start = time.perf_counter()
+    data = module.compute(**chosen)
+    seconds = time.perf_counter() - start
+    numbers = {key: value for key, value in data.items() if np.ndim(value) == 0}
+    absent = [key for key in module.CHECKS if key not in numbers]
+    if absent:
+        raise ValueError(f"figure {name} checks {absent}, which compute() does not return as numbers")
+    checks = tuple(Check(key, numbers[key], low, high) for key, (low, high) in module.CHECKS.items())
+    record = {"figure": name, "title": module.TITLE, "numbers": numbers, "checks": [c.as_dict() for c in checks]}
+    record |= records.provenance(chosen, seconds, seed=chosen.get("seed"))
+    return Result(name, data, checks, record)
+
+
+def run(name, folder, *, quick=False, changes=()):
+    """Compute, check, draw and write one figure; returns its Result and the path of the picture."""
+    from pdelab import plotting
+
+    folder = records.output_folder(folder)
+    result = compute(name, quick=quick, changes=changes)
+    stem = stem_of(name)
+    picture = plotting.save_figure(find(name).draw(result.data), folder / stem)
+    arrays = {key: value for key, value in result.data.items() if np.ndim(value) > 0}
+    records.save(folder / stem, arrays, result.record)
+    return result, picture
+
+
+def stem_of(name):
+    """File name of a figure: "4.1" -> "figure_4_1", "traffic" -> "traffic"."""
+    return "figure_" + name.replace(".", "_") if name[:1].isdigit() else name
+
+
+def _value(key, text, default):
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        value = float(text) if text.lstrip("+-") in ("inf", "nan") else text
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if isinstance(default, bool):
+        good = isinstance(value, bool)
+    elif isinstance(default, int):
+        good = isinstance(value, int) and number
+    elif isinstance(default, float):
+        good, value = number, float(value) if number else value
+    elif isinstance(default, (list, tuple)):
+        good = isinstance(value, (list, tuple))
+        value = tuple(value) if good else value
+    else:
+        good = isinstance(value, type(default))
+    if not good:
+        raise ValueError(f"{key}: expected a value like {default!r}, got {text!r}")
+    return value
