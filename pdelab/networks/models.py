@@ -1,0 +1,453 @@
+"""The networks of the papers: sizes are arguments, defaults are the papers', weights are counted as in the text.
+
+Image models map a batch (n, channels, height, width) to logits (n, classes). Language models map token numbers
+(n, steps) to (logits (n, steps, vocabulary), state). In the thesis's notation fc and conv stand for the linear map,
+then ReLU, then batch normalisation; this order is kept.
+"""
+
+import inspect
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+__all__ = [
+    "MODELS",
+    "allcnn",
+    "build",
+    "char_lstm",
+    "he",
+    "lenet",
+    "mlp",
+    "mnistfc",
+    "parameter_count",
+    "ptb_lstm",
+    "wide_resnet",
+]
+
+
+def mlp(inputs=64, hidden=(32,), classes=10, *, dropout=0.0, input_dropout=0.0, batch_norm=False):
+    """A fully-connected network: input → drop → (fc → drop) × len(hidden) → linear.
+
+    Parameters
+    ----------
+    inputs : int
+        Numbers in one input; images are flattened.
+    hidden : sequence of int
+        Units of each hidden layer.
+    classes : int
+        Length of the output, at least two.
+    dropout, input_dropout : float in [0, 1)
+        Probability that a hidden unit (an input) is set to zero while training.
+    batch_norm : bool
+        Batch normalisation after each ReLU.
+
+    Returns
+    -------
+    torch.nn.Sequential
+
+    Examples
+    --------
+    >>> parameter_count(mlp(784, (64,)))     # small-fc: thesis 3.3.1 prints 32 units, its count says 64
+    50890
+    """
+    _positive(inputs=inputs, classes=classes)
+    _probability(dropout=dropout, input_dropout=input_dropout)
+    layers, width = [nn.Flatten(), *_dropout(input_dropout)], inputs
+    for units in hidden:
+        _positive(hidden=units)
+        layers += [nn.Linear(width, units), nn.ReLU(), *_norm(nn.BatchNorm1d, units, batch_norm), *_dropout(dropout)]
+        width = units
+    return nn.Sequential(*layers, nn.Linear(width, classes))
+
+
+def mnistfc(inputs=784, hidden=1024, layers=2, classes=10, *, dropout=0.2, input_dropout=0.2, batch_norm=True):
+    """mnistfc: input₇₈₄ → drop₀.₂ → (fc₁₀₂₄ → drop₀.₂) × 2 → fc₁₀, 1.86 million weights (thesis 4.6.2).
+
+    Section 2.4.3 has 16 layers of 128 units: `mnistfc(hidden=128, layers=16, dropout=0, input_dropout=0,
+    batch_norm=False)`, in `MODELS` as "deep-mnistfc". Parameters as in `mlp`.
+
+    Examples
+    --------
+    >>> parameter_count(mnistfc())
+    1867786
+    """
+    _positive(layers=layers)
+    sizes = (hidden,) * layers
+    return mlp(inputs, sizes, classes, dropout=dropout, input_dropout=input_dropout, batch_norm=batch_norm)
+
+
+def lenet(
+    inputs=1,
+    size=28,
+    classes=10,
+    *,
+    channels=(20, 50),
+    hidden=500,
+    kernel=5,
+    padding=0,
+    pools=(3, 2),
+    dropout=(0.25, 0.25),
+    batch_norm=(True, False),
+):
+    """lenet: conv₂₀,₅,₃ → drop → conv₅₀,₅,₂ → drop → fc₅₀₀ → drop → fc₁₀, 131,220 weights (thesis 4.6.2).
+
+    Parameters
+    ----------
+    inputs, size : int
+        Channels and side of the square images.
+    classes : int
+        Length of the output.
+    channels, pools : two ints each
+        Features of the two convolutions and the side of the max-pooling that follows each.
+    hidden, kernel, padding : int
+        Units of the fully-connected layer; side of the filters; zeros added around the image.
+    dropout, batch_norm : pairs
+        For (convolutions, fully-connected layer). 131,220 weights leave no batch normalisation for the latter, the
+        13,338 weights of the small-lenet of 6.3.1 need it.
+
+    Returns
+    -------
+    torch.nn.Sequential
+
+    Raises
+    ------
+    ValueError
+        Images too small for the filters and pools.
+
+    Examples
+    --------
+    >>> parameter_count(lenet())
+    131220
+    """
+    _positive(inputs=inputs, size=size, classes=classes, hidden=hidden, kernel=kernel)
+    _probability(dropout=dropout[0], hidden_dropout=dropout[1])
+    side, width, layers = size, inputs, []
+    for features, pool in zip(channels, pools, strict=True):
+        _positive(channels=features, pools=pool)
+        side = (side + 2 * padding - kernel + 1) // pool
+        layers += [nn.Conv2d(width, features, kernel, padding=padding), nn.ReLU()]
+        layers += [*_norm(nn.BatchNorm2d, features, batch_norm[0]), nn.MaxPool2d(pool), *_dropout(dropout[0])]
+        width = features
+    if side < 1:
+        raise ValueError(
+            f"images of side {size} are too small for kernel={kernel}, padding={padding}, pools={tuple(pools)}: "
+            'use smaller ones, as the model "digits-lenet" does (kernel=3, padding=1, pools=(2, 2))'
+        )
+    layers += [nn.Flatten(), nn.Linear(width * side**2, hidden), nn.ReLU()]
+    layers += [*_norm(nn.BatchNorm1d, hidden, batch_norm[1]), *_dropout(dropout[1])]
+    return nn.Sequential(*layers, nn.Linear(hidden, classes))
+
+
+def allcnn(inputs=3, classes=10, *, channels=(96, 192), dropout=(0.2, 0.5)):
+    """allcnn: drop₀.₂ → block₉₆,₃ → block₁₉₂,₃ → conv₁₉₂,₃ × 2 → conv₁₀ → mean-pool (thesis 4.6.3).
+
+    1.67 million weights. block_d,3 is conv_d,3 → conv_d,3 → conv_d,3 of stride 2 → drop₀.₅. Images of side at least 4; 32 gives the
+    10 × 8 × 8 of the text. The counts of the text (1.67 million; 26,982 for the small one of 6.3.1) say that both
+    conv₁₉₂ have 3 × 3 filters, unlike Springenberg et al. (2014), and that conv₁₀ is 1 × 1 with batch normalisation.
+
+    Parameters
+    ----------
+    inputs, classes : int
+        Channels of the images; length of the output.
+    channels : two ints
+        Features of the two blocks.
+    dropout : two floats in [0, 1)
+        On the input and at the end of each block.
+
+    Examples
+    --------
+    >>> parameter_count(allcnn()), parameter_count(allcnn(channels=(12, 24)))
+    (1667166, 26982)
+    """
+    _positive(inputs=inputs, classes=classes, **{f"channels[{i}]": c for i, c in enumerate(channels)})
+    _probability(input_dropout=dropout[0], block_dropout=dropout[1])
+    first, second = channels
+    layers = [*_dropout(dropout[0])]
+    for before, after in ((inputs, first), (first, second)):
+        layers += [*_conv(before, after), *_conv(after, after), *_conv(after, after, stride=2), *_dropout(dropout[1])]
+    layers += [*_conv(second, second), *_conv(second, second), *_conv(second, classes, kernel=1)]
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
+def wide_resnet(depth=28, widen=10, inputs=3, classes=10, *, dropout=0.3):
+    """WRN-depth-widen of Zagoruyko and Komodakis (2016): pre-activated residual blocks with dropout between filters.
+
+    Parameters
+    ----------
+    depth : int
+        4 + 6 blocks-per-group: 10, 16, 22, 28, ...
+    widen : int
+        Groups have 16, 32 and 64 times this many features.
+    inputs, classes : int
+        Channels of the images; length of the output.
+    dropout : float in [0, 1)
+        0.3 for CIFAR (thesis 5.4.3), 0.4 for SVHN (thesis 5.4.4).
+
+    Examples
+    --------
+    >>> parameter_count(wide_resnet(16, 4))
+    2748890
+    """
+    _positive(depth=depth, widen=widen, inputs=inputs, classes=classes)
+    _probability(dropout=dropout)
+    if depth < 10 or (depth - 4) % 6:
+        raise ValueError(f"expected a depth of 10, 16, 22, 28, ... (4 + 6 n), got {depth}")
+    width, layers = 16, [nn.Conv2d(inputs, 16, 3, padding=1, bias=False)]
+    for group, features in enumerate((16 * widen, 32 * widen, 64 * widen)):
+        for block in range((depth - 4) // 6):
+            layers.append(WideBlock(width, features, stride=2 if group and not block else 1, dropout=dropout))
+            width = features
+    layers += [nn.BatchNorm2d(width), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, classes)]
+    model = nn.Sequential(*layers)
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+    return model
+
+
+class WideBlock(nn.Module):
+    """x + conv(drop(conv(x))) with batch normalisation and ReLU before each 3 × 3 convolution."""
+
+    def __init__(self, inputs, features, stride, dropout):
+        super().__init__()
+        self.norm1, self.norm2 = nn.BatchNorm2d(inputs), nn.BatchNorm2d(features)
+        self.conv1 = nn.Conv2d(inputs, features, 3, stride, padding=1, bias=False)
+        self.conv2 = nn.Conv2d(features, features, 3, padding=1, bias=False)
+        self.drop = nn.Dropout(dropout)
+        same = inputs == features and stride == 1
+        self.shortcut = None if same else nn.Conv2d(inputs, features, 1, stride, bias=False)
+
+    def forward(self, x):
+        active = functional.relu(self.norm1(x))
+        inner = self.drop(functional.relu(self.norm2(self.conv1(active))))
+        return self.conv2(inner) + (x if self.shortcut is None else self.shortcut(active))
+
+
+def char_lstm(vocabulary=87, hidden=128, layers=2, *, dropout=0.0, decoder_bias=True):
+    """A character model: one-hot letters → LSTM → linear; two layers of 128 units, 87 letters (thesis 3.3.5).
+
+    The 32,640 weights of the small one in 3.3.1 (48 units, 96 letters) are torch's LSTM (two bias vectors) without a
+    decoder bias, in `MODELS` as "small-char-lstm".
+
+    Examples
+    --------
+    >>> parameter_count(char_lstm(96, 48, 1, decoder_bias=False))
+    32640
+    """
+    return LanguageModel(vocabulary, hidden, layers, dropout=dropout, decoder_bias=decoder_bias, width=0.08)
+
+
+def ptb_lstm(vocabulary=10000, hidden=1500, layers=2, *, embedding=None, dropout=0.65):
+    """The word model of Zaremba et al. (2014): embedding → LSTM × 2 of 1500 units → linear, 66 million weights (3.3.4).
+
+    Examples
+    --------
+    >>> parameter_count(ptb_lstm(100, 20))
+    10900
+    """
+    return LanguageModel(vocabulary, hidden, layers, embedding=embedding or hidden, dropout=dropout, width=0.04)
+
+
+class LSTM(nn.LSTM):
+    """`torch.nn.LSTM`, batch first; with `fused=False` the same map in elementary operations.
+
+    The fused kernels have no rule for per-sample gradients and batched second derivatives, the elementary ones do.
+    """
+
+    fused = True
+
+    def __init__(self, inputs, hidden, layers, dropout):
+        super().__init__(inputs, hidden, layers, batch_first=True, dropout=dropout if layers > 1 else 0.0)
+
+    def forward(self, x, state=None):
+        if self.fused:
+            return super().forward(x, state)
+        if state is None:
+            state = (x.new_zeros(self.num_layers, x.shape[0], self.hidden_size),) * 2
+        last = []
+        for layer in range(self.num_layers):
+            if layer:
+                x = functional.dropout(x, self.dropout, self.training)
+            x, h, c = self._layer(x, state[0][layer], state[1][layer], layer)
+            last.append((h, c))
+        return x, tuple(torch.stack(part) for part in zip(*last))
+
+    def _layer(self, x, h, c, layer):
+        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        w_in, w_back, b_in, b_back = (getattr(self, f"{name}_l{layer}") for name in names)
+        driven, outputs = x @ w_in.T + (b_in + b_back), []
+        for step in range(x.shape[1]):
+            i, f, g, o = (driven[:, step] + h @ w_back.T).chunk(4, dim=-1)
+            c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+            h = torch.sigmoid(o) * torch.tanh(c)
+            outputs.append(h)
+        return torch.stack(outputs, 1), h, c
+
+
+class LanguageModel(nn.Module):
+    """Tokens (n, steps) and the state of the last call to (logits (n, steps, vocabulary), state)."""
+
+    def __init__(self, vocabulary, hidden, layers, *, embedding=None, dropout=0.0, decoder_bias=True, width=None):
+        super().__init__()
+        _positive(vocabulary=vocabulary, hidden=hidden, layers=layers)
+        _probability(dropout=dropout)
+        self.vocabulary = vocabulary
+        self.embedding = nn.Embedding(vocabulary, embedding) if embedding else None
+        self.lstm = LSTM(embedding or vocabulary, hidden, layers, dropout)
+        self.drop = nn.Dropout(dropout)
+        self.decoder = nn.Linear(hidden, vocabulary, bias=decoder_bias)
+        if width is not None:
+            for parameter in self.parameters():
+                nn.init.uniform_(parameter, -width, width)
+
+    def forward(self, tokens, state=None):
+        if self.embedding is None:
+            x = functional.one_hot(tokens, self.vocabulary).to(self.decoder.weight.dtype)
+        else:
+            x = self.drop(self.embedding(tokens))
+        x, state = self.lstm(x, state)
+        return self.decoder(self.drop(x)), state
+
+
+MODELS = {
+    "mlp": (mlp, {}),
+    "small-fc": (mlp, {"hidden": (64,)}),
+    "small-fc-bn": (mlp, {"inputs": 49, "hidden": (64, 64), "batch_norm": True}),
+    "tiny-fc": (mlp, {"inputs": 49, "hidden": (16,), "classes": 5, "batch_norm": True}),
+    "mnistfc": (mnistfc, {}),
+    "deep-mnistfc": (
+        mnistfc,
+        {"hidden": 128, "layers": 16, "dropout": 0.0, "input_dropout": 0.0, "batch_norm": False},
+    ),
+    "lenet": (lenet, {}),
+    "block-lenet": (lenet, {"channels": (32, 64), "hidden": 512, "pools": (3, 3), "dropout": (0.0, 0.1)}),
+    "small-lenet": (lenet, {"channels": (10, 20), "hidden": 128, "pools": (2, 2), "batch_norm": (False, False)}),
+    "small-lenet-bn": (
+        lenet,
+        {"channels": (8, 16), "hidden": 128, "dropout": (0.1, 0.0), "batch_norm": (True, True)},
+    ),
+    "digits-lenet": (
+        lenet,
+        {
+            "size": 8,
+            "channels": (8, 16),
+            "hidden": 32,
+            "kernel": 3,
+            "padding": 1,
+            "pools": (2, 2),
+            "dropout": (0.0, 0.0),
+        },
+    ),
+    "allcnn": (allcnn, {}),
+    "small-allcnn": (allcnn, {"channels": (12, 24)}),
+    "wrn-28-10": (wide_resnet, {}),
+    "wrn-16-4": (wide_resnet, {"depth": 16, "widen": 4, "dropout": 0.4}),
+    "char-lstm": (char_lstm, {}),
+    "small-char-lstm": (char_lstm, {"vocabulary": 96, "hidden": 48, "layers": 1, "decoder_bias": False}),
+    "ptb-lstm": (ptb_lstm, {}),
+}
+
+
+def sizes(name, data=None, **given):
+    """The arguments `build` uses: those of the name, then what `data` fixes (channels, side, classes), then `given`."""
+    if name not in MODELS:
+        raise ValueError(f"unknown model {name!r}: choose from {', '.join(MODELS)}")
+    builder, preset = MODELS[name]
+    known = inspect.signature(builder).parameters
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        raise ValueError(f"the model {name!r} has no size {', '.join(unknown)}: choose from {', '.join(known)}")
+    fixed = {} if data is None else _fixed_by(data, builder)
+    clash = [key for key in fixed if key in given and given[key] != fixed[key]]
+    if clash:
+        raise ValueError(f"{clash[0]}={given[clash[0]]} does not fit the data, which has {clash[0]}={fixed[clash[0]]}")
+    return {**preset, **fixed, **given}
+
+
+def build(name, data=None, **given):
+    """Build a model by name, fitted to a data set when one is given.
+
+    Parameters
+    ----------
+    name : str
+        A key of `MODELS`.
+    data : pdelab.networks.data.Data, optional
+        Fixes channels, side and classes (or the vocabulary).
+    given
+        Sizes that replace the defaults of the name: see the builder, e.g. `lenet`.
+
+    Returns
+    -------
+    torch.nn.Module
+        Weights drawn from torch's global generator.
+
+    Raises
+    ------
+    ValueError
+        Unknown name or size; sizes that do not fit the data.
+
+    Examples
+    --------
+    >>> parameter_count(build("small-lenet")), parameter_count(build("small-lenet-bn"))
+    (47658, 13338)
+    """
+    return MODELS[name][0](**sizes(name, data, **given)) if name in MODELS else sizes(name)
+
+
+def he(model):
+    """Draw weights from N(0, 2/fan-in) and set biases to zero, in place (He et al. 2015); returns the model.
+
+    Very deep ReLU networks train with it and hardly without: the control of Figure 2.3.
+    """
+    for module in model.modules():
+        if isinstance(module, (nn.Linear, nn.Conv2d)):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+    return model
+
+
+def parameter_count(model):
+    """The number of trainable weights d of a model."""
+    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+
+
+def _fixed_by(data, builder):
+    text = builder in (char_lstm, ptb_lstm)
+    if text != (data.kind == "text"):
+        raise ValueError(f"{builder.__name__} works on {'text' if text else 'images'}, {data.name} is {data.kind}")
+    if text:
+        return {"vocabulary": data.classes}
+    channels, height, width = data.shape
+    if builder in (mlp, mnistfc):
+        return {"inputs": channels * height * width, "classes": data.classes}
+    square = {"size": height} if builder is lenet else {}
+    if square and height != width:
+        raise ValueError(f"lenet needs square images, {data.name} has {height} x {width}")
+    return {"inputs": channels, "classes": data.classes, **square}
+
+
+def _conv(inputs, features, kernel=3, stride=1):
+    filters = nn.Conv2d(inputs, features, kernel, stride, padding=kernel // 2)
+    return [filters, nn.ReLU(), nn.BatchNorm2d(features)]
+
+
+def _norm(layer, features, wanted):
+    return [layer(features)] if wanted else []
+
+
+def _dropout(probability):
+    return [nn.Dropout(probability)] if probability else []
+
+
+def _positive(**numbers):
+    for name, number in numbers.items():
+        if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+            raise ValueError(f"expected {name} to be a positive whole number, got {number!r}")
+
+
+def _probability(**numbers):
+    for name, number in numbers.items():
+        if not 0.0 <= number < 1.0:
+            raise ValueError(f"expected {name} in [0, 1), got {number!r}")
