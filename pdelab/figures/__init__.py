@@ -114,7 +114,7 @@ def run(name, folder, *, quick=False, changes=()):
 
 def stem_of(name):
     """File name of a figure: "4.1" -> "figure_4_1", "traffic" -> "traffic"."""
-    return "figure_" + name.replace(".", "_") if name[:1].isdigit() else name
+    return "figure_" + name.replace(".", "_").replace("-", "_") if name[:1].isdigit() else name
 
 
 def _value(key, text, default):

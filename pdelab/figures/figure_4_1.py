@@ -1,0 +1,222 @@
+"""Figure 4.1 of Chaudhari's thesis: one rugged loss, smoothed by two Hamilton-Jacobi equations, and where SGD ends.
+
+The loss f is smoothed by the viscous (β = 2) and the inviscid equation up to T. A density starts in a poor basin and
+follows the Fokker-Planck equation with the drift of f (SGD) and with the two scoped drifts -u_x(., T(1 - s/S)). Each
+sentence of the printed caption is a number below. The temperature D and the clock S are not those of the caption's
+letter: figure 4.1-literal shows why they cannot be.
+"""
+
+import numpy as np
+from scipy.optimize import brentq
+
+NAME = "4.1"
+TITLE = "Smoothing by a Hamilton-Jacobi equation leads SGD out of a poor minimum; viscosity makes the landscape convex"
+PARAMETERS = {
+    "n": 1201, "half_width": 6.0, "window": 3.6, "T": 2.0, "beta": 2.0, "slices": 201,
+    "D": 0.02, "S": 16.0, "fokker_planck_steps": 1600, "start": -2.73, "spread": 0.15,
+}  # fmt: skip
+QUICK = {"n": 601, "slices": 101, "fokker_planck_steps": 800}
+CHECKS = {
+    # "The terminal density obtained using SGD remains concentrated in a local minimum."
+    "sgd_mass_in_start_basin": (0.99, None),
+    # "u_viscous(x, T) is convex, with the global minimum close to that of f(x)"
+    "viscous_smallest_curvature": (0.15, None),
+    "viscous_argmin_distance": (None, 0.03),
+    # "consequently the terminal density is concentrated near the minimum of f(x)"
+    "viscous_mass_in_best_basin": (0.95, None),
+    # "u_non-viscous(x, T) is non-convex, so the presence of gradients pointing away from the global minimum ..."
+    "inviscid_minima": (2, None),
+    "inviscid_barrier": (0.04, None),
+    # "... the corresponding terminal density is concentrated in a nearly optimal local minimum"
+    "inviscid_mass_in_one_basin": (0.95, None),
+    "inviscid_excess_over_start": (0.0, 0.1),
+    # "it is given by the Hopf-Lax formula"
+    "inviscid_hopf_lax_error": (None, 0.06),
+    "viscous_cole_hopf_error": (None, 0.02),
+    # "both the value and location of some local extrema for non-viscous HJ are unchanged"
+    "persistent_minima_at_T": (2, None),
+    "persistent_minima_change": (None, 1e-12),
+    # "while the regions of convexity widen"
+    "convex_fraction_gain": (0.3, None),
+    "narrowest_convex_widening": (0.05, None),
+    # "local maxima located in smooth concave regions see their concave regions shrink, value eventually decreases"
+    "largest_concave_widening": (None, -0.02),
+    "maxima_kept_at_half": (0, 0),
+    # what the densities must keep
+    "density_mass_error": (None, 1e-12),
+    "density_minimum": (0.0, None),
+}
+
+
+def compute(n, half_width, window, T, beta, slices, D, S, fokker_planck_steps, start, spread):
+    """The smoothed losses, the three terminal densities and the numbers behind each sentence of the caption."""
+    import pdelab as pl
+
+    loss = pl.losses.rugged()
+    hj, fp = (pl.Grid(-half_width, half_width, n, boundary=b) for b in ("outflow", "reflecting"))
+    x = hj.x
+    f = loss.on(hj)
+    times = np.linspace(0.0, T, slices)
+    viscous = pl.solve(pl.HamiltonJacobi(beta=beta), f, hj, times)
+    inviscid = pl.solve(pl.HamiltonJacobi(viscosity=0.0), f, hj, times)
+    minima, maxima = extrema(loss, x)
+    initial = gaussian(fp, start, spread)
+    densities = {}
+    for name, drift in (("sgd", f), ("viscous", scoped(viscous, T, S)), ("inviscid", scoped(inviscid, T, S))):
+        problem = pl.FokkerPlanck(potential=drift, diffusivity=D)
+        densities[name] = pl.solve(problem, initial, fp, S, scheme=pl.fokker_planck.implicit, dt=S / fokker_planck_steps)
+    data = {"x": x, "f": f, "initial": initial, "minima": minima, "maxima": maxima, "window": window}
+    data |= {"viscous": viscous.final, "inviscid": inviscid.final}
+    data |= {f"density_{name}": solution.final for name, solution in densities.items()}
+    data |= _density_numbers(fp, loss, densities, minima, maxima, start)
+    data |= _value_numbers(hj, loss, viscous, inviscid, T, beta, window)
+    return data | _shape_numbers(loss, x, minima, maxima, T, window)
+
+
+def extrema(loss, x):
+    """Minima and maxima of a smooth loss between the nodes x, to round-off."""
+    slope = loss.gradient(x)
+    where = np.flatnonzero(slope[:-1] * slope[1:] < 0)
+    roots = np.array([brentq(lambda y: float(loss.gradient(y)), x[i], x[i + 1], xtol=1e-14) for i in where])
+    rising = slope[where + 1] > 0
+    return roots[rising], roots[~rising]
+
+
+def gaussian(grid, mean, spread):
+    """A Gaussian density on the grid, of mass one in its quadrature."""
+    density = np.exp(-((grid.x - mean) ** 2) / (2 * spread**2))
+    return density / grid.integrate(density)
+
+
+def scoped(solution, T, S):
+    """The potential of the scoped drift: s -> u(., T (1 - s/S)), the smoothing undone while the density moves."""
+    times, values = solution.times, solution.values
+
+    def potential(s):
+        position = np.clip(T * (1 - s / S) / (times[1] - times[0]), 0, len(times) - 1)
+        k = min(int(position), len(times) - 2)
+        return values[k] + (position - k) * (values[k + 1] - values[k])
+
+    return potential
+
+
+def basin_mass(grid, density, maxima, minimum):
+    """Mass between the two maxima of the loss around a minimum."""
+    inside = np.searchsorted(maxima, grid.x) == np.searchsorted(maxima, minimum)
+    return grid.integrate(np.where(inside, density, 0.0))
+
+
+def _density_numbers(grid, loss, densities, minima, maxima, start):
+    best = minima[np.argmin(loss(minima))]
+    lowest = float(loss(best))
+    near = minima[np.argmin(np.abs(minima - start))]
+    numbers = {"best_minimum": float(best), "start_minimum": float(near)}
+    for name, solution in densities.items():
+        masses = [basin_mass(grid, solution.final, maxima, m) for m in minima]
+        home = int(np.argmax(masses))
+        numbers[f"{name}_largest_mass"] = masses[home]
+        numbers[f"{name}_largest_mass_at"] = float(minima[home])
+        numbers[f"{name}_mean_excess"] = grid.integrate(solution.final * (loss.on(grid) - lowest))
+    numbers["sgd_mass_in_start_basin"] = basin_mass(grid, densities["sgd"].final, maxima, near)
+    numbers["viscous_mass_in_best_basin"] = basin_mass(grid, densities["viscous"].final, maxima, best)
+    numbers["inviscid_mass_in_one_basin"] = numbers["inviscid_largest_mass"]
+    home = numbers["inviscid_largest_mass_at"]
+    numbers["inviscid_excess_over_start"] = float((loss(home) - lowest) / (loss(near) - lowest))
+    numbers["density_mass_error"] = max(float(np.max(s.info["mass_drift"])) for s in densities.values())
+    numbers["density_minimum"] = min(float(np.min(s.info["minimum"])) for s in densities.values())
+    return numbers
+
+
+def _value_numbers(grid, loss, viscous, inviscid, T, beta, window):
+    import pdelab as pl
+
+    x, h = grid.x, grid.spacing[0]
+    inner = np.abs(x) < window
+    curvature = np.diff(viscous.final, 2) / h**2
+    best = x[inner][np.argmin(loss(x[inner]))]
+    u = inviscid.final
+    is_minimum = (u[1:-1] < u[:-2]) & (u[1:-1] < u[2:]) & inner[1:-1]
+    where = np.flatnonzero(is_minimum) + 1
+    barrier = np.max(u[where[0] : where[-1] + 1]) - max(u[where[0]], u[where[-1]])
+    return {
+        "viscous_smallest_curvature": float(curvature[inner[1:-1]].min()),
+        "viscous_argmin_distance": float(abs(x[inner][np.argmin(viscous.final[inner])] - best)),
+        "viscous_cole_hopf_error": float(np.abs(viscous.final - pl.cole_hopf(loss, grid, T, beta))[inner].max()),
+        "inviscid_hopf_lax_error": float(np.abs(u - pl.hopf_lax(loss, grid, T))[inner].max()),
+        "inviscid_minima": int(is_minimum.sum()),
+        "inviscid_barrier": float(barrier),
+    }
+
+
+def _shape_numbers(loss, x, minima, maxima, T, window):
+    """Persistence of extrema and movement of inflection points, from the Hopf-Lax formula and the characteristics."""
+    import pdelab as pl
+
+    grid = pl.Grid(x[0], x[-1], x.size, boundary="outflow")
+    exact_T = _hopf_lax_at(loss, minima, T)
+    kept = np.abs(exact_T - loss(minima)) < 1e-9
+    exact_half = _hopf_lax_at(loss, maxima, T / 4)
+    curvature = loss.hessian(x)
+    inner = np.abs(x) < window
+    where = np.flatnonzero(curvature[:-1] * curvature[1:] < 0)
+    inflections = np.array([brentq(lambda y: float(loss.hessian(y)), x[i], x[i + 1], xtol=1e-14) for i in where])
+    inflections = inflections[np.abs(inflections) < window]
+    opens_convex = loss.hessian((inflections[:-1] + inflections[1:]) / 2) > 0
+    growth = 0.9 / np.max(-curvature) * np.diff(loss.gradient(inflections))
+    after = np.diff(pl.hopf_lax(loss, grid, T), 2)[inner[1:-1]]
+    return {
+        "persistent_minima_at_T": int(kept.sum()),
+        "persistent_minima_change": float(np.abs(exact_T - loss(minima))[kept].max()),
+        "maxima_kept_at_half": int((np.abs(exact_half - loss(maxima)) < 1e-9).sum()),
+        "convex_fraction_gain": float((after > 0).mean() - (curvature[inner] > 0).mean()),
+        "narrowest_convex_widening": float(growth[opens_convex].min()),
+        "largest_concave_widening": float(growth[~opens_convex].max()),
+        "first_shock_time": float(1 / np.max(-curvature)),
+    }
+
+
+def _hopf_lax_at(loss, points, t):
+    """min_y f(y) + |x - y|²/2t at single points, by the closed form on a grid through each of them."""
+    import pdelab as pl
+
+    return np.array([pl.hopf_lax(loss, pl.Grid(p - 6.0, p + 6.0, 1201, boundary="outflow"), t)[600] for p in points])
+
+
+def draw(data):
+    """Losses above, densities below, one colour a flow; the words stand where the eye is."""
+    import matplotlib
+
+    from pdelab.plotting import COLORS, STYLE, subplots
+
+    x, window = data["x"], float(data["window"])
+    with matplotlib.rc_context(STYLE):
+        figure, (top, bottom) = subplots(2, 1, size=(8.0, 6.4), sharex=True, gridspec_kw={"height_ratios": [1.7, 1]})
+        lowest = float(data["f"].min())
+        for name, label in (("f", "loss f"), ("inviscid", "u inviscid (Hopf-Lax)"), ("viscous", "u viscous (Cole-Hopf)")):
+            color = COLORS["loss" if name == "f" else name]
+            top.plot(x, data[name] - lowest, color=color, label=label, lw=2.2 if name != "f" else 1.8)
+        top.axvline(float(data["best_minimum"]), color=COLORS["loss"], lw=0.7, ls=":")
+        bottom.axvline(float(data["best_minimum"]), color=COLORS["loss"], lw=0.7, ls=":")
+        top.set(ylim=(-0.15, 2.75), ylabel="height above min f", title=TITLE)
+        top.legend(loc="upper center", ncols=3)
+        _densities(bottom, data, COLORS)
+        bottom.set(xlim=(-window, window), ylim=(0, None), xlabel="x", ylabel="probability density")
+    return figure
+
+
+def _densities(ax, data, colors):
+    x = data["x"]
+    ax.fill_between(x, data["initial"], color=colors["initial"], alpha=0.7, lw=0)
+    words = {
+        "sgd": "SGD stays\nin the poor minimum",
+        "inviscid": "inviscid: nearly\noptimal minimum",
+        "viscous": "viscous: best minimum",
+    }
+    for name, text in words.items():
+        density, color = data[f"density_{name}"], colors[name]
+        ax.fill_between(x, density, color=color, alpha=0.35, lw=0)
+        ax.plot(x, density, color=color, lw=1.4)
+        peak = int(np.argmax(density))
+        ax.annotate(text, (x[peak], density[peak]), (10, -4), textcoords="offset points", color=color, va="top", fontsize=9)
+    left = x[np.argmax(data["initial"])] - 0.45
+    ax.annotate("initial", (left, 0.35 * data["initial"].max()), ha="right", color="#777777", fontsize=9)
