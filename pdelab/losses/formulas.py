@@ -1,0 +1,426 @@
+"""Formulas: text -> checked syntax tree -> SymPy expression -> first-order Numba source.
+
+The text is read by Python's own parser and every node of the tree is checked against a short list before anything is
+built from it; nothing is ever evaluated. Derivatives are symbolic, common subexpressions are computed once, and
+non-smooth functions have derivatives almost everywhere (at a kink the mean of the one-sided slopes):
+
+    abs' = sign,   sign' = 0,   max(a, b)_a = 1, 1/2, 0 for a > b, a = b, a < b,   norm' = x/|x| and 0 at 0.
+"""
+
+import ast
+import math
+import re
+import warnings
+from functools import cache
+
+SMOOTH = ("sqrt", "exp", "log", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "asinh", "acosh",
+          "atanh", "erf", "erfc")  # fmt: skip
+ARGUMENTS = dict.fromkeys((*SMOOTH, "abs", "sign"), (1, 1)) | {
+    "atan2": (2, 2), "min": (1, math.inf), "max": (1, math.inf), "norm": (1, math.inf), "logsumexp": (1, math.inf),
+}  # fmt: skip
+SYNONYMS = {"Abs": "abs", "Min": "min", "Max": "max", "ln": "log", "arcsin": "asin", "arccos": "acos",
+            "arctan": "atan", "arctan2": "atan2", "arcsinh": "asinh", "arccosh": "acosh", "arctanh": "atanh"}  # fmt: skip
+RESERVED = {*ARGUMENTS, *SYNONYMS, "pi"}
+OPERATORS = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.Pow, ast.UAdd, ast.USub)
+LARGEST_POWER = 1000
+
+
+# ------------------------------------------------------------------------------------------------ text -> tree
+
+
+def parse(text):
+    """Check a formula: returns (tree, names of its variables in natural order: x2 before x10).
+
+    Raises ValueError with one sentence when the text is anything but numbers, names, the listed functions, pi,
+    + - * / ** and signs.
+    """
+    if not isinstance(text, str):
+        raise ValueError(f"a formula is text, such as 'x**2/2 + cos(x)', got {type(text).__name__}")
+    if not text.strip():
+        raise ValueError("a formula is text, such as 'x**2/2 + cos(x)', got an empty one")
+    if "#" in text:
+        _refuse(text, "'#' is not allowed")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # "1or x" and the like: refused below anyway
+            tree = ast.parse(" ".join(text.split()), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        _refuse(text, f"it does not parse ({getattr(error, 'msg', None) or error})")
+    called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    names = set()
+    for node in ast.walk(tree):
+        _check(node, text)
+        if isinstance(node, ast.Name) and id(node) not in called and node.id != "pi":
+            names.add(_variable(node.id, text))
+    return tree, tuple(sorted(names, key=_natural))
+
+
+def check_variables(variables, names, text):
+    """The tuple of variables a user gave, checked against the names that the formula uses."""
+    variables = (variables,) if isinstance(variables, str) else variables
+    try:
+        variables = tuple(variables)
+    except TypeError as error:
+        raise ValueError(f"variables: expected names such as ('x', 'y'), got {variables!r}") from error
+    for name in variables:
+        if not (isinstance(name, str) and name.isidentifier() and not name.startswith("_") and name not in RESERVED):
+            raise ValueError(f"variables: expected names such as ('x', 'y'), got {name!r}")
+    if len(set(variables)) < len(variables) or not variables:
+        raise ValueError(f"variables: expected at least one name and each only once, got {variables!r}")
+    if missing := [name for name in names if name not in variables]:
+        raise ValueError(f"the formula {_short(text)} uses {', '.join(missing)}, not among variables={variables!r}")
+    return variables
+
+
+def _check(node, text):
+    """Refuse every node that is not on the list."""
+    if isinstance(node, (ast.BinOp, ast.UnaryOp)):
+        if not isinstance(node.op, OPERATORS):
+            power = isinstance(node.op, ast.BitXor)
+            _refuse(text, "write powers with **, not ^" if power else f"the operator {_name(node.op)} is not allowed")
+    elif isinstance(node, ast.Call):
+        _check_call(node, text)
+    elif isinstance(node, ast.Constant):
+        _check_number(node.value, text)
+    elif not isinstance(node, (ast.Name, ast.Load, *OPERATORS, ast.BitXor)):
+        _refuse(text, f"{_name(node)} is not allowed, only numbers, names, + - * / ** and functions")
+
+
+def _check_call(node, text):
+    name = node.func.id if isinstance(node.func, ast.Name) else None
+    name = SYNONYMS.get(name, name)
+    if name not in ARGUMENTS:
+        shown = repr(node.func.id) if name else _name(node.func)
+        _refuse(text, f"it calls {shown}, which is not a known function ({', '.join(sorted(ARGUMENTS))})")
+    low, high = ARGUMENTS[name]
+    if node.keywords or not low <= len(node.args) <= high:
+        wanted = f"{low} argument{'s' * (low > 1)}" if low == high else f"at least {low} argument"
+        _refuse(text, f"{name} takes {wanted}, got {len(node.args) + len(node.keywords)}")
+
+
+def _check_number(value, text):
+    if type(value) not in (int, float):
+        _refuse(text, f"{_short(repr(value))} is not a real number")
+    try:
+        finite = math.isfinite(value)
+    except OverflowError:
+        finite = False
+    if not finite:
+        _refuse(text, "it contains a number beyond 1.8e308")
+
+
+def _variable(name, text):
+    if name in RESERVED:
+        _refuse(text, f"{name} is a function, write {name}(...)")
+    if name.startswith("_"):
+        _refuse(text, f"{name!r} is not allowed as a name")
+    return name
+
+
+def _natural(name):
+    return [int(part) if part.isdigit() else part for part in re.split(r"([0-9]+)", name)]
+
+
+def _name(node):
+    return {"Attribute": "an attribute (a.b)", "Subscript": "an index (a[b])", "Compare": "a comparison"}.get(
+        type(node).__name__, type(node).__name__
+    )
+
+
+def _short(text):
+    text = " ".join(str(text).split())
+    return repr(text if len(text) <= 60 else text[:57] + "...")
+
+
+def _refuse(text, reason):
+    raise ValueError(f"cannot read the formula {_short(text)}: {reason}") from None
+
+
+# ------------------------------------------------------------------------------------------ tree -> expression
+
+
+@cache
+def _functions():
+    """SymPy counterparts of the listed functions; those with kinks are our own, with derivatives almost everywhere."""
+    import sympy
+
+    class Kinked(sympy.Function):
+        is_extended_real = True
+
+    class Abs(Kinked):
+        @classmethod
+        def eval(cls, a):
+            return sympy.Abs(a) if a.is_number else None
+
+        def fdiff(self, argindex=1):
+            return Sign(self.args[0])
+
+    class Sign(Kinked):
+        @classmethod
+        def eval(cls, a):
+            return sympy.sign(a) if a.is_number else None
+
+        def fdiff(self, argindex=1):
+            return sympy.S.Zero
+
+    class Max(Kinked):
+        @classmethod
+        def eval(cls, a, b):
+            return sympy.Max(a, b) if a.is_number and b.is_number else None
+
+        def fdiff(self, argindex=1):
+            a, b = self.args if argindex == 1 else self.args[::-1]
+            return (1 + Sign(a - b)) / 2
+
+    class Reciprocal(Kinked):
+        """1/r, and 0 at r = 0."""
+
+        @classmethod
+        def eval(cls, r):
+            if r.is_number:
+                return sympy.S.Zero if r.is_zero else 1 / r
+            return None
+
+        def fdiff(self, argindex=1):
+            return -(self**2)
+
+    class Norm(Kinked):
+        def fdiff(self, argindex=1):
+            return self.args[argindex - 1] * Reciprocal(self)
+
+    class LogSumExp(Kinked):
+        def fdiff(self, argindex=1):
+            return sympy.exp(self.args[argindex - 1] - self)
+
+    def largest(*args):
+        result = args[0]
+        for a in args[1:]:
+            result = Max(result, a)
+        return result
+
+    def smallest(*args):
+        return -largest(*(-a for a in args))
+
+    table = {name: getattr(sympy, name) for name in (*SMOOTH, "atan2")}
+    table |= {"abs": Abs, "sign": Sign, "max": largest, "min": smallest, "norm": Norm, "logsumexp": LogSumExp}
+    return table | {"Max": Max, "Reciprocal": Reciprocal}
+
+
+def expression(tree, variables, text):
+    """The SymPy expression of a checked tree in the symbols x0, x1, ...; returns (expression, symbols)."""
+    import sympy
+
+    symbols = tuple(sympy.Symbol(f"x{i}", real=True) for i in range(len(variables)))
+    try:
+        built = _build(tree, dict(zip(variables, symbols)) | {"pi": sympy.pi}, text)
+        return _real(built, text), symbols
+    except RecursionError:
+        _refuse(text, "it is nested too deeply")
+
+
+def _build(node, names, text):
+    import sympy
+
+    if isinstance(node, ast.Constant):
+        return sympy.Integer(node.value) if isinstance(node.value, int) else sympy.Rational(repr(node.value))
+    if isinstance(node, ast.Name):
+        return names[node.id]
+    if isinstance(node, ast.Call):
+        head = _functions()[SYNONYMS.get(node.func.id, node.func.id)]
+        return head(*(_build(argument, names, text) for argument in node.args))
+    if isinstance(node, ast.UnaryOp):
+        inner = _build(node.operand, names, text)
+        return -inner if isinstance(node.op, ast.USub) else inner
+    if isinstance(node.op, ast.Pow):
+        return _power(_build(node.left, names, text), _build(node.right, names, text), text)
+    if isinstance(node.op, (ast.Add, ast.Sub)):
+        return sympy.Add(*(sign * _build(part, names, text) for sign, part in _chain(node, ast.Add, ast.Sub)))
+    factors = [(sign, _build(part, names, text)) for sign, part in _chain(node, ast.Mult, ast.Div)]
+    if any(sign < 0 and factor == 0 for sign, factor in factors):
+        _refuse(text, "it divides by zero")
+    return sympy.Mul(*(factor**sign for sign, factor in factors))
+
+
+def _chain(node, plus, minus):
+    """a + b - c + ... as (1, a), (1, b), (-1, c), ... without recursion: sums of thousands of terms are one level."""
+    parts = []
+    while isinstance(node, ast.BinOp) and isinstance(node.op, (plus, minus)):
+        parts.append((1 if isinstance(node.op, plus) else -1, node.right))
+        node = node.left
+    return [(1, node), *reversed(parts)]
+
+
+def _power(base, exponent, text):
+    if exponent.is_number and abs(exponent) > LARGEST_POWER:
+        _refuse(text, f"an exponent is beyond {LARGEST_POWER}")
+    if base == 0 and exponent.is_negative:
+        _refuse(text, "it divides by zero")
+    result = base**exponent
+    number = result.as_coeff_Mul()[0]
+    if number.is_Rational and max(number.p.bit_length(), number.q.bit_length()) > 1100:
+        _refuse(text, "it contains a number beyond 1.8e308")
+    return result
+
+
+def _real(expr, text):
+    """SymPy's own |x| and sign(x), which come from sqrt(x**2) and the like, replaced by ours; complex values refused."""
+    import sympy
+
+    table = _functions()
+    expr = expr.replace(sympy.Abs, table["abs"]).replace(sympy.sign, table["sign"])
+    if expr.has(sympy.I, sympy.zoo, sympy.oo, -sympy.oo, sympy.nan):
+        _refuse(text, "it is not a finite real number for real variables")
+    return expr
+
+
+# ---------------------------------------------------------------------------------------- expression -> source
+
+HEADER = """\
+from math import {functions}
+
+import numpy as np
+from numba import njit
+
+"""
+DECORATOR = '@njit(cache=True, nogil=True, error_model="numpy")\n'
+
+
+def first_order_source(tree, variables, text):
+    """Source of a module with `value`, `gradient` (scalars) and `values`, `gradients` (loops over points)."""
+    expr, symbols = expression(tree, variables, text)
+    gradient = [_real(expr.diff(symbol), text) for symbol in symbols]
+    return _module(symbols, text, value=_Block([expr], text), gradient=_Block(gradient, text))
+
+
+def second_order_source(tree, variables, text):
+    """Source of a module with `hessian` (scalars) and `hessians` (a loop over points)."""
+    expr, symbols = expression(tree, variables, text)
+    gradient = [_real(expr.diff(symbol), text) for symbol in symbols]
+    upper = [_real(gradient[i].diff(symbols[j]), text) for i, j in _pairs(len(symbols))]
+    return _module(symbols, text, hessian=_Block(upper, text))
+
+
+def _pairs(d):
+    return [(i, j) for i in range(d) for j in range(i, d)]
+
+
+class _Block:
+    """Straight-line code of a few expressions: assignments of common subexpressions, then the results."""
+
+    def __init__(self, expressions, text):
+        import sympy
+
+        shared, results = sympy.cse(
+            [_lower(e) for e in expressions], symbols=sympy.numbered_symbols("t", real=True), order="none"
+        )
+        self.assignments = [f"{name} = {_print(value, text)}" for name, value in shared]
+        self.results = [_print(value, text) for value in results]
+
+    def lines(self, indent, tail):
+        return "".join(f"{' ' * indent}{line}\n" for line in [*self.assignments, *tail])
+
+
+def _module(symbols, text, **blocks):
+    """The text of a module: for each block a function of scalars and a loop over points."""
+    names = [str(symbol) for symbol in symbols]
+    body = "\n\n".join(
+        _scalar(kind, names, block) + "\n\n" + _loop(kind, names, block) for kind, block in blocks.items()
+    )
+    used = [name for name in ("fabs", *SMOOTH, "atan2") if re.search(rf"\b{name}\(", body)]
+    return HEADER.format(functions=", ".join(used or ["pi"])) + "\n" + body
+
+
+def _scalar(kind, names, block):
+    """def gradient(x0, x1): ... return g0, g1; the Hessian's tuple is its upper triangle, row by row."""
+    results = ", ".join(block.results)
+    return f"{DECORATOR}def {kind}({', '.join(names)}):\n" + block.lines(4, [f"return {results}"])
+
+
+def _loop(kind, names, block):
+    """def gradients(points, out): points (n, d) -> out (n, d); in one dimension (n,) -> (n,)."""
+    d = len(names)
+    one = d == 1
+    head = [f"{name} = points[i]" if one else f"{name} = points[i, {k}]" for k, name in enumerate(names)]
+    if one or kind == "value":
+        tail = [f"out[i] = {block.results[0]}"]
+    elif kind == "gradient":
+        tail = [f"out[i, {k}] = {result}" for k, result in enumerate(block.results)]
+    else:
+        tail = [f"out[i, {j}, {k}] = {result}" for (j, k), result in zip(_pairs(d), block.results)]
+        tail += ["for j in range(1, out.shape[1]):", "    for k in range(j):", "        out[i, j, k] = out[i, k, j]"]
+    plural = {"value": "values", "gradient": "gradients", "hessian": "hessians"}[kind]
+    loop = f"{DECORATOR}def {plural}(points, out):\n    for i in range(points.shape[0]):\n"
+    return loop + "".join(f"{' ' * 8}{line}\n" for line in head) + block.lines(8, tail)
+
+
+def _lower(expr):
+    """Norm and log-sum-exp in terms of what the printer knows; the latter with its maximum taken out."""
+    import sympy
+
+    table = _functions()
+
+    def log_sum_exp(*args):
+        largest = table["max"](*args)
+        return largest + sympy.log(sympy.Add(*(sympy.exp(a - largest) for a in args)))
+
+    expr = expr.replace(table["norm"], lambda *args: sympy.sqrt(sympy.Add(*(a**2 for a in args))))
+    return expr.replace(table["logsumexp"], log_sum_exp)
+
+
+def _print(expr, text):
+    """A SymPy expression as Python source in float64."""
+    import sympy
+
+    if not expr.free_symbols:
+        return _number(expr, text)
+    if expr.is_Symbol:
+        return expr.name
+    if expr.is_Add:
+        return "(" + " + ".join(_print(a, text) for a in expr.args) + ")"
+    if expr.is_Mul:
+        return _product(expr, text)
+    if expr.is_Pow:
+        return _print_power(expr, text)
+    arguments = [_print(a, text) for a in expr.args]
+    name = type(expr).__name__
+    if isinstance(expr, sympy.exp) or name in (*SMOOTH, "atan2"):
+        return f"{name}({', '.join(arguments)})"
+    if name in ("Abs", "Sign", "Max"):
+        head = {"Abs": "fabs", "Sign": "np.sign", "Max": "np.maximum"}[name]
+        return f"{head}({', '.join(arguments)})"
+    if name == "Reciprocal":
+        return f"(1.0 / {arguments[0]} if {arguments[0]} != 0.0 else 0.0)"
+    return _refuse(text, f"its derivatives contain {name}, which has no compiled form")
+
+
+def _number(expr, text):
+    value = complex(expr.evalf(25))
+    if value.imag or not math.isfinite(value.real):
+        _refuse(text, f"it contains the constant {_short(expr)}, which is not a finite real number")
+    return repr(value.real) if value.real >= 0 else f"({value.real!r})"
+
+
+def _product(expr, text):
+    """c * a * b / (d * e): all constants in one number, negative powers in the denominator."""
+    constant, rest = expr.as_independent(*expr.free_symbols, as_Add=False)
+    top, bottom = [], []
+    for factor in rest.args if rest.is_Mul else (rest,):
+        _, exponent = factor.as_base_exp()
+        below = factor.is_Pow and exponent.is_Rational and exponent.is_negative
+        (bottom if below else top).append(_print(1 / factor if below else factor, text))
+    if constant != 1 or not top:
+        top.insert(0, _number(constant, text))
+    product = " * ".join(top)
+    return f"({product})" if not bottom else f"({product} / ({' * '.join(bottom)}))"
+
+
+def _print_power(expr, text):
+    base, exponent = expr.args
+    if exponent.is_Rational and exponent.is_negative:
+        return f"(1.0 / {_print(1 / expr, text)})"
+    inner = _print(base, text)
+    if exponent.is_Integer:
+        return f"{inner}**{exponent}"
+    if exponent.is_Rational and exponent.q == 2:
+        return f"sqrt({inner})" if exponent.p == 1 else f"sqrt({inner})**{exponent.p}"
+    return f"{inner}**{_print(exponent, text)}"

@@ -1,0 +1,257 @@
+"""Loss: a function on R^d with its gradient and Hessian, from a formula (compiled) or from vectorised functions."""
+
+import ast
+import inspect
+import math
+from functools import cache
+from importlib import metadata
+
+import numba
+import numpy as np
+
+from pdelab.losses import formulas
+from pdelab.losses.modules import compiled_module
+
+
+class Loss:
+    """A loss f: R^d -> R with its gradient and its Hessian.
+
+    Parameters
+    ----------
+    formula : str
+        Numbers, names, pi, + - * / **, signs and functions: sqrt exp log sin cos tan asin acos atan atan2 sinh cosh
+        tanh asinh acosh atanh erf erfc abs sign min max norm(x, y, ...) logsumexp(a, b, ...). Any other name is a
+        variable, also beta, gamma, S, N, E and I.
+    variables : sequence of str, optional
+        Names and order of the coordinates; by default those found, in natural order (x2 before x10).
+
+    Raises
+    ------
+    ValueError
+        The text does not parse, contains anything else, is not real, or uses a name that is not in `variables`.
+
+    Notes
+    -----
+    Points are arrays (..., d), in one dimension (...,) without a coordinate axis; f(points) has shape (...,), the
+    gradient (..., d), the Hessian (..., d, d), in one dimension both (...,). One point gives plain numbers.
+
+    Derivatives are exact, and hold almost everywhere for functions with kinks: at a kink the gradient is the mean of
+    the one-sided slopes, and the Hessian leaves the kink's own curvature out. Outside the domain the result is NaN.
+
+    The generated code is kept in the user's cache directory (environment variable PDELAB_CACHE overrides), keyed by
+    formula, variables and versions: a second process needs neither SymPy nor a compiler.
+
+    A Loss never changes; two are equal when formula and variables are.
+
+    Examples
+    --------
+    >>> f = Loss("x**2/2 + 0.3*cos(6*pi*x)")
+    >>> f(0.5), f.gradient([0.0, 1.0]), f.dimension
+    (-0.175, array([0., 1.]), 1)
+    >>> g = Loss("x*y**2", variables=("x", "y"))
+    >>> g.hessian([[1.0, 2.0]])
+    array([[[0., 4.],
+            [4., 2.]]])
+    """
+
+    __slots__ = ("_dimension", "_first", "_formula", "_functions", "_key", "_variables", "__weakref__")
+
+    def __init__(self, formula, variables=None):
+        tree, names = formulas.parse(formula)
+        if variables is None and not names:
+            raise ValueError(f"the formula {formula!r} has no variables: name them with variables=('x',)")
+        variables = names if variables is None else formulas.check_variables(variables, names, formula)
+        self._set(formula=" ".join(formula.split()), variables=variables, dimension=len(variables), functions=None)
+        self._set(key=(_normal(tree, formula), variables))
+        self._set(first=self._module("first order", formulas.first_order_source))
+
+    @classmethod
+    def from_functions(cls, value, gradient, hessian=None, dimension=2):
+        """A Loss of vectorised callables.
+
+        Parameters
+        ----------
+        value, gradient, hessian : callable
+            Called with float64 points of shape (n, d), in one dimension (n,); they return arrays of shape (n,),
+            (n, d) and (n, d, d), in one dimension (n,) each. Without `hessian`, asking for it raises ValueError.
+        dimension : int
+            d >= 1.
+
+        Raises
+        ------
+        ValueError
+            Here for what is not callable; at the call for a result of the wrong shape or kind.
+
+        Examples
+        --------
+        >>> f = Loss.from_functions(lambda p: (p**2).sum(-1), lambda p: 2 * p, dimension=3)
+        >>> f([1.0, 2.0, 2.0])
+        9.0
+        """
+        for name, function in (("value", value), ("gradient", gradient), ("hessian", hessian)):
+            if not callable(function) and not (name == "hessian" and function is None):
+                raise ValueError(f"{name}: expected a function of points, got {function!r}")
+        if isinstance(dimension, bool) or not isinstance(dimension, (int, np.integer)) or dimension < 1:
+            raise ValueError(f"dimension: expected a whole number, at least 1, got {dimension!r}")
+        self = object.__new__(cls)
+        functions = (value, gradient, hessian)
+        self._set(formula=None, variables=None, dimension=int(dimension), functions=functions, first=None)
+        self._set(key=(functions, int(dimension)))
+        return self
+
+    # ------------------------------------------------------------------------------------------ evaluation
+
+    def __call__(self, points):
+        """f(points): points (..., d) -> (...,); in one dimension (...,) -> (...,)."""
+        return self._evaluate(0, points)
+
+    def gradient(self, points):
+        """grad f: points (..., d) -> (..., d); in one dimension (...,) -> (...,)."""
+        return self._evaluate(1, points)
+
+    def hessian(self, points):
+        """Hess f: points (..., d) -> (..., d, d); in one dimension (...,) -> (...,)."""
+        return self._evaluate(2, points)
+
+    def on(self, grid):
+        """f at the nodes of a Grid, shape grid.shape."""
+        if grid.dimension != self._dimension:
+            raise ValueError(f"a loss of {self._dimension} variables cannot be sampled on a grid of {grid.dimension}")
+        return self(grid.points)
+
+    def _evaluate(self, order, points):
+        points, d = self._points(points), self._dimension
+        shape = points.shape if d == 1 else points.shape[:-1]
+        count = math.prod(shape)
+        flat = np.ascontiguousarray(points.reshape(count) if d == 1 else points.reshape(count, d))
+        each = () if d == 1 else (d,) * order
+        if self._functions is None:
+            result = np.empty((count, *each))
+            self._loop(order)(flat, result)
+        else:
+            result = self._call(order, flat, (count, *each))
+        result = result.reshape((*shape, *each))
+        return float(result) if result.ndim == 0 else result
+
+    def _points(self, points):
+        try:
+            array = np.asarray(points)
+            if array.dtype.kind not in "fiub":
+                raise TypeError(array.dtype)
+            array = array.astype(float, copy=False)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"points: expected an array of real numbers, got {type(points).__name__}") from error
+        if self._dimension > 1 and array.shape[-1:] != (self._dimension,):
+            raise ValueError(f"points: expected shape (..., {self._dimension}), the last axis the coordinates, got {array.shape}")
+        return array
+
+    def _loop(self, order):
+        if order == 2:
+            return self._second().hessians
+        return self._first.gradients if order else self._first.values
+
+    def _call(self, order, points, shape):
+        name, function = ("value", "gradient", "hessian")[order], self._functions[order]
+        if function is None:
+            raise ValueError("this loss has no Hessian: pass hessian= to Loss.from_functions")
+        result = np.asarray(function(points))
+        if result.shape != shape:
+            raise ValueError(f"{name}: expected an array of shape {shape} for points of shape {points.shape}, got {result.shape}")
+        if result.dtype.kind not in "fiub":
+            raise ValueError(f"{name}: expected real numbers, got an array of {result.dtype}")
+        return result.astype(float)
+
+    # ------------------------------------------------------------------------------------ the compiled code
+
+    @property
+    def value_kernel(self):
+        """Compiled f(x0, x1, ...) -> float for use inside other Numba kernels; None for a loss of functions."""
+        return self._first and self._first.value
+
+    @property
+    def gradient_kernel(self):
+        """Compiled grad f(x0, x1, ...) -> tuple of d floats, in one dimension a float; None for a loss of functions."""
+        return self._first and self._first.gradient
+
+    @property
+    def hessian_kernel(self):
+        """Compiled Hess f(x0, x1, ...) -> its upper triangle as a tuple, row by row, in one dimension a float."""
+        return self._second().hessian if self._first else None
+
+    @property
+    def source(self):
+        """Python source of a module with `value` and `gradient` as first-order compiled functions of floats.
+
+        Text to build on: append a kernel that calls gradient(x0, x1, ...) and hand the whole to `compiled_module`;
+        the kernel is then specialised to this loss and kept on disk. The elementary functions are imported from math
+        in its first line. None for a loss of functions.
+        """
+        return self._first and self._first.__source__
+
+    def _second(self):
+        return self._module("second order", formulas.second_order_source)
+
+    def _module(self, order, make):
+        """The kept module of this formula; SymPy is imported only when it has to be made."""
+
+        def source():
+            return make(formulas.parse(self._formula)[0], self._variables, self._formula)
+
+        return compiled_module(source, "\n".join([order, *self._key[0:1], *self._variables, *_versions()]))
+
+    # --------------------------------------------------------------------------------------------- identity
+
+    @property
+    def dimension(self):
+        """d, the number of coordinates."""
+        return self._dimension
+
+    @property
+    def variables(self):
+        """Names of the coordinates in order; None for a loss of functions."""
+        return self._variables
+
+    @property
+    def formula(self):
+        """The formula as text; None for a loss of functions."""
+        return self._formula
+
+    def _set(self, **values):
+        for name, value in values.items():
+            object.__setattr__(self, "_" + name, value)
+
+    def __setattr__(self, name, value):
+        raise AttributeError(f"a Loss never changes: cannot set {name}")
+
+    def __delattr__(self, name):
+        raise AttributeError(f"a Loss never changes: cannot delete {name}")
+
+    def __eq__(self, other):
+        return self._key == other._key if isinstance(other, Loss) else NotImplemented
+
+    def __hash__(self):
+        return hash(self._key)
+
+    def __reduce__(self):
+        if self._functions is None:
+            return Loss, (self._formula, self._variables)
+        return Loss.from_functions, (*self._functions, self._dimension)
+
+    def __repr__(self):
+        if self._functions is None:
+            return f"Loss({self._formula!r}, variables={self._variables!r})"
+        return f"Loss.from_functions({', '.join(map(repr, self._functions))}, dimension={self._dimension})"
+
+
+def _normal(tree, formula):
+    """The formula without its spaces and needless parentheses: what equality and the kept code go by."""
+    try:
+        return ast.unparse(tree)
+    except RecursionError:
+        return " ".join(formula.split())
+
+
+@cache
+def _versions():
+    """What the generated source depends on besides the formula."""
+    return metadata.version("sympy"), numba.__version__, inspect.getsource(formulas)

@@ -1,0 +1,124 @@
+"""Generated Python modules kept on disk, so that compiled code made from a formula outlives the process.
+
+A module is written once to the cache directory, whole or not at all, and imported from there: functions in it that are
+declared `@njit(cache=True)` are then kept by Numba beside it, and a later process pays for neither. Where the directory
+cannot be written, the module lives in memory for the length of the process.
+"""
+
+import hashlib
+import linecache
+import os
+import sys
+import threading
+from pathlib import Path
+from types import ModuleType
+
+from pdelab.records import atomic
+
+_LOCK = threading.RLock()
+_FIRST_LINE = "# sha256 of what follows: "
+_STAMP = 946684800  # one modification time for all: rewriting a file must not make Numba's copy beside it look stale
+
+
+def cache_directory():
+    """The folder of generated modules: $PDELAB_CACHE, or `pdelab` in the user's cache directory of this system."""
+    if chosen := os.environ.get("PDELAB_CACHE"):
+        return Path(chosen)
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "pdelab"
+
+
+def compiled_module(source, key=None):
+    """Import generated Python source as a module that is kept on disk.
+
+    Parameters
+    ----------
+    source : str or callable
+        The module's text, or a function without arguments that makes it; the function is called only when no kept
+        copy is found. Compiled functions in it are first order and declared `@njit(cache=True, ...)`.
+    key : str, optional
+        What the text depends on (inputs and versions). By default the text itself; required for a callable.
+
+    Returns
+    -------
+    module
+        Imported once in a process; `__source__` is its text, `__file__` where it is kept (None: in memory only).
+
+    Notes
+    -----
+    Two processes may make the same module at once: each writes a whole file of the same content. A copy that does not
+    match its checksum is made anew.
+
+    Examples
+    --------
+    >>> text = "from numba import njit\\n\\n@njit(cache=True)\\ndef twice(x):\\n    return 2 * x\\n"
+    >>> compiled_module(text).twice(21)
+    42
+    """
+    if key is None:
+        if callable(source):
+            raise ValueError("compiled_module: a source that is made by a function needs a key")
+        key = source
+    name = "pdelab_generated_" + _digest(key)[:32]
+    with _LOCK:
+        if name not in sys.modules:
+            path, text = _find(name)
+            if text is None:
+                text = source() if callable(source) else source
+                path = path and _keep(path, text)
+            sys.modules[name] = _load(name, path, text)
+        return sys.modules[name]
+
+
+def _digest(text):
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _find(name):
+    """Where the module is or should be kept (None: nowhere) and its text, if a whole copy is there."""
+    try:
+        path = cache_directory() / f"{name}.py"
+        first, _, text = path.read_text(encoding="utf-8").partition("\n")
+    except FileNotFoundError:
+        return path, None
+    except (OSError, RuntimeError, UnicodeDecodeError):  # RuntimeError: the user has no home directory
+        return None, None
+    return path, text if first == _FIRST_LINE + _digest(text) else None
+
+
+def _keep(path, text):
+    """Write the module; returns its path, or None where that is impossible."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic(path) as temporary:
+            temporary.write_text(f"{_FIRST_LINE}{_digest(text)}\n{text}", encoding="utf-8")
+            os.utime(temporary, (_STAMP, _STAMP))
+    except OSError:
+        return None
+    return path
+
+
+def _load(name, path, text):
+    """Run the text as a module: from its file, or in memory and then without Numba's disk cache."""
+    if path is not None:
+        try:
+            # one line down, where the text stands in the file
+            return _execute(ModuleType(name), str(path), "\n" + text, text, str(path))
+        except RuntimeError as error:
+            if "cannot cache function" not in str(error):  # Numba found no folder it may write to
+                raise
+    text = text.replace("cache=True", "cache=False")
+    filename = f"<{name}>"
+    linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
+    return _execute(ModuleType(name), filename, text, text, None)
+
+
+def _execute(module, filename, code, text, file):
+    module.__file__, module.__source__ = file, text
+    exec(compile(code, filename, "exec"), module.__dict__)
+    return module
