@@ -1,0 +1,225 @@
+"""Slow, obvious twins of pdelab/stencils/slopes.py: one node after the other, one axis after the other."""
+
+import itertools
+
+import numpy as np
+
+PERIODIC, REFLECTING, OUTFLOW = 0, 1, 2
+SHAPES = [(1, 1, 1), (1, 1, 2), (1, 1, 3), (1, 1, 70), (1, 2, 2), (1, 3, 5), (1, 4, 17), (2, 2, 2), (3, 4, 5), (4, 3, 18)]
+REAL = SHAPES[1:]  # an axis that is there has two nodes or more
+
+
+def neighbours(i, n, boundary):
+    image = {PERIODIC: lambda j: j % n, REFLECTING: lambda j: mirrored(j, n), OUTFLOW: lambda j: min(max(j, 0), n - 1)}
+    end = i in (0, n - 1)
+    return image[boundary](i - 1), image[boundary](i + 1), 0.0 if boundary == OUTFLOW and end else 1.0
+
+
+def mirrored(j, n):
+    if n == 1:
+        return 0
+    return -j if j < 0 else 2 * (n - 1) - j if j >= n else j
+
+
+def godunov(low, here, high, k, d):
+    steepest = max(here - low, here - high, 0.0)
+    return d * (low - 2 * here + high) - k * steepest**2
+
+
+def upwind(low, here, high, shift, k, d, both):
+    left, right = max(here - low - shift, 0.0), max(here - high + shift, 0.0)
+    square = left**2 + right**2 if both else max(left, right) ** 2
+    return d * (low - 2 * here + high) - k * (square - shift**2)
+
+
+def nodes_and_neighbours(shape, boundary):
+    for node in itertools.product(*map(range, shape)):
+        triples = []
+        for axis, (i, n, name) in enumerate(zip(node, shape, boundary)):
+            low, high, inner = neighbours(i, n, name)
+            there = [tuple(j if a == axis else m for a, m in enumerate(node)) for j in (low, high)]
+            triples.append((*there, inner))
+        yield node, triples
+
+
+def step(values, shape, boundary, k, d, shift=None, both=0):
+    u = values.reshape(shape)
+    new = u.copy()
+    drift = np.zeros((3, *shape)) if shift is None else full_shift(shift, shape)
+    for node, triples in nodes_and_neighbours(shape, boundary):
+        for axis, (low, high, inner) in enumerate(triples):
+            if shape[axis] == 1:
+                continue
+            new[node] += upwind(u[low], u[node], u[high], drift[axis][node], k[axis], inner * d[axis], both)
+    return new.ravel()
+
+
+def full_shift(shift, shape):
+    return np.broadcast_to(shift, (3, shape[0] * shape[1], shape[2])).reshape(3, *shape)
+
+
+def godunov_step(values, out, shape, boundary, k, d, first, last):
+    plane = shape[1] * shape[2]
+    out[first * plane : last * plane] = step(values, shape, boundary, k, d)[first * plane : last * plane]
+
+
+def upwind_step(values, out, shape, boundary, k, d, shift, both):
+    out[:] = step(values, shape, boundary, k, d, shift, both)
+
+
+def march(values, out, work, steps, *rest):
+    """As the kernels do it, the last two states are left in the two buffers."""
+    target, other = (out, work) if steps % 2 else (work, out)
+    for _ in range(steps):
+        target[:] = step(values, *rest)
+        values, target, other = target, other, target
+
+
+def cells(values, out, start, stop, offsets, k, d):
+    for p in range(start, stop):
+        pairs = [(offsets[2], offsets[3]), (offsets[0], offsets[1]), (-1, 1)]
+        new = values[p]
+        for axis, (low, high) in enumerate(pairs):
+            if (low, high) != (0, 0):
+                new += godunov(values[p + low], values[p], values[p + high], k[axis], d[axis])
+        out[p] = new
+
+
+def ends(values, out, start, n, boundary, offsets, k, d):
+    for j in (0, n - 1):
+        p = start + j
+        low, high, inner = neighbours(j, n, boundary)
+        new = values[p] + godunov(values[start + low], values[p], values[start + high], k[2], inner * d[2])
+        new += godunov(values[p + offsets[0]], values[p], values[p + offsets[1]], k[1], d[1])
+        new += godunov(values[p + offsets[2]], values[p], values[p + offsets[3]], k[0], d[0])
+        out[p] = new
+
+
+def add_axis(out, low, here, high, shift, k, d, both):
+    for j in range(out.size):
+        out[j] += upwind(low[j], here[j], high[j], shift[j], k, d, both)
+
+
+def widen(lanes, a, b):
+    for j, (x, y) in enumerate(zip(a, b)):
+        lanes[j % lanes.size] = max(lanes[j % lanes.size], abs(x - y))
+
+
+def largest_differences(values, shape, boundary):
+    u = values.reshape(shape)
+    found = np.zeros(3)
+    for node, triples in nodes_and_neighbours(shape, boundary):
+        for axis, (low, high, _) in enumerate(triples):
+            found[axis] = max(found[axis], abs(u[node] - u[low]), abs(u[node] - u[high]))
+    return found
+
+
+def fields(rng, n):
+    yield rng.normal(size=n)
+    yield np.full(n, 0.7)
+    yield 1e30 * rng.normal(size=n)
+    yield 5e-324 * rng.integers(0, 9, size=n)
+
+
+def boundaries(rng):
+    yield from ((b, b, b) for b in (PERIODIC, REFLECTING, OUTFLOW))
+    yield tuple(int(b) for b in rng.permutation(3))
+
+
+def grids(rng, shapes=SHAPES):
+    for shape in shapes:
+        for boundary in boundaries(rng):
+            for values in fields(rng, int(np.prod(shape))):
+                k, d = rng.uniform(0, 0.1, 3), rng.uniform(0, 0.1, 3)
+                k[np.array(shape) == 1] = d[np.array(shape) == 1] = 0
+                yield values, shape, boundary, tuple(k), tuple(d)
+
+
+def shifts(rng, shape):
+    yield rng.normal(size=(3, shape[0] * shape[1], shape[2])), 0
+    yield np.zeros((3, 1, shape[2])), 1
+
+
+def march_cases(rng):
+    for values, *rest in grids(rng, REAL):
+        steps = int(rng.integers(1, 4))
+        yield values, np.zeros_like(values), np.zeros_like(values), steps, *rest
+
+
+def upwind_march_cases(rng):
+    for values, shape, *rest in grids(rng, REAL):
+        for shift, both in shifts(rng, shape):
+            steps = int(rng.integers(1, 4))
+            yield values, np.zeros_like(values), np.zeros_like(values), steps, shape, *rest, shift, both
+
+
+def step_cases(rng):
+    for values, shape, *rest in grids(rng, REAL):
+        first = int(rng.integers(0, shape[0]))
+        yield values, np.zeros_like(values), shape, *rest, first, shape[0]
+
+
+def upwind_step_cases(rng):
+    for values, shape, *rest in grids(rng, REAL):
+        for shift, both in shifts(rng, shape):
+            yield values, np.zeros_like(values), shape, *rest, shift, both
+
+
+def cells_cases(rng):
+    for offsets in [(0, 0, 0, 0), (-7, 7, 0, 0), (7, 7, 0, 0), (-7, 14, -21, 21), (0, 7, -21, -21)]:
+        for values in fields(rng, 100):
+            k, d = tuple(rng.uniform(0, 0.1, 3)), tuple(rng.uniform(0, 0.1, 3))
+            yield values, np.zeros(100), 30, int(rng.integers(30, 70)), offsets, k, d
+
+
+def ends_cases(rng):
+    for n, boundary in itertools.product((2, 3, 9), (PERIODIC, REFLECTING, OUTFLOW)):
+        for values in fields(rng, 50):
+            yield values, np.zeros(50), 20, n, boundary, (-9, 9, 0, -18), *(tuple(rng.uniform(0, 0.1, 3)) for _ in "kd")
+
+
+def row_cases(rng):
+    for n in (1, 2, 3, 40):
+        for u in fields(rng, n):
+            yield np.zeros(n), rng.normal(size=n), u, rng.normal(size=n), rng.normal(size=n), 0.1, 0.2, int(n % 2)
+
+
+def scalar_cases(count):
+    def cases(rng):
+        for _ in range(200):
+            yield tuple(rng.normal(size=count) * rng.choice([0, 1, 1e100, 5e-324]))
+
+    return cases
+
+
+def upwind_cases(rng):
+    for arguments in scalar_cases(6)(rng):
+        yield *arguments, int(rng.integers(0, 2))
+
+
+def neighbour_cases(rng):
+    for n, boundary in itertools.product((1, 2, 3, 8), (PERIODIC, REFLECTING, OUTFLOW)):
+        for i in range(n):
+            yield i, n, boundary
+
+
+def widen_cases(rng):
+    for n in (1, 7, 64, 200):
+        for u in fields(rng, n):
+            yield np.zeros(16), u, rng.normal(size=n)
+
+
+TWINS = {
+    "neighbours": (neighbours, neighbour_cases),
+    "godunov": (godunov, scalar_cases(5)),
+    "upwind": (upwind, upwind_cases),
+    "cells": (cells, cells_cases),
+    "ends": (ends, ends_cases),
+    "godunov_step": (godunov_step, step_cases),
+    "godunov_march": (march, march_cases),
+    "add_axis": (add_axis, row_cases),
+    "upwind_step": (upwind_step, upwind_step_cases),
+    "upwind_march": (march, upwind_march_cases),
+    "widen": (widen, widen_cases),
+    "largest_differences": (largest_differences, lambda rng: ((v, s, b) for v, s, b, *_ in grids(rng))),
+}
