@@ -1,0 +1,158 @@
+"""The command line: what it prints, where, and with which status; every bad question gets one sentence and status 2."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pdelab.cli import main
+
+LOSS = "x**2/2 + 0.3*cos(6*x)"
+SOLVE = ["solve", LOSS, "--beta", "2", "--nodes", "65", "--times", "0", "0.1"]
+
+
+def refused(arguments, capsys, words, folder):
+    """Status 2, one line on stderr with these words, nothing on stdout, nothing on disk."""
+    before = sorted(os.listdir(folder))
+    try:
+        status = main(arguments)
+    except SystemExit as stop:  # argparse speaks for itself
+        status = stop.code
+    out, err = capsys.readouterr()
+    assert status == 2, err
+    assert words in err and out == ""
+    assert "Traceback" not in err
+    assert sorted(os.listdir(folder)) == before
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_list_names_what_there_is(capsys):
+    assert main(["list"]) == 0
+    text = capsys.readouterr().out
+    for word in ("HamiltonJacobi", "FokkerPlanck", "rugged", "hamilton-jacobi: monotone", "4.1", "claims"):
+        assert word in text
+    assert main(["list", "figures", "--json"]) == 0
+    assert "4.1" in json.loads(capsys.readouterr().out)["figures"]
+
+
+def test_solve_writes_arrays_and_their_record(folder, capsys):
+    assert main([*SOLVE, "--out", "u"]) == 0
+    assert capsys.readouterr().out.split() == ["u.npz", "u.json"]
+    with np.load("u.npz", allow_pickle=False) as arrays:
+        assert arrays["values"].shape == (2, 65) and np.array_equal(arrays["times"], [0.0, 0.1])
+    record = json.loads(Path("u.json").read_text())
+    assert record["parameters"]["formula"] == LOSS and record["info"]["monotonicity"] <= 1
+
+
+@pytest.mark.parametrize("equation", ["heat", "burgers"])
+def test_solve_other_equations(equation, folder):
+    assert main(["solve", "sin(x)", "--equation", equation, "--viscosity", "0.1", "--boundary", "periodic",
+                 "--lower", "0", "--upper", "6.283185307179586", "--nodes", "64", "--times", "0.2"]) == 0  # fmt: skip
+
+
+def test_solve_fokker_planck_keeps_mass(folder):
+    assert main(["solve", "x**2/2", "--equation", "fokker-planck", "--beta", "2", "--initial",
+                 "exp(-(x - 1)**2/0.1)/sqrt(0.1*pi)", "--nodes", "201", "--times", "0", "1"]) == 0  # fmt: skip
+    record = json.loads(Path("solution.json").read_text())
+    assert max(record["info"]["mass_drift"]) < 1e-13
+
+
+def test_simulate_writes_paths(folder, capsys):
+    assert main(["simulate", "(x**2-1)**2/4", "--beta", "5", "--time", "0.1", "--dt", "0.01", "--paths", "8", "--seed",
+                 "1", "--saves", "2"]) == 0  # fmt: skip
+    with np.load("paths.npz", allow_pickle=False) as arrays:
+        assert arrays["states"].shape == (3, 8)
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (["--beta", "0"], "beta"),
+        (["--beta", "-1"], "beta"),
+        (["--beta", "nan"], "beta"),
+        (["--beta", "two"], "invalid float"),
+        (["--times", "-0.1"], "times"),
+        (["--times", "0.2", "0.1"], "increasing"),
+        (["--times", "inf"], "times"),
+        (["--nodes", "1"], "at least 2 nodes"),
+        (["--lower", "3", "--upper", "-3"], "lower < upper"),
+        (["--boundary", "open"], "unknown boundary"),
+        (["--scheme", "magic"], "unknown scheme 'magic'"),
+        (["--dt", "10"], "dt"),
+        (["--dt", "-1"], "dt"),
+        (["--out", "missing/\0/u"], ""),
+        (["--initial", "x"], "--initial"),
+        (["--diffusivity", "1"], ""),
+        (["--equation", "wave"], "invalid choice"),
+    ],
+)
+def test_bad_options_of_solve(change, words, folder, capsys):
+    refused([*SOLVE, *change], capsys, words, folder)
+
+
+@pytest.mark.parametrize(
+    "formula, words",
+    [
+        ("x**", ""),
+        ("", ""),
+        ("__import__('os').system('touch owned')", ""),
+        ("x.__class__", ""),
+        ("(lambda: x)()", ""),
+        ("[x for x in (1,)]", ""),
+        ("f(x)", "f"),
+        ("x + y + z + w", ""),
+        ("1/x", "finite"),
+    ],
+)
+def test_bad_formulas(formula, words, folder, capsys):
+    refused(["solve", formula, "--beta", "2", "--nodes", "65"], capsys, words, folder)
+
+
+def test_formula_and_grid_must_agree(folder, capsys):
+    refused(["solve", "x*y", "--beta", "2", "--nodes", "65"], capsys, "dimension", folder)
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["figure", "9.9"], "unknown figure '9.9'"),
+        (["verify", "nonsense"], "unknown claim"),
+        (["bench", "nonsense"], "unknown benchmark"),
+        (["figure", "4.1", "--set", "colour=red"], "no parameter 'colour'"),
+        (["unknown"], "invalid choice"),
+    ],
+)
+def test_unknown_names(arguments, words, folder, capsys):
+    refused(arguments, capsys, words, folder)
+
+
+@pytest.mark.parametrize("verb", [["figure", "3.2", "--quick"], ["reproduce", "--quick"], SOLVE])
+def test_unwritable_folder_is_refused_before_the_work(verb, folder, capsys):
+    Path("file").write_text("")
+    refused([*verb, "--out", "file/below/u"], capsys, "cannot write to the folder", folder)
+
+
+def test_interruption_leaves_nothing_half_written(folder, monkeypatch, capsys):
+    import pdelab
+
+    def interrupt(*arguments, on_save, **options):
+        on_save(0.0, None)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pdelab, "solve", interrupt)
+    assert main(SOLVE) == 130
+    assert "interrupted" in capsys.readouterr().err and os.listdir(folder) == []
+
+
+def test_the_command_is_installed():
+    done = subprocess.run([sys.executable, "-m", "pdelab.cli", "list", "losses"], capture_output=True, text=True)
+    assert done.returncode == 0 and "rugged" in done.stdout
