@@ -142,9 +142,10 @@ def lenet(
 def allcnn(inputs=3, classes=10, *, channels=(96, 192), dropout=(0.2, 0.5)):
     """allcnn: drop₀.₂ → block₉₆,₃ → block₁₉₂,₃ → conv₁₉₂,₃ × 2 → conv₁₀ → mean-pool (thesis 4.6.3).
 
-    1.67 million weights. block_d,3 is conv_d,3 → conv_d,3 → conv_d,3 of stride 2 → drop₀.₅. Images of side at least 4; 32 gives the
-    10 × 8 × 8 of the text. The counts of the text (1.67 million; 26,982 for the small one of 6.3.1) say that both
-    conv₁₉₂ have 3 × 3 filters, unlike Springenberg et al. (2014), and that conv₁₀ is 1 × 1 with batch normalisation.
+    1.67 million weights. block_d,3 is conv_d,3 → conv_d,3 → conv_d,3 of stride 2 → drop₀.₅. Images of side at
+    least 4; 32 gives the 10 × 8 × 8 of the text. The counts of the text (1.67 million; 26,982 for the small one of
+    6.3.1) say that both conv₁₉₂ have 3 × 3 filters, unlike Springenberg et al. (2014), and that conv₁₀ is 1 × 1
+    with batch normalisation.
 
     Parameters
     ----------
@@ -244,7 +245,7 @@ def ptb_lstm(vocabulary=10000, hidden=1500, layers=2, *, embedding=None, dropout
     Examples
     --------
     >>> parameter_count(ptb_lstm(100, 20))
-    10900
+    10820
     """
     return LanguageModel(vocabulary, hidden, layers, embedding=embedding or hidden, dropout=dropout, width=0.04)
 

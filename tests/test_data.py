@@ -1,0 +1,295 @@
+"""Data sets: published formats written here byte by byte, damage, preprocessing, the order of batches."""
+
+import gzip
+import struct
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("sklearn")
+
+from pdelab.networks import data  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    torch.set_num_threads(1)
+
+
+def idx(array):
+    return bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
+
+
+@pytest.fixture
+def mnist(tmp_path, rng):
+    """A tiny MNIST in its published format, half of it gzipped."""
+    truth = {}
+    for part, count in (("train", 50), ("t10k", 20)):
+        images = rng.integers(0, 256, (count, 28, 28), dtype=np.uint8)
+        labels = rng.integers(0, 10, count, dtype=np.uint8)
+        (tmp_path / "mnist").mkdir(exist_ok=True)
+        (tmp_path / "mnist" / f"{part}-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(images)))
+        (tmp_path / "mnist" / f"{part}-labels-idx1-ubyte").write_bytes(idx(labels))
+        truth[part] = images, labels
+    return tmp_path, truth
+
+
+def cifar(path, rng, labels, count=7, classes=10):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tags = rng.integers(0, classes, (count, labels), dtype=np.uint8)
+    pixels = rng.integers(0, 256, (count, 3, 32, 32), dtype=np.uint8)
+    path.write_bytes(np.concatenate([tags, pixels.reshape(count, -1)], axis=1).tobytes())
+    return pixels, tags[:, -1]
+
+
+def test_digits_are_partitioned_by_the_seed():
+    from sklearn.datasets import load_digits
+
+    pixels, labels = load_digits(return_X_y=True)
+    for seed in (0, 1):
+        digits = data.load("digits", seed=seed)
+        parts = (digits.train, digits.validation, digits.test)
+        together = torch.cat([part.inputs for part in parts]).flatten(1)
+        ours = torch.cat([(together + 1) * 8, torch.cat([part.targets for part in parts])[:, None]], 1).numpy()
+        theirs = np.column_stack([pixels, labels])
+        np.testing.assert_array_equal(ours[np.lexsort(ours.T)], theirs[np.lexsort(theirs.T)])
+    assert not torch.equal(data.load("digits", seed=0).train.inputs, digits.train.inputs)
+    assert torch.equal(data.load("digits", seed=1).train.inputs, digits.train.inputs)
+
+
+def test_digits_options():
+    small = data.load("digits", train=1437, validation=360, size=4, classes=5, preprocess="none")
+    full = data.load("digits", train=1437, validation=360, preprocess="none")
+    assert small.shape == (1, 4, 4) and small.classes == 5 and len(small.test) == 0
+    kept = full.train.targets < 5
+    blocks = full.train.inputs[kept].unflatten(2, (4, 2)).unflatten(4, (4, 2))
+    torch.testing.assert_close(small.train.inputs, blocks.mean((3, 5)))
+
+
+def test_mnist_is_read(mnist):
+    folder, truth = mnist
+    loaded = data.load("mnist", folder, preprocess="none", validation=10)
+    assert (len(loaded.train), len(loaded.validation), len(loaded.test)) == (40, 10, 20)
+    np.testing.assert_array_equal((loaded.test.inputs * 255).round().numpy()[:, 0], truth["t10k"][0])
+    np.testing.assert_array_equal(loaded.test.targets.numpy(), truth["t10k"][1])
+    held = torch.cat([loaded.train.inputs, loaded.validation.inputs])
+    assert sorted(held.sum((1, 2, 3)).tolist()) == pytest.approx(
+        sorted(truth["train"][0].sum((1, 2)) / 255.0), rel=1e-5
+    )
+    scaled = data.load("mnist", folder)
+    assert len(scaled.validation) == 6 and scaled.train.inputs.min() == -1 and scaled.train.inputs.max() == 1
+
+
+def test_cifar_is_read(tmp_path, rng):
+    folder = tmp_path / "cifar-10-batches-bin"
+    for i in range(1, 6):
+        cifar(folder / f"data_batch_{i}.bin", rng, 1)
+    pixels, labels = cifar(folder / "test_batch.bin", rng, 1)
+    ten = data.load("cifar10", tmp_path, preprocess="none", validation=0)
+    assert len(ten.train) == 35 and ten.shape == (3, 32, 32)
+    np.testing.assert_array_equal((ten.test.inputs * 255).round().numpy(), pixels)
+    np.testing.assert_array_equal(ten.test.targets.numpy(), labels)
+    cifar(tmp_path / "cifar-100-binary" / "train.bin", rng, 2, classes=100)
+    pixels, fine = cifar(tmp_path / "cifar-100-binary" / "test.bin", rng, 2, classes=100)
+    hundred = data.load("cifar100", tmp_path, preprocess="contrast", validation=2)
+    assert hundred.classes == 100 and len(hundred.train) == 5
+    np.testing.assert_array_equal(hundred.test.targets.numpy(), fine)
+
+
+def test_svhn_is_read(tmp_path, rng):
+    from scipy.io import savemat
+
+    for name in ("train", "test"):
+        images, labels = rng.integers(0, 256, (32, 32, 3, 6), dtype=np.uint8), rng.integers(1, 11, (6, 1))
+        savemat(tmp_path / f"{name}_32x32.mat", {"X": images, "y": labels})
+    street = data.load("svhn", tmp_path, preprocess="none", validation=0)
+    np.testing.assert_array_equal((street.test.inputs[4, 1] * 255).round().numpy(), images[:, :, 1, 4])
+    np.testing.assert_array_equal(street.test.targets.numpy(), labels.ravel() % 10)
+
+
+def test_ptb_is_read(tmp_path):
+    for part in ("train", "valid", "test"):
+        (tmp_path / f"ptb.{part}.txt").write_text(" the cat <unk>\n the dog sat \n" * 5)
+    bank = data.load("ptb", tmp_path, steps=4)
+    assert bank.vocabulary == ("<eos>", "the", "<unk>", "cat", "dog", "sat") and bank.classes == 6
+    assert bank.train.inputs[:8].tolist() == [1, 3, 2, 0, 1, 4, 5, 0]
+    assert torch.equal(bank.train.inputs[1:], bank.train.targets[:-1])
+
+
+def test_a_word_outside_the_vocabulary_is_refused(tmp_path):
+    for part, text in (("train", "a b a b a b"), ("valid", "a b a"), ("test", "a c b")):
+        (tmp_path / f"ptb.{part}.txt").write_text(text)
+    with pytest.raises(ValueError, match="tokens that its training part lacks"):
+        data.load("ptb", tmp_path, steps=1)
+
+
+def test_topics_and_plain_text(tmp_path):
+    topics = data.load("topics", steps=20)
+    assert len(topics.train) > 100_000 and topics.kind == "text" and topics.shape == (20,)
+    text = "war and peace, " * 40
+    (tmp_path / "book.txt").write_text(text)
+    book = data.load("text", file=str(tmp_path / "book.txt"), steps=5)
+    assert book.vocabulary == tuple(sorted(set(text)))
+    assert "".join(book.vocabulary[i] for i in book.train.inputs[:14]) == "war and peace,"
+    assert [len(s) + 1 for s in (book.train, book.validation, book.test)] == [480, 60, 60]
+    lines = data.load("text", file=str(tmp_path / "book.txt"), steps=8, lines=12)
+    assert lines.train.inputs.shape == (12, 8)
+    assert torch.equal(lines.train.inputs[:, 1:], lines.train.targets[:, :-1])
+
+
+# Batches ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_pass_sees_every_sample_once_in_an_order_of_its_own():
+    split = data.Split(torch.arange(103.0)[:, None], torch.arange(103))
+    passes = [list(data.batches(split, 10, seed=3, epoch=e)) for e in (0, 0, 1)]
+    labels = [torch.cat([t for _, t in p]) for p in passes]
+    assert all(len(set(order.tolist())) == 100 for order in labels)
+    assert torch.equal(labels[0], labels[1]) and not torch.equal(labels[0], labels[2])
+    tail = list(data.batches(split, 10, seed=3, epoch=0, start=7))
+    assert torch.equal(torch.cat([t for _, t in tail]), labels[0][70:])
+
+
+def test_drawing_with_replacement_repeats_samples():
+    split = data.Split(torch.arange(50.0)[:, None], torch.arange(50))
+    drawn = torch.cat([t for _, t in data.batches(split, 10, seed=0, epoch=0, replacement=True)])
+    assert len(drawn) == 50 and len(set(drawn.tolist())) < 50
+
+
+def test_windows_of_a_stream_follow_one_another():
+    split = data.Split(torch.arange(101), torch.arange(1, 102))
+    pairs = list(data.batches(split, 4, seed=0, epoch=0, steps=6))
+    assert len(pairs) == data.batch_count(split, 4, 6) == 4
+    columns = torch.cat([x for x, _ in pairs], 1)
+    assert torch.equal(columns, torch.arange(100).view(4, 25)[:, :24])
+    assert torch.equal(torch.cat([y for _, y in pairs], 1), columns + 1)
+
+
+def test_augmentation_is_keyed_by_the_batch():
+    split = data.Split(torch.randn(20, 3, 8, 8, generator=torch.Generator().manual_seed(0)), torch.arange(20))
+    first, again, other = (
+        [x for x, _ in data.batches(split, 5, seed=0, epoch=e, augment=data.crops_and_flips, start=2)]
+        for e in (0, 0, 1)
+    )
+    assert all(torch.equal(a, b) for a, b in zip(first, again))
+    assert not torch.equal(first[0], other[0])
+
+
+@pytest.mark.parametrize("replicas, fraction", [(3, 0.5), (6, 0.25), (4, 0.25), (2, 1.0)])
+def test_shares_cover_the_data(replicas, fraction):
+    parts = data.shares(103, replicas, fraction)
+    assert len({len(part) for part in parts}) == 1 and len(parts) == replicas
+    assert len(parts[0]) == int(np.ceil(fraction * 103)) and all(len(set(p.tolist())) == len(p) for p in parts)
+    assert set(torch.cat(parts).tolist()) == set(range(103))
+
+
+# Preprocessing ------------------------------------------------------------------------------------------------------
+
+
+def test_contrast_normalisation(rng):
+    images = torch.tensor(rng.random((5, 3, 4, 4)))
+    images[2] = 0.7  # one colour
+    (flat,) = data.contrast_normalise(images)
+    flat = flat.flatten(1)
+    torch.testing.assert_close(flat.mean(1), torch.zeros(5, dtype=torch.float64), atol=1e-12, rtol=0)
+    expected = torch.tensor([1.0, 1.0, 0.0, 1.0, 1.0], dtype=torch.float64)
+    torch.testing.assert_close(flat.square().mean(1), expected)
+
+
+def test_zca_whitens_and_stays_close_to_the_images(rng):
+    mixing = rng.standard_normal((12, 12))
+    images = torch.tensor(rng.standard_normal((4000, 12)) @ mixing).view(-1, 3, 2, 2)
+    epsilon = 0.1
+    white, same = data.zca(images, images[:3], regularisation=epsilon)
+    torch.testing.assert_close(white[:3], same)
+    values, vectors = torch.linalg.eigh(torch.cov(images.flatten(1).T, correction=0))
+    expected = vectors @ torch.diag(values / (values + epsilon)) @ vectors.T
+    torch.testing.assert_close(torch.cov(white.flatten(1).T, correction=0), expected, atol=1e-9, rtol=0)
+    # ZCA is the symmetric whitening: its map is symmetric and positive
+    pixels = images.flatten(1) - images.flatten(1).mean(0)
+    whitener = torch.linalg.lstsq(pixels, white.flatten(1)).solution
+    torch.testing.assert_close(whitener, whitener.T, atol=1e-9, rtol=0)
+    assert torch.linalg.eigvalsh(whitener).min() > 0
+
+
+def test_crops_and_flips_are_shifts_and_mirrors():
+    generator = torch.Generator().manual_seed(1)
+    images = torch.rand(40, 2, 6, 6) + 1.0
+    changed = data.crops_and_flips(images, generator, padding=2)
+    padded = torch.nn.functional.pad(images, (2,) * 4)
+    windows = [padded[..., r : r + 6, c : c + 6] for r in range(5) for c in range(5)]
+    options = torch.stack([v for w in windows for v in (w, w.flip(-1))])  # (50, n, 2, 6, 6)
+    matches = (options == changed).flatten(2).all(2)
+    assert matches.any(0).all()
+    assert len(set(matches.float().argmax(0).tolist())) > 20
+
+
+# Refusals -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "call, words",
+    [
+        (lambda f: data.load("imagenet"), "unknown data set 'imagenet': choose from digits"),
+        (lambda f: data.load("digits", colour=1), "no option colour"),
+        (lambda f: data.load("digits", train=1500, validation=400), "exceeds the 1797 digits"),
+        (lambda f: data.load("digits", preprocess="magic"), "unknown preprocess"),
+        (lambda f: data.load("digits", size=3), "divide the side 8"),
+        (lambda f: data.load("digits", classes=11), "classes between 2 and 10"),
+        (lambda f: data.load("mnist", f), "put train-images-idx3-ubyte, .* into .*mnist"),
+        (lambda f: data.load("cifar10", f), "cifar-10-batches-bin/data_batch_1.bin"),
+        (lambda f: data.load("ptb", f), "ptb.train.txt"),
+        (lambda f: data.load("svhn", f), "train_32x32.mat"),
+        (lambda f: data.load("text"), "file=..."),
+        (lambda f: data.load("text", file=str(f / "none.txt")), "there is no file"),
+        (lambda f: data.load("topics", steps=0), "steps"),
+        (lambda f: data.batch_count(data.Split(torch.arange(5), torch.arange(5)), 3, 4), "smaller batch_size"),
+        (lambda f: data.shares(10, 3, 0.2), "between 1/replicas"),
+    ],
+)
+def test_refusals(call, words, tmp_path):
+    with pytest.raises(ValueError, match=words) as caught:
+        call(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_every_damage_is_said(mnist, rng):
+    folder, _ = mnist
+    images, labels = folder / "mnist" / "train-images-idx3-ubyte.gz", folder / "mnist" / "train-labels-idx1-ubyte"
+    good = images.read_bytes(), labels.read_bytes()
+    for path, broken, words in [
+        (images, good[0][:100], "damaged"),
+        (images, good[0][:300] + bytes([good[0][300] ^ 1]) + good[0][301:], "damaged"),
+        (labels, good[1][:-1], "expected 58 bytes, got 57"),
+        (labels, b"\x00\x00\x0d" + good[1][3:], "does not begin as an idx file"),
+        (labels, good[1][:-1] + b"\x63", "label lies outside 0..9"),
+        (labels, b"", "damaged"),
+    ]:
+        path.write_bytes(broken)
+        with pytest.raises(ValueError, match=words):
+            data.load("mnist", folder)
+        images.write_bytes(good[0])
+        labels.write_bytes(good[1])
+    data.load("mnist", folder)
+
+
+def test_damaged_cifar_svhn_and_text(tmp_path):
+    (tmp_path / "cifar-100-binary").mkdir()
+    for name in ("train", "test"):
+        (tmp_path / "cifar-100-binary" / f"{name}.bin").write_bytes(b"\x00" * 3075)
+        (tmp_path / f"{name}_32x32.mat").write_bytes(b"MATLAB 5.0 MAT-file" + b"\x00" * 200)
+    (tmp_path / "latin.txt").write_bytes("caf\xe9".encode("latin-1") * 100)
+    with pytest.raises(ValueError, match="records of 3074 bytes"):
+        data.load("cifar100", tmp_path)
+    with pytest.raises(ValueError, match="MATLAB"):
+        data.load("svhn", tmp_path)
+    with pytest.raises(ValueError, match="UTF-8"):
+        data.load("text", file=str(tmp_path / "latin.txt"))
+
+
+def test_ready_names_every_data_set(tmp_path):
+    found = data.ready(tmp_path)
+    assert set(found) == set(data.DATA)
+    assert found["digits"] is None and found["topics"] is None
+    assert all("\n" not in sentence for sentence in found.values() if sentence)
