@@ -18,8 +18,9 @@ SMOOTH = ("sqrt", "exp", "log", "sin", "cos", "tan", "asin", "acos", "atan", "si
 ARGUMENTS = dict.fromkeys((*SMOOTH, "abs", "sign"), (1, 1)) | {
     "atan2": (2, 2), "min": (1, math.inf), "max": (1, math.inf), "norm": (1, math.inf), "logsumexp": (1, math.inf),
 }  # fmt: skip
-SYNONYMS = {"Abs": "abs", "Min": "min", "Max": "max", "ln": "log", "arcsin": "asin", "arccos": "acos",
-            "arctan": "atan", "arctan2": "atan2", "arcsinh": "asinh", "arccosh": "acosh", "arctanh": "atanh"}  # fmt: skip
+SYNONYMS = {"Abs": "abs", "Min": "min", "Max": "max", "ln": "log",
+            "arcsin": "asin", "arccos": "acos", "arctan": "atan", "arctan2": "atan2",
+            "arcsinh": "asinh", "arccosh": "acosh", "arctanh": "atanh"}  # fmt: skip
 RESERVED = {*ARGUMENTS, *SYNONYMS, "pi"}
 OPERATORS = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.Pow, ast.UAdd, ast.USub)
 LARGEST_POWER = 1000
@@ -263,7 +264,7 @@ def _power(base, exponent, text):
 
 
 def _real(expr, text):
-    """SymPy's own |x| and sign(x), which come from sqrt(x**2) and the like, replaced by ours; complex values refused."""
+    """SymPy's own |x| and sign(x), which come from sqrt(x**2), replaced by ours; values that are not real refused."""
     import sympy
 
     table = _functions()

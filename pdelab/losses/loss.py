@@ -142,7 +142,9 @@ class Loss:
         except (TypeError, ValueError) as error:
             raise ValueError(f"points: expected an array of real numbers, got {type(points).__name__}") from error
         if self._dimension > 1 and array.shape[-1:] != (self._dimension,):
-            raise ValueError(f"points: expected shape (..., {self._dimension}), the last axis the coordinates, got {array.shape}")
+            raise ValueError(
+                f"points: expected shape (..., {self._dimension}), the last axis the coordinates, got {array.shape}"
+            )
         return array
 
     def _loop(self, order):
@@ -156,7 +158,9 @@ class Loss:
             raise ValueError("this loss has no Hessian: pass hessian= to Loss.from_functions")
         result = np.asarray(function(points))
         if result.shape != shape:
-            raise ValueError(f"{name}: expected an array of shape {shape} for points of shape {points.shape}, got {result.shape}")
+            raise ValueError(
+                f"{name}: expected an array of shape {shape} for points of shape {points.shape}, got {result.shape}"
+            )
         if result.dtype.kind not in "fiub":
             raise ValueError(f"{name}: expected real numbers, got an array of {result.dtype}")
         return result.astype(float)
