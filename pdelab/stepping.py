@@ -13,6 +13,7 @@ import time as clock
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
+from numbers import Real
 
 import numpy as np
 
@@ -102,9 +103,9 @@ def solve(problem, initial, grid, times, *, scheme=None, dt=None, cfl=0.9, on_sa
     ((2, 101), True)
     """
     times = _checked_times(times)
-    if not (isinstance(cfl, (int, float)) and 0 < cfl <= 1):
+    if not (isinstance(cfl, Real) and 0 < cfl <= 1):
         raise ValueError(f"cfl: expected a number in (0, 1], got {cfl!r}: the scheme's bound holds up to 1")
-    if dt is not None and not (np.isscalar(dt) and 0 < dt < math.inf):
+    if dt is not None and not (isinstance(dt, Real) and 0 < dt < math.inf):
         raise ValueError(f"dt: expected a positive number or None, got {dt!r}")
     values = problem.initial(initial, grid)
     scheme = problem.default_scheme if scheme is None else scheme

@@ -1,0 +1,158 @@
+"""solve(): the step-size rule, saved times, certificates, failure, interruption - on a problem whose answer is known."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+import pdelab as pl
+from pdelab.stepping import Stepper
+
+GRID = pl.Grid(0.0, 1.0, 5)
+
+
+@dataclass(frozen=True)
+class Decay:
+    """y' = rate y by explicit Euler, bound 0.1."""
+
+    rate: float = -1.0
+
+    @property
+    def default_scheme(self):
+        return euler
+
+    def initial(self, values, grid):
+        return grid.field(values, "initial")
+
+
+def euler(problem, grid, values, fixed=True):
+    def advance(values, time, dt, steps):
+        for _ in range(steps):
+            values = values + dt * problem.rate * values
+        return values
+
+    return Stepper(
+        advance, lambda values, time: 0.1, fixed=fixed, certificates={"mass": lambda v, t: float(v.sum())}, info={"kind": "toy"}
+    )
+
+
+def rule(problem, grid, values):
+    return Stepper(euler(problem, grid, values).advance, dt=0.3)
+
+
+def adaptive(problem, grid, values):
+    return euler(problem, grid, values, fixed=False)
+
+
+def run(times, **options):
+    return pl.solve(Decay(), np.ones(5), GRID, times, **options)
+
+
+def test_intervals_are_cut_into_equal_steps():
+    solution = run([0.25, 0.5], dt=0.1)
+    assert solution.steps == 6 and solution.info["dt"] == pytest.approx(0.25 / 3)
+    assert np.allclose(solution.values[0], (1 - 0.25 / 3) ** 3)
+    assert np.allclose(solution.final, (1 - 0.25 / 3) ** 6)
+
+
+def test_a_whole_number_of_steps_is_not_rounded_up():
+    assert run(1.0, dt=0.1).steps == 10
+    assert run([0.3, 0.6, 0.9], dt=0.1).steps == 9
+
+
+@pytest.mark.parametrize("scheme, dt", [(euler, 0.09), (rule, 0.3), (adaptive, 0.09)])
+def test_default_step(scheme, dt):
+    solution = run(2.7, scheme=scheme)
+    assert solution.steps == round(2.7 / dt) and solution.info["dt"] == pytest.approx(dt)
+
+
+def test_cfl_scales_the_default_step():
+    assert run(1.0, cfl=0.5).steps == 20
+
+
+@pytest.mark.parametrize("scheme", [euler, adaptive])
+def test_the_bound_is_a_bound(scheme):
+    assert run(1.0, scheme=scheme, dt=0.1).info["monotonicity"] == pytest.approx(1.0)
+    with pytest.raises(ValueError, match="above the bound 0.1"):
+        run(1.0, scheme=scheme, dt=0.1001)
+
+
+def test_initial_data_are_saved_only_when_asked_for():
+    with_start, without = run([0.0, 0.5]), run([0.5])
+    assert np.array_equal(with_start.values[0], np.ones(5)) and with_start.values.shape == (2, 5)
+    assert np.array_equal(with_start.final, without.final) and without.values.shape == (1, 5)
+    assert run(0.0).steps == 0
+
+
+def test_input_and_output_do_not_change():
+    initial = np.ones(5)
+    solution = pl.solve(Decay(), initial, GRID, [0.0, 1.0])
+    assert np.array_equal(initial, np.ones(5))
+    with pytest.raises(ValueError):
+        solution.values[0, 0] = 2.0
+
+
+def test_certificate():
+    info = run([0.0, 0.5, 1.0], dt=0.05).info
+    assert info["scheme"].endswith("euler") and info["kind"] == "toy" and info["steps"] == 20
+    assert info["monotonicity"] == pytest.approx(0.5)
+    assert np.allclose(info["mass"], 5 * 0.95 ** np.array([0, 10, 20]))
+    assert np.allclose(info["mass_drift"], 1 - 0.95 ** np.array([0, 10, 20]))
+    assert np.allclose(info["maximum"], info["minimum"]) and info["maximum"].shape == (3,)
+
+
+def test_on_save_hands_out_each_time_as_it_comes():
+    seen = []
+    run([0.0, 0.5, 1.0], on_save=lambda time, values: seen.append((time, values.copy())))
+    assert [time for time, _ in seen] == [0.0, 0.5, 1.0]
+
+    def stop(time, values):
+        if time == 0.5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run([0.0, 0.5, 1.0], on_save=stop)
+
+
+@pytest.mark.parametrize("scheme", [euler, adaptive])
+def test_blow_up_says_when(scheme):
+    with pytest.raises(FloatingPointError, match=r"stopped being finite between t = \d"), np.errstate(all="ignore"):
+        pl.solve(Decay(rate=1e40), np.ones(5), GRID, 3.0, scheme=scheme)
+
+
+@pytest.mark.parametrize(
+    "times, words",
+    [([], "at least one"), ([0.2, 0.1], "increasing"), ([0.1, 0.1], "increasing"), (-1.0, ">= 0"), (math.inf, "finite"),
+     (math.nan, "finite"), ("soon", "expected a number"), ([[0.1]], "finite numbers")],
+)  # fmt: skip
+def test_bad_times(times, words):
+    with pytest.raises(ValueError, match=words):
+        run(times)
+
+
+@pytest.mark.parametrize("options", [{"dt": 0.0}, {"dt": -1.0}, {"dt": math.nan}, {"dt": "x"}, {"cfl": 0.0}, {"cfl": 1.1}])
+def test_bad_steps(options):
+    with pytest.raises(ValueError, match="dt|cfl"):
+        run(1.0, **options)
+
+
+def test_bad_data():
+    for bad in (np.ones(4), np.array([1, 2, np.inf, 4, 5]), "text"):
+        with pytest.raises(ValueError, match="initial"):
+            pl.solve(Decay(), bad, GRID, 1.0)
+
+
+def test_many_steps_can_be_interrupted():
+    """Compiled steps come in chunks, so the loop is back in Python several times a second."""
+    calls = []
+
+    def slow(problem, grid, values):
+        def advance(values, time, dt, steps):
+            calls.append(steps)
+            return values
+
+        return Stepper(advance, dt=1e-6)
+
+    run(1.0, scheme=slow)
+    assert sum(calls) == 10**6 and len(calls) > 5
