@@ -7,11 +7,12 @@ of Hamilton-Jacobi is nu = 1/(2 beta), the diffusivity D is that of the stochast
 scope, is the time of the PDE.
 """
 
-from pdelab import hamilton_jacobi, losses
+from pdelab import fokker_planck, hamilton_jacobi, losses
+from pdelab.fokker_planck import FokkerPlanck
 from pdelab.grid import Grid
 from pdelab.hamilton_jacobi import HamiltonJacobi, Heat
 from pdelab.losses import Loss
 from pdelab.stepping import Solution, solve
 
 __version__ = "0.1.0"
-__all__ = ["Grid", "HamiltonJacobi", "Heat", "Loss", "Solution", "hamilton_jacobi", "losses", "solve"]
+__all__ = ["FokkerPlanck", "Grid", "HamiltonJacobi", "Heat", "Loss", "Solution", "fokker_planck", "hamilton_jacobi", "losses", "solve"]

@@ -62,8 +62,9 @@ def compute(n, half_width, window, T, beta, slices, D, S, fokker_planck_steps, s
     minima, maxima = extrema(loss, x)
     initial = gaussian(fp, start, spread)
     densities = {}
-    for name, drift in (("sgd", f), ("viscous", scoped(viscous, T, S)), ("inviscid", scoped(inviscid, T, S))):
-        problem = pl.FokkerPlanck(potential=drift, diffusivity=D)
+    scoped = pl.fokker_planck.Slices.scoped
+    for name, potential in (("sgd", f), ("viscous", scoped(viscous, S)), ("inviscid", scoped(inviscid, S))):
+        problem = pl.FokkerPlanck(potential=potential, diffusivity=D)
         densities[name] = pl.solve(problem, initial, fp, S, scheme=pl.fokker_planck.implicit, dt=S / fokker_planck_steps)
     data = {"x": x, "f": f, "initial": initial, "minima": minima, "maxima": maxima, "window": window}
     data |= {"viscous": viscous.final, "inviscid": inviscid.final}
@@ -86,18 +87,6 @@ def gaussian(grid, mean, spread):
     """A Gaussian density on the grid, of mass one in its quadrature."""
     density = np.exp(-((grid.x - mean) ** 2) / (2 * spread**2))
     return density / grid.integrate(density)
-
-
-def scoped(solution, T, S):
-    """The potential of the scoped drift: s -> u(., T (1 - s/S)), the smoothing undone while the density moves."""
-    times, values = solution.times, solution.values
-
-    def potential(s):
-        position = np.clip(T * (1 - s / S) / (times[1] - times[0]), 0, len(times) - 1)
-        k = min(int(position), len(times) - 2)
-        return values[k] + (position - k) * (values[k + 1] - values[k])
-
-    return potential
 
 
 def basin_mass(grid, density, maxima, minimum):

@@ -7,7 +7,7 @@ lifts the inviscid density over its barrier. Between them lies the window in whi
 
 import numpy as np
 
-from pdelab.figures.figure_4_1 import basin_mass, extrema, gaussian, scoped
+from pdelab.figures.figure_4_1 import basin_mass, extrema, gaussian
 
 NAME = "4.1-literal"
 TITLE = "The caption needs a slow clock (S > T) and a cold density (D < 1/(2β))"
@@ -54,7 +54,7 @@ def compute(n, half_width, T, beta, slices, start, spread, clocks, clock_D, temp
     def masses(S, D):
         found = []
         for name, home in (("viscous", best), ("inviscid", nearer)):
-            problem = pl.FokkerPlanck(potential=scoped(smoothed[name], T, S), diffusivity=D)
+            problem = pl.FokkerPlanck(potential=pl.fokker_planck.Slices.scoped(smoothed[name], S), diffusivity=D)
             solution = pl.solve(problem, initial, fp, S, scheme=pl.fokker_planck.implicit, dt=S / fokker_planck_steps)
             found.append(basin_mass(fp, solution.final, maxima, home))
         return found
