@@ -1,0 +1,254 @@
+"""Transport on the line: W₂ against closed forms and brute force; the minimising movement against its own theory."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.integrate import quad
+from scipy.special import ndtr
+
+from pdelab import transport
+from pdelab.grid import Grid
+from pdelab.losses import Loss
+from pdelab.transport import Law, free_energy, jko, jko_gaussian, law, wasserstein, wasserstein_gaussian
+
+EXAMPLES = settings(deadline=None, max_examples=25, derandomize=True)
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+def gaussian(grid, mean, deviation):
+    density = np.exp(-((grid.x - mean) ** 2) / (2 * deviation**2))
+    return density / grid.integrate(density)
+
+
+def random_law(rng, cells, masses=None):
+    edges = np.cumsum(rng.exponential(size=cells + 1)) * 4 / cells - 2
+    masses = rng.dirichlet(np.ones(cells)) if masses is None else masses
+    return Law(edges[:-1], edges[1:], masses)
+
+
+# -- laws and the distance --------------------------------------------------------------------------------------
+
+
+def test_moments_and_entropy_of_a_law():
+    one = Law([0.0, 2.0], [1.0, 4.0], [0.25, 0.75])
+    second = 0.25 / 3 + 0.75 / 2 * (4**3 - 2**3) / 3
+    assert one.mean == pytest.approx(0.25 * 0.5 + 0.75 * 3)
+    assert one.variance == pytest.approx(second - one.mean**2)
+    assert one.entropy == pytest.approx(0.25 * math.log(0.25) + 0.75 * math.log(0.375))
+    assert one.quantiles([0.0, 0.125, 0.25, 0.625, 1.0]) == pytest.approx([0.0, 0.5, 1.0, 3.0, 4.0])
+
+
+def test_density_returns_to_the_grid():
+    grid = Grid(-1.0, 2.0, 61)
+    rho = 1.5 + np.sin(3 * grid.x)
+    rho /= grid.integrate(rho)
+    assert law(grid, rho).density(grid) == pytest.approx(rho, rel=1e-12)
+    finer = Grid(-2.0, 3.0, 333)
+    assert finer.integrate(law(grid, rho).density(finer)) == pytest.approx(1.0, abs=1e-14)
+
+
+@EXAMPLES
+@given(SEEDS)
+def test_distance_is_the_integral_over_quantiles(seed):
+    rng = np.random.default_rng(seed)
+    p, q = random_law(rng, 7), random_law(rng, 5)
+    breaks = np.unique(np.concatenate([np.cumsum(p.masses), np.cumsum(q.masses)]))
+    square = sum(
+        quad(lambda s: float(p.quantiles(s) - q.quantiles(s)) ** 2, a, b)[0]
+        for a, b in zip([0, *breaks[:-1]], np.minimum(breaks, 1.0))
+    )
+    assert wasserstein(p, q) == pytest.approx(math.sqrt(square), rel=1e-9)
+
+
+@EXAMPLES
+@given(SEEDS)
+def test_distance_is_a_metric(seed):
+    rng = np.random.default_rng(seed)
+    p, q, r = (random_law(rng, n) for n in (3, 8, 20))
+    assert wasserstein(p, p) == 0
+    assert wasserstein(p, q) == pytest.approx(wasserstein(q, p), rel=1e-13)
+    assert wasserstein(p, r) <= wasserstein(p, q) + wasserstein(q, r) + 1e-14
+    shift = rng.normal()
+    moved = Law(p.left + shift, p.right + shift, p.masses)
+    assert wasserstein(p, moved) == pytest.approx(abs(shift), rel=1e-12)
+
+
+def test_laws_with_holes():
+    """Half the mass travels one, half three: the hole in the first support must not be filled."""
+    p = Law([0.0, 10.0], [1.0, 11.0], [0.5, 0.5])
+    q = Law([1.0, 13.0], [2.0, 14.0], [0.5, 0.5])
+    assert wasserstein(p, q) == pytest.approx(math.sqrt((1 + 9) / 2), rel=1e-14)
+
+
+def test_distance_of_gaussians_has_second_order():
+    errors, sizes = [], (51, 101, 201, 401)
+    for n in sizes:
+        grid = Grid(-9.0, 9.0, n)
+        distance = wasserstein(law(grid, gaussian(grid, 0.0, 1.0)), law(grid, gaussian(grid, 1.0, 0.5)))
+        errors.append(abs(distance - wasserstein_gaussian(0.0, 1.0, 1.0, 0.25)))
+    order = -np.polyfit(np.log(sizes), np.log(errors), 1)[0]
+    assert 1.85 < order < 2.15
+    assert errors[-1] < 5e-5
+
+
+def test_gaussians_in_many_dimensions(rng):
+    commuting = np.linalg.qr(rng.normal(size=(3, 3)))[0]
+    a, b = np.array([1.0, 4.0, 9.0]), np.array([4.0, 1.0, 0.0])
+    mean = rng.normal(size=3)
+    s1, s2 = (commuting @ np.diag(v) @ commuting.T for v in (a, b))
+    exact = math.sqrt(mean @ mean + ((np.sqrt(a) - np.sqrt(b)) ** 2).sum())
+    assert wasserstein_gaussian(mean, s1, 0 * mean, s2) == pytest.approx(exact, rel=1e-7)  # one eigenvalue is zero
+    assert wasserstein_gaussian(mean, s2, 0 * mean, s1) == pytest.approx(exact, rel=1e-7)
+
+
+def test_gaussian_quantile_function():
+    grid = Grid(-9.0, 9.0, 2001)
+    levels = np.array([0.01, 0.3, 0.5, 0.9])
+    assert ndtr(law(grid, gaussian(grid, 0.0, 1.0)).quantiles(levels)) == pytest.approx(levels, abs=1e-5)
+
+
+# -- the minimising movement ------------------------------------------------------------------------------------
+
+
+def test_step_is_the_gaussian_closed_form():
+    """Same step from the same Gaussian: the difference is the grid's, of second order."""
+    errors, sizes = [], (101, 201, 401, 801)
+    for n in sizes:
+        grid = Grid(-7.0, 8.0, n)
+        after = jko(law(grid, gaussian(grid, 1.0, 0.6)), Loss("0.75*x**2"), 0.1, 4, beta=2.0)[-1]
+        mean, deviation = 1.0, 0.6
+        for _ in range(4):
+            mean, deviation = jko_gaussian(mean, deviation, 1.5, 0.1, beta=2.0)
+        assert after.mean == pytest.approx(mean, abs=1e-12)
+        errors.append(abs(math.sqrt(after.variance) - deviation))
+    order = -np.polyfit(np.log(sizes), np.log(errors), 1)[0]
+    assert 1.85 < order < 2.15
+    assert errors[-1] < 3e-5
+
+
+def test_first_order_in_the_step():
+    """Against the Ornstein-Uhlenbeck law at t = 0.5, curvature 1.5, beta = 2."""
+    grid = Grid(-7.0, 8.0, 801)
+    decay = math.exp(-1.5)
+    deviation = math.sqrt(0.36 * decay + (1 - decay) / 3.0)
+    exact = law(grid, gaussian(grid, math.exp(-0.75), deviation))
+    errors, taus = [], (0.1, 0.05, 0.025, 0.0125)
+    for tau in taus:
+        after = jko(law(grid, gaussian(grid, 1.0, 0.6)), Loss("0.75*x**2"), tau, round(0.5 / tau), beta=2.0)[-1]
+        errors.append(wasserstein(after, exact))
+    order = np.polyfit(np.log(taus), np.log(errors), 1)[0]
+    assert 0.9 < order < 1.1
+    assert errors[-1] < 0.006
+
+
+def test_heat_flow_without_potential():
+    grid = Grid(-9.0, 9.0, 801)
+    laws = jko(law(grid, gaussian(grid, 0.3, 1.0)), None, 0.05, 4, beta=0.5)
+    assert laws[-1].mean == pytest.approx(laws[0].mean, abs=1e-12)
+    assert laws[-1].variance == pytest.approx(1 + 2 * 0.2 / 0.5, rel=0.02)  # tau = 0.05 leaves 0.7 % here
+
+
+@EXAMPLES
+@given(SEEDS, st.floats(0.01, 0.6))
+def test_step_contracts(seed, tau):
+    """V'' >= 1.3 everywhere: W₂ shrinks by 1/(1 + 1.3 τ) for laws of the same masses, to round-off."""
+    rng = np.random.default_rng(seed)
+    potential = Loss("0.85*x**2 + 0.4*cos(x)")
+    p = random_law(rng, 12)
+    q = random_law(rng, 12, p.masses)
+    after = [jko(one, potential, tau, beta=2.0)[-1] for one in (p, q)]
+    assert wasserstein(*after) <= wasserstein(p, q) / (1 + 1.3 * tau) + 1e-10
+
+
+@EXAMPLES
+@given(SEEDS, st.floats(0.01, 0.6))
+def test_step_pays_for_its_way(seed, tau):
+    """F(ρ₁) + W₂²/(2τ) <= F(ρ₀), in a double well, and no competitor nearby does better than ρ₁."""
+    rng = np.random.default_rng(seed)
+    potential = Loss("(x**2 - 1)**2/4")
+    before = random_law(rng, 9)
+    after = jko(before, potential, tau, beta=2.0)[-1]
+
+    def cost(candidate):
+        return free_energy(candidate, potential, beta=2.0) + wasserstein(before, candidate) ** 2 / (2 * tau)
+
+    best = cost(after)
+    assert best <= free_energy(before, potential, beta=2.0) + 1e-12
+    edges = np.append(after.left, after.right[-1])
+    for _ in range(5):
+        other = np.sort(edges + 1e-3 * rng.normal(size=edges.size))
+        assert cost(Law(other[:-1], other[1:], after.masses)) > best
+
+
+def test_derivatives_of_a_step(rng):
+    """Gradient and Hessian against central differences of the energy (step 1e-5: errors of 1e-10 relative)."""
+    potential, masses = Loss("(x**2 - 1)**2/4 + 0.3*sin(3*x)"), rng.dirichlet(np.ones(6))
+    start, edges = (np.cumsum(rng.uniform(0.3, 0.6, size=7)) - 1.5 for _ in range(2))
+    rest = start, masses, potential, 0.2, 2.0
+    gradient, diagonal, side = transport._derivatives(edges, *rest)
+    hessian = np.diag(diagonal) + np.diag(side, 1) + np.diag(side, -1)
+    slope, rows = [], []
+    for e in 1e-5 * np.eye(7):
+        slope.append((transport._energy(edges + e, *rest) - transport._energy(edges - e, *rest)) / 2e-5)
+        ahead, behind = (transport._derivatives(edges + sign * e, *rest)[0] for sign in (1, -1))
+        rows.append((ahead - behind) / 2e-5)
+    assert gradient == pytest.approx(np.array(slope), abs=1e-8)
+    assert hessian == pytest.approx(np.array(rows), abs=1e-7)
+
+
+def test_gibbs_stays_put():
+    """The step moves Gibbs by the size of the grid's error only, of second order."""
+    moved = []
+    for n in (101, 201, 401):
+        grid = Grid(-3.0, 3.0, n)
+        gibbs = np.exp(-2.0 * (grid.x**2 - 1) ** 2 / 4)
+        start = law(grid, gibbs / grid.integrate(gibbs))
+        moved.append(wasserstein(jko(start, Loss("(x**2 - 1)**2/4"), 0.05, beta=2.0)[-1], start))
+    assert moved[1] < 0.3 * moved[0] and moved[2] < 0.3 * moved[1]
+    assert moved[2] < 2e-4
+
+
+def test_masses_of_many_decades():
+    """A narrow start on a wide grid: tails below 1e-30 are left out, the rest must survive."""
+    grid = Grid(-6.0, 6.0, 1201)
+    laws = jko(law(grid, gaussian(grid, 0.0, 0.1)), Loss("x**2/2"), 0.05, 2, beta=4.0)
+    _, deviation = jko_gaussian(0.0, 0.1, 1.0, 0.05, beta=4.0)
+    _, deviation = jko_gaussian(0.0, deviation, 1.0, 0.05, beta=4.0)
+    assert math.sqrt(laws[-1].variance) == pytest.approx(deviation, rel=2e-3)
+
+
+# -- at the door ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "make, words",
+    [
+        (lambda g: law(g, np.ones(g.shape)), "mass one"),
+        (lambda g: law(g, -np.ones(g.shape)), "density >= 0"),
+        (lambda g: law(g, np.ones(3)), "expected shape"),
+        (lambda g: law(Grid(0.0, 1.0, 5, boundary="periodic"), np.ones(5)), "interval"),
+        (lambda g: law(Grid((0, 0), (1, 1), 5), np.ones((5, 5))), "interval"),
+        (lambda g: Law([0.0, 0.5], [1.0, 2.0], [0.5, 0.5]), "in order"),
+        (lambda g: Law([0.0, 1.0], [1.0, 2.0], [0.5, 0.6]), "sum one"),
+        (lambda g: Law([0.0], [1.0, 2.0], [1.0]), "one left, right and mass"),
+        (lambda g: Law([np.nan], [1.0], [1.0]), "finite"),
+        (lambda g: wasserstein(np.ones(3), np.ones(3)), "expected a Law"),
+        (lambda g: Law([0.0], [1.0], [1.0]).quantiles(1.5), r"\[0, 1\]"),
+        (lambda g: Law([0.0], [5.0], [1.0]).density(g), "the grid covers"),
+        (lambda g: jko(Law([0.0], [1.0], [1.0]), Loss("x**2"), 0.0), "tau"),
+        (lambda g: jko(Law([0.0], [1.0], [1.0]), Loss("x**2"), 0.1, 1.5), "steps"),
+        (lambda g: jko(Law([0.0], [1.0], [1.0]), Loss("x**2"), 0.1, beta=0.0), "beta"),
+        (lambda g: jko(Law([0.0], [1.0], [1.0]), Loss("x*y"), 0.1), "one variable"),
+        (lambda g: jko(Law([0.0, 2.0], [1.0, 3.0], [0.5, 0.5]), None, 0.1), "hole"),
+        (lambda g: jko(Law([-0.1], [0.1], [1.0]), Loss("-5*x**2"), 1.0), "too large"),
+        (lambda g: wasserstein_gaussian([0.0, 0.0], np.eye(3), [0.0, 0.0], np.eye(2)), "means"),
+        (lambda g: wasserstein_gaussian(0.0, -1.0, 0.0, 1.0), "semi-definite"),
+        (lambda g: jko_gaussian(0.0, 1.0, -2.0, 1.0), "tau"),
+    ],
+)
+def test_bad_input_is_refused(make, words):
+    with pytest.raises(ValueError, match=words):
+        make(Grid(0.0, 2.0, 21))
