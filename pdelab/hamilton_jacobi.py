@@ -146,8 +146,7 @@ class Heat:
         return grid.field(values, "initial")
 
     def drift_on(self, grid):
-        """No drift: None."""
-        return None
+        """None: no drift."""
 
 
 def monotone(problem, grid, values):

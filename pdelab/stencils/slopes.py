@@ -173,7 +173,7 @@ def widen(lanes, a, b):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def largest_differences(values, shape, boundary):
-    """Largest |difference| of neighbours along each of the three axes, shape (3,); no temporaries of the grid's size."""
+    """Largest |difference| of neighbours along each of the three axes, shape (3,), without temporaries."""
     n0, n1, n2 = shape
     u = values.reshape(n0 * n1, n2)
     lanes = np.zeros((3, 64))

@@ -1,0 +1,405 @@
+"""Hamilton-Jacobi and heat: exact solutions, structure on random data, the step bound, bad input."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pdelab import hamilton_jacobi as hj
+from pdelab.grid import Grid
+from pdelab.hamilton_jacobi import HamiltonJacobi, Heat
+from pdelab.losses import Loss
+from pdelab.stepping import solve
+
+BOTH = [hj.monotone, hj.engquist_osher]
+random = settings(deadline=None, max_examples=40, derandomize=True)
+
+
+def rugged(x):
+    """Figure 4.1's loss."""
+    return 0.2 * x**2 + 0.3 * np.cos(5 * x + 4.5) + 0.3 * np.cos(4 * x + 2)
+
+
+def hopf_lax(f, x, t, reach=7.0):
+    """Brute force over a fine grid: above the infimum by at most h²/8 (f'' + 1/t), 4e-8 for the rugged loss."""
+    fine = np.linspace(-reach, reach, 60001)
+    return np.array([np.min(f(fine) + (z - fine) ** 2 / (2 * t)) for z in x])
+
+
+def cole_hopf(f, x, t, beta, reach=12.0):
+    """The trapezoid rule in the log domain: exact to round-off for smooth losses."""
+    fine = np.linspace(-reach, reach, 4801)
+    exponent = -beta * (f(fine) + (x[:, None] - fine) ** 2 / (2 * t))
+    top = exponent.max(axis=1)
+    total = np.exp(exponent - top[:, None]).sum(axis=1) * (fine[1] - fine[0])
+    return -(top + np.log(total * math.sqrt(beta / (2 * math.pi * t)))) / beta
+
+
+# --- exact solutions -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("beta, exact", [(math.inf, (5.45e-2, 2.88e-2, 1.47e-2)), (2.0, (1.73e-2, 9.1e-3, 4.66e-3))])
+def test_figure_4_1_errors_of_theory_section_4(beta, exact):
+    """The errors of the Engquist-Osher prototype on |x| < 3.6 at t = 2; Godunov is never worse."""
+    for cells, expected in zip((300, 600, 1200), exact):
+        grid = Grid(-6, 6, cells + 1, boundary="outflow")
+        keep = abs(grid.x) < 3.6
+        x = grid.x[keep]
+        truth = hopf_lax(rugged, x, 2.0) if beta == math.inf else cole_hopf(rugged, x, 2.0, beta)
+        errors = [
+            abs(solve(HamiltonJacobi(beta), rugged(grid.x), grid, 2.0, scheme=scheme).final[keep] - truth).max()
+            for scheme in BOTH
+        ]
+        assert errors[1] == pytest.approx(expected, rel=0.02)
+        assert 0.8 * errors[1] < errors[0] < errors[1]
+
+
+def test_figure_4_1_persistence_and_convexity():
+    """Critical points that persist keep their value; the viscous u is convex at t = 2, the inviscid not."""
+    grid = Grid(-6, 6, 1201, boundary="outflow")
+    f, window = rugged(grid.x), slice(241, 960)
+    inviscid, viscous = (solve(HamiltonJacobi(b), f, grid, [0.5, 2.0]).values for b in (math.inf, 2.0))
+    for at, life in ((-0.0805, math.inf), (-1.382, 9.80), (0.708, 0.859), (-2.721, 0.756), (-3.985, 0.315)):
+        k = np.argmin(f + 1e3 * (abs(grid.x - at) > 0.1))
+        for u, t in zip(inviscid, (0.5, 2.0)):
+            assert (abs(u[k] - f[k]) < 1.5e-3) == (t < life)
+    bends = np.diff(viscous[-1], 2)[window] / grid.spacing[0] ** 2
+    assert 0.18 < bends.min() < bends.max() < 0.25
+    assert abs(grid.x[np.argmin(viscous[-1])] + 0.0805) < 0.03
+    u = inviscid[-1][window]
+    assert np.sum((u[1:-1] < u[:-2]) & (u[1:-1] <= u[2:])) == 2
+
+
+def test_quadratics_with_drift_follow_their_riccati_equation():
+    """u = a x²/2 + c with drift b = -kx: a' = -a² - 2ka, c' = ν a."""
+    a0, k, nu, t = 1.5, 0.7, 0.3, 0.6
+    grid = Grid(-3, 3, 601, boundary="outflow")
+    problem = HamiltonJacobi(viscosity=nu, drift=-k * grid.x)
+    u = solve(problem, a0 * grid.x**2 / 2, grid, t).final
+    growth = math.exp(-2 * k * t)
+    a = a0 * growth / (1 + a0 * (1 - growth) / (2 * k))
+    c = nu * math.log(1 + a0 * (1 - growth) / (2 * k))
+    keep = abs(grid.x) < 1
+    assert abs(u - (a * grid.x**2 / 2 + c))[keep].max() < 8e-3
+
+
+def test_drift_forms_agree():
+    grid = Grid((-1, -1), (1, 1), (31, 21))
+    loss = Loss("x**2/2 + sin(3*y) + x*y")
+    x, y = grid.points[..., 0], grid.points[..., 1]
+    field = -np.stack([x + y, 3 * np.cos(3 * y) + x], axis=-1)
+    f = np.cos(x + 2 * y)
+    one, two = (solve(HamiltonJacobi(1.0, drift=b), f, grid, 0.2).final for b in (loss, field))
+    assert np.allclose(one, two, rtol=0, atol=1e-13)
+    zero = solve(HamiltonJacobi(1.0, drift=np.zeros_like(field)), f, grid, 0.2, dt=1e-3).final
+    assert np.allclose(zero, solve(HamiltonJacobi(1.0), f, grid, 0.2, dt=1e-3).final, rtol=0, atol=1e-13)
+
+
+def test_pure_transport_moves_upwind():
+    """Small data feel only the drift: u_t = b u_x."""
+    grid = Grid(0, 1, 400, boundary="periodic")
+    f = 1e-9 * np.sin(2 * np.pi * grid.x)
+    u = solve(HamiltonJacobi(viscosity=0.0, drift=np.full(400, 0.5)), f, grid, 0.5).final
+    assert abs(u - 1e-9 * np.sin(2 * np.pi * (grid.x + 0.25))).max() < 2e-11
+
+
+@pytest.mark.parametrize("viscosity", [0.0, 0.05])
+def test_semigroup(viscosity):
+    """X3: the same steps make the same solution, wherever it is saved."""
+    grid = Grid(-2, 2, 161, boundary="periodic")
+    f = np.cos(np.pi * grid.x) + 0.3 * np.sin(2 * np.pi * grid.x)
+    problem, dt = HamiltonJacobi(viscosity=viscosity), 2e-3
+    half = solve(problem, f, grid, 0.1, dt=dt).final
+    assert np.array_equal(solve(problem, half, grid, 0.1, dt=dt).final, solve(problem, f, grid, 0.2, dt=dt).final)
+
+
+@pytest.mark.parametrize("scheme", BOTH)
+def test_oleinik(scheme):
+    """X4: slopes rise by at most distance/t, whatever the data; the inviscid scheme adds its glitch of a few h/t where
+    the slope changes sign, the viscous one nothing."""
+    grid = Grid(0, 1, 256, boundary="periodic")
+    h, x = grid.spacing[0], 2 * np.pi * grid.x
+    f = np.cos(x) + 0.4 * np.sin(3 * x) + 0.1 * np.cos(7 * x)
+    for viscosity, glitch in ((0.0, 4.0), (0.05, 0.0)):
+        times = [0.01, 0.1, 1.0]
+        for t, u in zip(times, solve(HamiltonJacobi(viscosity=viscosity), f, grid, times, scheme=scheme).values):
+            p = np.diff(u, append=u[0]) / h
+            rise = [(np.roll(p, -k) - p).max() / (k * h / t + glitch * h / t) for k in (1, 2, 5, 20, 60)]
+            assert max(rise) <= 1 + 1e-9
+            assert viscosity > 0 or t < 0.1 or rise[-1] > 0.9
+
+
+# --- boundaries ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scheme", BOTH)
+@pytest.mark.parametrize("drift", [False, True])
+def test_reflecting_is_half_of_a_mirrored_periodic_problem(scheme, drift):
+    rng, shape = np.random.default_rng(5), (9, 7)
+    f, b = rng.normal(size=shape), rng.normal(size=(*shape, 2)) if drift else None
+    half = Grid((0, 0), (1, 2), shape, boundary=("periodic", "reflecting"))
+    whole = Grid((0, 0), (1, 4), (9, 12), boundary="periodic")
+    mirrored = np.concatenate([f, f[:, -2:0:-1]], axis=1)
+    if drift:
+        b[:, [0, -1], 1] = 0  # an odd field
+        b2 = np.concatenate([b, b[:, -2:0:-1] * [1, -1]], axis=1)
+    u = solve(HamiltonJacobi(3.0, drift=b), f, half, 0.1, scheme=scheme).final
+    v = solve(HamiltonJacobi(3.0, drift=b2 if drift else None), mirrored, whole, 0.1, scheme=scheme).final
+    assert np.allclose(v[:, :7], u, rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("scheme", BOTH)
+def test_outflow_ends_see_only_the_inside(scheme):
+    """One step at an end: the inner slope if information leaves with it, no second difference, no inflow."""
+    grid, dt, nu = Grid(0, 1, 5, boundary="outflow"), 1e-3, 0.5
+    for inner in (2.0, -2.0):
+        u = np.array([0.0, 0.25 * inner, 0.0, 0.25 * inner, 0.0])
+        new = scheme(HamiltonJacobi(viscosity=nu), grid, u).advance(u, 0.0, dt, 1)
+        expected = -dt / 2 * min(inner, 0) ** 2
+        assert new[0] == new[-1] == pytest.approx(expected, abs=1e-16)
+    for b in (3.0, -3.0):  # u_t = b u_x with b > 0 brings values from the right
+        u = 1e-6 * np.array([0.0, -1.0, 0.0, 0.0, 0.0])
+        new = scheme(HamiltonJacobi(viscosity=nu, drift=np.full(5, b)), grid, u).advance(u, 0.0, dt, 1)
+        assert new[0] == pytest.approx(-dt * max(b, 0) * 1e-6 / 0.25, abs=1e-13)
+
+
+# --- structure on random data ----------------------------------------------------------------------------------------
+
+
+@st.composite
+def cases(draw, drift=True):
+    """(problem, grid, rng): any dimension, any mixture of boundaries, any viscosity."""
+    d = draw(st.integers(1, 3))
+    shape = tuple(draw(st.integers(2, (40, 9, 5)[d - 1])) for _ in range(d))
+    names = tuple(draw(st.sampled_from(["periodic", "reflecting", "outflow"])) for _ in range(d))
+    grid = Grid((0.0,) * d, tuple(draw(st.floats(0.5, 2)) for _ in range(d)), shape, boundary=names)
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    b = rng.normal(size=shape if d == 1 else (*shape, d)) if drift and draw(st.booleans()) else None
+    return HamiltonJacobi(viscosity=draw(st.sampled_from([0.0, 0.01, 0.3])), drift=b), grid, rng
+
+
+def steppers(problem, grid, scheme, *data):
+    """(advance of one step, the largest step that is monotone for all data)."""
+    stepper = scheme(problem, grid, data[0])
+    return lambda u, dt: stepper.advance(u, 0.0, dt, 1), min(stepper.bound(u, 0.0) for u in data)
+
+
+@pytest.mark.parametrize("scheme", BOTH)
+@random
+@given(case=cases())
+def test_comparison_and_constants(scheme, case):
+    """u <= v stays so, sup|u - v| does not grow, u + c gives u + c."""
+    problem, grid, rng = case
+    u = rng.normal(size=grid.shape)
+    v = u + rng.exponential(size=grid.shape) * rng.integers(0, 2, size=grid.shape)
+    step, dt = steppers(problem, grid, scheme, u, v)
+    new_u, new_v = step(u, dt), step(v, dt)
+    assert (new_v - new_u).min() >= -1e-13
+    assert (new_v - new_u).max() <= (v - u).max() + 1e-13
+    assert abs(step(u + 7.0, dt) - new_u - 7.0).max() < 1e-13
+
+
+@pytest.mark.parametrize("scheme", BOTH)
+@random
+@given(case=cases())
+def test_the_update_is_non_decreasing_in_every_node(scheme, case):
+    problem, grid, rng = case
+    u = rng.normal(size=grid.shape)
+    raised = u.copy()
+    raised[tuple(int(rng.integers(n)) for n in grid.shape)] += rng.choice([1e-6, 0.3, 3.0])
+    step, dt = steppers(problem, grid, scheme, u, raised)
+    assert (step(raised, dt) - step(u, dt)).min() >= -1e-14
+
+
+@pytest.mark.parametrize("scheme", BOTH)
+@random
+@given(case=cases())
+def test_maximum_principle(scheme, case):
+    """min u and max u move inward, with drift too; slopes do not grow without it."""
+    problem, grid, rng = case
+    u = rng.normal(size=grid.shape)
+    solution = solve(problem, u, grid, [0.0, 0.01, 0.1], scheme=scheme, cfl=1.0)
+    low, high = solution.info["minimum"], solution.info["maximum"]
+    assert (np.diff(high) <= 1e-13).all()
+    if problem.drift is None:
+        slopes = [largest_slopes(v, grid) for v in solution.values]
+        assert (np.diff(slopes, axis=0) <= 1e-12).all()
+        assert (np.diff(low) >= -1e-13).all()
+    assert solution.info["monotonicity"] <= 1 + 1e-12
+
+
+def largest_slopes(u, grid):
+    slopes = []
+    for axis, (h, name) in enumerate(zip(grid.spacing, grid.boundary)):
+        extended = np.concatenate([u, u.take([0], axis=axis)], axis=axis) if name == "periodic" else u
+        slopes.append(abs(np.diff(extended, axis=axis)).max() / h)
+    return slopes
+
+
+@random
+@given(case=cases(drift=False))
+def test_heat_keeps_its_bounds_and_its_mass(case):
+    problem, grid, rng = case
+    u = 1 + rng.random(size=grid.shape)
+    solution = solve(Heat(viscosity=problem.viscosity), u, grid, [0.0, 0.01, 0.1])
+    assert (np.diff(solution.info["maximum"]) <= 1e-13).all()
+    assert (np.diff(solution.info["minimum"]) >= -1e-13).all()
+    if "outflow" not in grid.boundary:
+        assert solution.info["mass_drift"].max() < 1e-13
+    else:
+        assert "mass" not in solution.info
+
+
+def test_engquist_osher_needs_twice_the_slope():
+    """X8: at Godunov's bound 500 random pairs never break comparison for Godunov, most do for Engquist-Osher."""
+    grid, rng = Grid(0, 1, 50, boundary="periodic"), np.random.default_rng(8)
+    violations = dict.fromkeys(BOTH, 0)
+    for _ in range(500):
+        u = rng.normal(size=50)
+        v = u + rng.random(50) * (rng.random(50) < 0.3)
+        problem = HamiltonJacobi(viscosity=0.01)
+        dt = min(hj.monotone(problem, grid, u).bound(w, 0.0) for w in (u, v))
+        for scheme in BOTH:
+            advance = scheme(problem, grid, u).advance
+            violations[scheme] += (advance(v, 0.0, dt, 1) - advance(u, 0.0, dt, 1)).min() < -1e-12
+    assert violations[hj.monotone] == 0
+    assert violations[hj.engquist_osher] > 100
+
+
+@random
+@given(case=cases(), steps=st.integers(1, 5))
+def test_many_steps_in_one_call_are_single_steps(case, steps):
+    problem, grid, rng = case
+    u = rng.normal(size=grid.shape)
+    before = u.copy()
+    for scheme in BOTH:
+        advance = scheme(problem, grid, u).advance
+        once = u
+        for _ in range(steps):
+            once = advance(once, 0.0, 1e-4, 1)
+        assert np.array_equal(once, advance(u, 0.0, 1e-4, steps))
+    assert np.array_equal(u, before)
+
+
+@pytest.mark.parametrize("boundary", ["periodic", "reflecting"])
+def test_symmetries(boundary):
+    """Mirror images and swapped axes of the data give mirror images and swapped axes of the solution."""
+    grid = Grid((0, 0), (1, 1), (24, 24), boundary=boundary)
+    f = np.random.default_rng(3).normal(size=(24, 24))
+    u = solve(HamiltonJacobi(10.0), f, grid, 0.05).final
+    assert np.allclose(solve(HamiltonJacobi(10.0), f.T.copy(), grid, 0.05).final, u.T, rtol=0, atol=1e-14)
+    assert np.array_equal(solve(HamiltonJacobi(10.0), f[::-1].copy(), grid, 0.05).final, u[::-1])
+
+
+# --- the step bound --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scheme, factor", [(hj.monotone, 1), (hj.engquist_osher, 2)])
+def test_the_bound_is_the_one_of_the_contract(scheme, factor):
+    """dt Σ((L_i + |b_i|)/h_i + 2ν/h_i²) <= 1, with 2 L_i for Engquist-Osher."""
+    grid = Grid((0, 0), (1, 2), (11, 31), boundary=("periodic", "reflecting"))
+    x, y = grid.points[..., 0], grid.points[..., 1]
+    f, h, nu = np.sin(2 * np.pi * x) + y**2, grid.spacing, 0.2
+    slopes = largest_slopes(f, grid)
+    rate = sum(factor * s / k + 2 * nu / k**2 for s, k in zip(slopes, h))
+    assert scheme(HamiltonJacobi(viscosity=nu), grid, f).bound(f, 0.0) == pytest.approx(1 / rate, rel=1e-12)
+    b = np.stack([0.5 + 0 * x, -2 * y], axis=-1)
+    rate += factor * (0.5 / h[0] + 4 / h[1])
+    assert scheme(HamiltonJacobi(viscosity=nu, drift=b), grid, f).bound(f, 0.0) == pytest.approx(1 / rate, rel=1e-12)
+
+
+@pytest.mark.parametrize("scheme", BOTH)
+@pytest.mark.parametrize("problem", [HamiltonJacobi(2.0), Heat(2.0)])
+def test_a_step_just_above_the_bound_is_refused(scheme, problem):
+    grid = Grid(-1, 1, 41)
+    f = np.cos(3 * grid.x)
+    bound = scheme(problem, grid, f).bound(f, 0.0)
+    solve(problem, f, grid, 5 * bound, scheme=scheme, dt=bound)
+    with pytest.raises(ValueError, match="above the bound"):
+        solve(problem, f, grid, 5 * bound, scheme=scheme, dt=bound * (1 + 1e-6))
+
+
+def test_the_diffusive_bound_alone_is_not_enough():
+    """What peers do: at the bound of the viscosity alone the update is not monotone."""
+    grid = Grid(0, 1, 100, boundary="periodic")
+    f = np.cos(2 * np.pi * grid.x) * 3
+    diffusive = grid.spacing[0] ** 2 / (2 * 0.05)
+    with pytest.raises(ValueError, match="above the bound"):
+        solve(HamiltonJacobi(viscosity=0.05), f, grid, 0.01, dt=diffusive)
+
+
+def test_constant_data_have_no_bound():
+    grid = Grid(0, 1, 10)
+    assert hj.monotone(HamiltonJacobi(math.inf), grid, np.ones(10)).bound(np.ones(10), 0.0) == math.inf
+    assert (solve(HamiltonJacobi(math.inf), np.ones(10), grid, 3.0).final == 1).all()
+
+
+def test_with_drift_the_bound_follows_the_solution():
+    """A drift that steepens the solution shortens the steps; a fixed step that was fine at first is refused later."""
+    grid = Grid(-1, 1, 201)
+    problem = HamiltonJacobi(viscosity=0.0, drift=4 * grid.x)
+    f = 0.1 * np.sin(np.pi * grid.x / 2)
+    stepper = hj.monotone(problem, grid, f)
+    u = solve(problem, f, grid, 0.5).final
+    assert stepper.bound(u, 0.5) < 0.95 * stepper.bound(f, 0.0)
+    with pytest.raises(ValueError, match="above the bound"):
+        solve(problem, f, grid, 0.5, dt=stepper.bound(f, 0.0))
+
+
+# --- bad input -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("equation", [HamiltonJacobi, Heat])
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({}, "exactly one"),
+        ({"beta": 1.0, "viscosity": 0.5}, "exactly one"),
+        ({"beta": 0.0}, "beta > 0"),
+        ({"beta": -1.0}, "beta > 0"),
+        ({"beta": math.nan}, "beta > 0"),
+        ({"beta": "cold"}, "a number"),
+        ({"viscosity": -1e-9}, "viscosity >= 0"),
+        ({"viscosity": math.inf}, "viscosity >= 0"),
+        ({"viscosity": math.nan}, "viscosity >= 0"),
+        ({"viscosity": [0.1]}, "a number"),
+    ],
+)
+def test_bad_coefficients(equation, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        equation(**arguments)
+
+
+def test_beta_and_viscosity_are_two_names_of_one_number():
+    assert HamiltonJacobi(4.0).viscosity == HamiltonJacobi(viscosity=0.125).viscosity == 0.125
+    assert HamiltonJacobi(viscosity=0.125).beta == 4.0
+    assert HamiltonJacobi(math.inf).viscosity == 0 and Heat(viscosity=0.0).beta == math.inf
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_data_that_are_not_finite(bad):
+    grid = Grid(0, 1, 8)
+    f = np.zeros(8)
+    f[3] = bad
+    with pytest.raises(ValueError, match="finite"):
+        solve(HamiltonJacobi(1.0), f, grid, 0.1)
+    with pytest.raises(ValueError, match="drift.*finite"):
+        solve(HamiltonJacobi(1.0, drift=f), np.zeros(8), grid, 0.1)
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (8, 8, 3), (8,), (2, 8, 8)])
+def test_a_drift_of_the_wrong_shape(shape):
+    with pytest.raises(ValueError, match="drift.*shape"):
+        solve(HamiltonJacobi(1.0, drift=np.zeros(shape)), np.zeros((8, 8)), Grid((0, 0), (1, 1), 8), 0.1)
+
+
+def test_a_drift_of_another_dimension():
+    with pytest.raises(ValueError, match="variables"):
+        solve(HamiltonJacobi(1.0, drift=Loss("x**2")), np.zeros((8, 8)), Grid((0, 0), (1, 1), 8), 0.1)
+
+
+def test_initial_data_of_the_wrong_shape():
+    with pytest.raises(ValueError, match="initial.*shape"):
+        solve(HamiltonJacobi(1.0), np.zeros(9), Grid(0, 1, 8), 0.1)
