@@ -11,6 +11,7 @@ import ast
 import math
 import re
 import warnings
+from contextlib import contextmanager
 from functools import cache
 
 SMOOTH = ("sqrt", "exp", "log", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "asinh", "acosh",
@@ -212,11 +213,8 @@ def expression(tree, variables, text):
     import sympy
 
     symbols = tuple(sympy.Symbol(f"x{i}", real=True) for i in range(len(variables)))
-    try:
-        built = _build(tree, dict(zip(variables, symbols)) | {"pi": sympy.pi}, text)
-        return _real(built, text), symbols
-    except RecursionError:
-        _refuse(text, "it is nested too deeply")
+    built = _build(tree, dict(zip(variables, symbols)) | {"pi": sympy.pi}, text)
+    return _real(built, text), symbols
 
 
 def _build(node, names, text):
@@ -286,19 +284,32 @@ from numba import njit
 DECORATOR = '@njit(cache=True, nogil=True, error_model="numpy")\n'
 
 
+@contextmanager
+def _one_clear_error(text):
+    """What SymPy cannot do with a formula becomes one sentence."""
+    try:
+        yield
+    except RecursionError:
+        _refuse(text, "it is nested too deeply")
+    except (TypeError, ArithmeticError, AttributeError, NotImplementedError) as error:
+        _refuse(text, f"SymPy cannot handle it ({error})")
+
+
 def first_order_source(tree, variables, text):
     """Source of a module with `value`, `gradient` (scalars) and `values`, `gradients` (loops over points)."""
-    expr, symbols = expression(tree, variables, text)
-    gradient = [_real(expr.diff(symbol), text) for symbol in symbols]
-    return _module(symbols, text, value=_Block([expr], text), gradient=_Block(gradient, text))
+    with _one_clear_error(text):
+        expr, symbols = expression(tree, variables, text)
+        gradient = [_real(expr.diff(symbol), text) for symbol in symbols]
+        return _module(symbols, value=_Block([expr], text), gradient=_Block(gradient, text))
 
 
 def second_order_source(tree, variables, text):
     """Source of a module with `hessian` (scalars) and `hessians` (a loop over points)."""
-    expr, symbols = expression(tree, variables, text)
-    gradient = [_real(expr.diff(symbol), text) for symbol in symbols]
-    upper = [_real(gradient[i].diff(symbols[j]), text) for i, j in _pairs(len(symbols))]
-    return _module(symbols, text, hessian=_Block(upper, text))
+    with _one_clear_error(text):
+        expr, symbols = expression(tree, variables, text)
+        gradient = [_real(expr.diff(symbol), text) for symbol in symbols]
+        upper = [_real(gradient[i].diff(symbols[j]), text) for i, j in _pairs(len(symbols))]
+        return _module(symbols, hessian=_Block(upper, text))
 
 
 def _pairs(d):
@@ -321,7 +332,7 @@ class _Block:
         return "".join(f"{' ' * indent}{line}\n" for line in [*self.assignments, *tail])
 
 
-def _module(symbols, text, **blocks):
+def _module(symbols, **blocks):
     """The text of a module: for each block a function of scalars and a loop over points."""
     names = [str(symbol) for symbol in symbols]
     body = "\n\n".join(
@@ -347,7 +358,8 @@ def _loop(kind, names, block):
     elif kind == "gradient":
         tail = [f"out[i, {k}] = {result}" for k, result in enumerate(block.results)]
     else:
-        tail = [f"out[i, {j}, {k}] = {result}" for (j, k), result in zip(_pairs(d), block.results)]
+        tail = ["out[i] = 0.0"]
+        tail += [f"out[i, {j}, {k}] = {r}" for (j, k), r in zip(_pairs(d), block.results) if r != "0.0"]
         tail += ["for j in range(1, out.shape[1]):", "    for k in range(j):", "        out[i, j, k] = out[i, k, j]"]
     plural = {"value": "values", "gradient": "gradients", "hessian": "hessians"}[kind]
     loop = f"{DECORATOR}def {plural}(points, out):\n    for i in range(points.shape[0]):\n"

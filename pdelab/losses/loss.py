@@ -36,10 +36,14 @@ class Loss:
     gradient (..., d), the Hessian (..., d, d), in one dimension both (...,). One point gives plain numbers.
 
     Derivatives are exact, and hold almost everywhere for functions with kinks: at a kink the gradient is the mean of
-    the one-sided slopes, and the Hessian leaves the kink's own curvature out. Outside the domain the result is NaN.
+    the one-sided slopes, and the Hessian leaves the kink's own curvature out (write norm(x, y), not
+    sqrt(x**2 + y**2), whose gradient at 0 is 0/0). Outside the domain the result is NaN, but what SymPy cancels counts
+    as cancelled: exp(log(x)) is x everywhere.
 
     The generated code is kept in the user's cache directory (environment variable PDELAB_CACHE overrides), keyed by
-    formula, variables and versions: a second process needs neither SymPy nor a compiler.
+    formula, variables and versions: a second process needs neither SymPy nor a compiler. The first one takes about a
+    second in few dimensions; dense Hessians cost more (10 s at d = 30), so that beyond d = 50 `from_functions` is the
+    better door.
 
     A Loss never changes; two are equal when formula and variables are.
 
@@ -124,6 +128,8 @@ class Loss:
         shape = points.shape if d == 1 else points.shape[:-1]
         count = math.prod(shape)
         flat = np.ascontiguousarray(points.reshape(count) if d == 1 else points.reshape(count, d))
+        flat = flat.view()
+        flat.flags.writeable = False  # one compiled signature, and callables cannot change the caller's points
         each = () if d == 1 else (d,) * order
         if self._functions is None:
             result = np.empty((count, *each))
