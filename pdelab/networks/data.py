@@ -24,6 +24,7 @@ __all__ = [
     "batches",
     "contrast_normalise",
     "crops_and_flips",
+    "keyed_generator",
     "load",
     "ready",
     "scale",
@@ -171,15 +172,15 @@ def batch_count(split, size, steps=None):
     return count
 
 
-def batches(split, size, *, seed, epoch, steps=None, augment=None, replacement=False, start=0):
-    """The batches of one pass, a pure function of (seed, epoch): a resumed run sees the same ones.
+def batches(split, size, *, seed, epoch, replica=0, steps=None, augment=None, replacement=False, start=0):
+    """The batches of one pass, a pure function of (seed, replica, epoch): a resumed run sees the same ones.
 
     Parameters
     ----------
     split : Split
     size : int
         Samples in a batch; for a stream, parallel columns of `steps` tokens each, in running order.
-    seed, epoch : int
+    seed, epoch, replica : int
         Key of the order and of the augmentation.
     augment : callable, optional
         (images, generator) -> images.
@@ -196,15 +197,15 @@ def batches(split, size, *, seed, epoch, steps=None, augment=None, replacement=F
     if split.stream:
         yield from _windows(split, size, steps, count, start)
         return
-    order = torch.randperm(len(split), generator=_generator(seed, epoch))
+    order = torch.randperm(len(split), generator=keyed_generator(seed, replica, epoch))
     for number in range(start, count):
         if replacement:
-            index = torch.randint(len(split), (size,), generator=_generator(seed, epoch, number, 0))
+            index = torch.randint(len(split), (size,), generator=keyed_generator(seed, replica, epoch, number, 0))
         else:
             index = order[number * size : (number + 1) * size]
         index = index.to(split.inputs.device)
         inputs, targets = split.inputs[index], split.targets[index]
-        yield (augment(inputs, _generator(seed, epoch, number, 1)) if augment else inputs), targets
+        yield (augment(inputs, keyed_generator(seed, replica, epoch, number, 1)) if augment else inputs), targets
 
 
 def shares(count, replicas, fraction, seed=0):
@@ -228,7 +229,7 @@ def shares(count, replicas, fraction, seed=0):
     """
     if not 1 / replicas <= fraction <= 1:
         raise ValueError(f"expected a fraction between 1/replicas = {1 / replicas:.4g} and 1, got {fraction}")
-    order, size = torch.randperm(count, generator=_generator(seed)), math.ceil(fraction * count)
+    order, size = torch.randperm(count, generator=keyed_generator(seed)), math.ceil(fraction * count)
     starts = [round(a * count / replicas) for a in range(replicas)]
     return [order[(start + torch.arange(size)) % count] for start in starts]
 
@@ -241,7 +242,8 @@ def _windows(split, size, steps, count, start):
         yield inputs[:, part], targets[:, part]
 
 
-def _generator(*key):
+def keyed_generator(*key):
+    """A torch generator on the CPU whose stream is a function of a tuple of whole numbers."""
     seed = int(np.random.SeedSequence([int(k) for k in key]).generate_state(1, np.uint64)[0] >> np.uint64(1))
     return torch.Generator().manual_seed(seed)
 
@@ -330,7 +332,7 @@ def _digits(folder, *, train=1078, validation=359, **options):
     pixels, labels = load_digits(return_X_y=True)
     images = (pixels / 16.0).reshape(-1, 1, 8, 8)
     seed = options.get("seed", 0)
-    order = torch.randperm(len(images), generator=_generator(seed)).numpy()
+    order = torch.randperm(len(images), generator=keyed_generator(seed)).numpy()
     count = len(images)
     first = _size(train, count, "train")
     second = _size(validation, count, "validation")
@@ -377,7 +379,7 @@ def _published(pairs, known, default, *, train=None, validation=0.12, seed=0, **
     kept = len(pixels) - held if train is None else _size(train, len(pixels), "train")
     if kept + held > len(pixels):
         raise ValueError(f"train + validation = {kept + held} exceeds the {len(pixels)} training images")
-    order = torch.randperm(len(pixels), generator=_generator(seed)).numpy()
+    order = torch.randperm(len(pixels), generator=keyed_generator(seed)).numpy()
     cuts = (order[:kept], order[kept : kept + held])
     return _images([*((pixels[i], labels[i]) for i in cuts), test], known, default, **options)
 
@@ -521,7 +523,7 @@ def _lines(data, lines, seed):
     """`lines` windows at random places for training, and as many as fit, up to a quarter, for the other two."""
 
     def cut(split, count, key):
-        starts = torch.randint(len(split) - data.steps + 1, (count,), generator=_generator(seed, key))
+        starts = torch.randint(len(split) - data.steps + 1, (count,), generator=keyed_generator(seed, key))
         return split.take(starts[:, None] + torch.arange(data.steps))
 
     counts = (lines, max(1, lines // 4), max(1, lines // 4))

@@ -1,0 +1,124 @@
+"""Honest controls: two cheap averages of plain SGD that any smoothing of the loss has to beat.
+
+Both have `eval()` and `train()`, which put the averaged weights into the parameters and take them out again.
+"""
+
+import torch
+
+__all__ = ["SWA", "Lookahead"]
+
+
+class _Swapped(torch.optim.SGD):
+    """SGD that keeps a second copy of the weights in `state[p][key]` and can exchange the two."""
+
+    def __init__(self, params, key, settings, **sgd):
+        super().__init__(params, **sgd)
+        self._key = key
+        for group in self.param_groups:
+            group.update(settings, updates=0)
+        self._outside = False
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        """One step of SGD on `.grad`, then the average where it is due; returns the closure's loss."""
+        if self._outside:
+            raise RuntimeError("the averaged weights are in the parameters: call train() before step()")
+        loss = super().step(closure)
+        for group in self.param_groups:
+            group["updates"] += 1
+            self._average(group)
+        return loss
+
+    def eval(self):
+        """Put the averaged weights into the parameters; nothing happens when they are there already."""
+        if not self._outside:
+            self._exchange()
+        self._outside = True
+
+    def train(self):
+        """Put the weights of SGD back into the parameters."""
+        if self._outside:
+            self._exchange()
+        self._outside = False
+
+    @torch.no_grad()
+    def _exchange(self):
+        for group in self.param_groups:
+            for p in group["params"]:
+                if self._key in self.state[p]:
+                    second = self.state[p][self._key]
+                    first = p.clone()
+                    p.copy_(second)
+                    second.copy_(first)
+
+
+class SWA(_Swapped):
+    """Stochastic weight averaging (Izmailov et al. 2018): x̄ ← x̄ + (x - x̄)/k over the iterates of SGD.
+
+    Cost: one gradient a step; memory: one copy of the weights beside SGD's.
+
+    Parameters
+    ----------
+    params : iterable
+        As for `torch.optim.SGD`.
+    start : int
+        Steps before the average begins.
+    every : int
+        Steps between two iterates that enter the average.
+    lr, momentum, weight_decay, nesterov
+        As for `torch.optim.SGD`.
+    """
+
+    def __init__(self, params, *, start=0, every=1, **sgd):
+        _whole(start=start, every=every)
+        super().__init__(params, "average", {"start": start, "every": every}, **sgd)
+
+    def _average(self, group):
+        due = group["updates"] - group["start"]
+        if due <= 0 or due % group["every"]:
+            return
+        for p in group["params"]:
+            average = self.state[p].setdefault("average", p.clone())
+            average.lerp_(p, group["every"] / due)
+
+
+class Lookahead(_Swapped):
+    """Lookahead (Zhang et al. 2019): every k steps of SGD φ ← φ + α (x - φ), then x ← φ.
+
+    Cost: one gradient a step; memory: one copy of the weights beside SGD's.
+
+    Parameters
+    ----------
+    params : iterable
+        As for `torch.optim.SGD`.
+    k : int
+        Fast steps between two slow ones.
+    alpha : float in (0, 1]
+        Step of the slow weights.
+    lr, momentum, weight_decay, nesterov
+        As for `torch.optim.SGD`; the momentum is kept over slow steps.
+    """
+
+    def __init__(self, params, *, k=5, alpha=0.5, **sgd):
+        _whole(k=k)
+        if not 0 < alpha <= 1:
+            raise ValueError(f"expected alpha in (0, 1], got {alpha}")
+        super().__init__(params, "slow", {"k": k, "alpha": alpha}, **sgd)
+        with torch.no_grad():
+            for group in self.param_groups:
+                for p in group["params"]:
+                    self.state[p]["slow"] = p.clone()
+
+    def _average(self, group):
+        if group["updates"] % group["k"]:
+            return
+        for p in group["params"]:
+            slow = self.state[p]["slow"]
+            p.copy_(slow.lerp_(p, group["alpha"]))
+
+
+def _whole(**numbers):
+    for name, number in numbers.items():
+        least = 0 if name == "start" else 1
+        if not isinstance(number, int) or number < least:
+            raise ValueError(f"expected {name} to be a whole number of at least {least}, got {number!r}")

@@ -1,0 +1,339 @@
+"""train(): the one training loop, and the state that makes it continue exactly."""
+
+import time
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from pdelab.networks import data as datasets
+from pdelab.networks.training.measure import cross_entropy, evaluate, outer_weights, to_outer_weights
+from pdelab.networks.training.setup import (
+    INITIALISATIONS,
+    choice,
+    cuda,
+    make_data,
+    make_models,
+    make_optimizer,
+    milestones,
+    place,
+    surroundings,
+    whole,
+)
+from pdelab.networks.training.store import Store
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """A finished run.
+
+    Attributes
+    ----------
+    config : dict
+        Every choice of the run, in plain values.
+    history : tuple of dict
+        One record an epoch: epoch, gradients (of one replica), effective_epochs, lr, train_loss (mean over the
+        mini-batches as they came), validation_loss, validation_error (per cent), seconds.
+    final : dict
+        {"train" | "validation" | "test": {"loss", "error"}} at the outer weights; empty splits are left out.
+    model : torch.nn.Module
+        With the outer weights, in eval mode.
+    data : pdelab.networks.data.Data
+    optimizer : torch.optim.Optimizer
+    snapshots : dict
+        {epoch: state_dict} of the outer weights at the epochs asked for.
+    folder : Path or None
+        Where log.jsonl, checkpoint.pt, model.pt and result.json lie.
+    """
+
+    config: dict
+    history: tuple
+    final: dict
+    model: torch.nn.Module
+    data: datasets.Data
+    optimizer: torch.optim.Optimizer
+    snapshots: dict = field(default_factory=dict)
+    folder: Path | None = None
+
+
+def train(
+    optimizer="sgd",
+    model="mlp",
+    data="digits",
+    *,
+    epochs=25,
+    seed=0,
+    batch_size=64,
+    optimizer_options=None,
+    model_options=None,
+    data_options=None,
+    folder=None,
+    drops=(),
+    drop_factor=0.2,
+    initialisation="default",
+    clip=None,
+    replacement=False,
+    replicas=1,
+    share=1.0,
+    precision="float32",
+    snapshots=(),
+    out=None,
+    resume=False,
+    checkpoint_seconds=30.0,
+    device="cpu",
+    deterministic=False,
+    on_epoch=None,
+):
+    """Train a network and measure it.
+
+    Parameters
+    ----------
+    optimizer : str or callable
+        A key of `OPTIMIZERS`, or (parameters, **optimizer_options) -> torch.optim.Optimizer.
+    model : str or torch.nn.Module
+        A key of `pdelab.networks.models.MODELS` (sizes from the data and `model_options`), or a module, trained in
+        place.
+    data : str or Data
+        A key of `pdelab.networks.data.DATA` (with `data_options`, files in `folder`), or a data set.
+    epochs : int
+        Effective epochs: passes over the training data in gradients, for each replica.
+    seed : int
+        Of initial weights, split, order of the batches, dropout and thermal noise.
+    batch_size : int
+        Samples of a gradient; the incomplete last batch of a pass is left out.
+    drops, drop_factor
+        The learning rate is multiplied by the factor after these epochs (whole numbers) or fractions of the run
+        (numbers below 1).
+    initialisation : "default" or "he"
+        See `pdelab.networks.models.he`.
+    clip : float, optional
+        Largest norm of a gradient.
+    replacement : bool
+        Draw mini-batches with replacement.
+    replicas : int
+        Copies of the model in this process, for Elastic-SGD, Parle, LocalSGD and DiLoCo.
+    share : float
+        Part of the training data each replica sees (thesis 5.5); each sample is seen by at least one.
+    precision : "float32" or "bfloat16"
+        Of the forward pass (autocast).
+    snapshots : sequence of int
+        Epochs whose outer weights are kept in the result.
+    out : path, optional
+        Folder for log, checkpoint, weights and result; nothing is written without it.
+    resume : bool
+        Continue from the checkpoint in `out` if there is one. Without it a folder that holds a run is refused.
+    checkpoint_seconds : float
+        Time between checkpoints; there is always one at the start and one at the end.
+    device : str
+        "cpu", "cuda", "cuda:1", ...
+    deterministic : bool
+        Only deterministic kernels, or an error where there is none.
+    on_epoch : callable, optional
+        Called with each record of the history, for progress.
+
+    Returns
+    -------
+    TrainingResult
+
+    Raises
+    ------
+    ValueError
+        Unknown names, numbers out of range, a folder that holds a run, a checkpoint of another run or a damaged one.
+    FloatingPointError
+        The loss is not finite, with the epoch and the batch; the last checkpoint stays.
+
+    Notes
+    -----
+    Dropout draws from torch's global generator, which is seeded inside and given back as it was.
+
+    Examples
+    --------
+    >>> result = train("sgd", "mlp", "digits", epochs=2, optimizer_options={"lr": 0.05})
+    >>> [record["gradients"] for record in result.history]
+    [16, 32]
+    """
+    _check(epochs, seed, batch_size, drop_factor, clip, precision, initialisation, replicas, checkpoint_seconds)
+    where = place(device)
+    with surroundings(where, deterministic):
+        torch.manual_seed(datasets.keyed_generator(seed, 0x5EED).initial_seed())
+        dataset, data_config = make_data(data, folder, data_options, seed)
+        networks, model_config = make_models(model, dataset, model_options, initialisation, replicas)
+        for network in networks:
+            network.to(where)
+        stepper, optimizer_config = make_optimizer(optimizer, networks, optimizer_options, seed)
+        config = optimizer_config | model_config | data_config
+        config |= {"epochs": epochs, "seed": seed, "batch_size": batch_size, "drops": milestones(drops, epochs)}
+        config |= {"drop_factor": drop_factor, "clip": clip, "replacement": replacement, "precision": precision}
+        config |= {"replicas": replicas, "share": share, "snapshots": sorted(snapshots)}
+        run = _Run(config, networks, stepper, dataset, where)
+        store = Store(out, resume, checkpoint_seconds, run)
+        while run.epoch < epochs:
+            run.finish_epoch(store.after_batch)
+            store.after_epoch()
+            if on_epoch:
+                with torch.random.fork_rng(devices=cuda(where)):
+                    on_epoch(dict(run.history[-1]))
+        store.last_checkpoint()
+        final = run.final()
+        store.result(final)
+    history, kept = tuple(run.history), run.snapshots
+    return TrainingResult(config, history, final, run.model, dataset, stepper, kept, store.folder)
+
+
+class _Run:
+    """The state of a training run: what `state` returns is everything the future depends on."""
+
+    def __init__(self, config, networks, optimizer, data, device):
+        self.config, self.networks, self.optimizer, self.data, self.device = config, networks, optimizer, data, device
+        self.model = networks[0]
+        parts = {"train": data.train, "validation": data.validation, "test": data.test}
+        self.parts = {name: part.to(device) for name, part in parts.items() if len(part)}
+        self.splits = _shared(self.parts["train"], config["replicas"], config["share"], config["seed"])
+        self.scheduler = torch.optim.lr_scheduler.MultiStepLR(optimizer, config["drops"], config["drop_factor"])
+        self.batches = datasets.batch_count(self.splits[0], config["batch_size"], data.steps)
+        self.epoch = self.batch = 0
+        self.losses = torch.zeros(self.batches, device=device)
+        self.carried = [None for _ in networks]
+        self.history, self.snapshots, self.seconds = [], {}, 0.0
+
+    def finish_epoch(self, after_batch):
+        """The remaining batches of this epoch, then its record."""
+        start = time.perf_counter()
+        for network in self.networks:
+            network.train()
+        for pairs in zip(*(self._batches(replica) for replica in range(len(self.networks)))):
+            self._gradient_step(pairs)
+            self.batch += 1
+            if self.batch < self.batches:
+                after_batch()
+        self.check_losses()
+        self.scheduler.step()
+        self.epoch, self.batch, self.carried = self.epoch + 1, 0, [None for _ in self.networks]
+        self._measure()
+        self.seconds += time.perf_counter() - start
+        self.history[-1]["seconds"] = round(self.seconds, 3)
+
+    def check_losses(self):
+        """Raise, before anything is written, when a loss of this epoch is not finite."""
+        bad = (~torch.isfinite(self.losses[: self.batch])).nonzero()
+        if len(bad):
+            raise FloatingPointError(
+                f"the loss is not finite in epoch {self.epoch + 1}, batch {bad[0].item() + 1} of {self.batches}: "
+                "a smaller learning rate may help"
+            )
+
+    def final(self):
+        """Measures of all splits at the outer weights, which stay in the model."""
+        to_outer_weights(self.optimizer, self.model, self.parts["train"])
+        self.model.eval()
+        columns = {"train": self.config["batch_size"]}
+        return {
+            name: evaluate(self.model, part, steps=self.data.steps, columns=columns.get(name, 1))
+            for name, part in self.parts.items()
+        }
+
+    def state(self):
+        """Everything a checkpoint holds."""
+        return {
+            "config": self.config,
+            "models": [network.state_dict() for network in self.networks],
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict(),
+            "rng": torch.get_rng_state(),
+            "cuda_rng": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
+            "threads": torch.get_num_threads(),
+            "position": (self.epoch, self.batch),
+            "losses": self.losses,
+            "carried": self.carried,
+            "history": self.history,
+            "snapshots": self.snapshots,
+            "seconds": self.seconds,
+        }
+
+    def restore(self, state):
+        """Put a checkpoint's state back."""
+        for network, weights in zip(self.networks, state["models"]):
+            network.load_state_dict(weights)
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scheduler.load_state_dict(state["scheduler"])
+        torch.set_rng_state(state["rng"].cpu())
+        if state["cuda_rng"] is not None:
+            torch.cuda.set_rng_state(state["cuda_rng"].cpu(), self.device)
+        self.epoch, self.batch = state["position"]
+        self.losses, self.carried = state["losses"], state["carried"]
+        self.history, self.snapshots, self.seconds = state["history"], state["snapshots"], state["seconds"]
+
+    def _batches(self, replica):
+        return datasets.batches(
+            self.splits[replica],
+            self.config["batch_size"],
+            seed=self.config["seed"],
+            replica=replica,
+            epoch=self.epoch,
+            steps=self.data.steps,
+            augment=self.data.augment,
+            replacement=self.config["replacement"],
+            start=self.batch,
+        )
+
+    def _gradient_step(self, pairs):
+        """One mini-batch gradient of every replica, then one step of the optimizer."""
+        self.optimizer.zero_grad()
+        half, total = self.config["precision"] == "bfloat16", 0.0
+        for replica, (inputs, targets) in enumerate(pairs):
+            network = self.networks[replica]
+            with torch.autocast(self.device.type, torch.bfloat16) if half else nullcontext():
+                loss, carried = cross_entropy(network, inputs, targets, self.carried[replica])
+            loss.backward()
+            total = total + loss.detach()
+            if self.splits[replica].stream:
+                self.carried[replica] = tuple(part.detach() for part in carried)
+            if self.config["clip"] is not None:
+                torch.nn.utils.clip_grad_norm_(network.parameters(), self.config["clip"])
+        self.losses[self.batch] = total / len(pairs)
+        self.optimizer.step()
+
+    def _measure(self):
+        samples = self.config["batch_size"] * (self.data.steps if self.splits[0].stream else 1)
+        record = {
+            "epoch": self.epoch,
+            "gradients": self.epoch * self.batches,
+            "effective_epochs": self.epoch * self.batches * samples / len(self.splits[0]),
+            "lr": self.optimizer.param_groups[0]["lr"],
+            "train_loss": self.losses.mean().item(),
+        }
+        if "validation" in self.parts or self.epoch in self.config["snapshots"]:
+            with outer_weights(self.optimizer, self.model, self.parts["train"]):
+                record |= self._validate()
+        self.history.append(record)
+
+    def _validate(self):
+        if self.epoch in self.config["snapshots"]:
+            weights = self.model.state_dict()
+            self.snapshots[self.epoch] = {name: value.detach().clone() for name, value in weights.items()}
+        if "validation" not in self.parts:
+            return {}
+        measured = evaluate(self.model, self.parts["validation"], steps=self.data.steps)
+        return {f"validation_{key}": value for key, value in measured.items()}
+
+
+def _shared(split, replicas, share, seed):
+    if share == 1.0:
+        return [split] * replicas
+    if split.stream:
+        raise ValueError("a running text cannot be split among replicas: use share=1 or lines=...")
+    return [split.take(index.to(split.inputs.device)) for index in datasets.shares(len(split), replicas, share, seed)]
+
+
+def _check(epochs, seed, batch_size, drop_factor, clip, precision, initialisation, replicas, checkpoint_seconds):
+    for name, value, least in (("epochs", epochs, 1), ("seed", seed, 0), ("batch_size", batch_size, 1)):
+        whole(name, value, least)
+    whole("replicas", replicas, 1)
+    for name, value in (("drop_factor", drop_factor), ("clip", 1.0 if clip is None else clip)):
+        if not value > 0:
+            raise ValueError(f"expected {name} > 0, got {value!r}")
+    if not checkpoint_seconds >= 0:
+        raise ValueError(f"expected checkpoint_seconds >= 0, got {checkpoint_seconds!r}")
+    choice("precision", precision, ("float32", "bfloat16"))
+    choice("initialisation", initialisation, INITIALISATIONS)

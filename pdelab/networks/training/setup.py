@@ -1,0 +1,147 @@
+"""From names and plain values to objects, and the plain record that makes them again."""
+
+import copy
+import inspect
+from contextlib import contextmanager
+from dataclasses import asdict
+from importlib import import_module
+
+import torch
+
+from pdelab.networks import data as datasets
+from pdelab.networks import models
+
+_SGD = {"lr": 0.1, "momentum": 0.9, "nesterov": True}
+OPTIMIZERS = {
+    "sgd": ("torch.optim", "SGD", _SGD),
+    "adam": ("torch.optim", "Adam", {}),
+    "swa": ("pdelab.networks.controls", "SWA", _SGD),
+    "lookahead": ("pdelab.networks.controls", "Lookahead", _SGD),
+    "sgld": ("pdelab.networks", "SGLD", {}),
+    "entropy-sgd": ("pdelab.networks", "EntropySGD", {}),
+    "entropy-adam": ("pdelab.networks", "EntropyAdam", {}),
+    "hj": ("pdelab.networks", "HJ", {}),
+    "heat": ("pdelab.networks", "Heat", {}),
+    "elastic-sgd": ("pdelab.networks", "ElasticSGD", {}),
+    "parle": ("pdelab.networks", "Parle", {}),
+    "local-sgd": ("pdelab.networks", "LocalSGD", {}),
+    "diloco": ("pdelab.networks", "DiLoCo", {}),
+    "trivialized-sgd": ("pdelab.networks", "TrivializedSGD", {}),
+}
+INITIALISATIONS = {"default": lambda model: model, "he": models.he}
+
+
+def make_data(data, folder, options, seed):
+    """A data set from a name or an object, and its entries of the config."""
+    if isinstance(data, datasets.Data):
+        if options:
+            raise ValueError("data_options belong to a data set given by name")
+        return data, {"data": data.name or "given", "data_options": dict(data.options), "folder": None}
+    options = dict(options or {})
+    if data in datasets.DATA and "seed" in datasets.DATA[data][1]:
+        options.setdefault("seed", seed)
+    loaded = datasets.load(data, folder, **options)
+    return loaded, {"data": data, "data_options": options, "folder": None if folder is None else str(folder)}
+
+
+def make_models(model, data, options, initialisation, replicas):
+    """`replicas` models with the same weights, from a name or an object, and their entries of the config."""
+    options = dict(options or {})
+    if isinstance(model, torch.nn.Module):
+        if options:
+            raise ValueError("model_options belong to a model given by name")
+        network, name = model, type(model).__name__
+    else:
+        network, name = models.build(model, data, **options), model
+    dimension = models.parameter_count(network)
+    if not dimension:
+        raise ValueError(f"the model {name!r} has no trainable parameters")
+    INITIALISATIONS[initialisation](network)
+    copies = [network, *(copy.deepcopy(network) for _ in range(replicas - 1))]
+    return copies, {"model": name, "model_options": options, "dimension": dimension, "initialisation": initialisation}
+
+
+def make_optimizer(optimizer, networks, options, seed):
+    """An optimizer of all replicas from a name or a callable, and its entries of the config."""
+    options, name = dict(options or {}), optimizer
+    if isinstance(optimizer, str):
+        choice("optimizer", optimizer, OPTIMIZERS)
+        module, kind, defaults = OPTIMIZERS[optimizer]
+        optimizer = getattr(import_module(module), kind)
+        options = defaults | options
+    else:
+        name = getattr(optimizer, "__name__", type(optimizer).__name__)
+    known = inspect.signature(optimizer).parameters
+    if "seed" in known:
+        options.setdefault("seed", seed)
+    if "replicas" in known:
+        options["replicas"] = len(networks)
+    elif len(networks) > 1:
+        raise ValueError(f"the optimizer {name!r} works on one replica, got replicas={len(networks)}")
+    parameters = [p for network in networks for p in network.parameters() if p.requires_grad]
+    try:
+        stepper = optimizer(parameters, **options)
+    except TypeError as error:
+        raise ValueError(f"the optimizer {name!r} does not take these options: {error}") from error
+    return stepper, {"optimizer": name, "optimizer_options": {key: _plain(value) for key, value in options.items()}}
+
+
+def milestones(drops, epochs):
+    """Epochs after which the learning rate drops, from epochs and fractions of the run."""
+    found = []
+    for drop in drops:
+        epoch = round(drop * epochs) if isinstance(drop, float) and drop < 1 else drop
+        whole("drops", epoch, 1)
+        found.append(epoch)
+    return sorted(found)
+
+
+def place(name):
+    """A torch device that exists."""
+    try:
+        device = torch.device(name)
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(f"unknown device {name!r}: use 'cpu' or 'cuda'") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError("there is no CUDA device here: use device='cpu'")
+    return device
+
+
+@contextmanager
+def surroundings(device, deterministic):
+    """Torch's random generators and its choice of kernels, given back as they were."""
+    before = torch.are_deterministic_algorithms_enabled()
+    with torch.random.fork_rng(devices=cuda(device)):
+        torch.use_deterministic_algorithms(deterministic or before)
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(before)
+
+
+def cuda(device):
+    """The devices besides the CPU whose generators matter."""
+    return [device] if device.type == "cuda" else []
+
+
+def whole(name, value, least):
+    """Refuse what is not a whole number of at least `least`."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ValueError(f"expected {name} to be a whole number of at least {least}, got {value!r}")
+
+
+def choice(name, value, allowed):
+    """Refuse a name that is not in the list."""
+    if value not in allowed:
+        raise ValueError(f"unknown {name} {value!r}: choose from {', '.join(allowed)}")
+
+
+def _plain(value):
+    if isinstance(value, (int, float, str, bool, type(None))):
+        return value
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    try:
+        return {"kind": type(value).__name__, **{k: _plain(v) for k, v in asdict(value).items()}}
+    except TypeError:
+        return repr(value)

@@ -1,0 +1,131 @@
+"""What a run leaves on disk: log.jsonl, checkpoint.pt, model.pt, result.json; nothing without a folder."""
+
+import json
+import math
+import time
+import warnings
+from pathlib import Path
+
+import torch
+
+from pdelab import records
+from pdelab.networks import checkpoints, models
+from pdelab.networks import data as datasets
+
+
+class Store:
+    """The folder of a run, or none."""
+
+    def __init__(self, out, resume, seconds, run):
+        self.run, self.seconds = run, seconds
+        if resume and out is None:
+            raise ValueError("resume needs the folder of the run: give out=...")
+        self.folder = None if out is None else records.output_folder(out)
+        if self.folder is None:
+            return
+        self.checkpoint, self.log = self.folder / "checkpoint.pt", self.folder / "log.jsonl"
+        there = self.checkpoint.exists()
+        if there and not resume:
+            raise ValueError(f"{self.folder} holds a run: continue it with resume=True, or choose another folder")
+        if there:
+            self._continue()
+        self._start_log(there)
+        self._save()
+
+    def after_batch(self):
+        """A checkpoint inside an epoch, when it is due."""
+        if self.folder is not None and time.monotonic() - self.saved >= self.seconds:
+            self.run.check_losses()
+            self._save()
+
+    def after_epoch(self):
+        """The epoch's line in the log, and a checkpoint when it is due."""
+        if self.folder is None:
+            return
+        with open(self.log, "a", encoding="utf-8") as file:
+            file.write(_line({"event": "epoch", **self.run.history[-1]}))
+        if time.monotonic() - self.saved >= self.seconds:
+            self._save()
+
+    def last_checkpoint(self):
+        """The checkpoint of the finished run."""
+        if self.folder is not None:
+            self._save()
+
+    def result(self, final):
+        """The outer weights and the measured result."""
+        if self.folder is None:
+            return
+        run = self.run
+        weights = {name: value.detach().clone() for name, value in run.model.state_dict().items()}
+        checkpoints.save(self.folder / "model.pt", {"config": run.config, "model": weights})
+        record = {"final": final, **records.provenance(run.config, run.seconds, run.config["seed"])}
+        records.save_json(self.folder / "result.json", record)
+
+    def _save(self):
+        checkpoints.save(self.checkpoint, self.run.state())
+        self.saved = time.monotonic()
+
+    def _continue(self):
+        state = checkpoints.load(self.checkpoint, self.run.device)
+        _same(state["config"], self.run.config, self.checkpoint)
+        if state["threads"] != torch.get_num_threads():
+            warnings.warn(
+                f"the checkpoint was made with {state['threads']} threads, this run has {torch.get_num_threads()}: "
+                "the weights may differ in the last bits",
+                stacklevel=4,
+            )
+        self.run.restore(state)
+
+    def _start_log(self, resumed):
+        start = {
+            "event": "start",
+            "config": self.run.config,
+            "versions": records.versions(),
+            "command": records.command(),
+            "threads": torch.get_num_threads(),
+        }
+        lines = [start, *({"event": "epoch", **record} for record in self.run.history)]
+        if resumed:
+            lines.append({"event": "resume", "epoch": self.run.epoch, "batch": self.run.batch})
+        with records.atomic(self.log) as temporary:
+            temporary.write_text("".join(map(_line, lines)), encoding="utf-8")
+
+
+def load_run(folder):
+    """The model (outer weights, eval mode), the data and the config of a finished run.
+
+    Parameters
+    ----------
+    folder : path
+        The `out` of `train`.
+
+    Returns
+    -------
+    model, data, config
+
+    Raises
+    ------
+    ValueError
+        No finished run there, damaged weights, or a run of a model or data set that was not given by name.
+    """
+    state = checkpoints.load(Path(folder) / "model.pt")
+    config = state["config"]
+    if config["model"] not in models.MODELS or config["data"] not in datasets.DATA:
+        raise ValueError(f"{folder} was trained from objects: build the model, then load_state_dict from model.pt")
+    data = datasets.load(config["data"], config["folder"], **config["data_options"])
+    model = models.build(config["model"], data, **config["model_options"])
+    model.load_state_dict(state["model"])
+    return model.eval(), data, config
+
+
+def _same(old, new, path):
+    differing = sorted(key for key in {*old, *new} if old.get(key) != new.get(key))
+    if differing:
+        key = differing[0]
+        raise ValueError(f"{path} belongs to another run: its {key} is {old.get(key)!r}, here it is {new.get(key)!r}")
+
+
+def _line(record):
+    plain = {key: str(v) if isinstance(v, float) and not math.isfinite(v) else v for key, v in record.items()}
+    return json.dumps(plain, allow_nan=False) + "\n"

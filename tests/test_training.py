@@ -1,0 +1,386 @@
+"""Training: effective epochs, exact resume, atomic files, clear refusals, honest controls."""
+
+import copy
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("sklearn")
+
+from pdelab.networks import checkpoints, controls, data, models, training  # noqa: E402
+
+QUICK = {"epochs": 3, "optimizer_options": {"lr": 0.05}, "model_options": {"hidden": (16,)}}
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    torch.set_num_threads(1)
+
+
+def weights(result):
+    return {name: value.clone() for name, value in result.model.state_dict().items()}
+
+
+def same(one, other):
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+class Killed(Exception):
+    pass
+
+
+class Countdown:
+    """An optimizer's step that raises at a given call: a run that dies at a known place."""
+
+    def __init__(self, monkeypatch, kind, calls):
+        self.left, plain = calls, kind.step
+
+        def step(optimizer, closure=None):
+            self.left -= 1
+            if self.left < 0:
+                raise Killed
+            return plain(optimizer, closure)
+
+        monkeypatch.setattr(kind, "step", step)
+
+
+# What a run is ------------------------------------------------------------------------------------------------------
+
+
+def test_digits_are_learned_and_counted():
+    seen = []
+    result = training.train("sgd", "mlp", "digits", epochs=12, optimizer_options={"lr": 0.05}, on_epoch=seen.append)
+    assert result.final["test"]["error"] < 8.0 and result.final["train"]["error"] < 3.0
+    assert [record["gradients"] for record in result.history] == [16 * (i + 1) for i in range(12)]
+    assert result.history[-1]["effective_epochs"] == pytest.approx(12 * 16 * 64 / 1078)
+    assert seen == [dict(record) for record in result.history]
+    assert result.final["validation"]["error"] == result.history[-1]["validation_error"]
+    assert not result.model.training and result.folder is None
+
+
+def test_the_loop_is_sgd():
+    """Three epochs written out by hand give the same weights bit for bit."""
+    digits = data.load("digits", seed=4)
+    model = models.build("mlp", digits, hidden=(8,))
+    ours = training.train(
+        "sgd",
+        copy.deepcopy(model),
+        digits,
+        epochs=3,
+        seed=4,
+        optimizer_options={"lr": 0.1},
+        drops=(2,),
+        drop_factor=0.5,
+    )
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, nesterov=True)
+    for epoch in range(3):
+        for group in optimizer.param_groups:
+            group["lr"] = 0.1 if epoch < 2 else 0.05
+        for x, y in data.batches(digits.train, 64, seed=4, epoch=epoch):
+            optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(model(x), y).backward()
+            optimizer.step()
+    assert same(weights(ours), model.state_dict())
+
+
+def test_the_seed_decides_everything_and_nothing_leaks():
+    torch.manual_seed(77)
+    before = torch.get_rng_state()
+    options = QUICK | {"model_options": {"hidden": (16,), "dropout": 0.2}}
+    first, second, other = (training.train(seed=seed, **options) for seed in (1, 1, 2))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert same(weights(first), weights(second)) and not same(weights(first), weights(other))
+
+    def noisy(record):
+        torch.rand(3)
+
+    assert same(weights(first), weights(training.train(seed=1, on_epoch=noisy, **options)))
+
+
+def test_snapshots_are_the_weights_of_their_epochs():
+    result = training.train(snapshots=(1, 3), **QUICK)
+    shorter = training.train(**(QUICK | {"epochs": 1}))
+    assert set(result.snapshots) == {1, 3}
+    assert same(result.snapshots[1], weights(shorter)) and same(result.snapshots[3], weights(result))
+
+
+def test_language_model_and_stream():
+    text = data.load("topics", train=3000, steps=10)
+    result = training.train(
+        "adam", "char-lstm", text, epochs=3, batch_size=8, model_options={"hidden": 24, "layers": 1}, clip=5.0,
+        optimizer_options={"lr": 0.02},
+    )  # fmt: skip
+    assert result.history[-1]["train_loss"] < 0.9 * np.log(text.classes)
+    assert result.final["test"]["loss"] < np.log(text.classes)
+
+
+def test_replicas_of_sgd_are_refused_and_shares_need_samples():
+    with pytest.raises(ValueError, match="works on one replica"):
+        training.train("sgd", replicas=3, **QUICK)
+
+
+def test_precision_and_replacement_change_the_run():
+    plain = training.train(**QUICK)
+    assert not same(weights(plain), weights(training.train(precision="bfloat16", **QUICK)))
+    assert not same(weights(plain), weights(training.train(replacement=True, **QUICK)))
+    assert same(weights(plain), weights(training.train(deterministic=True, **QUICK)))
+
+
+# Files and resuming -------------------------------------------------------------------------------------------------
+
+
+def test_the_folder_of_a_run(tmp_path):
+    result = training.train(out=tmp_path / "run", data_options={"seed": 5}, **QUICK)
+    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert [line["event"] for line in lines] == ["start", "epoch", "epoch", "epoch"]
+    assert lines[0]["config"]["data_options"] == {"seed": 5} and lines[-1]["epoch"] == 3
+    record = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert record["final"] == result.final and record["versions"]["torch"] == torch.__version__
+    model, digits, config = training.load_run(tmp_path / "run")
+    assert same(weights(result), model.state_dict()) and config == result.config
+    assert training.evaluate(model, digits.test) == result.final["test"]
+    assert sorted(p.name for p in (tmp_path / "run").iterdir()) == [
+        "checkpoint.pt",
+        "log.jsonl",
+        "model.pt",
+        "result.json",
+    ]
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "swa", "lookahead"])
+@pytest.mark.parametrize("calls", [0, 1, 20, 32, 47])
+def test_a_run_that_died_continues_bit_for_bit(tmp_path, monkeypatch, optimizer, calls):
+    run = {
+        "model": "digits-lenet",
+        "model_options": {"dropout": (0.2, 0.2)},
+        "data_options": {"augment": True, "train": 320},
+        "batch_size": 20,
+        "epochs": 3,
+        "drops": (1, 2),
+        "optimizer_options": {"lr": 0.01},
+    }
+    if optimizer == "swa":
+        run["model"], run["model_options"] = "mlp", {"dropout": 0.2}  # its batch-norm statistics are tested elsewhere
+    if optimizer == "lookahead":
+        run["model"], run["model_options"] = "mlp", {"dropout": 0.2}
+    whole = training.train(optimizer, **run)
+    with monkeypatch.context() as patch:
+        Countdown(patch, type(whole.optimizer), calls)
+        with pytest.raises(Killed):
+            training.train(optimizer, out=tmp_path, checkpoint_seconds=0, **run)
+    resumed = training.train(optimizer, out=tmp_path, resume=True, **run)
+    assert same(weights(whole), weights(resumed))
+    assert [r["train_loss"] for r in whole.history] == [r["train_loss"] for r in resumed.history]
+    again = training.train(optimizer, out=tmp_path, resume=True, **run)
+    assert same(weights(whole), weights(again)) and again.final == whole.final
+
+
+def test_a_stream_continues_with_its_state(tmp_path, monkeypatch):
+    text = data.load("topics", train=2000, steps=8)
+    run = {"data": text, "model": "char-lstm", "model_options": {"hidden": 8}, "batch_size": 4, "epochs": 2}
+    whole = training.train("adam", **run)
+    with monkeypatch.context() as patch:
+        Countdown(patch, torch.optim.Adam, 60)
+        with pytest.raises(Killed):
+            training.train("adam", out=tmp_path, checkpoint_seconds=0, **run)
+    assert same(weights(whole), weights(training.train("adam", out=tmp_path, resume=True, **run)))
+
+
+CHILD = """
+import sys, torch
+torch.set_num_threads(1)
+from pdelab.networks import training
+training.train("sgd", "digits-lenet", "digits", epochs=12, out=sys.argv[1], resume=True, checkpoint_seconds=0,
+               model_options={"dropout": (0.1, 0.1)}, data_options={"augment": True}, drops=(0.5,),
+               optimizer_options={"lr": 0.05})
+"""
+
+
+def kill_and_resume(folder, kills, rng):
+    """Kill a training process at random moments, `kills` times, then let it finish; returns how often it was killed."""
+    done = 0
+    while True:
+        child = subprocess.Popen([sys.executable, "-c", CHILD, str(folder)], env=os.environ | {"OMP_NUM_THREADS": "1"})
+        if done < kills:
+            started = (folder / "checkpoint.pt").stat().st_mtime_ns if (folder / "checkpoint.pt").exists() else 0
+            while child.poll() is None:
+                path = folder / "checkpoint.pt"
+                if path.exists() and path.stat().st_mtime_ns > started:
+                    break
+                time.sleep(0.002)
+            time.sleep(rng.uniform(0.0, 0.12))
+            if child.poll() is None:
+                child.send_signal(signal.SIGKILL)
+                done += 1
+        if child.wait() == 0:
+            return done
+
+
+@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.slow)])
+def test_kill_minus_nine_changes_nothing(tmp_path, rng, kills):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    assert kill_and_resume(folder, kills, rng) == kills
+    model, digits, config = training.load_run(folder)
+    config = {key: config[key] for key in ("epochs", "model_options", "data_options", "drops", "optimizer_options")}
+    whole = training.train("sgd", "digits-lenet", "digits", **config)
+    assert same(weights(whole), model.state_dict())
+    assert not list(folder.glob(".*"))[kills:]  # at most one unfinished temporary file a kill
+
+
+# Checkpoints --------------------------------------------------------------------------------------------------------
+
+
+def test_every_flipped_byte_is_noticed(tmp_path, rng):
+    path = tmp_path / "x.pt"
+    checkpoints.save(path, {"weights": torch.arange(50.0), "epoch": 3, "nested": [{"a": (1, None, "b")}]})
+    good = path.read_bytes()
+    loaded = checkpoints.load(path)
+    assert torch.equal(loaded["weights"], torch.arange(50.0)) and loaded["nested"] == [{"a": (1, None, "b")}]
+    for place in [0, 25, 80, len(good) - 1, *rng.integers(0, len(good), 60)]:
+        path.write_bytes(good[:place] + bytes([good[place] ^ 1]) + good[place + 1 :])
+        with pytest.raises(ValueError, match="damaged"):
+            checkpoints.load(path)
+    for length in (0, 10, 90, len(good) // 2, len(good) - 1):
+        path.write_bytes(good[:length])
+        with pytest.raises(ValueError, match="damaged"):
+            checkpoints.load(path)
+
+
+def test_no_pickle_is_executed(tmp_path):
+    class Trap:
+        def __reduce__(self):
+            return (os.mkdir, (str(tmp_path / "trapped"),))
+
+    checkpoints.save(tmp_path / "x.pt", {"trap": Trap()})
+    with pytest.raises(ValueError, match="more than tensors and plain values"):
+        checkpoints.load(tmp_path / "x.pt")
+    assert not (tmp_path / "trapped").exists()
+
+
+def test_a_failed_save_keeps_the_old_file(tmp_path):
+    checkpoints.save(tmp_path / "x.pt", {"epoch": 1})
+    with pytest.raises(AttributeError):
+        checkpoints.save(tmp_path / "x.pt", {"epoch": lambda: 2})
+    assert checkpoints.load(tmp_path / "x.pt") == {"epoch": 1} and len(list(tmp_path.iterdir())) == 1
+
+
+def test_another_run_is_refused_and_nothing_is_overwritten(tmp_path):
+    training.train(out=tmp_path, **QUICK)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    for change, words in [
+        ({}, "holds a run"),
+        ({"resume": True, "seed": 1}, "belongs to another run: its data_options|its seed"),
+        ({"resume": True, "batch_size": 32}, "its batch_size is 64, here it is 32"),
+        ({"resume": True, "model_options": {"hidden": (17,)}}, "belongs to another run"),
+        ({"resume": True, "model": "digits-lenet", "model_options": {}}, "belongs to another run"),
+        ({"resume": True, "optimizer_options": {"lr": 0.1}}, "optimizer_options"),
+    ]:
+        with pytest.raises(ValueError, match=words):
+            training.train(**(QUICK | {"out": tmp_path} | change))
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_loss_that_is_not_finite_stops_before_anything_is_written(tmp_path):
+    with pytest.raises(FloatingPointError, match=r"not finite in epoch 1, batch \d+ of 16"):
+        training.train(out=tmp_path, checkpoint_seconds=0, epochs=3, optimizer_options={"lr": 1e20})
+    state = checkpoints.load(tmp_path / "checkpoint.pt")
+    assert all(torch.isfinite(value).all() for value in state["models"][0].values())
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"optimizer": "sgdd"}, "unknown optimizer 'sgdd': choose from sgd"),
+        ({"model": "resnet"}, "unknown model"),
+        ({"data": "imagenet"}, "unknown data set"),
+        ({"epochs": 0}, "epochs"),
+        ({"epochs": 2.5}, "epochs"),
+        ({"seed": -1}, "seed"),
+        ({"batch_size": 5000}, "smaller batch_size"),
+        ({"optimizer_options": {"rate": 1.0}}, "does not take these options"),
+        ({"optimizer_options": {"lr": -1.0}}, "learning rate"),
+        ({"clip": 0.0}, "clip"),
+        ({"drops": (0,)}, "drops"),
+        ({"device": "abacus"}, "unknown device"),
+        ({"precision": "float8"}, "unknown precision"),
+        ({"initialisation": "magic"}, "unknown initialisation"),
+        ({"resume": True}, "give out="),
+        ({"model": torch.nn.ReLU()}, "no trainable parameters"),
+        ({"model": "char-lstm"}, "works on text"),
+        ({"checkpoint_seconds": -1.0}, "checkpoint_seconds"),
+        ({"share": 0.1, "optimizer": "sgd"}, "between 1/replicas"),
+    ],
+)
+def test_refusals(change, words):
+    with pytest.raises(ValueError, match=words):
+        training.train(**({"epochs": 1} | change))
+
+
+def test_cuda_that_is_not_there():
+    if torch.cuda.is_available():
+        pytest.skip("there is a CUDA device")
+    with pytest.raises(ValueError, match="no CUDA device"):
+        training.train(device="cuda")
+
+
+# Controls -----------------------------------------------------------------------------------------------------------
+
+
+def quadratic(kind, steps, **options):
+    """Iterates of a control on f(x) = |x|²/2 next to those of plain SGD."""
+    x = torch.tensor([1.0, -2.0, 3.0], dtype=torch.float64, requires_grad=True)
+    optimizer = kind([x], lr=0.1, momentum=0.5, **options)
+    path = []
+    for _ in range(steps):
+        optimizer.zero_grad()
+        (x.square().sum() / 2).backward()
+        optimizer.step()
+        path.append(x.detach().clone())
+    return x, optimizer, path
+
+
+def test_swa_is_the_mean_of_the_iterates():
+    x, optimizer, path = quadratic(controls.SWA, 11, start=3, every=2)
+    last = x.detach().clone()
+    optimizer.eval()
+    optimizer.eval()
+    torch.testing.assert_close(x.detach(), torch.stack([path[i] for i in (4, 6, 8, 10)]).mean(0), rtol=1e-14, atol=0)
+    with pytest.raises(RuntimeError, match="call train"):
+        optimizer.step()
+    optimizer.train()
+    assert torch.equal(x.detach(), last)
+
+
+def test_lookahead_moves_the_slow_weights():
+    x, optimizer, _ = quadratic(controls.Lookahead, 6, k=3, alpha=0.25)
+    y, m = np.array([1.0, -2.0, 3.0]), 0.0
+    slow = y.copy()
+    for step in range(6):
+        m = 0.5 * m + y
+        y = y - 0.1 * m
+        if step % 3 == 2:
+            slow = slow + 0.25 * (y - slow)
+            y = slow.copy()
+    np.testing.assert_allclose(x.detach().numpy(), y, rtol=1e-14)
+
+
+@pytest.mark.parametrize(
+    "kind, options",
+    [
+        (controls.SWA, {"start": -1}),
+        (controls.SWA, {"every": 0}),
+        (controls.Lookahead, {"k": 0}),
+        (controls.Lookahead, {"alpha": 0.0}),
+    ],
+)
+def test_controls_refuse(kind, options):
+    with pytest.raises(ValueError, match="expected"):
+        kind([torch.zeros(2, requires_grad=True)], lr=0.1, **options)
