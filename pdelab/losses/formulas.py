@@ -95,9 +95,9 @@ def _check_call(node, text):
         shown = repr(node.func.id) if name else _name(node.func)
         _refuse(text, f"it calls {shown}, which is not a known function ({', '.join(sorted(ARGUMENTS))})")
     low, high = ARGUMENTS[name]
-    if node.keywords or not low <= len(node.args) <= high:
+    if not low <= len(node.args) <= high:
         wanted = f"{low} argument{'s' * (low > 1)}" if low == high else f"at least {low} argument"
-        _refuse(text, f"{name} takes {wanted}, got {len(node.args) + len(node.keywords)}")
+        _refuse(text, f"{name} takes {wanted}, got {len(node.args)}")
 
 
 def _check_number(value, text):
@@ -124,9 +124,11 @@ def _natural(name):
 
 
 def _name(node):
-    return {"Attribute": "an attribute (a.b)", "Subscript": "an index (a[b])", "Compare": "a comparison"}.get(
-        type(node).__name__, type(node).__name__
-    )
+    kind = type(node).__name__
+    return {
+        "Attribute": "an attribute (a.b)", "Subscript": "an index (a[b])", "Compare": "a comparison",
+        "keyword": "a named argument", "FloorDiv": "//", "Mod": "%",
+    }.get(kind, kind)  # fmt: skip
 
 
 def _short(text):
