@@ -1,0 +1,237 @@
+"""Cole-Hopf on a grid: u = -(1/beta) log(G_{t/beta} * exp(-beta f)), axis by axis and in the log domain.
+
+The heat kernel is a product of one kernel an axis, so d passes over lines do. Along a line with spacing h and kernel
+width s = sqrt(t/beta):
+
+    s² >= 2 h²   the trapezoid rule over the nodes. For any data it is the exact smoothing of the sum of point masses
+                 at the nodes; of a smooth integrand that the nodes resolve it is the integral, to round-off. What a
+                 step with variance s1² leaves is resolved by every second node (relative error below 2 exp(-pi²
+                 s12²/2), 1/s12² = h²/s1² + h²/s2²), so that wide kernels are applied level by level, each on half
+                 the nodes: O(n) a line.
+    s² <  2 h²   the linear interpolant of f is integrated cell by cell, exactly: |error of u| <= h² max|f''|/8 for
+                 every beta, by the sup-norm contraction.
+
+Both are monotone in f, commute with constants and contract the sup norm. Sources more than 42/beta above the minimum
+are left out; those that remain form an interval whose ends move monotonically, so no window has to be guessed.
+"""
+
+import math
+from functools import lru_cache
+
+import numpy as np
+from scipy import fft
+
+from pdelab.closed_forms import door
+from pdelab.stencils import envelopes
+
+RESOLVED = 2.0  # s²/h² from which the nodes resolve the kernel: relative error 2 exp(-2 pi² 2) = 1e-17
+WIDE = 40.0  # s²/h² above which a level is taken off
+LEVEL = 10.0  # variance of a level, in h²: harmonic mean with the rest >= 7.5, relative error 2 exp(-pi² 7.5/2) = 2e-16
+EMPTY = np.empty((0, 0))
+NO_MOMENTS = np.empty((0, 0, 0))
+
+
+class Line:
+    """Where the sources and the targets of an axis stand: spacing, boundary and targets offset + stride i, i < count.
+
+    boundary: "periodic" or "reflecting" (continued by images) or "free" (the sources are all there is).
+    """
+
+    def __init__(self, h, boundary, count, offset=0.0, stride=1.0):
+        self.h, self.boundary, self.count, self.offset, self.stride = h, boundary, count, float(offset), float(stride)
+
+
+def smooth(rows, line, t, beta, extra=None, derivatives=False):
+    """Smooth the rows (lines, n) along the last axis: returns u and, if asked, its derivatives.
+
+    derivatives: arrays (k, lines, count) with u_x, u_xx and, of a field `extra` (lines, n) averaged along, its mean
+    and the derivative of that mean.
+    """
+    t = _enough(rows, line, t, beta)
+    while t > WIDE * beta * line.h**2:
+        step = LEVEL * beta * line.h**2
+        coarse, line = _coarser(rows, line, t - step, beta)
+        if extra is None:
+            rows, _ = _once(rows, coarse, step, beta, None, False)
+        else:
+            rows, parts = _once(rows, coarse, step, beta, extra, True)
+            extra = parts[2]
+        t -= step
+    return _once(rows, line, t, beta, extra, derivatives)
+
+
+def _enough(rows, line, t, beta):
+    """The time, cut where an image kernel is constant already: relative error 2 exp(-2 pi² 2.25) = 1e-19."""
+    if line.boundary == "free":
+        return t
+    return min(t, 2.25 * beta * _period(rows, line) ** 2)
+
+
+def _period(rows, line):
+    n = rows.shape[1]
+    return line.h * (n if line.boundary == "periodic" else 2 * (n - 1))
+
+
+def _coarser(rows, line, rest, beta):
+    """(where every second node is needed, the line that these nodes form)."""
+    n = rows.shape[1]
+    if line.boundary == "free":
+        osc = float(rows.max() - rows.min())
+        reach = math.sqrt(2.0 * rest * (osc + envelopes.DEPTH / beta)) / line.h
+        low = max(0, math.floor((line.offset - reach) / 2.0) * 2)
+        high = min(n - 1, math.ceil(line.offset + line.stride * (line.count - 1) + reach))
+        count = (high - low) // 2 + 1
+        targets = Line(line.h, "free", count, low, 2)
+        return targets, Line(2 * line.h, "free", line.count, (line.offset - low) / 2, line.stride / 2)
+    cells = n if line.boundary == "periodic" else n - 1
+    count = cells // 2 if cells % 2 == 0 else cells  # an odd number of cells: every second node over two periods
+    count += line.boundary == "reflecting"
+    targets = Line(line.h, line.boundary, count, 0, 2)
+    return targets, Line(2 * line.h, line.boundary, line.count, line.offset / 2, line.stride / 2)
+
+
+def _once(rows, line, t, beta, extra, derivatives):
+    """One smoothing step without levels."""
+    h = line.h
+    c = h * h / (2.0 * t)
+    offset = line.offset
+    if line.boundary != "free":
+        period, spread = _period(rows, line), t / beta
+        osc = float(rows.max() - rows.min())
+        reach = math.sqrt(2.0 * t * osc + 2.0 * envelopes.DEPTH * spread)
+        reach = math.ceil(min(reach, 0.5 * period + envelopes.DEPTH * spread / period) / h) + 2
+        end = offset + line.stride * (line.count - 1)
+        left, right = math.ceil(reach - offset), math.ceil(end + reach) - rows.shape[1] + 1
+        rows = door.images(rows, line.boundary, left, right)
+        extra = None if extra is None else door.images(extra, line.boundary, left, right)
+        offset += left
+    shape = (rows.shape[0], line.count)
+    u, index = np.empty(shape), np.empty(shape, np.int64)
+    envelopes.lower_envelope(rows, offset, line.stride, c, u, index)
+    moments = np.empty((2 if extra is None else 4, *shape)) if derivatives else NO_MOMENTS
+    kernel = envelopes.node_sum if t >= RESOLVED * beta * h * h else envelopes.cell_sum
+    kernel(rows, EMPTY if extra is None else extra, offset, line.stride, c, beta, index, u, moments)
+    if derivatives:
+        moments[0] *= -h / t
+        moments[1] = (1.0 - (beta / t * h * h) * moments[1]) / t
+        if extra is not None:
+            moments[3] *= beta / t * h
+    return u, moments
+
+
+def along(values, axis, line, t, beta, extra=None, derivatives=False):
+    """`smooth` along one axis of an array: returns u, or (u, derivatives) with the derivatives along a new first axis.
+    """
+    rows, shape = _rows(values, axis)
+    u, parts = smooth(rows, line, t, beta, None if extra is None else _rows(extra, axis)[0], derivatives)
+    u = _unrow(u, shape, axis)
+    return (u, [_unrow(part, shape, axis) for part in parts]) if derivatives else u
+
+
+def _rows(values, axis):
+    moved = np.moveaxis(values, axis, -1)
+    return np.ascontiguousarray(moved).reshape(-1, values.shape[axis]), moved.shape[:-1]
+
+
+def _unrow(rows, shape, axis):
+    return np.ascontiguousarray(np.moveaxis(rows.reshape(*shape, rows.shape[1]), -1, axis))
+
+
+# ------------------------------------------------------------------------------------- all axes, from node values
+
+
+def value(values, lines, t, beta):
+    """u at the targets of all axes."""
+    for axis in reversed(range(values.ndim)):
+        values = along(values, axis, lines[axis], t, beta)
+    return values
+
+
+def gradient(values, lines, t, beta):
+    """The partial derivatives of u, a list: the axis in question goes last, where its derivative is a mean."""
+    parts = []
+    for k in range(values.ndim):
+        before = values
+        for axis in range(values.ndim):
+            if axis != k:
+                before = along(before, axis, lines[axis], t, beta)
+        parts.append(along(before, k, lines[k], t, beta, derivatives=True)[1][0])
+    return parts
+
+
+def hessian(values, lines, t, beta):
+    """The second derivatives of u as a nested list: variances and covariances of the kernel's weights."""
+    d = values.ndim
+    result = [[None] * d for _ in range(d)]
+    for k in range(d):
+        before = _without(values, (k,), lines, t, beta)
+        result[k][k] = along(before, k, lines[k], t, beta, derivatives=True)[1][1]
+        for other in range(k + 1, d):
+            before = _without(values, (k, other), lines, t, beta)
+            u, (slope, _) = along(before, k, lines[k], t, beta, derivatives=True)
+            parts = along(u, other, lines[other], t, beta, extra=slope, derivatives=True)[1]
+            result[k][other] = result[other][k] = parts[3]
+    return result
+
+
+def _without(values, kept, lines, t, beta):
+    """Smoothed along all axes except those kept."""
+    for axis in range(values.ndim):
+        if axis not in kept:
+            values = along(values, axis, lines[axis], t, beta)
+    return values
+
+
+# ------------------------------------------------------------------------------------------------ Fourier route
+
+
+def fourier(values, grid, t, beta):
+    """u by the fast Fourier transform where a bound says that it is accurate, otherwise None.
+
+    The transform's rounding error is a constant times eps log2(N) rms(v) wherever v = exp(-beta (f - min f)) is
+    smoothed, however small the result: it is accepted where that is below 1e-13 beta max(1, osc f) of the smallest
+    result, and not tried for beta osc f > 30.
+    """
+    if "outflow" in grid.boundary or any(t < RESOLVED * beta * h * h for h in grid.spacing):
+        return None
+    lowest = values.min()
+    osc = values.max() - lowest
+    if beta * osc > 30.0:
+        return None
+    v = np.exp(-beta * (values - lowest))
+    bound = 4e-16 * math.log2(v.size + 1.0) * math.sqrt(np.vdot(v, v) / v.size)
+    v = _filtered(v, grid, [t / (beta * h * h) for h in grid.spacing])
+    smallest = v.min()
+    if not smallest > 0 or bound > 1e-13 * beta * max(1.0, osc) * smallest:
+        return None
+    return lowest - np.log(v) / beta
+
+
+def _filtered(v, grid, variances):
+    """v smoothed with the images of a Gaussian, sampled at the nodes, along every axis."""
+    periodic = [axis for axis, name in enumerate(grid.boundary) if name == "periodic"]
+    mirrored = [axis for axis, name in enumerate(grid.boundary) if name == "reflecting"]
+    last = periodic[-1] if periodic else None
+    factors = 1.0
+    for axis, (n, name) in enumerate(zip(grid.shape, grid.boundary)):
+        modes = n if name == "reflecting" else n // 2 + 1 if axis == last else -n
+        shape = [1] * grid.dimension
+        shape[axis] = -1
+        factors = factors * _transfer(modes, n - 1 if name == "reflecting" else n, variances[axis], name).reshape(shape)
+    for axis in mirrored:
+        v = fft.dct(v, type=1, axis=axis)
+    if periodic:
+        v = np.fft.irfftn(np.fft.rfftn(v, axes=periodic) * factors, s=[grid.shape[a] for a in periodic], axes=periodic)
+    else:
+        v *= factors
+    for axis in mirrored:
+        v = fft.idct(v, type=1, axis=axis)
+    return v
+
+
+@lru_cache(maxsize=64)
+def _transfer(modes, n, variance, name):
+    """Fourier coefficients of the sampled Gaussian: exp(-variance theta²/2) and its two nearest aliases."""
+    k = np.fft.fftfreq(-modes, 1.0 / -modes) if modes < 0 else np.arange(modes)
+    theta = k * (math.pi / n if name == "reflecting" else 2.0 * math.pi / n)
+    return sum(np.exp(-0.5 * variance * (theta + alias) ** 2) for alias in (-2 * math.pi, 0.0, 2 * math.pi))
