@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import xlogy
 
-from pdelab.generator import INTERPRETATIONS, Coefficients, drops
+from pdelab.generator import INTERPRETATIONS, Coefficients, axis_rates, drops, ito
 from pdelab.stencils import tridiagonal
 from pdelab.stepping import Stepper
 
@@ -130,6 +130,12 @@ class FokkerPlanck:
         """True when neither potential nor drift depends on time."""
         return not (_moves(self.potential) or _moves(self.drift))
 
+    @property
+    def gibbs(self):
+        """True when exp(-U/D) is the equilibrium: a steady potential, nothing else, and D > 0."""
+        plain = self.drift is None and self.diffusion is None and self.sigma is None
+        return plain and self.potential is not None and self.steady and self.diffusivity > 0
+
     def initial(self, values, grid):
         """The density on the nodes, checked: finite, >= 0, of the grid's shape."""
         _no_outflow(grid)
@@ -180,91 +186,237 @@ class BackwardKolmogorov(FokkerPlanck):
 def implicit(problem, grid, values):
     """Backward Euler: positive, mass and equilibrium kept, free energy falling, for every step; first order in dt.
 
-    Solved without subtractions and refined once in flux form, so that the mass does not drift over 1e5 steps.
+    Eliminated without subtractions and refined once in flux form, so that the mass does not drift over 1e5 steps. In
+    two and three dimensions one such step an axis, one after the other (each axis leaves the Gibbs density alone).
     The rule for dt=None is one cell a step at the speed rms(drift) + 2 D / width, taken over the initial density.
     """
-    return _stepper(problem, grid, values, True)
+    return _stepper(problem, grid, values, tridiagonal.IMPLICIT)
 
 
 def crank_nicolson(problem, grid, values):
     """Crank-Nicolson after four backward Euler quarter steps: second order in dt; keeps mass and equilibrium.
 
-    Not positive: with steps too large for the data it may undershoot, see info["minimum"]. The rule for dt=None is
-    that of `implicit`.
+    Not positive: with steps too large for the data it may undershoot, see info["minimum"]. In two and three dimensions
+    half a step of every axis but the last, a whole one of the last, and back (Strang), so that no step is too large for
+    stability. The rule for dt=None is that of `implicit`.
     """
-    return _stepper(problem, grid, values, False)
+    return _stepper(problem, grid, values, tridiagonal.TRAPEZOID)
 
 
-def _stepper(problem, grid, values, implicit):
-    advance = _steady_line(problem, grid, implicit) if problem.steady else _moving_line(problem, grid, implicit)
-    return Stepper(advance, dt=_accuracy_step(problem, grid, values), certificates=_certificates(problem, grid))
+def explicit(problem, grid, values):
+    """Forward Euler: positive, mass and equilibrium kept, as long as dt times the largest rate out of a node is <= 1."""
+    return _stepper(problem, grid, values, tridiagonal.EXPLICIT)
 
 
-def _steady_line(problem, grid, implicit):
+def _stepper(problem, grid, values, mode):
+    form = ito(problem.coefficients(grid), grid)
+    bound = lambda values, time: math.inf  # noqa: E731
+    if mode == tridiagonal.EXPLICIT:
+        bound = _explicit_bound(problem, grid, form)
+    if grid.dimension > 1:
+        advance = _split(problem, grid, form, mode)
+    else:
+        advance = (_steady_line if problem.steady else _moving_line)(problem, grid, form, mode)
+    rule = None if mode == tridiagonal.EXPLICIT else _accuracy_step(form, grid, values)
+    return Stepper(advance, bound, rule, problem.steady or rule is not None, _certificates(problem, grid, form))
+
+
+def _explicit_bound(problem, grid, form):
+    """1 / (largest rate out of a node)."""
+
+    def largest(form):
+        total = np.zeros(grid.shape)
+        for axis, (up, down) in enumerate(axis_rates(form, grid)):
+            total += (up + np.roll(down, 1, axis=1)).reshape(grid.shape)
+        return 1 / total.max() if total.max() > 0 else math.inf
+
+    steady = largest(form)
+    return lambda values, time: steady if problem.steady else largest(ito(problem.coefficients(grid, time), grid))
+
+
+def _instant(problem, mode):
+    """Where in its step a scheme takes coefficients that depend on time, 0 to 1; the adjoint at the other end."""
+    where = {tridiagonal.IMPLICIT: 1.0, tridiagonal.TRAPEZOID: 0.5, tridiagonal.EXPLICIT: 0.0}[mode]
+    return 1.0 - where if problem.adjoint and mode != tridiagonal.EXPLICIT else where
+
+
+def _phases(mode, time, dt, steps):
+    """(mode, first time, dt, steps) of a run; Crank-Nicolson begins with four backward Euler quarter steps."""
+    if mode == tridiagonal.TRAPEZOID and time == 0:
+        return [(tridiagonal.IMPLICIT, time, dt / 4, 4), (mode, time + dt, dt, steps - 1)]
+    return [(mode, time, dt, steps)]
+
+
+def _held(mode, dt):
+    """The factor of the rates in I - Q^T: dt, for the trapezoid dt / 2."""
+    return dt / 2 if mode == tridiagonal.TRAPEZOID else dt
+
+
+def _steady_line(problem, grid, form, mode):
     """advance() of one line with constant coefficients, factorised once for each step size."""
-    half, D = _half_cells(problem, grid), _node_diffusivity(problem, grid)
-    (drop,) = drops(problem.coefficients(grid), grid)
-    periodic = grid.boundary[0] == "periodic"
-    known = {}
+    half, n, periodic, known = _half_cells(problem, grid), grid.shape[0], grid.boundary[0] == "periodic", {}
 
-    def prepared(dt):
-        if dt not in known:
-            up, down, factors = np.empty(drop.size), np.empty(drop.size), np.empty((5, drop.size))
-            tridiagonal.rates(drop, D, dt / grid.spacing[0] ** 2, periodic, up, down)
-            tridiagonal.factor(up, down, factors)
+    def prepared(held):
+        if held not in known:
             known.clear()
-            known[dt] = up, down, factors
-        return known[dt]
+            ((up, down),) = axis_rates(form, grid, held)
+            factors = np.empty((5, n))
+            tridiagonal.factor(up.reshape(n), down.reshape(n), factors)
+            known[held] = up.reshape(n), down.reshape(n), factors
+        return known[held]
 
     def advance(values, time, dt, steps):
         m = values * half
-        if not implicit and time == 0:
-            tridiagonal.steady_steps(m, *prepared(dt / 4), periodic, problem.adjoint, True, 4)
-            steps -= 1
-        tridiagonal.steady_steps(m, *prepared(dt if implicit else dt / 2), periodic, problem.adjoint, implicit, steps)
+        for phase, _, step, count in _phases(mode, time, dt, steps):
+            if count:
+                rates = prepared(_held(phase, step))
+                tridiagonal.steady_steps(m, *rates, periodic, problem.adjoint, phase, count)
         return m / half
 
     return advance
 
 
-def _moving_line(problem, grid, implicit):
+def _moving_line(problem, grid, form, mode):
     """advance() of one line whose coefficients depend on time: rates anew in each step."""
-    half, D = _half_cells(problem, grid), _node_diffusivity(problem, grid)
+    half, a = _half_cells(problem, grid), form.a[0]
     scale, periodic = 1 / grid.spacing[0] ** 2, grid.boundary[0] == "periodic"
     saved = _saved_drops(problem, grid)
-    end = 0.0 if problem.adjoint else 1.0  # transposed steps come in reverse order: each takes its rates at its other end
 
-    def run(m, time, dt, steps, euler):
-        where = end if euler else 0.5
+    def run(m, phase, time, dt, steps):
+        where = _instant(problem, phase)
         for first in range(0, steps, CALLS_AT_ONCE):
-            count = min(CALLS_AT_ONCE, steps - first)
-            begin = time + first * dt
-            times, faces = saved
-            if faces is None:
-                times = begin + (np.arange(count) + where) * dt
-                faces = np.stack([drops(problem.coefficients(grid, t), grid)[0] for t in times])
+            count, begin = min(CALLS_AT_ONCE, steps - first), time + first * dt
+            times, faces = saved or _called_drops(problem, grid, begin + (np.arange(count) + where) * dt)
             tridiagonal.moving_steps(
-                m, times, faces, D, scale, periodic, problem.adjoint, euler, begin, dt, count, where
+                m, times, faces, a, scale, periodic, problem.adjoint, phase, begin, dt, count, where
             )
 
     def advance(values, time, dt, steps):
         m = values * half
-        if not implicit and time == 0:
-            run(m, time, dt / 4, 4, True)
-            time, steps = time + dt, steps - 1
-        run(m, time, dt, steps, implicit)
+        for phase in _phases(mode, time, dt, steps):
+            run(m, *phase)
         return m / half
 
     return advance
 
 
 def _saved_drops(problem, grid):
-    """(times, drops) when the only thing that moves is one `Slices`, else (None, None)."""
+    """(times, drops) when the only thing that moves is one `Slices`, else None."""
     moving = [field for field in (problem.potential, problem.drift) if _moves(field)]
-    if len(moving) != 1 or not isinstance(moving[0], Slices):
-        return None, None
-    times = moving[0].times
-    return times, np.stack([drops(problem.coefficients(grid, t), grid)[0] for t in times])
+    if len(moving) == 1 and isinstance(moving[0], Slices):
+        return _called_drops(problem, grid, moving[0].times)
+    return None
+
+
+def _called_drops(problem, grid, times):
+    forms = (ito(problem.coefficients(grid, time), grid) for time in times)
+    return times, np.stack([drops(form.potential, form.drift, grid)[0] for form in forms])
+
+
+def _split(problem, grid, form, mode):
+    """advance() in two and three dimensions, axis by axis."""
+    half, known = _half_cells(problem, grid), {}
+
+    def axes(time, phase, dt):
+        if not problem.steady:
+            return _axes(ito(problem.coefficients(grid, time), grid), grid, phase, dt)
+        if (phase, dt) not in known:
+            known.clear()
+            known[phase, dt] = _axes(form, grid, phase, dt)
+        return known[phase, dt]
+
+    def advance(values, time, dt, steps):
+        m = values * half
+        for phase, begin, step, count in _phases(mode, time, dt, steps):
+            for k in range(count):
+                here = axes(begin + (k + _instant(problem, phase)) * step, phase, step)
+                m = SPLIT_STEPS[phase](m, here, problem.adjoint)
+        return m / half
+
+    return advance
+
+
+@dataclass(frozen=True, eq=False)
+class _Axis:
+    """Rates and factors of all lines along one axis; the last axis is also kept transposed, so that lines vectorise."""
+
+    shape: tuple
+    axis: int
+    periodic: bool
+    up: np.ndarray  # (outer, n, inner)
+    down: np.ndarray
+    sweep: tuple  # up, down, inverse, into, outof in the layout of the sweep
+
+    def load(self, m):
+        """A copy of the field in the layout of the sweep."""
+        if self.axis < len(self.shape) - 1:
+            return m.reshape(self.up.shape).copy()
+        return _transposed(m.reshape(-1, self.shape[-1]))[None]
+
+    def store(self, x):
+        """The field back from the layout of the sweep."""
+        return (x if self.axis < len(self.shape) - 1 else _transposed(x[0])).reshape(self.shape)
+
+    def step(self, kernel, m, adjoint):
+        """One step along the axis by `backward_euler_lines` or `trapezoid_lines`."""
+        x = self.load(m)
+        kernel(x, *self.sweep, self.periodic, adjoint, np.empty_like(x))
+        return self.store(x)
+
+    def add_change(self, m, adjoint, scale, out):
+        """out += scale Q_axis^T m."""
+        view = self.up.shape
+        tridiagonal.change_lines(m.reshape(view), self.up, self.down, adjoint, scale, out.reshape(view))
+
+
+def _axes(form, grid, mode, dt):
+    """An `_Axis` for each axis. Crank-Nicolson takes every axis but the last twice, with half a step each time."""
+    found = []
+    for axis, (up, down) in enumerate(axis_rates(form, grid, _held(mode, dt))):
+        last, periodic = axis == grid.dimension - 1, grid.boundary[axis] == "periodic"
+        if mode == tridiagonal.TRAPEZOID and not last:
+            up, down = up / 2, down / 2
+        across = tuple(_transposed(rate[:, :, 0])[None] for rate in (up, down)) if last else (up, down)
+        inverse = np.empty(across[0].shape)
+        into, outof = (np.zeros(inverse.shape if periodic else (1, 1, 1)) for _ in range(2))
+        tridiagonal.factor_lines(*across, periodic, inverse, into, outof)
+        found.append(_Axis(grid.shape, axis, periodic, up, down, (*across, inverse, into, outof)))
+    return found
+
+
+def _transposed(matrix):
+    out = np.empty(matrix.shape[::-1])
+    tridiagonal.transpose(matrix, out)
+    return out
+
+
+def _split_implicit(m, axes, adjoint):
+    """One backward Euler step an axis; the adjoint takes the axes in reverse order."""
+    for axis in reversed(axes) if adjoint else axes:
+        m = axis.step(tridiagonal.backward_euler_lines, m, adjoint)
+    return m
+
+
+def _split_trapezoid(m, axes, adjoint):
+    """Half steps up to the last axis, its whole step, half steps back: its own adjoint."""
+    for axis in (*axes, *reversed(axes[:-1])):
+        m = axis.step(tridiagonal.trapezoid_lines, m, adjoint)
+    return m
+
+
+def _split_explicit(m, axes, adjoint):
+    """m + sum_k Q_k^T m."""
+    out = m.copy()
+    for axis in axes:
+        axis.add_change(m, adjoint, 1.0, out)
+    return out
+
+
+SPLIT_STEPS = {
+    tridiagonal.IMPLICIT: _split_implicit,
+    tridiagonal.TRAPEZOID: _split_trapezoid,
+    tridiagonal.EXPLICIT: _split_explicit,
+}
 
 
 def _half_cells(problem, grid):
@@ -272,28 +424,24 @@ def _half_cells(problem, grid):
     return np.ones(grid.shape) if problem.adjoint else grid.weights / np.prod(grid.spacing)
 
 
-def _node_diffusivity(problem, grid):
-    D = np.full(grid.shape, problem.diffusivity)
-    return D
-
-
-def _accuracy_step(problem, grid, values):
+def _accuracy_step(form, grid, values):
     """One cell a step at the speed rms(drift) + 2 D / width; the mean is over |values|."""
     share = np.abs(values) * grid.weights
     share = share / share.sum() if share.sum() > 0 else grid.weights / grid.weights.sum()
     rate = 0.0
-    for drop, h, low, high in zip(drops(problem.coefficients(grid), grid), grid.spacing, grid.lower, grid.upper):
-        rate += (math.sqrt(float(np.sum(share * drop**2))) / h + 2 * problem.diffusivity / (high - low)) / h
+    for axis, drop in enumerate(drops(form.potential, form.drift, grid)):
+        h, width = grid.spacing[axis], grid.upper[axis] - grid.lower[axis]
+        D = form.a[axis] if form.diagonal else form.a[..., axis, axis]
+        rate += (math.sqrt(float(np.sum(share * drop**2))) / h + 2 * float(np.sum(share * D)) / width) / h
     return 1 / rate if rate > 0 else math.inf
 
 
-def _certificates(problem, grid):
+def _certificates(problem, grid, form):
     if problem.adjoint:
         return {}
-    found = {"mass": lambda values, time: grid.integrate(values)}
-    if problem.steady and problem.potential is not None and problem.drift is None and problem.diffusion is None:
-        U = problem.coefficients(grid).potential
-        found["free_energy"] = lambda values, time: free_energy(values, U, problem.diffusivity, grid)
+    found = {"mass": lambda values, time: float(np.sum(grid.weights * values))}
+    if problem.gibbs:
+        found["free_energy"] = lambda values, time: free_energy(values, form.potential, problem.diffusivity, grid)
     return found
 
 

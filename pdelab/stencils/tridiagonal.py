@@ -16,6 +16,7 @@ import numpy as np
 from numba import njit
 
 LOW, IN, INVERSE, BACK, OUT = range(5)  # rows of the factors
+EXPLICIT, IMPLICIT, TRAPEZOID = range(3)  # forward Euler, backward Euler, Crank-Nicolson
 TINY = 1e-280  # masses below are not refined: their products would lose digits to gradual underflow
 
 
@@ -31,22 +32,28 @@ def bernoulli(q, D):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def rates(drop, D, scale, periodic, up, down):
-    """Scharfetter-Gummel rates of a line: drop = h times the drift on each face, D on each node, scale = dt / h²."""
-    n = D.size
-    for i in range(n - 1):
-        q = drop[i]
-        along, against = bernoulli(q, D[i])
-        if D[i + 1] != D[i]:
-            against = bernoulli(q, D[i + 1])[1]
-        up[i] = scale * along
-        down[i] = scale * against
-    up[n - 1] = down[n - 1] = 0.0
-    if periodic:
-        up[n - 1] = scale * bernoulli(drop[n - 1], D[n - 1])[0]
-        down[n - 1] = scale * bernoulli(drop[n - 1], D[0])[1]
-    else:  # the end cells are half cells
-        up[0] *= 2.0
-        down[n - 2] *= 2.0
+    """Scharfetter-Gummel rates along the middle axis of (outer, n, inner): scale = dt / h².
+
+    drop: h times the drift on each face; D: diffusivity on each node.
+    """
+    outer, n, inner = drop.shape
+    for o in range(outer):
+        for i in range(n - 1):
+            here, there = D[o, i], D[o, i + 1]
+            for j in range(inner):
+                along, against = bernoulli(drop[o, i, j], here[j])
+                if there[j] != here[j]:
+                    against = bernoulli(drop[o, i, j], there[j])[1]
+                up[o, i, j] = scale * along
+                down[o, i, j] = scale * against
+        for j in range(inner):
+            if periodic:
+                up[o, n - 1, j] = scale * bernoulli(drop[o, n - 1, j], D[o, n - 1, j])[0]
+                down[o, n - 1, j] = scale * bernoulli(drop[o, n - 1, j], D[o, 0, j])[1]
+            else:  # the end cells are half cells
+                up[o, n - 1, j] = down[o, n - 1, j] = 0.0
+                up[o, 0, j] *= 2.0
+                down[o, n - 2, j] *= 2.0
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -153,39 +160,174 @@ def trapezoid(m, up, down, factors, periodic, adjoint, x):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def steady_steps(m, up, down, factors, periodic, adjoint, implicit, steps):
-    """`steps` equal steps of one line with rates that do not change; implicit: backward Euler, else Crank-Nicolson."""
-    x, residual = np.empty_like(m), np.empty_like(m)
-    for _ in range(steps):
-        if implicit:
-            backward_euler(m, up, down, factors, periodic, adjoint, x, residual)
-        else:
-            trapezoid(m, up, down, factors, periodic, adjoint, x)
+def one_step(m, up, down, factors, periodic, adjoint, mode, x, residual):
+    """One step of a line in one of the three modes; the rates hold dt, for the trapezoid dt / 2."""
+    if mode == IMPLICIT:
+        backward_euler(m, up, down, factors, periodic, adjoint, x, residual)
+    elif mode == TRAPEZOID:
+        trapezoid(m, up, down, factors, periodic, adjoint, x)
+    else:
+        change(m, up, down, adjoint, 1.0, x)
+        for i in range(m.size):
+            m[i] += x[i]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def moving_steps(m, times, drops, D, scale, periodic, adjoint, implicit, time, dt, steps, where):
-    """Steps of one line whose drops are linear in time between `times`; taken at time + (k + where) dt in step k.
+def steady_steps(m, up, down, factors, periodic, adjoint, mode, steps):
+    """`steps` equal steps of a line with rates that do not change."""
+    x, residual = np.empty_like(m), np.empty_like(m)
+    for _ in range(steps):
+        one_step(m, up, down, factors, periodic, adjoint, mode, x, residual)
 
-    scale: 1/h²; drops: (len(times), n), beyond the last time its own.
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def moving_steps(m, times, drops, D, scale, periodic, adjoint, mode, time, dt, steps, where):
+    """Steps of a line whose drops are linear in time between `times`; step k takes them at time + (k + where) dt.
+
+    scale: 1/h²; drops: (len(times), n), before the first time and beyond the last time constant.
     """
     n = m.size
     up, down, drop, x, residual = np.empty(n), np.empty(n), np.empty(n), np.empty(n), np.empty(n)
     factors = np.empty((5, n))
+    held = scale * (0.5 * dt if mode == TRAPEZOID else dt)
     k = 0
     for step in range(steps):
         t = time + (step + where) * dt
         while k < times.size - 2 and times[k + 1] < t:
             k += 1
-        part = 0.0
-        if times.size > 1:
-            part = min(max((t - times[k]) / (times[k + 1] - times[k]), 0.0), 1.0)
         after = min(k + 1, times.size - 1)
+        part = min(max((t - times[k]) / (times[after] - times[k]), 0.0), 1.0) if after > k else 0.0
         for i in range(n):
             drop[i] = (1.0 - part) * drops[k, i] + part * drops[after, i]
-        rates(drop, D, scale * (dt if implicit else 0.5 * dt), periodic, up, down)
-        factor(up, down, factors)
-        if implicit:
-            backward_euler(m, up, down, factors, periodic, adjoint, x, residual)
-        else:
-            trapezoid(m, up, down, factors, periodic, adjoint, x)
+        rates(drop.reshape(1, n, 1), D.reshape(1, n, 1), held, periodic, up.reshape(1, n, 1), down.reshape(1, n, 1))
+        if mode != EXPLICIT:
+            factor(up, down, factors)
+        one_step(m, up, down, factors, periodic, adjoint, mode, x, residual)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def factor_lines(up, down, periodic, inverse, into, outof):
+    """`factor` for many lines at once, along the middle axis of (outer, n, inner); into and outof only when periodic."""
+    outer, n, inner = up.shape
+    killing, last = np.empty(inner), np.empty(inner)
+    for o in range(outer):
+        killing[:] = 1.0
+        last[:] = 1.0
+        for i in range(n):
+            if periodic and i < n - 1:
+                for j in range(inner):
+                    g = down[o, n - 1, j] if i == 0 else down[o, i - 1, j] * inverse[o, i - 1, j] * into[o, i - 1, j]
+                    b = up[o, n - 1, j] if i == 0 else up[o, i - 1, j] * inverse[o, i - 1, j] * outof[o, i - 1, j]
+                    if i == n - 2:  # the neighbour is the last node
+                        g += up[o, i, j]
+                        b += down[o, i, j]
+                        k = 1.0 / (killing[j] + g)
+                    else:
+                        k = 1.0 / (killing[j] + up[o, i, j] + g)
+                    into[o, i, j] = g
+                    outof[o, i, j] = b
+                    inverse[o, i, j] = k
+                    last[j] += outof[o, i, j] * (killing[j] * k)
+                    killing[j] = 1.0 + down[o, i, j] * (killing[j] * k)
+            elif periodic:
+                for j in range(inner):
+                    inverse[o, i, j] = 1.0 / last[j]
+            else:
+                for j in range(inner):
+                    k = 1.0 / (killing[j] + up[o, i, j])
+                    inverse[o, i, j] = k
+                    killing[j] = 1.0 + down[o, i, j] * (killing[j] * k)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def solve_lines(up, down, inverse, into, outof, periodic, x):
+    """x <- (I - Q^T)^-1 x along the middle axis; with (up, into) and (down, outof) exchanged x <- (I - Q)^-1 x."""
+    outer, n, inner = x.shape
+    for o in range(outer):
+        stop = n - 1 if periodic else n
+        for j in range(inner):
+            x[o, 0, j] *= inverse[o, 0, j]
+        for i in range(1, stop):
+            before, here, rate, k = x[o, i - 1], x[o, i], up[o, i - 1], inverse[o, i]
+            for j in range(inner):
+                here[j] = (here[j] + rate[j] * before[j]) * k[j]
+        if periodic:
+            last, k = x[o, n - 1], inverse[o, n - 1]
+            for i in range(n - 1):
+                here, rate = x[o, i], into[o, i]
+                for j in range(inner):
+                    last[j] += rate[j] * here[j]
+            for j in range(inner):
+                last[j] *= k[j]
+            for i in range(n - 1):
+                here, rate, k = x[o, i], outof[o, i], inverse[o, i]
+                for j in range(inner):
+                    here[j] += k[j] * rate[j] * last[j]
+        for i in range(stop - 2, -1, -1):
+            after, here, rate, k = x[o, i + 1], x[o, i], down[o, i], inverse[o, i]
+            for j in range(inner):
+                here[j] += rate[j] * k[j] * after[j]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def change_lines(m, up, down, adjoint, scale, out):
+    """out += scale Q^T m along the middle axis of (outer, n, inner) in flux form; adjoint: scale Q m."""
+    outer, n, inner = m.shape
+    if inner == 1:
+        line = np.empty(n)
+        for o in range(outer):
+            change(m[o, :, 0], up[o, :, 0], down[o, :, 0], adjoint, scale, line)
+            for i in range(n):
+                out[o, i, 0] += line[i]
+        return
+    for o in range(outer):
+        for i in range(n):
+            right = i + 1 if i < n - 1 else 0
+            a, b, rate, back, here, there = m[o, i], m[o, right], up[o, i], down[o, i], out[o, i], out[o, right]
+            if adjoint:
+                for j in range(inner):
+                    step = scale * (b[j] - a[j])
+                    here[j] += rate[j] * step
+                    there[j] -= back[j] * step
+            else:
+                for j in range(inner):
+                    flux = scale * (rate[j] * a[j] - back[j] * b[j])
+                    here[j] -= flux
+                    there[j] += flux
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def backward_euler_lines(m, up, down, inverse, into, outof, periodic, adjoint, x):
+    """`backward_euler` along the middle axis of (outer, n, inner)."""
+    forward, back, enter, leave = (down, up, outof, into) if adjoint else (up, down, into, outof)
+    x[:] = m
+    solve_lines(forward, back, inverse, enter, leave, periodic, x)
+    m -= x
+    change_lines(x, up, down, adjoint, 1.0, m)
+    solve_lines(forward, back, inverse, enter, leave, periodic, m)
+    outer, n, inner = m.shape
+    for o in range(outer):
+        for i in range(n):
+            for j in range(inner):
+                m[o, i, j] = x[o, i, j] + m[o, i, j] if abs(x[o, i, j]) > TINY else x[o, i, j]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def trapezoid_lines(m, up, down, inverse, into, outof, periodic, adjoint, x):
+    """`trapezoid` along the middle axis of (outer, n, inner)."""
+    forward, back, enter, leave = (down, up, outof, into) if adjoint else (up, down, into, outof)
+    x[:] = 0.0
+    change_lines(m, up, down, adjoint, 2.0, x)
+    solve_lines(forward, back, inverse, enter, leave, periodic, x)
+    m += x
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def transpose(a, out):
+    """out = a^T in blocks that stay in the cache."""
+    rows, columns = a.shape
+    for i in range(0, rows, 16):
+        for j in range(0, columns, 16):
+            for p in range(i, min(i + 16, rows)):
+                for q in range(j, min(j + 16, columns)):
+                    out[q, p] = a[p, q]
