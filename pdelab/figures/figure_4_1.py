@@ -10,7 +10,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 NAME = "4.1"
-TITLE = "Smoothing by a Hamilton-Jacobi equation leads SGD out of a poor minimum; viscosity makes the landscape convex"
+TITLE = "Smoothing leads SGD out of a poor minimum; with viscosity the landscape becomes convex"
 PARAMETERS = {
     "n": 1201, "half_width": 6.0, "window": 3.6, "T": 2.0, "beta": 2.0, "slices": 201,
     "D": 0.02, "S": 16.0, "fokker_planck_steps": 1600, "start": -2.73, "spread": 0.15,
@@ -122,19 +122,26 @@ def _value_numbers(grid, loss, viscous, inviscid, T, beta, window):
     x, h = grid.x, grid.spacing[0]
     inner = np.abs(x) < window
     curvature = np.diff(viscous.final, 2) / h**2
-    best = x[inner][np.argmin(loss(x[inner]))]
+    best = _vertex(x, loss(x), inner)
     u = inviscid.final
     is_minimum = (u[1:-1] < u[:-2]) & (u[1:-1] < u[2:]) & inner[1:-1]
     where = np.flatnonzero(is_minimum) + 1
     barrier = np.max(u[where[0] : where[-1] + 1]) - max(u[where[0]], u[where[-1]])
     return {
         "viscous_smallest_curvature": float(curvature[inner[1:-1]].min()),
-        "viscous_argmin_distance": float(abs(x[inner][np.argmin(viscous.final[inner])] - best)),
+        "viscous_argmin_distance": abs(_vertex(x, viscous.final, inner) - best),
         "viscous_cole_hopf_error": float(np.abs(viscous.final - pl.cole_hopf(loss, grid, T, beta))[inner].max()),
         "inviscid_hopf_lax_error": float(np.abs(u - pl.hopf_lax(loss, grid, T))[inner].max()),
         "inviscid_minima": int(is_minimum.sum()),
         "inviscid_barrier": float(barrier),
     }
+
+
+def _vertex(x, values, inner):
+    """Where the parabola through the lowest inner node and its neighbours is smallest."""
+    k = int(np.flatnonzero(inner)[0] + np.argmin(values[inner]))
+    left, centre, right = values[k - 1 : k + 2]
+    return float(x[k] + 0.5 * (x[k] - x[k - 1]) * (left - right) / (left - 2 * centre + right))
 
 
 def _shape_numbers(loss, x, minima, maxima, T, window):
@@ -187,9 +194,13 @@ def draw(data):
         top.axvline(float(data["best_minimum"]), color=COLORS["loss"], lw=0.7, ls=":")
         bottom.axvline(float(data["best_minimum"]), color=COLORS["loss"], lw=0.7, ls=":")
         top.set(ylim=(-0.15, 2.75), ylabel="height above min f", title=TITLE)
+        for name, density in (("sgd", "start_minimum"), ("inviscid", "inviscid_largest_mass_at"), ("viscous", "best_minimum")):
+            place = float(data[density])
+            height = float(np.interp(place, x, data["f"])) - lowest
+            top.plot(place, height, "o", color=COLORS[name], ms=7, mec="white", zorder=5)
         top.legend(loc="upper center", ncols=3)
         _densities(bottom, data, COLORS)
-        bottom.set(xlim=(-window, window), ylim=(0, None), xlabel="x", ylabel="probability density")
+        bottom.set(xlim=(-window, window), ylim=(0, 11), xlabel="x", ylabel="probability density")
     return figure
 
 
@@ -197,7 +208,7 @@ def _densities(ax, data, colors):
     x = data["x"]
     ax.fill_between(x, data["initial"], color=colors["initial"], alpha=0.7, lw=0)
     words = {
-        "sgd": "SGD stays\nin the poor minimum",
+        "sgd": "SGD stays in\nthe poor minimum",
         "inviscid": "inviscid: nearly\noptimal minimum",
         "viscous": "viscous: best minimum",
     }
@@ -206,6 +217,6 @@ def _densities(ax, data, colors):
         ax.fill_between(x, density, color=color, alpha=0.35, lw=0)
         ax.plot(x, density, color=color, lw=1.4)
         peak = int(np.argmax(density))
-        ax.annotate(text, (x[peak], density[peak]), (10, -4), textcoords="offset points", color=color, va="top", fontsize=9)
+        ax.annotate(text, (x[peak], density[peak]), (8, 2), textcoords="offset points", color=color, va="top", fontsize=9)
     left = x[np.argmax(data["initial"])] - 0.45
     ax.annotate("initial", (left, 0.35 * data["initial"].max()), ha="right", color="#777777", fontsize=9)

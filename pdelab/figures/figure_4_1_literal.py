@@ -89,7 +89,7 @@ def draw(data):
         right.set(title="Equal temperatures: neither is concentrated")
         left.set_xticks([1, 2, 4, 8, 16], ["1", "2", "4", "8", "16"])
         left.minorticks_off()
-        left.legend(loc="center right")
+        right.legend(loc="lower left")
     return figure
 
 
