@@ -1,0 +1,287 @@
+"""What the optimizers share: settings, the state machine of two loops, eval/train, complete state dicts.
+
+After `loss.backward()` one `opt.step()` is one inner update, and every `inner_steps`-th also the outer one.
+"""
+
+from contextlib import contextmanager
+
+import torch
+from torch.optim import Optimizer
+
+from pdelab.networks.optimizers.buffers import SCRATCH, Layout, like, local
+from pdelab.networks.optimizers.settings import check_loss, check_parameters, check_settings, one_of
+from pdelab.networks.optimizers.thermal import INNER_BITS, tick
+from pdelab.networks.optimizers.update import apply, check_finite, collect
+from pdelab.networks.schedules import from_plain, to_plain
+
+ENGINES = ("auto", "fused", "torch", "compiled", "foreach")
+SAME = ("inner_steps", "replicas", "seed", "variant", "engine", "form", "order", "period")
+WEIGHTS = ("x", "z", "master")  # rows that hold weights: where nothing is stored they start at the parameters
+
+
+class FlatOptimizer(Optimizer):
+    """A torch optimizer on flat rows. Subclasses give `rule` (the inner update) and `outer`, and name `outer_row`.
+
+    Settings of every subclass, keyword only:
+        maximize: ascend instead of descend.
+        engine: "auto" takes "fused" (one compiled pass, CPU, float32 or float64), else "torch" (eager, flat), else
+            "foreach" (tensor by tensor, where parameters cannot be views of one buffer); "compiled" is torch.compile.
+    """
+
+    outer_row = None  # the row that eval() shows; None: the parameters are the outer weights
+    protected = True  # the inner loop leaves the outer weights alone
+
+    def __init__(self, params, defaults):
+        params = list(params)
+        if not params:
+            raise ValueError("no parameters: expected at least one tensor (does the model have weights?)")
+        self._layout = self._stash = None
+        common = {"maximize": False, "engine": "auto", "replicas": 1, "outer_step": 0, "inner_step": 0}
+        super().__init__(params, common | defaults | {"kind": type(self).__name__})
+        self._build()
+
+    # settings
+
+    def add_param_group(self, param_group):
+        """Add parameters with settings of their own; the state of the others is kept."""
+        super().add_param_group(param_group)
+        try:
+            self._check(self.param_groups[-1])
+        except ValueError:
+            self.param_groups.pop()
+            raise
+        if self._layout is not None:
+            self.rebuild()
+
+    def _check(self, group):
+        check_settings(group)
+        one_of("engine", group["engine"], ENGINES)
+        check_parameters(group["params"], group["replicas"])
+        head = self.param_groups[0]
+        for name in SAME:
+            if name in group and group[name] != head[name]:
+                raise ValueError(f"{name} must be the same in every group, got {head[name]!r} and {group[name]!r}")
+        if group.get("inner_steps", 1) >> INNER_BITS:
+            raise ValueError(f"inner_steps must be below 2^{INNER_BITS}, got {group['inner_steps']}")
+        group["outer_step"], group["inner_step"] = head["outer_step"], head["inner_step"]
+
+    # memory
+
+    def _build(self):
+        head = self.param_groups[0]
+        with torch.no_grad():
+            self._layout = Layout(self.param_groups, head["replicas"], views=head["engine"] != "foreach")
+        for segment in self._layout.segments:
+            segment.choose_engine(head["engine"], self._layout.reason)
+
+    def rebuild(self):
+        """Lay the memory out again, after a group was added or the model was moved; the state is kept."""
+        self._publish()
+        self._build()
+        self._collect()
+
+    # the state machine
+
+    @property
+    def outer_steps(self):
+        """Number of outer steps taken."""
+        return self.param_groups[0]["outer_step"]
+
+    @property
+    def inner_step(self):
+        """Number of gradients consumed in the present loop."""
+        return self.param_groups[0]["inner_step"]
+
+    def loop_length(self):
+        """Number of gradients an outer step takes."""
+        return self.param_groups[0].get("inner_steps", 1)
+
+    def step(self, closure=None):
+        """One inner update from the present gradients, and the outer one when the loop is full.
+
+        closure: optional; called once, with gradients enabled; clears and fills the gradients and returns the loss,
+        which is returned. Raises ValueError at a loss or gradient that is not finite, RuntimeError in eval mode.
+        """
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+            check_loss(loss)
+        if self._stash is not None:
+            raise RuntimeError("step() in eval mode, with the outer weights in the model: call opt.train() first")
+        with torch.no_grad():
+            self._advance()
+        return loss
+
+    def _advance(self):
+        head = self.param_groups[0]
+        outer, inner = head["outer_step"], head["inner_step"]
+        try:
+            self.inner(outer, inner)
+        except ValueError:
+            self._abandon(inner)
+            raise
+        inner += 1
+        if inner == self.loop_length():
+            self.outer(outer)
+            inner, outer = 0, outer + 1
+        for group in self.param_groups:
+            group["inner_step"], group["outer_step"] = inner, outer
+
+    def inner(self, outer, inner):
+        """The inner update on every segment; nothing changes when a gradient is of the wrong kind."""
+        segments = self._layout.segments
+        for segment in segments:
+            collect(segment)
+        for segment in segments:
+            if self._must_check(segment, inner):
+                check_finite(segment)
+        rules = [self.rule(group, outer, inner) for group in self.param_groups]
+        seed, when = self.seed(), tick(outer, inner)
+        for segment in segments:
+            apply(segment, rules[segment.group], (seed, self.stream(segment), when))
+
+    def _must_check(self, segment, inner):
+        """On the CPU every gradient is checked, the fused kernel doing it on the way where x can be gone back to."""
+        if torch.compiler.is_compiling() or segment.buffer.device.type != "cpu":
+            return False
+        return segment.engine != "fused" or inner == 0 or not self.protected
+
+    def rule(self, group, outer, inner):
+        """The numbers of this group's inner update."""
+        raise NotImplementedError
+
+    def outer(self, outer):
+        """The outer update on every segment."""
+
+    def seed(self):
+        """Key of the noise."""
+        return self.param_groups[0].get("seed", 0)
+
+    def stream(self, segment):
+        """Second key of the noise: the buffer and the replica."""
+        return segment.buffer.number | (segment.replica + self.first_replica()) << 8
+
+    def first_replica(self):
+        """Number of the first replica held here."""
+        return 0
+
+    def _abandon(self, inner):
+        """After a bad gradient: back to the outer weights, which the inner loop has not touched."""
+        if self.protected and inner > 0:
+            for segment in self._layout.segments:
+                segment.write("y", "x")
+            for group in self.param_groups:
+                group["inner_step"] = 0
+
+    # the outer weights in the model
+
+    def eval(self):
+        """Put the outer weights into the model, for evaluation and for deployment; undone by train()."""
+        if self._stash is None:
+            self._stash = {}
+            if self._shows_other_weights():
+                for number, segment in enumerate(self._layout.segments):
+                    self._stash[number] = segment.saved("y")
+                    segment.write("y", self.outer_row)
+        return self
+
+    def train(self, mode=True):
+        """Put the weights of the inner loop back; train(False) is eval()."""
+        if not mode:
+            return self.eval()
+        if self._stash is not None:
+            for number, values in self._stash.items():
+                self._layout.segments[number].restore("y", values)
+            self._stash = None
+        return self
+
+    def _shows_other_weights(self):
+        return self.outer_row is not None and self.inner_step > 0
+
+    @contextmanager
+    def outer_weights(self):
+        """`with opt.outer_weights():` evaluates at the outer weights and comes back to the loop."""
+        was_training = self._stash is None
+        self.eval()
+        try:
+            yield self
+        finally:
+            if was_training:
+                self.train()
+
+    # checkpoints
+
+    def state_dict(self):
+        """Everything a run needs to go on bit for bit at any inner step, in plain types; the inner weights y too."""
+        self._publish()
+        state = super().state_dict()
+        for group in state["param_groups"]:
+            group.update({name: to_plain(value) for name, value in group.items() if name != "params"})
+        return state
+
+    def load_state_dict(self, state_dict):
+        """Continue a run: sets the parameters to the stored inner weights, so load the model first.
+
+        Raises ValueError, and changes nothing, when the state is of another optimizer or another model.
+        """
+        self._check_state(state_dict)
+        super().load_state_dict(state_dict)
+        self._stash = None
+        for group in self.param_groups:
+            group.update({name: from_plain(value) for name, value in group.items() if name != "params"})
+        self._collect()
+
+    def _check_state(self, state_dict):
+        if not {"state", "param_groups"} <= set(state_dict):
+            raise ValueError("expected the state_dict of an optimizer, with 'state' and 'param_groups'")
+        if len(state_dict["param_groups"]) != len(self.param_groups):
+            raise ValueError(
+                f"the state has {len(state_dict['param_groups'])} groups, the optimizer {len(self.param_groups)}"
+            )
+        for ours, theirs in zip(self.param_groups, state_dict["param_groups"]):
+            missing = set(ours) - set(theirs)
+            if missing or theirs.get("kind") != ours["kind"]:
+                raise ValueError(f"the state is not one of {ours['kind']} (missing: {sorted(missing) or 'its kind'})")
+            if len(ours["params"]) != len(theirs["params"]):
+                counts = len(theirs["params"]), len(ours["params"])
+                raise ValueError("the state is of another model: {} parameters, here {}".format(*counts))
+            for number, p in zip(theirs["params"], ours["params"]):
+                for name, value in state_dict["state"].get(number, {}).items():
+                    if isinstance(value, torch.Tensor) and value.shape != p.shape:
+                        raise ValueError(
+                            f"the state is of another model: {name} of parameter {number} has shape "
+                            f"{tuple(value.shape)}, the parameter {tuple(p.shape)}"
+                        )
+
+    def _publish(self):
+        """Show the rows as `self.state`, one dictionary a parameter."""
+        for number, segment in enumerate(self._layout.segments):
+            names = [name for name in segment.buffer.rows if name not in (*SCRATCH, "y")]
+            stashed = dict(zip(segment.params, self._stashed(number, segment)))
+            for k, p in enumerate(segment.params):
+                self.state[p] = {name: segment.tensors(name)[k] for name in names} | {"y": stashed[p]}
+
+    def _stashed(self, number, segment):
+        """The inner weights, tensor by tensor, in either mode."""
+        if not self._stash:
+            return segment.tensors("y")
+        values = self._stash[number]
+        if not segment.viewable:
+            return values
+        return [like(values[0], p.data, k - segment.start) for p, k in zip(segment.params, segment.offsets)]
+
+    @torch.no_grad()
+    def _collect(self):
+        """Take `self.state` into the rows; a row of weights without a stored value starts at the parameters."""
+        for segment in self._layout.segments:
+            stored = [self.state.get(p, {}) for p in segment.params]
+            names = {name for values in stored for name in values} | set(segment.buffer.rows) - set(SCRATCH)
+            for name in sorted(names, key=lambda name: name != "y"):
+                for k, values in enumerate(stored):
+                    target = segment.tensors(name)[k]
+                    if name in values:
+                        target.copy_(local(values[name]))
+                    elif name != "y":
+                        target.copy_(segment.tensors("y")[k]) if name in WEIGHTS else target.zero_()
+        self._publish()

@@ -1,0 +1,177 @@
+"""One flat buffer per device and dtype: parameters become views of it, and every state of an optimizer is a row of it.
+
+A replica's row holds all of its parameters one after the other, in the order of the groups, each starting on a tile
+of 64 elements. One pass, one collective and one copy then serve a whole network. Where parameters cannot be views
+(shards of FSDP, tensors that share memory), the rows stay flat and the parameters are updated tensor by tensor.
+"""
+
+import numpy as np
+import torch
+
+from pdelab.networks.optimizers.thermal import TILE
+
+SCRATCH = ("g", "noise")
+
+
+class Buffer:
+    """The rows of all parameters with one device and dtype: rows[name] has shape (replicas, size)."""
+
+    def __init__(self, device, dtype, number, replicas):
+        self.device, self.dtype, self.number, self.replicas = device, dtype, number, replicas
+        self.size = 0
+        self.rows = {}
+
+    def row(self, name):
+        """The row of a state, zero at first use."""
+        if name not in self.rows:
+            self.rows[name] = torch.zeros(self.replicas, self.size, dtype=self.dtype, device=self.device)
+        return self.rows[name]
+
+
+class Segment:
+    """One group's parameters on one buffer for one replica: columns start … stop of the replica's row."""
+
+    def __init__(self, buffer, group, replica, params, offsets):
+        self.buffer, self.group, self.replica, self.params, self.offsets = buffer, group, replica, params, offsets
+        self.start, self.stop = offsets[0], offsets[-1] + padded(params[-1].numel())
+        self.tiles = (self.stop - self.start) // TILE
+        self.contiguous = [p.is_contiguous() for p in params]
+        self.sizes = np.array([p.numel() for p in params], np.int64)
+        self.places = np.array(offsets, np.int64)
+        self.addresses = np.zeros(len(params), np.int64)
+        self.viewable, self.homes, self.engine = False, None, None
+        self.alive = self.packed = self.grads = self.pieces = None
+        self._flat, self._tensors, self._arrays = {}, {}, {}
+
+    def choose_engine(self, engine, reason):
+        """Settle "auto"; ValueError where the wish cannot be met."""
+        fits = self.buffer.device.type == "cpu" and self.buffer.dtype in (torch.float32, torch.float64)
+        if engine in ("fused", "compiled") and not self.viewable:
+            raise ValueError(f"engine={engine!r} needs parameters that are views of one buffer, but {reason}")
+        if engine == "fused" and not fits:
+            raise ValueError(
+                f"engine='fused' needs float32 or float64 on the CPU, got {self.buffer.dtype} on {self.buffer.device}"
+            )
+        if engine in ("auto", "torch"):
+            engine = "foreach" if not self.viewable else "fused" if fits and engine == "auto" else "torch"
+        self.engine = engine
+
+    def flat(self, name):
+        """The segment's columns of a row, 1-D."""
+        if name not in self._flat:
+            self._flat[name] = self.buffer.row(name)[self.replica, self.start : self.stop]
+        return self._flat[name]
+
+    def tensors(self, name):
+        """The row cut into views with the parameters' shapes; for "y" the parameters' own memory."""
+        if name == "y" and not self.viewable:
+            return [local(p.data) for p in self.params]
+        if name not in self._tensors:
+            row = self.buffer.row(name)[self.replica]
+            self._tensors[name] = [like(row, local(p.data), k) for p, k in zip(self.params, self.offsets)]
+        return self._tensors[name]
+
+    def array(self, name):
+        """The replica's whole row as a NumPy array on the same memory (CPU)."""
+        if name not in self._arrays:
+            self._arrays[name] = self.buffer.row(name)[self.replica].numpy()
+        return self._arrays[name]
+
+    def lists(self, name):
+        """The row as a list for torch._foreach: one flat tensor, or the pieces where parameters are not views."""
+        return [self.flat(name)] if self.viewable else self.tensors(name)
+
+    def write(self, target, source):
+        """row target ← row source."""
+        torch._foreach_copy_(self.lists(target), self.lists(source))
+
+    def saved(self, name):
+        """A copy of the row."""
+        return [t.clone() for t in self.lists(name)]
+
+    def restore(self, name, values):
+        """row name ← a copy made by `saved`."""
+        torch._foreach_copy_(self.lists(name), values)
+
+
+class Layout:
+    """All buffers and segments of an optimizer; `reason` says why the parameters are not views, or is None."""
+
+    def __init__(self, groups, replicas, views=True):
+        self.buffers = {}
+        self.segments = []
+        self.reason = why_not_views(groups) if views else "views were not wanted"
+        for number, group in enumerate(groups):
+            self._place(number, group["params"], replicas)
+        if self.reason is None:
+            self._adopt()
+
+    def _place(self, number, params, replicas):
+        share = len(params) // replicas
+        offsets = {}
+        for replica in range(replicas):
+            kinds = {}
+            for p in params[replica * share : (replica + 1) * share]:
+                kinds.setdefault((p.device, p.dtype), []).append(p)
+            for key, members in kinds.items():
+                buffer = self.buffers.get(key)
+                if buffer is None:
+                    buffer = self.buffers[key] = Buffer(*key, len(self.buffers), replicas)
+                if key not in offsets:
+                    offsets[key] = [self._reserve(buffer, p) for p in members]
+                self.segments.append(Segment(buffer, number, replica, members, offsets[key]))
+
+    @staticmethod
+    def _reserve(buffer, p):
+        place = buffer.size
+        buffer.size += padded(local(p).numel())
+        return place
+
+    def _adopt(self):
+        for segment in self.segments:
+            segment.viewable = True
+            for p, view in zip(segment.params, segment.tensors("y")):
+                view.copy_(p.detach())
+                p.data = view
+            segment.homes = [p.data_ptr() for p in segment.params]
+
+
+def padded(count):
+    """`count` rounded up to whole tiles, at least one."""
+    return max(-(-count // TILE), 1) * TILE
+
+
+def like(row, p, offset):
+    """The part of a flat row that holds p, with p's shape and order in memory."""
+    part = row[offset : offset + p.numel()]
+    return part.as_strided(p.shape, p.stride(), part.storage_offset()) if dense(p) else part.view(p.shape)
+
+
+def local(tensor):
+    """The piece of a sharded tensor that lives here; a plain tensor as it is."""
+    return tensor.to_local() if hasattr(tensor, "to_local") else tensor
+
+
+def why_not_views(groups):
+    """Why these parameters cannot become views of one buffer, or None."""
+    params = [p for group in groups for p in group["params"] if p.numel()]
+    for p in params:
+        if type(p.data) is not torch.Tensor:
+            return f"a parameter is a {type(p.data).__name__}"
+        if not dense(p):
+            return "a parameter has gaps in memory"
+    spans = sorted((str(p.device), p.data_ptr(), p.data_ptr() + p.numel() * p.element_size()) for p in params)
+    if any(a[0] == b[0] and b[1] < a[2] for a, b in zip(spans, spans[1:])):
+        return "parameters share memory"
+    stores = [p.untyped_storage().data_ptr() for p in params if p.device.type != "cpu"]
+    return None if len(set(stores)) == len(stores) else "parameters are views of one buffer already (a cuDNN RNN)"
+
+
+def dense(p):
+    """Whether p fills its memory without gaps or repeats, in any order of its axes."""
+    expected = 1
+    for stride, length in sorted((s, n) for s, n in zip(p.stride(), p.shape) if n > 1):
+        if stride != expected:
+            return False
+        expected *= length
+    return True

@@ -1,0 +1,89 @@
+"""What an optimizer accepts: one clear ValueError a mistake."""
+
+import math
+
+import torch
+
+from pdelab.networks.schedules import KINDS
+
+NOT_NEGATIVE = ("lr", "inner_lr", "weight_decay", "temperature", "decay", "elastic", "coupling", "outer_lr")
+SCOPES = ("gamma", "rho")
+FRACTIONS = ("averaging",)
+BELOW_ONE = ("momentum", "outer_momentum")
+COUNTS = ("inner_steps", "replicas", "period")
+POSITIVE = ("decay_steps", "master_lr")
+
+
+def check_settings(group):
+    """Check every known setting of a parameter group."""
+    for names, good, expected in (
+        (NOT_NEGATIVE, lambda v: 0 <= v < math.inf, "a finite number >= 0"),
+        (FRACTIONS, lambda v: 0 < v <= 1, "a number in (0, 1], the weight of the new iterate"),
+        (BELOW_ONE, lambda v: 0 <= v < 1, "a number in [0, 1)"),
+        (POSITIVE, lambda v: 0 < v < math.inf, "a finite number > 0"),
+    ):
+        for name in names:
+            if name in group and group[name] is not None:
+                check(name, group[name], good, expected)
+    for name in SCOPES:
+        if name in group and type(group[name]) not in KINDS.values():
+            check(name, group[name], lambda v: v > 0, "a number > 0 (math.inf: no coupling) or a schedule")
+    for name in COUNTS:
+        if name in group:
+            value = group[name]
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name} must be an integer >= 1, got {value!r}")
+
+
+def check(name, value, good, expected):
+    """Raise ValueError unless `value` is a number, or a tensor of one number, that is `good`."""
+    number = value.item() if isinstance(value, torch.Tensor) and value.numel() == 1 else value
+    if isinstance(number, bool) or not isinstance(number, (int, float)) or not good(number):
+        raise ValueError(f"{name} must be {expected}, got {value!r}")
+
+
+def one_of(name, value, choices):
+    """Raise ValueError unless `value` is one of `choices`."""
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {choices}, got {value!r}")
+
+
+def check_parameters(params, replicas):
+    """Real, dense, floating tensors; with replicas, as many equal shares."""
+    for p in params:
+        if p.layout is not torch.strided:
+            raise ValueError(f"expected dense parameters, got layout {p.layout}: sparse parameters are not supported")
+        if p.dtype.is_complex:
+            raise ValueError(f"expected real parameters, got {p.dtype}: train torch.view_as_real(parameter) instead")
+        if not p.dtype.is_floating_point:
+            raise ValueError(f"expected floating-point parameters, got {p.dtype}")
+    share, rest = divmod(len(params), replicas)
+    shapes = [(p.shape, p.dtype) for p in params]
+    if rest or any(shapes[k] != shapes[k % share] for k in range(len(params))):
+        raise ValueError(
+            f"replicas={replicas}: expected the parameters of {replicas} equal networks one after the other, got "
+            f"{len(params)} tensors whose shapes do not repeat {replicas} times"
+        )
+
+
+def check_loss(loss):
+    """Raise ValueError at a loss that is not finite."""
+    value = loss.item() if isinstance(loss, torch.Tensor) else loss
+    if value is not None and not math.isfinite(value):
+        raise ValueError(f"the loss is {value}: nothing was updated; lower lr or inner_lr, or clip the gradients")
+
+
+def number(value):
+    """A one-number tensor on the CPU as a float; floats and tensors elsewhere as they are."""
+    return float(value) if isinstance(value, torch.Tensor) and value.device.type == "cpu" else value
+
+
+def scope(value, t):
+    """γ or ρ after t outer steps."""
+    return value(t) if callable(value) else value
+
+
+def inverse(value, t):
+    """1/γ or 1/ρ after t outer steps; 0 for an infinite scope."""
+    value = scope(number(value), t)
+    return 0.0 if value == math.inf else 1.0 / value

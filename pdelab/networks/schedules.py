@@ -1,0 +1,94 @@
+"""Scoping: how γ and ρ change with the outer step t (thesis section 3.2.3 and (5.10)).
+
+A schedule is a frozen record, called with the number t of outer steps taken; it can be turned into plain values and
+back, so that a checkpoint needs no pickled class.
+"""
+
+import math
+from dataclasses import asdict, dataclass
+
+
+def _positive(name, value):
+    if not value > 0:
+        raise ValueError(f"{name} must be positive, got {value!r}")
+
+
+@dataclass(frozen=True)
+class Exponential:
+    """value(t) = start (1 - rate)^t, kept within [low, high]: (5.10) with rate = 1/(2B), low = 1 for γ and 0.1 for ρ.
+
+    The Entropy-SGD paper's 1/γ = g₀ (1 + g₁)^t is rate = g₁/(1 + g₁), start = 1/g₀.
+
+    >>> Exponential(100.0, 0.5, low=30.0)(1), Exponential(100.0, 0.5, low=30.0)(4)
+    (50.0, 30.0)
+    """
+
+    start: float
+    rate: float
+    low: float = 0.0
+    high: float = math.inf
+
+    def __post_init__(self):
+        _positive("start", self.start)
+        if not (self.rate < 1 and 0 <= self.low <= self.high):
+            raise ValueError(f"expected rate < 1 and 0 <= low <= high, got {self}")
+
+    def __call__(self, t):
+        return min(max(self.start * (1.0 - self.rate) ** t, self.low), self.high)
+
+
+@dataclass(frozen=True)
+class Linear:
+    """value(t) = start + (stop - start) s, s = min(t/steps, 1)."""
+
+    start: float
+    stop: float
+    steps: int
+
+    def __post_init__(self):
+        for name in ("start", "stop", "steps"):
+            _positive(name, getattr(self, name))
+
+    def __call__(self, t):
+        return self.start + (self.stop - self.start) * min(t / self.steps, 1.0)
+
+
+@dataclass(frozen=True)
+class Quadratic(Linear):
+    """value(t) = start + (stop - start) s², s = min(t/steps, 1)."""
+
+    def __call__(self, t):
+        return self.start + (self.stop - self.start) * min(t / self.steps, 1.0) ** 2
+
+
+@dataclass(frozen=True)
+class BoundedExponential:
+    """value(t) = limit / (1 - exp(-rate (t + 1))): the paper's 1/γ = g₀ (1 - e^{-τt}), finite at the first step.
+
+    Source: Entropy-SGD (1611.01838) section 4.3, whose γ is our 1/γ; at t = 0 the printed 1/γ is zero.
+    """
+
+    limit: float
+    rate: float
+
+    def __post_init__(self):
+        _positive("limit", self.limit)
+        _positive("rate", self.rate)
+
+    def __call__(self, t):
+        return self.limit / -math.expm1(-self.rate * (t + 1))
+
+
+KINDS = {kind.__name__: kind for kind in (Exponential, Linear, Quadratic, BoundedExponential)}
+
+
+def to_plain(value):
+    """A schedule as {"schedule": name, ...}; anything else as it is."""
+    return {"schedule": type(value).__name__, **asdict(value)} if type(value) in KINDS.values() else value
+
+
+def from_plain(value):
+    """The inverse of `to_plain`."""
+    if isinstance(value, dict) and value.get("schedule") in KINDS:
+        return KINDS[value["schedule"]](**{k: v for k, v in value.items() if k != "schedule"})
+    return value
