@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pdelab.generator import Coefficients
 from pdelab.stencils import slopes
 from pdelab.stepping import Stepper
 
@@ -88,6 +89,13 @@ class HamiltonJacobi:
         """The initial data as a checked float64 array of shape grid.shape."""
         return grid.field(values, "initial")
 
+    def coefficients(self, grid, time=0.0):
+        """Of the generator Q of dX = b dt + sqrt(2ν) dW, in u_t = Q u - |Du|²/2."""
+        if hasattr(self.drift, "gradient"):
+            return Coefficients(potential=grid.field(self.drift, "drift"), diffusivity=self.viscosity)
+        field = None if self.drift is None else grid.vector_field(self.drift, "drift")
+        return Coefficients(drift=field, diffusivity=self.viscosity)
+
     def drift_on(self, grid):
         """The drift as an array (d, *grid.shape), or None."""
         if self.drift is None:
@@ -145,6 +153,10 @@ class Heat:
         """The initial data as a checked float64 array of shape grid.shape."""
         return grid.field(values, "initial")
 
+    def coefficients(self, grid, time=0.0):
+        """Of the generator of sqrt(2ν) dW: Q = νΔ."""
+        return Coefficients(diffusivity=self.viscosity)
+
     def drift_on(self, grid):
         """None: no drift."""
 
@@ -163,7 +175,7 @@ def monotone(problem, grid, values):
     Boundaries: periodic; reflecting (mirror ghosts); outflow (the outer slope counts as zero and the normal second
     difference is dropped: information only leaves).
     """
-    return _explicit(problem, grid, both=0)
+    return _explicit(problem, grid, slopes.GODUNOV)
 
 
 def engquist_osher(problem, grid, values):
@@ -171,15 +183,29 @@ def engquist_osher(problem, grid, values):
 
     At a local maximum both one-sided slopes act, so the promises need dt Σ_i (2(L_i + max|b_i|)/h_i + 2ν/h_i²) <= 1.
     """
-    return _explicit(problem, grid, both=1)
+    return _explicit(problem, grid, slopes.ENGQUIST_OSHER)
 
 
-def _explicit(problem, grid, both):
+def fitted(problem, grid, values):
+    """A monotone scheme: second order where the grid resolves the viscosity, L h <= 2ν, Godunov's where it does not.
+
+    With q the velocity, p²/2 = max_q (q p - q²/2); for each q the operator ν u_xx - q u_x has the rates
+    max(ν/h², |q|/(2h)) ± q/(2h) to the two neighbours, central differences as long as they are monotone and upwind ones
+    beyond (the switched form of exponential fitting). The minimum over q is taken exactly, so the update is monotone
+    for dt Σ_i max(2ν/h_i², (L_i + max|b_i|)/h_i) <= 1, a larger step than `monotone` may take. Promises and
+    boundaries are those of `monotone`; ν -> 0 gives it back. For Heat it is the same scheme.
+    """
+    if problem.kinetic == 0:
+        return monotone(problem, grid, values)
+    return _explicit(problem, grid, slopes.FITTED)
+
+
+def _explicit(problem, grid, kind):
     layout, nu = _layout(grid), problem.viscosity
     h = np.array(grid.spacing)
     drift = problem.drift_on(grid)
     speed = np.zeros(grid.dimension) if drift is None else np.abs(drift).reshape(grid.dimension, -1).max(axis=1)
-    upwinded = both or drift is not None
+    upwinded = kind != slopes.GODUNOV or drift is not None
     shift = _shift(drift, grid, layout) if upwinded else None
 
     def advance(values, time, dt, steps):
@@ -188,20 +214,27 @@ def _explicit(problem, grid, both):
         arrays = values.reshape(-1), out.reshape(-1), work.reshape(-1)
         k, d = _coefficients(grid, problem.kinetic * dt / 2, nu * dt)
         if upwinded:
-            slopes.upwind_march(*arrays, steps, *layout, k, d, shift, both)
+            slopes.upwind_march(*arrays, steps, *layout, k, d, shift, kind)
         else:
             slopes.godunov_march(*arrays, steps, *layout, k, d)
         return out
 
     def bound(values, time):
         largest = problem.kinetic * _largest_slopes(values, grid, layout) + speed
-        rate = float(np.sum((1 + both) * largest / h + 2 * nu / h**2))
+        rate = float(np.sum(_rates(kind, largest / h, 2 * nu / h**2)))
         return 1 / rate if rate > 0 else math.inf
 
     certificates = {}
     if problem.kinetic == 0 and "outflow" not in grid.boundary:
         certificates["mass"] = lambda values, time: grid.integrate(values)
     return Stepper(advance, bound, fixed=drift is None, certificates=certificates, info={"viscosity": nu})
+
+
+def _rates(kind, transport, diffusion):
+    """What each axis takes away from its own node in unit time, at most."""
+    if kind == slopes.FITTED:
+        return np.maximum(transport, diffusion)
+    return (2 if kind == slopes.ENGQUIST_OSHER else 1) * transport + diffusion
 
 
 def _layout(grid):

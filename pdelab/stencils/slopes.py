@@ -8,6 +8,7 @@ import numpy as np
 from numba import njit
 
 PERIODIC, REFLECTING, OUTFLOW = 0, 1, 2
+GODUNOV, ENGQUIST_OSHER, FITTED = 0, 1, 2
 BLOCK = 2048  # cells handled as one vector: long enough to hide the edges of short rows, short enough for the cache
 
 
@@ -44,6 +45,24 @@ def upwind(low, here, high, shift, k, d, both):
     right = max((here - high) + shift, 0.0)
     more, less = max(left, right), min(left, right)
     return d * ((low - here) + (high - here)) - k * (more * more + both * (less * less) - shift * shift)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def fitted(low, here, high, shift, k, d):
+    """Increment of one axis, central where the viscosity is resolved: min over speeds q of the upwind-fitted operators.
+
+    (p - b)²/2 - b²/2 = max_q (q p - (q + b)²/2); for each q the operator ν u_xx - q u_x is central if |q| h <= 2ν and
+    upwind with the viscosity |q| h/2 otherwise, monotone in both cases. The three candidates are the minima over
+    |Q| <= d/k, Q >= d/k and Q <= -d/k, where Q = h q and d/k = 2ν.
+    """
+    below, above, critical = low - here, high - here, d / k
+    q = min(max((high - low) * 0.5 - shift, -critical), critical)
+    left = max(-below - shift, critical)
+    right = max(shift - above, critical)
+    central = d * (below + above) + k * (q * (below - above) + (q + shift) * (q + shift))
+    from_left = k * (2.0 * left * below + (left + shift) * (left + shift))
+    from_right = k * (2.0 * right * above + (shift - right) * (shift - right))
+    return min(central, min(from_left, from_right))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -120,14 +139,18 @@ def godunov_march(values, out, work, steps, shape, boundary, k, d):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def add_axis(out, low, here, high, shift, k, d, both):
-    """Add the increment of one axis to a row."""
-    for j in range(out.size):
-        out[j] += upwind(low[j], here[j], high[j], shift[j], k, d, both)
+def add_axis(out, low, here, high, shift, k, d, kind):
+    """Add the increment of one axis to a row; kind is GODUNOV, ENGQUIST_OSHER or FITTED."""
+    if kind == FITTED:
+        for j in range(out.size):
+            out[j] += fitted(low[j], here[j], high[j], shift[j], k, d)
+    else:
+        for j in range(out.size):
+            out[j] += upwind(low[j], here[j], high[j], shift[j], k, d, kind)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def upwind_step(values, out, shape, boundary, k, d, shift, both):
+def upwind_step(values, out, shape, boundary, k, d, shift, kind):
     """One explicit step with drift, axis by axis within a row; shift (3, rows, n2) holds h_i b_i, rows 1 if it is 0."""
     n0, n1, n2 = shape
     u, target = values.reshape(n0 * n1, n2), out.reshape(n0 * n1, n2)
@@ -139,22 +162,22 @@ def upwind_step(values, out, shape, boundary, k, d, shift, both):
             here, new, drift = u[row], target[row], shift[:, min(row, shift.shape[1] - 1)]
             new[:] = here
             if n0 > 1:
-                add_axis(new, u[back * n1 + i], here, u[front * n1 + i], drift[0], k[0], inner0 * d[0], both)
+                add_axis(new, u[back * n1 + i], here, u[front * n1 + i], drift[0], k[0], inner0 * d[0], kind)
             if n1 > 1:
-                add_axis(new, u[h * n1 + low], here, u[h * n1 + high], drift[1], k[1], inner1 * d[1], both)
-            add_axis(new[1:-1], here[:-2], here[1:-1], here[2:], drift[2][1:-1], k[2], d[2], both)
+                add_axis(new, u[h * n1 + low], here, u[h * n1 + high], drift[1], k[1], inner1 * d[1], kind)
+            add_axis(new[1:-1], here[:-2], here[1:-1], here[2:], drift[2][1:-1], k[2], d[2], kind)
             for j in (0, n2 - 1):
                 left, right, inner2 = neighbours(j, n2, boundary[2])
-                new[j] += upwind(here[left], here[j], here[right], drift[2][j], k[2], inner2 * d[2], both)
+                add_axis(new[j : j + 1], here[left:], here[j:], here[right:], drift[2][j:], k[2], inner2 * d[2], kind)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def upwind_march(values, out, work, steps, shape, boundary, k, d, shift, both):
-    """`steps` steps of u_t = -|Du|²/2 + b·Du + ν Δu, Godunov (both = 0) or Engquist-Osher (both = 1)."""
+def upwind_march(values, out, work, steps, shape, boundary, k, d, shift, kind):
+    """`steps` steps of u_t = -|Du|²/2 + b·Du + ν Δu by the scheme `kind`."""
     source = values
     target, other = (out, work) if steps % 2 == 1 else (work, out)
     for _ in range(steps):
-        upwind_step(source, target, shape, boundary, k, d, shift, both)
+        upwind_step(source, target, shape, boundary, k, d, shift, kind)
         source = target
         target, other = other, target
 
