@@ -1,0 +1,158 @@
+"""Numba kernels of the path engine: normals of a coarse step, what is recorded at a saved time, first exits.
+
+A block holds the coordinate j of its i-th path at xs[BLOCK * j + i]; everything is done in first-level cache.
+"""
+
+import math
+
+import numpy as np
+from numba import njit
+
+from pdelab.noise import BLOCK, fill_normals, fill_normals32
+
+_KERNEL = {"cache": True, "nogil": True, "error_model": "numpy"}
+
+
+@njit(**_KERNEL)
+def step_normals(out, z, words, held, n, seed, step, refine, pairs, first):
+    """Normals of one coarse step made of `refine` fine ones; returns the group of fine steps that z now holds.
+
+    out[c], c < m: Z_c = sum_j z_j / sqrt(k), so that sqrt(dt) Z_c is the increment of W_c. With pairs, out[m + c]:
+    the normal X_c independent of Z_c with int (W_c(s) - W_c(0)) ds = dt^(3/2) (Z_c/2 + X_c/(2 sqrt(3))).
+    """
+    group = z.shape[1]
+    channels = z.shape[0]
+    m = channels // 2 if pairs else channels
+    for j in range(refine):
+        fine = step * refine + j
+        if fine // group != held:
+            held = fine // group
+            for c in range(channels):
+                if out.itemsize == 8:
+                    fill_normals(z[c], words, n, seed, c, held, first)
+                else:
+                    fill_normals32(z[c], words, n, seed, c, held, first)
+        lane = fine % group
+        if refine == 1:
+            for c in range(channels):
+                out[c, :n] = z[c, lane, :n]
+            return held
+        for c in range(m):
+            if pairs:
+                _add_area(out[m + c], out[c], z[c, lane], z[m + c, lane], n, j == 0)
+            for i in range(n):
+                out[c, i] = z[c, lane, i] + (out[c, i] if j > 0 else 0.0)
+    for c in range(m):
+        for i in range(n):
+            out[c, i] /= math.sqrt(refine)
+            if pairs:
+                out[m + c, i] = math.sqrt(12.0) * (out[m + c, i] / refine**1.5 - 0.5 * out[c, i])
+    return held
+
+
+@njit(**_KERNEL)
+def _add_area(area, position, z, zeta, n, start):
+    """Of a fine step: area += its own integral + the position that it starts from (in units of the fine step)."""
+    for i in range(n):
+        before = 0.0 if start else area[i] + position[i]
+        area[i] = before + 0.5 * z[i] + zeta[i] / math.sqrt(12.0)
+
+
+@njit(**_KERNEL)
+def normals_of_step(out, seed, step, refine, pairs, first):
+    """step_normals for any number of paths: out (channels, paths)."""
+    channels, paths = out.shape
+    z = np.empty((channels, 2 if out.itemsize == 8 else 4, BLOCK), out.dtype)
+    words = np.empty((2, BLOCK), np.uint64)
+    buffer = np.empty((channels, BLOCK), out.dtype)
+    for block in range(0, paths, BLOCK):
+        n = min(BLOCK, paths - block)
+        step_normals(buffer, z, words, -1, n, seed, step, refine, pairs, first + block)
+        out[:, block : block + n] = buffer[:, :n]
+
+
+@njit(**_KERNEL)
+def record(xs, n, dimension, first, row, saved, moments, counts, geometry):
+    """Record a block at a saved time: its states, its means and squared deviations, its counts; empty arrays take nothing."""
+    for j in range(dimension):
+        x = xs[BLOCK * j : BLOCK * j + n]
+        if saved.shape[0] > 0:
+            saved[row, j, first : first + n] = x
+        if moments.shape[0] > 0:
+            block = first // BLOCK
+            mean = block_sum(x, 0.0, 1) / n
+            moments[row, block, 0, j] = mean
+            moments[row, block, 1, j] = block_sum(x, mean, 2)
+    if counts.shape[0] > 0:
+        count_cells(xs, n, counts[row], geometry)
+
+
+@njit(**_KERNEL)
+def record_all(x, begin, end, row, saved, moments, counts, geometry):
+    """`record` for the paths begin to end of an ensemble x (d, paths); begin is a multiple of BLOCK."""
+    dimension = x.shape[0]
+    xs = np.empty(dimension * BLOCK, x.dtype)
+    for first in range(begin, end, BLOCK):
+        n = min(BLOCK, end - first)
+        for j in range(dimension):
+            xs[BLOCK * j : BLOCK * j + n] = x[j, first : first + n]
+        record(xs, n, dimension, first, row, saved, moments, counts, geometry)
+
+
+@njit(**_KERNEL)
+def block_sum(x, mean, power):
+    """sum_i (x_i - mean)^power, power 1 or 2, in float64 and in the order of a binary tree: fast, accurate, fixed."""
+    tree = np.zeros(BLOCK)
+    for i in range(x.size):
+        deviation = x[i] - mean
+        tree[i] = deviation if power == 1 else deviation * deviation
+    width = BLOCK // 2
+    while width > 0:
+        for i in range(width):
+            tree[i] += tree[i + width]
+        width //= 2
+    return tree[0]
+
+
+@njit(**_KERNEL)
+def count_cells(xs, n, counts, geometry):
+    """Add each path to the cell of its nearest node; geometry rows: lower end, spacing, nodes, periodic?, per axis."""
+    for i in range(n):
+        cell, inside = 0, True
+        for axis in range(geometry.shape[0]):
+            nodes = int(geometry[axis, 2])
+            place = math.floor((xs[BLOCK * axis + i] - geometry[axis, 0]) / geometry[axis, 1] + 0.5)
+            if geometry[axis, 3] > 0:
+                place -= nodes * math.floor(place / nodes)
+                beyond = False
+            else:
+                edge = (xs[BLOCK * axis + i] - geometry[axis, 0]) / geometry[axis, 1]
+                beyond = not (edge >= 0.0 and edge <= nodes - 1)
+            if beyond or not (place >= 0 and place < nodes):
+                inside = False
+            else:
+                cell = cell * nodes + int(place)
+        if inside:
+            counts[cell] += 1
+
+
+@njit(**_KERNEL)
+def leave(xs, n, first, step, exits, box):
+    """exits[path] = step for the paths that are outside the box for the first time; inf means not yet."""
+    for axis in range(box.shape[1]):
+        low, high = box[0, axis], box[1, axis]
+        for i in range(n):
+            x = xs[BLOCK * axis + i]
+            left = not (x > low and x < high)
+            exits[first + i] = step if left and exits[first + i] == math.inf else exits[first + i]
+
+
+@njit(**_KERNEL)
+def leave_all(x, begin, end, step, exits, box):
+    """`leave` for the paths begin to end of an ensemble x (d, paths)."""
+    xs = np.empty(x.shape[0] * BLOCK, x.dtype)
+    for first in range(begin, end, BLOCK):
+        n = min(BLOCK, end - first)
+        for j in range(x.shape[0]):
+            xs[BLOCK * j : BLOCK * j + n] = x[j, first : first + n]
+        leave(xs, n, first, step, exits, box)

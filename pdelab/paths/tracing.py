@@ -1,0 +1,379 @@
+"""From a scheme, written once as array arithmetic, to a compiled kernel.
+
+A scheme is called once with symbols in place of numbers. Every operation on them is written down as one line of
+straight code over one path; numbers stay outside as slots of an array, so that the code depends on the form of an
+equation and not on its parameters. The kernel keeps a block of paths in the first-level cache and runs all its steps
+there: fill the noise, update, next step. It is kept on disk like the derivatives of a loss.
+"""
+
+import ast
+import hashlib
+import operator
+import re
+from functools import cache
+from pathlib import Path
+
+import numba
+import numpy as np
+
+from pdelab import noise
+from pdelab.losses import compiled_module
+from pdelab.paths import kernels
+
+VECTORISED = ("exp", "log", "sin", "cos", "tanh")
+LIBRARY = ("sqrt", "fabs", "tan", "asin", "acos", "atan", "sinh", "cosh", "asinh", "acosh", "atanh", "atan2", "erf", "erfc")
+LARGEST_POWER = 32
+
+
+class NotTraceable(Exception):
+    """A Python function stands in the way: the equation runs through NumPy instead."""
+
+
+class Schedule:
+    """A number that changes from step to step and is the same for all paths: its values at the steps of a run."""
+
+    def __init__(self, values):
+        self.values = np.asarray(values, float)
+
+    def _with(self, other, operation, reverse=False):
+        if isinstance(other, Schedule):
+            other = other.values
+        elif not _is_number(other):
+            return NotImplemented
+        return Schedule(operation(other, self.values) if reverse else operation(self.values, other))
+
+    def __add__(self, other):
+        return self._with(other, operator.add)
+
+    def __sub__(self, other):
+        return self._with(other, operator.sub)
+
+    def __rsub__(self, other):
+        return self._with(other, operator.sub, reverse=True)
+
+    def __mul__(self, other):
+        return self._with(other, operator.mul)
+
+    def __truediv__(self, other):
+        return self._with(other, operator.truediv)
+
+    def __rtruediv__(self, other):
+        return self._with(other, operator.truediv, reverse=True)
+
+    def __pow__(self, other):
+        return self._with(other, operator.pow)
+
+    __radd__, __rmul__ = __add__, __mul__
+
+    def __neg__(self):
+        return Schedule(-self.values)
+
+    def sqrt(self):
+        return Schedule(np.sqrt(self.values))
+
+    def exp(self):
+        return Schedule(np.exp(self.values))
+
+    def log(self):
+        return Schedule(np.log(self.values))
+
+    def expm1(self):
+        return Schedule(np.expm1(self.values))
+
+
+class Symbol:
+    """A number that differs from path to path; operations on it write code."""
+
+    def __init__(self, trace, name, base=None, factor=1.0):
+        self.trace, self.name = trace, name
+        self.base, self.factor = self if base is None else base, factor  # a number times a symbol: numbers are multiplied beforehand
+
+    def _with(self, other, sign, reverse=False):
+        if (name := self.trace.name_of(other)) is None:
+            return NotImplemented
+        return self.trace.emit(f"{name} {sign} {self.name}" if reverse else f"{self.name} {sign} {name}")
+
+    def __add__(self, other):
+        return self if _is_number(other, 0) else self._with(other, "+")
+
+    def __radd__(self, other):
+        return self if _is_number(other, 0) else self._with(other, "+", reverse=True)
+
+    def __sub__(self, other):
+        return self if _is_number(other, 0) else self._with(other, "-")
+
+    def __rsub__(self, other):
+        return -self if _is_number(other, 0) else self._with(other, "-", reverse=True)
+
+    def _times(self, number):
+        factor = self.factor * number
+        if factor in (0.0, 1.0):
+            return self.base if factor else 0.0
+        text = f"-{self.base.name}" if factor == -1.0 else f"{self.base.name} * {self.trace.name_of(factor)}"
+        return self.trace.emit(text, self.base, factor)
+
+    def __mul__(self, other):
+        return self._times(float(other)) if _is_number(other) else self._with(other, "*")
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, other):
+        return self._with(other, "/")
+
+    def __rtruediv__(self, other):
+        return self._with(other, "/", reverse=True)
+
+    def __neg__(self):
+        return self._times(-1.0)
+
+    def __pow__(self, power):
+        if not isinstance(power, (int, np.integer)) or not 1 <= power <= LARGEST_POWER:
+            raise NotTraceable
+        half = self if power == 1 else self ** (power // 2)
+        return half if power == 1 else half * half if power % 2 == 0 else half * half * self
+
+    def __getattr__(self, name):
+        """sqrt, exp, sin, ...: what NumPy calls on the elements of an object array."""
+        name = {"absolute": "fabs", "arctan": "atan", "arcsin": "asin", "arccos": "acos"}.get(name, name)
+        if name not in VECTORISED and name not in LIBRARY:
+            raise NotTraceable if not name.startswith("_") else AttributeError(name)
+        return lambda: self.trace.emit(f"{name}({self.name})")
+
+    def __bool__(self):
+        raise NotTraceable
+
+    __float__ = __int__ = __index__ = __lt__ = __le__ = __gt__ = __ge__ = __bool__
+
+
+def _is_number(value, number=None):
+    return isinstance(value, (int, float, np.integer, np.floating)) and (number is None or value == number)
+
+
+class Trace:
+    """The code of one step as it is being written: lines, numbers, schedules, functions of losses."""
+
+    def __init__(self):
+        self.lines, self.known, self.numbers, self.schedules, self.losses = [], {}, [], [], {}
+
+    def name_of(self, value):
+        """The name by which code can use a value, or None if it is nothing that code can use."""
+        if isinstance(value, Symbol):
+            return value.name
+        if isinstance(value, Schedule):
+            self.schedules.append(value.values)
+            return f"s{len(self.schedules) - 1}"
+        if _is_number(value):
+            self.numbers.append(float(value))
+            return f"k{len(self.numbers) - 1}"
+        return None
+
+    def emit(self, text, base=None, factor=1.0):
+        """The symbol of an expression; the same expression is computed once."""
+        if text not in self.known:
+            self.known[text] = Symbol(self, f"v{len(self.lines)}", base, factor)
+            self.lines.append(f"v{len(self.lines)} = {text}")
+        return self.known[text]
+
+    def call(self, loss, kind, arguments):
+        """value or gradient of a formula at symbols: a list of symbols."""
+        number = self.losses.setdefault(loss, len(self.losses))
+        text = f"{kind}_{number}({', '.join(self.name_of(a) for a in arguments)})"
+        if text not in self.known:
+            count = loss.dimension if kind == "gradient" else 1
+            symbols = [Symbol(self, f"v{len(self.lines)}_{j}") for j in range(count)]
+            self.lines.append(f"{', '.join(s.name for s in symbols)} = {text}")
+            self.known[text] = symbols
+        return self.known[text]
+
+    def prune(self, results):
+        """Keep the lines that the results need; returns all names that they use."""
+        needed, kept = set(results), []
+        for line in reversed(self.lines):
+            left, right = line.split(" = ", 1)
+            if not needed.isdisjoint(left.split(", ")):
+                needed.update(re.findall(r"\w+", right))
+                kept.append(line)
+        self.lines = kept[::-1]
+        return needed
+
+
+class TracedNoise:
+    """The noise of one step as symbols; after the trace `used` says which letters the step needs."""
+
+    def __init__(self, trace, wieners, dt, coarse):
+        self.trace, self.wieners, self.dt, self.coarse = trace, wieners, dt, coarse
+
+    def _symbols(self, letter):
+        return as_vector([Symbol(self.trace, f"{letter}{c}") for c in range(self.wieners)])
+
+    @property
+    def normals(self):
+        return self._symbols("z")
+
+    @property
+    def dw(self):
+        return np.sqrt(self.dt) * self.normals
+
+    @property
+    def next_dw(self):
+        return np.sqrt(self.dt) * self._symbols("n")
+
+    @property
+    def dz(self):
+        return self.dt**1.5 * (0.5 * self.normals + self._symbols("a") / np.sqrt(12.0))
+
+
+def as_vector(symbols):
+    """A one-dimensional object array, one entry a coordinate."""
+    vector = np.empty(len(symbols), object)
+    vector[:] = symbols
+    return vector
+
+
+# ------------------------------------------------------------------------------------------- the kernel's text
+
+
+def trace_step(sde, scheme, times, dt, refine):
+    """Write one step of a scheme down; raises NotTraceable when the equation contains a Python function."""
+    trace = Trace()
+    x = as_vector([Symbol(trace, f"x{j}") for j in range(sde.state_size)])
+    increments = TracedNoise(trace, sde.wieners, dt, refine > 1)
+    result = np.asarray(scheme(sde, x, Schedule(times), dt, increments))
+    if result.shape != x.shape:
+        raise ValueError(f"the scheme returned shape {result.shape} for a state of shape {x.shape}")
+    results = [trace.name_of(r) for r in result]
+    increments.used = {name[0] for name in trace.prune(results) if re.fullmatch(r"[zan]\d+", name)}
+    return trace, increments, results
+
+
+def compiled_step(trace, increments, results, dtype):
+    """The compiled `advance` of a traced step."""
+    source = _source(trace, increments, results, np.dtype(dtype))
+    return compiled_module(source, f"{source}\n{_versions()}").advance
+
+
+@cache
+def _versions():
+    digest = hashlib.sha256()
+    for module in (noise, kernels):
+        digest.update(Path(module.__file__).read_bytes())
+    return f"{numba.__version__} {digest.hexdigest()}"
+
+
+TEMPLATE = """\
+from math import {library}
+
+import numpy as np
+from numba import float32, njit
+
+from pdelab.noise import {fill}, {vectorised}
+from pdelab.paths.kernels import leave, record, step_normals
+
+{functions}
+@njit(cache=True, nogil=True, error_model="numpy")
+def advance(x, begin, end, step, steps, every, refine, seed, K, S, saved, first_row, moments, counts, geometry, exits, box):
+    xs = np.empty({d} * 512, x.dtype)
+    group = np.empty(({channels}, {size}, 512), x.dtype)
+    ring = np.empty((2, {channels}, 512), x.dtype)
+    words = np.empty((2, 512), np.uint64)
+    z = {flat}.reshape(-1)
+    {numbers}
+    for block in range(begin, end, 512):
+        n = min(512, end - block)
+        for j in range({d}):
+            for i in range(n):
+                xs[512 * j + i] = x[j, block + i]
+        held = -1
+        for s in range(step, step + steps):
+{noise}
+            {schedules}
+            for i in range(n):
+                {loads}
+{body}
+                {stores}
+            if exits.shape[0] > 0:
+                leave(xs, n, block, s + 1, exits, box)
+            if (s + 1) % every == 0:
+                record(xs, n, {d}, block, (s + 1) // every - first_row, saved, moments, counts, geometry)
+        for j in range({d}):
+            for i in range(n):
+                x[j, block + i] = xs[512 * j + i]
+"""
+DIRECT = """\
+            if s == step or s % {size} == 0:
+                for c in range({channels}):
+                    {fill}(group[c], words, n, seed, c, s // {size}, block)
+            at = 512 * (s % {size})
+"""
+COARSE = """\
+            {first}held = step_normals(ring[s & 1], group, words, held, n, seed, s, refine, {pairs}, block)
+"""
+AHEAD = """\
+            held = step_normals(ring[(s + 1) & 1], group, words, held, n, seed, s + 1, refine, {pairs}, block)
+"""
+
+
+def _source(trace, increments, results, dtype):
+    single = dtype == np.float32
+    m = increments.wieners if increments.used else 0
+    pairs, lookahead = "a" in increments.used, "n" in increments.used
+    size, fill, d = (4, "fill_normals32", len(results)) if single else (2, "fill_normals", len(results))
+    direct = not (pairs or lookahead or increments.coarse)
+    channels = m * (2 if pairs else 1)
+    if m == 0:
+        text, stride = "", 0
+    elif direct:
+        text, stride = DIRECT.format(size=size, channels=channels, fill=fill), size * 512
+    else:
+        text, stride = _coarse(pairs, lookahead, channels), 512
+    functions = "".join(_functions(loss, k, single) for loss, k in trace.losses.items())
+    body = "\n".join(" " * 16 + line for line in trace.lines)
+    loads = [f"x{j} = xs[{512 * j} + i]" for j in range(d)]
+    sources = [("z", "at", 0)] + [("a", "at", m)] * pairs + [("n", "ahead", 0)] * lookahead
+    loads += [f"{letter}{c} = z[{place} + {stride * (c + start)} + i]" for letter, place, start in sources for c in range(m)]
+    rows = [f"xs[{512 * j} + i] = {name}" for j, name in enumerate(results)]
+    numbers = [f"k{k} = K[{k}]" for k in range(len(trace.numbers))]
+    schedules = [f"s{k} = S[{k}, s - step]" for k in range(len(trace.schedules))]
+    return TEMPLATE.format(
+        library=", ".join(LIBRARY), vectorised=", ".join(f"v{name} as {name}" for name in VECTORISED), fill=fill,
+        functions=functions, d=d, flat="group" if direct else "ring", channels=max(channels, 1), size=size, numbers="; ".join(numbers) or "pass",
+        noise=text, schedules="; ".join(schedules) or "pass", loads="; ".join(loads), body=body, stores="; ".join(rows),
+    )  # fmt: skip
+
+
+def _coarse(pairs, lookahead, channels):
+    """Noise of a step that is a sum of finer ones, or has two numbers a process, or whose successor is needed too."""
+    text = COARSE.format(first="if s == step:\n                " if lookahead else "", pairs=pairs)
+    text += AHEAD.format(pairs=pairs) if lookahead else ""
+    return text + f"            at = {512 * channels} * (s & 1)\n            ahead = {512 * channels} - at\n"
+
+
+def _functions(loss, number, single):
+    """The scalar functions of a formula, renamed, with elementary functions that vectorise."""
+    tree = ast.parse(loss.source)
+    kept = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name in ("value", "gradient")]
+    text = ""
+    for node in kept:
+        node.name = f"{node.name}_{number}"
+        node.decorator_list = [ast.parse("njit(nogil=True, error_model='numpy', forceinline=True)", mode="eval").body]
+        text += ast.unparse(ast.fix_missing_locations(_Single().visit(node) if single else node)) + "\n\n\n"
+    return text
+
+
+class _Single(ast.NodeTransformer):
+    """Numbers of a formula in single precision, so that the arithmetic stays there; exponents stay whole."""
+
+    def visit_BinOp(self, node):
+        node.left = self.visit(node.left)
+        if not isinstance(node.op, ast.Pow):
+            node.right = self.visit(node.right)
+        return node
+
+    def visit_Constant(self, node):
+        if isinstance(node.value, float):
+            return ast.Call(ast.Name("float32", ast.Load()), [node], [])
+        return node
+
+    def visit_FunctionDef(self, node):
+        node.body = [self.visit(line) for line in node.body]
+        return node
