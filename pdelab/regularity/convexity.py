@@ -1,0 +1,120 @@
+"""Intervals of convexity, inflection points and the first shock (thesis, Examples 4.14 and 4.15)."""
+
+import math
+
+import numpy as np
+from scipy import optimize
+
+from pdelab.losses import Loss
+from pdelab.regularity.constants import second_differences, semiconcavity
+from pdelab.regularity.door import eigenvalues, fits, nodes_of, nonnegative, polished, smallest_eigenvalue
+
+
+def convexity_intervals(f, grid):
+    """The widest intervals on which f is convex, in order: array (k, 2), ends within the box.
+
+    Parameters
+    ----------
+    f : Loss or array (n,)
+        Of a Loss the ends are the exact inflection points (the grid must separate them); of node values, the zeros of
+        the second differences between nodes, O(h).
+    grid : Grid
+        One dimension, not periodic.
+
+    Notes
+    -----
+    Thesis, Example 4.15.
+
+    Examples
+    --------
+    >>> from pdelab import Grid, Loss
+    >>> convexity_intervals(Loss("cos(x)"), Grid(0.0, 6.0, 61)).round(6)
+    array([[1.570796, 4.712389]])
+    """
+    x, curvature, root = _curvature(f, grid)
+    convex = np.concatenate([[False], curvature >= 0, [False]])
+    starts, ends = np.flatnonzero(convex[1:] & ~convex[:-1]), np.flatnonzero(convex[:-1] & ~convex[1:]) - 1
+    low = [grid.lower[0] if k == 0 else root(k - 1) for k in starts]
+    high = [grid.upper[0] if k == len(x) - 1 else root(k) for k in ends]
+    return np.array([low, high]).T.reshape(-1, 2)
+
+
+def convexity_interval(f, grid, point):
+    """The widest interval around `point` on which f is convex: (low, high); ValueError where f is not convex."""
+    for low, high in convexity_intervals(f, grid):
+        if low <= point <= high:
+            return float(low), float(high)
+    raise ValueError(f"the function is not convex at {point}")
+
+
+def inflection_points(f, grid):
+    """Points inside the box where f'' changes sign, in order: array (k,). Arguments as for `convexity_intervals`."""
+    x, curvature, root = _curvature(f, grid)
+    return np.array([root(k) for k in np.flatnonzero((curvature[1:] >= 0) != (curvature[:-1] >= 0))])
+
+
+def transported_inflections(f, grid, t):
+    """Where the inflection points of f are at time t of inviscid Hamilton-Jacobi: x_i + t f'(x_i), exactly.
+
+    Each moves on its characteristic at constant speed, so that the interval around a minimum widens at the rate
+    f'(x_1) - f'(x_0) > 0 and the one around a maximum shrinks.
+
+    Parameters
+    ----------
+    f : Loss
+        One variable.
+    grid : Grid
+    t : float
+        0 <= t < first_shock_time(f, grid); ValueError otherwise.
+
+    Notes
+    -----
+    Thesis, Example 4.15, which holds until the first shock only.
+    """
+    t, shock = nonnegative(t, "t"), first_shock_time(f, grid)
+    if t >= shock:
+        raise ValueError(
+            f"inflection points move in straight lines until the first shock at t = {shock:.6g}, got t = {t}"
+        )
+    points = inflection_points(f, grid)
+    return points + t * f.gradient(points)
+
+
+def first_shock_time(f, grid):
+    """t* = 1/max(-λ) over the eigenvalues λ of Hess f: inviscid Hamilton-Jacobi stays smooth before it (inf: for ever).
+
+    Parameters
+    ----------
+    f : Loss or array (*shape)
+        Of a Loss the largest -λ on the nodes is polished; of node values it is that of the second differences.
+    grid : Grid
+
+    Notes
+    -----
+    Thesis (4.36) and Lemma 4.3; 1/max(-f'') is also the scope gamma* below which the fast variable of (4.21) has a
+    spectral gap (Remark 4.6).
+    """
+    if isinstance(f, Loss):
+        nodes = nodes_of(grid)
+        lowest = eigenvalues(fits(f, grid), nodes)[:, 0]
+        start = nodes[lowest.argmin()]
+        steepest = -min(lowest.min(), polished(lambda x: smallest_eigenvalue(f, x), start, grid))
+    else:
+        steepest = semiconcavity(-grid.field(f), grid)
+    return 1.0 / steepest if steepest > 0 else math.inf
+
+
+def _curvature(f, grid):
+    """(nodes, f'' on them, root(k): where f'' vanishes between nodes k and k + 1), one dimension."""
+    if grid.dimension != 1 or grid.boundary[0] == "periodic":
+        raise ValueError("intervals of convexity need a one-dimensional grid that is not periodic")
+    x = grid.x
+    if isinstance(f, Loss):
+        curvature = fits(f, grid).hessian(x)
+        return x, curvature, lambda k: optimize.brentq(f.hessian, x[k], x[k + 1], xtol=1e-15)
+    if len(x) < 3:
+        raise ValueError("intervals of convexity need at least three nodes")
+    u = grid.field(f, "f")
+    curvature = np.pad(second_differences(u, grid), 1, mode="edge")
+    curvature[np.abs(curvature) <= 4 * np.finfo(float).eps * np.abs(u).max() / grid.spacing[0] ** 2] = 0.0  # round-off
+    return x, curvature, lambda k: x[k] + grid.spacing[0] * curvature[k] / (curvature[k] - curvature[k + 1])

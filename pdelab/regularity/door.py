@@ -1,0 +1,64 @@
+"""Checks and small searches shared by the parts of regularity."""
+
+import math
+
+import numpy as np
+from scipy import optimize
+
+from pdelab.losses import Loss
+
+
+def fits(f, grid):
+    if not isinstance(f, Loss):
+        raise ValueError(f"f: expected a Loss, got {type(f).__name__}")
+    if f.dimension != grid.dimension:
+        raise ValueError(f"f: a loss of {f.dimension} variables does not fit a grid of dimension {grid.dimension}")
+    return f
+
+
+def nonnegative(value, name):
+    value = float(value)
+    if not 0 <= value < math.inf:
+        raise ValueError(f"{name}: expected a finite number >= 0, got {value}")
+    return value
+
+
+def positive(value, name):
+    value = float(value)
+    if not value > 0:
+        raise ValueError(f"{name}: expected a number > 0, got {value}")
+    return value
+
+
+def eigenvalues(f, points):
+    """Eigenvalues of Hess f, ascending: (k, d) for points (k,) or (k, d)."""
+    hessians = np.asarray(f.hessian(points))
+    return hessians[:, None] if f.dimension == 1 else np.linalg.eigvalsh(hessians)
+
+
+def polished(function, start, grid, forbidden=None):
+    """Minimum of a function near a node, within one spacing and the box; in 1-D on one side of `forbidden`."""
+    steps = np.array(grid.spacing)
+    low, high = np.maximum(start - steps, grid.lower), np.minimum(start + steps, grid.upper)
+    if grid.dimension > 1:
+        options = {"xatol": 1e-9, "fatol": 1e-15, "maxiter": 2000}
+        bounds = list(zip(low, high))
+        return float(optimize.minimize(function, start, method="Nelder-Mead", bounds=bounds, options=options).fun)
+    low, high = float(low[0]), float(high[0])
+    if forbidden is not None and low < forbidden < high:
+        low, high = (0.5 * (forbidden + start), high) if forbidden < start else (low, 0.5 * (forbidden + start))
+    return float(optimize.minimize_scalar(function, bounds=(low, high), method="bounded", options={"xatol": 1e-10}).fun)
+
+
+def filter_modes(grid):
+    return ["wrap" if name == "periodic" else "nearest" for name in grid.boundary]
+
+
+def nodes_of(grid):
+    """The nodes as a list of points: (n,) in one dimension, (n, d) otherwise."""
+    return grid.points.reshape(-1) if grid.dimension == 1 else grid.points.reshape(-1, grid.dimension)
+
+
+def smallest_eigenvalue(f, point):
+    """The smallest eigenvalue of Hess f at one point."""
+    return float(eigenvalues(f, np.asarray(point, dtype=float)[None])[0, 0])

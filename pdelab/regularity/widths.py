@@ -1,0 +1,109 @@
+"""How wide a minimum is: harmonic mean of its spectrum, robust width (thesis, sections 4.5.3 and 4.5.3.1)."""
+
+import math
+
+import numpy as np
+from scipy import optimize
+
+from pdelab.closed_forms import local_entropy
+from pdelab.losses import Loss
+from pdelab.regularity.door import eigenvalues as spectrum
+from pdelab.regularity.door import nonnegative, positive
+
+
+def harmonic_mean(values):
+    """HM(λ) = (mean of 1/λ_i)⁻¹ along the last axis, 0 where a value is 0; ValueError for negative values.
+
+    Between min λ_i and d min λ_i: it sees the small eigenvalues, which decide how wide a minimum is.
+    Thesis, section 4.5.3.
+    """
+    values = np.asarray(values, dtype=float)
+    if values.ndim == 0 or values.shape[-1] == 0 or not (values >= 0).all():
+        raise ValueError("harmonic_mean: expected values >= 0, at least one")
+    with np.errstate(divide="ignore"):
+        mean = 1.0 / np.mean(1.0 / values, axis=-1)
+    return float(mean) if mean.ndim == 0 else mean
+
+
+def harmonic_mean_bound(constants, t):
+    """HM of the Hessian's spectrum at a minimum of u(., t) is at most 1/(t + 1/HM(C)), C_k = sup u_kk(., 0) > 0.
+
+    Thesis, Lemma 4.19, whose printed hypothesis on sup u_kk(., t) must be taken at t = 0.
+    """
+    t = nonnegative(t, "t")
+    return float(1.0 / (t + 1.0 / harmonic_mean(np.asarray(constants, dtype=float))))
+
+
+def quadratic_robust_width(eigenvalues, epsilon, beta):
+    """Robust width of a quadratic minimum: the gamma* with (1/(2 beta)) Σ log(1 + gamma* λ_i) = epsilon.
+
+    In one dimension (exp(2 beta epsilon) - 1)/λ. Thesis (4.38) with the normalised local entropy.
+
+    Parameters
+    ----------
+    eigenvalues : float or array (d,)
+        Of the Hessian, >= 0; all zero gives math.inf.
+    epsilon : float > 0
+    beta : float > 0 or math.inf
+        Without noise the value at a minimum never rises: math.inf.
+    """
+    eigenvalues = np.atleast_1d(np.asarray(eigenvalues, dtype=float))
+    epsilon, beta = positive(epsilon, "epsilon"), positive(beta, "beta")
+    if not (eigenvalues >= 0).all():
+        raise ValueError(f"eigenvalues: expected those of a minimum, all >= 0, got {eigenvalues}")
+    if math.isinf(beta) or not eigenvalues.any():
+        return math.inf
+    level, logs = 2 * beta * epsilon, np.log(eigenvalues[eigenvalues > 0])
+    alone = lambda share: share + math.log(-math.expm1(-share)) - logs.max()  # noqa: E731  log gamma of one eigenvalue
+    low, high = alone(level / len(logs)), alone(level)
+    if low < high:
+        high = optimize.brentq(lambda s: np.logaddexp(0.0, s + logs).sum() - level, low, high, xtol=1e-15, rtol=1e-14)
+    return math.exp(high) if high < 709 else math.inf
+
+
+def robust_width(f, point, epsilon, beta, *, largest=1e6):
+    """Robust width of a minimum: the largest gamma* with f_gamma(x) - f(x) <= epsilon for all gamma <= gamma*.
+
+    Parameters
+    ----------
+    f : Loss
+    point : float or array (d,)
+        x, a minimum of f.
+    epsilon : float > 0
+    beta : float > 0 or math.inf
+    largest : float
+        Where the search ends: math.inf is returned when f_gamma(x) has not risen by epsilon until there.
+
+    Returns
+    -------
+    float
+        The first crossing of f_gamma(x) = f(x) + epsilon, found on scopes that grow by a tenth and then polished;
+        math.inf without noise (beta = inf), where the value at a minimum never rises.
+
+    Notes
+    -----
+    Thesis, Definition 4.20 and (4.38), with the normalised local entropy: the printed one is not near f at gamma -> 0.
+    The length scale of the neighbourhood it looks at is (gamma/beta)^½, not gamma.
+
+    Examples
+    --------
+    >>> from pdelab import losses
+    >>> round(robust_width(losses.quadratic(2.0), 0.0, 0.1, 3.0), 5)
+    0.41106
+    """
+    if not isinstance(f, Loss):
+        raise ValueError(f"f: expected a Loss, got {type(f).__name__}")
+    epsilon, beta, largest = positive(epsilon, "epsilon"), positive(beta, "beta"), positive(largest, "largest")
+    point = np.asarray(point, dtype=float)
+    rise = lambda gamma: float(local_entropy(f, point, gamma, beta)) - f(point) - epsilon  # noqa: E731
+    if math.isinf(beta):
+        return math.inf
+    curvature = np.atleast_1d(spectrum(f, point[None])[0]).max()
+    gamma = quadratic_robust_width(max(curvature, 1e-12), epsilon / f.dimension, beta) / 64
+    while rise(gamma) > 0:  # the loss is steeper around the minimum than at it
+        gamma /= 64
+    while gamma < largest:
+        if rise(1.1 * gamma) > 0:
+            return float(optimize.brentq(rise, gamma, 1.1 * gamma, xtol=1e-14 * gamma, rtol=1e-13))
+        gamma *= 1.1
+    return math.inf

@@ -1,0 +1,421 @@
+"""Regularity: constants against exact grid functions, convexity and persistence against Hopf-Lax, tracks, widths."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pdelab import closed_forms, losses, regularity
+from pdelab.grid import Grid
+from pdelab.losses import Loss
+
+FREE = {"boundary": "outflow"}
+FINE = Grid(-4.0, 4.0, 801, **FREE)
+PROPERTY = settings(deadline=None, max_examples=40, derandomize=True)
+SEEDS = st.integers(0, 2**32 - 1)
+ROUND = np.finfo(float).eps
+
+
+# --------------------------------------------------------------------------------------- second differences
+
+
+@pytest.mark.parametrize("boundary", ["outflow", "reflecting"])
+@pytest.mark.parametrize("direction, expected", [(0, 2.0), (1, -1.0), ((1, 1), None), ((1, -1), None), ((2, 0), 2.0)])
+def test_second_differences_are_exact_on_quadratics(boundary, direction, expected):
+    grid = Grid((-1.0, -2.0), (1.0, 2.0), (9, 11), boundary=boundary)
+    hessian = np.array([[2.0, 0.7], [0.7, -1.0]])
+    values = losses.quadratic(hessian, centre=[0.3, 0.1]).on(grid)
+    if expected is None:
+        e = np.multiply(direction, grid.spacing)
+        expected = e @ hessian @ e / (e @ e)
+    found = regularity.second_differences(values, grid, direction)
+    step = np.abs(np.eye(2, dtype=int)[direction] if np.ndim(direction) == 0 else direction)
+    assert found.shape == tuple(np.subtract(grid.shape, 2 * step))
+    np.testing.assert_allclose(found, expected, rtol=1e-11)
+
+
+def test_second_differences_wrap_on_periodic_axes(rng):
+    grid = Grid((0.0, 0.0), (1.0, 2.0), (6, 5), boundary=("periodic", "outflow"))
+    u = rng.normal(size=grid.shape)
+    h = np.array(grid.spacing)
+    found = regularity.second_differences(u, grid, (1, -1))
+    expected = [
+        [(u[(i + 1) % 6, j - 1] - 2 * u[i, j] + u[(i - 1) % 6, j + 1]) / (h @ h) for j in range(1, 4)] for i in range(6)
+    ]
+    np.testing.assert_allclose(found, expected, atol=1e-12 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("direction", [2, -1, "x", (1,), (0, 0), (0.5, 1.0), (1, 1, 1)])
+def test_directions_are_checked(direction):
+    grid = Grid((0.0, 0.0), (1.0, 1.0), 5)
+    with pytest.raises(ValueError, match="direction: expected an axis"):
+        regularity.second_differences(np.zeros(grid.shape), grid, direction)
+
+
+def test_too_few_nodes_for_a_direction():
+    with pytest.raises(ValueError, match="needs more than 2 nodes"):
+        regularity.second_differences(np.zeros(2), Grid(0.0, 1.0, 2))
+
+
+@given(seed=SEEDS, d=st.integers(1, 2))
+@PROPERTY
+def test_semiconcavity_is_the_smallest_constant(seed, d):
+    rng = np.random.default_rng(seed)
+    grid = Grid((0.0,) * d, (1.0, 0.7)[:d], (7, 5)[:d], **FREE)
+    u = rng.normal(size=grid.shape)
+    constant = regularity.semiconcavity(u, grid)
+    square = (grid.points**2 if d == 1 else (grid.points**2).sum(-1)) / 2
+    slack = 1e-9 * max(1.0, abs(constant))
+    assert regularity.semiconcavity(u - constant * square, grid) <= slack
+    assert regularity.semiconcavity(u - (constant - 2 * slack) * square, grid) > 0
+    largest = max(regularity.semiconcavity(u, grid, axis) for axis in range(d))
+    assert largest <= constant
+    assert regularity.laplacian_bound(u, grid) <= d * largest + slack
+
+
+@given(seed=SEEDS, t=st.floats(1e-3, 1.0))
+@PROPERTY
+def test_oleinik_holds_exactly_for_grid_functions(seed, t):
+    grid = Grid(0.0, 1.0, 33, **FREE)
+    f = np.random.default_rng(seed).uniform(-1, 1, 33)
+    u = np.min(f + (grid.x[:, None] - grid.x) ** 2 / (2 * t), axis=1)
+    assert regularity.semiconcavity(u, grid) <= regularity.semiconcavity_bound(math.inf, t) + 8 * ROUND * 32**2 * (
+        2 + 1 / t
+    )
+
+
+def test_semiconcavity_bound():
+    bound = regularity.semiconcavity_bound
+    assert bound(3.0, 0.5) == pytest.approx(1 / (1 / 3 + 0.5), rel=1e-15)
+    assert bound(3.0, 0.5, dimension=2) == pytest.approx(1 / (1 / 3 + 0.25), rel=1e-15)
+    assert bound(math.inf, 0.25) == 4.0 and bound(math.inf, 0.0) == math.inf
+    assert bound(0.0, 5.0) == 0.0 and bound(7.0, 0.0) == 7.0
+    assert bound(1e8, 0.01) == pytest.approx(99.9999, abs=1e-4)
+    assert bound(-1.0, 0.5) == pytest.approx(-2.0)
+    np.testing.assert_allclose(bound(np.array([1.0, math.inf]), 1.0), [0.5, 1.0])
+    with pytest.raises(ValueError, match="blows up"):
+        bound(-1.0, 1.0)
+    for bad in ((1.0, -1.0), (math.nan, 1.0), (1.0, math.nan)):
+        with pytest.raises(ValueError, match="expected numbers C"):
+            bound(*bad)
+
+
+@pytest.mark.parametrize("beta", [0.25, 1.0, 10.0, 100.0])
+def test_hessian_bounds_hold_for_local_entropy(beta):
+    grid = Grid(0.0, 2 * math.pi, 1024, boundary="periodic")
+    u = closed_forms.cole_hopf(np.cos(grid.x), grid, 0.5, beta)
+    low, high = regularity.hessian_bounds(-1.0, 1.0, 0.5)
+    assert (low, high) == (-2.0, pytest.approx(2 / 3))
+    found = regularity.second_differences(u, grid)
+    exact = {  # (1/gamma)(1 - (beta/gamma) Var) at 0 and at pi, by mpmath quadrature
+        0.25: (-0.39658577, 0.33857567), 1.0: (-1.08353138, 0.58795424),
+        10.0: (-1.82579227, 0.65921126), 100.0: (-1.98030924, 0.66592545),
+    }[beta]  # fmt: skip
+    np.testing.assert_allclose([found.min(), found.max()], exact, atol=1e-4)
+    assert low <= found.min() and found.max() <= high
+
+
+def test_hessian_bounds_at_the_door():
+    assert regularity.hessian_bounds(1.0, math.inf, 0.5) == (pytest.approx(2 / 3), 2.0)
+    with pytest.raises(ValueError, match="lower <= upper"):
+        regularity.hessian_bounds(2.0, 1.0, 0.5)
+    with pytest.raises(ValueError, match="gamma < 1/"):
+        regularity.hessian_bounds(-2.0, 1.0, 0.5)
+    with pytest.raises(ValueError, match="gamma: expected"):
+        regularity.hessian_bounds(0.0, 1.0, -0.5)
+
+
+def test_lipschitz_constants():
+    grid = Grid((-1.0, -1.0), (1.0, 1.0), (21, 31), boundary=("outflow", "reflecting"))
+    plane = 3 * grid.points[..., 0] - 4 * grid.points[..., 1]
+    assert regularity.lipschitz(plane, grid) == pytest.approx(5.0)
+    assert regularity.lipschitz(Loss("3*x - 4*y"), grid) == 5.0
+    circle = Grid(0.0, 1.0, 4, boundary="periodic")
+    assert regularity.lipschitz(np.array([0.0, 1.0, 2.0, 3.0]), circle) == 12.0  # the jump where the ends meet
+    f = Loss("sqrt(1 + x**2)")
+    line = Grid(-20.0, 20.0, 4001, **FREE)
+    smoothed = closed_forms.cole_hopf(f.on(line), line, 2.0, 1.0)
+    assert regularity.lipschitz(smoothed, line) <= regularity.lipschitz(f, line) * (1 + 1e-12)
+
+
+# ------------------------------------------------------------------------------------------------ convexity
+
+
+def test_convexity_of_the_reference_loss():
+    f = losses.three_wells()
+    inflections = [-1.91323, -1.02647, -0.09950, 1.06237]
+    np.testing.assert_allclose(regularity.inflection_points(f, FINE), inflections, atol=6e-6)
+    np.testing.assert_allclose(regularity.inflection_points(f.on(FINE), FINE), inflections, atol=FINE.spacing[0] ** 2)
+    intervals = regularity.convexity_intervals(f, FINE)
+    np.testing.assert_allclose(intervals.ravel(), [-4, *inflections, 4], atol=6e-6)
+    assert regularity.convexity_interval(f, FINE, -0.8) == tuple(intervals[1])
+    with pytest.raises(ValueError, match="not convex at 0.4"):
+        regularity.convexity_interval(f, FINE, 0.4)
+
+
+def test_convexity_of_special_functions():
+    grid = Grid(-1.0, 1.0, 21, **FREE)
+    assert regularity.convexity_intervals(Loss("x**2"), grid).tolist() == [[-1.0, 1.0]]
+    assert regularity.convexity_intervals(Loss("-x**2"), grid).shape == (0, 2)
+    assert regularity.convexity_intervals(3.0 * grid.x + 0.1, grid).tolist() == [[-1.0, 1.0]]  # round-off is not a bend
+    assert regularity.inflection_points(-(grid.x**2), grid).size == 0
+    kinked = regularity.convexity_intervals(-np.abs(grid.x), grid)
+    np.testing.assert_allclose(kinked, [[-1, -0.1], [0.1, 1]], atol=1e-12)
+    for bad in (Grid(0.0, 1.0, 8, boundary="periodic"), Grid((0.0, 0.0), (1.0, 1.0), 8)):
+        with pytest.raises(ValueError, match="one-dimensional grid that is not periodic"):
+            regularity.convexity_intervals(np.zeros(bad.shape), bad)
+    with pytest.raises(ValueError, match="at least three nodes"):
+        regularity.convexity_intervals(np.zeros(2), Grid(0.0, 1.0, 2))
+
+
+def test_inflections_move_in_straight_lines_until_the_shock():
+    f = losses.three_wells()
+    shock = regularity.first_shock_time(f, FINE)
+    assert shock == pytest.approx(0.299110, abs=6e-7)
+    t = 0.5 * shock
+    moved = regularity.transported_inflections(f, FINE, t)
+    np.testing.assert_allclose(moved, [-1.756, -1.048, 0.063, 0.859], atol=1e-3)
+    errors = []
+    for n in (401, 801, 1601, 3201):
+        grid = Grid(-4.0, 4.0, n, **FREE)
+        y = grid.x.copy()
+        for _ in range(60):  # Newton for the foot of the characteristic: y + t f'(y) = x
+            y -= (y + t * f.gradient(y) - grid.x) / (1 + t * f.hessian(y))
+        u = f(y) + (grid.x - y) ** 2 / (2 * t)
+        errors.append(np.abs(regularity.inflection_points(u, grid) - moved).max())
+    orders = np.log2(np.divide(errors[:-1], errors[1:]))
+    assert errors[-1] < 1e-5 and (orders > 1.5).all() and (orders < 2.6).all(), (errors, orders)
+    with pytest.raises(ValueError, match="until the first shock at t = 0.29911"):
+        regularity.transported_inflections(f, FINE, 0.3)
+
+
+def test_first_shock_time():
+    assert regularity.first_shock_time(Loss("x**2"), FINE) == math.inf
+    assert regularity.first_shock_time(FINE.x**2, FINE) == math.inf
+    wave = Grid(0.0, 2 * math.pi, 200, boundary="periodic")
+    assert regularity.first_shock_time(Loss("2*cos(x)"), wave) == pytest.approx(0.5, rel=1e-12)
+    plane = Grid((-1.0, -1.0), (1.0, 1.0), (21, 21))
+    assert regularity.first_shock_time(losses.quadratic([[0.0, 2.0], [2.0, 0.0]]), plane) == pytest.approx(
+        0.5, rel=1e-12
+    )
+    saddle = Loss("x**4/12 - x**2 + y**2 + 0.123*x**3")
+    assert regularity.first_shock_time(saddle, plane) == pytest.approx(1 / (2 + 0.369**2), rel=1e-9)
+    with pytest.raises(ValueError, match="does not fit"):
+        regularity.first_shock_time(Loss("x"), plane)
+
+
+# ------------------------------------------------------------------------------------------- critical points
+
+
+def test_critical_points_and_persistence_of_the_reference_loss():
+    f = losses.three_wells()
+    found = regularity.critical_points(f, FINE)
+    np.testing.assert_allclose(found.minima, [-2.36848, -0.81757, 1.66728], atol=6e-6)
+    np.testing.assert_allclose(found.maxima, [-1.23472, 0.45161], atol=6e-6)
+    np.testing.assert_allclose(f.gradient(found.points), 0, atol=1e-14)
+    times = regularity.persistence_times(f, FINE)
+    assert times[0] == math.inf
+    np.testing.assert_allclose(times[1:], [0.5484, 1.4862, 0.3000, 16.649], rtol=2e-4)
+
+
+def test_persistence_of_figure_4_1():
+    f, grid = losses.rugged(), Grid(-6.0, 6.0, 1201, **FREE)
+    found = regularity.critical_points(f, grid)
+    inside = (found.index == 0) & (np.abs(found.points) < 5)
+    expected = [0.315, 0.756, 9.80, math.inf, 0.859, 1.859, 0.592, 0.290]
+    np.testing.assert_allclose(regularity.persistence_times(f, grid, found.points[inside]), expected, rtol=2e-3)
+    inside = (found.index == 1) & (np.abs(found.points) < 4.5)
+    expected = [0.107, 0.0868, 0.1263, 0.474, 0.192, 0.0977, 0.095]
+    np.testing.assert_allclose(regularity.persistence_times(f, grid, found.points[inside]), expected, rtol=6e-3)
+
+
+def inf_convolution(f, point, t, grid):
+    """min over y of f(y) + |point - y|²/(2t), from the best node by Newton: an independent Hopf-Lax value."""
+    y = grid.x[np.argmin(f(grid.x) + (point - grid.x) ** 2 / (2 * t))]
+    for _ in range(50):
+        y -= (f.gradient(y) + (y - point) / t) / (f.hessian(y) + 1 / t)
+    return f(y) + (point - y) ** 2 / (2 * t)
+
+
+def test_critical_values_persist_exactly_until_their_time():
+    f = losses.three_wells()
+    found = regularity.critical_points(f, FINE)
+    for c, value, time in zip(found.points, found.values, regularity.persistence_times(f, FINE)):
+        time = min(time, 100.0)
+        grid = Grid(-4.0, 4.0, 20001)
+        assert inf_convolution(f, c, 0.98 * time, grid) == pytest.approx(value, abs=1e-14)
+        if time < 100:
+            assert inf_convolution(f, c, 1.05 * time, grid) < value - 1e-3
+
+
+@given(seed=SEEDS)
+@PROPERTY
+def test_persistence_is_exact_for_node_values(seed):
+    rng = np.random.default_rng(seed)
+    grid = Grid(0.0, 1.0, 12, **FREE)
+    f = rng.integers(0, 6, 12).astype(float)
+    k = rng.integers(12)
+    time = regularity.persistence_times(f, grid, [grid.x[k]])[0]
+    value = lambda t: np.min(f + (grid.x[k] - grid.x) ** 2 / (2 * t))  # noqa: E731
+    assert (time == math.inf) == (f[k] == f.min())
+    if time < math.inf:
+        assert value(time * (1 - 1e-9)) >= f[k] - 1e-9 and value(time * (1 + 1e-6)) < f[k]
+
+
+def test_critical_points_in_two_dimensions():
+    f, grid = losses.mueller_brown(), Grid((-1.5, -0.5), (1.2, 2.2), (60, 60))
+    found = regularity.critical_points(f, grid)
+    expected = [[-0.82200, 0.62431], [-0.55822, 1.44173], [-0.05001, 0.46669], [0.21249, 0.29299], [0.62350, 0.02804]]
+    np.testing.assert_allclose(found.points, expected, atol=1e-5)
+    assert found.index.tolist() == [1, 0, 0, 1, 0]
+    assert found.eigenvalues.shape == (5, 2)
+    times = regularity.persistence_times(f, grid)
+    assert times[1] == math.inf and (np.delete(times, 1) < 1).all()
+    assert (times[found.index == 1] <= -1 / found.eigenvalues[found.index == 1, 0] * (1 + 1e-12)).all()
+    ring = losses.double_well()
+    two = Loss("(x**2 - 1)**2/4 + y**2/2 + 0.1*x")
+    left, right = regularity.critical_points(two, Grid((-2.0, -1.0), (2.0, 1.0), (81, 41))).minima
+    tilted = losses.double_well(tilt=0.1)
+    one = regularity.critical_points(tilted, Grid(-2.0, 2.0, 401))
+    np.testing.assert_allclose([left[0], right[0]], one.minima, atol=1e-12)
+    plane = regularity.persistence_times(two, Grid((-2.0, -1.0), (2.0, 1.0), (81, 41)), [right])
+    line = regularity.persistence_times(tilted, Grid(-2.0, 2.0, 401), one.minima[1:])
+    np.testing.assert_allclose(plane, line, rtol=1e-9)
+    assert regularity.persistence_times(ring, Grid(-2.0, 2.0, 401), [-1.0, 1.0]).tolist() == [math.inf] * 2
+
+
+def test_no_critical_points():
+    found = regularity.critical_points(Loss("x"), FINE)
+    assert found.points.shape == (0,) and found.minima.shape == (0,)
+    assert regularity.persistence_times(Loss("x"), FINE).shape == (0,)
+    assert regularity.critical_points(Loss("x + y"), Grid((0.0, 0.0), (1.0, 1.0), 5)).points.shape == (0, 2)
+
+
+def test_critical_points_at_the_door():
+    with pytest.raises(ValueError, match="expected a Loss"):
+        regularity.critical_points(FINE.x**2, FINE)
+    with pytest.raises(ValueError, match="does not fit"):
+        regularity.critical_points(losses.ackley(), FINE)
+    with pytest.raises(ValueError, match="points: say which"):
+        regularity.persistence_times(FINE.x**2, FINE)
+
+
+# ---------------------------------------------------------------------------------------------------- tracks
+
+
+def test_tracks_of_hopf_lax_die_when_their_time_is_up():
+    f, grid = losses.three_wells(), Grid(-4.0, 4.0, 801, **FREE)
+    times = np.linspace(0.0, 2.0, 41)
+    cost = (grid.x[:, None] - grid.x) ** 2 / 2
+    u = np.array([f.on(grid) if t == 0 else np.min(f.on(grid) + cost / t, axis=1) for t in times])
+    tracks = regularity.track(times, u, grid)
+    minima = [one for one in tracks if one.kind == "minimum"]
+    assert [one.birth for one in tracks] == [0.0] * 5
+    assert [one.death for one in minima] == [math.inf, 1.5, math.inf]  # persistence times inf, 1.4862, 16.65
+    np.testing.assert_allclose([one.points[0] for one in minima], [-2.36848, -0.81757, 1.66728], atol=1e-3)
+    for one in minima:
+        np.testing.assert_allclose(one.points, one.points[0], atol=0.011)
+        np.testing.assert_allclose(one.values, one.values[0], atol=1e-3)
+    assert sum(one.kind == "maximum" for one in tracks) == 2
+
+
+def test_tracks_follow_motion_birth_and_death():
+    grid = Grid(0.0, 1.0, 200, boundary="periodic")
+    times = np.linspace(0.0, 1.0, 21)
+    u = np.array([np.cos(2 * np.pi * (grid.x - t)) for t in times])  # once round the circle
+    low, high = sorted(regularity.track(times, u, grid), key=lambda one: one.kind, reverse=True)
+    assert (low.kind, high.kind, low.death) == ("minimum", "maximum", math.inf)
+    np.testing.assert_allclose(np.exp(2j * np.pi * high.points), np.exp(2j * np.pi * times), atol=1e-3)
+    u = np.array([np.cos(2 * np.pi * grid.x) * (abs(t - 0.5) < 0.3) for t in times])
+    for one in regularity.track(times, u, grid):
+        np.testing.assert_allclose([one.birth, one.death], [0.25, 0.8])
+        np.testing.assert_allclose(one.times, times[5:16])
+    jump = np.array([np.cos(2 * np.pi * grid.x), np.cos(2 * np.pi * (grid.x - 0.3))])
+    assert len(regularity.track([0.0, 1.0], jump, grid)) == 4
+    assert len(regularity.track([0.0, 1.0], jump, grid, reach=0.4)) == 2
+
+
+def test_extrema_of_plateaus_and_constants():
+    grid = Grid(0.0, 9.0, 10, **FREE)
+    kinds = lambda u: [(one.kind, one.points[0]) for one in regularity.track([0.0], np.array([u], float), grid)]  # noqa: E731
+    assert kinds([5, 4, 3, 3, 2, 1, 0, -1, -2, -3]) == []
+    assert kinds([5, 4, 3, 3, 4, 5, 5, 5, 4, 3]) == [("maximum", 6.0), ("minimum", 2.5)]
+    assert kinds([0] * 10) == []
+    assert kinds([3, 3, 3, 4, 5, 6, 7, 7, 7, 7]) == []
+
+
+def test_tracks_in_two_dimensions():
+    grid = Grid((-2.0, -2.0), (2.0, 2.0), (81, 61))
+    x, y = grid.points[..., 0], grid.points[..., 1]
+    times = np.array([0.0, 1.0, 2.0])
+    u = np.array([(x - 0.1 * t) ** 2 + 2 * (y + 0.2 * t) ** 2 + t for t in times])
+    (one,) = regularity.track(times, u, grid)
+    np.testing.assert_allclose(one.points, [[0, 0], [0.1, -0.2], [0.2, -0.4]], atol=1e-12)
+    np.testing.assert_allclose(one.values, times, atol=1e-12)
+
+
+def test_tracks_at_the_door():
+    with pytest.raises(ValueError, match="increasing"):
+        regularity.track([1.0, 0.0], np.zeros((2, 801)), FINE)
+    with pytest.raises(ValueError, match=r"expected shape \(2, 801\)"):
+        regularity.track([0.0, 1.0], np.zeros((2, 800)), FINE)
+    with pytest.raises(ValueError, match="finite"):
+        regularity.track([0.0], np.full((1, 801), math.nan), FINE)
+
+
+# ---------------------------------------------------------------------------------------------------- widths
+
+
+@given(values=st.lists(st.floats(1e-6, 1e6), min_size=1, max_size=8))
+@PROPERTY
+def test_harmonic_mean_sees_the_smallest(values):
+    mean = regularity.harmonic_mean(values)
+    assert min(values) * (1 - 1e-12) <= mean <= len(values) * min(values) * (1 + 1e-12)
+
+
+def test_harmonic_mean():
+    assert regularity.harmonic_mean([1.0, 4.0, 4.0]) == pytest.approx(2.0)
+    assert regularity.harmonic_mean([0.0, 3.0]) == 0.0
+    np.testing.assert_allclose(regularity.harmonic_mean([[2.0, 2.0], [1.0, 3.0]]), [2.0, 1.5])
+    assert regularity.harmonic_mean_bound([3.0, 3.0], 0.5) == pytest.approx(1 / (0.5 + 1 / 3))
+    for bad in ([-1.0, 2.0], [], 3.0, [math.nan]):
+        with pytest.raises(ValueError, match="harmonic_mean"):
+            regularity.harmonic_mean(bad)
+
+
+def test_quadratic_robust_width():
+    width = regularity.quadratic_robust_width
+    np.testing.assert_allclose(
+        [width(lam, 0.1, 3.0) for lam in (0.5, 2.0, 8.0)], [1.64424, 0.41106, 0.10276], atol=6e-6
+    )
+    spectrum = np.array([0.3, 2.0, 11.0, 0.0])
+    for epsilon in (1e-9, 0.1, 5.0, 60.0):
+        gamma = width(spectrum, epsilon, 2.0)
+        assert np.log1p(gamma * spectrum).sum() / 4 == pytest.approx(epsilon, rel=1e-12)
+    assert width(2.0, 0.1, math.inf) == width([0.0, 0.0], 0.1, 1.0) == width(2.0, 500.0, 3.0) == math.inf
+    for bad in ((-1.0, 0.1, 1.0), (1.0, 0.0, 1.0), (1.0, 0.1, -1.0), (math.nan, 0.1, 1.0)):
+        with pytest.raises(ValueError, match="expected"):
+            width(*bad)
+
+
+def test_robust_width_of_quadratics_is_the_formula():
+    for curvature in (0.5, 8.0):
+        found = regularity.robust_width(losses.quadratic(curvature), 0.0, 0.1, 3.0)
+        assert found == pytest.approx(regularity.quadratic_robust_width(curvature, 0.1, 3.0), rel=1e-8)
+    hessian = [[2.0, 0.5], [0.5, 1.0]]
+    found = regularity.robust_width(losses.quadratic(hessian, centre=[1.0, 0.0]), [1.0, 0.0], 0.1, 3.0)
+    assert found == pytest.approx(regularity.quadratic_robust_width(np.linalg.eigvalsh(hessian), 0.1, 3.0), rel=1e-6)
+
+
+def test_robust_width_prefers_the_wide_valley():
+    f = losses.sharp_and_wide()
+    wide, sharp = (regularity.robust_width(f, x, 0.2, 5.0, largest=2.0) for x in (-1.95, 1.9993))
+    assert wide > 5 * sharp
+    assert regularity.robust_width(f, -1.95, 0.2, math.inf) == math.inf
+    assert regularity.robust_width(losses.quadratic(1.0), 0.0, 1.0, 10.0, largest=1.0) == math.inf
+    with pytest.raises(ValueError, match="expected a Loss"):
+        regularity.robust_width(np.zeros(3), 0.0, 0.1, 1.0)
+    with pytest.raises(ValueError, match="epsilon: expected"):
+        regularity.robust_width(f, 0.0, -0.1, 1.0)
