@@ -1,0 +1,147 @@
+"""`pdelab figure`, `verify`, `reproduce`: the pictures and the ledger."""
+
+import sys
+import time
+from pathlib import Path
+
+from pdelab import records
+from pdelab.cli.shared import note, progress
+
+ROW = "{:<8} {:<10} {:<8} {:>12} {:>12} {:>10}  {}"
+
+
+def add_figure(verbs):
+    parser = verbs.add_parser("figure", help="compute, check and draw one figure")
+    parser.add_argument("name", help="its name, e.g. 4.1 (`pdelab list figures`)")
+    parser.add_argument("--out", type=Path, default=Path("figures"), help="folder for the files (default: figures)")
+    parser.add_argument("--quick", action="store_true", help="a coarser version in seconds")
+    parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="key=value", help="change parameters")
+    parser.add_argument("--json", action="store_true", help="print the record instead of a table")
+    parser.set_defaults(run=_run_figure)
+
+
+def _run_figure(arguments):
+    from pdelab import figures
+
+    module = figures.find(arguments.name)
+    if missing := figures.missing_extra(module):
+        raise ValueError(f"figure {arguments.name} needs pdelab[{missing}]: pip install 'pdelab[{missing}]'")
+    figures.parameters(module, quick=arguments.quick, changes=arguments.set)
+    records.output_folder(arguments.out)
+    note(f"figure {arguments.name}: {module.TITLE}")
+    result, picture = figures.run(arguments.name, arguments.out, quick=arguments.quick, changes=arguments.set)
+    if arguments.json:
+        print(records.dumps(result.record))
+    else:
+        _print_checks(result)
+        print(picture)
+    return 0 if result.holds else 1
+
+
+def _print_checks(result):
+    for check in result.checks:
+        low = "-inf" if check.low is None else f"{check.low:.6g}"
+        high = "inf" if check.high is None else f"{check.high:.6g}"
+        print(f"  {'ok  ' if check.holds else 'FAIL'} {check.name:<40} {check.value:<12.6g} in [{low}, {high}]")
+
+
+def add_verify(verbs):
+    parser = verbs.add_parser("verify", help="the ledger: every claim, its source, expected, measured, verdict")
+    parser.add_argument("ids", nargs="*", metavar="ID", help="claims to check (default: all)")
+    parser.add_argument("--quick", action="store_true", help="smaller samples and grids")
+    parser.add_argument("--json", action="store_true")
+    parser.set_defaults(run=_run_verify)
+
+
+def _run_verify(arguments):
+    verdicts = verify_all(arguments.ids, quick=arguments.quick, show=not arguments.json)
+    if arguments.json:
+        print(records.dumps([verdict.as_dict() for verdict in verdicts]))
+    return 0 if _summary(verdicts) else 1
+
+
+def verify_all(ids=(), *, quick=False, show=True):
+    """Verdicts of claims, printed as they come, with progress on stderr."""
+    from pdelab import claims
+
+    rows = claims.find(ids)
+    verdicts = []
+    if show:
+        print(ROW.format("claim", "printed", "verdict", "expected", "measured", "tolerance", "statement"))
+    with progress(len(rows), "claims") as bar:
+        for row in rows:
+            bar.set_postfix_str(row.id)
+            verdict = claims.decide(row, quick=quick)
+            verdicts.append(verdict)
+            if show:
+                with bar.external_write_mode(sys.stdout):
+                    _print_verdict(verdict)
+            bar.update()
+    return verdicts
+
+
+def _print_verdict(verdict):
+    row = verdict.claim
+    word = "skipped" if verdict.holds is None else "holds" if verdict.holds else "FAILS"
+    first = verdict.evidence[0] if verdict.evidence else None
+    shown = [_number(getattr(first, name)) if first else "" for name in ("expected", "measured", "tolerance")]
+    text = row.statement + (f" ({verdict.skipped})" if verdict.skipped else "")
+    print(ROW.format(row.id, row.as_printed, word, *shown, text), flush=True)
+
+
+def _number(value):
+    import numpy as np
+
+    flat = np.ravel(value)
+    return f"{float(flat[0]):.5g}" + (f" (+{flat.size - 1})" if flat.size > 1 else "")
+
+
+def _summary(verdicts):
+    holds = sum(v.holds is True for v in verdicts)
+    failed = [v.claim.id for v in verdicts if v.holds is False]
+    skipped = len(verdicts) - holds - len(failed)
+    seconds = sum(v.seconds for v in verdicts)
+    note(f"{holds} claims hold, {len(failed)} failed, {skipped} not run, {seconds:.1f} s")
+    if failed:
+        note(f"failed: {' '.join(failed)}")
+    return not failed
+
+
+def add_reproduce(verbs):
+    parser = verbs.add_parser("reproduce", help="the main job: all figures and the whole ledger")
+    parser.add_argument("--out", type=Path, default=Path("figures"), help="folder for the files (default: figures)")
+    parser.add_argument("--quick", action="store_true", help="under three minutes")
+    parser.add_argument("--networks", action="store_true", help="also the figures of the torch side")
+    parser.set_defaults(run=_run_reproduce)
+
+
+def _run_reproduce(arguments):
+    from pdelab import figures
+
+    start = time.perf_counter()
+    folder = records.output_folder(arguments.out)
+    failed, pictures = [], []
+    chosen = {n: m for n, m in figures.gallery().items() if arguments.networks or not hasattr(m, "NEEDS")}
+    with progress(len(chosen), "figures") as bar:
+        for name, module in chosen.items():
+            bar.set_postfix_str(name)
+            if missing := figures.missing_extra(module):
+                with bar.external_write_mode(sys.stdout):
+                    print(f"figure {name:<24} skipped: needs pdelab[{missing}]", flush=True)
+                bar.update()
+                continue
+            result, picture = figures.run(name, folder, quick=arguments.quick)
+            pictures.append(picture)
+            failed += [f"{name}:{check.name}" for check in result.checks if not check.holds]
+            with bar.external_write_mode(sys.stdout):
+                state = "ok" if result.holds else "FAIL"
+                print(f"figure {name:<24} {state:<4} {len(result.checks)} checks  {picture}", flush=True)
+            bar.update()
+    verdicts = verify_all(quick=arguments.quick)
+    records.save_json(folder / "claims.json", [verdict.as_dict() for verdict in verdicts])
+    good = _summary(verdicts)
+    print(f"{len(pictures)} pictures in {folder.resolve()}, the ledger in {folder / 'claims.json'}")
+    note(f"{time.perf_counter() - start:.0f} s in all")
+    if failed:
+        note(f"checks that failed: {' '.join(failed)}")
+    return 0 if good and not failed else 1
