@@ -36,7 +36,8 @@ def _hopf_lax(f, grid, t, refine):
     values = grid.field(f, "f")
     if t == 0.0:
         return values.copy(), np.array(grid.points)
-    u, nodes = inviscid.node_minimum(values, grid, t)
+    minimum = inviscid.refined_minimum if refine else inviscid.node_minimum
+    u, nodes = minimum(values, grid, t)
     return u, inviscid.coordinates(nodes, grid)
 
 

@@ -188,9 +188,8 @@ def _without(values, kept, lines, t, beta):
 def fourier(values, grid, t, beta):
     """u by the fast Fourier transform where a bound says that it is accurate, otherwise None.
 
-    The transform's rounding error is a constant times eps log2(N) rms(v) wherever v = exp(-beta (f - min f)) is
-    smoothed, however small the result: it is accepted where that is below 1e-13 beta max(1, osc f) of the smallest
-    result, and not tried for beta osc f > 30.
+    The rounding error of the transform stays below 2 eps log2(N) rms(v), v = exp(-beta (f - min f)), also where v is
+    tiny: the route is taken where this leaves an error of u below 5e-13 osc f, and not tried for beta osc f > 30.
     """
     if "outflow" in grid.boundary or any(t < RESOLVED * beta * h * h for h in grid.spacing):
         return None
@@ -199,10 +198,10 @@ def fourier(values, grid, t, beta):
     if beta * osc > 30.0:
         return None
     v = np.exp(-beta * (values - lowest))
-    bound = 4e-16 * math.log2(v.size + 1.0) * math.sqrt(np.vdot(v, v) / v.size)
+    bound = 4.4e-16 * math.log2(v.size + 1.0) * math.sqrt(np.vdot(v, v) / v.size)
     v = _filtered(v, grid, [t / (beta * h * h) for h in grid.spacing])
     smallest = v.min()
-    if not smallest > 0 or bound > 1e-13 * beta * max(1.0, osc) * smallest:
+    if not smallest > 0 or bound > 5e-13 * beta * osc * smallest:
         return None
     return lowest - np.log(v) / beta
 

@@ -216,3 +216,249 @@ def cell_sum(f, extra, offset, stride, c, beta, index, u, moments):
                 if extra.size > 0:
                     moments[2, k, i] = extra[k, a] + e0 / total
                     moments[3, k, i] = e1 / total - (e0 / total) * mean
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def taylor(p, start, stride):
+    """Five values at -2..2 -> the coefficients of their quartic in place: p[start + k stride], k = 0..4."""
+    a, b, v = p[start], p[start + stride], p[start + 2 * stride]
+    d, e = p[start + 3 * stride], p[start + 4 * stride]
+    odd1, odd2 = 0.5 * (d - b), 0.5 * (e - a)
+    even1, even2 = 0.5 * ((d - v) + (b - v)), 0.5 * ((e - v) + (a - v))
+    c3, c4 = (odd2 - 2.0 * odd1) * (1.0 / 6.0), (even2 - 4.0 * even1) * (1.0 / 12.0)
+    p[start] = v
+    p[start + stride] = odd1 - c3
+    p[start + 2 * stride] = even1 - c4
+    p[start + 3 * stride] = c3
+    p[start + 4 * stride] = c4
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def wrap(i, n):
+    """i modulo n for -n <= i < 2n: no division."""
+    return i + n if i < 0 else i - n if i >= n else i
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def patch(f, periodic, a, centre, p):
+    """Coefficients p (125) of the tensor-product quartic on the 5^d nodes around node a, in powers of y - centre.
+
+    At an end that is not periodic the five nodes stay inside. Axes with a single node take no part.
+    """
+    n0, n1, n2 = f.shape
+    centre[0] = 0 if n0 == 1 else a[0] if periodic[0] else min(max(a[0], 2), n0 - 3)
+    centre[1] = 0 if n1 == 1 else a[1] if periodic[1] else min(max(a[1], 2), n1 - 3)
+    centre[2] = a[2] if periodic[2] else min(max(a[2], 2), n2 - 3)
+    wide0, wide1 = 5 if n0 > 1 else 1, 5 if n1 > 1 else 1
+    inside = 2 <= centre[2] < n2 - 2
+    for i in range(wide0):
+        row = wrap(centre[0] + i - 2, n0) if n0 > 1 else 0
+        for j in range(wide1):
+            column = wrap(centre[1] + j - 2, n1) if n1 > 1 else 0
+            at = 25 * i + 5 * j
+            for k in range(5):
+                p[at + k] = f[row, column, centre[2] - 2 + k if inside else wrap(centre[2] - 2 + k, n2)]
+            taylor(p, at, 1)
+    if wide1 == 5:
+        for i in range(wide0):
+            for k in range(5):
+                taylor(p, 25 * i + k, 5)
+    if wide0 == 5:
+        for k in range(25 if wide1 == 5 else 5):
+            taylor(p, k, 25)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def jets(p, wide0, wide1, r, s, t, jet):
+    """jet: value, gradient (0, 1, 2), Hessian (00, 01, 02, 11, 12, 22) of the polynomial p at (r, s, t), by Horner."""
+    v = v0 = v1 = v2 = v00 = v01 = v02 = v11 = v12 = v22 = 0.0
+    for i in range(wide0 - 1, -1, -1):
+        u = u1 = u2 = u11 = u12 = u22 = 0.0
+        for j in range(wide1 - 1, -1, -1):
+            at = 25 * i + 5 * j
+            c0, c1, c2, c3, c4 = p[at], p[at + 1], p[at + 2], p[at + 3], p[at + 4]
+            w = (((c4 * t + c3) * t + c2) * t + c1) * t + c0
+            w2 = ((4.0 * c4 * t + 3.0 * c3) * t + 2.0 * c2) * t + c1
+            w22 = (12.0 * c4 * t + 6.0 * c3) * t + 2.0 * c2
+            u11, u12, u1 = u11 * s + 2.0 * u1, u12 * s + u2, u1 * s + u
+            u, u2, u22 = u * s + w, u2 * s + w2, u22 * s + w22
+        v00, v01, v02 = v00 * r + 2.0 * v0, v01 * r + v1, v02 * r + v2
+        v0 = v0 * r + v
+        v, v1, v2, v11, v12, v22 = v * r + u, v1 * r + u1, v2 * r + u2, v11 * r + u11, v12 * r + u12, v22 * r + u22
+    jet[0], jet[1], jet[2], jet[3] = v, v0, v1, v2
+    jet[4], jet[5], jet[6], jet[7], jet[8], jet[9] = v00, v01, v02, v11, v12, v22
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def newton_step(jet, step):
+    """step = -H^-1 g for the jet's gradient and Hessian; where H is not positive definite -g/|H_kk| axis by axis."""
+    g0, g1, g2 = jet[1], jet[2], jet[3]
+    h00, h01, h02, h11, h12, h22 = jet[4], jet[5], jet[6], jet[7], jet[8], jet[9]
+    i0 = 1.0 / h00
+    l10, l20 = h01 * i0, h02 * i0
+    d1, m21 = h11 - l10 * h01, h12 - l20 * h01
+    i1 = 1.0 / d1
+    l21 = m21 * i1
+    d2 = h22 - l20 * h02 - l21 * m21
+    if h00 > 0.0 and d1 > 0.0 and d2 > 0.0:
+        z1 = g1 - l10 * g0
+        step[2] = (l20 * g0 + l21 * z1 - g2) / d2
+        step[1] = -z1 * i1 - l21 * step[2]
+        step[0] = -g0 * i0 - l10 * step[1] - l20 * step[2]
+    else:
+        step[0], step[1], step[2] = -g0 / abs(h00), -g1 / abs(h11), -g2 / abs(h22)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def smooth_nodes(f, floor, smooth):
+    """smooth[i, j] &= do the seven nodes f[i..i+6, j] look like a smooth function, fit for a quartic?
+
+    Fourth differences below a quarter of the second, fifth below a quarter of the third, sixth below 1/16 of the
+    second, each up to `floor`: waves of at least twelve nodes pass, noise does not.
+    """
+    for i in range(smooth.shape[0]):
+        a, b, c, d, e, g, h = f[i], f[i + 1], f[i + 2], f[i + 3], f[i + 4], f[i + 5], f[i + 6]
+        out = smooth[i]
+        for j in range(out.size):
+            p, q, r, s, t = a[j] - 2 * b[j] + c[j], b[j] - 2 * c[j] + d[j], c[j] - 2 * d[j] + e[j], d[j] - 2 * e[j] + g[j], e[j] - 2 * g[j] + h[j]
+            second = max(max(max(abs(p), abs(q)), max(abs(r), abs(s))), abs(t))
+            third = max(max(abs(q - p), abs(r - q)), max(abs(s - r), abs(t - s)))
+            p, q, r = p - 2 * q + r, q - 2 * r + s, r - 2 * s + t
+            fourth = max(max(abs(p), abs(q)), abs(r))
+            fifth, sixth = max(abs(q - p), abs(r - q)), abs(p - 2 * q + r)
+            fine = (fourth <= 0.25 * second + floor) & (fifth <= 0.25 * third + floor)
+            out[j] &= fine & (sixth <= 0.0625 * second + floor)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def polish(f, periodic, a, x, c, y, centre, p, jet, step):
+    """Minimise the quartic around node a plus sum_k c_k (y_k - x_k)² over |y_k - a_k| <= 1: value, minimiser in y.
+
+    Newton; the last step, below 1/100 of a node, is credited with its predicted gain instead of another evaluation.
+    """
+    patch(f, periodic, a, centre, p)
+    wide0, wide1 = 5 if f.shape[0] > 1 else 1, 5 if f.shape[1] > 1 else 1
+    y[0], y[1], y[2] = a[0], a[1], a[2]
+    if centre[0] == a[0] and centre[1] == a[1] and centre[2] == a[2]:
+        jet[0], jet[1], jet[2], jet[3], jet[4], jet[7], jet[9] = p[0], 0.0, 0.0, p[1], 0.0, 0.0, 2.0 * p[2]
+        jet[5], jet[6], jet[8] = 0.0, 0.0, 0.0
+        if wide1 == 5:
+            jet[2], jet[7], jet[8] = p[5], 2.0 * p[10], p[6]
+        if wide0 == 5:
+            jet[1], jet[4], jet[5], jet[6] = p[25], 2.0 * p[50], p[30], p[26]
+    else:
+        jets(p, wide0, wide1, y[0] - centre[0], y[1] - centre[1], y[2] - centre[2], jet)
+    for iteration in range(12):
+        if iteration > 0:
+            jets(p, wide0, wide1, y[0] - centre[0], y[1] - centre[1], y[2] - centre[2], jet)
+        d0, d1, d2 = y[0] - x[0], y[1] - x[1], y[2] - x[2]
+        value = jet[0] + ((c[0] * d0) * d0 + (c[1] * d1) * d1 + (c[2] * d2) * d2)
+        jet[1] += 2.0 * c[0] * d0
+        jet[2] += 2.0 * c[1] * d1
+        jet[3] += 2.0 * c[2] * d2
+        jet[4] += 2.0 * c[0]
+        jet[7] += 2.0 * c[1]
+        jet[9] += 2.0 * c[2]
+        newton_step(jet, step)
+        moved, free = 0.0, True
+        for k in range(3):
+            low, high = a[k] - 1.0, a[k] + 1.0
+            if periodic[k] == 0:
+                low, high = max(low, 0.0), min(high, f.shape[k] - 1.0)
+            new = min(max(y[k] + step[k], low), high)
+            free = free and abs(new - y[k] - step[k]) < 1e-9
+            moved = max(moved, abs(new - y[k]))
+            y[k] = new
+        if free and moved <= 1e-2:
+            return value + 0.5 * (jet[1] * step[0] + jet[2] * step[1] + jet[3] * step[2])
+        if moved <= 1e-9:
+            return value
+    return value
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def polish_all(f, smooth, periodic, nodes, low, c, value, minimiser):
+    """Refine the minimum over nodes (value, nodes) of every target; targets next to rough data keep it and turn NaN.
+
+    f: sources (m0, m1, m2); nodes: (n0, n1, n2, 3) source numbers, on a periodic axis beyond 0..m-1 for images;
+    target i stands at source coordinate low + i. The minimiser of each neighbouring target is tried too where it lies
+    elsewhere: next to a kink the best node may be in the wrong valley.
+    """
+    n0, n1, n2 = value.shape
+    p, jet, step = np.empty(125), np.empty(10), np.empty(3)
+    a, centre, x, y, best = np.empty(3, np.int64), np.empty(3, np.int64), np.empty(3), np.empty(3), np.empty(3)
+    size, shape = np.array([n0, n1, n2]), np.array(f.shape)
+    at = np.empty(3, np.int64)
+    for i in range(n0):
+        for j in range(n1):
+            for k in range(n2):
+                x[0], x[1], x[2] = low[0] + i, low[1] + j, low[2] + k
+                lowest = np.inf
+                for candidate in range(7):
+                    at[0], at[1], at[2] = i, j, k
+                    shift = 0
+                    axis = (candidate - 1) // 2
+                    if candidate > 0:
+                        at[axis] += 1 if candidate % 2 == 0 else -1
+                        if at[axis] < 0 or at[axis] >= size[axis]:
+                            if periodic[axis] == 0 or size[axis] == 1:
+                                continue
+                            shift = shape[axis] if at[axis] >= size[axis] else -shape[axis]
+                            at[axis] -= shift
+                    far = candidate == 0
+                    for m in range(3):
+                        a[m] = nodes[at[0], at[1], at[2], m]
+                    if candidate > 0:
+                        a[axis] += shift
+                        for m in range(3):
+                            far = far or abs(a[m] - nodes[i, j, k, m]) > 2
+                    if not far:
+                        continue
+                    if not smooth[wrap(a[0], shape[0]), wrap(a[1], shape[1]), wrap(a[2], shape[2])]:
+                        if candidate == 0:
+                            break
+                        continue
+                    v = polish(f, periodic, a, x, c, y, centre, p, jet, step)
+                    tie = lowest < np.inf and abs(v - lowest) <= 4e-16 * (abs(v) + abs(lowest))
+                    if (v < lowest and not tie) or (tie and before(y, best)):
+                        lowest = v
+                        best[0], best[1], best[2] = y[0], y[1], y[2]
+                if lowest == np.inf:
+                    value[i, j, k] = np.nan
+                else:
+                    value[i, j, k] = min(value[i, j, k], lowest)
+                    for m in range(3):
+                        minimiser[i, j, k, m] = best[m]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def before(y, z):
+    """Is y lexicographically smaller than z?"""
+    for k in range(y.size):
+        if y[k] != z[k]:
+            return y[k] < z[k]
+    return False
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def linear_envelope(f, offset, stride, c, index, value, minimiser):
+    """Minimum over y of the piecewise linear f(y) + c (y - x)², cell by cell, given the best nodes `index`.
+
+    A cell dips at most c/4 below its ends, so that only cells next to nodes this close to the minimum matter.
+    """
+    lines, count = index.shape
+    first, last = np.empty(count, np.int64), np.empty(count, np.int64)
+    for k in range(lines):
+        row = f[k]
+        significant(row, index[k], offset, stride, c, 0.25 * c, first, last)
+        for i in range(count):
+            x, a = offset + stride * i, index[k, i]
+            lowest, best = 0.0, float(a)
+            for j in range(max(first[i] - 1, 0), min(last[i] + 1, row.size - 1)):
+                y0 = (x - j) - (row[j + 1] - row[j]) / (2.0 * c)
+                if 0.0 < y0 < 1.0:
+                    v = gap(row, j, a, x, c) - c * (y0 * y0)
+                    if v < lowest:
+                        lowest, best = v, j + y0
+            value[k, i] = row[a] + c * ((x - a) * (x - a)) + lowest
+            minimiser[k, i] = best
