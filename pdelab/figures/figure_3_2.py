@@ -55,8 +55,9 @@ def compute(n, half_width, beta, small, large, scopes):
 
 def _rule_error(gamma=0.5, sharp=60.0, wide=1.0, gap=0.3):
     """Relative distance of the β at which two parabolas exchange their order from the wide-valley rule."""
-    import pdelab as pl
     from scipy.optimize import brentq
+
+    import pdelab as pl
 
     loss = pl.losses.two_parabolas(sharp=sharp, wide=wide, gap=gap)
     grid = pl.Grid(-9.0, 9.0, 1801, boundary="outflow")
