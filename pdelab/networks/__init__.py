@@ -11,9 +11,13 @@ except ImportError as error:
     raise ImportError("pdelab.networks needs PyTorch: pip install 'pdelab[networks]'") from error
 
 _HOME = {
-    "optimizers": ("EntropySGD",),
+    "optimizers": (
+        "SGLD", "EntropySGD", "EntropyAdam", "LocalEntropy", "HJ", "Heat", "ElasticSGD", "Parle", "TrivializedSGD",
+        "Trivialized", "update_bn", "trajectory",
+    ),
     "schedules": ("Exponential", "Linear", "Quadratic", "BoundedExponential"),
-}
+    "distributed": ("LocalSGD", "DiLoCo", "join", "stacked", "split_indices"),
+}  # fmt: skip
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = sorted(_MODULE)

@@ -1,9 +1,27 @@
 """The papers' optimizers for PyTorch: closure-free state machines on flat buffers.
 
 `buffers.py` memory, `thermal.py` noise, `update.py` and `fused.py` the one inner update, `base.py` the state machine;
-`entropy.py`, `heat.py`, `langevin.py`, `replicas.py` the algorithms, each with its equations.
+`entropy.py`, `heat.py`, `langevin.py`, `wrapped.py`, `replicas.py` the algorithms, each with its equations.
 """
 
-from pdelab.networks.optimizers.entropy import EntropySGD
+from pdelab.networks.optimizers.averaging import trajectory, update_bn
+from pdelab.networks.optimizers.entropy import HJ, EntropySGD
+from pdelab.networks.optimizers.heat import Heat
+from pdelab.networks.optimizers.langevin import SGLD
+from pdelab.networks.optimizers.replicas import ElasticSGD, Parle
+from pdelab.networks.optimizers.wrapped import EntropyAdam, LocalEntropy, Trivialized, TrivializedSGD
 
-__all__ = ["EntropySGD"]
+__all__ = [
+    "HJ",
+    "SGLD",
+    "ElasticSGD",
+    "EntropyAdam",
+    "EntropySGD",
+    "Heat",
+    "LocalEntropy",
+    "Parle",
+    "Trivialized",
+    "TrivializedSGD",
+    "trajectory",
+    "update_bn",
+]

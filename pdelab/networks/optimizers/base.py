@@ -15,7 +15,7 @@ from pdelab.networks.optimizers.update import apply, check_finite, collect
 from pdelab.networks.schedules import from_plain, to_plain
 
 ENGINES = ("auto", "fused", "torch", "compiled", "foreach")
-SAME = ("inner_steps", "replicas", "seed", "variant", "engine", "form", "order", "period")
+SAME = ("inner_steps", "replicas", "seed", "variant", "engine", "form", "order", "period", "resampled")
 WEIGHTS = ("x", "z", "master")  # rows that hold weights: where nothing is stored they start at the parameters
 
 
@@ -118,11 +118,13 @@ class FlatOptimizer(Optimizer):
         outer, inner = head["outer_step"], head["inner_step"]
         try:
             self.inner(outer, inner)
-        except ValueError:
-            self._abandon(inner)
-            raise
+        except ValueError as error:
+            if not self._abandon(inner):
+                raise
+            raise ValueError(f"{error} (the inner loop starts again at the outer weights)") from None
         inner += 1
         if inner == self.loop_length():
+            self._check_on_accelerators()
             self.outer(outer)
             inner, outer = 0, outer + 1
         for group in self.param_groups:
@@ -137,7 +139,7 @@ class FlatOptimizer(Optimizer):
             if self._must_check(segment, inner):
                 check_finite(segment)
         rules = [self.rule(group, outer, inner) for group in self.param_groups]
-        seed, when = self.seed(), tick(outer, inner)
+        seed, when = self.seed(), self.moment(outer, inner)
         for segment in segments:
             apply(segment, rules[segment.group], (seed, self.stream(segment), when))
 
@@ -146,6 +148,10 @@ class FlatOptimizer(Optimizer):
         if torch.compiler.is_compiling() or segment.buffer.device.type != "cpu":
             return False
         return segment.engine != "fused" or inner == 0 or not self.protected
+
+    def moment(self, outer, inner):
+        """The noise's tick."""
+        return tick(outer, inner)
 
     def rule(self, group, outer, inner):
         """The numbers of this group's inner update."""
@@ -166,13 +172,27 @@ class FlatOptimizer(Optimizer):
         """Number of the first replica held here."""
         return 0
 
+    def _check_on_accelerators(self):
+        """Where looking at numbers means waiting, the inner weights are checked once a loop, before x changes."""
+        for segment in self._layout.segments:
+            waits = segment.buffer.device.type != "cpu" and not torch.compiler.is_compiling()
+            if waits and self.protected and not all(bool(torch.isfinite(t).all()) for t in segment.lists("y")):
+                self._abandon(1)
+                raise ValueError("gradients were not finite in this loop, which starts again at the outer weights")
+
     def _abandon(self, inner):
         """After a bad gradient: back to the outer weights, which the inner loop has not touched."""
-        if self.protected and inner > 0:
-            for segment in self._layout.segments:
-                segment.write("y", "x")
-            for group in self.param_groups:
-                group["inner_step"] = 0
+        if not self.protected or inner == 0:
+            return False
+        for segment in self._layout.segments:
+            segment.write("y", "x")
+        self.restart()
+        return True
+
+    def restart(self):
+        """Start a new loop at the model's present weights, after they were changed from outside."""
+        for group in self.param_groups:
+            group["inner_step"] = 0
 
     # the outer weights in the model
 

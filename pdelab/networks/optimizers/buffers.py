@@ -18,7 +18,7 @@ class Buffer:
 
     def __init__(self, device, dtype, number, replicas):
         self.device, self.dtype, self.number, self.replicas = device, dtype, number, replicas
-        self.size = 0
+        self.size = self.count = 0  # columns, and how many of them are weights
         self.rows = {}
 
     def row(self, name):
@@ -125,6 +125,7 @@ class Layout:
     def _reserve(buffer, p):
         place = buffer.size
         buffer.size += padded(local(p).numel())
+        buffer.count += local(p).numel()
         return place
 
     def _adopt(self):

@@ -1,84 +1,103 @@
-"""Entropy-SGD and its relatives with one replica: gradient descent on the local entropy f_γ.
+"""Entropy-SGD and HJ: gradient descent on the local entropy f_γ, sampled by an inner loop.
 
-∇f_γ(x) = (x - <y>)/γ,   <y> the mean of exp(-β [f(y) + |y - x|²/(2γ)])
+    ∇f_γ(x) = γ⁻¹ (x - <y>),   <y> the mean of exp(-β [f(y) + |y - x|²/(2γ)]);  β = ∞ is the Hamilton-Jacobi limit
+Source: Chaudhari, thesis, chapters 3 and 4 ((3.10) with its sign corrected).
 """
 
 import torch
 
 from pdelab.networks.optimizers.base import FlatOptimizer
-from pdelab.networks.optimizers.settings import inverse, number, one_of
-from pdelab.networks.optimizers.update import Rule, check_finite, collect
+from pdelab.networks.optimizers.settings import inverse, one_of
+from pdelab.networks.optimizers.update import (
+    Rule,
+    add,
+    check_finite,
+    check_tensors,
+    collect,
+    collect_tensors,
+    nesterov,
+    number,
+    with_momentum,
+)
 
 VARIANTS = ("thesis", "paper", "official")
+FORMS = ("4.40", "4.42")
 
 
-def outer_momentum(segment, direction, group, row="outer_m"):
-    """N(d): the outer direction with momentum, a list of tensors; the buffer is never reset."""
-    momentum = number(group["outer_momentum"])
-    if not momentum:
+def loop_rule(group, outer, inner, **changes):
+    """The inner update shared by all that sample local entropy: momentum, elastic pull, noise, average."""
+    rate, heat = number(group["inner_lr"]), group["temperature"]
+    momentum, ahead = nesterov(group)
+    rule = Rule(
+        rate=rate,
+        momentum=momentum,
+        ahead=ahead,
+        decay=group["weight_decay"],
+        pull=inverse(group["gamma"], outer),
+        heat=(2.0 * rate * heat) ** 0.5 if heat else 0.0,
+        average=group["averaging"],
+        capture=inner == 0,
+        fresh=inner == 0,
+        reset=inner == 0,
+        sign=-1.0 if group["maximize"] else 1.0,
+    )
+    return rule._replace(**changes) if changes else rule
+
+
+def accelerate(segment, direction, group, pieces=None, ahead=None):
+    """N(d): the outer direction with momentum, lists of tensors; the buffer "outer_m" is never reset."""
+    if not group["outer_momentum"]:
         return direction
-    buffer = segment.lists(row)
-    torch._foreach_mul_(buffer, momentum)
-    torch._foreach_add_(buffer, direction)
-    if not group["nesterov"]:
-        return torch._foreach_mul(buffer, 1.0)
-    return torch._foreach_add(direction, torch._foreach_mul(buffer, momentum))
-
-
-def descend(target, direction, rate):
-    """target ← target - rate direction, lists of tensors."""
-    if isinstance(rate, torch.Tensor):
-        torch._foreach_sub_(target, torch._foreach_mul(direction, rate))
-    else:
-        torch._foreach_add_(target, direction, alpha=-rate)
+    momentum, usual = nesterov(group, "outer_momentum")
+    return with_momentum(direction, (pieces or segment.lists)("outer_m"), momentum, usual if ahead is None else ahead)
 
 
 class EntropySGD(FlatOptimizer):
     """Entropy-SGD (Chaudhari, thesis, Algorithm 2; 1611.01838, Algorithm 1).
 
-    With y = z = x at the start of each loop, ξ ~ N(0, I), L = inner_steps, for L gradients
+    With y = z = x at the start of each loop, ξ ~ N(0, I), for L = inner_steps gradients
 
         d ← N(∇f(y)) + γ⁻¹ (y - x)               N: Nesterov momentum, its buffer zero at the start of a loop
         y ← y - η' d + √(2 η' T) ξ               η' = inner_lr, T = temperature = 1/β
-        z ← (1 - a) z + a y                       a = averaging, the weight of the new iterate (thesis α = 1 - a)
+        z ← (1 - a) z + a y                       a = averaging, the weight of the new iterate (thesis: α = 1 - a)
 
-    and then the outer step, with the scaled gradient of thesis section 3.2.3 (the factor γ⁻¹ printed there is to be
-    left out), η = lr and N with a buffer that is never reset:
+    and then the outer step, with the gradient scaled by γ as in thesis section 3.2.3 (which forgets to drop γ⁻¹),
+    η = lr and N with a buffer that is never reset:
 
         x ← x - η N(x - z)
 
     Cost: one gradient a step, L gradients an outer step. Memory per parameter beside weight and gradient: x, z, inner
-    momentum, outer momentum (if any): 3-4 numbers. Communication: none (under DistributedDataParallel one all-reduce of
-    the gradient a step; all ranks draw equal noise).
+    momentum and, if any, outer momentum: 3-4 numbers. Communication: none (under DistributedDataParallel one
+    all-reduce of the gradient a step; all ranks draw equal noise).
 
     Parameters
-        params: tensors or groups of tensors with settings of their own (inner_steps, seed, variant: one for all).
-        lr: outer rate η >= 0; schedulers drive it. With 1 and no outer momentum x ← z.
-        inner_lr: inner rate η' >= 0; the papers keep it fixed at 0.1.
+        params: tensors, or groups of tensors with settings of their own (inner_steps, seed, variant: one for all).
+        lr: outer rate η >= 0; schedulers drive it. With 1 and no outer momentum, x ← z.
+        inner_lr: inner rate η' >= 0; the papers keep it fixed.
         inner_steps: L >= 1.
-        gamma: scope γ > 0 (a length²; the papers' codes hold 1/γ), a number, math.inf, or a schedule of the outer step.
+        gamma: scope γ > 0 (a length²; the papers' codes hold 1/γ): a number, math.inf, or a schedule of the outer step.
         averaging: a in (0, 1]; None: 0.75, and 0.25 in variant="official".
-        temperature: T = 1/β >= 0; the paper's ε is T = ε²/2, the official code's T = ε².
+        temperature: T = 1/β >= 0. The paper's ε is T = ε²/2, the official code's T = ε².
         momentum, outer_momentum: of the two loops, in [0, 1). The papers say Nesterov in both; the code behind the
             paper's tables had none in effect outside, the default here.
         nesterov: Nesterov's form in both loops, else heavy ball.
-        weight_decay: λ >= 0, ∇f ← ∇f + λ y.
-        seed: key of the noise. variant: see below. maximize, engine: see FlatOptimizer.
-
-    variant
-        "thesis": as above.
-        "paper": the two boxes as printed. The elastic force is part of the direction that gets momentum,
-            d ← N(∇f(y) + γ⁻¹ (y - x)), and the outer step keeps the factor: x ← x - (η/γ) N(x - z).
-        "official": the authors' Python code. Each loop starts with a gradient at x that moves nothing (L + 1 gradients
-            an outer step) and, in the first loop, fills the outer momentum buffer; weight decay acts on the outer
-            direction too, N(x - z + λ x). (Their scope never changes: give a number for γ.)
+        weight_decay: λ >= 0; ∇f(y) + λ y takes the place of ∇f(y).
+        seed: key of the noise. maximize, engine: see FlatOptimizer.
+        variant: "thesis": as above.
+            "paper": the algorithm boxes as printed: the elastic force is part of what gets momentum,
+            d ← N(∇f(y) + γ⁻¹ (y - x)), and the outer step keeps its factor, x ← x - (η/γ) N(x - z).
+            "official": the authors' Python code: each loop starts with a gradient at x that moves nothing (L + 1
+            gradients an outer step) and in the first loop fills the outer momentum buffer; weight decay acts on the
+            outer direction too, N(x - z + λ x). (Their scope never changes: give a number for gamma.)
 
     Raises ValueError for settings out of range, no parameters, sparse or complex ones, gradients that are not finite.
 
     >>> weight = torch.nn.Parameter(torch.ones(2))
     >>> opt = EntropySGD([weight], lr=1.0, inner_lr=0.1, inner_steps=5, gamma=1.0)
     >>> for _ in range(5):
-    ...     opt.zero_grad(); (weight**2).sum().backward(); opt.step()
+    ...     opt.zero_grad()
+    ...     (weight**2).sum().backward()
+    ...     opt.step()
     >>> opt.outer_steps, bool(weight.norm() < 1.0)
     (1, True)
     """
@@ -103,20 +122,7 @@ class EntropySGD(FlatOptimizer):
         return head["inner_steps"] + (head["variant"] == "official")
 
     def rule(self, group, outer, inner):
-        rate, heat = number(group["inner_lr"]), group["temperature"]
-        return Rule(
-            rate=rate,
-            momentum=number(group["momentum"]),
-            nesterov=group["nesterov"],
-            decay=group["weight_decay"],
-            pull=inverse(group["gamma"], outer),
-            inside=group["variant"] == "paper",
-            heat=(2.0 * rate * heat) ** 0.5 if heat else 0.0,
-            average=group["averaging"],
-            capture=inner == 0,
-            reset=inner == 0,
-            sign=-1.0 if group["maximize"] else 1.0,
-        )
+        return loop_rule(group, outer, inner, inside=group["variant"] == "paper")
 
     def inner(self, outer, inner):
         if self.param_groups[0]["variant"] == "official":
@@ -144,8 +150,71 @@ class EntropySGD(FlatOptimizer):
             x, rate = segment.lists("x"), number(group["lr"])
             direction = torch._foreach_sub(x, segment.lists("z"))
             if group["variant"] == "official" and group["weight_decay"]:
-                torch._foreach_add_(direction, x, alpha=group["weight_decay"])
+                add(direction, x, group["weight_decay"])
             if group["variant"] == "paper":
                 rate = rate * inverse(group["gamma"], outer)
-            descend(x, outer_momentum(segment, direction, group), rate)
+            add(x, accelerate(segment, direction, group), rate, -1.0)
+            segment.write("y", "x")
+
+
+class HJ(FlatOptimizer):
+    """Non-viscous Hamilton-Jacobi descent: β = ∞, the last inner iterate in place of an average (thesis 4.6.1.2).
+
+    The inner loop of Entropy-SGD without noise and average, y = x at first:
+
+        y ← y - η_y [N(∇f(y)) + γ⁻¹ (y - x)]
+
+    form="4.40":  L such steps, then  x ← x - η N(x - y)             (4.40)-(4.41), scaled by γ
+    form="4.42":  L - 1 such steps, then  x ← x - η N(∇f(y))         (4.42), whose variable is x - y here: the two inner
+    updates are the same; the L-th gradient moves x. At L = 1 it is SGD.
+
+    With y → prox_{γf}(x) both directions tend to the gradient of the Moreau envelope (the first times γ).
+
+    Cost: one gradient a step, L an outer step. Memory per parameter: x, inner and, if any, outer momentum: 2-3 numbers.
+    Communication: none. Parameters as in EntropySGD; the thesis has L = 5, η_y = 0.1.
+
+    Raises ValueError for settings out of range, no parameters, sparse or complex ones, gradients that are not finite.
+    """
+
+    outer_row = "x"
+
+    def __init__(
+        self, params, lr=1.0, inner_lr=0.1, inner_steps=5, gamma=1e4, momentum=0.9, outer_momentum=0.0, nesterov=True,
+        weight_decay=0.0, *, form="4.40", maximize=False, engine="auto",
+    ):  # fmt: skip
+        one_of("form", form, FORMS)
+        super().__init__(params, {
+            "lr": lr, "inner_lr": inner_lr, "inner_steps": inner_steps, "gamma": gamma, "temperature": 0.0,
+            "momentum": momentum, "outer_momentum": outer_momentum, "nesterov": nesterov, "weight_decay": weight_decay,
+            "form": form, "maximize": maximize, "engine": engine,
+        })  # fmt: skip
+
+    def rule(self, group, outer, inner):
+        return loop_rule({**group, "averaging": 0.0}, outer, inner, fresh=False)
+
+    def inner(self, outer, inner):
+        head = self.param_groups[0]
+        if head["form"] == "4.40" or inner + 1 < head["inner_steps"]:
+            return super().inner(outer, inner)
+        for segment in self._layout.segments:
+            collect_tensors(segment)
+            if segment.buffer.device.type == "cpu":
+                check_tensors(segment)
+            if inner == 0:
+                segment.write("x", "y")
+        return None
+
+    def outer(self, outer):
+        for segment in self._layout.segments:
+            group = self.param_groups[segment.group]
+            x, y, pieces = segment.lists("x"), segment.lists("y"), segment.lists
+            if group["form"] == "4.40":
+                direction = torch._foreach_sub(x, y)
+            else:
+                pieces = segment.pieces
+                x, y = pieces("x"), pieces("y")
+                direction = torch._foreach_mul(segment.grads, -1.0 if group["maximize"] else 1.0)
+                if group["weight_decay"]:
+                    add(direction, y, group["weight_decay"])
+            add(x, accelerate(segment, direction, group, pieces), number(group["lr"]), -1.0)
             segment.write("y", "x")

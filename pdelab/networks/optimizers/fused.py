@@ -211,8 +211,8 @@ def first_nonfinite(addresses, sizes, mask):
     return -1
 
 
-CAPTURE, RESET, NESTEROV, INSIDE, MOMENTUM, PULL, HEAT, AVERAGE = (1 << k for k in range(8))
-SIGN, DECAY, MU, TO_ANCHOR, RATE, SPREAD, OLD, NEW = range(8)
+CAPTURE, FRESH, RESET, MOMENTUM, LOOK, PULL, INSIDE, HEAT, FIELD, AVERAGE = (1 << k for k in range(10))
+SIGN, DECAY, MU, AHEAD, TO_ANCHOR, RATE, SPREAD, NEW, OLD = range(9)
 
 
 @njit(**OPTIONS)
@@ -223,9 +223,10 @@ def inner_pass(addresses, sizes, places, y, x, z, m, amounts, flags, mask, key):
     amounts: numbers in the rows' dtype; key: (seed, stream, tick) as uint64. Stops at the first bad block.
     """
     d = np.empty(BLOCK, y.dtype)
-    xi = np.empty(BLOCK if flags & HEAT else 0, y.dtype)
-    words = np.empty((4, BLOCK // 2 if flags & HEAT else 0), np.uint64)
-    scratch = np.empty(BLOCK if flags & HEAT else 0, np.int64)
+    noisy = flags & (HEAT | FIELD) != 0
+    xi = np.empty(BLOCK if noisy else 0, y.dtype)
+    words = np.empty((4, BLOCK // 2 if noisy else 0), np.uint64)
+    scratch = np.empty(BLOCK if noisy else 0, np.int64)
     for k in range(addresses.size):
         if addresses[k] == 0:
             continue
@@ -240,12 +241,21 @@ def inner_pass(addresses, sizes, places, y, x, z, m, amounts, flags, mask, key):
             if found:
                 return k
             lo = places[k] + start
-            if flags & HEAT:
+            if noisy:
                 tiles = (n + TILE - 1) // TILE
                 normals(xi[: TILE * tiles], lo // TILE, key[2], key[0], key[1], words, scratch)
             hi = lo + n
             block(g[start : start + n], y[lo:hi], x[lo:hi], z[lo:hi], m[lo:hi], d[:n], xi, amounts, flags)
     return -1
+
+
+@njit(**OPTIONS)
+def fill_normals(out, tile, key):
+    """Standard normals of whole tiles from `tile` on; key: (seed, stream, tick) as uint64."""
+    words = np.empty((4, BLOCK // 2), np.uint64)
+    scratch = np.empty(BLOCK, np.int64)
+    for start in range(0, out.size, BLOCK):
+        normals(out[start : start + BLOCK], tile + start // TILE, key[2], key[0], key[1], words, scratch)
 
 
 @njit(**OPTIONS)
@@ -263,21 +273,25 @@ def block(g, y, x, z, m, d, xi, amounts, flags):
     n = g.size
     if flags & CAPTURE:
         x[:] = y
-        if flags & AVERAGE:
-            z[:] = y
+    if flags & FRESH:
+        z[:] = y
     if flags & RESET and flags & MOMENTUM:
         m[:] = 0
-    sign, decay, mu, pull, rate = amounts[SIGN], amounts[DECAY], amounts[MU], amounts[TO_ANCHOR], amounts[RATE]
+    sign, decay, mu, ahead = amounts[SIGN], amounts[DECAY], amounts[MU], amounts[AHEAD]
+    pull, rate, strength = amounts[TO_ANCHOR], amounts[RATE], amounts[SPREAD]
     for i in range(n):
         d[i] = sign * g[i] + decay * y[i]
+    if flags & FIELD:
+        for i in range(n):
+            d[i] += strength * xi[i]
     if flags & PULL and flags & INSIDE:
         for i in range(n):
             d[i] += pull * (y[i] - x[i])
     if flags & MOMENTUM:
-        if flags & NESTEROV:
+        if flags & LOOK:
             for i in range(n):
                 m[i] = mu * m[i] + d[i]
-                d[i] += mu * m[i]
+                d[i] += ahead * m[i]
         else:
             for i in range(n):
                 m[i] = mu * m[i] + d[i]
@@ -288,9 +302,8 @@ def block(g, y, x, z, m, d, xi, amounts, flags):
     for i in range(n):
         y[i] -= rate * d[i]
     if flags & HEAT:
-        spread_out = amounts[SPREAD]
         for i in range(n):
-            y[i] += spread_out * xi[i]
+            y[i] += strength * xi[i]
     if flags & AVERAGE:
         old, new = amounts[OLD], amounts[NEW]
         for i in range(n):

@@ -73,11 +73,6 @@ def check_loss(loss):
         raise ValueError(f"the loss is {value}: nothing was updated; lower lr or inner_lr, or clip the gradients")
 
 
-def number(value):
-    """A one-number tensor on the CPU as a float; floats and tensors elsewhere as they are."""
-    return float(value) if isinstance(value, torch.Tensor) and value.device.type == "cpu" else value
-
-
 def scope(value, t):
     """γ or ρ after t outer steps."""
     return value(t) if callable(value) else value
@@ -85,5 +80,5 @@ def scope(value, t):
 
 def inverse(value, t):
     """1/γ or 1/ρ after t outer steps; 0 for an infinite scope."""
-    value = scope(number(value), t)
+    value = scope(value, t)
     return 0.0 if value == math.inf else 1.0 / value

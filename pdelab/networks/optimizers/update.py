@@ -1,4 +1,4 @@
-"""The one inner update, in three engines that agree to rounding: fused (CPU kernel), torch (eager), compiled.
+"""The one inner update, in engines that agree to rounding: fused (CPU kernel), torch and foreach (eager), compiled.
 
 In place on flat rows (y the parameters, x the anchor, z the average, m the momentum buffer), with
 d = ∇f(y) + weight_decay y:
@@ -15,8 +15,11 @@ from pdelab.networks.optimizers import fused
 from pdelab.networks.optimizers.buffers import local
 from pdelab.networks.optimizers.thermal import TILE, normals
 
-BITS = {torch.float32: np.uint32, torch.float64: np.uint64}
 NUMPY = {torch.float32: np.float32, torch.float64: np.float64}
+MASKS = {  # the bits of the exponent: all set in infinities and NaN only
+    torch.float32: np.array([0x7F800000], np.uint32),
+    torch.float64: np.array([0x7FF0000000000000], np.uint64),
+}
 
 
 class Rule(NamedTuple):
@@ -24,16 +27,23 @@ class Rule(NamedTuple):
 
     rate: float  # η
     momentum: float = 0.0  # μ
-    nesterov: bool = True
+    ahead: float = 0.0  # Nesterov's look-ahead, usually μ; 0: heavy ball
     decay: float = 0.0  # weight decay
     pull: float = 0.0  # 1/γ
     inside: bool = False  # the pull enters the momentum buffer
     heat: float = 0.0  # s, standard deviation of the noise
+    field: bool = False  # the noise enters the gradient instead of y
     average: float = 0.0  # a, weight of the new iterate
-    capture: bool = False  # before the update x, z ← y
+    capture: bool = False  # before the update x ← y
+    fresh: bool = False  # before the update z ← y
     reset: bool = False  # before the update m ← 0
     sign: float = 1.0  # -1 maximises
     anchor: str = "x"
+
+    @property
+    def numbers(self):
+        """Its numbers in the order of the kernel."""
+        return self.sign, self.decay, self.momentum, self.ahead, self.pull, self.rate, self.heat, self.average
 
     @property
     def rows(self):
@@ -41,11 +51,25 @@ class Rule(NamedTuple):
         roles = {"y": "y"}
         if self.pull or self.capture:
             roles["x"] = self.anchor
-        if self.average:
+        if self.average or self.fresh:
             roles["z"] = "z"
         if self.momentum:
             roles["m"] = "m"
         return roles
+
+
+def nesterov(group, name="momentum"):
+    """(μ, look-ahead) of a group's momentum."""
+    momentum = number(group[name])
+    return momentum, momentum if group["nesterov"] else 0.0
+
+
+def number(value):
+    """A one-number tensor on the CPU as a float; floats and tensors elsewhere as they are."""
+    return float(value) if isinstance(value, torch.Tensor) and value.device.type == "cpu" else value
+
+
+# gradients
 
 
 def collect(segment):
@@ -91,10 +115,16 @@ def collect_tensors(segment):
 def check_finite(segment):
     """Raise ValueError at the first gradient of a segment that is not finite."""
     if segment.engine == "fused":
-        bad = fused.first_nonfinite(segment.addresses, segment.sizes, _MASKS[segment.buffer.dtype])
+        bad = fused.first_nonfinite(segment.addresses, segment.sizes, MASKS[segment.buffer.dtype])
         if bad >= 0:
             raise not_finite(segment.params[bad], bad)
-    elif not all(bool(torch.isfinite(g).all()) for g in segment.grads):
+    else:
+        check_tensors(segment)
+
+
+def check_tensors(segment):
+    """`check_finite` on gradients collected as tensors."""
+    if not all(bool(torch.isfinite(g).all()) for g in segment.grads):
         for k, p in enumerate(segment.params):
             if p.grad is not None and not bool(torch.isfinite(local(p.grad)).all()):
                 raise not_finite(p, k)
@@ -121,7 +151,7 @@ def apply_fused(segment, rule, address):
     roles = rule.rows
     y, x, z, m = [segment.array(roles.get(role, "y")) for role in "yxzm"]
     amounts, flags = packed(segment, rule)
-    mask, key = _MASKS[segment.buffer.dtype], np.array(address, np.uint64)
+    mask, key = MASKS[segment.buffer.dtype], np.array(address, np.uint64)
     bad = fused.inner_pass(segment.addresses, segment.sizes, segment.places, y, x, z, m, amounts, flags, mask, key)
     if bad >= 0:
         raise not_finite(segment.params[bad], bad)
@@ -131,25 +161,19 @@ def apply_fused(segment, rule, address):
 def packed(segment, rule):
     """The rule as the kernel's array of numbers and its flags; kept while the rule stays the same."""
     if segment.packed is None or segment.packed[0] != rule:
-        kind = NUMPY[segment.buffer.dtype]
-        amounts = np.array(
-            [rule.sign, rule.decay, rule.momentum, rule.pull, rule.rate, rule.heat, 1 - rule.average, rule.average],
-            kind,
-        )
-        flags = sum(
-            bit
-            for bit, on in (
-                (fused.CAPTURE, rule.capture), (fused.RESET, rule.reset), (fused.NESTEROV, rule.nesterov),
-                (fused.INSIDE, rule.inside), (fused.MOMENTUM, rule.momentum), (fused.PULL, rule.pull),
-                (fused.HEAT, rule.heat), (fused.AVERAGE, rule.average),
-            )
-            if on
-        )  # fmt: skip
-        segment.packed = rule, amounts, flags
+        amounts = np.array([*rule.numbers, 1.0 - rule.average], NUMPY[segment.buffer.dtype])
+        segment.packed = rule, amounts, switches(rule)
     return segment.packed[1:]
 
 
-_MASKS = {dtype: np.array([NUMPY[dtype](np.inf)]).view(BITS[dtype]) for dtype in NUMPY}
+def switches(rule):
+    """The terms that are on, as the kernel's flags."""
+    on = {
+        fused.CAPTURE: rule.capture, fused.FRESH: rule.fresh, fused.RESET: rule.reset, fused.MOMENTUM: rule.momentum,
+        fused.LOOK: rule.ahead, fused.PULL: rule.pull, fused.INSIDE: rule.inside,
+        fused.HEAT: rule.heat and not rule.field, fused.FIELD: rule.heat and rule.field, fused.AVERAGE: rule.average,
+    }  # fmt: skip
+    return sum(bit for bit, value in on.items() if value)
 
 
 # torch
@@ -161,43 +185,54 @@ def apply_torch(segment, rule, address):
         return
     rows = {role: segment.pieces(name) for role, name in rule.rows.items()}
     if rule.heat:
-        segment.flat("noise").copy_(thermal(segment, address))
+        thermal(segment, address)
         rows["noise"] = segment.pieces("noise")
     inner_update(rows, segment.grads, rule)
 
 
 def thermal(segment, address):
-    """The segment's standard normals, flat."""
-    buffer = segment.buffer
-    return normals(segment.tiles, buffer.dtype, buffer.device, *address, first=segment.start // TILE)
+    """The segment's standard normals, in its scratch row "noise"."""
+    noise, first = segment.flat("noise"), segment.start // TILE
+    if noise.device.type == "cpu" and noise.dtype in NUMPY and not torch.compiler.is_compiling():
+        fused.fill_normals(noise.numpy(), first, np.array(address, np.uint64))
+    else:
+        noise.copy_(normals(segment.tiles, noise.dtype, noise.device, *address, first=first))
 
 
 def inner_update(rows, grads, rule):
     """The update on lists of tensors, in place; numbers may be 0-d tensors."""
     y, x, z, m, noise = (rows.get(role) for role in ("y", "x", "z", "m", "noise"))
-    if rule.capture:
-        torch._foreach_copy_(x, y)
-        if z:
-            torch._foreach_copy_(z, y)
+    for wanted, target in ((rule.capture, x), (rule.fresh, z)):
+        if wanted:
+            torch._foreach_copy_(target, y)
     if rule.reset and m:
         torch._foreach_zero_(m)
     d = torch._foreach_mul(grads, rule.sign)
     if rule.decay:
         add(d, y, rule.decay)
+    if noise and rule.field:
+        add(d, noise, rule.heat)
     if rule.pull and rule.inside:
         add(d, torch._foreach_sub(y, x), rule.pull)
     if m:
-        torch._foreach_mul_(m, rule.momentum)
-        torch._foreach_add_(m, d)
-        d = torch._foreach_add(d, torch._foreach_mul(m, rule.momentum)) if rule.nesterov else torch._foreach_mul(m, 1.0)
+        d = with_momentum(d, m, rule.momentum, rule.ahead)
     if rule.pull and not rule.inside:
         add(d, torch._foreach_sub(y, x), rule.pull)
     add(y, d, rule.rate, -1.0)
-    if noise:
+    if noise and not rule.field:
         add(y, noise, rule.heat)
-    if z:
+    if rule.average:
         torch._foreach_mul_(z, 1.0 - rule.average)
         add(z, y, rule.average)
+
+
+def with_momentum(d, m, momentum, ahead):
+    """m ← μ m + d; returns d + ahead m, or a copy of m (heavy ball)."""
+    torch._foreach_mul_(m, momentum)
+    torch._foreach_add_(m, d)
+    if isinstance(ahead, float) and ahead == 0.0:
+        return torch._foreach_mul(m, 1.0)
+    return torch._foreach_add(d, torch._foreach_mul(m, ahead))
 
 
 def add(target, source, factor, sign=1.0):
@@ -217,43 +252,38 @@ def apply_compiled(segment, rule, address):
         return
     buffer = segment.buffer
     wide = torch.float64 if buffer.dtype == torch.float64 else torch.float32
-    amounts = [rule.sign, rule.decay, rule.momentum, rule.pull, rule.rate, rule.heat, rule.average]
-    numbers = torch.tensor(amounts, dtype=wide).to(buffer.device)
+    numbers = torch.tensor(rule.numbers, dtype=wide).to(buffer.device)
     when = torch.tensor(address[2], dtype=torch.int64).to(buffer.device)
     rows = {role: segment.pieces(name) for role, name in rule.rows.items()}
     place = None
     if rule.heat and segment.grads[0] is segment.flat("g"):
         place = segment.tiles, segment.start // TILE, *address[:2]
     elif rule.heat:
-        segment.flat("noise").copy_(thermal(segment, address))
+        thermal(segment, address)
         rows["noise"] = segment.pieces("noise")
     compiled_update()(rows, segment.grads, tuple(bool(v) for v in rule[:-1]), numbers, when, place)
 
 
-_COMPILED = []
+COMPILED = []
 
 
 def compiled_update():
     """`graph` behind torch.compile, built at first use."""
-    if not _COMPILED:
-        _COMPILED.append(torch.compile(graph, fullgraph=True))
-    return _COMPILED[0]
+    if not COMPILED:
+        COMPILED.append(torch.compile(graph, fullgraph=True))
+    return COMPILED[0]
 
 
-def graph(rows, grads, switches, numbers, when, place):
-    """`inner_update` with the numbers as 0-d tensors and the noise made on the way."""
-    on = Rule(*switches)
-    sign, decay, momentum, pull, rate, heat, average = numbers.unbind()
+def graph(rows, grads, terms, numbers, when, place):
+    """`inner_update` with the numbers as 0-d tensors and the noise made on the way; `terms`: which are on."""
+    on = Rule(*terms)
     if place is not None:
         tiles, first, seed, stream = place
         y = rows["y"][0]
         rows = rows | {"noise": [normals(tiles, y.dtype, y.device, seed, stream, when, first)]}
-    rule = Rule(
-        rate=rate, sign=sign, nesterov=on.nesterov, inside=on.inside, capture=on.capture, reset=on.reset,
-        momentum=momentum if on.momentum else 0.0, decay=decay if on.decay else 0.0, pull=pull if on.pull else 0.0,
-        heat=heat if on.heat else 0.0, average=average if on.average else 0.0,
-    )  # fmt: skip
-    inner_update(rows, grads, rule)
+    names = ("sign", "decay", "momentum", "ahead", "pull", "rate", "heat", "average")
+    values = {k: v if getattr(on, k) else 0.0 for k, v in zip(names, numbers.unbind())}
+    inner_update(rows, grads, on._replace(**values))
 
 
 # mistakes

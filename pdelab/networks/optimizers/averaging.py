@@ -1,0 +1,75 @@
+"""`update_bn`: batch-norm statistics of the outer weights; `trajectory`: any optimizer on a NumPy gradient."""
+
+from contextlib import contextmanager, nullcontext
+
+import numpy as np
+import torch
+
+_BATCH_NORM = torch.nn.modules.batchnorm._BatchNorm
+_DROPOUT = torch.nn.modules.dropout._DropoutNd
+
+
+@torch.no_grad()
+def update_bn(model, batches, optimizer=None, device=None):
+    """Set the running mean and variance of every batch norm to their averages over `batches`, dropout off.
+
+    model: a module; batches: an iterable of inputs, or of tuples that start with the input; optimizer: where given, the
+    statistics are those of its outer weights, and the model comes back to the inner ones afterwards (their own
+    statistics do not); device: where to move the inputs, default that of the first parameter.
+    Momentum is ignored: every batch counts equally. Modes of all modules are put back.
+    Raises ValueError when there is no batch. Source: the authors' evaluation of x; BatchNorm has no other right answer.
+    """
+    norms = [m for m in model.modules() if isinstance(m, _BATCH_NORM) and m.track_running_stats]
+    device = device or next(model.parameters()).device
+    with optimizer.outer_weights() if optimizer is not None else nullcontext(), collecting(model, norms):
+        count = 0
+        for batch in batches:
+            model((batch[0] if isinstance(batch, (tuple, list)) else batch).to(device))
+            count += 1
+    if count == 0:
+        raise ValueError("expected at least one batch to collect statistics from, got none")
+
+
+@contextmanager
+def collecting(model, norms):
+    """Batch norms reset, in training mode and averaging cumulatively; everything else in evaluation mode."""
+    modes = [(m, m.training) for m in model.modules()]
+    momenta = [(m, m.momentum) for m in norms]
+    model.eval()
+    for m in norms:
+        m.reset_running_stats()
+        m.train()
+        m.momentum = None
+    try:
+        yield
+    finally:
+        for m, momentum in momenta:
+            m.momentum = momentum
+        for m, training in modes:
+            m.training = training
+
+
+def trajectory(build, gradient, start, steps, replicas=1):
+    """Weights of an optimizer on a NumPy gradient in float64: the bridge from networks to the PDE side.
+
+    build: a function of a list of parameters that builds the optimizer; gradient: a function of an array (d,), or with
+    replicas of (array (d,), replica), that returns (d,); start: (d,), or (replicas, d); steps: number of gradients.
+    Returns the outer weights after every step, (steps + 1, d), or (steps + 1, replicas, d), the start first.
+
+    >>> from pdelab.networks import SGLD
+    >>> trajectory(lambda p: SGLD(p, lr=0.5, temperature=0.0), lambda x: x, [1.0], 2).ravel().tolist()
+    [1.0, 0.5, 0.25]
+    """
+    start = np.array(start, float)
+    rows = start.reshape(replicas, -1)
+    params = [torch.nn.Parameter(torch.tensor(row)) for row in rows]
+    optimizer = build(params)
+    seen = [rows.copy()]
+    for _ in range(steps):
+        for a, p in enumerate(params):
+            x = p.detach().numpy().copy()
+            p.grad = torch.as_tensor(np.asarray(gradient(x) if replicas == 1 else gradient(x, a), float))
+        optimizer.step()
+        with optimizer.outer_weights() if hasattr(optimizer, "outer_weights") else nullcontext():
+            seen.append(np.stack([p.detach().numpy().copy() for p in params]))
+    return np.array(seen).reshape(steps + 1, *start.shape)

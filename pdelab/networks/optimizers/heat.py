@@ -1,0 +1,89 @@
+"""HEAT: descent on the Gaussian convolution of the loss, the smoothing of the heat equation (thesis 4.6.1.3)."""
+
+import torch
+
+from pdelab.networks.optimizers.base import FlatOptimizer
+from pdelab.networks.optimizers.entropy import accelerate
+from pdelab.networks.optimizers.settings import scope
+from pdelab.networks.optimizers.thermal import tick
+from pdelab.networks.optimizers.update import add, check_tensors, collect_tensors, number, thermal
+
+
+class Heat(FlatOptimizer):
+    """HEAT (thesis (4.28), (4.43)): averages gradients at Gaussian perturbations of the weights.
+
+        x ← x - η N( (1/L) Σᵢ ∇f(x + εᵢ) ),   εᵢ ~ N(0, γ T I),  i = 1 … L = inner_steps
+
+    T = temperature = 1/β; the papers' preset is T = 1, variance γ. The parameters hold x + εᵢ from construction on (the
+    next perturbation is set at the end of `step()`), so evaluate in eval mode, and load a model's weights before the
+    optimizer is built, or call `restart()` afterwards.
+
+    Cost: one gradient a step, L an outer step. Memory per parameter: x, the sum of gradients and, if any, momentum: 2-3
+    numbers and one of scratch. Communication: none. `momentum` and `nesterov` are those of the outer step N;
+    weight_decay adds λ (x + εᵢ) to the gradients.
+
+    Raises ValueError for settings out of range, no parameters, sparse or complex ones, gradients that are not finite.
+    """
+
+    outer_row = "x"
+    protected = False  # gradients are checked first, so that nothing has to be undone
+
+    def __init__(
+        self, params, lr=0.1, inner_steps=20, gamma=1e-4, temperature=1.0, momentum=0.9, nesterov=True,
+        weight_decay=0.0, seed=0, *, maximize=False, engine="auto",
+    ):  # fmt: skip
+        super().__init__(params, {
+            "lr": lr, "inner_steps": inner_steps, "gamma": gamma, "temperature": temperature, "momentum": momentum,
+            "nesterov": nesterov, "weight_decay": weight_decay, "seed": seed, "maximize": maximize, "engine": engine,
+        })  # fmt: skip
+        self.restart()
+
+    def _check(self, group):
+        super()._check(group)
+        if group["gamma"] == float("inf"):
+            raise ValueError("gamma must be finite for Heat: it is the variance of the perturbations over temperature")
+
+    @torch.no_grad()
+    def restart(self):
+        """Take the model's present weights as x and start a new loop."""
+        for group in self.param_groups:
+            group["inner_step"] = 0
+        for segment in self._layout.segments:
+            segment.write("x", "y")
+            torch._foreach_zero_(segment.lists("sum"))
+            self._perturb(segment, self.outer_steps, 0)
+
+    def _perturb(self, segment, outer, inner):
+        """y ← x + √(γ T) ξ."""
+        group = self.param_groups[segment.group]
+        deviation = (scope(group["gamma"], outer) * group["temperature"]) ** 0.5
+        segment.write("y", "x")
+        if deviation:
+            thermal(segment, (self.seed(), self.stream(segment), tick(outer, inner)))
+            add(segment.lists("y"), segment.lists("noise"), deviation)
+
+    def inner(self, outer, inner):
+        for segment in self._layout.segments:
+            collect_tensors(segment)
+            if segment.buffer.device.type == "cpu":
+                check_tensors(segment)
+        for segment in self._layout.segments:
+            group = self.param_groups[segment.group]
+            share = (-1.0 if group["maximize"] else 1.0) / group["inner_steps"]
+            if segment.grads:
+                add(segment.pieces("sum"), segment.grads, share)
+                if group["weight_decay"]:
+                    add(segment.pieces("sum"), segment.pieces("y"), group["weight_decay"] / group["inner_steps"])
+            if inner + 1 < group["inner_steps"]:
+                self._perturb(segment, outer, inner + 1)
+
+    def outer(self, outer):
+        for segment in self._layout.segments:
+            group = self.param_groups[segment.group]
+            direction = accelerate(segment, segment.lists("sum"), {**group, "outer_momentum": group["momentum"]})
+            add(segment.lists("x"), direction, number(group["lr"]), -1.0)
+            torch._foreach_zero_(segment.lists("sum"))
+            self._perturb(segment, outer + 1, 0)
+
+    def _shows_other_weights(self):
+        return True

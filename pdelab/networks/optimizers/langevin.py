@@ -1,0 +1,39 @@
+"""Langevin dynamics: one loop, no anchor."""
+
+from pdelab.networks.optimizers.base import FlatOptimizer
+from pdelab.networks.optimizers.update import Rule, number
+
+
+class SGLD(FlatOptimizer):
+    """Stochastic gradient Langevin dynamics (thesis (3.15), section 3.4; Welling and Teh 2011), sampling exp(-f/T).
+
+        x ← x - η_t ∇f(x) + √(2 η_t T) ξ,   η_t = η/(1 + t)^b,   ξ ~ N(0, I)
+
+    T = temperature = 1/β, η = lr, b = decay. With a mean loss over N samples T = 1/N samples the posterior, and
+    weight_decay λ is the prior exp(-λ|x|²/(2T)). The step's bias is O(η): on f = hx²/2
+    the variance is T/(h (1 - ηh/2)).
+
+    Cost: one gradient a step. Memory per parameter: nothing. Communication: none (under DistributedDataParallel all
+    ranks draw equal noise).
+
+    Raises ValueError for settings out of range, no parameters, sparse or complex ones, gradients that are not finite.
+    """
+
+    protected = False
+
+    def __init__(
+        self, params, lr=0.1, temperature=1e-4, decay=0.0, weight_decay=0.0, seed=0, *, maximize=False, engine="auto"
+    ):
+        super().__init__(params, {
+            "lr": lr, "temperature": temperature, "decay": decay, "weight_decay": weight_decay, "seed": seed,
+            "maximize": maximize, "engine": engine,
+        })  # fmt: skip
+
+    def rule(self, group, outer, inner):
+        rate = number(group["lr"]) / (1.0 + outer) ** group["decay"]
+        return Rule(
+            rate=rate,
+            decay=group["weight_decay"],
+            heat=(2.0 * rate * group["temperature"]) ** 0.5 if group["temperature"] else 0.0,
+            sign=-1.0 if group["maximize"] else 1.0,
+        )

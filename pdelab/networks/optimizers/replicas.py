@@ -1,0 +1,275 @@
+"""Several replicas of one network: Elastic-SGD and Parle (thesis chapter 5), and periodic averaging as a baseline.
+
+A replica is a network of its own: n of them in one process (`replicas=n`, parameters one network after the other), or
+one a rank under torchrun (`group=torch.distributed.group.WORLD`), or both. The master x̃ exists on every rank and is
+computed there from one all-reduce, so nothing is sent back.
+"""
+
+import torch
+
+from pdelab.networks.optimizers.base import FlatOptimizer
+from pdelab.networks.optimizers.communication import Communicator
+from pdelab.networks.optimizers.entropy import accelerate, loop_rule
+from pdelab.networks.optimizers.settings import inverse, one_of
+from pdelab.networks.optimizers.update import Rule, add, nesterov, number
+
+ORDERS = ("gauss-seidel", "jacobi")
+
+
+class Replicated:
+    """What replicated optimizers share; keyword settings of all of them:
+
+    replicas: number of replicas in this process; `params` holds the parameters of each, one network after the other.
+    group: a process group of torch.distributed whose ranks are replicas.
+    reduction: "exact" (float32 summed in float64: stacked replicas and any number of ranks agree bit for bit), "native"
+        (half the traffic), "ordered" (bit for bit in float64 too, n times the traffic).
+    init: "broadcast" starts every replica at the first one's weights, "independent" leaves them.
+    """
+
+    outer_row = "master"
+
+    def connect(self, group, reduction, init):
+        """Find the other replicas, and start at the first one's weights."""
+        one_of("init", init, ("broadcast", "independent"))
+        self.init = init
+        self.communicator = Communicator(self.param_groups[0]["replicas"], group, reduction)
+        if init == "broadcast":
+            with torch.no_grad():
+                for buffer in self._layout.buffers.values():
+                    self.communicator.broadcast(self.packed(buffer, "y"))
+                    self.unpacked(buffer, "y")
+
+    def first_replica(self):
+        return self.communicator.rank * self.communicator.local
+
+    def packed(self, buffer, name):
+        """The row's numbers, (local replicas, size), in one piece also where parameters are not views."""
+        if self._layout.reason is None or name != "y":
+            return buffer.row(name)
+        for segment in self._layout.segments:
+            if segment.buffer is buffer:
+                torch._foreach_copy_(segment.tensors("g"), segment.tensors("y"))
+        return buffer.row("g")
+
+    def unpacked(self, buffer, name):
+        """Back from `packed` where that was a copy."""
+        if self._layout.reason is not None and name == "y":
+            for segment in self._layout.segments:
+                if segment.buffer is buffer:
+                    torch._foreach_copy_(segment.tensors("y"), segment.tensors("g"))
+
+    def mean(self, buffer, name):
+        """The mean of a row over all replicas."""
+        return self.communicator.mean(self.packed(buffer, name), buffer.count)
+
+    def begin(self):
+        """Before the first step: the master is the replicas' common start, or their mean."""
+        for buffer in self._layout.buffers.values():
+            start = self.mean(buffer, "y") if self.init == "independent" else self.packed(buffer, "y")
+            buffer.row("master").copy_(start)
+
+    def _advance(self):
+        if self.outer_steps == 0 and self.inner_step == 0:
+            self.begin()
+        super()._advance()
+
+    def _shows_other_weights(self):
+        return self.outer_steps > 0 or self.inner_step > 0
+
+    def relax_master(self, means, outer):
+        """x̃ ← x̃ - (n η_m/ρ)(x̃ - mean): η_m = master_lr; None means n η_m/ρ = 1."""
+        for segment in self._layout.segments:
+            group = self.param_groups[segment.group]
+            master, mean = segment.flat("master"), means[segment.buffer][segment.start : segment.stop]
+            if group["master_lr"] is None:
+                master.copy_(mean)
+            else:
+                share = self.communicator.replicas * group["master_lr"] * inverse(group["rho"], outer)
+                master.lerp_(mean, share)
+
+
+class ElasticSGD(Replicated, FlatOptimizer):
+    """Elastic-SGD (thesis (5.4); Zhang, Choromanska, LeCun 2015), n replicas x^a tied to a master x̃.
+
+        x^a ← x^a - η N(∇f(x^a) + ρ⁻¹ (x^a - x̃))                 every step, η = lr
+        x̃  ← x̃ - (n η_m/ρ) (x̃ - (1/n) Σ_a x^a)                  every `period` steps, η_m = master_lr
+
+    master_lr=None takes η_m = ρ/n, the mean of the replicas. order="gauss-seidel" averages the new replicas,
+    "jacobi" those before the step, as printed; the printed order is unstable for η/ρ near 1.
+
+    Cost: one gradient a step in each replica. Memory per parameter: momentum and x̃: 2 numbers, and a buffer for the
+    collective. Communication: one all-reduce of d numbers every `period` steps (2nd/period numbers a step by the
+    papers' count).
+
+    Parameters
+        params, lr, momentum, nesterov, weight_decay: as in EntropySGD; outer steps count periods.
+        rho: ρ > 0, a number, math.inf or a schedule; thesis: 1, scoped to 0.1.
+        variant: "thesis": as above. "official": the force acts once a period, as in the authors' EAMSGD: after the last
+            plain step of a period x^a ← x^a - (η/ρ)(x^a - x̃) and x̃ ← x̃ - (n η_m/ρ)(x̃ - mean x^a), both from the old
+            values, η_m = η unless given.
+        replicas, group, reduction, init: see Replicated.
+
+    Raises ValueError for settings out of range, bad parameters, gradients that are not finite; RuntimeError when a rank
+    is lost.
+    """
+
+    protected = False
+
+    def __init__(
+        self, params, lr=0.1, rho=1.0, period=1, momentum=0.9, nesterov=True, weight_decay=0.0, master_lr=None, *,
+        order="gauss-seidel", variant="thesis", replicas=1, group=None, reduction="exact", init="broadcast",
+        maximize=False, engine="auto",
+    ):  # fmt: skip
+        one_of("order", order, ORDERS)
+        one_of("variant", variant, ("thesis", "official"))
+        super().__init__(params, {
+            "lr": lr, "rho": rho, "period": period, "momentum": momentum, "nesterov": nesterov,
+            "weight_decay": weight_decay, "master_lr": master_lr, "order": order, "variant": variant,
+            "replicas": replicas, "maximize": maximize, "engine": engine,
+        })  # fmt: skip
+        self.connect(group, reduction, init)
+
+    def loop_length(self):
+        return self.param_groups[0]["period"]
+
+    def rule(self, group, outer, inner):
+        momentum, ahead = nesterov(group)
+        return Rule(
+            rate=number(group["lr"]),
+            momentum=momentum,
+            ahead=ahead,
+            decay=group["weight_decay"],
+            pull=inverse(group["rho"], outer) if group["variant"] == "thesis" else 0.0,
+            inside=True,
+            sign=-1.0 if group["maximize"] else 1.0,
+            anchor="master",
+        )
+
+    def inner(self, outer, inner):
+        head = self.param_groups[0]
+        last = inner + 1 == head["period"]
+        self._old = None
+        if last and head["order"] == "jacobi" and head["variant"] == "thesis":
+            self._old = self._means()
+        super().inner(outer, inner)
+
+    def _means(self):
+        return {buffer: self.mean(buffer, "y") for buffer in self._layout.buffers.values()}
+
+    def outer(self, outer):
+        means = self._old or self._means()
+        if self.param_groups[0]["variant"] == "official":
+            return self._elastic_move(means, outer)
+        return self.relax_master(means, outer)
+
+    def _elastic_move(self, means, outer):
+        for segment in self._layout.segments:
+            group = self.param_groups[segment.group]
+            rate = number(group["lr"])
+            pull = inverse(group["rho"], outer)
+            y = segment.lists("y")
+            add(y, torch._foreach_sub(y, segment.lists("master")), rate * pull, -1.0)
+            master_rate = rate if group["master_lr"] is None else group["master_lr"]
+            mean = means[segment.buffer][segment.start : segment.stop]
+            segment.flat("master").lerp_(mean, self.communicator.replicas * master_rate * pull)
+
+
+class Parle(Replicated, FlatOptimizer):
+    """Parle (thesis (5.8); 1707.00424): Entropy-SGD in each replica, the replicas tied to a master x̃.
+
+    With y = z = x^a at the start of each loop, for L = inner_steps gradients in each replica
+
+        y^a ← y^a - η₀ [N(∇f(y^a)) + γ⁻¹ (y^a - x^a)] + √(2 η₀ T) ξ                        (5.8a)   η₀ = inner_lr
+        z^a ← (1 - a) z^a + a y^a                                                          (5.8b)   a = 1 - α
+    and then
+        x^a ← x^a - η N[(x^a - z^a) + (e/ρ)(x^a - x̃)]                                      (5.8c)   η = lr, e = elastic
+        x̃  ← x̃ - (n η₃/ρ)(x̃ - (1/n) Σ_a x^a)                                              (5.8d)   η₃ = master_lr
+
+    in the normalisation of thesis section 5.3.2, η₁ = ηγ, η₂ = eη, η₃ = ρ/n (master_lr=None: x̃ is the mean). The x
+    step belongs after L inner steps (printed one step early), and order="gauss-seidel" averages the new replicas: the
+    printed order, "jacobi", is unstable where ηe/ρ exceeds 1 - p/2, p the contraction of x^a - z^a, as for η = ρ = 0.1.
+
+    Special cases, exact: n = 1, ρ = ∞ is EntropySGD; L = 1, γ = ∞, averaging = 1 (not the papers' 0.75), no momentum is
+    Elastic-SGD with lr = 1, inner_lr = elastic = its η; with n = 1, ρ = ∞ too, SGD of rate inner_lr.
+
+    Cost: one gradient a step in each replica, L an outer step. Memory per parameter: x, z, two momenta, x̃: 5 numbers,
+    and a buffer for the collective. Communication: one all-reduce of d numbers every L steps (2nd/L numbers a step).
+
+    Parameters
+        params, lr, inner_lr, inner_steps, gamma, averaging, temperature (thesis: 0), momentum, outer_momentum,
+            nesterov, weight_decay, seed: as in EntropySGD; replicas draw different noise.
+        rho: ρ > 0, a number, math.inf or a schedule. Thesis: γ from 100 to 1 and ρ from 1 to 0.1 by
+            Exponential(start, 1/(2B), low) with B batches in the data, L = 25, a = 0.75.
+        elastic: e >= 0, η₂/η. master_lr: η₃ > 0 or None. order: see above.
+        variant: "thesis": as above. "paper": (5.8) as printed, N taking the whole bracket in (5.8a),
+            x^a ← x^a - η N[γ⁻¹ (x^a - z^a) + (e/ρ)(x^a - x̃)], and order="jacobi" unless given.
+            "official": the authors' script: look-ahead 1 (g + m, not g + μ m) in both loops; inner momentum never
+            reset, with the elastic force inside; z never reset; x^a ← y_L - η N[(x^a - z^a) + (e/ρ)(x^a - mean z)], the
+            next loop's start; averaging 0.25 unless given; two all-reduces a loop. (Their scopes, which change 14
+            times too fast on their network, and their different initial weights are settings: gamma, rho, init.)
+        replicas, group, reduction, init: see Replicated.
+
+    Raises ValueError for settings out of range, bad parameters, gradients that are not finite; RuntimeError when a rank
+    is lost.
+    """
+
+    def __init__(
+        self, params, lr=0.1, inner_lr=0.1, inner_steps=25, gamma=100.0, rho=1.0, averaging=None, temperature=0.0,
+        momentum=0.9, outer_momentum=0.9, nesterov=True, weight_decay=0.0, elastic=1.0, master_lr=None, seed=0, *,
+        order=None, variant="thesis", replicas=1, group=None, reduction="exact", init="broadcast", maximize=False,
+        engine="auto",
+    ):  # fmt: skip
+        one_of("variant", variant, ("thesis", "paper", "official"))
+        order = order or ("jacobi" if variant == "paper" else "gauss-seidel")
+        one_of("order", order, ORDERS)
+        if averaging is None:
+            averaging = 0.25 if variant == "official" else 0.75
+        super().__init__(params, {
+            "lr": lr, "inner_lr": inner_lr, "inner_steps": inner_steps, "gamma": gamma, "rho": rho,
+            "averaging": averaging, "temperature": temperature, "momentum": momentum, "outer_momentum": outer_momentum,
+            "nesterov": nesterov, "weight_decay": weight_decay, "elastic": elastic, "master_lr": master_lr,
+            "seed": seed, "order": order, "variant": variant, "replicas": replicas, "maximize": maximize,
+            "engine": engine,
+        })  # fmt: skip
+        self.connect(group, reduction, init)
+
+    def rule(self, group, outer, inner):
+        if group["variant"] == "official":
+            start = outer == 0 and inner == 0
+            ahead = 1.0 if group["nesterov"] and group["momentum"] else 0.0
+            return loop_rule(group, outer, inner, inside=True, fresh=start, reset=start, ahead=ahead)
+        return loop_rule(group, outer, inner, inside=group["variant"] == "paper")
+
+    def outer(self, outer):
+        jacobi = self.param_groups[0]["order"] == "jacobi"
+        official = self.param_groups[0]["variant"] == "official"
+        buffers = self._layout.buffers.values()
+        old = {buffer: self.mean(buffer, "x") for buffer in buffers} if jacobi else None
+        if official:
+            for buffer in buffers:
+                buffer.row("master").copy_(self.mean(buffer, "z"))
+        for segment in self._layout.segments:
+            self._move(segment, outer, official)
+        means = old or {buffer: self.mean(buffer, "x") for buffer in buffers}
+        if official:
+            for buffer in buffers:
+                buffer.row("master").copy_(means[buffer])
+        else:
+            self.relax_master(means, outer)
+        for segment in self._layout.segments:
+            segment.write("y", "x")
+
+    def _move(self, segment, outer, official):
+        """(5.8c) on one segment."""
+        group = self.param_groups[segment.group]
+        x = segment.lists("x")
+        direction = torch._foreach_sub(x, segment.lists("z"))
+        if group["variant"] == "paper":
+            torch._foreach_mul_(direction, inverse(group["gamma"], outer))
+        pull = group["elastic"] * inverse(group["rho"], outer)
+        if pull:
+            add(direction, torch._foreach_sub(x, segment.lists("master")), pull)
+        direction = accelerate(segment, direction, group, ahead=1.0 if official and group["nesterov"] else None)
+        if official:
+            segment.write("x", "y")
+        add(x, direction, number(group["lr"]), -1.0)

@@ -1,0 +1,227 @@
+"""Gradients of the papers under any optimizer of torch: local entropy (Entropy-Adam) and an external field."""
+
+import math
+
+import torch
+
+from pdelab.networks.optimizers.base import FlatOptimizer
+from pdelab.networks.optimizers.entropy import loop_rule
+from pdelab.networks.optimizers.settings import inverse
+from pdelab.networks.optimizers.thermal import tick
+from pdelab.networks.optimizers.update import Rule, check_tensors, collect_tensors, nesterov, thermal
+
+
+class Wrapping(FlatOptimizer):
+    """An optimizer that hands gradients of its own to another one; both share their parameter groups.
+
+    base: a function of parameter groups that builds the other optimizer, as `lambda groups: torch.optim.Adam(groups)`.
+    """
+
+    def __init__(self, params, base, defaults):
+        groups = list(params)
+        if not groups:
+            raise ValueError("no parameters: expected at least one tensor (does the model have weights?)")
+        if not callable(base):
+            raise ValueError(f"expected a function that builds an optimizer from parameter groups, got {base!r}")
+        if not isinstance(groups[0], dict):
+            groups = [{"params": groups}]
+        self.base = base(groups)
+        if not isinstance(self.base, torch.optim.Optimizer):
+            raise ValueError(f"expected `base` to build a torch.optim.Optimizer, got {type(self.base).__name__}")
+        taken = sorted(set(defaults) & set(self.base.param_groups[0]) - {"maximize"})
+        if taken:
+            raise ValueError(f"the base optimizer has settings of the same name: {taken}")
+        super().__init__(self.base.param_groups, defaults)
+        self.base.param_groups = self.param_groups
+
+    def add_param_group(self, param_group):
+        if self._layout is not None:
+            self.base.add_param_group(param_group)
+            self.base.param_groups.pop()
+        super().add_param_group(param_group)
+
+    def lend(self, gradients):
+        """One step of the base optimizer with these gradients, {parameter: tensor}; the parameters keep their own."""
+        own = {p: p.grad for group in self.param_groups for p in group["params"]}
+        try:
+            for p in own:
+                p.grad = gradients.get(p)
+            self.base.step()
+        finally:
+            for p, g in own.items():
+                p.grad = g
+
+    def state_dict(self):
+        return super().state_dict() | {"base": self.base.state_dict()["state"]}
+
+    def load_state_dict(self, state_dict):
+        if "base" not in state_dict:
+            raise ValueError(f"the state is not one of {type(self).__name__} (missing: ['base'])")
+        super().load_state_dict(state_dict)
+        self.base.load_state_dict({"state": state_dict["base"], "param_groups": state_dict["param_groups"]})
+        self.base.param_groups = self.param_groups
+
+
+class LocalEntropy(Wrapping):
+    """Any optimizer of torch on the gradient of local entropy: Entropy-Adam is LocalEntropy over Adam (thesis 3.3.3).
+
+    The inner loop of EntropySGD, y = z = x at first, for L = inner_steps gradients
+
+        y ← y - η' [N(∇f(y)) + γ⁻¹ (y - x)] + √(2 η' T) ξ,   z ← (1 - a) z + a y
+
+    and then one step of the base optimizer from x with the gradient  ∇f_γ(x) = γ⁻¹ (x - z)  ((3.10), sign corrected).
+
+    Cost: one gradient a step, L a base step. Memory per parameter: x, z, inner momentum: 3 numbers and the base
+    optimizer's. Communication: none.
+
+    Parameters
+        params: tensors or groups of tensors; base: a function of parameter groups that builds the outer optimizer,
+            whose settings, `lr` among them, live in the same groups.
+        inner_lr, inner_steps, gamma (finite), averaging, temperature, seed: as in EntropySGD.
+        inner_momentum, inner_nesterov, inner_weight_decay: momentum, nesterov, weight_decay of the inner loop.
+
+    >>> weight = torch.nn.Parameter(torch.ones(2))
+    >>> opt = LocalEntropy([weight], lambda groups: torch.optim.Adam(groups, lr=0.1), inner_steps=1, gamma=100.0)
+    >>> loss = opt.step(lambda: (opt.zero_grad(), (weight**2).sum())[1])
+    """
+
+    outer_row = "x"
+
+    def __init__(
+        self, params, base, inner_lr=0.1, inner_steps=5, gamma=100.0, averaging=0.75, temperature=0.0,
+        inner_momentum=0.9, inner_nesterov=True, inner_weight_decay=0.0, seed=0, *, engine="auto",
+    ):  # fmt: skip
+        super().__init__(params, base, {
+            "inner_lr": inner_lr, "inner_steps": inner_steps, "gamma": gamma, "averaging": averaging,
+            "temperature": temperature, "inner_momentum": inner_momentum, "inner_nesterov": inner_nesterov,
+            "inner_weight_decay": inner_weight_decay, "seed": seed, "engine": engine,
+        })  # fmt: skip
+
+    def _check(self, group):
+        super()._check(group)
+        if group["gamma"] == math.inf:
+            raise ValueError("gamma must be finite for LocalEntropy: its gradient (x - z)/gamma is 0 at infinity")
+
+    def rule(self, group, outer, inner):
+        own = {name: group[f"inner_{name}"] for name in ("momentum", "nesterov", "weight_decay")}
+        return loop_rule({**group, **own}, outer, inner)
+
+    def outer(self, outer):
+        gradients = {}
+        for segment in self._layout.segments:
+            group = self.param_groups[segment.group]
+            scale = inverse(group["gamma"], outer) * (-1.0 if group["maximize"] else 1.0)
+            direction = torch._foreach_sub(segment.tensors("x"), segment.tensors("z"))
+            torch._foreach_mul_(direction, scale)
+            gradients |= dict(zip(segment.params, direction))
+            segment.write("y", "x")
+        self.lend(gradients)
+
+
+class EntropyAdam(LocalEntropy):
+    """Entropy-Adam (thesis 3.3.3): LocalEntropy over torch.optim.Adam; the settings of both, lr being Adam's."""
+
+    def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, **inner):
+        settings = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
+        super().__init__(params, lambda groups: torch.optim.Adam(groups, **settings), **inner)
+
+
+class TrivializedSGD(FlatOptimizer):
+    """Trivialized-SGD (thesis Algorithm 1): SGD in a fixed random field that decays.
+
+        x ← x - η N(∇f(x) + h_t),   h_t = (1 + 2τ_t/n)^½ h = √2 e^{-t/(2τ₀)} h,   h ~ J √(p(p-2)) N(0, I) once
+
+    with p = layers, J = coupling, τ₀ = decay_steps and τ_t = n (e^{-t/τ₀} - ½) of (2.20) (n and N are the same number).
+    The field is zero for p = 2 and imaginary below: p <= 2 is refused. It is not stored but found again from its seed.
+
+    Cost: one gradient a step. Memory per parameter: momentum: 1 number. Communication: none.
+
+    Parameters
+        params, lr (η), momentum, nesterov, weight_decay, seed: as in EntropySGD; layers: p > 2, required.
+        coupling: J >= 0; decay_steps: τ₀ > 0, in steps.
+        resampled: a new field each step, the control of thesis section 2.4.3.2 (annealed gradient noise).
+
+    Raises ValueError for p <= 2, settings out of range, bad parameters, gradients that are not finite.
+    """
+
+    protected = False
+
+    def __init__(
+        self, params, lr=0.1, *, layers, coupling=1e-4, decay_steps=500.0, momentum=0.9, nesterov=True,
+        weight_decay=0.0, seed=0, resampled=False, maximize=False, engine="auto",
+    ):  # fmt: skip
+        super().__init__(params, {
+            "lr": lr, "layers": layers, "coupling": coupling, "decay_steps": decay_steps, "momentum": momentum,
+            "nesterov": nesterov, "weight_decay": weight_decay, "seed": seed, "resampled": resampled,
+            "maximize": maximize, "engine": engine,
+        })  # fmt: skip
+
+    def _check(self, group):
+        super()._check(group)
+        check_layers(group["layers"])
+
+    def rule(self, group, outer, inner):
+        momentum, ahead = nesterov(group)
+        return Rule(
+            rate=group["lr"],
+            momentum=momentum,
+            ahead=ahead,
+            decay=group["weight_decay"],
+            heat=field_strength(group, outer),
+            field=True,
+            sign=-1.0 if group["maximize"] else 1.0,
+        )
+
+    def moment(self, outer, inner):
+        return tick(outer, inner) if self.param_groups[0]["resampled"] else 0
+
+
+class Trivialized(Wrapping):
+    """The field of TrivializedSGD under any optimizer of torch (thesis 2.4: Adam), handed gradients ∇f(x) + h_t.
+
+    Parameters
+        params: tensors or groups of tensors; base: a function of parameter groups that builds the optimizer, whose
+            settings, `lr` among them, live in the same groups.
+        layers, coupling, decay_steps, seed, resampled: as in TrivializedSGD.
+
+    Cost, communication: those of the base optimizer. Memory per parameter: 2 numbers of scratch.
+    """
+
+    protected = False
+
+    def __init__(
+        self, params, base, *, layers, coupling=1e-4, decay_steps=500.0, seed=0, resampled=False, engine="auto"
+    ):  # fmt: skip
+        super().__init__(params, base, {
+            "layers": layers, "coupling": coupling, "decay_steps": decay_steps, "seed": seed, "resampled": resampled,
+            "engine": engine,
+        })  # fmt: skip
+
+    def _check(self, group):
+        super()._check(group)
+        check_layers(group["layers"])
+
+    def inner(self, outer, inner):
+        gradients = {}
+        for segment in self._layout.segments:
+            collect_tensors(segment)
+            check_tensors(segment)
+            group = self.param_groups[segment.group]
+            thermal(segment, (self.seed(), self.stream(segment), tick(outer, inner) if group["resampled"] else 0))
+            strength = field_strength(group, outer)
+            for p, noise in zip(segment.params, segment.tensors("noise")):
+                if p.grad is not None:
+                    gradients[p] = torch.add(p.grad, noise, alpha=strength)
+        self.lend(gradients)
+
+
+def field_strength(group, t):
+    """√2 e^{-t/(2 τ₀)} J √(p(p-2)): the factor of (2.19)-(2.20) with n = N times the standard deviation of h."""
+    p = group["layers"]
+    return math.sqrt(2.0 * p * (p - 2)) * group["coupling"] * math.exp(-t / (2.0 * group["decay_steps"]))
+
+
+def check_layers(p):
+    """Raise ValueError unless the field exists."""
+    if isinstance(p, bool) or not isinstance(p, (int, float)) or not 2 < p < math.inf:
+        raise ValueError(f"layers must be a number > 2, got {p!r}: the critical field J sqrt(p(p-2)) is zero at p = 2")
