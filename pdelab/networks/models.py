@@ -304,7 +304,8 @@ class LanguageModel(nn.Module):
 
     def forward(self, tokens, state=None):
         if self.embedding is None:
-            x = functional.one_hot(tokens, self.vocabulary).to(self.decoder.weight.dtype)
+            letters = torch.arange(self.vocabulary, device=tokens.device)  # one_hot() cannot be batched by vmap
+            x = (tokens[..., None] == letters).to(self.decoder.weight.dtype)
         else:
             x = self.drop(self.embedding(tokens))
         x, state = self.lstm(x, state)

@@ -1,0 +1,226 @@
+"""The noise of stochastic gradients: D(x), its spectrum and its rank, and the diagonal of the Fisher information.
+
+    D_w(x) = (1/N) Σ_k g_k g_kᵀ - ḡ ḡᵀ,   D_wo = N/(N-1) D_w     (thesis 6.4, 6.5 corrected: the factor of ḡ ḡᵀ is
+                                                                  1 + 1/(N-1), printed 1 - 1/(N-1))
+
+A mini-batch of b gradients drawn with replacement has covariance D_w/b, without (1/b)(1 - b/N) D_wo (Lemma 6.3).
+D is never formed: its eigenvalues are the squared singular values of the N × d matrix of centred gradients over √N.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.func import functional_call, jacrev, vmap
+
+from pdelab.networks.curvature.operators import gradient_blocks, per_sample_gradients
+
+
+@dataclass(frozen=True)
+class GradientNoise:
+    """Eigenvalues of D_w(x).
+
+    Attributes
+    ----------
+    eigenvalues : array (min(N, d),)
+        Descending; the other d - min(N, d) ones are zero.
+    dimension, samples : int
+        d and N.
+    gradient_norm : float
+        |ḡ|.
+    directions : array (r, d)
+        Unit eigenvectors of the largest eigenvalues, as many as were asked for.
+    """
+
+    eigenvalues: np.ndarray
+    dimension: int
+    samples: int
+    gradient_norm: float
+    directions: np.ndarray
+
+    def batch_factor(self, batch_size, replacement=True):
+        """c such that a mini-batch gradient has covariance c D_w: 1/b, or (N - b)/((N - 1) b) without replacement."""
+        if not 1 <= batch_size <= (self.samples if not replacement else batch_size):
+            raise ValueError(f"expected 1 <= batch_size <= {self.samples}, got {batch_size}")
+        return 1 / batch_size if replacement else (self.samples - batch_size) / ((self.samples - 1) * batch_size)
+
+    def rank(self, precision="float32"):
+        """Eigenvalues above λ_max d ε, the rule of numpy and of the thesis: a statement about the precision too."""
+        if not len(self.eigenvalues) or self.eigenvalues[0] <= 0:
+            return 0
+        threshold = self.eigenvalues[0] * self.dimension * np.finfo(precision).eps
+        return int((self.eigenvalues > threshold).sum())
+
+    @property
+    def participation_ratio(self):
+        """(Σ λ)²/Σ λ²: how many equal directions would spread the trace as much. No precision enters."""
+        square = (self.eigenvalues**2).sum()
+        return float(self.eigenvalues.sum() ** 2 / square) if square else 0.0
+
+    @property
+    def effective_rank(self):
+        """exp of the entropy of λ/Σλ (Roy and Vetterli 2007)."""
+        total = self.eigenvalues.sum()
+        share = self.eigenvalues[self.eigenvalues > 0] / total if total else np.zeros(0)
+        return float(np.exp(-(share * np.log(share)).sum())) if len(share) else 0.0
+
+    def leading(self, part=0.9):
+        """Smallest number of directions that carry this part of the trace."""
+        total = self.eigenvalues.sum()
+        return int(np.searchsorted(np.cumsum(self.eigenvalues), part * total * (1 - 1e-12))) + 1 if total else 0
+
+    @property
+    def numbers(self):
+        """What figures and tables show, {name: value}."""
+        values, d = self.eigenvalues, self.dimension
+        mean = values.sum() / d
+        return {
+            "largest": float(values[0]),
+            "trace": float(values.sum()),
+            "mean": float(mean),
+            "deviation": float(np.sqrt(max((values**2).sum() / d - mean**2, 0.0))),
+            "rank_float32": self.rank("float32"),
+            "rank_float64": self.rank("float64"),
+            "participation_ratio": self.participation_ratio,
+            "effective_rank": self.effective_rank,
+            "directions_90": self.leading(0.9),
+            "directions_99": self.leading(0.99),
+            "top_10_share": float(values[:10].sum() / values.sum()) if values.sum() else 0.0,
+            "gradient_norm": self.gradient_norm,
+        }
+
+
+def gradient_noise(objective, *, method="auto", directions=0):
+    """The spectrum of D_w(x) from the gradients of all samples.
+
+    Parameters
+    ----------
+    objective : Objective
+    method : "svd", "gram" or "auto"
+        The singular values of the centred N × d matrix, which keep the digits of the small eigenvalues; or the
+        eigenvalues of the N × N Gram matrix, summed over blocks of parameters, so that N × d numbers are never held:
+        its rounding is λ_max ε, which the rank at float64 precision feels. "auto": svd up to 2^27 numbers.
+    directions : int
+        Leading eigenvectors to return ("svd" only).
+
+    Returns
+    -------
+    GradientNoise
+
+    Examples
+    --------
+    >>> from pdelab.networks import data, models
+    >>> from pdelab.networks.curvature import Objective
+    >>> noise = gradient_noise(Objective(models.mlp(64, (4,)), data.load("digits").train, samples=50))
+    >>> len(noise.eigenvalues), noise.dimension, noise.rank("float64")
+    (50, 310, 49)
+    """
+    if method == "auto":
+        method = "svd" if objective.count * objective.dimension <= 1 << 27 else "gram"
+    if method not in ("svd", "gram"):
+        raise ValueError(f'unknown method {method!r}: choose from "svd", "gram", "auto"')
+    if directions and method == "gram":
+        raise ValueError('directions need method="svd"')
+    values, vectors, norm = (_svd if method == "svd" else _gram)(objective, directions)
+    return GradientNoise(values, objective.dimension, objective.count, norm, vectors)
+
+
+def fisher_diagonal(objective, kind="empirical"):
+    """Diagonal of the Fisher information of a classifier, (d,).
+
+    Parameters
+    ----------
+    objective : Objective
+    kind : "empirical", "centred" or "true"
+        E g² with the labels of the data; the same minus (E g)², the diagonal of D_w (thesis 3.3.1 iv); or the
+        expectation of g² over labels drawn from the model itself, which is the diagonal of the generalised
+        Gauss-Newton matrix.
+
+    Returns
+    -------
+    tensor (d,)
+    """
+    if kind == "true":
+        return _true_fisher(objective)
+    if kind not in ("empirical", "centred"):
+        raise ValueError(f'unknown kind {kind!r}: choose from "empirical", "centred", "true"')
+    first = torch.zeros(objective.dimension, dtype=objective.dtype, device=objective.device)
+    second = first.clone()
+    for parts in gradient_blocks(objective):
+        first += torch.cat([part.sum(0) for part in parts]) / objective.count
+        second += torch.cat([part.square().sum(0) for part in parts]) / objective.count
+    return second - first.square() if kind == "centred" else second
+
+
+def fisher_from_adam(optimizer):
+    """diag I = E g² - (E g)² from Adam's running moments, flat, as thesis 3.3.1 (iv) does; may be negative.
+
+    Both averages are corrected for their start at zero. Raises ValueError before Adam's first step.
+    """
+    parts = []
+    for group in optimizer.param_groups:
+        beta1, beta2 = group.get("betas", (0.0, 0.0))
+        for p in group["params"]:
+            state = optimizer.state.get(p, {})
+            if "exp_avg_sq" not in state:
+                raise ValueError("expected an Adam optimizer that has taken a step: its running moments are missing")
+            step = float(state["step"])
+            mean, square = state["exp_avg"] / (1 - beta1**step), state["exp_avg_sq"] / (1 - beta2**step)
+            parts.append((square - mean**2).flatten())
+    return torch.cat(parts)
+
+
+def _svd(objective, directions):
+    gradients = per_sample_gradients(objective)
+    mean = gradients.mean(0)
+    gradients -= mean
+    gradients /= objective.count**0.5
+    if directions:
+        _, singular, right = torch.linalg.svd(gradients, full_matrices=False)
+        vectors = right[:directions].cpu().numpy()
+    else:
+        singular, vectors = torch.linalg.svdvals(gradients), np.zeros((0, objective.dimension))
+    return (singular**2).cpu().numpy(), vectors, mean.norm().item()
+
+
+def _gram(objective, _):
+    count = objective.count
+    gram = torch.zeros(count, count, dtype=objective.dtype, device=objective.device)
+    for names in _groups(objective, (1 << 26) // count):
+        block = per_sample_gradients(objective, names)
+        gram += block @ block.T
+    norm = (gram.sum() / count**2).clamp(min=0).sqrt().item()
+    gram -= gram.mean(0, keepdim=True)
+    gram -= gram.mean(1, keepdim=True)
+    values = torch.linalg.eigvalsh(gram / count).flip(0).clamp(min=0).cpu().numpy()
+    return values[: min(count, objective.dimension)], np.zeros((0, objective.dimension)), norm
+
+
+def _groups(objective, most):
+    """Names of parameters in runs of at most `most` numbers (a larger parameter stands alone)."""
+    groups, size = [], most + 1
+    for name, parameter in objective.parameters.items():
+        if size + parameter.numel() > most:
+            groups.append([])
+            size = 0
+        groups[-1].append(name)
+        size += parameter.numel()
+    return groups
+
+
+def _true_fisher(objective):
+    if objective.split.targets.ndim > 1:
+        raise ValueError('kind="true" is for classifiers of images: use "empirical" for text')
+    weights = {n: p.detach() for n, p in objective.parameters.items()}
+
+    def log_probabilities(parameters, x):
+        return torch.log_softmax(functional_call(objective.model, parameters, (x[None],))[0], -1)
+
+    total = torch.zeros(objective.dimension, dtype=objective.dtype, device=objective.device)
+    for x, _ in objective.batches(max(1, min(256, (1 << 24) // objective.dimension))):
+        with torch.no_grad():
+            chances = torch.softmax(objective.model(x), -1)
+        slopes = vmap(jacrev(log_probabilities), (None, 0))(weights, x)  # (samples, classes, *parameter)
+        parts = [(chances[..., None] * s.flatten(2) ** 2).sum((0, 1)) for s in slopes.values()]
+        total += torch.cat(parts) / objective.count
+    return total

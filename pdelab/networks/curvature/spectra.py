@@ -1,0 +1,212 @@
+"""spectrum(): one door to the spectra of a trained network."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from pdelab.networks import data as datasets
+from pdelab.networks.curvature.lanczos import extreme_eigenvalues, stochastic_quadrature
+from pdelab.networks.curvature.noise import fisher_diagonal, gradient_noise
+from pdelab.networks.curvature.operators import Hessian, Noise, Objective
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """A distribution of eigenvalues: Σ weights = 1, each of the d eigenvalues counts 1/d.
+
+    Attributes
+    ----------
+    of, method : str
+        What was measured and how.
+    nodes, weights : arrays (n,)
+        Eigenvalues ascending with the weight of each (exact), or the nodes of the averaged quadratures (lanczos).
+    smallest, largest : arrays
+        The extreme eigenvalues, ascending.
+    dimension, samples : int
+    numbers : dict
+        {name: value} for tables.
+    """
+
+    of: str
+    method: str
+    nodes: np.ndarray
+    weights: np.ndarray
+    smallest: np.ndarray
+    largest: np.ndarray
+    dimension: int
+    samples: int
+    numbers: dict = field(default_factory=dict)
+
+    def moment(self, power):
+        """tr(Aᵖ)/d."""
+        return float((self.weights * self.nodes**power).sum())
+
+    def fraction(self, low, high):
+        """Part of the eigenvalues in [low, high]."""
+        return float(self.weights[(self.nodes >= low) & (self.nodes <= high)].sum())
+
+    def density(self, points, width):
+        """Density at `points`, every node smeared into a Gaussian of standard deviation `width`."""
+        if not width > 0:
+            raise ValueError(f"expected width > 0, got {width}")
+        z = (np.asarray(points)[..., None] - self.nodes) / width
+        return (self.weights * np.exp(-0.5 * z**2)).sum(-1) / (width * np.sqrt(2 * np.pi))
+
+
+def spectrum(
+    run=None,
+    *,
+    model=None,
+    data=None,
+    of="hessian",
+    method="auto",
+    split="train",
+    samples=None,
+    count=1,
+    probes=8,
+    steps=64,
+    seed=0,
+    precision="float64",
+    device="cpu",
+):
+    """The spectrum of the Hessian, of the gradient noise or of the Fisher diagonal at the weights of a model.
+
+    Parameters
+    ----------
+    run : path or TrainingResult, optional
+        A finished run of `train`; or give `model` and `data`.
+    model : torch.nn.Module; data : Data, Split or the name of a data set
+    of : "hessian", "noise" or "fisher"
+        ∇²f(x); D_w(x) (thesis 6.4); the diagonal E g² - (E g)² (thesis 3.3.1 iv).
+    method : "exact", "lanczos" or "auto"
+        All eigenvalues, or extreme ones and the density by stochastic quadrature. "auto" is exact up to 6000 weights
+        (hessian), always for the Fisher diagonal, and up to 20000 samples for the noise.
+    split : str
+        Which split of the data: the loss is the mean over it.
+    samples : int, optional
+        Use only the first so many samples.
+    count : int
+        Extreme eigenvalues at each end.
+    probes, steps, seed : int
+        Of the quadrature: see `stochastic_quadrature`.
+    precision : "float64" or "float32"
+    device : str
+
+    Returns
+    -------
+    Spectrum
+
+    Raises
+    ------
+    ValueError
+        Unknown names, nothing or too much to work on.
+
+    Examples
+    --------
+    >>> from pdelab.networks import models
+    >>> found = spectrum(model=models.mlp(64, (4,)), data="digits", samples=200)
+    >>> found.dimension, found.method, len(found.nodes), round(float(found.weights.sum()), 12)
+    (310, 'exact', 310, 1.0)
+    """
+    for name, value, allowed in (
+        ("of", of, tuple(_MEASURES)),
+        ("method", method, ("auto", "exact", "lanczos")),
+        ("precision", precision, ("float64", "float32")),
+        ("split", split, ("train", "validation", "test")),
+    ):
+        if value not in allowed:
+            raise ValueError(f"unknown {name} {value!r}: choose from {', '.join(allowed)}")
+    network, part, window = _subject(run, model, data, split)
+    objective = Objective(
+        network.to(torch.device(device)), part, steps=window, samples=samples, dtype=getattr(torch, precision)
+    )
+    return _MEASURES[of](objective, method, count, {"probes": probes, "steps": steps, "seed": seed})
+
+
+def _subject(run, model, data, split):
+    from pdelab.networks import training
+
+    if (run is None) == (model is None) or (model is None) != (data is None):
+        raise ValueError("give either a finished run, or a model and its data")
+    if isinstance(run, training.TrainingResult):
+        model, data = run.model, run.data
+    elif run is not None:
+        model, data, _ = training.load_run(run)
+    if isinstance(data, str):
+        data = datasets.load(data)
+    if isinstance(data, datasets.Split):
+        return model, data, None
+    return model, getattr(data, split), data.steps
+
+
+def _hessian(objective, method, count, quadrature):
+    operator = Hessian(objective)
+    exact = method == "exact" or (method == "auto" and objective.dimension <= 6000)
+    if exact:
+        nodes = torch.linalg.eigvalsh(operator.matrix()).cpu().numpy()
+        weights, smallest, largest = np.full(len(nodes), 1 / len(nodes)), nodes[:count], nodes[-count:]
+    else:
+        smallest, largest = extreme_eigenvalues(operator, count, seed=quadrature["seed"])
+        nodes, weights = _averaged(*stochastic_quadrature(operator, **quadrature))
+    name = "exact" if exact else "lanczos"
+    found = Spectrum("hessian", name, nodes, weights, smallest, largest, objective.dimension, objective.count)
+    top, bottom = float(found.largest[-1]), float(found.smallest[0])
+    numbers = {
+        "largest": top,
+        "smallest": bottom,
+        "mean": found.moment(1),
+        "near_zero": found.fraction(-1e-3 * top, 1e-3 * top),
+        "negative": float(weights[nodes < 0].sum()),
+        "participation_ratio": objective.dimension * found.moment(1) ** 2 / found.moment(2),
+        "loss": objective.value(),
+        "gradient_norm": objective.gradient().norm().item(),
+    }
+    found.numbers.update(numbers)
+    return found
+
+
+def _noise(objective, method, count, quadrature):
+    exact = method == "exact" or (method == "auto" and objective.count <= 20000)
+    if not exact:
+        operator = Noise(objective)
+        smallest, largest = extreme_eigenvalues(operator, count, seed=quadrature["seed"])
+        nodes, weights = _averaged(*stochastic_quadrature(operator, **quadrature))
+        numbers = {"largest": float(largest[-1]), "gradient_norm": operator.mean.norm().item()}
+    else:
+        noise = gradient_noise(objective)
+        nodes, weights = _with_zeros(noise.eigenvalues[::-1], objective.dimension)
+        smallest, largest, numbers = nodes[:count], nodes[-count:], noise.numbers
+    name = "exact" if exact else "lanczos"
+    found = Spectrum("noise", name, nodes, weights, smallest, largest, objective.dimension, objective.count, numbers)
+    if not exact:
+        mean, square = found.moment(1), found.moment(2)
+        found.numbers.update(mean=mean, trace=mean * objective.dimension, deviation=max(square - mean**2, 0.0) ** 0.5)
+        found.numbers["participation_ratio"] = objective.dimension * mean**2 / square
+    return found
+
+
+def _fisher(objective, method, count, quadrature):
+    if method == "lanczos":
+        raise ValueError('the Fisher diagonal is computed exactly: use method="exact"')
+    nodes = np.sort(fisher_diagonal(objective, "centred").cpu().numpy())
+    weights = np.full(len(nodes), 1 / len(nodes))
+    numbers = {"largest": float(nodes[-1]), "mean": float(nodes.mean()), "near_zero": float((nodes <= 1e-5).mean())}
+    extremes = nodes[:count], nodes[-count:]
+    return Spectrum("fisher", "exact", nodes, weights, *extremes, objective.dimension, objective.count, numbers)
+
+
+_MEASURES = {"hessian": _hessian, "noise": _noise, "fisher": _fisher}
+
+
+def _averaged(nodes, weights):
+    """The rules of all probes as one: nodes ascending, weights that sum to 1."""
+    order = np.argsort(nodes, axis=None)
+    return nodes.ravel()[order], weights.ravel()[order] / len(nodes)
+
+
+def _with_zeros(nodes, dimension):
+    """Eigenvalues ascending with weight 1/d each, and one zero that stands for all that were not computed."""
+    weights = np.full(len(nodes), 1 / dimension)
+    missing = 1 - len(nodes) / dimension
+    return (np.r_[0.0, nodes], np.r_[missing, weights]) if missing > 0 else (nodes.copy(), weights)

@@ -1,0 +1,420 @@
+"""Curvature and noise: every operator against the full matrix, every estimate against its exact value."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("sklearn")
+
+from torch.nn import functional  # noqa: E402
+
+from pdelab.networks import curvature, data, models, training  # noqa: E402
+
+DOUBLE = torch.float64
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return data.load("digits", seed=3)
+
+
+@pytest.fixture(scope="module")
+def trained(digits):
+    torch.set_num_threads(1)
+    options = {"lr": 0.05, "weight_decay": 1e-4}
+    return training.train(data=digits, epochs=20, optimizer_options=options, model_options={"hidden": (10,)})
+
+
+def small(kind, digits):
+    """A tiny model of each kind and the objective on a few samples."""
+    if kind == "lstm":
+        text = data.load("topics", train=200, steps=5)
+        model = models.char_lstm(text.classes, 2, 2)
+        return curvature.Objective(model, text.train, steps=5, samples=6, batch_size=4)
+    if kind == "lenet":
+        model = models.build("digits-lenet", digits, channels=(2, 3), hidden=4)
+        model(digits.train.inputs[:64])  # batch-norm statistics that are not the initial ones
+    else:
+        model = models.mlp(64, (3,))
+    return curvature.Objective(model, digits.train, samples=9, batch_size=4)
+
+
+def full_hessian(objective):
+    """∇² of the loss by autograd from a flat vector, the slow obvious way."""
+
+    def loss(flat):
+        parameters = dict(zip(objective.parameters, objective.unflat(flat)))
+        return objective.sample_losses(parameters, objective.split.inputs, objective.split.targets).mean()
+
+    return torch.autograd.functional.hessian(loss, objective.weights)
+
+
+class Matrix:
+    """A dense symmetric matrix with the interface of an operator."""
+
+    def __init__(self, matrix):
+        self.matrix = torch.as_tensor(matrix)
+        self.dimension, self.dtype, self.device = len(self.matrix), self.matrix.dtype, self.matrix.device
+
+    def rows(self, vectors):
+        return vectors @ self.matrix
+
+    __matmul__ = curvature.Hessian.__matmul__
+
+
+def symmetric(rng, values):
+    basis, _ = np.linalg.qr(rng.standard_normal((len(values), len(values))))
+    return (basis * values) @ basis.T
+
+
+# Operators ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["mlp", "lenet", "lstm"])
+def test_hessian_is_the_second_derivative(kind, digits):
+    objective = small(kind, digits)
+    operator, exact = curvature.Hessian(objective, block=7), full_hessian(objective)
+    torch.testing.assert_close(operator.matrix(), exact, rtol=1e-10, atol=1e-13)
+    vectors = torch.randn(objective.dimension, 5, dtype=DOUBLE)
+    torch.testing.assert_close(operator @ vectors, exact @ vectors, rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(operator @ vectors[:, 0], exact @ vectors[:, 0], rtol=1e-10, atol=1e-12)
+    assert torch.equal(curvature.Hessian(objective).matrix(), curvature.Hessian(objective).matrix().T)
+
+
+def test_hessian_by_differences_of_the_gradient(trained, digits):
+    objective = curvature.Objective(trained.model, digits.train)
+    v = torch.randn(objective.dimension, dtype=DOUBLE)
+    v /= v.norm()
+    step, weights, slopes = 1e-5, objective.weights, []
+    for sign in (1, -1):
+        torch.nn.utils.vector_to_parameters(weights + sign * step * v, objective.parameters.values())
+        slopes.append(objective.gradient())
+    torch.nn.utils.vector_to_parameters(weights, objective.parameters.values())
+    difference = (slopes[0] - slopes[1]) / (2 * step)
+    torch.testing.assert_close(curvature.Hessian(objective) @ v, difference, rtol=1e-5, atol=1e-8)
+
+
+@pytest.mark.parametrize("kind", ["mlp", "lenet", "lstm"])
+def test_gradients_of_single_samples(kind, digits):
+    objective = small(kind, digits)
+    ours = curvature.per_sample_gradients(objective, chunk=4)
+    for k, row in enumerate(ours):
+        x, y = objective.split.inputs[k : k + 1], objective.split.targets[k : k + 1]
+        output = objective.model(x)
+        logits = output[0].flatten(0, 1) if isinstance(output, tuple) else output
+        loss = functional.cross_entropy(logits, y.flatten())
+        expected = objective.flat(torch.autograd.grad(loss, list(objective.parameters.values())))
+        torch.testing.assert_close(row, expected, rtol=1e-10, atol=1e-13)
+    torch.testing.assert_close(ours.mean(0), objective.gradient(), rtol=1e-10, atol=1e-14)
+    names = list(objective.parameters)[1:3]
+    parts = dict(zip(objective.parameters, ours.split(objective.sizes, 1)))
+    chosen = curvature.per_sample_gradients(objective, names)
+    torch.testing.assert_close(chosen, torch.cat([parts[n] for n in names], 1), rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("kind", ["mlp", "lenet", "lstm"])
+def test_noise_operator_is_the_covariance(kind, digits):
+    objective = small(kind, digits)
+    gradients = curvature.per_sample_gradients(objective)
+    exact = torch.cov(gradients.T, correction=0)
+    vectors = torch.randn(objective.dimension, 3, dtype=DOUBLE)
+    torch.testing.assert_close(curvature.Noise(objective) @ vectors, exact @ vectors, rtol=1e-9, atol=1e-13)
+
+
+def test_the_model_is_left_alone(trained, digits):
+    before = {name: value.clone() for name, value in trained.model.state_dict().items()}
+    curvature.spectrum(trained, samples=50)
+    after = trained.model.state_dict()
+    assert all(torch.equal(before[name], after[name]) and after[name].dtype == before[name].dtype for name in before)
+
+
+# Lanczos ------------------------------------------------------------------------------------------------------------
+
+
+def test_quadrature_is_exact_to_degree_2m_minus_1(rng):
+    matrix = symmetric(rng, rng.standard_normal(30))
+    starts = torch.as_tensor(rng.standard_normal((4, 30)))
+    nodes, weights = curvature.quadrature(*curvature.lanczos(Matrix(matrix), starts, 5))
+    for start, theta, w in zip(starts.numpy(), nodes, weights):
+        v = start / np.linalg.norm(start)
+        for power in range(10):
+            assert (w * theta**power).sum() == pytest.approx(v @ np.linalg.matrix_power(matrix, power) @ v, abs=1e-11)
+        wrong = abs((w * theta**10).sum() - v @ np.linalg.matrix_power(matrix, 10) @ v)
+        assert wrong > 1e-6  # degree 2m is beyond it
+
+
+def test_all_steps_give_all_eigenvalues(rng):
+    values = np.sort(rng.standard_normal(40))
+    nodes, _ = curvature.quadrature(
+        *curvature.lanczos(Matrix(symmetric(rng, values)), torch.as_tensor(rng.standard_normal((2, 40))), 40)
+    )
+    np.testing.assert_allclose(np.sort(nodes, axis=1), [values, values], atol=1e-12)
+
+
+@pytest.mark.parametrize("values", [[0.0] * 12, [3.0] * 12, [5.0, -2.0] + [0.0] * 10])
+def test_an_exhausted_krylov_space_ends_cleanly(rng, values):
+    matrix = Matrix(symmetric(rng, np.array(values)))
+    nodes, weights = curvature.stochastic_quadrature(matrix, probes=3, steps=12)
+    np.testing.assert_allclose(weights.sum(1), 1.0, atol=1e-12)
+    np.testing.assert_allclose((weights * nodes).sum(1).mean(), np.mean(values), atol=2.0)
+    smallest, largest = curvature.extreme_eigenvalues(matrix, 2)
+    np.testing.assert_allclose(np.r_[smallest, largest], np.sort(values)[[0, 1, -2, -1]], atol=1e-9)
+
+
+def test_moments_within_four_standard_errors(trained, digits):
+    objective = curvature.Objective(trained.model, digits.train, samples=300)
+    operator = curvature.Hessian(objective)
+    values = torch.linalg.eigvalsh(operator.matrix()).numpy()
+    nodes, weights = curvature.stochastic_quadrature(operator, probes=40, steps=20, seed=5)
+    for power in (1, 2, 3):
+        samples = (weights * nodes**power).sum(1)
+        error = samples.std(ddof=1) / np.sqrt(len(samples))
+        assert abs(samples.mean() - (values**power).mean()) < 4 * error
+    below = [(weights * (nodes < t)).sum(1).mean() for t in (1e-2, 0.1)]  # cuts that 20 nodes can resolve
+    np.testing.assert_allclose(below, [(values < t).mean() for t in (1e-2, 0.1)], atol=0.02)
+
+
+@pytest.mark.parametrize("name", ["mlp", "digits-lenet"])
+def test_extreme_eigenvalues_within_1e_6(name, digits):
+    sizes = {"hidden": (16,)} if name == "mlp" else {"channels": (2, 4), "hidden": 8}
+    result = training.train(
+        model=name, data=digits, epochs=5, model_options=sizes, optimizer_options={"lr": 0.05, "weight_decay": 1e-4}
+    )
+    operator = curvature.Hessian(curvature.Objective(result.model, digits.train, samples=128))
+    values = np.linalg.eigvalsh(operator.matrix().numpy())
+    smallest, largest, low, high = curvature.extreme_eigenvalues(operator, 3, vectors=True)
+    np.testing.assert_allclose(smallest, values[:3], rtol=1e-6)
+    np.testing.assert_allclose(largest, values[-3:], rtol=1e-6)
+    residual = (operator @ torch.as_tensor(high)).numpy() - high * largest
+    assert abs(residual).max() < 1e-6 * largest[-1] and low.shape == high.shape == (operator.dimension, 3)
+
+
+# Noise --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("samples", [40, 400])
+def test_noise_spectrum_without_the_matrix(digits, samples):
+    """N = 40 < d = 236 and N = 400 > d."""
+    objective = curvature.Objective(models.mlp(16, (9,)), data.load("digits", size=4).train, samples=samples)
+    gradients = curvature.per_sample_gradients(objective).numpy()
+    exact = np.linalg.eigvalsh(np.cov(gradients.T, bias=True))[::-1]
+    for method in ("svd", "gram"):
+        noise = curvature.gradient_noise(objective, method=method)
+        size = min(samples, objective.dimension)
+        assert noise.eigenvalues.shape == (size,)
+        np.testing.assert_allclose(noise.eigenvalues, exact[:size], atol=1e-14 * samples * exact[0])
+        assert noise.gradient_norm == pytest.approx(np.linalg.norm(gradients.mean(0)), rel=1e-9)
+        assert noise.rank("float64") <= samples - 1
+    directions = curvature.gradient_noise(objective, method="svd", directions=2).directions
+    covariance = np.cov(gradients.T, bias=True)
+    np.testing.assert_allclose(covariance @ directions.T, directions.T * exact[:2], atol=1e-12)
+
+
+def test_lemma_6_3_by_enumeration(digits):
+    """The variance of a mini-batch gradient over all batches, with and without replacement; the printed sign fails."""
+    objective = curvature.Objective(models.mlp(16, (2,)), data.load("digits", size=4).train, samples=5)
+    g = curvature.per_sample_gradients(objective).numpy()
+    count, mean = len(g), g.mean(0)
+    covariance = np.cov(g.T, bias=True)
+    noise = curvature.gradient_noise(objective)
+    for b in (1, 2, 3, 5):
+        draws = {True: itertools.product(range(count), repeat=b), False: itertools.combinations(range(count), b)}
+        for replacement, batches in draws.items():
+            means = np.array([g[list(batch)].mean(0) for batch in batches]) - mean
+            exact = means.T @ means / len(means)
+            np.testing.assert_allclose(noise.batch_factor(b, replacement) * covariance, exact, atol=1e-15)
+    second = g.T @ g / (count - 1)
+    corrected, printed = (second - (1 + s / (count - 1)) * np.outer(mean, mean) for s in (1, -1))
+    exact = noise.batch_factor(2, False) * covariance
+    np.testing.assert_allclose((1 / 2) * (1 - 2 / count) * corrected, exact, atol=1e-15)
+    missing = (1 / 2) * (1 - 2 / count) * (2 / (count - 1)) * np.outer(mean, mean)
+    np.testing.assert_allclose((1 / 2) * (1 - 2 / count) * printed - exact, missing, atol=1e-15)
+    assert np.linalg.norm(missing) > 0.04 * np.linalg.norm(exact)  # the printed sign is 5 % off here
+
+
+def test_ranks_of_a_known_spectrum():
+    values = np.array([1.0, 1.0, 1e-3, 1e-6, 1e-12, 0.0])
+    noise = curvature.GradientNoise(values, 10, 6, 0.0, np.zeros((0, 10)))
+    assert (noise.rank("float32"), noise.rank("float64")) == (3, 5)  # thresholds 10 × 1.2e-7 and 10 × 2.2e-16
+    assert noise.participation_ratio == pytest.approx(2.0, abs=5e-3)
+    assert noise.leading(0.9) == 2 and noise.leading(0.4) == 1
+    equal = curvature.GradientNoise(np.ones(4), 4, 9, 0.0, np.zeros((0, 4)))
+    assert equal.effective_rank == pytest.approx(4.0) and equal.participation_ratio == 4.0
+    assert equal.leading(1.0) == 4 and equal.numbers["deviation"] == 0.0
+    nothing = curvature.GradientNoise(np.zeros(3), 4, 3, 0.0, np.zeros((0, 4)))
+    assert nothing.rank() == 0 and nothing.participation_ratio == 0.0 and nothing.effective_rank == 0.0
+
+
+@pytest.mark.parametrize("kind", ["mlp", "lenet", "lstm"])
+def test_fisher_diagonal(kind, digits):
+    objective = small(kind, digits)
+    g = curvature.per_sample_gradients(objective)
+    torch.testing.assert_close(curvature.fisher_diagonal(objective), g.square().mean(0), rtol=1e-10, atol=1e-16)
+    torch.testing.assert_close(
+        curvature.fisher_diagonal(objective, "centred"), g.var(0, correction=0), rtol=1e-8, atol=1e-14
+    )
+
+
+def test_true_fisher_of_a_linear_model_is_its_hessian(digits):
+    objective = curvature.Objective(models.mlp(64, ()), digits.train, samples=30)
+    fisher = curvature.fisher_diagonal(objective, "true")
+    torch.testing.assert_close(fisher, curvature.Hessian(objective).matrix().diagonal(), rtol=1e-10, atol=1e-14)
+
+
+def test_fisher_from_adam_is_the_running_variance():
+    x = torch.zeros(2, requires_grad=True)
+    adam = torch.optim.Adam([x], lr=0.0, betas=(0.9, 0.99))
+    with pytest.raises(ValueError, match="has taken a step"):
+        curvature.fisher_from_adam(adam)
+    for k in range(400):
+        x.grad = torch.tensor([1.0, (-1.0) ** k])
+        adam.step()
+    torch.testing.assert_close(curvature.fisher_from_adam(adam), torch.tensor([0.0, 1.0]), atol=4e-3, rtol=0)
+
+
+# spectrum -----------------------------------------------------------------------------------------------------------
+
+
+def test_spectrum_exact_and_by_lanczos_agree(trained):
+    exact = curvature.spectrum(trained, method="exact", count=2)
+    estimate = curvature.spectrum(trained, method="lanczos", count=2, probes=16, steps=50)
+    assert exact.dimension == 760 and len(exact.nodes) == 760 and exact.samples == 1078
+    np.testing.assert_allclose(estimate.largest, exact.largest, rtol=1e-6)
+    np.testing.assert_allclose(estimate.smallest, exact.smallest, rtol=1e-6)
+    assert estimate.weights.sum() == pytest.approx(1.0) and exact.weights.sum() == pytest.approx(1.0)
+    assert estimate.numbers["near_zero"] == pytest.approx(exact.numbers["near_zero"], abs=0.05)
+    grid = np.linspace(-2, 2 * exact.largest[-1], 4000)
+    assert np.trapezoid(exact.density(grid, 0.05), grid) == pytest.approx(1.0, abs=1e-3)
+    assert exact.numbers["near_zero"] > 0.5 and -exact.smallest[0] < 0.1 * exact.largest[-1]
+
+
+def test_spectrum_of_the_noise_and_the_fisher(trained):
+    noise = curvature.spectrum(trained, of="noise", samples=100)
+    estimate = curvature.spectrum(trained, of="noise", method="lanczos", samples=100, probes=16, steps=40)
+    assert noise.weights.sum() == pytest.approx(1.0) and noise.weights[0] == pytest.approx(660 / 760)
+    assert estimate.largest[-1] == pytest.approx(noise.largest[-1], rel=1e-6)
+    assert estimate.numbers["trace"] == pytest.approx(noise.numbers["trace"], rel=0.2)
+    assert noise.moment(1) == pytest.approx(noise.numbers["mean"])
+    fisher = curvature.spectrum(trained, of="fisher", samples=100)
+    assert fisher.nodes.sum() == pytest.approx(noise.numbers["trace"], rel=1e-9)
+
+
+def test_spectrum_of_a_folder(tmp_path, digits):
+    result = training.train(epochs=1, out=tmp_path, model_options={"hidden": (4,)})
+    np.testing.assert_array_equal(curvature.spectrum(tmp_path).nodes, curvature.spectrum(result).nodes)
+
+
+def test_spectrum_of_a_text_model():
+    text = data.load("topics", train=3000, steps=5)
+    found = curvature.spectrum(model=models.char_lstm(text.classes, 3, 1), data=text, samples=20)
+    assert len(found.nodes) == found.dimension and np.isfinite(found.nodes).all()
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        ({}, "give either a finished run"),
+        ({"run": "nowhere"}, "cannot read the checkpoint"),
+        ({"model": models.mlp(64)}, "give either"),
+        ({"model": models.mlp(64), "data": "digits", "of": "colour"}, "unknown of"),
+        ({"model": models.mlp(64), "data": "digits", "method": "magic"}, "unknown method"),
+        ({"model": models.mlp(64), "data": "digits", "samples": 0}, "at least one sample"),
+        ({"model": torch.nn.ReLU(), "data": "digits"}, "no trainable parameters"),
+        ({"model": models.mlp(64), "data": "digits", "of": "fisher", "method": "lanczos"}, "computed exactly"),
+        ({"model": models.mlp(64, (2,)), "data": "digits", "method": "lanczos", "count": 200}, "count < d/2"),
+    ],
+)
+def test_refusals(arguments, words):
+    with pytest.raises(ValueError, match=words):
+        curvature.spectrum(**arguments)
+
+
+# Overlap ------------------------------------------------------------------------------------------------------------
+
+
+def chain(kind):
+    builders = {
+        "mlp": lambda: models.mlp(20, (12, 9), 5),
+        "mnistfc": lambda: models.mnistfc(20, 12, 2, 5),
+        "lenet": lambda: models.build("digits-lenet", channels=(5, 7), hidden=9, batch_norm=(True, True)),
+        "allcnn": lambda: models.allcnn(1, 4, channels=(5, 6)),
+    }
+    model = builders[kind]()
+    for module in model.modules():
+        if isinstance(module, (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d)):
+            for tensor in (module.weight, module.bias, module.running_mean):
+                torch.nn.init.normal_(tensor)
+            torch.nn.init.uniform_(module.running_var, 0.5, 2.0)
+    return model.eval()
+
+
+def shuffled(model, rng):
+    """The same function with its hidden units in a random order, written without the library's bookkeeping."""
+    from pdelab.networks.curvature.overlap import _layers, _renumber
+
+    moved = __import__("copy").deepcopy(model)
+    layers = _layers(moved)
+    with torch.no_grad():
+        for k in range(len(layers) - 1):
+            _renumber(layers, k, torch.as_tensor(rng.permutation(len(layers[k][0].weight))))
+    return moved
+
+
+@pytest.mark.parametrize("method", ["greedy", "weights"])
+@pytest.mark.parametrize("kind", ["mlp", "mnistfc", "lenet", "allcnn"])
+def test_a_planted_permutation_is_found(kind, method, rng):
+    model = chain(kind)
+    moved = shuffled(model, rng)
+    shape = (3, 20) if kind in ("mlp", "mnistfc") else (3, 1, 8, 8)
+    x = torch.randn(shape)
+    torch.testing.assert_close(moved(x), model(x), rtol=1e-4, atol=1e-5)
+    assert curvature.overlap(moved, model) < 0.9
+    found = curvature.align(moved, model, method)
+    assert curvature.overlap(found, model) == pytest.approx(1.0, abs=1e-6)
+    other = chain(kind)
+    aligned = curvature.align(other, model, method)
+    torch.testing.assert_close(aligned(x), other(x), rtol=1e-4, atol=1e-5)
+    assert curvature.overlap(aligned, model) > curvature.overlap(other, model)
+
+
+def test_matching_by_weights_finds_the_best_order_of_one_layer(rng):
+    one, other = models.mlp(3, (5,), 2), models.mlp(3, (5,), 2)
+    found = curvature.overlap(curvature.align(one, other, "weights"), other)
+    from pdelab.networks.curvature.overlap import _layers, _renumber
+
+    best = -1.0
+    for order in itertools.permutations(range(5)):
+        moved = __import__("copy").deepcopy(one)
+        with torch.no_grad():
+            _renumber(_layers(moved), 0, torch.tensor(order))
+        best = max(best, curvature.overlap(moved, other))
+    assert found == pytest.approx(best, abs=1e-12)
+
+
+def test_overlap_matrix_and_average():
+    networks = [models.mlp(6, (5,), 3) for _ in range(3)]
+    raw, aligned = curvature.overlap_matrix(networks), curvature.overlap_matrix(networks, "weights")
+    np.testing.assert_allclose(np.diag(aligned), 1.0)
+    np.testing.assert_array_equal(aligned, aligned.T)
+    assert (aligned >= raw - 1e-12).all() and aligned[0, 1] > raw[0, 1]
+    mean = curvature.average(networks)
+    torch.testing.assert_close(mean[1].weight, sum(n[1].weight for n in networks) / 3)
+
+
+def test_what_cannot_be_aligned():
+    with pytest.raises(ValueError, match="only chains"):
+        curvature.align(models.wide_resnet(10, 1), models.wide_resnet(10, 1))
+    with pytest.raises(ValueError, match="same sizes"):
+        curvature.align(models.mlp(3, (4,)), models.mlp(3, (5,)))
+    with pytest.raises(ValueError, match="unknown method"):
+        curvature.align(models.mlp(3, (4,)), models.mlp(3, (4,)), "magic")
+    with pytest.raises(ValueError, match="same sizes"):
+        curvature.overlap(models.mlp(3, (4,)), models.mlp(3, (5,)))
