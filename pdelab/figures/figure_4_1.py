@@ -7,7 +7,14 @@ letter: figure 4.1-literal shows why they cannot be.
 """
 
 import numpy as np
-from scipy.optimize import brentq
+
+from pdelab.regularity import (
+    convexity_intervals,
+    critical_points,
+    first_shock_time,
+    inflection_points,
+    persistence_times,
+)
 
 NAME = "4.1"
 TITLE = "Smoothing leads SGD out of a poor minimum; with viscosity the landscape becomes convex"
@@ -59,7 +66,8 @@ def compute(n, half_width, window, T, beta, slices, D, S, fokker_planck_steps, s
     times = np.linspace(0.0, T, slices)
     viscous = pl.solve(pl.HamiltonJacobi(beta=beta), f, hj, times)
     inviscid = pl.solve(pl.HamiltonJacobi(viscosity=0.0), f, hj, times)
-    minima, maxima = extrema(loss, x)
+    critical = critical_points(loss, hj)
+    minima, maxima = critical.minima, critical.maxima
     initial = gaussian(fp, start, spread)
     densities = {}
     scoped = pl.fokker_planck.Slices.scoped
@@ -71,16 +79,7 @@ def compute(n, half_width, window, T, beta, slices, D, S, fokker_planck_steps, s
     data |= {f"density_{name}": solution.final for name, solution in densities.items()}
     data |= _density_numbers(fp, loss, densities, minima, maxima, start)
     data |= _value_numbers(hj, loss, viscous, inviscid, T, beta, window)
-    return data | _shape_numbers(loss, x, minima, maxima, T, window)
-
-
-def extrema(loss, x):
-    """Minima and maxima of a smooth loss between the nodes x, to round-off."""
-    slope = loss.gradient(x)
-    where = np.flatnonzero(slope[:-1] * slope[1:] < 0)
-    roots = np.array([brentq(lambda y: float(loss.gradient(y)), x[i], x[i + 1], xtol=1e-14) for i in where])
-    rising = slope[where + 1] > 0
-    return roots[rising], roots[~rising]
+    return data | _shape_numbers(loss, hj, minima, maxima, T, window)
 
 
 def gaussian(grid, mean, spread):
@@ -144,38 +143,30 @@ def _vertex(x, values, inner):
     return float(x[k] + 0.5 * (x[k] - x[k - 1]) * (left - right) / (left - 2 * centre + right))
 
 
-def _shape_numbers(loss, x, minima, maxima, T, window):
-    """Persistence of extrema and movement of inflection points, from the Hopf-Lax formula and the characteristics."""
+def _shape_numbers(loss, grid, minima, maxima, T, window):
+    """Persistence of extrema and movement of inflection points, exactly, from the loss alone."""
     import pdelab as pl
 
-    grid = pl.Grid(x[0], x[-1], x.size, boundary="outflow")
-    exact_T = _hopf_lax_at(loss, minima, T)
-    kept = np.abs(exact_T - loss(minima)) < 1e-9
-    exact_half = _hopf_lax_at(loss, maxima, T / 4)
-    curvature = loss.hessian(x)
-    inner = np.abs(x) < window
-    where = np.flatnonzero(curvature[:-1] * curvature[1:] < 0)
-    inflections = np.array([brentq(lambda y: float(loss.hessian(y)), x[i], x[i + 1], xtol=1e-14) for i in where])
+    inner = np.abs(grid.x) < window
+    kept = persistence_times(loss, grid, minima) > T
+    around = [pl.Grid(c - window, c + window, 801, boundary="outflow") for c in minima[kept]]
+    change = [pl.hopf_lax(loss, g, T, refine=False)[400] - loss(c) for g, c in zip(around, minima[kept])]
+    inflections = inflection_points(loss, grid)
     inflections = inflections[np.abs(inflections) < window]
-    opens_convex = loss.hessian((inflections[:-1] + inflections[1:]) / 2) > 0
-    growth = 0.9 / np.max(-curvature) * np.diff(loss.gradient(inflections))
-    after = np.diff(pl.hopf_lax(loss, grid, T), 2)[inner[1:-1]]
+    convex = loss.hessian((inflections[:-1] + inflections[1:]) / 2) > 0
+    growth = 0.9 * first_shock_time(loss, grid) * np.diff(loss.gradient(inflections))
+    after = np.diff(pl.hopf_lax(loss, grid, T), 2)[inner[1:-1]] > 0
+    before = sum(min(high, window) - max(low, -window) for low, high in convexity_intervals(loss, grid)
+                 if low < window and high > -window)  # fmt: skip
     return {
         "persistent_minima_at_T": int(kept.sum()),
-        "persistent_minima_change": float(np.abs(exact_T - loss(minima))[kept].max()),
-        "maxima_kept_at_half": int((np.abs(exact_half - loss(maxima)) < 1e-9).sum()),
-        "convex_fraction_gain": float((after > 0).mean() - (curvature[inner] > 0).mean()),
-        "narrowest_convex_widening": float(growth[opens_convex].min()),
-        "largest_concave_widening": float(growth[~opens_convex].max()),
-        "first_shock_time": float(1 / np.max(-curvature)),
+        "persistent_minima_change": float(np.abs(change).max()),
+        "maxima_kept_at_half": int((persistence_times(loss, grid, maxima) > T / 4).sum()),
+        "convex_fraction_gain": float(after.mean() - before / (2 * window)),
+        "narrowest_convex_widening": float(growth[convex].min()),
+        "largest_concave_widening": float(growth[~convex].max()),
+        "first_shock_time": first_shock_time(loss, grid),
     }
-
-
-def _hopf_lax_at(loss, points, t):
-    """min_y f(y) + |x - y|²/2t at single points, by the closed form on a grid through each of them."""
-    import pdelab as pl
-
-    return np.array([pl.hopf_lax(loss, pl.Grid(p - 6.0, p + 6.0, 1201, boundary="outflow"), t)[600] for p in points])
 
 
 def draw(data):

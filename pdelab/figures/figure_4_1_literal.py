@@ -7,7 +7,8 @@ lifts the inviscid density over its barrier. Between them lies the window in whi
 
 import numpy as np
 
-from pdelab.figures.figure_4_1 import basin_mass, extrema, gaussian
+from pdelab.figures.figure_4_1 import basin_mass, gaussian
+from pdelab.regularity import critical_points
 
 NAME = "4.1-literal"
 TITLE = "The caption needs a slow clock (S > T) and a cold density (D < 1/(2β))"
@@ -46,7 +47,8 @@ def compute(n, half_width, T, beta, slices, start, spread, clocks, clock_D, temp
         "viscous": pl.solve(pl.HamiltonJacobi(beta=beta), loss, hj, times),
         "inviscid": pl.solve(pl.HamiltonJacobi(viscosity=0.0), loss, hj, times),
     }
-    minima, maxima = extrema(loss, hj.x)
+    critical = critical_points(loss, hj)
+    minima, maxima = critical.minima, critical.maxima
     best = minima[np.argmin(loss(minima))]
     nearer = minima[minima < best].max()
     initial = gaussian(fp, start, spread)
