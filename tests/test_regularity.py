@@ -45,6 +45,9 @@ def test_second_differences_wrap_on_periodic_axes(rng):
         [(u[(i + 1) % 6, j - 1] - 2 * u[i, j] + u[(i - 1) % 6, j + 1]) / (h @ h) for j in range(1, 4)] for i in range(6)
     ]
     np.testing.assert_allclose(found, expected, atol=1e-12 * np.abs(expected).max())
+    wide = regularity.second_differences(u, grid, (2, 0))
+    expected = (np.roll(u, -2, 0) - 2 * u + np.roll(u, 2, 0)) / (2 * h[0]) ** 2
+    np.testing.assert_allclose(wide, expected, atol=1e-12 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize("direction", [2, -1, "x", (1,), (0, 0), (0.5, 1.0), (1, 1, 1)])
@@ -132,6 +135,9 @@ def test_lipschitz_constants():
     plane = 3 * grid.points[..., 0] - 4 * grid.points[..., 1]
     assert regularity.lipschitz(plane, grid) == pytest.approx(5.0)
     assert regularity.lipschitz(Loss("3*x - 4*y"), grid) == 5.0
+    rough = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 3.0, 0.0]])  # steepest along one edge only
+    corner = Grid((0.0, 0.0), (2.0, 1.0), 3)
+    assert regularity.lipschitz(rough, corner) == pytest.approx(math.hypot(3.0, 6.0))
     circle = Grid(0.0, 1.0, 4, boundary="periodic")
     assert regularity.lipschitz(np.array([0.0, 1.0, 2.0, 3.0]), circle) == 12.0  # the jump where the ends meet
     f = Loss("sqrt(1 + x**2)")
@@ -218,6 +224,18 @@ def test_critical_points_and_persistence_of_the_reference_loss():
     times = regularity.persistence_times(f, FINE)
     assert times[0] == math.inf
     np.testing.assert_allclose(times[1:], [0.5484, 1.4862, 0.3000, 16.649], rtol=2e-4)
+
+
+def test_persistence_does_not_depend_on_the_grid():
+    f, coarse = losses.three_wells(), Grid(-4.0, 4.0, 101)
+    times = regularity.persistence_times(f, coarse)
+    np.testing.assert_allclose(times, regularity.persistence_times(f, FINE), rtol=1e-10)
+    # an even maximum is touched from nearby first: the infimum is the limit 1/|f''|
+    assert regularity.persistence_times(Loss("cos(x)"), Grid(-3.0, 3.0, 302), [0.0]) == 1.0
+
+
+def test_a_critical_point_on_a_node_counts_once():
+    assert regularity.critical_points(Loss("x**2"), Grid(-1.0, 1.0, 21)).points.tolist() == [0.0]
 
 
 def test_persistence_of_figure_4_1():
@@ -324,10 +342,13 @@ def test_tracks_of_hopf_lax_die_when_their_time_is_up():
 def test_tracks_follow_motion_birth_and_death():
     grid = Grid(0.0, 1.0, 200, boundary="periodic")
     times = np.linspace(0.0, 1.0, 21)
+    times = times + 0.001
     u = np.array([np.cos(2 * np.pi * (grid.x - t)) for t in times])  # once round the circle
     low, high = sorted(regularity.track(times, u, grid), key=lambda one: one.kind, reverse=True)
     assert (low.kind, high.kind, low.death) == ("minimum", "maximum", math.inf)
     np.testing.assert_allclose(np.exp(2j * np.pi * high.points), np.exp(2j * np.pi * times), atol=1e-3)
+    np.testing.assert_allclose(high.values, 1.0, atol=1e-6)
+    times = times - 0.001
     u = np.array([np.cos(2 * np.pi * grid.x) * (abs(t - 0.5) < 0.3) for t in times])
     for one in regularity.track(times, u, grid):
         np.testing.assert_allclose([one.birth, one.death], [0.25, 0.8])
