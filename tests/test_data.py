@@ -176,14 +176,6 @@ def test_augmentation_is_keyed_by_the_batch():
     assert not torch.equal(first[0], other[0])
 
 
-@pytest.mark.parametrize("replicas, fraction", [(3, 0.5), (6, 0.25), (4, 0.25), (2, 1.0)])
-def test_shares_cover_the_data(replicas, fraction):
-    parts = data.shares(103, replicas, fraction)
-    assert len({len(part) for part in parts}) == 1 and len(parts) == replicas
-    assert len(parts[0]) == int(np.ceil(fraction * 103)) and all(len(set(p.tolist())) == len(p) for p in parts)
-    assert set(torch.cat(parts).tolist()) == set(range(103))
-
-
 # Preprocessing ------------------------------------------------------------------------------------------------------
 
 
@@ -245,7 +237,6 @@ def test_crops_and_flips_are_shifts_and_mirrors():
         (lambda f: data.load("text", file=str(f / "none.txt")), "there is no file"),
         (lambda f: data.load("topics", steps=0), "steps"),
         (lambda f: data.batch_count(data.Split(torch.arange(5), torch.arange(5)), 3, 4), "smaller batch_size"),
-        (lambda f: data.shares(10, 3, 0.2), "between 1/replicas"),
     ],
 )
 def test_refusals(call, words, tmp_path):

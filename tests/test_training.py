@@ -154,31 +154,59 @@ def test_the_folder_of_a_run(tmp_path):
     ]
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam", "swa", "lookahead"])
-@pytest.mark.parametrize("calls", [0, 1, 20, 32, 47])
-def test_a_run_that_died_continues_bit_for_bit(tmp_path, monkeypatch, optimizer, calls):
-    run = {
+EVERY = {
+    "sgd": {"lr": 0.01},
+    "adam": {"lr": 0.003},
+    "swa": {"lr": 0.01, "start": 20, "every": 3},
+    "lookahead": {"lr": 0.01},
+    "sgld": {"lr": 0.01, "temperature": 1e-4},
+    "entropy-sgd": {"inner_steps": 5, "temperature": 1e-4},
+    "entropy-adam": {"inner_steps": 5, "temperature": 1e-4},
+    "hj": {},
+    "heat": {"lr": 0.02, "inner_steps": 5, "gamma": 1e-3},
+    "elastic-sgd": {"lr": 0.02},
+    "parle": {"inner_steps": 5, "temperature": 1e-4},
+    "local-sgd": {"lr": 0.02, "period": 5},
+    "diloco": {"lr": 0.02, "period": 5},
+    "trivialized-sgd": {"lr": 0.02, "coupling": 1e-2},
+    "trivialized-adam": {"coupling": 1e-2},
+}
+
+
+def test_every_optimizer_is_listed():
+    assert set(EVERY) == set(training.OPTIMIZERS)
+
+
+def small_run(optimizer):
+    """48 gradients with dropout, batch norm, augmentation and a schedule."""
+    return {
         "model": "digits-lenet",
-        "model_options": {"dropout": (0.2, 0.2)},
-        "data_options": {"augment": True, "train": 320},
+        "model_options": {"channels": (3, 4), "hidden": 8, "dropout": (0.2, 0.2)},
+        "data_options": {"augment": True, "train": 320, "validation": 60},
         "batch_size": 20,
         "epochs": 3,
         "drops": (1, 2),
-        "optimizer_options": {"lr": 0.01},
-    }
-    if optimizer == "swa":
-        run["model"], run["model_options"] = "mlp", {"dropout": 0.2}  # its batch-norm statistics are tested elsewhere
-    if optimizer == "lookahead":
-        run["model"], run["model_options"] = "mlp", {"dropout": 0.2}
+        "replicas": 2 if optimizer in ("elastic-sgd", "parle", "local-sgd", "diloco") else 1,
+        "share": 0.5 if optimizer == "parle" else 1.0,
+        "optimizer_options": EVERY[optimizer],
+    } | ({"epochs": 6} if optimizer == "parle" else {})
+
+
+@pytest.mark.parametrize("optimizer", EVERY)
+def test_a_run_that_died_continues_bit_for_bit(tmp_path, monkeypatch, optimizer):
+    run = small_run(optimizer)
     whole = training.train(optimizer, **run)
-    with monkeypatch.context() as patch:
-        Countdown(patch, type(whole.optimizer), calls)
-        with pytest.raises(Killed):
-            training.train(optimizer, out=tmp_path, checkpoint_seconds=0, **run)
-    resumed = training.train(optimizer, out=tmp_path, resume=True, **run)
-    assert same(weights(whole), weights(resumed))
-    assert [r["train_loss"] for r in whole.history] == [r["train_loss"] for r in resumed.history]
-    again = training.train(optimizer, out=tmp_path, resume=True, **run)
+    assert not same(weights(whole), weights(training.train(optimizer, **(run | {"seed": 1}))))
+    for calls in (0, 7, 20, 47):
+        folder = tmp_path / str(calls)
+        with monkeypatch.context() as patch:
+            Countdown(patch, type(whole.optimizer), calls)
+            with pytest.raises(Killed):
+                training.train(optimizer, out=folder, checkpoint_seconds=0, **run)
+        resumed = training.train(optimizer, out=folder, resume=True, **run)
+        assert same(weights(whole), weights(resumed))
+        assert [r["train_loss"] for r in whole.history] == [r["train_loss"] for r in resumed.history]
+    again = training.train(optimizer, out=folder, resume=True, **run)
     assert same(weights(whole), weights(again)) and again.final == whole.final
 
 
@@ -316,7 +344,8 @@ def test_a_loss_that_is_not_finite_stops_before_anything_is_written(tmp_path):
         ({"model": torch.nn.ReLU()}, "no trainable parameters"),
         ({"model": "char-lstm"}, "works on text"),
         ({"checkpoint_seconds": -1.0}, "checkpoint_seconds"),
-        ({"share": 0.1, "optimizer": "sgd"}, "between 1/replicas"),
+        ({"share": 0.1, "optimizer": "parle", "replicas": 3}, "expected a share"),
+        ({"optimizer": "trivialized-sgd"}, "layers"),
     ],
 )
 def test_refusals(change, words):

@@ -28,7 +28,6 @@ __all__ = [
     "load",
     "ready",
     "scale",
-    "shares",
     "zca",
 ]
 
@@ -206,32 +205,6 @@ def batches(split, size, *, seed, epoch, replica=0, steps=None, augment=None, re
         index = index.to(split.inputs.device)
         inputs, targets = split.inputs[index], split.targets[index]
         yield (augment(inputs, keyed_generator(seed, replica, epoch, number, 1)) if augment else inputs), targets
-
-
-def shares(count, replicas, fraction, seed=0):
-    """Index sets of equal size for replicas, each sample in at least one of them (thesis 5.5).
-
-    Parameters
-    ----------
-    count, replicas : int
-        Samples and replicas.
-    fraction : float
-        Part of the samples each replica gets, at least 1/replicas.
-
-    Returns
-    -------
-    list of `replicas` index tensors of length ceil(fraction count)
-
-    Examples
-    --------
-    >>> [len(part) for part in shares(100, 3, 0.5)]
-    [50, 50, 50]
-    """
-    if not 1 / replicas <= fraction <= 1:
-        raise ValueError(f"expected a fraction between 1/replicas = {1 / replicas:.4g} and 1, got {fraction}")
-    order, size = torch.randperm(count, generator=keyed_generator(seed)), math.ceil(fraction * count)
-    starts = [round(a * count / replicas) for a in range(replicas)]
-    return [order[(start + torch.arange(size)) % count] for start in starts]
 
 
 def _windows(split, size, steps, count, start):

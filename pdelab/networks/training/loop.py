@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from pdelab.networks import data as datasets
+from pdelab.networks.distributed import split_indices
 from pdelab.networks.training.measure import cross_entropy, evaluate, outer_weights, to_outer_weights
 from pdelab.networks.training.setup import (
     INITIALISATIONS,
@@ -218,10 +219,13 @@ class _Run:
         """Raise, before anything is written, when a loss of this epoch is not finite."""
         bad = (~torch.isfinite(self.losses[: self.batch])).nonzero()
         if len(bad):
-            raise FloatingPointError(
-                f"the loss is not finite in epoch {self.epoch + 1}, batch {bad[0].item() + 1} of {self.batches}: "
-                "a smaller learning rate may help"
-            )
+            self._stop(bad[0].item())
+
+    def _stop(self, batch):
+        raise FloatingPointError(
+            f"the loss is not finite in epoch {self.epoch + 1}, batch {batch + 1} of {self.batches}: "
+            "a smaller learning rate may help"
+        )
 
     def final(self):
         """Measures of all splits at the outer weights, which stay in the model."""
@@ -285,6 +289,8 @@ class _Run:
             network = self.networks[replica]
             with torch.autocast(self.device.type, torch.bfloat16) if half else nullcontext():
                 loss, carried = cross_entropy(network, inputs, targets, self.carried[replica])
+            if self.device.type == "cpu" and not torch.isfinite(loss):  # elsewhere looking means waiting
+                self._stop(self.batch)
             loss.backward()
             total = total + loss.detach()
             if self.splits[replica].stream:
@@ -323,7 +329,8 @@ def _shared(split, replicas, share, seed):
         return [split] * replicas
     if split.stream:
         raise ValueError("a running text cannot be split among replicas: use share=1 or lines=...")
-    return [split.take(index.to(split.inputs.device)) for index in datasets.shares(len(split), replicas, share, seed)]
+    parts = split_indices(len(split), replicas, share, seed)
+    return [split.take(torch.as_tensor(index, device=split.inputs.device)) for index in parts]
 
 
 def _check(epochs, seed, batch_size, drop_factor, clip, precision, initialisation, replicas, checkpoint_seconds):

@@ -12,6 +12,7 @@ from pdelab.networks import data as datasets
 from pdelab.networks import models
 
 _SGD = {"lr": 0.1, "momentum": 0.9, "nesterov": True}
+_HERE = "pdelab.networks.training.setup"
 OPTIMIZERS = {
     "sgd": ("torch.optim", "SGD", _SGD),
     "adam": ("torch.optim", "Adam", {}),
@@ -24,9 +25,10 @@ OPTIMIZERS = {
     "heat": ("pdelab.networks", "Heat", {}),
     "elastic-sgd": ("pdelab.networks", "ElasticSGD", {}),
     "parle": ("pdelab.networks", "Parle", {}),
-    "local-sgd": ("pdelab.networks", "LocalSGD", {}),
-    "diloco": ("pdelab.networks", "DiLoCo", {}),
+    "local-sgd": (_HERE, "local_sgd", _SGD),
+    "diloco": (_HERE, "diloco", _SGD),
     "trivialized-sgd": ("pdelab.networks", "TrivializedSGD", {}),
+    "trivialized-adam": (_HERE, "trivialized_adam", {}),
 }
 INITIALISATIONS = {"default": lambda model: model, "he": models.he}
 
@@ -71,9 +73,12 @@ def make_optimizer(optimizer, networks, options, seed):
         options = defaults | options
     else:
         name = getattr(optimizer, "__name__", type(optimizer).__name__)
-    known = inspect.signature(optimizer).parameters
+    known = _arguments(optimizer)
     if "seed" in known:
         options.setdefault("seed", seed)
+    if "layers" in known:
+        weighted = (torch.nn.Linear, torch.nn.Conv2d)
+        options.setdefault("layers", sum(isinstance(module, weighted) for module in networks[0].modules()))
     if "replicas" in known:
         options["replicas"] = len(networks)
     elif len(networks) > 1:
@@ -84,6 +89,42 @@ def make_optimizer(optimizer, networks, options, seed):
     except TypeError as error:
         raise ValueError(f"the optimizer {name!r} does not take these options: {error}") from error
     return stepper, {"optimizer": name, "optimizer_options": {key: _plain(value) for key, value in options.items()}}
+
+
+def local_sgd(params, lr, momentum=0.9, nesterov=True, weight_decay=0.0, *, replicas=1, **outer):
+    """LocalSGD over SGD, from plain settings."""
+    return _over_sgd("LocalSGD", params, lr, momentum, nesterov, weight_decay, replicas, outer)
+
+
+def diloco(params, lr, momentum=0.9, nesterov=True, weight_decay=0.0, *, replicas=1, **outer):
+    """DiLoCo over SGD, from plain settings."""
+    return _over_sgd("DiLoCo", params, lr, momentum, nesterov, weight_decay, replicas, outer)
+
+
+def trivialized_adam(params, lr=1e-3, weight_decay=0.0, *, layers, seed=0, **field):
+    """Adam in the external field of Trivialized-SGD, as in thesis 2.4.3, from plain settings."""
+    from pdelab.networks import Trivialized
+
+    def adam(groups):
+        return torch.optim.Adam(groups, lr=lr, weight_decay=weight_decay)
+
+    return Trivialized(params, adam, layers=layers, seed=seed, **field)
+
+
+def _over_sgd(kind, params, lr, momentum, nesterov, weight_decay, replicas, outer):
+    from pdelab import networks
+
+    def sgd(groups):
+        return torch.optim.SGD(groups, lr=lr, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay)
+
+    return getattr(networks, kind)(params, sgd, replicas=replicas, **outer)
+
+
+def _arguments(optimizer):
+    """Names an optimizer's constructor takes, those of its bases included."""
+    kinds = [kind for kind in getattr(optimizer, "__mro__", ()) if "__init__" in vars(kind) and kind is not object]
+    calls = [kind.__init__ for kind in kinds] or [optimizer]
+    return {name for call in calls for name in inspect.signature(call).parameters}
 
 
 def milestones(drops, epochs):
