@@ -1,0 +1,402 @@
+"""Control: linear-quadratic problems solved by hand, three routes against each other, Theorem 4.11 as an equality."""
+
+import math
+from functools import partial
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.integrate import solve_ivp
+from scipy.linalg import expm
+from scipy.sparse import csr_matrix
+
+from pdelab import closed_forms, losses
+from pdelab.control import (
+    Control,
+    controlled_density,
+    controlled_paths,
+    forward_backward,
+    gap,
+    hamilton_jacobi_bellman,
+    logarithmic_transform,
+    point_mass,
+    semigroup,
+)
+from pdelab.grid import Grid
+from pdelab.hamilton_jacobi import monotone
+from pdelab.losses import Loss
+
+EXAMPLES = settings(deadline=None, max_examples=15, derandomize=True)
+SEEDS = st.integers(0, 2**32 - 1)
+STIFFNESS, END, HORIZON, NOISE = 0.8, 1.7, 0.9, 0.3  # f = a x²/2, V = c x²/2, T, D
+
+
+def riccati(time):
+    """u = p x²/2 + q for f = a x²/2 and V = c x²/2: p_τ = -2a p - p², q_τ = D p, τ = T - t."""
+    decay = math.exp(-2 * STIFFNESS * (HORIZON - time))
+    growth = 1 + END * (1 - decay) / (2 * STIFFNESS)
+    return END * decay / growth, NOISE * math.log(growth)
+
+
+def quadratic():
+    return Control(Loss(f"{STIFFNESS / 2}*x**2"), Loss(f"{END / 2}*x**2"), HORIZON, NOISE)
+
+
+def order(sizes, errors):
+    return -np.polyfit(np.log(sizes), np.log(errors), 1)[0]
+
+
+def random_control(rng):
+    a, b, c, d = rng.uniform(-1, 1, size=4)
+    f = Loss(f"0.25*x**4 - {abs(a):.6f}*x**2 + {b:.6f}*sin(3*x)")
+    V = Loss(f"{c:.6f}*x + {abs(d):.6f}*cos(2*x) + 0.3*x**2")
+    return Control(f, V, rng.uniform(0.2, 1.0), rng.uniform(0.15, 0.8))
+
+
+# -- the value function -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "route, low, high, cap",
+    [
+        (logarithmic_transform, 1.9, 2.1, 1e-4),
+        (hamilton_jacobi_bellman, 1.7, 2.1, 3e-4),
+        (partial(hamilton_jacobi_bellman, scheme=monotone), 0.85, 1.15, 1e-2),
+    ],
+    ids=["logarithm", "fitted", "monotone"],
+)
+def test_linear_quadratic_control(route, low, high, cap):
+    """Order two for the transform and the fitted scheme, one for Godunov's, at two times."""
+    errors, sizes = [], (101, 201, 401, 801)
+    for n in sizes:
+        grid = Grid(-5.0, 5.0, n)
+        value = route(quadratic(), grid, [0.0, 0.5])
+        inner = np.abs(grid.x) <= 1.5
+        exact = [p / 2 * grid.x**2 + q for p, q in (riccati(0.0), riccati(0.5))]
+        errors.append(np.abs(value.values - exact)[:, inner].max())
+    assert low < order(sizes, errors) < high
+    assert errors[-1] < cap
+
+
+def test_value_ends_in_the_terminal_cost():
+    grid = Grid(-3.0, 3.0, 101)
+    for route in (logarithmic_transform, hamilton_jacobi_bellman):
+        value = route(quadratic(), grid, [0.0, HORIZON])
+        assert value.values[-1] == pytest.approx(END / 2 * grid.x**2, abs=1e-12)
+        assert value.optimal(HORIZON) == pytest.approx(END * grid.x, abs=1e-9)
+        assert value(HORIZON / 2) == pytest.approx(value.values.mean(axis=0))
+
+
+def test_deterministic_control_is_hopf_lax():
+    """D = 0 without drift: u(x, 0) = min_y V(y) + |x - y|²/2T, to the first order of the scheme."""
+    V, errors, sizes = Loss("cos(3*x) + x**2/4"), [], (201, 401, 801, 1601)
+    for n in sizes:
+        grid = Grid(-3.0, 3.0, n, boundary="outflow")
+        u = hamilton_jacobi_bellman(Control(None, V, 0.7, 0.0), grid, 0.0).values[0]
+        errors.append(np.abs(u - closed_forms.hopf_lax(V, grid, 0.7))[np.abs(grid.x) < 2].max())
+    assert 0.7 < order(sizes, errors) < 1.2
+    assert errors[-1] < 0.02
+
+
+def test_without_drift_it_is_local_entropy():
+    """thesis Remark 4.9: u(x, 0) = f_γ(x), γ = T, beta = 1/(2D), in two dimensions."""
+    V, grid = Loss("cos(2*x) + sin(3*y) + x*y/4"), Grid((-4, -4), (4, 4), (81, 81))
+    u = logarithmic_transform(Control(None, V, 0.3, 0.5), grid, 0.0).values[0]
+    finer = Grid((-4, -4), (4, 4), (161, 161))
+    v = logarithmic_transform(Control(None, V, 0.3, 0.5), finer, 0.0).values[0]
+    points = np.array([[0.0, 0.0], [0.5, -0.7], [-1.0, 0.9]])
+    y = np.stack(np.meshgrid(*[np.linspace(-5.0, 5.0, 401)] * 2, indexing="ij"), axis=-1)
+    exact = [-math.log(np.exp(-V(y) - ((y - x) ** 2).sum(-1) / 0.6).sum() * 0.025**2 / (0.6 * math.pi)) for x in points]
+    coarse, fine = (np.abs(g.interpolate(w, points) - exact).max() for g, w in ((grid, u), (finer, v)))
+    assert fine < 2e-3 and 3 < coarse / fine < 5
+
+
+@EXAMPLES
+@given(SEEDS)
+def test_comparison_and_constants(seed):
+    """V <= W gives u <= w, and V + c gives u + c: for both routes, to round-off."""
+    rng = np.random.default_rng(seed)
+    problem, grid = random_control(rng), Grid(-2.0, 2.0, 61)
+    V = grid.field(problem.terminal)
+    for route in (logarithmic_transform, hamilton_jacobi_bellman):
+        low, high, moved = (
+            route(Control(problem.loss, W, problem.horizon, problem.diffusivity), grid, [0.0, problem.horizon / 3])
+            for W in (V, V + rng.exponential(size=V.shape) * (rng.random(V.shape) < 0.3), V + 3.5)
+        )
+        assert (low.values <= high.values + 1e-11).all()
+        assert moved.values == pytest.approx(low.values + 3.5, abs=1e-10)
+
+
+def test_routes_agree():
+    """In three wells the two routes differ by their errors of second order."""
+    f, found, sizes = losses.three_wells(), [], (101, 201, 401, 801)
+    for n in sizes:
+        grid, problem = Grid(-4.0, 4.0, n), Control(f, f, 1.0, 0.35)
+        a, b = (route(problem, grid, 0.0).values[0] for route in (logarithmic_transform, hamilton_jacobi_bellman))
+        found.append(np.abs(a - b)[np.abs(grid.x) < 3].max())
+    assert found[-1] < 1e-4
+    assert 1.6 < order(sizes, found) < 2.2  # the coarsest grid is not quite in the regime
+
+
+# -- the density ------------------------------------------------------------------------------------------------
+
+
+def test_controlled_law_of_the_linear_problem():
+    """Gaussian with m' = -(a + p) m and v' = -2 (a + p) v + 2D, order two."""
+
+    def rates(t, y):
+        k = STIFFNESS + riccati(t)[0]
+        return [-k * y[0], -2 * k * y[1] + 2 * NOISE]
+
+    mean, variance = solve_ivp(rates, (0.0, HORIZON), [1.0, 0.04], rtol=1e-11, atol=1e-12).y[:, -1]
+    errors, sizes = [], (101, 201, 401, 801)
+    for n in sizes:
+        grid = Grid(-5.0, 5.0, n)
+        start = np.exp(-((grid.x - 1) ** 2) / 0.08)
+        rho = forward_backward(quadratic(), grid, start / grid.integrate(start), HORIZON).densities[0]
+        exact = np.exp(-((grid.x - mean) ** 2) / (2 * variance)) / math.sqrt(2 * math.pi * variance)
+        errors.append(grid.integrate(np.abs(rho - exact)))
+    assert 1.85 < order(sizes, errors) < 2.15
+    assert errors[-1] < 5e-4
+
+
+@EXAMPLES
+@given(SEEDS)
+def test_pair_is_dual(seed):
+    """The mass of the controlled density is <h, φ>: one to round-off at all times, and no density is negative."""
+    rng = np.random.default_rng(seed)
+    problem, grid = random_control(rng), Grid(-3.0, 3.0, int(rng.integers(20, 200)))
+    rho = rng.exponential(size=grid.shape)
+    pair = forward_backward(problem, grid, rho / grid.integrate(rho), np.linspace(0.0, problem.horizon, 5))
+    assert np.abs(pair.duality - 1).max() < 1e-12
+    assert pair.densities.min() >= 0
+    assert pair.densities[0] == pytest.approx(rho / grid.integrate(rho), rel=1e-12)
+    assert pair.values[-1] == pytest.approx(grid.field(problem.terminal), abs=1e-11)
+
+
+@pytest.mark.parametrize("boundary", ["reflecting", "periodic"])
+def test_pair_in_two_dimensions(boundary, rng):
+    grid = Grid((-1.0, -2.0), (1.0, 2.0), (16, 20), boundary=boundary)
+    f, V = Loss("cos(pi*x)*sin(pi*y)"), Loss("sin(pi*x) + cos(pi*y/2)")
+    rho = rng.exponential(size=grid.shape)
+    pair = forward_backward(Control(f, V, 0.3, 0.5), grid, rho / grid.integrate(rho), [0.0, 0.1, 0.3])
+    assert np.abs(pair.duality - 1).max() < 1e-12
+    assert grid.integrate(pair.densities[-1] * V.on(grid)) < grid.integrate(pair.densities[0] * V.on(grid))
+
+
+def test_fokker_planck_route_has_first_order():
+    """The same density by implicit steps along grad f + grad u: order one in dt."""
+    f, grid = losses.three_wells(), Grid(-4.0, 4.0, 401)
+    problem, start = Control(f, f, 1.0, 0.35), point_mass(grid, 1.6)
+    value = logarithmic_transform(problem, grid, np.linspace(0.0, 1.0, 101))
+    exact = forward_backward(problem, grid, start, 1.0).densities[0]
+    steps = (50, 100, 200, 400)
+    errors = [grid.integrate(np.abs(controlled_density(value, start, 1.0, dt=1 / k).final - exact)) for k in steps]
+    assert 0.9 < order(steps, errors) < 1.1
+    assert errors[-1] < 2e-3
+
+
+def test_scoped_flow_ends_in_the_local_gibbs_law():
+    """Without f, from x0: X_T ~ exp(-beta(f(y) + |y - x0|²/2T)), beta = 1/(2D), order two in the spacing."""
+    f, x0, beta, errors, sizes = losses.three_wells(), -0.5, 3.0, [], (101, 201, 401, 801)
+    for n in sizes:
+        grid = Grid(-5.0, 5.0, n)
+        pair = forward_backward(Control(None, f, 1.0, 1 / (2 * beta)), grid, point_mass(grid, x0), 1.0)
+        exact = np.exp(-beta * (f.on(grid) + (grid.x - x0) ** 2 / 2))
+        errors.append(grid.integrate(np.abs(pair.densities[0] - exact / grid.integrate(exact))))
+    assert 1.85 < order(sizes, errors) < 2.15
+    assert errors[-1] < 1e-3
+
+
+# -- Theorem 4.11 -----------------------------------------------------------------------------------------------
+
+
+def test_gap_is_an_equality():
+    """plain - controlled = effort + effort_plain with an error of order two; entropies and efforts are two routes."""
+    f, residuals, efforts, sizes = losses.three_wells(), [], [], (101, 201, 401, 801)
+    for n in sizes:
+        grid = Grid(-4.0, 4.0, n)
+        found = gap(Control(f, Loss("0.4*(x + 1.5)**2"), 1.0, 0.35), grid, point_mass(grid, 1.6))
+        residuals.append(abs(found.residual))
+        efforts.append(abs(found.effort - 2 * found.diffusivity * found.entropy))
+        both = found.entropy + found.entropy_plain
+        assert 2 * found.diffusivity * both == pytest.approx(found.plain - found.controlled, rel=1e-12)
+    assert 1.8 < order(sizes, residuals) < 2.2
+    assert 1.8 < order(sizes, efforts) < 2.2
+    assert residuals[-1] < 5e-5
+
+
+@EXAMPLES
+@given(SEEDS)
+def test_theorem_4_11(seed):
+    rng = np.random.default_rng(seed)
+    grid = Grid(-3.0, 3.0, 161)
+    start = np.exp(-((grid.x - rng.uniform(-1, 1)) ** 2) / 0.2)
+    found = gap(random_control(rng), grid, start / grid.integrate(start))
+    assert found.controlled <= found.plain - found.effort + 1e-3 * found.effort
+    assert found.ratio > 0.5
+    assert found.entropy > 0 and found.entropy_plain > 0
+
+
+# -- paths ------------------------------------------------------------------------------------------------------
+
+
+def test_cost_of_paths():
+    """Mean cost = u within 4 standard errors; with the martingale taken off every path pays u, up to sqrt(dt)."""
+    grid = Grid(-6.0, 6.0, 601)
+    p, q = riccati(0.0)
+    exact, spreads, counts = p / 2 + q, [], (25, 50, 100, 200)
+    for steps in counts:
+        value = logarithmic_transform(quadratic(), grid, np.linspace(0.0, HORIZON, steps + 1))
+        found = controlled_paths(value, 1.0, paths=2000, steps=steps, seed=11)
+        error = found.cost.std(ddof=1) / math.sqrt(2000)
+        assert abs(found.cost.mean() - exact) < 4 * error
+        paid = found.cost - found.martingale
+        assert abs(paid.mean() - exact) < 4 * paid.std(ddof=1) / math.sqrt(2000)
+        spreads.append(paid.std())
+    assert 0.45 < order(counts, spreads) < 0.55
+    assert spreads[-1] < 0.2 * found.cost.std()
+
+
+def test_paths_without_control():
+    grid = Grid(-6.0, 6.0, 601)
+    value = logarithmic_transform(quadratic(), grid, np.linspace(0.0, HORIZON, 51))
+    found = controlled_paths(value, 1.0, paths=4000, steps=50, seed=5, controlled=False)
+    decay = math.exp(-STIFFNESS * HORIZON)
+    mean = END / 2 * (decay**2 + NOISE / STIFFNESS * (1 - decay**2))
+    assert abs(found.terminal.mean() - mean) < 4 * found.terminal.std(ddof=1) / math.sqrt(4000)
+    assert (found.effort == 0).all() and (found.martingale == 0).all()
+    assert found.terminal.mean() > logarithmic_transform(quadratic(), grid, 0.0).values[0][350]
+
+
+def test_paths_are_those_of_their_seed():
+    grid = Grid(-4.0, 4.0, 81)
+    value = hamilton_jacobi_bellman(quadratic(), grid, np.linspace(0.0, HORIZON, 11))
+    many = controlled_paths(value, np.linspace(-1, 1, 9000), paths=9000, steps=10, seed=3)
+    few = controlled_paths(value, np.linspace(-1, 1, 9000)[:7], paths=7, steps=10, seed=3)
+    assert (many.states[:7] == few.states).all() and (many.effort[:7] == few.effort).all()
+    assert (many.states[8192:] != many.states[: 9000 - 8192]).any()
+
+
+def test_paths_in_a_periodic_square():
+    grid = Grid((0.0, 0.0), (1.0, 1.0), (40, 40), boundary="periodic")
+    V = Loss("0.2*cos(2*pi*x) + 0.1*sin(2*pi*y)")
+    value = logarithmic_transform(Control(None, V, 0.2, 0.1), grid, np.linspace(0.0, 0.2, 41))
+    found = controlled_paths(value, [0.2, 0.9], paths=3000, steps=40, seed=8)
+    paid = found.cost - found.martingale
+    start = grid.interpolate(value.values[0], [0.2, 0.9])
+    # bilinear slopes on 40 nodes: (2π/40)²/24 of 0.2 is 2e-4
+    assert abs(paid.mean() - start) < 4 * paid.std(ddof=1) / math.sqrt(3000) + 2e-4
+    assert found.states.shape == (3000, 2)
+
+
+def test_reflected_paths_keep_to_the_box():
+    grid = Grid(-0.5, 0.5, 41)
+    value = logarithmic_transform(Control(None, Loss("x"), 1.0, 0.5), grid, np.linspace(0.0, 1.0, 401))
+    found = controlled_paths(value, 0.0, paths=2000, steps=400, seed=2, controlled=False)
+    assert np.abs(found.states).max() <= 0.5
+    assert abs(found.states.var() - 1 / 12) < 0.01  # uniform in the end
+
+
+# -- building blocks --------------------------------------------------------------------------------------------
+
+
+@EXAMPLES
+@given(SEEDS)
+def test_semigroup_is_the_exponential(seed):
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(1, 12))
+    Q = rng.exponential(size=(n, n)) * (rng.random((n, n)) < 0.6) * 10.0 ** rng.integers(-2, 3)
+    Q -= np.diag(Q.sum(axis=1))
+    start, times = rng.exponential(size=n) + 1e-3, [0.0, 0.3, 5.0]
+    for matrix in (Q, Q.T):
+        exact = [expm(t * matrix) @ start for t in times]
+        assert semigroup(csr_matrix(matrix), start, times) == pytest.approx(np.array(exact), rel=1e-9)
+
+
+def test_semigroup_keeps_relative_accuracy():
+    """exp(tQ) e_n of a pure birth chain with rates 1e-8: entries are Poisson probabilities down to 1e-90."""
+    n, rate = 11, 1e-8
+    Q = csr_matrix(np.diag(np.full(n - 1, rate), 1) - np.diag(np.append(np.full(n - 1, rate), 0.0)))
+    found = semigroup(Q, np.eye(n)[-2], [1.0])[0]
+    jumps = np.arange(n - 2, -1, -1)
+    exact = np.array([math.exp(-rate) * rate**k / math.factorial(k) for k in jumps])
+    assert found[:-1] == pytest.approx(exact, rel=1e-13)
+    assert found[0] < 1e-77
+
+
+def test_semigroup_of_a_step():
+    """Neighbours that differ by 1e200: the sum stays short and close to the exact Gaussian tail."""
+    grid = Grid(-1.0, 1.0, 201)
+    V = np.where(grid.x > 0, 0.0, 230.0)
+    u = logarithmic_transform(Control(None, V, 0.1, 0.5), grid, 0.0).values[0]
+    from scipy.special import log_ndtr
+
+    exact = -log_ndtr(grid.x / math.sqrt(0.1))
+    assert u[80:120] == pytest.approx(exact[80:120], abs=0.02)
+
+
+@pytest.mark.parametrize("boundary", ["reflecting", "periodic"])
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_point_mass_is_adjoint_to_interpolation(d, boundary, rng):
+    grid = Grid((0.0, -1.0, 2.0)[:d], (1.0, 1.0, 3.0)[:d], (7, 5, 4)[:d], boundary=boundary)
+    for _ in range(20):
+        point = np.array([0.0, -1.0, 2.0])[:d] + rng.random(d) * np.array([1.0, 2.0, 1.0])[:d]
+        point = float(point[0]) if d == 1 else point
+        values = rng.normal(size=grid.shape)
+        rho = point_mass(grid, point)
+        assert rho.min() >= 0 and grid.integrate(rho) == pytest.approx(1.0, abs=1e-14)
+        assert grid.integrate(rho * values) == pytest.approx(grid.interpolate(values, point), rel=1e-12)
+
+
+def test_point_mass_at_a_node():
+    grid = Grid(-4.0, 4.0, 801)
+    assert np.flatnonzero(point_mass(grid, 1.6)).tolist() == [560]
+    assert np.flatnonzero(point_mass(grid, 4.0)).tolist() == [800]
+
+
+def paths_of(problem, grid, initial, times=(0.0, 1.0), **counts):
+    return controlled_paths(logarithmic_transform(problem, grid, times), initial, **counts)
+
+
+# -- at the door ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "make, words",
+    [
+        (lambda g, c: Control(None, Loss("x"), 0.0, 1.0), "horizon"),
+        (lambda g, c: Control(None, Loss("x"), 1.0, -1.0), "diffusivity"),
+        (lambda g, c: Control(None, None, 1.0, 1.0), "terminal"),
+        (lambda g, c: Control(None, np.ones(3), 1.0, 1.0).terminal_on(g), "expected shape"),
+        (lambda g, c: logarithmic_transform(c, g, [0.5, 0.2]), "increasing times"),
+        (lambda g, c: logarithmic_transform(c, g, 2.0), r"in \[0, T"),
+        (lambda g, c: logarithmic_transform(Control(None, Loss("x"), 1.0, 0.0), g, 0.0), "diffusivity > 0"),
+        (lambda g, c: logarithmic_transform(Control(None, Loss("x"), 1.0, 1e-4), g, 0.0), "underflows"),
+        (lambda g, c: forward_backward(c, g, np.ones(g.shape), 0.0), "mass one"),
+        (lambda g, c: forward_backward(c, g, -np.ones(g.shape), 0.0), "density >= 0"),
+        (lambda g, c: controlled_density(logarithmic_transform(c, g, [0.5, 1.0]), np.ones(g.shape), 1.0), "start at 0"),
+        (lambda g, c: paths_of(c, g, 0.0, times=0.0, paths=2, steps=2, seed=0), "from 0 to T"),
+        (lambda g, c: paths_of(c, g, 0.0, paths=0, steps=2, seed=0), "paths"),
+        (
+            lambda g, c: controlled_paths(logarithmic_transform(c, g, [0, 1.0]), 0.0, paths=2, steps=1.5, seed=0),
+            "steps",
+        ),
+        (lambda g, c: paths_of(c, g, 0.0, paths=2, steps=2, seed=-1), "seed"),
+        (
+            lambda g, c: controlled_paths(logarithmic_transform(c, g, [0, 1.0]), 9.0, paths=2, steps=2, seed=1),
+            "leave the box",
+        ),
+        (
+            lambda g, c: controlled_paths(logarithmic_transform(c, g, [0, 1.0]), [1.0] * 3, paths=2, steps=2, seed=1),
+            "one point",
+        ),
+        (lambda g, c: point_mass(g, [0.0, 1.0]), "1 coordinates"),
+        (lambda g, c: point_mass(g, 5.0), "leave the box"),
+        (lambda g, c: semigroup(csr_matrix(np.zeros((2, 2))), np.array([1.0, -1.0]), [1.0]), ">= 0"),
+    ],
+)
+def test_bad_input_is_refused(make, words):
+    with pytest.raises(ValueError, match=words):
+        make(Grid(-2.0, 2.0, 41), Control(Loss("x**2"), Loss("x"), 1.0, 0.5))
