@@ -1,0 +1,157 @@
+"""The bridge: a network's loss on a line, a plane or a 3-D slice of weight space, as a Loss of the PDE side.
+
+    f_V(u) = f(x₀ + Vᵀ u),   V Vᵀ = I
+
+Directions are orthonormalised, so distances on the slice are distances between weights: a scope γ, a temperature and
+a time mean the same on both sides. Only the slice is smoothed: its local entropy is not that of the whole space.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.func import grad, jacrev, vmap
+
+from pdelab.losses import Loss
+from pdelab.networks.curvature import Hessian, extreme_eigenvalues
+
+
+@dataclass(frozen=True)
+class Subspace:
+    """An affine slice of weight space.
+
+    Attributes
+    ----------
+    loss : pdelab.Loss
+        f_V with gradient and Hessian, of dimension 1, 2 or 3.
+    origin : array (d,)
+        x₀, flat weights in the order of `model.parameters()`.
+    basis : array (k, d)
+        V: orthonormal rows.
+    """
+
+    loss: Loss
+    origin: np.ndarray
+    basis: np.ndarray
+
+    def weights(self, points):
+        """x₀ + Vᵀ u for points u of shape (..., k), in one dimension (...,)."""
+        points = np.asarray(points, float)
+        return self.origin + (points[..., None] if len(self.basis) == 1 else points) @ self.basis
+
+    def coordinates(self, weights):
+        """The nearest point u = V (x - x₀) of flat weights (..., d)."""
+        found = (np.asarray(weights, float) - self.origin) @ self.basis.T
+        return found[..., 0] if len(self.basis) == 1 else found
+
+
+def restrict(objective, directions, *, origin=None, chunk=None):
+    """The loss of a network on the slice through `origin` along `directions`.
+
+    Parameters
+    ----------
+    objective : pdelab.networks.curvature.Objective
+        The loss: a model, its samples, its arithmetic (float64 unless it says otherwise).
+    directions : array (k, d)
+        k = 1, 2 or 3 independent directions; the first row of the basis is the first direction, made a unit vector.
+    origin : array (d,), optional
+        Default: the model's weights.
+    chunk : int, optional
+        Points evaluated together.
+
+    Returns
+    -------
+    Subspace
+
+    Raises
+    ------
+    ValueError
+        Directions of the wrong shape, dependent or not finite.
+
+    Examples
+    --------
+    >>> from pdelab.networks import data, models
+    >>> from pdelab.networks.curvature import Objective
+    >>> f = Objective(models.mlp(64, (4,)), data.load("digits").train, samples=20)
+    >>> line = restrict(f, random_directions(f, 1))
+    >>> bool(abs(line.loss(0.0) - f.value()) < 1e-12), line.loss([0.0, 0.5, 1.0]).shape
+    (True, (3,))
+    """
+    rows = np.atleast_2d(np.asarray(directions, float))
+    count, size = rows.shape if rows.ndim == 2 else (0, 0)
+    if not 1 <= count <= 3 or size != objective.dimension:
+        raise ValueError(f"expected 1 to 3 directions of {objective.dimension} numbers, got shape {rows.shape}")
+    basis = _orthonormal(rows)
+    start = objective.weights.cpu().numpy() if origin is None else np.asarray(origin, float)
+    if start.shape != (size,) or not np.isfinite(start).all():
+        raise ValueError(f"expected an origin of {size} finite numbers, got shape {start.shape}")
+    chunk = chunk or max(1, (1 << 25) // (size + 64 * objective.count))
+    functions = _functions(objective, torch.as_tensor(start), torch.as_tensor(basis), chunk)
+    return Subspace(Loss.from_functions(*functions, dimension=count), start, basis)
+
+
+def random_directions(objective, count, seed=0):
+    """`count` independent standard normal directions (count, d)."""
+    return np.random.default_rng(seed).standard_normal((count, objective.dimension))
+
+
+def curved_directions(objective, count):
+    """The eigenvectors (count, d) of the largest eigenvalues of the Hessian, the largest first."""
+    *_, high = extreme_eigenvalues(Hessian(objective), count, vectors=True)
+    return high.T[::-1]
+
+
+def directions_to(objective, models):
+    """Differences (len(models), d) from the objective's weights to those of other models of the same sizes."""
+    here = objective.weights.cpu().numpy()
+    found = []
+    for model in models:
+        there = torch.cat([p.detach().flatten() for p in model.parameters() if p.requires_grad]).double().cpu().numpy()
+        if there.shape != here.shape:
+            raise ValueError(f"expected models of {len(here)} weights, got {len(there)}")
+        found.append(there - here)
+    return np.stack(found)
+
+
+def _orthonormal(rows):
+    if not np.isfinite(rows).all():
+        raise ValueError("expected finite directions")
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    if not (lengths > 0).all():
+        raise ValueError("a direction is zero")
+    q, r = np.linalg.qr((rows / lengths).T)
+    if abs(np.diag(r)).min() < 1e-8:
+        raise ValueError("the directions are linearly dependent")
+    return (q * np.sign(np.diag(r))).T
+
+
+def _functions(objective, origin, basis, chunk):
+    """Value, gradient and Hessian of f_V on arrays of points (n, k), in one dimension (n,)."""
+    origin, basis = (t.to(objective.device, objective.dtype) for t in (origin, basis))
+    names, flat = tuple(objective.parameters), len(basis) == 1
+
+    def loss(u, x, y):
+        weights = dict(zip(names, objective.unflat(origin + u @ basis)))
+        return objective.sample_losses(weights, x, y).mean()
+
+    def over(function, points):
+        points = torch.tensor(points, dtype=objective.dtype, device=objective.device).view(-1, len(basis))
+        blocks = []
+        for part in points.split(chunk):
+            parts = ((len(y) / objective.count) * function(part, x, y) for x, y in objective.batches())
+            blocks.append(sum(parts))
+        return torch.cat(blocks).detach().cpu().double().numpy()
+
+    def value(points):
+        with torch.no_grad():
+            return over(vmap(loss, (0, None, None)), points)
+
+    def gradient(points):
+        slopes = over(vmap(grad(loss), (0, None, None)), points)
+        return slopes[:, 0] if flat else slopes
+
+    def hessian(points):
+        curvatures = over(vmap(jacrev(grad(loss)), (0, None, None)), points)
+        return curvatures[:, 0, 0] if flat else curvatures
+
+    return value, gradient, hessian
