@@ -729,6 +729,9 @@ def test_cache_directory_of_each_system(monkeypatch, tmp_path):
     assert losses.cache_directory() == tmp_path / "local" / "pdelab"
     monkeypatch.setenv("PDELAB_CACHE", str(tmp_path / "mine"))
     assert losses.cache_directory() == tmp_path / "mine"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PDELAB_CACHE", "here")  # compiled later, perhaps from another folder
+    assert losses.cache_directory() == tmp_path / "here"
 
 
 def test_a_made_source_needs_a_key():

@@ -23,7 +23,7 @@ _STAMP = 946684800  # one modification time for all: rewriting a file must not m
 def cache_directory():
     """The folder of generated modules: $PDELAB_CACHE, or `pdelab` in the user's cache directory of this system."""
     if chosen := os.environ.get("PDELAB_CACHE"):
-        return Path(chosen)
+        return Path(chosen).expanduser().absolute()
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
     elif sys.platform == "darwin":
