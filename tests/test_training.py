@@ -14,7 +14,9 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
-from pdelab.networks import checkpoints, controls, data, models, training  # noqa: E402
+from scipy import stats  # noqa: E402
+
+from pdelab.networks import Exponential, checkpoints, controls, data, models, training  # noqa: E402
 
 QUICK = {"epochs": 3, "optimizer_options": {"lr": 0.05}, "model_options": {"hidden": (16,)}}
 
@@ -261,6 +263,82 @@ def test_kill_minus_nine_changes_nothing(tmp_path, rng, kills):
     whole = training.train("sgd", "digits-lenet", "digits", **config)
     assert same(weights(whole), model.state_dict())
     assert not list(folder.glob(".*"))[kills:]  # at most one unfinished temporary file a kill
+
+
+def test_schedules_and_infinities_are_recorded(tmp_path):
+    """γ may be a schedule, also in plain values as the command line has them; ρ may be infinite."""
+    scope = {"schedule": "Exponential", "start": 10.0, "rate": 0.01, "low": 1.0, "high": np.inf}
+    for gamma in (Exponential(10.0, 0.01, 1.0), scope):
+        run = {"epochs": 1, "optimizer_options": {"gamma": gamma, "rho": np.inf, "inner_steps": 4}}
+        result = training.train("parle", out=tmp_path / type(gamma).__name__, **run)
+        assert result.config["optimizer_options"]["gamma"] == scope
+        training.train("parle", out=result.folder, resume=True, **run)
+        first = json.loads((result.folder / "log.jsonl").read_text().splitlines()[0])
+        assert first["config"]["optimizer_options"]["rho"] == "inf"
+
+
+# Comparison ---------------------------------------------------------------------------------------------------------
+
+
+def test_paired_differences_by_hand():
+    d = np.array([0.3, -0.1, 0.4, 0.2])
+    found = training.paired(d, 0.9)
+    half = 2.3533634348 * d.std(ddof=1) / 2  # Student's 95 % quantile with 3 degrees of freedom
+    assert (found["difference"], found["low"], found["high"]) == pytest.approx((0.2, 0.2 - half, 0.2 + half))
+    assert found["p"] == pytest.approx(stats.ttest_1samp(d, 0).pvalue)
+    assert training.paired([0.0, 0.0])["p"] == 1.0 and training.paired([1.0, 1.0])["p"] == 0.0
+
+
+def test_intervals_cover_at_their_level(rng):
+    inside = sum(
+        found["low"] < 0.5 < found["high"]
+        for found in (training.paired(0.5 + rng.standard_normal(6), 0.8) for _ in range(2000))
+    )
+    assert abs(inside / 2000 - 0.8) < 4 * np.sqrt(0.8 * 0.2 / 2000)
+
+
+def test_comparison_pairs_seeds_and_speaks(rng):
+    seen = []
+    found = training.compare(
+        {"sgd": {}, "twin": {}, "slow": {"optimizer_options": {"lr": 1e-4}}},
+        seeds=(3, 5, 8), epochs=4, metric="loss", margin=0.01, model_options={"hidden": (8,)},
+        on_run=lambda *run: seen.append(run[:2]),
+    )  # fmt: skip
+    assert seen == [(n, s) for s in (3, 5, 8) for n in ("sgd", "twin", "slow")]
+    first, twin, slow = found.rows()
+    assert "low" not in first and twin["difference"] == 0.0 and twin["verdict"] == "the same"
+    assert slow["verdict"] == "worse" and slow["low"] > 0
+    single = training.train(seed=5, epochs=4, model_options={"hidden": (8,)})
+    assert found.values[0, 1] == single.final["test"]["loss"]
+    assert found.curves["sgd"].shape == (3, 4) and found.gradients["sgd"].tolist() == [16, 32, 48, 64]
+    assert "slow" in found.table() and "worse" in found.table()
+
+
+def test_processes_give_the_same_numbers():
+    runs = {"sgd": {}, "adam": {"optimizer": "adam"}}
+    one, two = (training.compare(runs, seeds=2, epochs=1, jobs=jobs) for jobs in (1, 2))
+    np.testing.assert_array_equal(one.values, two.values)
+
+
+def test_tuning_tries_the_whole_grid():
+    found = training.tune({"epochs": 2}, {"lr": (1e-4, 0.1, 1e20), "momentum": (0.5, 0.9)}, seeds=2)
+    assert len(found) == 6 and found[0][1]["lr"] == 0.1
+    assert all(score == np.inf for score, point in found if point["lr"] == 1e20)
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        ({"contestants": {}}, "at least one contestant"),
+        ({"contestants": {"a": {}}, "seeds": 1}, "two different seeds"),
+        ({"contestants": {"a": {}}, "baseline": "b"}, "unknown baseline"),
+        ({"contestants": {"a": {}}, "metric": "beauty"}, "unknown metric"),
+        ({"contestants": {"a": {}}, "level": 1.5}, "level"),
+    ],
+)
+def test_comparisons_refuse(arguments, words):
+    with pytest.raises(ValueError, match=words):
+        training.compare(**arguments)
 
 
 # Checkpoints --------------------------------------------------------------------------------------------------------

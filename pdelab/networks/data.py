@@ -300,6 +300,7 @@ PREPROCESS = {
 
 
 def _digits(folder, *, train=1078, validation=359, **options):
+    """1797 digits of 8 x 8 pixels, built in (scikit-learn)."""
     from sklearn.datasets import load_digits
 
     pixels, labels = load_digits(return_X_y=True)
@@ -316,6 +317,7 @@ def _digits(folder, *, train=1078, validation=359, **options):
 
 
 def _mnist(folder, **options):
+    """70,000 digits of 28 x 28 pixels, in idx files."""
     images = [_idx(_find(folder, "mnist", f"{part}-images-idx3-ubyte"), 3) for part in ("train", "t10k")]
     labels = [_idx(_find(folder, "mnist", f"{part}-labels-idx1-ubyte"), 1) for part in ("train", "t10k")]
     for pixels, classes in zip(images, labels):
@@ -326,6 +328,7 @@ def _mnist(folder, **options):
 
 
 def _cifar10(folder, **options):
+    """60,000 images of 3 x 32 x 32 pixels in 10 classes, the binary version."""
     names = [f"cifar-10-batches-bin/data_batch_{i}.bin" for i in range(1, 6)]
     parts = [_cifar(_find(folder, "cifar10", name), 1) for name in names]
     train = tuple(np.concatenate(part) for part in zip(*parts))
@@ -334,11 +337,13 @@ def _cifar10(folder, **options):
 
 
 def _cifar100(folder, **options):
+    """60,000 images of 3 x 32 x 32 pixels in 100 classes, the binary version."""
     pairs = [_cifar(_find(folder, "cifar100", f"cifar-100-binary/{name}.bin"), 2) for name in ("train", "test")]
     return _published(pairs, 100, "zca", **options)
 
 
 def _svhn(folder, *, extra=False, **options):
+    """House numbers, 3 x 32 x 32 pixels, in MATLAB files (extra=True: 531,131 more)."""
     train = _mat(_find(folder, "svhn", "train_32x32.mat"))
     if extra:
         train = tuple(np.concatenate(p) for p in zip(train, _mat(_find(folder, "svhn", "extra_32x32.mat"))))
@@ -444,12 +449,14 @@ def _mat(path):
 
 
 def _topics(folder, **options):
+    """The text of Python's built-in help topics, by characters."""
     from pydoc_data.topics import topics
 
     return _characters("\n".join(topics[key] for key in sorted(topics)), **options)
 
 
 def _text(folder, *, file=None, **options):
+    """Any plain text in UTF-8, by characters: file=..."""
     if file is None:
         raise ValueError("the data set 'text' needs the option file=..., a plain text in UTF-8")
     path = Path(file)
@@ -459,6 +466,7 @@ def _text(folder, *, file=None, **options):
 
 
 def _ptb(folder, *, steps=35):
+    """Penn Tree Bank, by words."""
     texts = [_decode(_find(folder, "ptb", f"ptb.{part}.txt")) for part in ("train", "valid", "test")]
     words = [text.replace("\n", " <eos> ").split() for text in texts]
     counts = Counter(words[0])

@@ -5,9 +5,21 @@ outer step of Entropy-SGD costs L of them. All randomness is keyed by the seed o
 run that was killed continues to the same weights (CPU, same number of threads).
 """
 
+from pdelab.networks.training.comparison import Comparison, compare, paired, tune
 from pdelab.networks.training.loop import TrainingResult, train
 from pdelab.networks.training.measure import evaluate, outer_weights
 from pdelab.networks.training.setup import OPTIMIZERS
 from pdelab.networks.training.store import load_run
 
-__all__ = ["OPTIMIZERS", "TrainingResult", "evaluate", "load_run", "outer_weights", "train"]
+__all__ = [
+    "OPTIMIZERS",
+    "Comparison",
+    "TrainingResult",
+    "compare",
+    "evaluate",
+    "load_run",
+    "outer_weights",
+    "paired",
+    "train",
+    "tune",
+]

@@ -35,7 +35,7 @@ class TrainingResult:
         Every choice of the run, in plain values.
     history : tuple of dict
         One record an epoch: epoch, gradients (of one replica), effective_epochs, lr, train_loss (mean over the
-        mini-batches as they came), validation_loss, validation_error (per cent), seconds.
+        mini-batches as they came), validation_loss, validation_error (per cent; None without such a split), seconds.
     final : dict
         {"train" | "validation" | "test": {"loss", "error"}} at the outer weights; empty splits are left out.
     model : torch.nn.Module
@@ -308,6 +308,8 @@ class _Run:
             "effective_epochs": self.epoch * self.batches * samples / len(self.splits[0]),
             "lr": self.optimizer.param_groups[0]["lr"],
             "train_loss": self.losses.mean().item(),
+            "validation_loss": None,
+            "validation_error": None,
         }
         if "validation" in self.parts or self.epoch in self.config["snapshots"]:
             with outer_weights(self.optimizer, self.model, self.parts["train"]):

@@ -3,13 +3,13 @@
 import copy
 import inspect
 from contextlib import contextmanager
-from dataclasses import asdict
 from importlib import import_module
 
 import torch
 
 from pdelab.networks import data as datasets
 from pdelab.networks import models
+from pdelab.networks.schedules import from_plain, to_plain
 
 _SGD = {"lr": 0.1, "momentum": 0.9, "nesterov": True}
 _HERE = "pdelab.networks.training.setup"
@@ -65,7 +65,7 @@ def make_models(model, data, options, initialisation, replicas):
 
 def make_optimizer(optimizer, networks, options, seed):
     """An optimizer of all replicas from a name or a callable, and its entries of the config."""
-    options, name = dict(options or {}), optimizer
+    options, name = {key: from_plain(value) for key, value in (options or {}).items()}, optimizer
     if isinstance(optimizer, str):
         choice("optimizer", optimizer, OPTIMIZERS)
         module, kind, defaults = OPTIMIZERS[optimizer]
@@ -178,11 +178,9 @@ def choice(name, value, allowed):
 
 
 def _plain(value):
-    if isinstance(value, (int, float, str, bool, type(None))):
-        return value
+    value = to_plain(value)
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
-    try:
-        return {"kind": type(value).__name__, **{k: _plain(v) for k, v in asdict(value).items()}}
-    except TypeError:
-        return repr(value)
+    return value if isinstance(value, (int, float, str, bool, type(None))) else repr(value)

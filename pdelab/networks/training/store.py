@@ -1,7 +1,6 @@
 """What a run leaves on disk: log.jsonl, checkpoint.pt, model.pt, result.json; nothing without a folder."""
 
 import json
-import math
 import time
 import warnings
 from pathlib import Path
@@ -127,5 +126,4 @@ def _same(old, new, path):
 
 
 def _line(record):
-    plain = {key: str(v) if isinstance(v, float) and not math.isfinite(v) else v for key, v in record.items()}
-    return json.dumps(plain, allow_nan=False) + "\n"
+    return json.dumps(json.loads(records.dumps(record))) + "\n"  # infinities as text, as everywhere in records
