@@ -1,6 +1,7 @@
 """`pdelab train` and `spectrum`: the torch side from the shell."""
 
 import sys
+import time
 from pathlib import Path
 
 from pdelab import records
@@ -98,11 +99,43 @@ def _need_torch(verb):
 def add_spectrum(verbs):
     parser = verbs.add_parser("spectrum", help="Hessian and gradient-noise spectra of a trained network")
     parser.add_argument("folder", type=Path, help="the --out of `pdelab train`")
-    parser.add_argument("--out", type=Path, help="file stem for the arrays: STEM.npz and STEM.json")
+    parser.add_argument("--of", nargs="+", default=["hessian", "noise"], metavar="WHAT", help="hessian, noise, fisher")
+    parser.add_argument("--method", default="auto", help="exact, lanczos or auto (default)")
+    parser.add_argument("--split", default="train", help="which part of the data (default: train)")
+    parser.add_argument("--samples", type=int, help="only so many samples")
+    parser.add_argument("--count", type=int, default=3, help="extreme eigenvalues at each end (default: 3)")
     parser.add_argument("--seed", type=int, default=0, help="of the random probes of a large network")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--out", type=Path, help="file stem for the arrays: STEM.npz and STEM.json")
+    parser.add_argument("--json", action="store_true")
     parser.set_defaults(run=_run_spectrum)
 
 
 def _run_spectrum(arguments):
     _need_torch("spectrum")
-    raise ValueError("spectrum is not available in this version")
+    from pdelab.networks import curvature
+
+    if arguments.out:
+        records.output_folder(arguments.out.parent)
+    names = ("method", "split", "samples", "count", "seed", "device")
+    options, start = {name: getattr(arguments, name) for name in names}, time.perf_counter()
+    found = {}
+    with progress(len(arguments.of), "spectra") as bar:
+        for what in arguments.of:
+            bar.set_postfix_str(what)
+            found[what] = curvature.spectrum(arguments.folder, of=what, **options)
+            bar.update()
+    numbers = {what: spectrum.numbers for what, spectrum in found.items()}
+    if arguments.json:
+        print(records.dumps(numbers))
+    else:
+        for what, values in numbers.items():
+            print(f"{what} ({found[what].method}, {found[what].dimension} weights, {found[what].samples} samples)")
+            for name, value in values.items():
+                print(f"  {name:<24} {value:.6g}")
+    if arguments.out:
+        arrays = {f"{what}_{part}": getattr(s, part) for what, s in found.items() for part in ("nodes", "weights")}
+        record = records.provenance(options | {"run": str(arguments.folder)}, time.perf_counter() - start, arguments.seed)
+        for path in records.save(arguments.out, arrays, record | {"numbers": numbers}):
+            print(path, file=sys.stderr if arguments.json else sys.stdout)
+    return 0
