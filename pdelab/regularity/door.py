@@ -9,6 +9,7 @@ from pdelab.losses import Loss
 
 
 def fits(f, grid):
+    """f if it is a Loss of as many variables as the grid has axes; ValueError otherwise."""
     if not isinstance(f, Loss):
         raise ValueError(f"f: expected a Loss, got {type(f).__name__}")
     if f.dimension != grid.dimension:
@@ -17,6 +18,7 @@ def fits(f, grid):
 
 
 def nonnegative(value, name):
+    """value as a finite float >= 0; ValueError otherwise."""
     value = float(value)
     if not 0 <= value < math.inf:
         raise ValueError(f"{name}: expected a finite number >= 0, got {value}")
@@ -24,6 +26,7 @@ def nonnegative(value, name):
 
 
 def positive(value, name):
+    """value as a float > 0, possibly infinite; ValueError otherwise."""
     value = float(value)
     if not value > 0:
         raise ValueError(f"{name}: expected a number > 0, got {value}")
@@ -51,6 +54,7 @@ def polished(function, start, grid, forbidden=None):
 
 
 def filter_modes(grid):
+    """How neighbours are looked up beyond the ends, in the words of scipy.ndimage."""
     return ["wrap" if name == "periodic" else "nearest" for name in grid.boundary]
 
 
