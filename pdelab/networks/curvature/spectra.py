@@ -80,7 +80,7 @@ def spectrum(
     of : "hessian", "noise" or "fisher"
         ∇²f(x); D_w(x) (thesis 6.4); the diagonal E g² - (E g)² (thesis 3.3.1 iv).
     method : "exact", "lanczos" or "auto"
-        All eigenvalues, or extreme ones and the density by stochastic quadrature. "auto" is exact up to 6000 weights
+        All eigenvalues, or extreme ones and the density by stochastic quadrature. "auto" is exact up to 3000 weights
         (hessian), always for the Fisher diagonal, and up to 20000 samples for the noise.
     split : str
         Which split of the data: the loss is the mean over it.
@@ -142,7 +142,7 @@ def _subject(run, model, data, split):
 
 def _hessian(objective, method, count, quadrature):
     operator = Hessian(objective)
-    exact = method == "exact" or (method == "auto" and objective.dimension <= 6000)
+    exact = method == "exact" or (method == "auto" and objective.dimension <= 3000)
     if exact:
         nodes = torch.linalg.eigvalsh(operator.matrix()).cpu().numpy()
         weights, smallest, largest = np.full(len(nodes), 1 / len(nodes)), nodes[:count], nodes[-count:]
