@@ -632,19 +632,29 @@ def _line_gap(up, down):
 
 
 def _sparse_gap(Q):
-    """The eigenvalues nearest to zero, then those near the imaginary axis that a strong rotation could hide."""
-    shift = 1e-9 * float(-Q.diagonal().min())
-    start = np.ones(Q.shape[0]) + 0.1 * np.cos(np.arange(Q.shape[0]))
-    found = linalg.eigs(Q.tocsc(), k=12, sigma=shift, v0=start, return_eigenvectors=False)
-    found = np.delete(found, np.argmin(np.abs(found)))
-    gap, reach = float(np.min(-found.real)), float(np.abs(found).max())
-    height = reach
-    for _ in range(8):  # discs along the imaginary axis until they hold nothing slower
-        near = linalg.eigs(Q.tocsc(), k=6, sigma=1j * height, v0=start.astype(complex), return_eigenvectors=False)
-        radius = float(np.abs(near - 1j * height).max())
-        slower = near[(-near.real < gap) & (np.abs(near) > reach * 1e-6)]
-        if slower.size == 0 and radius > gap and np.min(-near.real) > 2 * gap:
-            break
-        gap = min(gap, float(np.min(-slower.real, initial=gap)))
-        height += max(radius, gap)
-    return gap
+    """The eigenvalue nearest to zero; then any slower one that rotates, as an eigenvalue of (I - τQ/32)^-32 ~ exp(τQ)."""
+    share = _chain_masses(Q)
+    share /= share.sum()
+    nearest = 1 / _largest(_forgetting(_factored(1e-12 * float(-Q.diagonal().min()), 1.0, Q), share, 1), Q.shape, 4)[0]
+    gap = float(nearest.real.min())
+    _, modes = _largest(_forgetting(_factored(1.0, 2 / gap / 32, Q), share, 32), Q.shape, 6)
+    rates = -np.sum(modes.conj() * (Q @ modes), axis=0).real / np.sum(np.abs(modes) ** 2, axis=0)
+    return min(gap, float(rates.min()))
+
+
+def _forgetting(factors, share, power):
+    """x -> factors^-power x, the constants projected out before and after."""
+
+    def operate(x):
+        y = np.ravel(x) - share @ np.ravel(x)
+        for _ in range(power):
+            y = factors.solve(y)
+        return y - share @ y
+
+    return operate
+
+
+def _largest(operate, shape, count):
+    """Eigenvalues and vectors of largest modulus; the start is fixed, so that the answer is too."""
+    operator = linalg.LinearOperator(shape, matvec=operate, dtype=float)
+    return linalg.eigs(operator, k=count, ncv=30, v0=np.cos(np.arange(shape[0])), tol=1e-10)
