@@ -210,7 +210,7 @@ def _checked_times(times):
 
 def _name(scheme):
     function = getattr(scheme, "func", scheme)
-    return f"{function.__module__.removeprefix('pdelab.')}.{function.__name__}"
+    return f"{function.__module__.removeprefix('pdelab.').split('.')[0]}.{function.__name__}"
 
 
 def _minimum(values, time):

@@ -19,8 +19,8 @@ def orders(sizes, errors):
     return np.diff(np.log(errors)) / -np.diff(np.log(sizes))
 
 
-def within(dimension, errors, band, cap):
-    found = orders(SIZES[dimension], errors)
+def within(sizes, errors, band, cap):
+    found = orders(sizes, errors)
     assert len(errors) >= 4
     assert (found > band[0]).all() and (found < band[1]).all(), f"orders {found}, errors {errors}"
     assert errors[-1] < cap
@@ -52,15 +52,15 @@ def hopf_lax(s, t):
     return (wave(best) + (flat - best) ** 2 / (2 * t)).reshape(np.shape(s))
 
 
-def plane_wave_errors(problem, dimension, exact, **options):
-    """Errors at t = 1.2/d for data f(x_1 + ... + x_d): one dimension's solution at time 1.2, with no axis special."""
-    found = []
-    for n in SIZES[dimension]:
+def plane_wave_errors(problem, dimension, end, scheme, sizes, dt=lambda h: None):
+    """Errors at t = end/d for data f(x_1 + ... + x_d): one dimension's solution at time `end`, with no axis special."""
+    found, nu = [], problem.viscosity
+    for n in sizes:
         grid = Grid((0.0,) * dimension, (2 * np.pi,) * dimension, n, boundary="periodic")
-        index = sum(np.indices(grid.shape)) % n
-        s = grid.axes[0]
-        u = solve(problem, wave(s)[index], grid, 1.2 / dimension, **options).final
-        found.append(abs(u - exact(s)[index]).max())
+        index, s = sum(np.indices(grid.shape)) % n, grid.axes[0]
+        u = solve(problem, wave(s)[index], grid, end / dimension, scheme=scheme, dt=dt(grid.spacing[0])).final
+        exact = cole_hopf(s, end, nu) if nu else hopf_lax(s, end)
+        found.append(abs(u - exact[index]).max())
     return np.array(found)
 
 
@@ -79,9 +79,38 @@ CASES = {  # scheme, viscosity, band of orders, cap of the error on the finest g
 def test_hamilton_jacobi(case, dimension):
     """Inviscid runs end after the kinks have formed and count them."""
     scheme, nu, *rest = CASES[case]
-    exact = partial(cole_hopf, t=1.2, nu=nu) if nu else partial(hopf_lax, t=1.2)
-    errors = plane_wave_errors(HamiltonJacobi(viscosity=nu), dimension, exact, scheme=scheme)
-    within(dimension, errors, *rest)
+    sizes = SIZES[dimension]
+    within(sizes, plane_wave_errors(HamiltonJacobi(viscosity=nu), dimension, 1.2, scheme, sizes), *rest)
+
+
+@pytest.mark.parametrize("scheme", [hj.weno, hj.filtered])
+@pytest.mark.parametrize("dimension, sizes", [(1, (32, 64, 128, 256)), (2, (32, 48, 72, 108)), (3, (24, 32, 40, 48))])
+def test_high_order_on_smooth_solutions(scheme, dimension, sizes):
+    """Order five in space: viscous (dt ~ h² by the bound) and, before kinks form, inviscid with dt ~ h^(5/3)."""
+    viscous = plane_wave_errors(HamiltonJacobi(viscosity=0.3), dimension, 1.2, scheme, sizes)
+    within(sizes, viscous, (4.4, 5.7), 1e-4)
+    inviscid = plane_wave_errors(
+        HamiltonJacobi(math.inf), dimension, 0.3, scheme, sizes, dt=lambda h: 0.3 * h ** (5 / 3) / dimension
+    )
+    within(sizes, inviscid, (3.5, 5.7), 2e-4)
+
+
+def test_time_orders_of_implicit_schemes():
+    """Backward Euler against the same operator in time integrated to round-off."""
+    grid = Grid(0, 2 * np.pi, 64, boundary="periodic")
+    problem, f = HamiltonJacobi(viscosity=0.3), wave(grid.x)
+    exact = solve(problem, f, grid, 0.5, scheme=partial(hj.rosenbrock, tolerance=1e-12)).final
+    steps = np.array([10, 20, 40, 80])
+    errors = [abs(solve(problem, f, grid, 0.5, scheme=hj.implicit, dt=0.5 / k).final - exact).max() for k in steps]
+    within(steps, errors, (0.85, 1.1), 0.01)
+
+
+@pytest.mark.parametrize("viscosity, band", [(0.3, (0.85, 1.25)), (0.0, (0.7, 1.2))])
+@pytest.mark.parametrize("dimension, sizes", [(1, (64, 128, 256, 512)), (2, (32, 48, 72, 108))])
+def test_implicit_with_its_own_steps(viscosity, band, dimension, sizes):
+    """Order one when time and space are refined together, steps five to fifty times the explicit ones."""
+    problem = HamiltonJacobi(viscosity=viscosity)
+    within(sizes, plane_wave_errors(problem, dimension, 1.2, hj.implicit, sizes), band, 0.2)
 
 
 @pytest.mark.parametrize("dimension", [1, 2, 3])
@@ -94,4 +123,4 @@ def test_heat(dimension):
         f = math.prod(np.cos(k * x) for k, x in zip(frequencies, np.meshgrid(*grid.axes, indexing="ij")))
         v = solve(Heat(viscosity=0.1), f, grid, 0.5).final
         errors.append(abs(v - f * math.exp(-0.05 * sum(k * k for k in frequencies))).max())
-    within(dimension, errors, (1.8, 2.2), 1e-3)
+    within(SIZES[dimension], errors, (1.8, 2.2), 1e-3)

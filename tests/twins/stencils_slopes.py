@@ -116,6 +116,107 @@ def add_axis(out, low, here, high, shift, k, d, kind):
         out[j] += increment(low[j], here[j], high[j], shift[j], k, d, kind)
 
 
+def image(i, n, boundary):
+    if boundary == PERIODIC:
+        return i % n, 0, 0.0
+    if boundary == REFLECTING:
+        return int(np.pad(np.arange(n), 3 * n + 3, mode="reflect" if n > 1 else "edge")[i + 3 * n + 3]), 0, 0.0
+    inside = min(max(i, 0), n - 1)
+    return inside, min(1, n - 1) if i < 0 else max(n - 2, 0), float(abs(i - inside))
+
+
+def padded_rows(u, boundary):
+    """Three ghosts a side: images, or the straight line through the last two nodes."""
+    n, found = u.shape[-1], []
+    for i in range(-3, n + 3):
+        j, m, w = image(i, n, boundary)
+        found.append(u[..., j] + w * (u[..., j] - u[..., m]))
+    return np.stack(found, axis=-1)
+
+
+def pad(values, padded, shape, boundary):
+    """Continuation along the first two axes adds up in the corners; then the rows themselves."""
+    u = values.reshape(shape)
+    ghost = [3 if n > 1 else 0 for n in shape[:2]]
+    for a, b in np.ndindex(padded.shape[:2]):
+        (h, h2, v), (i, i2, w) = (image(m - g, n, c) for m, g, n, c in zip((a, b), ghost, shape, boundary))
+        padded[a, b, 3:-3] = u[h, i] + v * (u[h, i] - u[h2, i]) + w * (u[h, i] - u[h, i2])
+    padded[:] = padded_rows(padded[:, :, 3:-3], boundary[2])
+
+
+def weno(a, b, c, d, e):
+    """The textbook: smoothness, nonlinear weights, three parabolas; the fraction is brought to the kernel's form."""
+    smooth = (
+        13 / 12 * (a - 2 * b + c) ** 2 + (a - 4 * b + 3 * c) ** 2 / 4,
+        13 / 12 * (b - 2 * c + d) ** 2 + (b - d) ** 2 / 4,
+        13 / 12 * (c - 2 * d + e) ** 2 + (3 * c - 4 * d + e) ** 2 / 4,
+    )
+    weights = np.array([0.1, 0.6, 0.3]) / (np.array(smooth) + 1e-6) ** 2
+    ends = np.array([2 * a - 7 * b + 11 * c, -b + 5 * c + 2 * d, 2 * c + 5 * d - e]) / 6
+    s = 12 * (np.array(smooth) + 1e-6)
+    denominator = 60 * np.prod(s**2) * (weights / 144).sum()
+    return np.array([(weights * ends).sum() / weights.sum() * denominator, denominator])
+
+
+def weno_axis(out, a, b, c, here, e, f, g, shift, k, d, unit):
+    nodes = [a, b, c, here, e, f, g]
+    for j in range(out.size):
+        u = np.array([row[j] for row in nodes])
+        p = np.diff(u) / unit
+        left, right = (np.divide(*weno(*five)) * unit for five in (p[:5], p[:0:-1]))
+        steepest = max(left - shift[j], shift[j] - right, 0)
+        bend = (2 * u[0] - 27 * u[1] + 270 * u[2] - 490 * u[3] + 270 * u[4] - 27 * u[5] + 2 * u[6]) / 180
+        out[j] += d * bend - k * (steepest**2 - shift[j] ** 2)
+
+
+def weno_rate(padded, out, shape, k, d, shift, unit):
+    drift = full_shift(shift, shape)
+    target = out.reshape(shape)
+    ghost = [3 if n > 1 else 0 for n in shape[:2]] + [3]
+    target[:] = 0
+    for axis in (2, 1, 0):
+        if shape[axis] == 1 and axis < 2:
+            continue
+        for node in np.ndindex(shape):
+            line = [m + g for m, g in zip(node, ghost)]
+            seven = []
+            for move in range(-3, 4):
+                at = list(line)
+                at[axis] += move
+                seven.append(padded[tuple(at)])
+            cell = np.zeros(1)
+            weno_axis(cell, *np.array(seven)[:, None], drift[axis][node].reshape(1), k[axis], d[axis], unit[axis])
+            target[node] += cell[0]
+
+
+def mix(out, a, u, b, v, rate):
+    out[:] = a * u + b * (v + rate)
+
+
+def keep_close(high, low, threshold):
+    for j in range(high.size):
+        x = high[j] - low[j]
+        if abs(x) > 2 * threshold:
+            x = 0.0
+        elif abs(x) > threshold:
+            x = np.sign(x) * (2 * threshold - abs(x))
+        high[j] = low[j] + x
+
+
+def weno_march(values, out, stage, rate, padded, steps, shape, boundary, k, d, shift, unit, threshold, kind):
+    out[:] = values
+    for _ in range(steps):
+        for a, b in ((0, 1), (3 / 4, 1 / 4), (1 / 3, 2 / 3)):
+            source = out if a == 0 else stage
+            pad(source, padded, shape, boundary)
+            weno_rate(padded, rate, shape, k, d, shift, unit)
+            stage[:] = a * out + b * (source + rate)
+        if np.isfinite(threshold):
+            rate[:] = step(out, shape, boundary, k, d, shift, kind)
+            keep_close(stage, rate, threshold)
+        out[:] = stage
+
+
 def widen(lanes, a, b):
     for j, (x, y) in enumerate(zip(a, b)):
         lanes[j % lanes.size] = max(lanes[j % lanes.size], abs(x - y))
@@ -225,6 +326,62 @@ def neighbour_cases(rng):
             yield i, n, boundary
 
 
+def image_cases(rng):
+    for n, boundary in itertools.product((1, 2, 3, 8), (PERIODIC, REFLECTING, OUTFLOW)):
+        for i in range(-3, n + 3):
+            yield i, n, boundary
+
+
+def padded_shape(shape):
+    return [n + 6 if n > 1 else 1 for n in shape]
+
+
+def pad_cases(rng):
+    for values, shape, boundary, *_ in grids(rng, REAL):
+        yield values, np.zeros(padded_shape(shape)), shape, boundary
+
+
+def weno_cases(rng):
+    for _ in range(200):
+        yield tuple(rng.normal(size=5) * rng.choice([0, 1e-9, 1]))
+
+
+def weno_axis_cases(rng):
+    for n in (1, 2, 3, 20):
+        for size in (0.0, 1.0, 1e30):
+            rows = size * rng.normal(size=(8, n))
+            yield rng.normal(size=n), *rows, 0.1, 0.2, size or 1.0
+
+
+def weno_rate_cases(rng):
+    for shape in REAL:
+        padded = rng.normal(size=padded_shape(shape))
+        k, d = tuple(rng.uniform(0, 0.1, 3)), tuple(rng.uniform(0, 0.1, 3))
+        shift = rng.normal(size=(3, shape[0] * shape[1], shape[2]))
+        yield padded, np.zeros(np.prod(shape)), shape, k, d, shift, (1.0, 2.0, 3.0)
+
+
+def weno_march_cases(rng):
+    for shape in REAL:
+        n = int(np.prod(shape))
+        for boundary, threshold in zip(boundaries(rng), (np.inf, 1e-3, 0.1, np.inf)):
+            k, d = tuple(rng.uniform(0.01, 0.1, 3)), tuple(rng.uniform(0, 0.1, 3))
+            shift = rng.normal(size=(3, shape[0] * shape[1], shape[2]))
+            work = rng.normal(size=n), *np.zeros((3, n)), np.zeros(padded_shape(shape))
+            yield *work, 2, shape, boundary, k, d, shift, (1.0, 1.0, 1.0), threshold, int(rng.choice([0, 2]))
+
+
+def mix_cases(rng):
+    u, v, w = rng.normal(size=(3, 50))
+    yield np.zeros(50), 0.75, u, 0.25, v, w
+
+
+def close_cases(rng):
+    for threshold in (1e-9, 0.5, 1e9):
+        for low in fields(rng, 60):
+            yield rng.normal(size=60), low, threshold
+
+
 def widen_cases(rng):
     for n in (1, 7, 64, 200):
         for u in fields(rng, n):
@@ -243,6 +400,14 @@ TWINS = {
     "add_axis": (add_axis, row_cases),
     "upwind_step": (upwind_step, upwind_step_cases),
     "upwind_march": (march, upwind_march_cases),
+    "image": (image, image_cases),
+    "pad": (pad, pad_cases),
+    "weno": (weno, weno_cases, 1e-10),
+    "weno_axis": (weno_axis, weno_axis_cases, 1e-10),
+    "weno_rate": (weno_rate, weno_rate_cases, 1e-10),
+    "mix": (mix, mix_cases),
+    "keep_close": (keep_close, close_cases),
+    "weno_march": (weno_march, weno_march_cases, 1e-9),
     "widen": (widen, widen_cases),
     "largest_differences": (largest_differences, lambda rng: ((v, s, b) for v, s, b, *_ in grids(rng))),
 }

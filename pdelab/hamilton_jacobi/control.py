@@ -1,0 +1,55 @@
+"""Hamilton-Jacobi-Bellman with terminal data: stochastic control, thesis (4.31)."""
+
+import math
+
+import numpy as np
+
+from pdelab.stepping import Solution, solve
+
+
+def terminal(problem, values, grid, end, times, **options):
+    """The Hamilton-Jacobi-Bellman equation with terminal data: -u_t = -|Du|²/2 + b·Du + ν Δu, u(·, end) = values.
+
+    The value u(x, t) = min E[V(X_end) + ½∫|α|²] of dX = (b - α) dt + sqrt(2ν) dW from X_t = x, with the best control
+    α = Du. It is `solve` in the time that is left.
+
+    Parameters
+    ----------
+    problem : HamiltonJacobi
+    values : Loss or array of shape grid.shape
+        V, the cost at the end.
+    end : float > 0
+    times : float or increasing sequence of floats in [0, end]
+        Times to save, of the clock that runs to `end`.
+    options
+        Those of `solve`: scheme, dt, cfl, on_save (called from the latest time to the earliest).
+
+    Returns
+    -------
+    Solution
+        In increasing time: values[k] is u(·, times[k]); what `info` records over the saved times is in that order too.
+
+    Notes
+    -----
+    Chaudhari, thesis (4.31)-(4.32); the text above (4.31) prints u_t for -u_t.
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> grid = pl.Grid(-3.0, 3.0, 301)
+    >>> loss = pl.Loss("x**2/2")
+    >>> u = pl.hamilton_jacobi.terminal(pl.HamiltonJacobi(2.0, drift=loss), loss, grid, 1.0, [0.0, 0.5])
+    >>> u.times
+    array([0. , 0.5])
+    """
+    end, times = float(end), np.atleast_1d(np.asarray(times, dtype=float))
+    if not 0 < end < math.inf:
+        raise ValueError(f"end: expected a positive time, got {end}")
+    if times.ndim != 1 or times.size == 0 or not ((times >= 0) & (times <= end)).all() or (np.diff(times) <= 0).any():
+        raise ValueError(f"times: expected increasing times between 0 and end = {end}, got {times}")
+    report = options.pop("on_save", None)
+    if report is not None:
+        options["on_save"] = lambda left, u: report(end - left, u)
+    back = solve(problem, values, grid, end - times[::-1], **options)
+    recorded = {name: v[::-1] for name, v in back.info.items() if isinstance(v, np.ndarray) and v.shape == times.shape}
+    return Solution(times, back.values[::-1], grid, back.steps, back.info | recorded)

@@ -1,0 +1,153 @@
+"""The equations: Hamilton-Jacobi and heat, as frozen records that check their coefficients."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from pdelab.generator import Coefficients
+from pdelab.hamilton_jacobi.explicit_schemes import monotone
+
+
+def one_of(beta, viscosity, name):
+    """(beta, ν) of an equation that was given exactly one of the two; beta = 1/(2ν)."""
+    if (beta is None) == (viscosity is None):
+        got = "both" if beta is not None else "neither"
+        raise ValueError(f"{name}: give exactly one of beta and viscosity (viscosity = 1/(2 beta)), got {got}")
+    value, word = (beta, "beta") if viscosity is None else (viscosity, "viscosity")
+    try:
+        number = float(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name}: expected {word} as a number, got {value!r}") from error
+    if viscosity is None:
+        if not number > 0:
+            raise ValueError(f"{name}: expected beta > 0 (math.inf for no viscosity), got {value!r}")
+        return number, 0.5 / number
+    if not 0 <= number < math.inf:
+        raise ValueError(f"{name}: expected a finite viscosity >= 0, got {value!r}")
+    return (math.inf if number == 0 else 0.5 / number), number
+
+
+@dataclass(frozen=True, init=False, eq=False)
+class HamiltonJacobi:
+    """u_t = -|Du|²/2 + b·Du + ν Δu with u(·, 0) = f: local entropy without drift, stochastic control with it.
+
+    Parameters
+    ----------
+    beta : float > 0 or math.inf
+        Inverse temperature; the viscosity is ν = 1/(2 beta), and math.inf means none. Exactly one of beta and
+        viscosity is given.
+    viscosity : float >= 0
+        ν itself.
+    drift : array (*grid.shape, d), in one dimension (n,), Loss, or None
+        The field b on the nodes; a Loss f means b = -grad f.
+
+    Raises
+    ------
+    ValueError
+        beta <= 0, ν < 0, not exactly one of the two; later, a drift that does not fit the grid or is not finite.
+
+    Notes
+    -----
+    Chaudhari, thesis (4.1), (4.11), (4.16), (4.31). With b = -grad f and u(·, T) given this is the control problem of
+    diffusivity ν run backwards: see `terminal`.
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> grid = pl.Grid(-1.0, 1.0, 201)
+    >>> u = pl.solve(pl.HamiltonJacobi(viscosity=0.0), abs(grid.x), grid, 0.2).final
+    >>> bool(abs(u[-1] - 0.9) < 1e-12)                           # |x| - t/2 away from the kink
+    True
+    """
+
+    beta: float
+    viscosity: float
+    drift: object
+    kinetic = 1.0  # factor of |Du|²/2
+    equation = "u_t = -|Du|²/2 + b·Du + ν Δu"
+
+    def __init__(self, beta=None, *, viscosity=None, drift=None):
+        beta, viscosity = one_of(beta, viscosity, type(self).__name__)
+        for key, value in (("beta", beta), ("viscosity", viscosity), ("drift", drift)):
+            object.__setattr__(self, key, value)
+
+    @property
+    def default_scheme(self):
+        """`monotone`."""
+        return monotone
+
+    def initial(self, values, grid):
+        """The initial data as a checked float64 array of shape grid.shape."""
+        return grid.field(values, "initial")
+
+    def coefficients(self, grid, time=0.0):
+        """Of the generator Q of dX = b dt + sqrt(2ν) dW, in u_t = Q u - |Du|²/2."""
+        if hasattr(self.drift, "gradient"):
+            return Coefficients(potential=grid.field(self.drift, "drift"), diffusivity=self.viscosity)
+        field = None if self.drift is None else grid.vector_field(self.drift, "drift")
+        return Coefficients(drift=field, diffusivity=self.viscosity)
+
+    def drift_on(self, grid):
+        """The drift as an array (d, *grid.shape), or None."""
+        if self.drift is None:
+            return None
+        field = self.drift
+        if hasattr(field, "gradient"):
+            if field.dimension != grid.dimension:
+                raise ValueError(f"drift: the Loss has {field.dimension} variables, the grid {grid.dimension} axes")
+            field = -np.asarray(field.gradient(grid.points))
+        field = grid.vector_field(field, "drift")
+        return np.ascontiguousarray(np.moveaxis(field.reshape(*grid.shape, grid.dimension), -1, 0))
+
+
+@dataclass(frozen=True, init=False, eq=False)
+class Heat:
+    """v_t = ν Δv: smoothing by a Gaussian of variance 2νt = t/beta (Chaudhari, thesis (4.28)).
+
+    Parameters
+    ----------
+    beta : float > 0 or math.inf
+        The viscosity is ν = 1/(2 beta). Exactly one of beta and viscosity is given.
+    viscosity : float >= 0
+        ν itself.
+
+    Raises
+    ------
+    ValueError
+        beta <= 0, ν < 0, not exactly one of the two.
+
+    Examples
+    --------
+    >>> import numpy as np, pdelab as pl
+    >>> grid = pl.Grid(0.0, 2 * np.pi, 128, boundary="periodic")
+    >>> v = pl.solve(pl.Heat(viscosity=0.5), np.sin(grid.x), grid, 1.0).final
+    >>> bool(abs(v.max() - np.exp(-0.5)) < 1e-3)
+    True
+    """
+
+    beta: float
+    viscosity: float
+    kinetic = 0.0
+    equation = "v_t = ν Δv"
+
+    def __init__(self, beta=None, *, viscosity=None):
+        beta, viscosity = one_of(beta, viscosity, type(self).__name__)
+        object.__setattr__(self, "beta", beta)
+        object.__setattr__(self, "viscosity", viscosity)
+
+    @property
+    def default_scheme(self):
+        """`monotone`."""
+        return monotone
+
+    def initial(self, values, grid):
+        """The initial data as a checked float64 array of shape grid.shape."""
+        return grid.field(values, "initial")
+
+    def coefficients(self, grid, time=0.0):
+        """Of the generator of sqrt(2ν) dW: Q = νΔ."""
+        return Coefficients(diffusivity=self.viscosity)
+
+    def drift_on(self, grid):
+        """None: no drift."""

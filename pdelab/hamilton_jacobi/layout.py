@@ -1,0 +1,59 @@
+"""How the kernels see a grid: three axes, boundary codes, scaled coefficients, largest slopes."""
+
+import math
+
+import numpy as np
+
+from pdelab.stencils import slopes
+
+CODES = {"periodic": slopes.PERIODIC, "reflecting": slopes.REFLECTING, "outflow": slopes.OUTFLOW}
+
+
+def layout(grid):
+    """(shape, boundary codes) of a grid seen as three axes with leading ones."""
+    lead = 3 - grid.dimension
+    return (1,) * lead + grid.shape, (slopes.REFLECTING,) * lead + tuple(CODES[name] for name in grid.boundary)
+
+
+def coefficients(grid, kinetic, diffusive):
+    """(k, d), three numbers each: kinetic/h_i² and diffusive/h_i², zero for the axes that are not there."""
+    lead = (0.0,) * (3 - grid.dimension)
+    return tuple(lead + tuple(c / h**2 for h in grid.spacing) for c in (kinetic, diffusive))
+
+
+def shifts(drift, grid):
+    """h_i b_i for the kernels: shape (3, rows, n of the last axis); one row of zeros without drift."""
+    shape, _ = layout(grid)
+    if drift is None:
+        return np.zeros((3, 1, shape[2]))
+    shift = np.zeros((3, shape[0] * shape[1], shape[2]))
+    for axis, (b, h) in enumerate(zip(drift, grid.spacing), start=3 - grid.dimension):
+        shift[axis] = h * b.reshape(-1, shape[2])
+    return shift
+
+
+def largest_slopes(values, grid):
+    """L_i = largest |one-sided slope| along each axis, shape (d,)."""
+    differences = slopes.largest_differences(values.reshape(-1), *layout(grid))
+    return differences[3 - grid.dimension :] / np.array(grid.spacing)
+
+
+def speeds(drift, grid):
+    """max|b_i| of each axis."""
+    return np.zeros(grid.dimension) if drift is None else np.abs(drift).reshape(grid.dimension, -1).max(axis=1)
+
+
+def positive(value, name):
+    """The number itself, or ValueError."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name}: expected a positive number, got {value!r}") from error
+    if not 0 < number < math.inf:
+        raise ValueError(f"{name}: expected a positive number, got {value!r}")
+    return number
+
+
+def inverse(rate):
+    """1/rate, and math.inf for 0."""
+    return 1 / float(rate) if rate > 0 else math.inf
