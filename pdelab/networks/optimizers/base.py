@@ -6,17 +6,24 @@ After `loss.backward()` one `opt.step()` is one inner update, and every `inner_s
 from contextlib import contextmanager
 
 import torch
+from torch.autograd import profiler
 from torch.optim import Optimizer
+from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
 from pdelab.networks.optimizers.buffers import SCRATCH, Layout, like, local
 from pdelab.networks.optimizers.settings import check_loss, check_parameters, check_settings, one_of
 from pdelab.networks.optimizers.thermal import INNER_BITS, tick
-from pdelab.networks.optimizers.update import apply, check_finite, collect
+from pdelab.networks.optimizers.update import Rule, apply, check_finite, collect
 from pdelab.networks.schedules import from_plain, to_plain
 
 ENGINES = ("auto", "fused", "torch", "compiled", "foreach")
 SAME = ("inner_steps", "replicas", "seed", "variant", "engine", "form", "order", "period", "resampled")
 WEIGHTS = ("x", "z", "master")  # rows that hold weights: where nothing is stored they start at the parameters
+
+
+def watched():
+    """Whether a profiler or a global hook wants to see optimizer steps."""
+    return profiler._is_profiler_enabled or _global_optimizer_pre_hooks or _global_optimizer_post_hooks
 
 
 class FlatOptimizer(Optimizer):
@@ -73,6 +80,14 @@ class FlatOptimizer(Optimizer):
             self._layout = Layout(self.param_groups, head["replicas"], views=head["engine"] != "foreach")
         for segment in self._layout.segments:
             segment.choose_engine(head["engine"], self._layout.reason)
+            if segment.engine != "fused":
+                segment.make(self.row_names(self.param_groups[segment.group]))
+
+    def row_names(self, group):
+        """The rows in use: made early, so that torch.compile(opt.step) sees no new ones."""
+        rule = self.rule(group, 0, 0)
+        extra = {"g": True, "noise": rule.heat, "outer_m": group.get("outer_momentum"), "master": "rho" in group}
+        return [*rule.rows.values(), *(name for name, used in extra.items() if used)]
 
     def rebuild(self):
         """Lay the memory out again, after a group was added or the model was moved; the state is kept."""
@@ -102,6 +117,13 @@ class FlatOptimizer(Optimizer):
         closure: optional; called once, with gradients enabled; clears and fills the gradients and returns the loss,
         which is returned. Raises ValueError at a loss or gradient that is not finite, RuntimeError in eval mode.
         """
+        if self._optimizer_step_pre_hooks or self._optimizer_step_post_hooks or watched():
+            return _observed_step(self, closure)
+        return self._step(closure)
+
+    step.hooked = True  # torch would wrap it for hooks and profiler at a third of the cost of a small network's step
+
+    def _step(self, closure):
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -155,7 +177,7 @@ class FlatOptimizer(Optimizer):
 
     def rule(self, group, outer, inner):
         """The numbers of this group's inner update."""
-        raise NotImplementedError
+        return Rule(rate=0.0)
 
     def outer(self, outer):
         """The outer update on every segment."""
@@ -305,3 +327,6 @@ class FlatOptimizer(Optimizer):
                     elif name != "y":
                         target.copy_(segment.tensors("y")[k]) if name in WEIGHTS else target.zero_()
         self._publish()
+
+
+_observed_step = Optimizer.profile_hook_step(FlatOptimizer._step)

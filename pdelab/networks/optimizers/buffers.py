@@ -11,6 +11,7 @@ import torch
 from pdelab.networks.optimizers.thermal import TILE
 
 SCRATCH = ("g", "noise")
+STAGGER = 208  # rows start at different places of a page: streams with equal low address bits slow each other by 8 %
 
 
 class Buffer:
@@ -24,7 +25,9 @@ class Buffer:
     def row(self, name):
         """The row of a state, zero at first use."""
         if name not in self.rows:
-            self.rows[name] = torch.zeros(self.replicas, self.size, dtype=self.dtype, device=self.device)
+            shift = STAGGER * len(self.rows)
+            memory = torch.zeros(shift + self.replicas * self.size, dtype=self.dtype, device=self.device)
+            self.rows[name] = memory[shift:].view(self.replicas, self.size)
         return self.rows[name]
 
 
@@ -35,7 +38,8 @@ class Segment:
         self.buffer, self.group, self.replica, self.params, self.offsets = buffer, group, replica, params, offsets
         self.start, self.stop = offsets[0], offsets[-1] + padded(params[-1].numel())
         self.tiles = (self.stop - self.start) // TILE
-        self.contiguous = [p.is_contiguous() for p in params]
+        self.usual = all(p.is_contiguous() for p in params)
+        self.where = [p.data_ptr for p in params]
         self.sizes = np.array([p.numel() for p in params], np.int64)
         self.places = np.array(offsets, np.int64)
         self.addresses = np.zeros(len(params), np.int64)
@@ -70,6 +74,12 @@ class Segment:
             row = self.buffer.row(name)[self.replica]
             self._tensors[name] = [like(row, local(p.data), k) for p, k in zip(self.params, self.offsets)]
         return self._tensors[name]
+
+    def make(self, names):
+        """Make the rows and their views."""
+        for name in names:
+            self.flat(name)
+            self.tensors(name)
 
     def array(self, name):
         """The replica's whole row as a NumPy array on the same memory (CPU)."""

@@ -49,7 +49,7 @@ def accelerate(segment, direction, group, pieces=None, ahead=None):
     if not group["outer_momentum"]:
         return direction
     momentum, usual = nesterov(group, "outer_momentum")
-    return with_momentum(direction, (pieces or segment.lists)("outer_m"), momentum, usual if ahead is None else ahead)
+    return with_momentum(direction, (pieces or segment.lists)("outer_m"), momentum, ahead or usual or None)
 
 
 class EntropySGD(FlatOptimizer):

@@ -212,6 +212,7 @@ def first_nonfinite(addresses, sizes, mask):
 
 
 CAPTURE, FRESH, RESET, MOMENTUM, LOOK, PULL, INSIDE, HEAT, FIELD, AVERAGE = (1 << k for k in range(10))
+STREAM = MOMENTUM | LOOK | PULL | AVERAGE
 SIGN, DECAY, MU, AHEAD, TO_ANCHOR, RATE, SPREAD, NEW, OLD = range(9)
 
 
@@ -220,7 +221,7 @@ def inner_pass(addresses, sizes, places, y, x, z, m, amounts, flags, mask, key):
     """The inner update of `base.py` on the tensors of one segment; index of a non-finite gradient, or -1.
 
     addresses, sizes, places: of the gradients, their lengths, and where the tensors start in the rows y, x, z, m;
-    amounts: numbers in the rows' dtype; key: (seed, stream, tick) as uint64. Stops at the first bad block.
+    amounts: numbers in the rows' dtype; key: (seed, stream, tick) as uint64. Stops soon after a bad gradient.
     """
     d = np.empty(BLOCK, y.dtype)
     noisy = flags & (HEAT | FIELD) != 0
@@ -232,6 +233,11 @@ def inner_pass(addresses, sizes, places, y, x, z, m, amounts, flags, mask, key):
             continue
         g = carray(pointer(addresses[k]), (sizes[k],), y.dtype)
         bits = carray(pointer(addresses[k]), (sizes[k],), mask.dtype)
+        if flags == STREAM:
+            lo, hi = places[k], places[k] + sizes[k]
+            if stream(g, bits, y[lo:hi], x[lo:hi], z[lo:hi], m[lo:hi], amounts, mask):
+                return k
+            continue
         for start in range(0, sizes[k], BLOCK):
             n = min(BLOCK, sizes[k] - start)
             found = 0
@@ -265,6 +271,25 @@ def normals(out, tile, when, k0, k1, words, scratch):
         normals_double(out, tile, when, k0, k1, words, scratch)
     else:
         normals_single(out, tile, when, k0, k1, words, scratch)
+
+
+@njit(**OPTIONS)
+def stream(g, bits, y, x, z, m, amounts, mask):
+    """The commonest update, Nesterov, pull outside and average, as one loop; true at a gradient that is not finite."""
+    sign, decay, mu, ahead = amounts[SIGN], amounts[DECAY], amounts[MU], amounts[AHEAD]
+    pull, rate, old, new = amounts[TO_ANCHOR], amounts[RATE], amounts[OLD], amounts[NEW]
+    exponent = mask[0]
+    found = 0
+    for i in range(g.size):
+        found |= (bits[i] & exponent) == exponent
+        d = sign * g[i] + decay * y[i]
+        momentum = mu * m[i] + d
+        m[i] = momentum
+        d += ahead * momentum + pull * (y[i] - x[i])
+        moved = y[i] - rate * d
+        y[i] = moved
+        z[i] = old * z[i] + new * moved
+    return found != 0
 
 
 @njit(**OPTIONS)

@@ -58,6 +58,11 @@ class Rule(NamedTuple):
         return roles
 
 
+def terms(rule):
+    """The rule with true for every term that is on."""
+    return Rule(*(bool(value) for value in rule))
+
+
 def nesterov(group, name="momentum"):
     """(μ, look-ahead) of a group's momentum."""
     momentum = number(group[name])
@@ -82,20 +87,29 @@ def collect(segment):
 
 def collect_addresses(segment):
     """Addresses of the gradients, 0 for None; copies of those laid out differently are kept alive."""
-    segment.alive = []
-    for k, p in enumerate(segment.params):
-        g = p.grad
-        if g is None:
-            segment.addresses[k] = 0
-            continue
-        if g.layout is not torch.strided:
-            raise sparse(p, k)
-        if g.dtype != p.dtype or not (g.is_contiguous() if segment.contiguous[k] else g.stride() == p.stride()):
-            g = torch.empty_like(p).copy_(g)
-            segment.alive.append(g)
-        if p.data_ptr() != segment.homes[k]:
-            raise moved(k)
-        segment.addresses[k] = g.data_ptr()
+    grads, kind = [p.grad for p in segment.params], segment.buffer.dtype
+    if [where() for where in segment.where] != segment.homes:
+        raise moved()
+    try:
+        segment.addresses[:] = [g.data_ptr() for g in grads]
+        usual = segment.usual and all(g.is_contiguous() and g.dtype is kind for g in grads)
+    except (AttributeError, RuntimeError):  # None or sparse
+        usual = False
+    segment.alive = grads if usual else [adapted(segment, k, g) for k, g in enumerate(grads)]
+
+
+def adapted(segment, k, g):
+    """The gradient of parameter k laid out in memory like the parameter; sets its address."""
+    p = segment.params[k]
+    if g is None:
+        segment.addresses[k] = 0
+        return None
+    if g.layout is not torch.strided:
+        raise sparse(p, k)
+    if g.dtype != p.dtype or g.stride() != p.stride():
+        g = torch.empty_like(p).copy_(g)
+    segment.addresses[k] = g.data_ptr()
+    return g
 
 
 def collect_tensors(segment):
@@ -187,7 +201,7 @@ def apply_torch(segment, rule, address):
     if rule.heat:
         thermal(segment, address)
         rows["noise"] = segment.pieces("noise")
-    inner_update(rows, segment.grads, rule)
+    inner_update(rows, segment.grads, rule, terms(rule))
 
 
 def thermal(segment, address):
@@ -199,40 +213,38 @@ def thermal(segment, address):
         noise.copy_(normals(segment.tiles, noise.dtype, noise.device, *address, first=first))
 
 
-def inner_update(rows, grads, rule):
-    """The update on lists of tensors, in place; numbers may be 0-d tensors."""
+def inner_update(rows, grads, rule, on):
+    """The update on lists of tensors, in place; rule: numbers or 0-d tensors; on: true for the terms that are on."""
     y, x, z, m, noise = (rows.get(role) for role in ("y", "x", "z", "m", "noise"))
-    for wanted, target in ((rule.capture, x), (rule.fresh, z)):
+    for wanted, target in ((on.capture, x), (on.fresh, z)):
         if wanted:
             torch._foreach_copy_(target, y)
-    if rule.reset and m:
+    if on.reset and on.momentum:
         torch._foreach_zero_(m)
     d = torch._foreach_mul(grads, rule.sign)
-    if rule.decay:
+    if on.decay:
         add(d, y, rule.decay)
-    if noise and rule.field:
+    if on.heat and on.field:
         add(d, noise, rule.heat)
-    if rule.pull and rule.inside:
+    if on.pull and on.inside:
         add(d, torch._foreach_sub(y, x), rule.pull)
-    if m:
-        d = with_momentum(d, m, rule.momentum, rule.ahead)
-    if rule.pull and not rule.inside:
+    if on.momentum:
+        d = with_momentum(d, m, rule.momentum, rule.ahead if on.ahead else None)
+    if on.pull and not on.inside:
         add(d, torch._foreach_sub(y, x), rule.pull)
     add(y, d, rule.rate, -1.0)
-    if noise and not rule.field:
+    if on.heat and not on.field:
         add(y, noise, rule.heat)
-    if rule.average:
+    if on.average:
         torch._foreach_mul_(z, 1.0 - rule.average)
         add(z, y, rule.average)
 
 
 def with_momentum(d, m, momentum, ahead):
-    """m ← μ m + d; returns d + ahead m, or a copy of m (heavy ball)."""
+    """m ← μ m + d; returns d + ahead m, or for ahead=None a copy of m (heavy ball)."""
     torch._foreach_mul_(m, momentum)
     torch._foreach_add_(m, d)
-    if isinstance(ahead, float) and ahead == 0.0:
-        return torch._foreach_mul(m, 1.0)
-    return torch._foreach_add(d, torch._foreach_mul(m, ahead))
+    return torch._foreach_mul(m, 1.0) if ahead is None else torch._foreach_add(d, torch._foreach_mul(m, ahead))
 
 
 def add(target, source, factor, sign=1.0):
@@ -261,7 +273,7 @@ def apply_compiled(segment, rule, address):
     elif rule.heat:
         thermal(segment, address)
         rows["noise"] = segment.pieces("noise")
-    compiled_update()(rows, segment.grads, tuple(bool(v) for v in rule[:-1]), numbers, when, place)
+    compiled_update()(rows, segment.grads, terms(rule), numbers, when, place)
 
 
 COMPILED = []
@@ -274,16 +286,14 @@ def compiled_update():
     return COMPILED[0]
 
 
-def graph(rows, grads, terms, numbers, when, place):
-    """`inner_update` with the numbers as 0-d tensors and the noise made on the way; `terms`: which are on."""
-    on = Rule(*terms)
+def graph(rows, grads, on, numbers, when, place):
+    """`inner_update` with the numbers as 0-d tensors and the noise made on the way."""
     if place is not None:
         tiles, first, seed, stream = place
         y = rows["y"][0]
         rows = rows | {"noise": [normals(tiles, y.dtype, y.device, seed, stream, when, first)]}
     names = ("sign", "decay", "momentum", "ahead", "pull", "rate", "heat", "average")
-    values = {k: v if getattr(on, k) else 0.0 for k, v in zip(names, numbers.unbind())}
-    inner_update(rows, grads, on._replace(**values))
+    inner_update(rows, grads, on._replace(**dict(zip(names, numbers.unbind()))), on)
 
 
 # mistakes
@@ -305,9 +315,9 @@ def sparse(p, k):
     )
 
 
-def moved(k):
-    """The error for a parameter whose memory was exchanged behind the optimizer's back."""
+def moved():
+    """The error for parameters whose memory was exchanged behind the optimizer's back."""
     return RuntimeError(
-        f"parameter {k} no longer lies in the optimizer's buffer: move or convert the model before the optimizer is "
+        "the parameters no longer lie in the optimizer's buffer: move or convert the model before the optimizer is "
         "built, or call opt.rebuild() afterwards"
     )

@@ -1,0 +1,287 @@
+"""Slow twins of the optimizers' kernels: Python integers for Threefry, NumPy for the rest, plain formulas."""
+
+import ctypes
+
+import numpy as np
+
+from pdelab.networks.optimizers import fused
+
+WORD = (1 << 64) - 1
+U = np.uint64
+KEEP = []  # arrays whose addresses are arguments
+
+
+def rotate(x, r):
+    return ((x << r) | (x >> (64 - r))) & WORD
+
+
+def rounds(a, b, turns):
+    for r in turns:
+        a = (a + b) & WORD
+        b = rotate(b, r) ^ a
+    return a, b
+
+
+def four_rounds(a, b, r0, r1, r2, r3):
+    a, b = rounds(int(a), int(b), (r0, r1, r2, r3))
+    return U(a), U(b)
+
+
+def threefry(c0, c1, k0, k1):
+    """Salmon et al. (2011), section 4.2: 13 rounds, a key injection after every fourth."""
+    turns = (16, 42, 12, 31, 16, 32, 24, 21)
+    keys = [int(k0), int(k1), 0x1BD11BDAA9FC1A22 ^ int(k0) ^ int(k1)]
+    a, b = (int(c0) + keys[0]) & WORD, (int(c1) + keys[1]) & WORD
+    for r in range(13):
+        a, b = rounds(a, b, (turns[r % 8],))
+        if r % 4 == 3:
+            n = r // 4 + 1
+            a, b = (a + keys[n % 3]) & WORD, (b + keys[(n + 1) % 3] + n) & WORD
+    return U(a), U(b)
+
+
+def box_muller(first, second, scratch):
+    scratch[:] = np.frexp(first)[1] - 1
+    radius, angle = np.sqrt(-2.0 * np.log(first.astype(float))), 2.0 * np.pi * second.astype(float)
+    first[:], second[:] = radius * np.cos(angle), radius * np.sin(angle)
+
+
+def spread(out, source, offset, width):
+    for i, value in enumerate(source[: source.size // width * width]):
+        out[64 * (i // width) + offset + i % width] = value
+
+
+def counters(tile, width, n, when, k0, k1):
+    pairs = [threefry(U(width * int(tile) + i), when, k0, k1) for i in range(n)]
+    return np.array([p[0] for p in pairs], U), np.array([p[1] for p in pairs], U)
+
+
+def normals_double(out, tile, when, k0, k1, words, scratch):
+    n = out.size // 2
+    a, b = counters(tile, 32, n, when, k0, k1)
+    first, second = (((w >> U(11)).astype(float) + 0.5) * 2.0**-53 for w in (a, b))
+    box_muller(first, second, scratch[:n])
+    words[0, :n], words[1, :n] = first.view(U), second.view(U)
+    spread(out, first, 0, 32)
+    spread(out, second, 32, 32)
+
+
+def normals_single(out, tile, when, k0, k1, words, scratch):
+    n = out.size // 4
+    a, b = counters(tile, 16, n, when, k0, k1)
+    words[0, :n], words[1, :n] = a, b
+    high = np.concatenate([a >> U(32), b >> U(32)])
+    low = np.concatenate([a & U(0xFFFFFFFF), b & U(0xFFFFFFFF)])
+    first, second = ((h.astype(np.float32) + np.float32(0.5)) * np.float32(2.0**-32) for h in (high, low))
+    box_muller(first, second, scratch.view(np.int32)[: 2 * n])
+    words[2].view(np.float32)[: 2 * n], words[3].view(np.float32)[: 2 * n] = first, second
+    for k, part in enumerate((first[:n], second[:n], first[n:], second[n:])):
+        spread(out, part, 16 * k, 16)
+
+
+def normals(out, tile, when, k0, k1, words, scratch):
+    (normals_double if out.itemsize == 8 else normals_single)(out, tile, when, k0, k1, words, scratch)
+
+
+def fill_normals(out, tile, key):
+    normals(out, tile, key[2], key[0], key[1], np.zeros((4, out.size), U), np.zeros(out.size, np.int64))
+
+
+def at(address, size, itemsize):
+    kind = ctypes.c_double if itemsize == 8 else ctypes.c_float
+    return np.ctypeslib.as_array((kind * int(size)).from_address(int(address)))
+
+
+def first_nonfinite(addresses, sizes, mask):
+    for k, (address, size) in enumerate(zip(addresses, sizes)):
+        if address and not np.isfinite(at(address, size, mask.itemsize)).all():
+            return k
+    return -1
+
+
+def block(g, y, x, z, m, d, xi, amounts, flags):
+    on = lambda bit: bool(flags & bit)  # noqa: E731
+    sign, decay, mu, ahead, pull, rate, strength, new, old = amounts
+    n = g.size
+    if on(fused.CAPTURE):
+        x[:] = y
+    if on(fused.FRESH):
+        z[:] = y
+    if on(fused.RESET) and on(fused.MOMENTUM):
+        m[:] = 0.0
+    d[:] = sign * g + decay * y
+    if on(fused.FIELD):
+        d[:] += strength * xi[:n]
+    if on(fused.PULL) and on(fused.INSIDE):
+        d[:] += pull * (y - x)
+    if on(fused.MOMENTUM):
+        m[:] = mu * m + d
+        d[:] = d + ahead * m if on(fused.LOOK) else m
+    if on(fused.PULL) and not on(fused.INSIDE):
+        d[:] += pull * (y - x)
+    y[:] -= rate * d
+    if on(fused.HEAT):
+        y[:] += strength * xi[:n]
+    if on(fused.AVERAGE):
+        z[:] = old * z + new * y
+
+
+def stream(g, bits, y, x, z, m, amounts, mask):
+    with np.errstate(invalid="ignore"):
+        block(g, y, x, z, m, np.zeros_like(g), None, amounts, fused.STREAM)
+    return not np.isfinite(g).all()
+
+
+def inner_pass(addresses, sizes, places, y, x, z, m, amounts, flags, mask, key):
+    for k, (address, size, place) in enumerate(zip(addresses, sizes, places)):
+        if address and flags == fused.STREAM:
+            own = slice(place, place + size)
+            g = at(address, size, y.itemsize)
+            if stream(g, None, y[own], x[own], z[own], m[own], amounts, mask):
+                return k
+            continue
+        for start in range(0, int(size) if address else 0, 1024):
+            g = at(address, size, y.itemsize)[start : start + 1024]
+            if not np.isfinite(g).all():
+                return k
+            lo, hi = place + start, place + start + g.size
+            xi = np.zeros(-(-g.size // 64) * 64, y.dtype)
+            if flags & (fused.HEAT | fused.FIELD):
+                fill_normals(xi, lo // 64, key)
+            block(g, y[lo:hi], x[lo:hi], z[lo:hi], m[lo:hi], np.zeros_like(g), xi, amounts, flags)
+    return -1
+
+
+# cases
+
+KEYS = [(U(0), U(0)), (U(3), U(7)), (U(WORD), U(WORD)), (U(12345678901), U(1 << 63))]
+
+
+def words_cases(rng):
+    for k0, k1 in KEYS:
+        yield U(0), U(0), k0, k1
+        yield U(WORD), U(WORD), k0, k1
+        yield U(int(rng.integers(1 << 62))), U(int(rng.integers(1 << 62))), k0, k1
+
+
+def rounds_cases(rng):
+    for a, b, *_ in words_cases(rng):
+        yield a, b, 16, 42, 12, 31
+        yield a, b, 16, 32, 24, 21
+
+
+def uniform_cases(dtype, integer):
+    def cases(rng):
+        low = 2.0**-54 if dtype is np.float64 else 2.0**-33
+        yield np.array([1.0, low, 0.5, 0.75], dtype), np.array([0.1, 0.3, 1.0, low], dtype), np.zeros(4, integer)
+        for n in (1, 2, 3, 300):
+            first, second = (1.0 - rng.random((2, n))).astype(dtype)
+            yield np.maximum(first, dtype(low)), np.maximum(second, dtype(low)), np.zeros(n, integer)
+
+    return cases
+
+
+def spread_cases(rng):
+    for width, tiles in ((16, 1), (16, 3), (32, 5)):
+        for offset in range(0, 64, width):
+            yield np.zeros(64 * tiles), rng.normal(size=width * tiles), offset, width
+
+
+def normal_cases(*dtypes):
+    def cases(rng):
+        for dtype in dtypes:
+            for tiles, tile in ((1, 0), (3, 5), (16, 1 << 20)):
+                scratch = np.zeros((4, 32 * tiles), U), np.zeros(64 * tiles, np.int64)
+                yield np.zeros(64 * tiles, dtype), tile, U(tile << 24 | 3), *KEYS[tiles % 4], *scratch
+
+    return cases
+
+
+def fill_cases(rng):
+    for dtype in (np.float64, np.float32):
+        for tiles in (1, 17, 40):
+            yield np.zeros(64 * tiles, dtype), 3, np.array([5, 256, 9], U)
+
+
+def mask(dtype):
+    return np.array([np.inf], dtype).view(np.uint64 if dtype is np.float64 else np.uint32)
+
+
+def addresses(arrays):
+    KEEP.extend(arrays)
+    return np.array([a.ctypes.data for a in arrays], np.int64), np.array([a.size for a in arrays], np.int64)
+
+
+def finite_cases(rng):
+    for dtype in (np.float64, np.float32):
+        for bad in (None, 0, 2):
+            for value in (np.nan, np.inf, -np.inf):
+                arrays = [rng.normal(size=n).astype(dtype) for n in (1, 3, 2000)]
+                arrays[0][0] = np.finfo(dtype).max
+                arrays[1][0] = np.finfo(dtype).smallest_subnormal
+                if bad is not None:
+                    arrays[bad][-1] = value
+                where, sizes = addresses(arrays)
+                yield where, sizes, mask(dtype)
+                where[2] = 0
+                yield where, sizes, mask(dtype)
+
+
+FLAGS = [
+    0, fused.MOMENTUM, fused.MOMENTUM | fused.LOOK, fused.PULL | fused.INSIDE | fused.MOMENTUM | fused.LOOK,
+    fused.CAPTURE | fused.FRESH | fused.RESET | fused.MOMENTUM | fused.LOOK | fused.PULL | fused.AVERAGE | fused.HEAT,
+    fused.STREAM, fused.FIELD | fused.MOMENTUM, fused.HEAT, fused.AVERAGE | fused.PULL, fused.RESET | fused.FRESH,
+]  # fmt: skip
+
+
+def amounts(dtype):
+    return np.array([-1.0, 0.03, 0.8, 0.7, 0.6, 0.05, 0.2, 0.75, 0.25], dtype)
+
+
+def block_cases(rng):
+    for flags in FLAGS:
+        for n in (1, 2, 3, 500):
+            xi = rng.normal(size=512)
+            yield *rng.normal(size=(5, n)), np.zeros(n), xi, amounts(float), flags
+
+
+def stream_cases(rng):
+    for n in (1, 2, 3, 500):
+        for bad in (0.0, np.nan, np.inf):
+            g = rng.normal(size=n)
+            g[-1] += bad
+            yield g, g.view(U), *rng.normal(size=(4, n)), amounts(float), mask(np.float64)
+
+
+def pass_cases(*dtypes):
+    def cases(rng):
+        for dtype in dtypes:
+            for flags in FLAGS:
+                for bad in (False, True):
+                    gradients = [rng.normal(size=n).astype(dtype) for n in (1, 70, 2050)]
+                    if bad:
+                        gradients[2][1500] = np.nan
+                    where, sizes = addresses(gradients)
+                    where[0] *= flags % 2 == 0
+                    rows = rng.normal(size=(4, 64 + 128 + 2112)).astype(dtype)
+                    places, key = np.array([0, 64, 192], np.int64), np.array([3, 256, 77], U)
+                    yield where, sizes, places, *rows, amounts(dtype), flags, mask(dtype), key
+
+    return cases
+
+
+TWINS = {
+    "threefry": (threefry, words_cases),
+    "four_rounds": (four_rounds, rounds_cases),
+    "box_muller": (box_muller, uniform_cases(np.float64, np.int64)),
+    "box_muller_single": (box_muller, uniform_cases(np.float32, np.int32), 2e-6),
+    "spread": (spread, spread_cases),
+    "normals_double": (normals_double, normal_cases(np.float64)),
+    "normals_single": (normals_single, normal_cases(np.float32), 2e-6),
+    "normals": (normals, normal_cases(np.float64, np.float32), 2e-6),
+    "fill_normals": (fill_normals, fill_cases, 2e-6),
+    "first_nonfinite": (first_nonfinite, finite_cases),
+    "stream": (stream, stream_cases),
+    "block": (block, block_cases),
+    "inner_pass": (inner_pass, pass_cases(np.float64, np.float32), 2e-6),
+}
