@@ -9,9 +9,13 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import xlogy
+from scipy import sparse
+from scipy.linalg import eigh_tridiagonal
+from scipy.special import ive, xlogy
 
-from pdelab.generator import INTERPRETATIONS, Coefficients, axis_rates, drops, ito
+from pdelab.generator import (
+    INTERPRETATIONS, Coefficients, added_diffusion, axis_rates, drops, factored, generator, ito, no_outflow
+)  # fmt: skip
 from pdelab.stencils import tridiagonal
 from pdelab.stepping import Stepper
 
@@ -138,7 +142,7 @@ class FokkerPlanck:
 
     def initial(self, values, grid):
         """The density on the nodes, checked: finite, >= 0, of the grid's shape."""
-        _no_outflow(grid)
+        no_outflow(grid)
         values = grid.field(values, "initial")
         if values.min() < 0:
             raise ValueError(f"initial: expected a density >= 0, got {values.min():.6g}")
@@ -179,7 +183,7 @@ class BackwardKolmogorov(FokkerPlanck):
 
     def initial(self, values, grid):
         """The function on the nodes, checked: finite, of the grid's shape."""
-        _no_outflow(grid)
+        no_outflow(grid)
         return grid.field(values, "initial")
 
 
@@ -208,30 +212,130 @@ def explicit(problem, grid, values):
     return _stepper(problem, grid, values, tridiagonal.EXPLICIT)
 
 
+def spectral(problem, grid, values):
+    """Exact in time on the grid, by the eigenvectors of the symmetrised generator: one reflecting axis, steady.
+
+    All times cost little more than one: only modes that have not died out at the smallest interval are computed. Not
+    positive to the last digit; refused where the initial mass lies so deep in the tails of the equilibrium that
+    round-off would show (there `crank_nicolson` serves).
+    """
+    if grid.boundary != ("reflecting",) or not problem.steady:
+        raise ValueError("spectral: expected one reflecting axis and a steady problem; use crank_nicolson otherwise")
+    form = ito(problem.coefficients(grid), grid)
+    ((up, down),) = axis_rates(form, grid)
+    up, down, half = up.ravel(), down.ravel(), _half_cells(problem, grid)
+    root = _root_of_equilibrium(up, down, "spectral")
+    _check_amplification(values * half, root, problem.adjoint, "spectral")
+    diagonal, modes = -up - np.roll(down, 1), {}
+
+    def eigenpairs(dt):
+        if not modes or dt < modes["dt"]:
+            slowest = (-40 / dt - 1e-9 * np.abs(diagonal).max(), 1.0)
+            pairs = eigh_tridiagonal(diagonal, np.sqrt(up[:-1]) * np.sqrt(down[:-1]), select="v", select_range=slowest)
+            modes.update(dt=dt, pairs=pairs)
+        return modes["pairs"]
+
+    def advance(values, time, dt, steps):
+        rates, vectors = eigenpairs(dt * steps)
+        scale = 1 / root if problem.adjoint else root
+        m = scale * (vectors @ (np.exp(rates * (dt * steps)) * (vectors.T @ (values * half / scale))))
+        return m / half
+
+    return Stepper(advance, dt=math.inf, certificates=_certificates(problem, grid, form))
+
+
+def chebyshev(problem, grid, values):
+    """Exact in time on the grid, to round-off, by Chebyshev polynomials of the generator: a steady potential, any d.
+
+    exp(t Q) = exp(-z) (I_0(z) + 2 sum_k I_k(z) T_k(1 + t Q / z)), z = t times the largest rate out of a node: about
+    8 sqrt(z) products with Q. Not positive to the last digit. Refused where the initial mass lies so deep in the tails
+    of the equilibrium that round-off would show.
+    """
+    if not problem.gibbs:
+        raise ValueError("chebyshev: expected a steady potential alone and D > 0: the spectrum must be real")
+    form, half = ito(problem.coefficients(grid), grid), _half_cells(problem, grid)
+    U = form.potential - form.potential.min()
+    root = np.exp(-U / (2 * problem.diffusivity)) * np.sqrt(grid.weights / np.prod(grid.spacing))
+    _check_amplification(values * half, root, problem.adjoint, "chebyshev")
+    axes = [_Axis(grid.shape, k, False, up, down, ()) for k, (up, down) in enumerate(axis_rates(form, grid))]
+    largest = 1 / _largest_step(form, grid)
+
+    def advance(values, time, dt, steps):
+        z = dt * steps * largest
+        m = values * half
+        shares = _bessel(z)
+        before, here = m, _split_change(m, axes, problem.adjoint, 1 / largest)
+        total = shares[0] * before + shares[1] * here
+        for share in shares[2:]:
+            before, here = here, 2 * _split_change(here, axes, problem.adjoint, 1 / largest) - before
+            total += share * here
+        return total / half
+
+    return Stepper(advance, dt=math.inf, certificates=_certificates(problem, grid, form))
+
+
+def _bessel(z):
+    """exp(-z) I_0(z), 2 exp(-z) I_1(z), ... up to round-off."""
+    count = int(8.5 * math.sqrt(z)) + 40
+    shares = 2 * ive(np.arange(count), z)
+    shares[0] /= 2
+    return shares[: max(int(np.flatnonzero(shares > 1e-18)[-1]) + 1, 2)]
+
+
+def _root_of_equilibrium(up, down, name):
+    """Square root of the equilibrium masses of a line, largest one."""
+    if (up[:-1] == 0).any() or (down[:-1] == 0).any():
+        raise ValueError(f"{name}: expected jumps both ways over every face; without noise there are none against the drift")
+    logs = np.concatenate([[0.0], np.cumsum(np.log(up[:-1]) - np.log(down[:-1]))])
+    return np.exp((logs - logs.max()) / 2)
+
+
+def _check_amplification(m, root, adjoint, name):
+    """Round-off grows by sum |m| / root (densities) or 1 / root (functions) in the symmetrised picture."""
+    total = np.abs(m).sum()
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        growth = 1 / root.min() if adjoint else np.nansum(np.abs(m) / root) / total if total > 0 else 0.0
+    if not growth * np.finfo(float).eps < 1e-7:
+        raise ValueError(
+            f"{name}: the data reach {growth:.1e} times into the tails of the equilibrium, where round-off would show: "
+            "use crank_nicolson or implicit, or a smaller box"
+        )
+
+
 def _stepper(problem, grid, values, mode):
     form = ito(problem.coefficients(grid), grid)
-    bound = lambda values, time: math.inf  # noqa: E731
+    bound, info = lambda values, time: math.inf, {}
     if mode == tridiagonal.EXPLICIT:
         bound = _explicit_bound(problem, grid, form)
-    if grid.dimension > 1:
+    if not form.diagonal:
+        advance = _sparse(problem, grid, mode)
+        info["added_diffusion"] = float(added_diffusion(problem, grid).max())
+    elif grid.dimension > 1:
         advance = _split(problem, grid, form, mode)
     else:
         advance = (_steady_line if problem.steady else _moving_line)(problem, grid, form, mode)
     rule = None if mode == tridiagonal.EXPLICIT else _accuracy_step(form, grid, values)
-    return Stepper(advance, bound, rule, problem.steady or rule is not None, _certificates(problem, grid, form))
+    fixed = problem.steady or mode != tridiagonal.EXPLICIT
+    return Stepper(advance, bound, rule, fixed, _certificates(problem, grid, form), info)
 
 
 def _explicit_bound(problem, grid, form):
     """1 / (largest rate out of a node)."""
 
-    def largest(form):
-        total = np.zeros(grid.shape)
-        for axis, (up, down) in enumerate(axis_rates(form, grid)):
-            total += (up + np.roll(down, 1, axis=1)).reshape(grid.shape)
-        return 1 / total.max() if total.max() > 0 else math.inf
+    def at(time):
+        if form.diagonal:
+            return _largest_step(ito(problem.coefficients(grid, time), grid), grid)
+        return 1 / float(-generator(problem, grid, time).diagonal().min())
 
-    steady = largest(form)
-    return lambda values, time: steady if problem.steady else largest(ito(problem.coefficients(grid, time), grid))
+    steady = at(0.0)
+    return lambda values, time: steady if problem.steady else at(time)
+
+
+def _largest_step(form, grid):
+    total = np.zeros(grid.shape)
+    for up, down in axis_rates(form, grid):
+        total += (up + np.roll(down, 1, axis=1)).reshape(grid.shape)
+    return 1 / total.max() if total.max() > 0 else math.inf
 
 
 def _instant(problem, mode):
@@ -404,18 +508,104 @@ def _split_trapezoid(m, axes, adjoint):
     return m
 
 
-def _split_explicit(m, axes, adjoint):
-    """m + sum_k Q_k^T m."""
+def _split_change(m, axes, adjoint, scale):
+    """m + scale sum_k Q_k^T m."""
     out = m.copy()
     for axis in axes:
-        axis.add_change(m, adjoint, 1.0, out)
+        axis.add_change(m, adjoint, scale, out)
     return out
+
+
+def _split_explicit(m, axes, adjoint):
+    return _split_change(m, axes, adjoint, 1.0)
 
 
 SPLIT_STEPS = {
     tridiagonal.IMPLICIT: _split_implicit,
     tridiagonal.TRAPEZOID: _split_trapezoid,
     tridiagonal.EXPLICIT: _split_explicit,
+}
+
+
+def _sparse(problem, grid, mode):
+    """advance() for a full matrix D(x): steps through the generator, sparse factors for each step size."""
+    half, known = _half_cells(problem, grid), {}
+
+    def prepared(time, held):
+        key = (held, 0.0 if problem.steady else time)
+        if key not in known:
+            known.clear()
+            known[key] = _Jumps.of(generator(problem, grid, time), held, mode != tridiagonal.EXPLICIT)
+        return known[key]
+
+    def advance(values, time, dt, steps):
+        m = (values * half).ravel()
+        for phase, begin, step, count in _phases(mode, time, dt, steps):
+            for k in range(count):
+                jumps = prepared(begin + (k + _instant(problem, phase)) * step, _held(phase, step))
+                m = JUMP_STEPS[phase](m, jumps, problem.adjoint)
+        return m.reshape(grid.shape) / half
+
+    return advance
+
+
+@dataclass(frozen=True, eq=False)
+class _Jumps:
+    """A generator times a step as exchanges between pairs of nodes: what one loses is bit for bit what the other gets."""
+
+    tail: np.ndarray
+    head: np.ndarray
+    up: np.ndarray
+    down: np.ndarray
+    gather: sparse.csr_array  # exchange of each pair -> change of each mass
+    factors: object  # of I - Q^T
+
+    @classmethod
+    def of(cls, Q, held, solve):
+        """The exchanges of held Q, factorised when they are to be solved with."""
+        jumps, nodes = Q.tocoo(), Q.shape[0]
+        keep = jumps.row != jumps.col
+        rows, columns, rates = (a[keep].astype(kind) for a, kind in zip((jumps.row, jumps.col, jumps.data), "qqd"))
+        pairs, which = np.unique(np.minimum(rows, columns) * nodes + np.maximum(rows, columns), return_inverse=True)
+        up = held * np.bincount(which, np.where(rows < columns, rates, 0.0), pairs.size)
+        down = held * np.bincount(which, np.where(rows > columns, rates, 0.0), pairs.size)
+        tail, head = np.divmod(pairs, nodes)
+        count = np.arange(pairs.size)
+        signs = np.concatenate([-np.ones(pairs.size), np.ones(pairs.size)])
+        places = (np.concatenate([tail, head]), np.concatenate([count, count]))
+        gather = sparse.csr_array((signs, places), shape=(nodes, pairs.size))
+        return cls(tail, head, up, down, gather, factored(1.0, held, Q.T) if solve else None)
+
+    def change(self, m, adjoint):
+        """Q^T m in flux form, adjoint Q m in differences."""
+        if adjoint:
+            step = m[self.head] - m[self.tail]
+            return np.bincount(self.tail, self.up * step, m.size) - np.bincount(self.head, self.down * step, m.size)
+        return self.gather @ (self.up * m[self.tail] - self.down * m[self.head])
+
+    def solve(self, m, adjoint):
+        """(I - Q^T)^-1 m, adjoint (I - Q)^-1 m."""
+        return self.factors.solve(m, trans="T" if adjoint else "N")
+
+
+def _jump_implicit(m, jumps, adjoint):
+    x = jumps.solve(m, adjoint)
+    refined = x + jumps.solve(m - x + jumps.change(x, adjoint), adjoint)
+    return np.where(np.abs(x) > tridiagonal.TINY, refined, x)
+
+
+def _jump_trapezoid(m, jumps, adjoint):
+    return m + jumps.solve(2 * jumps.change(m, adjoint), adjoint)
+
+
+def _jump_explicit(m, jumps, adjoint):
+    return m + jumps.change(m, adjoint)
+
+
+JUMP_STEPS = {
+    tridiagonal.IMPLICIT: _jump_implicit,
+    tridiagonal.TRAPEZOID: _jump_trapezoid,
+    tridiagonal.EXPLICIT: _jump_explicit,
 }
 
 
@@ -477,14 +667,6 @@ def _moves(field):
 
 def _at(field, time):
     return field(time) if _moves(field) else field
-
-
-def _no_outflow(grid):
-    if "outflow" in grid.boundary:
-        raise ValueError(
-            "Fokker-Planck needs reflecting (no flux) or periodic boundaries, got outflow: "
-            "the density that leaves would have to be followed; take a larger reflecting box"
-        )
 
 
 def _matrix_field(values, shape, name):

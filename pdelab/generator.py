@@ -210,7 +210,7 @@ def generator(problem, grid, time=0.0):
            [ 1., -2.,  1.],
            [ 0.,  2., -2.]])
     """
-    _no_outflow(grid)
+    no_outflow(grid)
     form = ito(problem.coefficients(grid, time), grid)
     return assemble(*(_axis_jumps(form, grid) if form.diagonal else _matrix_jumps(form, grid)[:3]), math.prod(grid.shape))
 
@@ -226,7 +226,7 @@ def assemble(rows, columns, rates, nodes):
     return sparse.coo_array((entries, places), shape=(nodes, nodes)).tocsr()
 
 
-def _no_outflow(grid):
+def no_outflow(grid):
     if "outflow" in grid.boundary:
         raise ValueError(
             "a Markov generator needs reflecting (no flux) or periodic boundaries, got outflow: "
@@ -287,7 +287,7 @@ def added_diffusion(problem, grid, time=0.0):
     Zero except where Σ is nearly degenerate along a direction that no offset of at most sqrt(n)/2 nodes follows; in two
     dimensions the smallest that suffices. It vanishes as the grid is refined, like the spacing or faster.
     """
-    _no_outflow(grid)
+    no_outflow(grid)
     form = ito(problem.coefficients(grid, time), grid)
     return np.zeros(grid.shape) if form.diagonal else _matrix_jumps(form, grid)[4]
 
@@ -310,7 +310,7 @@ def current(problem, grid, density, time=0.0):
     Jumps along other directions than the axes are led over the faces of the box between their ends, half of them
     first along the first axis, half of them first along the last.
     """
-    _no_outflow(grid)
+    no_outflow(grid)
     density = grid.field(density, "density")
     form = ito(problem.coefficients(grid, time), grid)
     mass = grid.weights * density
@@ -385,7 +385,7 @@ def stationary(problem, grid, time=0.0):
     >>> bool(abs(grid.integrate(grid.x**2 * rho) - 1) < 1e-3)
     True
     """
-    _no_outflow(grid)
+    no_outflow(grid)
     coefficients = problem.coefficients(grid, time)
     _needs_noise(coefficients, "a stationary density")
     if coefficients.drift is None and coefficients.diffusion is None and coefficients.sigma is None:
@@ -457,7 +457,7 @@ def _chain_masses(Q):
         masses[order] = elimination.weights(band)
         return masses
     shift = 1e-11 * float(-Q.diagonal().min())
-    factors = _factored(shift, 1.0, Q.T)
+    factors = factored(shift, 1.0, Q.T)
     x = np.ones(nodes) / nodes
     for _ in range(200):
         new = factors.solve(x)
@@ -468,7 +468,7 @@ def _chain_masses(Q):
     raise ValueError("the stationary law did not converge: the chain is nearly disconnected; use a smaller grid")
 
 
-def _factored(shift, step, Q):
+def factored(shift, step, Q):
     """Sparse factors of shift I - step Q with the diagonal as pivots, which keeps the signs of an M-matrix."""
     matrix = shift * sparse.eye_array(Q.shape[0]) - step * Q
     return linalg.splu(
@@ -546,7 +546,7 @@ def _solved(Q, killing, load):
         order, band, load, leaving = eliminated
         v[order] = elimination.values(band, load, leaving)
         return v
-    return _factored(0.0, 1.0, Q).solve(load)
+    return factored(0.0, 1.0, Q).solve(load)
 
 
 def _target(target, grid, name):
@@ -635,9 +635,9 @@ def _sparse_gap(Q):
     """The eigenvalue nearest to zero; then any slower one that rotates, as an eigenvalue of (I - τQ/32)^-32 ~ exp(τQ)."""
     share = _chain_masses(Q)
     share /= share.sum()
-    nearest = 1 / _largest(_forgetting(_factored(1e-12 * float(-Q.diagonal().min()), 1.0, Q), share, 1), Q.shape, 4)[0]
+    nearest = 1 / _largest(_forgetting(factored(1e-12 * float(-Q.diagonal().min()), 1.0, Q), share, 1), Q.shape, 4)[0]
     gap = float(nearest.real.min())
-    _, modes = _largest(_forgetting(_factored(1.0, 2 / gap / 32, Q), share, 32), Q.shape, 6)
+    _, modes = _largest(_forgetting(factored(1.0, 2 / gap / 32, Q), share, 32), Q.shape, 6)
     rates = -np.sum(modes.conj() * (Q @ modes), axis=0).real / np.sum(np.abs(modes) ** 2, axis=0)
     return min(gap, float(rates.min()))
 
