@@ -336,7 +336,8 @@ def fill_addresses(out, seed, first_path, first_step):
                         fill_normals(z, words, n, seed, c, step // group, first_path + block)
                     else:
                         fill_normals32(z, words, n, seed, c, step // group, first_path + block)
-                out[k, c, block : block + n] = z[step % group, :n]
+                for i in range(n):
+                    out[k, c, block + i] = z[step % group, i]
 
 
 # ------------------------------------------------------------------------- elementary functions that vectorise

@@ -1,7 +1,37 @@
-"""Paths of stochastic equations: `simulate` and the equations and schemes it knows."""
+"""Paths of stochastic equations: `simulate`, the equations it knows, and the schemes it knows them by.
 
+    run = simulate(Langevin(loss, beta=4.0), initial, t=10.0, dt=0.01, scheme=leimkuhler_matthews, paths=10**6, seed=1)
+"""
+
+from pdelab.paths.diffusion import Diffusion
 from pdelab.paths.engine import Paths, simulate
-from pdelab.paths.schemes import euler_maruyama
-from pdelab.paths.systems import Langevin, Underdamped
+from pdelab.paths.schemes import (
+    baoab,
+    derivative_free_milstein,
+    euler_maruyama,
+    exponential,
+    heun,
+    implicit,
+    leimkuhler_matthews,
+    milstein,
+    sra1,
+)
+from pdelab.paths.systems import Langevin, System, Underdamped
 
-__all__ = ["Langevin", "Paths", "Underdamped", "euler_maruyama", "simulate"]
+__all__ = [
+    "Diffusion",
+    "Langevin",
+    "Paths",
+    "System",
+    "Underdamped",
+    "baoab",
+    "derivative_free_milstein",
+    "euler_maruyama",
+    "exponential",
+    "heun",
+    "implicit",
+    "leimkuhler_matthews",
+    "milstein",
+    "simulate",
+    "sra1",
+]

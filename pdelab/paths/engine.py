@@ -14,6 +14,7 @@ import numpy as np
 from pdelab.grid import Grid
 from pdelab.noise import BLOCK, checked_seed, whole_number
 from pdelab.paths import kernels, tracing
+from pdelab.paths.systems import System
 
 SECONDS_PER_CHUNK = 0.1  # steps run in pieces of about this length, so that Ctrl-C is heard
 NUMBERS_PER_CHUNK = 2**21  # of statistics that are not yet reduced: bounds their memory
@@ -123,6 +124,10 @@ def simulate(
     >>> run.times, run.states.shape
     (array([0., 1., 2.]), (3, 600))
     """
+    if not isinstance(sde, System):
+        raise ValueError(f"sde: expected an equation such as Langevin(loss, beta), got {type(sde).__name__}")
+    if scheme is not None and not callable(scheme):
+        raise ValueError(f"scheme: expected a function of pdelab.paths, e.g. milstein, got {scheme!r}")
     dtype = np.dtype(dtype)
     if dtype not in (np.float64, np.float32):
         raise ValueError(f"dtype: expected float64 or float32, got {dtype}")
@@ -220,9 +225,11 @@ class _Run:
         self.times, rows = saved_steps * dt, len(saved_steps)
         self.saved = np.empty((rows if store else 0, *x.shape), x.dtype)
         self.moments = np.empty((0 if store else rows, 2, len(x)))
-        self.counts = np.zeros((rows, math.prod(histogram.shape)), np.int64) if histogram else np.empty((0, 0), np.int64)
+        self.counts = np.zeros((rows, math.prod(histogram.shape)) if histogram else (0, 0), np.int64)
         self.exits = np.full(x.shape[1] if exit is not None else 0, math.inf)
         self.rows_per_chunk = max(NUMBERS_PER_CHUNK // self._numbers_a_row(), 1)
+        if check := getattr(getattr(scheme, "func", scheme), "check", None):
+            check(sde, x[:, :NUMPY_PATHS].astype(float))
         self.advance = self._compiled() or self._interpreted()
 
     def _numbers_a_row(self):
@@ -279,9 +286,7 @@ class _Run:
         moments = np.empty((rows if len(self.moments) else 0, -(-self.x.shape[1] // BLOCK), 2, len(self.x)))
         counts = np.zeros((len(tasks), rows if self.counts.size else 0, self.counts.shape[1]), np.int64)
         bound = self.advance(step, count, first_row)
-        jobs = [
-            self.pool.submit(bound, begin, end, saved, moments, own, self.exits) for (begin, end), own in zip(tasks, counts)
-        ]
+        jobs = [self.pool.submit(bound, *task, saved, moments, own, self.exits) for task, own in zip(tasks, counts)]
         for job in jobs:
             job.result()
         if not np.isfinite(self.x).all():
@@ -332,7 +337,7 @@ class _Run:
     def _explain(self, before, step, count):
         """A path is not finite any more: run the piece again, step by step, and say which path and when."""
         self.x[...] = before
-        nothing = np.empty((0, *self.x.shape), self.x.dtype), np.empty((0, 0, 0, 0)), np.empty((0, 0), np.int64), np.empty(0)
+        nothing = [self.x[:0, None], np.empty((0,) * 4), np.empty((0, 0), np.int64), np.empty(0)]
         for s in range(step, step + count):
             previous = self.x.copy()
             bound = self.advance(s, 1, s // self.every + 1, quiet=True)
@@ -341,12 +346,17 @@ class _Run:
             bad = ~np.isfinite(self.x).all(axis=0)
             if bad.any():
                 path = int(np.argmax(bad))
-                state = np.array2string(previous[:, path], precision=6)
+                state = previous[:, path : path + 1].astype(float)
+                if s == 0:
+                    self._check_functions(state, first=path)
+                with np.errstate(all="ignore"):
+                    drift = np.asarray(self.sde.drift(state, s * self.dt))[:, 0]
                 raise FloatingPointError(
-                    f"path {path} exploded at t = {(s + 1) * self.dt:.6g} (step {s + 1} of {self.steps}, before it at "
-                    f"{state}; {int(bad.sum())} of {len(bad)} paths in this step): take a smaller dt, or check the drift"
+                    f"path {path} exploded at t = {(s + 1) * self.dt:.6g} (step {s + 1} of {self.steps}, "
+                    f"{int(bad.sum())} of {len(bad)} paths in this step): before it the state was {state[:, 0]} and the "
+                    f"drift {drift}: take a smaller dt, or check the drift"
                 )
-        raise FloatingPointError(f"a path exploded between t = {step * self.dt:.6g} and {(step + count) * self.dt:.6g}")
+        raise AssertionError("a piece of a run gave different numbers the second time")
 
     # -------------------------------------------------------------------------------------- compiled, or NumPy
 
@@ -381,15 +391,16 @@ class _Run:
 
     def _interpreted(self):
         """The same through NumPy: whole arrays of paths, one Python call a step."""
-        first = self.x[:, : min(self.x.shape[1], NUMPY_PATHS)].astype(float)
-        self._check_functions(first)
+        self._check_functions(self.x[:, :NUMPY_PATHS].astype(float))
+
+        wieners = self.sde.wieners
 
         def advance(step, count, first_row, quiet=False):
             def bound(begin, end, saved, moments, counts, exits):
                 x = self.x[:, begin:end].astype(float)
                 with np.errstate(all="ignore"):
                     for s in range(step, step + count):
-                        noise = _Noise(self.sde.wieners, end - begin, self.dt, self.seed, s, self.refine, begin, self.x.dtype)
+                        noise = _Noise(wieners, end - begin, self.dt, self.seed, s, self.refine, begin, self.x.dtype)
                         x = np.asarray(self.scheme(self.sde, x, s * self.dt, self.dt, noise), float)
                         self.x[:, begin:end] = x
                         if exits.size:
@@ -402,16 +413,16 @@ class _Run:
 
         return advance
 
-    def _check_functions(self, x):
-        """Call the functions once at the start: shapes are theirs to check, NaN is ours."""
-        noise = _Noise(self.sde.wieners, x.shape[1], self.dt, self.seed, 0, self.refine, 0, self.x.dtype)
+    def _check_functions(self, x, first=0):
+        """ValueError if drift or noise is not finite at these initial states (their shapes they check themselves)."""
+        noise = _Noise(self.sde.wieners, x.shape[1], self.dt, self.seed, 0, self.refine, first, self.x.dtype)
         with np.errstate(all="ignore"):
             parts = {"drift": self.sde.drift(x, 0.0), "noise": self.sde.noise_term(x, 0.0, noise.dw)}
         for name, values in parts.items():
-            values = np.broadcast_to(values, x.shape)
-            if not np.isfinite(values).all():
-                path = int(np.argmax(~np.isfinite(values).all(axis=0)))
-                raise ValueError(f"{name}: not finite ({values[:, path]}) at the initial state {x[:, path]} of path {path}")
+            bad = ~np.isfinite(np.broadcast_to(values, x.shape)).all(axis=0)
+            if bad.any():
+                path = int(np.argmax(bad))
+                raise ValueError(f"{name}: not finite at t = 0, at the initial state {x[:, path]} of path {first + path}")
 
 
 class _Noise:

@@ -35,7 +35,8 @@ def step_normals(out, z, words, held, n, seed, step, refine, pairs, first):
         lane = fine % group
         if refine == 1:
             for c in range(channels):
-                out[c, :n] = z[c, lane, :n]
+                for i in range(n):
+                    out[c, i] = z[c, lane, i]
             return held
         for c in range(m):
             if pairs:
@@ -68,21 +69,25 @@ def normals_of_step(out, seed, step, refine, pairs, first):
     for block in range(0, paths, BLOCK):
         n = min(BLOCK, paths - block)
         step_normals(buffer, z, words, -1, n, seed, step, refine, pairs, first + block)
-        out[:, block : block + n] = buffer[:, :n]
+        for c in range(channels):
+            for i in range(n):
+                out[c, block + i] = buffer[c, i]
 
 
 @njit(**_KERNEL)
 def record(xs, n, dimension, first, row, saved, moments, counts, geometry):
-    """Record a block at a saved time: its states, its means and squared deviations, its counts; empty arrays take nothing."""
-    for j in range(dimension):
-        x = xs[BLOCK * j : BLOCK * j + n]
-        if saved.shape[0] > 0:
-            saved[row, j, first : first + n] = x
-        if moments.shape[0] > 0:
-            block = first // BLOCK
-            mean = block_sum(x, 0.0, 1) / n
-            moments[row, block, 0, j] = mean
-            moments[row, block, 1, j] = block_sum(x, mean, 2)
+    """Record a block at a saved time: states, means and squared deviations, counts; empty arrays take nothing."""
+    if saved.shape[0] > 0:
+        for j in range(dimension):
+            for i in range(n):
+                saved[row, j, first + i] = xs[BLOCK * j + i]
+    if moments.shape[0] > 0:
+        tree = np.empty(BLOCK)
+        for j in range(dimension):
+            start = xs[BLOCK * j]
+            mean = start + tree_sum(tree, xs, BLOCK * j, n, start, 1) / n
+            moments[row, first // BLOCK, 0, j] = mean
+            moments[row, first // BLOCK, 1, j] = tree_sum(tree, xs, BLOCK * j, n, mean, 2)
     if counts.shape[0] > 0:
         count_cells(xs, n, counts[row], geometry)
 
@@ -95,16 +100,16 @@ def record_all(x, begin, end, row, saved, moments, counts, geometry):
     for first in range(begin, end, BLOCK):
         n = min(BLOCK, end - first)
         for j in range(dimension):
-            xs[BLOCK * j : BLOCK * j + n] = x[j, first : first + n]
+            for i in range(n):
+                xs[BLOCK * j + i] = x[j, first + i]
         record(xs, n, dimension, first, row, saved, moments, counts, geometry)
 
 
 @njit(**_KERNEL)
-def block_sum(x, mean, power):
-    """sum_i (x_i - mean)^power, power 1 or 2, in float64 and in the order of a binary tree: fast, accurate, fixed."""
-    tree = np.zeros(BLOCK)
-    for i in range(x.size):
-        deviation = x[i] - mean
+def tree_sum(tree, xs, at, n, centre, power):
+    """sum_i (x_i - c)^power, power 1 or 2, in float64 and in the order of a binary tree: fast, accurate, fixed."""
+    for i in range(BLOCK):
+        deviation = xs[at + i] - centre if i < n else 0.0
         tree[i] = deviation if power == 1 else deviation * deviation
     width = BLOCK // 2
     while width > 0:
@@ -118,21 +123,18 @@ def block_sum(x, mean, power):
 def count_cells(xs, n, counts, geometry):
     """Add each path to the cell of its nearest node; geometry rows: lower end, spacing, nodes, periodic?, per axis."""
     for i in range(n):
-        cell, inside = 0, True
+        cell = 0
         for axis in range(geometry.shape[0]):
-            nodes = int(geometry[axis, 2])
-            place = math.floor((xs[BLOCK * axis + i] - geometry[axis, 0]) / geometry[axis, 1] + 0.5)
-            if geometry[axis, 3] > 0:
-                place -= nodes * math.floor(place / nodes)
-                beyond = False
+            nodes = geometry[axis, 2]
+            place = (xs[BLOCK * axis + i] - geometry[axis, 0]) / geometry[axis, 1]
+            nearest = math.floor(place + 0.5)
+            if geometry[axis, 3] > 0.0:
+                nearest -= nodes * math.floor(nearest / nodes)
+                inside = nearest >= 0.0 and nearest < nodes
             else:
-                edge = (xs[BLOCK * axis + i] - geometry[axis, 0]) / geometry[axis, 1]
-                beyond = not (edge >= 0.0 and edge <= nodes - 1)
-            if beyond or not (place >= 0 and place < nodes):
-                inside = False
-            else:
-                cell = cell * nodes + int(place)
-        if inside:
+                inside = place >= 0.0 and place <= nodes - 1.0
+            cell = cell * int(nodes) + int(nearest) if inside and cell >= 0 else -1
+        if cell >= 0:
             counts[cell] += 1
 
 
@@ -154,5 +156,6 @@ def leave_all(x, begin, end, step, exits, box):
     for first in range(begin, end, BLOCK):
         n = min(BLOCK, end - first)
         for j in range(x.shape[0]):
-            xs[BLOCK * j : BLOCK * j + n] = x[j, first : first + n]
+            for i in range(n):
+                xs[BLOCK * j + i] = x[j, first + i]
         leave(xs, n, first, step, exits, box)

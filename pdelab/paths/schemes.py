@@ -1,18 +1,192 @@
 """Schemes: one step of a stochastic equation, as functions (sde, x, t, dt, noise) -> the state at t + dt.
 
 `x` has the components (d, paths); `noise.dw` the increments of the Wiener processes (m, paths), `noise.dz` the
-integrals int (W_s - W_t) ds, `noise.next_dw` the increments of the step that follows. A function written with these
-and NumPy's arithmetic is compiled when the equation is made of formulas.
+integrals ∫(W_s - W_t)ds over the step, `noise.next_dw` the increments of the step that follows. A function written
+with these and NumPy's arithmetic is compiled when the equation is made of formulas; your own may stand beside them.
 
-| scheme | equation | strong | weak |
+| scheme | for | strong order | weak order |
 |---|---|---|---|
-| `euler_maruyama` | any (Ito) | 1/2, additive noise 1 | 1 |
-| `milstein` | diagonal, scalar, commutative noise | 1 | 1 |
+| `euler_maruyama` | any equation | 1/2, additive noise 1 | 1 |
+| `milstein`, `derivative_free_milstein` | diagonal, scalar or commutative noise | 1 | 1 |
+| `heun` | any equation, at its best for Stratonovich | 1 for commutative noise, else 1/2 | 1, additive noise 2 |
+| `sra1` | additive noise | 3/2 | 2 |
+| `leimkuhler_matthews` | additive noise, averages at equilibrium | 1/2 | 1; the invariant law to order 2 |
+| `baoab` | `Underdamped` | 1 | 2 |
+| `exponential` | drift with a linear part, stiff | 1 | 1 |
+| `implicit` | `Langevin` in one dimension, stiff | 1 | 1 |
+
+With additive noise Milstein's scheme is Euler-Maruyama: the "Milstein" of the traffic paper (5.18) is.
 """
 
 import numpy as np
 
+from pdelab.paths.systems import Langevin, Underdamped, amplitude, hessian
+
 
 def euler_maruyama(sde, x, t, dt, noise):
-    """x + b dt + σ ΔW with the Ito drift: strong order 1/2 (1 when σ does not depend on x), weak order 1."""
-    return x + (sde.drift(x, t) + sde.correction(x, t)) * dt + sde.noise_term(x, t, noise.dw)
+    """x + b dt + σ ΔW with the drift of Ito: strong order 1/2 (1 with additive noise), weak order 1."""
+    return x + ito_drift(sde, x, t) * dt + sde.noise_term(x, t, noise.dw)
+
+
+def milstein(sde, x, t, dt, noise):
+    """Euler-Maruyama + ½ Σ_jk L^j σ_k (ΔW_j ΔW_k - δ_jk dt), L^j = Σ_i σ_ij ∂_i: strong order 1.
+
+    For diagonal noise with σ_i(x_i), for one Wiener process and for commutative noise (L^j σ_k = L^k σ_j, checked at
+    the initial states). Other noise needs the iterated integrals ∫W_j dW_k, which are not offered: refused. With
+    additive noise this is Euler-Maruyama. Derivatives are exact for formulas, central differences for functions.
+    Kloeden & Platen, Numerical Solution of Stochastic Differential Equations (1992), 10.3.
+    """
+    euler = euler_maruyama(sde, x, t, dt, noise)
+    if sde.kind == "additive":
+        return euler
+    dw = noise.dw
+    if sde.kind == "diagonal":
+        return euler + 0.5 * sde.slope(x, t) * (dw**2 - dt)
+    for j in range(sde.wieners):
+        for k in range(sde.wieners):
+            euler = euler + 0.5 * sde.along(x, t, j, k) * (dw[j] * dw[k] - (dt if j == k else 0.0))
+    return euler
+
+
+def derivative_free_milstein(sde, x, t, dt, noise):
+    """Milstein with ½ (σ(x + b dt + σ√dt) - σ(x)) (ΔW² - dt)/√dt for the derivative: diagonal or scalar noise, order 1.
+
+    Kloeden & Platen (1992), 11.1.
+    """
+    if sde.kind == "general":
+        raise ValueError("derivative_free_milstein: expected diagonal or scalar noise: use milstein")
+    drift, sigma, dw = ito_drift(sde, x, t), sde.sigma(x, t), noise.dw
+    step = x + drift * dt + sigma * dw
+    if sde.kind == "additive":
+        return sde.noise_term(x, t, dw) + x + drift * dt
+    support = x + drift * dt + sigma * np.sqrt(dt)
+    return step + (sde.sigma(support, t) - sigma) * (dw**2 - dt) * (0.5 / np.sqrt(dt))
+
+
+def heun(sde, x, t, dt, noise):
+    """x̃ = x + b dt + σ ΔW, then the mean of both ends' b dt + σ ΔW: the Stratonovich solution.
+
+    Other interpretations are converted. Additive noise: weak order 2. Kloeden & Platen (1992), 15.1.
+    """
+    drift, dw = stratonovich_drift(sde, x, t), noise.dw
+    predicted = x + drift * dt + sde.noise_term(x, t, dw)
+    kick = 0.5 * (sde.noise_term(x, t, dw) + sde.noise_term(predicted, t + dt, dw))
+    return x + 0.5 * (drift + stratonovich_drift(sde, predicted, t + dt)) * dt + kick
+
+
+def sra1(sde, x, t, dt, noise):
+    """x + (b(x) + 2 b(x + ¾ b dt + (3/2) σ ΔZ/dt)) dt/3 + σ ΔW: additive noise, strong order 3/2.
+
+    ΔZ = ∫(W_s - W_t)ds. Rößler, SIAM J. Numer. Anal. 48 (2010), scheme SRA1; σ may depend on time.
+    """
+    _additive(sde, "sra1")
+    drift, dz = sde.drift(x, t), noise.dz
+    inner = x + 0.75 * dt * drift + (1.5 / dt) * sde.noise_term(x, t, dz)
+    kick = sde.noise_term(x, t + dt, noise.dw) + (sde.noise_term(x, t, dz) - sde.noise_term(x, t + dt, dz)) * (1.0 / dt)
+    return x + (drift + 2.0 * sde.drift(inner, t + 0.75 * dt)) * (dt / 3.0) + kick
+
+
+def leimkuhler_matthews(sde, x, t, dt, noise):
+    """x + b dt + σ (ΔW_k + ΔW_{k+1})/2: each increment is used twice; averages at equilibrium have an error O(dt²).
+
+    Same cost as Euler-Maruyama, whose error there is O(dt). Leimkuhler & Matthews, Appl. Math. Res. Express (2013).
+    """
+    _additive(sde, "leimkuhler_matthews")
+    return x + sde.drift(x, t) * dt + 0.5 * sde.noise_term(x, t, noise.dw + noise.next_dw)
+
+
+def baoab(sde, x, t, dt, noise):
+    """Half kick, half drift, exact Ornstein-Uhlenbeck step of the momenta, half drift, half kick; for `Underdamped`.
+
+    Weak order 2; the law of the positions at equilibrium has an error O(dt²), exact for quadratic losses at any
+    stable step (dt < 2/ω). Leimkuhler & Matthews, Appl. Math. Res. Express (2013).
+    """
+    if not isinstance(sde, Underdamped):
+        raise ValueError(f"baoab: expected an Underdamped equation, got {type(sde).__name__}: use euler_maruyama")
+    d, decay = sde.dimension, np.exp(-sde.friction * dt)
+    q, p = x[:d], x[d:]
+    p = p + sde.force(q) * (0.5 * dt)
+    q = q + p * (0.5 * dt)
+    p = p * decay + amplitude(sde.beta, t, 0.5 * (1.0 - decay**2)) * noise.normals
+    q = q + p * (0.5 * dt)
+    p = p + sde.force(q) * (0.5 * dt)
+    return np.concatenate([q, p])
+
+
+def exponential(sde, x, t, dt, noise):
+    """e^{-λdt} x + (1 - e^{-λdt})/λ b + ((1 - e^{-2λdt})/(2λ dt))^½ σ ΔW for a drift b - λx: exact when b is constant.
+
+    Stable for any λ dt; strong and weak order 1 with additive noise.
+    """
+    if sde.linear is None or sde.kind == "general":
+        raise ValueError("exponential: expected an equation with a linear part (Diffusion(..., linear=), FastSlow)")
+    if sde.interpretation != "ito" and sde.kind != "additive":
+        raise ValueError("exponential: expected an equation in the sense of Ito")
+    rates = [linear_weights(rate, dt) for rate in sde.linear_rates(t)]
+    decay, drift, kick = (_stack([r[k] for r in rates], x) for k in range(3))
+    return decay * x + drift * sde.rest(x, t) + kick * sde.noise_term(x, t, noise.dw)
+
+
+def linear_weights(rate, dt):
+    """e^{-λdt}, (1 - e^{-λdt})/λ and ((1 - e^{-2λdt})/(2λ dt))^½, with their limits at λ = 0."""
+    if isinstance(rate, float) and rate == 0.0:
+        return 1.0, dt, 1.0
+    decay = np.exp(-rate * dt)
+    return decay, -np.expm1(-rate * dt) / rate, np.sqrt(-np.expm1(-2.0 * rate * dt) / (2.0 * rate * dt))
+
+
+def implicit(sde, x, t, dt, noise):
+    """y = x - f'(y) dt + σ ΔW by three Newton steps: `Langevin` in one dimension, stable where Euler-Maruyama is not.
+
+    Solvable for every step when f is convex, otherwise for dt max(-f'') < 1. Strong order 1.
+    """
+    if not isinstance(sde, Langevin) or sde.dimension != 1:
+        raise ValueError("implicit: expected Langevin dynamics in one dimension: use exponential")
+    target = x + sde.noise_term(x, t, noise.dw)
+    y = x
+    for _ in range(3):
+        y = y - (y - dt * sde.drift(y, t) - target) / (1.0 + dt * hessian(sde.loss, y))
+    return y
+
+
+# ------------------------------------------------------------------------------------------------------ helpers
+
+
+def ito_drift(sde, x, t):
+    """The drift that Ito's equation has: b + α Σ_jk σ_kj ∂_k σ_ij."""
+    if sde.kind == "additive" or sde.alpha == 0.0:
+        return sde.drift(x, t)
+    return sde.drift(x, t) + sde.alpha * sde.bend(x, t)
+
+
+def stratonovich_drift(sde, x, t):
+    """The drift that Stratonovich's equation has: b + (α - 1/2) Σ_jk σ_kj ∂_k σ_ij."""
+    if sde.kind == "additive" or sde.alpha == 0.5:
+        return sde.drift(x, t)
+    return sde.drift(x, t) + (sde.alpha - 0.5) * sde.bend(x, t)
+
+
+def _additive(sde, name):
+    if sde.kind != "additive":
+        raise ValueError(f"{name}: expected additive noise, got {sde.kind} noise: use milstein or euler_maruyama")
+
+
+def _stack(values, x):
+    """One number (or schedule) a component, shaped to multiply x."""
+    if x.dtype == object:
+        column = np.empty(len(values), object)
+        column[:] = values
+        return column
+    return np.array(values, float).reshape(-1, *(1,) * (x.ndim - 1))
+
+
+def _check_commutes(sde, x):
+    """Raised before the first step."""
+    if not getattr(sde, "commutes", lambda x: True)(x):
+        raise ValueError(
+            "milstein: this noise does not commute, so that the scheme needs the iterated integrals of pairs of Wiener "
+            "processes, which are not offered: use euler_maruyama or heun (strong order 1/2)"
+        )
+
+
+milstein.check = derivative_free_milstein.check = _check_commutes

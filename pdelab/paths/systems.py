@@ -1,26 +1,20 @@
 """Stochastic equations: what runs, with its parameters, apart from how it is discretised.
 
-    Langevin      dX = -grad f(X) dt + sqrt(2/beta) dW                              invariant law exp(-beta f)
-    Underdamped   dQ = P dt,  dP = -grad f(Q) dt - c P dt + sqrt(2c/beta) dW        invariant law exp(-beta (f + |p|^2/2))
+    Langevin      dX = -grad f(X) dt + sqrt(2/beta) dW                              law exp(-beta f)
+    Underdamped   dQ = P dt,  dP = -grad f(Q) dt - c P dt + sqrt(2c/beta) dW        law exp(-beta (f + |p|^2/2))
     Diffusion     dX = b(X, t) dt + sigma(X, t) dW                                  Ito, Stratonovich or Klimontovich
 
 A scheme sees an equation through `drift`, `noise_term`, `sigma` and a few facts; states are arrays of components
 (d, paths), or of symbols (d,) when the step is compiled. Formulas and numbers compile; Python functions run in NumPy.
 """
 
-import inspect
 import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from pdelab.losses import Loss
-from pdelab.noise import whole_number
 from pdelab.paths.tracing import NotTraceable, Schedule, as_vector
-
-KINDS = ("additive", "diagonal", "scalar", "general")
-ALPHA = {"ito": 0.0, "stratonovich": 0.5, "klimontovich": 1.0}
-
 
 # --------------------------------------------------------------------------------------- evaluating a function
 
@@ -32,6 +26,15 @@ def gradient(loss, x):
             raise NotTraceable
         return as_vector(x[0].trace.call(loss, "gradient", x))
     return as_components(loss.gradient(as_points(x)), x)
+
+
+def hessian(loss, x):
+    """f'' of a loss of one variable at components (1, n), or at a symbol."""
+    if x.dtype == object:
+        if loss.formula is None:
+            raise NotTraceable
+        return as_vector(x[0].trace.call(loss, "hessian", x))
+    return loss.hessian(x)
 
 
 def as_points(x):
@@ -73,6 +76,12 @@ def positive(value, name, infinite=False):
     return float(value)
 
 
+def number_or_none(value):
+    """A finite real number as float, None for anything else."""
+    good = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, (bool, np.bool_))
+    return float(value) if good and math.isfinite(value) else None
+
+
 def a_loss(value):
     """The argument if it is a Loss; ValueError otherwise."""
     if not isinstance(value, Loss):
@@ -84,10 +93,12 @@ def a_loss(value):
 
 
 class System:
-    """What schemes and `simulate` ask of an equation; the defaults fit additive noise with one Wiener process a coordinate."""
+    """What schemes and `simulate` ask of an equation; the defaults fit additive noise, one process a coordinate."""
 
     kind = "additive"
     interpretation = "ito"
+    alpha = 0.0
+    linear = None
 
     @property
     def dimension(self):
@@ -115,10 +126,6 @@ class System:
         """sigma(x, t) dw, components like x."""
         return self.sigma(x, t) * dw
 
-    def correction(self, x, t):
-        """Drift of Ito minus that of Stratonovich, 1/2 sum_jk sigma_kj d_k sigma_ij: zero for additive noise."""
-        return 0.0
-
     def expand(self, values):
         """A user's initial values (..., components) as a full state; the default takes them as they are."""
         return values
@@ -128,7 +135,9 @@ class System:
 class Langevin(System):
     """Overdamped Langevin dynamics, stochastic gradient descent at a constant or scheduled temperature.
 
-        dX = -∇f(X) dt + √(2/β) dW,   invariant law e^{-βf}   (Chaudhari, thesis (4.2), with the noise that (4.10) needs)
+        dX = -∇f(X) dt + √(2/β) dW,   invariant law e^{-βf}
+
+    Chaudhari, thesis (4.2), with the noise that its (4.10) needs: √(2/β), not β^{-1/2}.
 
     Parameters
     ----------

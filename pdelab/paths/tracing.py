@@ -8,6 +8,7 @@ there: fill the noise, update, next step. It is kept on disk like the derivative
 
 import ast
 import hashlib
+import inspect
 import operator
 import re
 from functools import cache
@@ -21,7 +22,8 @@ from pdelab.losses import compiled_module
 from pdelab.paths import kernels
 
 VECTORISED = ("exp", "log", "sin", "cos", "tanh")
-LIBRARY = ("sqrt", "fabs", "tan", "asin", "acos", "atan", "sinh", "cosh", "asinh", "acosh", "atanh", "atan2", "erf", "erfc")
+LIBRARY = ("sqrt", "fabs", "tan", "asin", "acos", "atan", "sinh", "cosh", "asinh", "acosh", "atanh", "atan2", "erf",
+           "erfc")  # fmt: skip
 LARGEST_POWER = 32
 
 
@@ -86,7 +88,7 @@ class Symbol:
 
     def __init__(self, trace, name, base=None, factor=1.0):
         self.trace, self.name = trace, name
-        self.base, self.factor = self if base is None else base, factor  # a number times a symbol: numbers are multiplied beforehand
+        self.base, self.factor = self if base is None else base, factor  # products with numbers: one number
 
     def _with(self, other, sign, reverse=False):
         if (name := self.trace.name_of(other)) is None:
@@ -154,6 +156,7 @@ class Trace:
 
     def __init__(self):
         self.lines, self.known, self.numbers, self.schedules, self.losses = [], {}, [], [], {}
+        self.calls = set()
 
     def name_of(self, value):
         """The name by which code can use a value, or None if it is nothing that code can use."""
@@ -175,8 +178,9 @@ class Trace:
         return self.known[text]
 
     def call(self, loss, kind, arguments):
-        """value or gradient of a formula at symbols: a list of symbols."""
+        """value, gradient or (one variable) hessian of a formula at symbols: a list of symbols."""
         number = self.losses.setdefault(loss, len(self.losses))
+        self.calls.add((number, kind))
         text = f"{kind}_{number}({', '.join(self.name_of(a) for a in arguments)})"
         if text not in self.known:
             count = loss.dimension if kind == "gradient" else 1
@@ -184,6 +188,11 @@ class Trace:
             self.lines.append(f"{', '.join(s.name for s in symbols)} = {text}")
             self.known[text] = symbols
         return self.known[text]
+
+    def functions(self):
+        """(loss, its number, the kinds of functions called), one entry a loss."""
+        kinds = lambda k: sorted(kind for number, kind in self.calls if number == k)  # noqa: E731
+        return [(loss, k, kinds(k)) for loss, k in self.losses.items()]
 
     def prune(self, results):
         """Keep the lines that the results need; returns all names that they use."""
@@ -271,7 +280,7 @@ from pdelab.paths.kernels import leave, record, step_normals
 
 {functions}
 @njit(cache=True, nogil=True, error_model="numpy")
-def advance(x, begin, end, step, steps, every, refine, seed, K, S, saved, first_row, moments, counts, geometry, exits, box):
+def advance(x, begin, end, step, steps, every, refine, seed, K, S, saved, row, moments, counts, geometry, exits, box):
     xs = np.empty({d} * 512, x.dtype)
     group = np.empty(({channels}, {size}, 512), x.dtype)
     ring = np.empty((2, {channels}, 512), x.dtype)
@@ -294,7 +303,7 @@ def advance(x, begin, end, step, steps, every, refine, seed, K, S, saved, first_
             if exits.shape[0] > 0:
                 leave(xs, n, block, s + 1, exits, box)
             if (s + 1) % every == 0:
-                record(xs, n, {d}, block, (s + 1) // every - first_row, saved, moments, counts, geometry)
+                record(xs, n, {d}, block, (s + 1) // every - row, saved, moments, counts, geometry)
         for j in range({d}):
             for i in range(n):
                 x[j, block + i] = xs[512 * j + i]
@@ -326,18 +335,20 @@ def _source(trace, increments, results, dtype):
         text, stride = DIRECT.format(size=size, channels=channels, fill=fill), size * 512
     else:
         text, stride = _coarse(pairs, lookahead, channels), 512
-    functions = "".join(_functions(loss, k, single) for loss, k in trace.losses.items())
+    functions = "".join(_functions(*entry, single) for entry in trace.functions())
     body = "\n".join(" " * 16 + line for line in trace.lines)
     loads = [f"x{j} = xs[{512 * j} + i]" for j in range(d)]
     sources = [("z", "at", 0)] + [("a", "at", m)] * pairs + [("n", "ahead", 0)] * lookahead
-    loads += [f"{letter}{c} = z[{place} + {stride * (c + start)} + i]" for letter, place, start in sources for c in range(m)]
+    for letter, place, start in sources:
+        loads += [f"{letter}{c} = z[{place} + {stride * (c + start)} + i]" for c in range(m)]
     rows = [f"xs[{512 * j} + i] = {name}" for j, name in enumerate(results)]
     numbers = [f"k{k} = K[{k}]" for k in range(len(trace.numbers))]
     schedules = [f"s{k} = S[{k}, s - step]" for k in range(len(trace.schedules))]
     return TEMPLATE.format(
         library=", ".join(LIBRARY), vectorised=", ".join(f"v{name} as {name}" for name in VECTORISED), fill=fill,
-        functions=functions, d=d, flat="group" if direct else "ring", channels=max(channels, 1), size=size, numbers="; ".join(numbers) or "pass",
-        noise=text, schedules="; ".join(schedules) or "pass", loads="; ".join(loads), body=body, stores="; ".join(rows),
+        functions=functions, d=d, flat="group" if direct else "ring", channels=max(channels, 1), size=size,
+        numbers="; ".join(numbers) or "pass", noise=text, schedules="; ".join(schedules) or "pass",
+        loads="; ".join(loads), body=body, stores="; ".join(rows),
     )  # fmt: skip
 
 
@@ -348,13 +359,12 @@ def _coarse(pairs, lookahead, channels):
     return text + f"            at = {512 * channels} * (s & 1)\n            ahead = {512 * channels} - at\n"
 
 
-def _functions(loss, number, single):
+def _functions(loss, number, kinds, single):
     """The scalar functions of a formula, renamed, with elementary functions that vectorise."""
-    tree = ast.parse(loss.source)
-    kept = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name in ("value", "gradient")]
     text = ""
-    for node in kept:
-        node.name = f"{node.name}_{number}"
+    for kind in kinds:
+        node = ast.parse(inspect.getsource(getattr(loss, f"{kind}_kernel").py_func)).body[0]
+        node.name = f"{kind}_{number}"
         node.decorator_list = [ast.parse("njit(nogil=True, error_model='numpy', forceinline=True)", mode="eval").body]
         text += ast.unparse(ast.fix_missing_locations(_Single().visit(node) if single else node)) + "\n\n\n"
     return text
