@@ -207,7 +207,7 @@ def moving_steps(m, times, drops, D, scale, periodic, adjoint, mode, time, dt, s
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def factor_lines(up, down, periodic, inverse, into, outof):
-    """`factor` for many lines at once, along the middle axis of (outer, n, inner); into and outof only when periodic."""
+    """`factor` along the middle axis of (outer, n, inner); into and outof only when periodic."""
     outer, n, inner = up.shape
     killing, last = np.empty(inner), np.empty(inner)
     for o in range(outer):

@@ -1,0 +1,172 @@
+"""The problems: Fokker-Planck and backward Kolmogorov, their coefficients and the data that move with time."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from pdelab.fokker_planck.moving import at, moves
+from pdelab.fokker_planck.schemes import implicit
+from pdelab.generator import INTERPRETATIONS, Coefficients, no_outflow
+
+
+@dataclass(frozen=True, init=False, eq=False)
+class FokkerPlanck:
+    """ρ_t = div(ρ grad U) - div(b ρ) + D Δρ with no flux through the box: densities ρ in, densities out.
+
+    Parameters
+    ----------
+    potential : Loss, array grid.shape, callable t -> array, or None
+        U. Its Gibbs density exp(-U/D) is the exact discrete equilibrium.
+    drift : array (*grid.shape, d), in one dimension (n,), callable t -> array, or None
+        b, averaged to the faces. With both the drift is b - grad U.
+    beta : float > 0 or math.inf
+        Inverse temperature: D = 1/beta; math.inf means no noise. Exactly one of beta and diffusivity.
+    diffusivity : float >= 0
+        D itself.
+    diffusion : array (*grid.shape, d, d), in one dimension (n,), or None
+        Σ(x) = σ σ^T, symmetric and positive semi-definite; D multiplies it. The identity by default.
+    interpretation : str
+        How σ dW is read: "ito", "stratonovich", "klimontovich", or "fick" for D div(Σ grad ρ).
+    sigma : array (*grid.shape, d, k), in one dimension (n,), or None
+        A factor σ of Σ other than the symmetric square root; it gives Σ when `diffusion` is not given.
+
+    Raises
+    ------
+    ValueError
+        Not exactly one of beta and diffusivity, beta <= 0, D < 0, an unknown interpretation; later, a field that does
+        not fit the grid, a negative density, an outflow boundary.
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> grid = pl.Grid(-3.0, 3.0, 201)
+    >>> problem = pl.FokkerPlanck(grid.x**2 / 2, beta=2.0)
+    >>> start = np.exp(-((grid.x - 1) ** 2) / 0.1)
+    >>> end = pl.solve(problem, start / grid.integrate(start), grid, 10.0, dt=0.05).final
+    >>> bool(abs(grid.integrate(grid.x**2 * end) - 0.5) < 1e-3)
+    True
+    """
+
+    potential: object
+    drift: object
+    diffusivity: float
+    diffusion: object
+    interpretation: str
+    sigma: object
+    adjoint = False
+    equation = "ρ_t = div(ρ grad U) - div(b ρ) + D Δρ"
+
+    def __init__(
+        self,
+        potential=None,
+        drift=None,
+        *,
+        beta=None,
+        diffusivity=None,
+        diffusion=None,
+        interpretation="ito",
+        sigma=None,
+    ):
+        if interpretation not in INTERPRETATIONS:
+            raise ValueError(f"interpretation: expected one of {', '.join(INTERPRETATIONS)}, got {interpretation!r}")
+        if hasattr(drift, "on"):
+            raise ValueError("drift: expected a vector field or a function of time; give a Loss as potential")
+        values = (potential, drift, _diffusivity(beta, diffusivity), diffusion, interpretation, sigma)
+        for key, value in zip(("potential", "drift", "diffusivity", "diffusion", "interpretation", "sigma"), values):
+            object.__setattr__(self, key, value)
+
+    @property
+    def beta(self):
+        """Inverse temperature 1/D, math.inf without noise."""
+        return 1 / self.diffusivity if self.diffusivity > 0 else math.inf
+
+    @property
+    def default_scheme(self):
+        """`implicit`: positive for every step."""
+        return implicit
+
+    @property
+    def steady(self):
+        """True when neither potential nor drift depends on time."""
+        return not (moves(self.potential) or moves(self.drift))
+
+    @property
+    def gibbs(self):
+        """True when exp(-U/D) is the equilibrium: a steady potential, nothing else, and D > 0."""
+        plain = self.drift is None and self.diffusion is None and self.sigma is None
+        return plain and self.potential is not None and self.steady and self.diffusivity > 0
+
+    def initial(self, values, grid):
+        """The density on the nodes, checked: finite, >= 0, of the grid's shape."""
+        no_outflow(grid)
+        values = grid.field(values, "initial")
+        if values.min() < 0:
+            raise ValueError(f"initial: expected a density >= 0, got {values.min():.6g}")
+        return values
+
+    def coefficients(self, grid, time=0.0):
+        """The problem's `Coefficients` on the grid at one time, checked."""
+        potential, drift = at(self.potential, time), at(self.drift, time)
+        d = () if grid.dimension == 1 else (grid.dimension,)
+        return Coefficients(
+            None if potential is None else grid.field(potential, "potential"),
+            None if drift is None else grid.vector_field(drift, "drift"),
+            self.diffusivity,
+            None if self.diffusion is None else _matrix_field(self.diffusion, (*grid.shape, *d, *d), "diffusion"),
+            None if self.sigma is None else _matrix_field(self.sigma, (*grid.shape, *d), "sigma"),
+            self.interpretation,
+        )
+
+
+class BackwardKolmogorov(FokkerPlanck):
+    """v_t = (b - grad U)·grad v + D Δv: expectations v(x, t) = E[v(X_t, 0) | X_0 = x], the adjoint of `FokkerPlanck`.
+
+    Takes the same arguments. Each step is the exact transpose of the Fokker-Planck step in the weights of the grid, so
+    that sum(w v(T) ρ(0)) = sum(w v(0) ρ(T)) to round-off. Its time runs backwards: a potential or drift that depends on
+    time is given as a function of the time to go.
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> grid = pl.Grid(-4.0, 4.0, 401)
+    >>> v = pl.solve(pl.BackwardKolmogorov(grid.x**2 / 2, beta=1.0), grid.x, grid, 1.0, dt=0.01).final
+    >>> bool(abs(grid.interpolate(v, 1.0) - np.exp(-1.0)) < 5e-3)        # E[X_1 | X_0 = 1] of Ornstein-Uhlenbeck
+    True
+    """
+
+    adjoint = True
+    equation = "v_t = (b - grad U)·grad v + D Δv"
+
+    def initial(self, values, grid):
+        """The function on the nodes, checked: finite, of the grid's shape."""
+        no_outflow(grid)
+        return grid.field(values, "initial")
+
+
+def _diffusivity(beta, diffusivity):
+    """D from exactly one of beta and diffusivity."""
+    if (beta is None) == (diffusivity is None):
+        got = "both" if beta is not None else "neither"
+        raise ValueError(f"FokkerPlanck: give exactly one of beta and diffusivity (diffusivity = 1/beta), got {got}")
+    value, word = (beta, "beta") if diffusivity is None else (diffusivity, "diffusivity")
+    try:
+        number = float(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"FokkerPlanck: expected {word} as a number, got {value!r}") from error
+    if diffusivity is None:
+        if not number > 0:
+            raise ValueError(f"FokkerPlanck: expected beta > 0 (math.inf for no noise), got {value!r}")
+        return 1 / number
+    if not 0 <= number < math.inf:
+        raise ValueError(f"FokkerPlanck: expected a finite diffusivity >= 0, got {value!r}")
+    return number
+
+
+def _matrix_field(values, shape, name):
+    values = np.ascontiguousarray(values, dtype=float)
+    if values.shape[: len(shape)] != shape:
+        raise ValueError(f"{name}: expected shape {shape}, got {values.shape}")
+    if not np.isfinite(values).all():
+        raise ValueError(f"{name}: expected finite numbers")
+    return values

@@ -1,0 +1,76 @@
+"""Steps in one dimension: all of them in one compiled call."""
+
+import numpy as np
+
+from pdelab.fokker_planck.moving import Slices, moves
+from pdelab.fokker_planck.timing import half_cells, held_factor, instant, phases
+from pdelab.generator import axis_rates, drops, ito
+from pdelab.stencils import tridiagonal
+
+CALLS_AT_ONCE = 256  # steps whose time-dependent coefficients are evaluated together
+
+
+def line_advance(problem, grid, form, mode):
+    """advance() of a Stepper in one dimension."""
+    return (_steady_line if problem.steady else _moving_line)(problem, grid, form, mode)
+
+
+def _steady_line(problem, grid, form, mode):
+    """advance() of one line with constant coefficients, factorised once for each step size."""
+    half, n, periodic, known = half_cells(problem, grid), grid.shape[0], grid.boundary[0] == "periodic", {}
+
+    def prepared(held):
+        if held not in known:
+            known.clear()
+            ((up, down),) = axis_rates(form, grid, held)
+            factors = np.empty((5, n))
+            tridiagonal.factor(up.reshape(n), down.reshape(n), factors)
+            known[held] = up.reshape(n), down.reshape(n), factors
+        return known[held]
+
+    def advance(values, time, dt, steps):
+        m = values * half
+        for phase, _, step, count in phases(mode, time, dt, steps):
+            if count:
+                rates = prepared(held_factor(phase, step))
+                tridiagonal.steady_steps(m, *rates, periodic, problem.adjoint, phase, count)
+        return m / half
+
+    return advance
+
+
+def _moving_line(problem, grid, form, mode):
+    """advance() of one line whose coefficients depend on time: rates anew in each step."""
+    half, a = half_cells(problem, grid), form.a[0]
+    scale, periodic = 1 / grid.spacing[0] ** 2, grid.boundary[0] == "periodic"
+    saved = _saved_drops(problem, grid)
+
+    def run(m, phase, time, dt, steps):
+        where = instant(problem, phase)
+        for first in range(0, steps, CALLS_AT_ONCE):
+            count, begin = min(CALLS_AT_ONCE, steps - first), time + first * dt
+            times, faces = saved or _called_drops(problem, grid, begin + (np.arange(count) + where) * dt)
+            tridiagonal.moving_steps(
+                m, times, faces, a, scale, periodic, problem.adjoint, phase, begin, dt, count, where
+            )
+
+    def advance(values, time, dt, steps):
+        m = values * half
+        for phase in phases(mode, time, dt, steps):
+            run(m, *phase)
+        return m / half
+
+    return advance
+
+
+def _saved_drops(problem, grid):
+    """(times, drops) when the only thing that moves is one `Slices`, else None."""
+    moving = [field for field in (problem.potential, problem.drift) if moves(field)]
+    if len(moving) == 1 and isinstance(moving[0], Slices):
+        return _called_drops(problem, grid, moving[0].times)
+    return None
+
+
+def _called_drops(problem, grid, times):
+    forms = (ito(problem.coefficients(grid, time), grid) for time in times)
+    return times, np.stack([drops(form.potential, form.drift, grid)[0] for form in forms])

@@ -1,0 +1,103 @@
+"""Propagators that are exact in time on the grid, for steady problems whose generator is symmetric in disguise."""
+
+import math
+
+import numpy as np
+from scipy.linalg import eigh_tridiagonal
+from scipy.special import ive
+
+from pdelab.fokker_planck.schemes import certificates
+from pdelab.fokker_planck.splitting import Axis, split_change
+from pdelab.fokker_planck.timing import half_cells
+from pdelab.generator import axis_rates, ito, largest_step
+from pdelab.stepping import Stepper
+
+
+def spectral(problem, grid, values):
+    """Exact in time on the grid, by the eigenvectors of the symmetrised generator: one reflecting axis, steady.
+
+    All times cost little more than one: only modes that have not died out at the smallest interval are computed. Not
+    positive to the last digit; refused where the initial mass lies so deep in the tails of the equilibrium that
+    round-off would show (there `crank_nicolson` serves).
+    """
+    if grid.boundary != ("reflecting",) or not problem.steady:
+        raise ValueError("spectral: expected one reflecting axis and a steady problem; use crank_nicolson otherwise")
+    form = ito(problem.coefficients(grid), grid)
+    ((up, down),) = axis_rates(form, grid)
+    up, down, half = up.ravel(), down.ravel(), half_cells(problem, grid)
+    root = _root_of_equilibrium(up, down, "spectral")
+    _check_amplification(values * half, root, problem.adjoint, "spectral")
+    diagonal, modes = -up - np.roll(down, 1), {}
+
+    def eigenpairs(dt):
+        if not modes or dt < modes["dt"]:
+            slowest = (-40 / dt - 1e-9 * np.abs(diagonal).max(), 1.0)
+            pairs = eigh_tridiagonal(diagonal, np.sqrt(up[:-1]) * np.sqrt(down[:-1]), select="v", select_range=slowest)
+            modes.update(dt=dt, pairs=pairs)
+        return modes["pairs"]
+
+    def advance(values, time, dt, steps):
+        rates, vectors = eigenpairs(dt * steps)
+        scale = 1 / root if problem.adjoint else root
+        m = scale * (vectors @ (np.exp(rates * (dt * steps)) * (vectors.T @ (values * half / scale))))
+        return m / half
+
+    return Stepper(advance, dt=math.inf, certificates=certificates(problem, grid, form))
+
+
+def chebyshev(problem, grid, values):
+    """Exact in time on the grid, to round-off, by Chebyshev polynomials of the generator: a steady potential, any d.
+
+    exp(t Q) = exp(-z) (I_0(z) + 2 sum_k I_k(z) T_k(1 + t Q / z)), z = t times the largest rate out of a node: about
+    8 sqrt(z) products with Q. Not positive to the last digit. Refused where the initial mass lies so deep in the tails
+    of the equilibrium that round-off would show.
+    """
+    if not problem.gibbs:
+        raise ValueError("chebyshev: expected a steady potential alone and D > 0: the spectrum must be real")
+    form, half = ito(problem.coefficients(grid), grid), half_cells(problem, grid)
+    U = form.potential - form.potential.min()
+    root = np.exp(-U / (2 * problem.diffusivity)) * np.sqrt(grid.weights / np.prod(grid.spacing))
+    _check_amplification(values * half, root, problem.adjoint, "chebyshev")
+    axes = [Axis(grid.shape, k, False, up, down, ()) for k, (up, down) in enumerate(axis_rates(form, grid))]
+    largest = 1 / largest_step(form, grid)
+
+    def advance(values, time, dt, steps):
+        z = dt * steps * largest
+        m = values * half
+        shares = _bessel(z)
+        before, here = m, split_change(m, axes, problem.adjoint, 1 / largest)
+        total = shares[0] * before + shares[1] * here
+        for share in shares[2:]:
+            before, here = here, 2 * split_change(here, axes, problem.adjoint, 1 / largest) - before
+            total += share * here
+        return total / half
+
+    return Stepper(advance, dt=math.inf, certificates=certificates(problem, grid, form))
+
+
+def _bessel(z):
+    """exp(-z) I_0(z), 2 exp(-z) I_1(z), ... up to round-off."""
+    count = int(8.5 * math.sqrt(z)) + 40
+    shares = 2 * ive(np.arange(count), z)
+    shares[0] /= 2
+    return shares[: max(int(np.flatnonzero(shares > 1e-18)[-1]) + 1, 2)]
+
+
+def _root_of_equilibrium(up, down, name):
+    """Square root of the equilibrium masses of a line, largest one."""
+    if (up[:-1] == 0).any() or (down[:-1] == 0).any():
+        raise ValueError(f"{name}: expected jumps both ways over every face; without noise none go against the drift")
+    logs = np.concatenate([[0.0], np.cumsum(np.log(up[:-1]) - np.log(down[:-1]))])
+    return np.exp((logs - logs.max()) / 2)
+
+
+def _check_amplification(m, root, adjoint, name):
+    """Round-off grows by sum |m| / root (densities) or 1 / root (functions) in the symmetrised picture."""
+    total = np.abs(m).sum()
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        growth = 1 / root.min() if adjoint else np.nansum(np.abs(m) / root) / total if total > 0 else 0.0
+    if not growth * np.finfo(float).eps < 1e-7:
+        raise ValueError(
+            f"{name}: the data reach {growth:.1e} times into the tails of the equilibrium, where round-off would show: "
+            "use crank_nicolson or implicit, or a smaller box"
+        )

@@ -1,0 +1,193 @@
+"""The generator as a sparse matrix, and the current that its jumps carry."""
+
+import math
+
+import numpy as np
+from scipy import sparse
+
+from pdelab.generator.coefficients import axis_rates, ito, no_outflow
+from pdelab.stencils import selling
+
+
+def generator(problem, grid, time=0.0):
+    """The Markov generator Q of a problem's diffusion on the grid: rows sum to zero, off-diagonals >= 0.
+
+    Functions on the nodes (in C order) evolve by v_t = Q v, masses m = w ρ by m_t = Q^T m.
+
+    Parameters
+    ----------
+    problem : FokkerPlanck, BackwardKolmogorov, HamiltonJacobi, or anything with coefficients(grid, time)
+    grid : Grid, with reflecting or periodic boundaries
+    time : float
+        When coefficients depend on time.
+
+    Returns
+    -------
+    scipy.sparse.csr_array, shape (nodes, nodes)
+
+    Raises
+    ------
+    ValueError
+        An outflow boundary; a diffusion matrix that is indefinite or not symmetric.
+
+    Notes
+    -----
+    Scharfetter-Gummel rates where the matrix Σ is diagonal; elsewhere Selling's decomposition, with offsets of at most
+    sqrt(n)/2 nodes and, where Σ is so nearly degenerate that this does not suffice, the isotropic addition that
+    `added_diffusion` reports; it vanishes as the grid is refined. Reflection at a wall is along the normal.
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> grid = pl.Grid(-1.0, 1.0, 3)
+    >>> generator(pl.FokkerPlanck(0 * grid.x, beta=1.0), grid).toarray()
+    array([[-2.,  2.,  0.],
+           [ 1., -2.,  1.],
+           [ 0.,  2., -2.]])
+    """
+    no_outflow(grid)
+    form = ito(problem.coefficients(grid, time), grid)
+    jumps = _axis_jumps(form, grid) if form.diagonal else _matrix_jumps(form, grid)[:3]
+    return assemble(*jumps, math.prod(grid.shape))
+
+
+def assemble(rows, columns, rates, nodes):
+    """Q from its jumps; the diagonal makes the rows sum to zero."""
+    keep = (rates > 0) & (rows != columns)
+    rows, columns, rates = rows[keep], columns[keep], rates[keep]
+    out = np.bincount(rows, rates, nodes)
+    every = np.arange(nodes, dtype=rows.dtype)
+    entries = np.concatenate([rates, -out])
+    places = (np.concatenate([rows, every]), np.concatenate([columns, every]))
+    return sparse.coo_array((entries, places), shape=(nodes, nodes)).tocsr()
+
+
+def _axis_jumps(form, grid):
+    """(rows, columns, rates) of all jumps to neighbours."""
+    index = np.arange(math.prod(grid.shape), dtype=np.int32).reshape(grid.shape)
+    rows, columns, rates = [], [], []
+    for axis, (up, down) in enumerate(axis_rates(form, grid)):
+        here, there = index.ravel(), np.roll(index, -1, axis).ravel()
+        rows += [here, there]
+        columns += [there, here]
+        rates += [up.ravel(), down.ravel()]
+    return np.concatenate(rows), np.concatenate(columns), np.concatenate(rates)
+
+
+def _matrix_jumps(form, grid):
+    """(rows, columns, rates, displacements, τ) of all jumps of a diffusion with a full matrix, Ito, on the nodes."""
+    d, nodes, h = grid.dimension, math.prod(grid.shape), np.array(grid.spacing)
+    drift = np.zeros((*grid.shape, d)) if form.drift is None else form.drift
+    if form.potential is not None:
+        drift = drift - grid.gradient(form.potential)
+    count = 5 if d == 2 else 9
+    offsets, added = np.empty((nodes, count, d)), np.empty(nodes)
+    forward, backward = np.empty((nodes, count)), np.empty((nodes, count))
+    radius = max(2.0, round(0.5 * math.sqrt(min(grid.shape))))
+    matrices = np.ascontiguousarray((form.a / np.outer(h, h)).reshape(nodes, d, d))
+    drifts = np.ascontiguousarray((drift / h).reshape(nodes, d))
+    selling.jumps(matrices, drifts, np.diag(1 / h**2), radius, offsets, forward, backward, added)
+    here = np.stack(np.unravel_index(np.arange(nodes), grid.shape), axis=-1)[:, None, :]
+    steps = np.concatenate([offsets, -offsets], axis=1).astype(np.int64)
+    rates = np.concatenate([forward, backward], axis=1)
+    there, steps = _landing(here, steps, grid)
+    columns = np.ravel_multi_index(tuple(np.moveaxis(there, -1, 0)), grid.shape)
+    rows = np.broadcast_to(np.arange(nodes)[:, None], columns.shape)
+    return rows.ravel(), columns.ravel(), rates.ravel(), steps.reshape(-1, d), added.reshape(grid.shape)
+
+
+def _landing(here, steps, grid):
+    """Where jumps end, periodic axes wrapped and the others mirrored, and the steps really taken."""
+    there = here + steps
+    for axis, (n, boundary) in enumerate(zip(grid.shape, grid.boundary)):
+        if boundary == "periodic":
+            there[..., axis] %= n
+        else:
+            folded = np.abs(there[..., axis]) % (2 * (n - 1))
+            there[..., axis] = np.minimum(folded, 2 * (n - 1) - folded)
+            steps[..., axis] = there[..., axis] - here[..., axis]
+    return there, steps
+
+
+def added_diffusion(problem, grid, time=0.0):
+    """The isotropic diffusion τ(x) that `generator` added to D Σ(x) to stay monotone, shape grid.shape.
+
+    Zero except where Σ is nearly degenerate along a direction that no offset of at most sqrt(n)/2 nodes follows; in two
+    dimensions the smallest that suffices. It vanishes as the grid is refined, like the spacing or faster.
+    """
+    no_outflow(grid)
+    form = ito(problem.coefficients(grid, time), grid)
+    return np.zeros(grid.shape) if form.diagonal else _matrix_jumps(form, grid)[4]
+
+
+def current(problem, grid, density, time=0.0):
+    """The probability current J on the faces of each axis: ρ_t = -div J exactly on the grid.
+
+    Parameters
+    ----------
+    density : array grid.shape
+
+    Returns
+    -------
+    tuple of arrays, one an axis
+        J_k (probability per time and per area of the face), shape grid.shape with n_k - 1 faces along axis k, with n_k
+        faces when that axis is periodic; face i joins node i to the next.
+
+    Notes
+    -----
+    Jumps along other directions than the axes are led over the faces of the box between their ends, half of them
+    first along the first axis, half of them first along the last.
+    """
+    no_outflow(grid)
+    density = grid.field(density, "density")
+    form = ito(problem.coefficients(grid, time), grid)
+    mass = grid.weights * density
+    if form.diagonal:
+        flows = []
+        for axis, (up, down) in enumerate(axis_rates(form, grid)):
+            up, down = up.reshape(grid.shape), down.reshape(grid.shape)
+            flows.append(up * mass - down * np.roll(mass, -1, axis))
+    else:
+        flows = _routed(form, grid, mass)
+    found = []
+    for axis, flow in enumerate(flows):
+        area = np.moveaxis(grid.weights, axis, -1) / grid.axis_weights[axis]
+        flow = flow / np.moveaxis(area, -1, axis)
+        keep = slice(None) if grid.boundary[axis] == "periodic" else slice(-1)
+        found.append(flow[(slice(None),) * axis + (keep,)])
+    return tuple(found)
+
+
+def divergence(flux, grid):
+    """div J on the nodes, shape grid.shape, of face fluxes as `current` returns them: the mass leaving each cell."""
+    total = np.zeros(grid.shape)
+    for axis, part in enumerate(flux):
+        if grid.boundary[axis] == "periodic":
+            change = part - np.roll(part, 1, axis)
+        else:
+            edge = [(0, 0)] * grid.dimension
+            edge[axis] = (1, 1)
+            change = np.diff(np.pad(part, edge), axis=axis)
+        total += np.moveaxis(np.moveaxis(change, axis, -1) / grid.axis_weights[axis], -1, axis)
+    return total
+
+
+def _routed(form, grid, mass):
+    """Flows over the faces of each axis, of jumps led along the axes in both orders."""
+    rows, _, rates, steps, _ = _matrix_jumps(form, grid)
+    keep = rates > 0
+    rows, steps, flow = rows[keep], steps[keep], 0.5 * rates[keep] * mass.ravel()[rows[keep]]
+    flows = [np.zeros(grid.shape) for _ in range(grid.dimension)]
+    for order in (range(grid.dimension), reversed(range(grid.dimension))):
+        at = np.stack(np.unravel_index(rows, grid.shape), axis=-1)
+        for axis in order:
+            remaining = steps[:, axis].copy()
+            while (moving := np.flatnonzero(remaining)).size:
+                sign = np.sign(remaining[moving])
+                face = at[moving].copy()
+                face[:, axis] += np.minimum(sign, 0)
+                face %= grid.shape
+                np.add.at(flows[axis], tuple(face.T), sign * flow[moving])
+                at[moving, axis] = (at[moving, axis] + sign) % grid.shape[axis]
+                remaining[moving] -= sign
+    return flows

@@ -1,0 +1,179 @@
+"""What a problem says about its diffusion, reduced to Ito form, and the rates along the axes."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from pdelab.stencils import tridiagonal
+
+INTERPRETATIONS = ("ito", "stratonovich", "klimontovich", "fick")
+CORRECTION = {"ito": 0.0, "stratonovich": 0.5, "klimontovich": 1.0}  # α: σ is read at the point (1 - α) t + α (t + dt)
+
+
+@dataclass(frozen=True, eq=False)
+class Coefficients:
+    """What a problem says about its diffusion on a grid at one time: dX = (b - grad U) dt + sqrt(2 D) σ dW.
+
+    potential : U on the nodes, shape grid.shape, or None
+    drift : b on the nodes, shape (*grid.shape, d), in one dimension (n,), or None
+    diffusivity : the number D >= 0
+    diffusion : Σ = σ σ^T on the nodes, (*grid.shape, d, d), in one dimension (n,); None is the identity or σ σ^T
+    sigma : σ on the nodes, (*grid.shape, d, k), in one dimension (n,); None is the symmetric square root of diffusion
+    interpretation : "ito", "stratonovich", "klimontovich" or "fick"
+    """
+
+    potential: np.ndarray | None = None
+    drift: np.ndarray | None = None
+    diffusivity: float = 0.0
+    diffusion: np.ndarray | None = None
+    sigma: np.ndarray | None = None
+    interpretation: str = "ito"
+
+
+@dataclass(frozen=True, eq=False)
+class Ito:
+    """Coefficients reduced to dX = (b - grad U) dt + sqrt(2) a^{1/2} dW in the sense of Ito.
+
+    a: list of one field an axis when the matrix is diagonal everywhere, else an array (*grid.shape, d, d).
+    """
+
+    potential: np.ndarray | None
+    drift: np.ndarray | None
+    a: object
+
+    @property
+    def diagonal(self):
+        """True when every axis diffuses by itself."""
+        return isinstance(self.a, list)
+
+
+def ito(coefficients, grid):
+    """Check the matrix Σ and move the interpretation of the noise into the drift.
+
+    With s = sqrt(2 D) σ the drift gains α sum_jk s_kj d_k s_ij, α = 1/2 for Stratonovich and 1 for Klimontovich
+    (Haenggi); "fick", D div(Σ grad ρ), gains D div Σ. Derivatives are those of `grid.gradient`.
+    """
+    D, d = coefficients.diffusivity, grid.dimension
+    sigma, matrix = coefficients.sigma, coefficients.diffusion
+    if matrix is None and sigma is None:
+        return Ito(coefficients.potential, coefficients.drift, [np.full(grid.shape, D) for _ in range(d)])
+    sigma, matrix = _matrices(sigma, matrix, grid)
+    drift, added = coefficients.drift, None
+    if coefficients.interpretation == "fick":
+        added = D * _divergence_of_matrix(matrix, grid)
+    elif CORRECTION[coefficients.interpretation]:
+        root = _square_root(matrix) if sigma is None else sigma
+        added = 2 * D * CORRECTION[coefficients.interpretation] * _noise_induced(root, grid)
+    if added is not None:
+        added = added[..., 0] if d == 1 else added
+        drift = added if drift is None else drift + added
+    off = ~np.eye(d, dtype=bool)
+    if not matrix[..., off].any():
+        return Ito(coefficients.potential, drift, [np.ascontiguousarray(D * matrix[..., k, k]) for k in range(d)])
+    return Ito(coefficients.potential, drift, D * matrix)
+
+
+def _matrices(sigma, matrix, grid):
+    """(σ, Σ) with trailing axes (d, k) and (d, d), Σ symmetric and positive semi-definite."""
+    d = grid.dimension
+    if sigma is not None and d == 1:
+        sigma = sigma.reshape(*grid.shape, 1, -1)
+    if matrix is None:
+        return sigma, sigma @ np.swapaxes(sigma, -1, -2)
+    matrix = matrix.reshape(*grid.shape, d, d)
+    size = max(float(np.abs(matrix).max()), np.finfo(float).tiny)
+    skew = np.abs(matrix - np.swapaxes(matrix, -1, -2)).max(axis=(-1, -2))
+    if skew.max() > 1e-12 * size:
+        where = np.unravel_index(int(np.argmax(skew)), grid.shape)
+        found = matrix[where].tolist()
+        raise ValueError(f"diffusion: expected symmetric matrices, got {found} at index {_plain(where)}")
+    smallest = np.linalg.eigvalsh(matrix)[..., 0]
+    if smallest.min() < -1e-12 * size:
+        where = np.unravel_index(int(np.argmin(smallest)), grid.shape)
+        raise ValueError(
+            f"diffusion: expected positive semi-definite matrices, got eigenvalue {smallest[where]:.6g} "
+            f"at index {_plain(where)}"
+        )
+    return sigma, matrix
+
+
+def _plain(index):
+    return tuple(int(i) for i in index)
+
+
+def _square_root(matrix):
+    values, vectors = np.linalg.eigh(matrix)
+    return (vectors * np.sqrt(np.maximum(values, 0.0))[..., None, :]) @ np.swapaxes(vectors, -1, -2)
+
+
+def _derivative(values, grid):
+    """d_k of a scalar field for every axis k, trailing axis k also in one dimension."""
+    return grid.gradient(values).reshape(*grid.shape, grid.dimension)
+
+
+def _divergence_of_matrix(matrix, grid):
+    d = grid.dimension
+    return np.stack([sum(_derivative(matrix[..., i, k], grid)[..., k] for k in range(d)) for i in range(d)], axis=-1)
+
+
+def _noise_induced(sigma, grid):
+    """sum_jk σ_kj d_k σ_ij, trailing axis i."""
+    found = np.zeros((*grid.shape, grid.dimension))
+    for i in range(grid.dimension):
+        for j in range(sigma.shape[-1]):
+            found[..., i] += np.sum(sigma[..., :, j] * _derivative(sigma[..., i, j], grid), axis=-1)
+    return found
+
+
+def drops(potential, drift, grid):
+    """Spacing times drift on the faces of each axis: a list of arrays of shape grid.shape.
+
+    Face i of an axis joins node i to the next one; a potential enters by its difference, a drift by its face average.
+    The last face of an axis that is not periodic is empty.
+    """
+    found = []
+    for axis, (h, boundary) in enumerate(zip(grid.spacing, grid.boundary)):
+        drop = np.zeros(grid.shape)
+        if potential is not None:
+            drop += potential - np.roll(potential, -1, axis)
+        if drift is not None:
+            b = drift if grid.dimension == 1 else drift[..., axis]
+            drop += 0.5 * h * (b + np.roll(b, -1, axis))
+        if boundary != "periodic":
+            drop[(slice(None),) * axis + (-1,)] = 0.0
+        found.append(drop)
+    return found
+
+
+def lines(array, axis, shape):
+    """View of a contiguous field of this shape as (outer, n, inner) with `axis` in the middle."""
+    return array.reshape(math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :]))
+
+
+def axis_rates(form, grid, dt=1.0):
+    """dt times the rates (up, down) over the faces of each axis, as (outer, n, inner), for a diagonal `Ito` form."""
+    found = []
+    for axis, drop in enumerate(drops(form.potential, form.drift, grid)):
+        drop, a = lines(drop, axis, grid.shape), lines(form.a[axis], axis, grid.shape)
+        up, down = np.empty_like(drop), np.empty_like(drop)
+        scale = dt / grid.spacing[axis] ** 2
+        tridiagonal.rates(drop, a, scale, grid.boundary[axis] == "periodic", up, down)
+        found.append((up, down))
+    return found
+
+
+def largest_step(form, grid):
+    """1 / (largest rate out of a node) for a diagonal form: the bound of explicit steps."""
+    total = np.zeros(grid.shape)
+    for up, down in axis_rates(form, grid):
+        total += (up + np.roll(down, 1, axis=1)).reshape(grid.shape)
+    return 1 / total.max() if total.max() > 0 else math.inf
+
+
+def no_outflow(grid):
+    if "outflow" in grid.boundary:
+        raise ValueError(
+            "a Markov generator needs reflecting (no flux) or periodic boundaries, got outflow: "
+            "what leaves the box would have to be followed; take a larger reflecting box"
+        )
