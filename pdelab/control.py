@@ -28,7 +28,7 @@ from pdelab.stencils.uniformisation import poisson_sum
 from pdelab.stepping import solve
 
 LARGEST_EXPONENT = 700.0  # exp(-x) keeps all its digits up to here
-PATHS_AT_ONCE = 8192
+PATHS_AT_ONCE, STEPS_AT_ONCE = 8192, 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -438,13 +438,12 @@ def controlled_paths(value, initial, *, paths, steps, seed, controlled=True):
         if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < 1:
             raise ValueError(f"{name}: expected a whole number >= 1, got {count!r}")
     states = _initial_states(initial, paths, grid)
-    dt = problem.horizon / steps
-    fields = _path_fields(value, np.arange(steps + 1) * dt, controlled)
+    tables = _path_tables(value, steps, controlled)
     parts = []
     for first in range(0, paths, PATHS_AT_ONCE):
         chunk = range(first, min(first + PATHS_AT_ONCE, paths))
-        noise = np.moveaxis(normals(seed, chunk, steps, grid.dimension), 1, 2) * math.sqrt(2 * problem.diffusivity * dt)
-        parts.append(_march(grid, states[chunk.start : chunk.stop], fields, noise, dt))
+        noise = _kicks(problem, seed, chunk, steps, grid.dimension)
+        parts.append(_march(grid, states[chunk.start : chunk.stop], tables, noise, problem.horizon / steps))
     effort, martingale, ends = (np.concatenate(part) for part in zip(*parts))
     ends = ends[..., 0] if grid.dimension == 1 else ends
     terminal = problem.terminal
@@ -452,8 +451,8 @@ def controlled_paths(value, initial, *, paths, steps, seed, controlled=True):
     return PathCost(terminal, effort, martingale, ends)
 
 
-def _path_fields(value, times, controlled):
-    """[(drift, α)] at the times: vector fields (*grid.shape, d)."""
+def _path_tables(value, steps, controlled):
+    """[drift and α side by side] at the steps' times: arrays (*grid.shape, 2d)."""
     grid, control = value.grid, value.control
     shape = (*grid.shape, grid.dimension)
     if control.loss is None:
@@ -462,32 +461,45 @@ def _path_fields(value, times, controlled):
         free = -np.reshape(control.loss.gradient(grid.points), shape)
     else:
         free = -np.reshape(grid.gradient(control.potential_on(grid)), shape)
-    fields = []
-    for time in times:
-        alpha = np.reshape(value.optimal(time), shape) if controlled else np.zeros(shape)
-        fields.append((free - alpha, alpha))
-    return fields
+    if not controlled:
+        return [np.concatenate([free, np.zeros(shape)], axis=-1)] * (steps + 1)
+    alphas = (np.reshape(value.optimal(time), shape) for time in np.linspace(0.0, control.horizon, steps + 1))
+    return [np.concatenate([free - alpha, alpha], axis=-1) for alpha in alphas]
 
 
-def _march(grid, x, fields, noise, dt):
+def _kicks(problem, seed, chunk, steps, d):
+    """sqrt(2D) dB of each step in turn, (paths, d); drawn by blocks of steps, so that long runs need no more memory."""
+    scale = math.sqrt(2 * problem.diffusivity * problem.horizon / steps)
+    for first in range(0, steps, STEPS_AT_ONCE):
+        for noise in normals(seed, chunk, range(first, min(first + STEPS_AT_ONCE, steps)), d):
+            yield scale * noise.T
+
+
+def _march(grid, x, tables, noise, dt):
     effort, martingale = np.zeros(len(x)), np.zeros(len(x))
-    drift, alpha = (_at(grid, field, x) for field in fields[0])
-    for k, kick in enumerate(noise):
-        ahead, _ = fields[k + 1]
+    drift, alpha = _at(grid, tables[0], x)
+    for ahead, kick in zip(tables[1:], noise):
         guess = _inside(grid, x + drift * dt + kick)
-        x = _inside(grid, x + (drift + _at(grid, ahead, guess)) * (dt / 2) + kick)
+        x = _inside(grid, x + (drift + _at(grid, ahead, guess)[0]) * (dt / 2) + kick)
         before = alpha
-        drift, alpha = (_at(grid, field, x) for field in fields[k + 1])
+        drift, alpha = _at(grid, ahead, x)
         effort += dt / 4 * ((before**2).sum(-1) + (alpha**2).sum(-1))
         martingale += (before * kick).sum(-1)
     return effort, martingale, x
 
 
-def _at(grid, field, x):
-    """A vector field at points (paths, d)."""
-    if grid.dimension > 1:
-        return grid.interpolate(field, x)
-    return grid.interpolate(field[..., 0], x[..., 0])[..., None]
+def _at(grid, table, x):
+    """Drift and α at points (paths, d), multilinear."""
+    if grid.dimension == 1:  # a plain table look-up: four times faster than the general one
+        position = (x[:, 0] - grid.lower[0]) / grid.spacing[0]
+        if grid.boundary[0] == "periodic":
+            position %= len(table)
+            table = np.concatenate([table, table[:1]])
+        k = np.minimum(position.astype(int), len(table) - 2)
+        values = table[k] + (position - k)[:, None] * (table[k + 1] - table[k])
+    else:
+        values = grid.interpolate(table, x)
+    return values[..., : grid.dimension], values[..., grid.dimension :]
 
 
 def _inside(grid, x):

@@ -11,7 +11,7 @@ from scipy.integrate import solve_ivp
 from scipy.linalg import expm
 from scipy.sparse import csr_matrix
 
-from pdelab import closed_forms, losses
+from pdelab import closed_forms, control, losses
 from pdelab.control import (
     Control,
     controlled_density,
@@ -289,6 +289,37 @@ def test_paths_in_a_periodic_square():
     # bilinear slopes on 40 nodes: (2π/40)²/24 of 0.2 is 2e-4
     assert abs(paid.mean() - start) < 4 * paid.std(ddof=1) / math.sqrt(3000) + 2e-4
     assert found.states.shape == (3000, 2)
+
+
+@pytest.mark.parametrize("boundary", ["reflecting", "periodic"])
+def test_table_is_read_as_the_grid_interpolates(boundary, rng):
+    grid, table = Grid(-1.0, 2.0, 7, boundary=boundary), rng.normal(size=(7, 2))
+    x = np.append(rng.uniform(-1.0, 2.0, size=100), grid.x)
+    drift, alpha = control._at(grid, table, x[:, None])
+    assert drift[:, 0] == pytest.approx(grid.interpolate(table[:, 0], x), abs=1e-13)
+    assert alpha[:, 0] == pytest.approx(grid.interpolate(table[:, 1], x), abs=1e-13)
+
+
+def test_paths_on_a_circle():
+    """The seam of a periodic axis is a place like any other: paths that cross it pay u, too."""
+    grid = Grid(0.0, 1.0, 200, boundary="periodic")
+    V = Loss("0.2*cos(2*pi*x)")
+    value = logarithmic_transform(Control(None, V, 0.3, 0.1), grid, np.linspace(0.0, 0.3, 101))
+    found = controlled_paths(value, 0.98, paths=4000, steps=100, seed=9)
+    assert (found.states > 1).mean() > 0.1
+    paid = found.cost - found.martingale
+    error = paid.std(ddof=1) / math.sqrt(4000)
+    assert abs(paid.mean() - grid.interpolate(value.values[0], 0.98)) < 4 * error + 1e-5  # (2π/200)²/24 of 0.2
+
+
+def test_path_without_noise():
+    """D = 0: one deterministic path, its cost is the Hopf-Lax value up to the first order of the grid."""
+    V, grid = Loss("cos(3*x) + x**2/4"), Grid(-3.0, 3.0, 1601, boundary="outflow")
+    value = hamilton_jacobi_bellman(Control(None, V, 0.2, 0.0), grid, np.linspace(0.0, 0.2, 41))
+    found = controlled_paths(value, [0.5, 0.7], paths=2, steps=40, seed=1)
+    exact = np.interp([0.5, 0.7], grid.x, closed_forms.hopf_lax(V, grid, 0.2))
+    assert found.cost == pytest.approx(exact, abs=5e-3)
+    assert (found.martingale == 0).all()
 
 
 def test_reflected_paths_keep_to_the_box():
