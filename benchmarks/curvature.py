@@ -63,7 +63,7 @@ def _products(name, objective, repeats, together=16):
     contestants = {"pdelab": lambda: hessian @ vectors, "one vector at a time": one_by_one}
     curvlinops = peer("curvlinops-for-pytorch", "curvlinops")
     if curvlinops:
-        weights = {k: p for k, p in objective.model.named_parameters() if p.requires_grad}
+        weights = [p for p in objective.model.parameters() if p.requires_grad]
         batch = [(objective.split.inputs, objective.split.targets)]
         loss = torch.nn.CrossEntropyLoss()
         operator = curvlinops.HessianLinearOperator(objective.model, loss, weights, batch)

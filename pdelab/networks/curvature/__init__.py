@@ -5,8 +5,9 @@ Exact for small networks; by Lanczos with stochastic quadrature for large ones. 
 
 from pdelab.networks.curvature.lanczos import extreme_eigenvalues, lanczos, quadrature, stochastic_quadrature
 from pdelab.networks.curvature.noise import GradientNoise, fisher_diagonal, fisher_from_adam, gradient_noise
-from pdelab.networks.curvature.operators import Hessian, Noise, Objective, linear_operator, per_sample_gradients
+from pdelab.networks.curvature.operators import Hessian, Noise, Objective, linear_operator
 from pdelab.networks.curvature.overlap import align, average, overlap, overlap_matrix
+from pdelab.networks.curvature.samples import gram_matrix, per_sample_gradients
 from pdelab.networks.curvature.spectra import Spectrum, spectrum
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "fisher_diagonal",
     "fisher_from_adam",
     "gradient_noise",
+    "gram_matrix",
     "lanczos",
     "linear_operator",
     "overlap",

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch.func import functional_call, jacrev, vmap
 
-from pdelab.networks.curvature.operators import gradient_blocks, per_sample_gradients
+from pdelab.networks.curvature.samples import gradient_blocks, gram_matrix, per_sample_gradients
 
 
 @dataclass(frozen=True)
@@ -98,8 +98,8 @@ def gradient_noise(objective, *, method="auto", directions=0):
     objective : Objective
     method : "svd", "gram" or "auto"
         The singular values of the centred N × d matrix, which keep the digits of the small eigenvalues; or the
-        eigenvalues of the N × N Gram matrix, summed over blocks of parameters, so that N × d numbers are never held:
-        its rounding is λ_max ε, which the rank at float64 precision feels. "auto": svd up to 2^27 numbers.
+        eigenvalues of their N × N Gram matrix, summed over layers, so that N × d numbers are never held: faster, with
+        rounding errors of λ_max ε, which the rank at float64 precision feels. "auto": svd up to 2^27 numbers.
     directions : int
         Leading eigenvectors to return ("svd" only).
 
@@ -146,9 +146,9 @@ def fisher_diagonal(objective, kind="empirical"):
         raise ValueError(f'unknown kind {kind!r}: choose from "empirical", "centred", "true"')
     first = torch.zeros(objective.dimension, dtype=objective.dtype, device=objective.device)
     second = first.clone()
-    for parts in gradient_blocks(objective):
-        first += torch.cat([part.sum(0) for part in parts]) / objective.count
-        second += torch.cat([part.square().sum(0) for part in parts]) / objective.count
+    for rows in gradient_blocks(objective):
+        first += rows.sum(0) / objective.count
+        second += rows.square().sum(0) / objective.count
     return second - first.square() if kind == "centred" else second
 
 
@@ -184,28 +184,12 @@ def _svd(objective, directions):
 
 
 def _gram(objective, _):
-    count = objective.count
-    gram = torch.zeros(count, count, dtype=objective.dtype, device=objective.device)
-    for names in _groups(objective, (1 << 26) // count):
-        block = per_sample_gradients(objective, names)
-        gram += block @ block.T
+    count, gram = objective.count, gram_matrix(objective)
     norm = (gram.sum() / count**2).clamp(min=0).sqrt().item()
     gram -= gram.mean(0, keepdim=True)
     gram -= gram.mean(1, keepdim=True)
     values = torch.linalg.eigvalsh(gram / count).flip(0).clamp(min=0).cpu().numpy()
     return values[: min(count, objective.dimension)], np.zeros((0, objective.dimension)), norm
-
-
-def _groups(objective, most):
-    """Names of parameters in runs of at most `most` numbers (a larger parameter stands alone)."""
-    groups, size = [], most + 1
-    for name, parameter in objective.parameters.items():
-        if size + parameter.numel() > most:
-            groups.append([])
-            size = 0
-        groups[-1].append(name)
-        size += parameter.numel()
-    return groups
 
 
 def _true_fisher(objective):

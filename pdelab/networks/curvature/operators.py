@@ -10,7 +10,7 @@ import copy
 
 import numpy as np
 import torch
-from torch.func import functional_call, grad, vmap
+from torch.func import functional_call
 from torch.nn import functional
 
 from pdelab.networks import models
@@ -177,47 +177,6 @@ def _batched_grad(outputs, inputs, vectors):
         return tuple(g[None] for g in found)
     options = {"retain_graph": True, "is_grads_batched": True, "materialize_grads": True}
     return torch.autograd.grad(outputs, inputs, vectors, **options)
-
-
-def per_sample_gradients(objective, names=None, chunk=None):
-    """Gradients of all samples, (N, d): row k is g_k.
-
-    Parameters
-    ----------
-    objective : Objective
-    names : sequence of str, optional
-        Parameters to differentiate by, in this order; all of them by default.
-    chunk : int, optional
-        Samples in one batched pass; default: what keeps a pass below 2^26 numbers.
-
-    Returns
-    -------
-    tensor (N, d), or (N, numbers in the parameters named)
-    """
-    width = sum(objective.parameters[n].numel() for n in names or objective.parameters)
-    found = torch.empty(objective.count, width, dtype=objective.dtype, device=objective.device)
-    row = 0
-    for parts in gradient_blocks(objective, names, chunk):
-        count, column = len(parts[0]), 0
-        for part in parts:
-            found[row : row + count, column : column + part.shape[1]] = part
-            column += part.shape[1]
-        row += count
-    return found
-
-
-def gradient_blocks(objective, names=None, chunk=None):
-    """The gradients of a block of samples after the other: tuples of (samples, numbers in a parameter)."""
-    fixed = {n: p.detach() for n, p in objective.parameters.items()}
-    free = {n: fixed[n] for n in (objective.parameters if names is None else names)}
-    chunk = chunk or max(1, min(1 << 11, (1 << 26) // objective.dimension))
-
-    def loss(parameters, x, y):
-        return objective.sample_losses(fixed | parameters, x[None], y[None])[0]
-
-    one = vmap(grad(loss), (None, 0, 0))
-    for x, y in objective.batches(chunk):
-        yield tuple(part.flatten(1) if part.ndim > 1 else part[:, None] for part in one(free, x, y).values())
 
 
 def linear_operator(operator):
