@@ -83,7 +83,10 @@ def _noise(name, objective, repeats):
         gradients = per_sample_gradients(objective)
         return torch.linalg.eigvalsh(torch.cov(gradients.T, correction=0)).flip(0)[: len(gradients)]
 
-    contestants = {"pdelab": ours, "d x d matrix": dense}
+    def gram():
+        return torch.as_tensor(gradient_noise(objective, method="gram").eigenvalues)
+
+    contestants = {"pdelab": ours, "d x d matrix": dense, "pdelab, Gram matrix": gram}
     backpack = peer("backpack-for-pytorch", "backpack")
     if backpack:
         gradients = _backpack(backpack, objective)

@@ -138,6 +138,13 @@ def test_topics_and_plain_text(tmp_path):
     assert torch.equal(lines.train.inputs[:, 1:], lines.train.targets[:, :-1])
 
 
+def test_text_by_words():
+    text = data.load("topics", words=30, steps=5)
+    assert text.classes == 30 and "<unk>" in text.vocabulary and "the" in text.vocabulary
+    with pytest.raises(ValueError, match="words"):
+        data.load("topics", words=1)
+
+
 # Batches ------------------------------------------------------------------------------------------------------------
 
 

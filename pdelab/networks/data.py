@@ -110,7 +110,8 @@ def load(name="digits", folder=None, **options):
         train, validation : int or fraction, sizes of these splits (images; default as in the papers).
         preprocess : "none", "scale", "contrast" or "zca" (images).
         augment : bool, random crops and mirror flips of the training images.
-        steps : int, window of a text; lines : int, make that many independent lines of `steps` characters.
+        steps : int, window of a text; lines : int, make that many independent lines of `steps` tokens; words : int,
+        read words instead of characters, with a vocabulary of so many (the rarer ones become <unk>).
         size : int, downsample images to this side by averaging; classes : int, keep the first so many classes.
         file : path, the plain text to read ("text").
 
@@ -474,15 +475,24 @@ def _ptb(folder, *, steps=35):
     return _tokens(words, vocabulary, steps)
 
 
-def _characters(text, *, steps=50, lines=None, seed=0, train=None):
-    """Training, validation and test parts of 80, 10 and 10 % (thesis 3.3.5), or independent lines."""
+def _characters(text, *, steps=50, lines=None, words=None, seed=0, train=None):
+    """Training, validation and test parts of 80, 10 and 10 % (thesis 3.3.5), by characters or by words."""
     text = text if train is None else text[: _size(train, len(text), "train")]
-    vocabulary = tuple(sorted(set(text)))
-    if len(text) < 100 or len(vocabulary) < 2:
-        raise ValueError(f"expected a text of at least 100 characters, two of them different, got {len(text)}")
-    cuts = [round(len(text) * part) for part in (0.0, 0.8, 0.9, 1.0)]
-    data = _tokens([text[a:b] for a, b in zip(cuts, cuts[1:])], vocabulary, steps)
+    tokens = text if words is None else _known_words(text.split(), words)
+    vocabulary = tuple(sorted(set(tokens)))
+    if len(tokens) < 100 or len(vocabulary) < 2:
+        raise ValueError(f"expected a text of at least 100 tokens, two of them different, got {len(tokens)}")
+    cuts = [round(len(tokens) * part) for part in (0.0, 0.8, 0.9, 1.0)]
+    data = _tokens([tokens[a:b] for a, b in zip(cuts, cuts[1:])], vocabulary, steps)
     return data if lines is None else _lines(data, lines, seed)
+
+
+def _known_words(tokens, count):
+    if not isinstance(count, int) or count < 2:
+        raise ValueError(f"expected words to be a whole number of at least 2, got {count!r}")
+    counts = Counter(tokens)
+    known = set(sorted(counts, key=lambda word: (-counts[word], word))[: count - 1])
+    return [word if word in known else "<unk>" for word in tokens]
 
 
 def _tokens(parts, vocabulary, steps):
@@ -520,7 +530,7 @@ def _decode(path):
 
 
 _IMAGES = ("seed", "train", "validation", "preprocess", "augment", "size", "classes")
-_CHARACTERS = ("seed", "train", "steps", "lines")
+_CHARACTERS = ("seed", "train", "steps", "lines", "words")
 DATA = {
     "digits": (_digits, _IMAGES, ()),
     "topics": (_topics, _CHARACTERS, ()),
