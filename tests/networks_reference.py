@@ -164,7 +164,8 @@ def parle(
 
 
 def parle_official(
-    gradients, x, outers, *, lr, inner_lr, inner_steps, gamma, rho, averaging, momentum, outer_momentum, weight_decay=0.0,
+    gradients, x, outers, *, lr, inner_lr, inner_steps, gamma, rho, averaging, momentum, outer_momentum,
+    weight_decay=0.0,
 ):  # fmt: skip
     """The authors' script: nothing is ever reset, look-ahead 1, the outer step starts from the last inner iterate."""
     n, count = len(x), 0

@@ -147,14 +147,30 @@ def check_tensors(segment):
 def apply(segment, rule, address):
     """One inner update of a segment; `address` = (seed, stream, tick) of its noise.
 
-    The fused engine stops with a ValueError at a gradient that is not finite, part of the way.
+    Parameters without a gradient stay as they are, but their loop starts with the others'. The fused engine stops
+    with a ValueError at a gradient that is not finite, part of the way.
     """
+    if rule.capture or rule.fresh or rule.reset:
+        start_absent(segment, rule)
     if torch.compiler.is_compiling() or segment.engine in ("torch", "foreach"):
         apply_torch(segment, rule, address)
     elif segment.engine == "fused":
         apply_fused(segment, rule, address)
     else:
         apply_compiled(segment, rule, address)
+
+
+def start_absent(segment, rule):
+    """Parameters without a gradient at the start of a loop: x ← y, z ← y, m ← 0 as the rule says."""
+    roles = rule.rows
+    for k, p in enumerate(segment.params):
+        if p.grad is None:
+            y = segment.tensors("y")[k]
+            for role, wanted in (("x", rule.capture), ("z", rule.fresh)):
+                if wanted:
+                    segment.tensors(roles[role])[k].copy_(y)
+            if rule.reset and rule.momentum:
+                segment.tensors("m")[k].zero_()
 
 
 # fused
