@@ -325,7 +325,7 @@ EQUATIONS = {
     "langevin": (paths.Langevin(WELL, 3.0), 0.4),
     "langevin 2-d": (paths.Langevin(Loss("x**4/4 + y**2 + sin(x*y)*exp(-x**2)"), lambda t: 1 + t), (0.3, 0.2)),
     "underdamped": (paths.Underdamped(Loss("cos(x) + tanh(x) + x**2"), 3.0, 0.7), 0.4),
-    "diagonal": (paths.Diffusion(["x - x*y", "x*y - y*t"], ["0.2*x", "0.1*y"], interpretation="stratonovich"), (1, 1.2)),
+    "diagonal": (paths.Diffusion(["x - x*y", "x*y - y*t"], ["x/5", "y/9"], interpretation="stratonovich"), (1, 1.2)),
     "scalar": (paths.Diffusion(["-x", "-y"], ["x/5", "x*y"], kind="scalar", interpretation="klimontovich"), (1, 1.2)),
     "general": (paths.Diffusion(["-x", "-y"], [["0.2*x", "0.1"], ["0.1*x*y", "0.3"]]), (1.0, 1.2)),
     "additive": (paths.Diffusion(["-x", "-y*t"], [[0.2, 0.1, 0.3], [0.1, 0.0, -1.0]]), (1.0, 1.2)),

@@ -353,8 +353,8 @@ class _Run:
                     drift = np.asarray(self.sde.drift(state, s * self.dt))[:, 0]
                 raise FloatingPointError(
                     f"path {path} exploded at t = {(s + 1) * self.dt:.6g} (step {s + 1} of {self.steps}, "
-                    f"{int(bad.sum())} of {len(bad)} paths in this step): before it the state was {state[:, 0]} and the "
-                    f"drift {drift}: take a smaller dt, or check the drift"
+                    f"{int(bad.sum())} of {len(bad)} paths in this step); before it the state was {state[:, 0]}, "
+                    f"the drift {drift}: take a smaller dt, or check the drift"
                 )
         raise AssertionError("a piece of a run gave different numbers the second time")
 
@@ -422,7 +422,7 @@ class _Run:
             bad = ~np.isfinite(np.broadcast_to(values, x.shape)).all(axis=0)
             if bad.any():
                 path = int(np.argmax(bad))
-                raise ValueError(f"{name}: not finite at t = 0, at the initial state {x[:, path]} of path {first + path}")
+                raise ValueError(f"{name}: not finite at t = 0, initial state {x[:, path]} of path {first + path}")
 
 
 class _Noise:

@@ -1,0 +1,433 @@
+"""Homogenization: local entropy as the limit of a fast-slow system, and the algorithms that run it with L inner steps.
+
+    dX = -(X - Y)/γ dt,    dY = -(1/ε)(∇f(Y) + (Y - X)/γ) dt + √(2/(εβ)) dB     (fast-slow, ε > 0)
+    dX = -∇f_γ(X) dt,      f_γ = -(1/β) log(G_{γ/β} * e^{-βf})                  (ε -> 0)
+
+For frozen X the fast variable samples ρ_1(y; X) ∝ exp(-β(f(y) + |y - X|²/(2γ))), and ∇f_γ(X) = (X - <y>)/γ = <∇f(y)>.
+Chaudhari, thesis 4.3 and (4.39)-(4.43); traffic paper 5. Their noise β^{-1/2} belongs to the law at 2β: here it is
+√(2/β) throughout, and signs are those that the ledger of claims confirms.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from pdelab.closed_forms import quadrature
+from pdelab.losses import Loss
+from pdelab.noise import whole_number
+from pdelab.paths import Diffusion, System, leimkuhler_matthews, simulate
+from pdelab.paths.systems import a_loss, amplitude, at, gradient, positive
+from pdelab.paths.tracing import NotTraceable
+
+FORMS = ("average", "gradient", "heat")
+TRACED_WORKERS = 8  # more workers than that run through NumPy
+
+
+# ------------------------------------------------------------------------------------------ the averaged dynamics
+
+
+def local_entropy_gradient(loss, points, gamma, beta):
+    """∇f_γ at points (n, d), in one dimension (n,): (x - <y>)/γ by adaptive quadrature of ρ_1."""
+    flat = points[:, None] if loss.dimension == 1 else points
+    _, shift, _ = quadrature.integrate(loss, flat, gamma, beta, moments=True)
+    return (-shift / gamma).reshape(points.shape)
+
+
+def homogenized(loss, gamma, beta):
+    """The averaged dynamics dX = -∇f_γ(X) dt with the exact drift, as an equation for `simulate`.
+
+    Parameters
+    ----------
+    loss : Loss
+    gamma : float > 0 or a function of time
+        The scope; a function is scoping.
+    beta : float > 0
+
+    Returns
+    -------
+    Diffusion without noise (paths that start at the same point are the same path: one is enough).
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> limit = homogenized(pl.Loss("3*x**2/2"), gamma=0.5, beta=4.0)     # f_γ' = 3x/(1 + 3γ) = 1.2 x
+    >>> run = pl.simulate(limit, 1.0, t=1.0, dt=0.01, scheme=pl.paths.heun, seed=0)
+    >>> round(float(run.final[0]), 4)
+    0.3012
+    """
+    a_loss(loss)
+    gamma, beta = positive(gamma, "gamma"), positive(beta, "beta")
+    return Diffusion(
+        lambda x, t: -local_entropy_gradient(loss, x, at(gamma, t), at(beta, t)), 0.0, dimension=loss.dimension
+    )
+
+
+# ----------------------------------------------------------------------------------------------- the fast-slow system
+
+
+@dataclass(frozen=True)
+class FastSlow(System):
+    """The fast-slow system whose slow variable follows -∇f_γ as ε -> 0; its state is (X, Y).
+
+        "average"    dX = -(X - Y)/γ dt      dY = -(1/ε)(∇f(Y) + (Y - X)/γ) dt + √(2/(εβ)) dB     (4.21)
+        "gradient"   dX = -∇f(Y) dt          the same Y                                           (4.3), in Y <- X - Y
+        "heat"       dX = -∇f(X - Y) dt      dY = -Y/(εγ) dt + √(2/(εβ)) dB                       (4.27)
+
+    The heat form tends to -∇(G_{γ/β} * f) instead. Errors at a fixed time: weak O(ε), in mean square O(√ε). The step
+    must resolve ε: Euler-Maruyama adds a bias O(dt/ε), which Leimkuhler-Matthews (the default) mostly removes.
+
+    Parameters
+    ----------
+    loss : Loss
+    gamma : float > 0 or a function of time
+    beta : float > 0 or a function of time
+    epsilon : float > 0
+        Time scale of the fast variable.
+    form : "average", "gradient" or "heat"
+
+    Initial values: X alone (then Y starts at X, in the heat form at 0) or (X, Y).
+    """
+
+    loss: Loss
+    gamma: object
+    beta: object
+    epsilon: float
+    form: str = "average"
+
+    def __post_init__(self):
+        a_loss(self.loss)
+        object.__setattr__(self, "gamma", positive(self.gamma, "gamma"))
+        object.__setattr__(self, "beta", positive(self.beta, "beta", infinite=True))
+        if callable(self.epsilon):
+            raise ValueError("epsilon: expected a number > 0, got a function")
+        object.__setattr__(self, "epsilon", positive(self.epsilon, "epsilon"))
+        if self.form not in FORMS:
+            raise ValueError(f"form: expected one of {', '.join(FORMS)}, got {self.form!r}")
+
+    @property
+    def state_size(self):
+        """2d."""
+        return 2 * self.dimension
+
+    @property
+    def default_scheme(self):
+        """Leimkuhler-Matthews."""
+        return leimkuhler_matthews
+
+    @property
+    def linear(self):
+        """The scheme `exponential` applies: the spring of the fast variable is its linear part."""
+        return self.linear_rates
+
+    def linear_rates(self, t):
+        """0 for X, 1/(εγ) for Y."""
+        rate = 1.0 / (self.epsilon * at(self.gamma, t))
+        return [0.0] * self.dimension + [rate] * self.dimension
+
+    def drift(self, x, t):
+        """Both drifts; the fast one is of size 1/ε."""
+        slow, fast = self._drifts(x, t)
+        y = x[self.dimension :]
+        return np.concatenate([slow, fast - y * (1.0 / (self.epsilon * at(self.gamma, t)))])
+
+    def rest(self, x, t):
+        """The drift without -Y/(εγ)."""
+        return np.concatenate(self._drifts(x, t))
+
+    def _drifts(self, x, t):
+        d, gamma = self.dimension, at(self.gamma, t)
+        x, y = x[:d], x[d:]
+        if self.form == "heat":
+            return -gradient(self.loss, x - y), 0.0 * y
+        force = gradient(self.loss, y)
+        slow = (y - x) * (1.0 / gamma) if self.form == "average" else -force
+        return slow, (x * (1.0 / gamma) - force) * (1.0 / self.epsilon)
+
+    def noise_term(self, x, t, dw):
+        """(0, √(2/(εβ)) dw)."""
+        kick = amplitude(self.beta, t, 1.0 / self.epsilon) * dw
+        return np.concatenate([0.0 * x[: self.dimension], kick])
+
+    def expand(self, values):
+        """X alone is completed by Y = X, in the heat form by 0."""
+        if values.shape[-1:] == (self.dimension,):
+            return np.concatenate([values, 0.0 * values if self.form == "heat" else values], axis=-1)
+        return values
+
+
+@dataclass(frozen=True)
+class Elastic(System):
+    """Elastic-SGD's particles: n workers tied to a leader, whose drift is -∇f_γ for every n when they are fast.
+
+        dX = -(X - Ȳ)/γ dt,   dYᵢ = -(1/ε)(∇f(Yᵢ) + (Yᵢ - X)/γ) dt + √(2/(εβ)) dBᵢ    tie="leader", state (X, Y₁..Y_n)
+                              dYᵢ = -(1/ε)(∇f(Yᵢ) + (Yᵢ - Ȳ)/γ) dt + √(2/(εβ)) dBᵢ    tie="mean",   state (Y₁..Y_n)
+
+    With the leader, the workers are independent samples of ρ_1(.; X): n divides the variance of Ȳ by n and changes
+    nothing else. Tied to their own mean (as (4.25) prints it) they sample exp(-β Σᵢ(f(yᵢ) + |yᵢ - ȳ|²/(2γ))) and their
+    mean follows another equation (claim E4.26C). Chaudhari, thesis (4.24)-(4.26), corrected.
+
+    Initial values: one point (d,) for all particles, or all components. More than 8 workers run through NumPy.
+    """
+
+    loss: Loss
+    gamma: object
+    beta: object
+    workers: int
+    epsilon: float = 1.0
+    tie: str = "leader"
+
+    def __post_init__(self):
+        a_loss(self.loss)
+        object.__setattr__(self, "gamma", positive(self.gamma, "gamma"))
+        object.__setattr__(self, "beta", positive(self.beta, "beta", infinite=True))
+        object.__setattr__(self, "workers", whole_number(self.workers, "workers"))
+        object.__setattr__(self, "epsilon", positive(self.epsilon, "epsilon"))
+        if self.tie not in ("leader", "mean"):
+            raise ValueError(f"tie: expected 'leader' or 'mean', got {self.tie!r}")
+
+    @property
+    def state_size(self):
+        """d (n + 1) with a leader, d n without."""
+        return self.dimension * (self.workers + (self.tie == "leader"))
+
+    @property
+    def wieners(self):
+        """d n."""
+        return self.dimension * self.workers
+
+    def drift(self, x, t):
+        """The leader's drift (if there is one) and those of the workers."""
+        d, n, gamma = self.dimension, self.workers, at(self.gamma, t)
+        if x.dtype == object and n > TRACED_WORKERS:
+            raise NotTraceable
+        workers = x[-d * n :].reshape(n, d, *x.shape[1:])
+        mean = workers.sum(axis=0) * (1.0 / n)
+        centre = x[:d] if self.tie == "leader" else mean
+        force = self._forces(workers)
+        pull = (workers - centre) * (1.0 / gamma)
+        fast = ((force + pull) * (-1.0 / self.epsilon)).reshape(d * n, *x.shape[1:])
+        return np.concatenate([(mean - centre) * (1.0 / gamma), fast]) if self.tie == "leader" else fast
+
+    def _forces(self, workers):
+        if workers.dtype == object:
+            return np.array([gradient(self.loss, y) for y in workers])
+        n, d, count = workers.shape
+        flat = np.moveaxis(workers, 1, 0).reshape(d, n * count)
+        return np.moveaxis(gradient(self.loss, flat).reshape(d, n, count), 0, 1)
+
+    def noise_term(self, x, t, dw):
+        """√(2/(εβ)) dw for the workers."""
+        kick = amplitude(self.beta, t, 1.0 / self.epsilon) * dw
+        return kick if self.tie == "mean" else np.concatenate([0.0 * x[: self.dimension], kick])
+
+    def expand(self, values):
+        """One point is the start of every particle."""
+        if values.shape[-1:] == (self.dimension,):
+            return np.concatenate([values] * (self.state_size // self.dimension), axis=-1)
+        return values
+
+
+# ------------------------------------------------------------------------------------- algorithms with L inner steps
+
+
+@dataclass(frozen=True)
+class EntropyDescent(System):
+    """Entropy-SGD in low dimension: L inner steps of Langevin dynamics, their average, one outer step.
+
+        y <- y - η(∇f(y) + (y - x)/γ) + √(2η/β) N(0, I),     z <- (1 - a) z + a y,     L times, from y = z = x
+        x <- x - r (x - z)                                                             once
+
+    η is the step `dt` of `simulate`; the state is (x, y, z). a = averaging is the weight of the NEW iterate; None
+    is the plain mean of the L iterates. β = inf is the Hamilton-Jacobi (non-viscous) loop; r = 0 keeps x: a sampler.
+
+    Chaudhari, thesis Algorithm 2 and (4.39)-(4.40), traffic paper (5.18)-(5.19), with the noise √(2η/β) that ρ_1 needs.
+    """
+
+    loss: Loss
+    gamma: object
+    beta: object
+    inner_steps: int
+    lr: float = 1.0
+    averaging: float | None = 0.75
+
+    def __post_init__(self):
+        a_loss(self.loss)
+        object.__setattr__(self, "gamma", positive(self.gamma, "gamma"))
+        object.__setattr__(self, "beta", positive(self.beta, "beta", infinite=True))
+        object.__setattr__(self, "inner_steps", whole_number(self.inner_steps, "inner_steps"))
+        if not (isinstance(self.lr, (int, float)) and 0 <= self.lr < math.inf):
+            raise ValueError(f"lr: expected a number >= 0, got {self.lr!r}")
+        if self.averaging is not None and not 0 < self.averaging <= 1:
+            raise ValueError(f"averaging: expected a number in (0, 1] or None, got {self.averaging!r}")
+
+    @property
+    def state_size(self):
+        """3d: x, y, z."""
+        return 3 * self.dimension
+
+    @property
+    def default_scheme(self):
+        """The loop itself."""
+        return inner_and_outer
+
+    def expand(self, values):
+        """x alone is completed by y = z = x."""
+        if values.shape[-1:] == (self.dimension,):
+            return np.concatenate([values] * 3, axis=-1)
+        return values
+
+    def drift(self, x, t):
+        """-∇f(y) - (y - x)/γ for y, nothing for x and z."""
+        d = self.dimension
+        x, y = x[:d], x[d : 2 * d]
+        pull = (x - y) * (1.0 / at(self.gamma, t))
+        return np.concatenate([0.0 * x, pull - gradient(self.loss, y), 0.0 * x])
+
+    def noise_term(self, x, t, dw):
+        """√(2/β) dw for y."""
+        return np.concatenate([0.0 * dw, amplitude(self.beta, t) * dw, 0.0 * dw])
+
+
+def inner_and_outer(sde, x, t, dt, noise):
+    """One step of `EntropyDescent`: an inner step, and the outer one when it was the last of its L."""
+    d = sde.dimension
+    weight, first, last = (at(function, t) for function in _clock(sde, dt))
+    x, y, z = x[:d], x[d : 2 * d], x[2 * d :]
+    start = np.concatenate([x, y + (x - y) * first, z + (x - z) * first])
+    moved = start + sde.drift(start, t) * dt + sde.noise_term(start, t, noise.dw)
+    y, z = moved[d : 2 * d], moved[2 * d :]
+    z = z + (y - z) * weight
+    return np.concatenate([x + (z - x) * (last * sde.lr), y, z])
+
+
+def _clock(sde, dt):
+    """Functions of time: the weight of the new iterate, and 1 (else 0) at the first and at the last step of a round."""
+
+    def count(t):
+        return round(t / dt) % sde.inner_steps + 1
+
+    weight = (lambda t: 1.0 / count(t)) if sde.averaging is None else (lambda t: sde.averaging)
+    return weight, lambda t: float(count(t) == 1), lambda t: float(count(t) == sde.inner_steps)
+
+
+def inner_gradient(loss, x, *, gamma, beta, step, inner_steps, averaging=0.75, paths=10_000, seed, threads=None):
+    """What L inner steps say of ∇f_γ(x): the estimate (x - z_L)/γ, its mean and standard error over independent runs.
+
+    Parameters
+    ----------
+    loss : Loss
+    x : float or (d,)
+    gamma, beta, step, inner_steps, averaging
+        As in `EntropyDescent`; step is η.
+    paths, seed, threads
+        As in `simulate`.
+
+    Returns
+    -------
+    (mean, standard_error) : floats, or (d,)
+    """
+    sde = EntropyDescent(loss, gamma, beta, inner_steps, lr=0.0, averaging=averaging)
+    run = simulate(sde, x, inner_steps * step, step, paths=paths, seed=seed, threads=threads, store=False)
+    d = loss.dimension
+    mean, error = run.mean[-1][2 * d :], run.standard_error[-1][2 * d :]
+    estimate, error = (np.asarray(x, float) - mean) / gamma, error / gamma
+    return (float(estimate[0]), float(error[0])) if d == 1 else (estimate, error)
+
+
+def inner_expectation(loss, x, *, gamma, beta, step, inner_steps, averaging=0.75, nodes=801):
+    """The same estimate's exact mean in one dimension, for every number of inner steps up to L, without sampling.
+
+    The density of the inner iterate is carried by the transfer operator of Euler-Maruyama, a Gaussian of variance
+    2η/β about y - ηH'(y), on a grid around ρ_1.
+
+    Returns
+    -------
+    array (inner_steps,)
+        E (x - z_k)/γ for k = 1..L.
+
+    Raises
+    ------
+    ValueError
+        Not one dimension; a step too small for the grid, or too large to be stable.
+    """
+    y, move = _transfer(loss, float(x), gamma, beta, step, nodes)
+    kick = math.sqrt(2 * step / beta)
+    start = float(x) - step * loss.gradient(float(x))
+    density = np.exp(-((y - start) ** 2) / (2 * kick**2))
+    density /= density.sum()
+    z, estimates = float(x), []
+    for k in range(1, whole_number(inner_steps, "inner_steps") + 1):
+        weight = 1.0 / k if averaging is None else averaging
+        z += weight * (y @ density - z)
+        estimates.append((x - z) / gamma)
+        density = move @ density
+    return np.array(estimates)
+
+
+def inner_bias(loss, x, *, gamma, beta, step, nodes=801):
+    """Bias of <y> under infinitely many inner steps: the mean of Euler-Maruyama's own invariant law minus that of ρ_1.
+
+    It is O(η) and remains however many inner steps are taken. One dimension, by the transfer operator.
+    """
+    y, move = _transfer(loss, float(x), gamma, beta, step, nodes)
+    equations = move - np.eye(len(y))
+    equations[-1] = 1.0  # in place of an equation that the others imply: the masses sum to one
+    density = np.linalg.solve(equations, np.eye(len(y))[-1])
+    _, shift, _ = quadrature.integrate(loss, np.array([[float(x)]]), gamma, beta, moments=True)
+    return float(y @ density - (x + shift[0, 0]))
+
+
+def _transfer(loss, x, gamma, beta, step, nodes):
+    """Nodes around ρ_1 and the matrix that carries node masses one inner step on."""
+    if a_loss(loss).dimension != 1:
+        raise ValueError(f"loss: expected one dimension, got {loss.dimension}")
+    centre, shift, covariance = quadrature.integrate(loss, np.array([[x]]), gamma, beta, moments=True)
+    spread = math.sqrt(covariance[0, 0, 0])
+    kick = math.sqrt(2 * step / beta)
+    low = min(x, x + shift[0, 0]) - 9 * spread - 6 * kick
+    high = max(x, x + shift[0, 0]) + 9 * spread + 6 * kick
+    y = np.linspace(low, high, nodes)
+    if kick < 1.2 * (y[1] - y[0]):
+        raise ValueError(f"step: {step} is too small for {nodes} nodes: its noise is narrower than their distance")
+    mean = y - step * (loss.gradient(y) + (y - x) / gamma)
+    if mean.min() < low or mean.max() > high:
+        raise ValueError(f"step: {step} is too large, inner steps leave the region of the invariant law")
+    move = np.exp(-((y[:, None] - mean) ** 2) / (2 * kick**2))
+    return y, move / move.sum(axis=0)
+
+
+def hamilton_jacobi_steps(loss, x, *, gamma, step, inner_steps):
+    """The noise-free inner loop y <- (1 - η/γ) y + η ∇f(x - y) from 0: (y, ∇f(x - y)) after L steps.
+
+    Its fixed point is y = x - prox_{γf}(x), where y/γ = ∇f(x - y) = ∇u(x, γ) of the Hopf-Lax formula. Thesis (4.42).
+    x: float or (n,), in more dimensions (n, d).
+    """
+    x = np.asarray(x, float)
+    y = np.zeros_like(x)
+    for _ in range(whole_number(inner_steps, "inner_steps")):
+        y = (1.0 - step / gamma) * y + step * loss.gradient(x - y)
+    return y, loss.gradient(x - y)
+
+
+def heat_gradient(loss, x, *, gamma, beta, samples, seed):
+    """Mean and standard error of ∇f(x + N(0, γ/β I)): an estimate of ∇(G_{γ/β} * f)(x). Thesis (4.43), there β = 1."""
+    from pdelab.noise import normals
+
+    d = loss.dimension
+    z = normals(seed, samples, 1, d)[0]
+    points = np.asarray(x, float) + math.sqrt(gamma / beta) * (z[0] if d == 1 else z.T)
+    values = loss.gradient(points)
+    return values.mean(axis=0), values.std(axis=0, ddof=1) / math.sqrt(samples)
+
+
+def scope(start, end, time):
+    """Scoping, a function of time for the `gamma` above: γ(t) = start (end/start)^{t/time}, and `end` from then on."""
+    start, end, time = (positive(v, n) for v, n in ((start, "start"), (end, "end"), (time, "time")))
+    return lambda t: start * (end / start) ** min(t / time, 1.0)
+
+
+__all__ = [
+    "Elastic", "EntropyDescent", "FastSlow", "hamilton_jacobi_steps", "heat_gradient", "homogenized",
+    "inner_and_outer", "inner_bias", "inner_expectation", "inner_gradient", "scope",
+]  # fmt: skip
