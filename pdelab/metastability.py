@@ -1,0 +1,218 @@
+"""Metastability: barriers between minima, Kramers' times to cross them, and simulated annealing.
+
+    E τ = (2π/|λ₋|) sqrt(|det Hess f(saddle)| / det Hess f(minimum)) e^{beta (f(saddle) - f(minimum))} (1 + O(1/beta))
+    ρ_t = div(ρ grad f) + Δρ/beta(t),  beta(t) = log(2 + t)/c:  finds the global minimum if and only if c >= E*
+
+E* is the largest barrier between a minimum and a deeper one. The noise is sqrt(2/beta) dB, which has exp(-beta f) as
+its law; Chaudhari, thesis section 4.1.1, prints the exponent of this noise beside dX = -grad f dt + beta^(-1/2) dB.
+Exit times without asymptotics: `generator.mean_exit_time`; relaxation rates: `generator.spectral_gap`.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from pdelab.fokker_planck import FokkerPlanck, implicit
+from pdelab.stepping import Solution, solve
+
+
+@dataclass(frozen=True)
+class Well:
+    """A local minimum on a grid and the lowest pass to a deeper one.
+
+    index, pass_index : tuple of ints, nodes of the minimum and of the pass (None for the global minimum)
+    value : f at the minimum
+    barrier : f at the pass minus f at the minimum; math.inf for the global minimum
+    """
+
+    index: tuple
+    value: float
+    barrier: float
+    pass_index: tuple | None
+
+
+def wells(loss, grid):
+    """All local minima of a field with their barriers, the most persistent first.
+
+    Parameters
+    ----------
+    loss : Loss or array grid.shape
+    grid : Grid
+
+    Returns
+    -------
+    list of Well
+        The first is the global minimum. The barrier of the second is E*, the depth that decides simulated annealing.
+
+    Notes
+    -----
+    The merge tree of the sublevel sets, neighbours along the axes: nodes enter from the lowest up, and where two basins
+    meet the shallower one ends. Plateaus count as one minimum. Cost: sorting, and a visit to each neighbour.
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> found = wells(pl.Loss("x**4/4 - x**2/2 + x/10"), pl.Grid(-2.0, 2.0, 4001))
+    >>> len(found), round(found[1].barrier, 4)
+    (2, 0.1577)
+    """
+    values = grid.field(loss, "loss").ravel()
+    order = np.argsort(values, kind="stable")
+    neighbours = _neighbours(grid)
+    root = np.full(values.size, -1)
+    found = {}
+
+    def basin(node):
+        while root[node] != node:
+            root[node] = root[root[node]]
+            node = root[node]
+        return node
+
+    rank = np.empty(values.size, dtype=int)
+    rank[order] = np.arange(values.size)
+    for node in order:
+        root[node] = node
+        for other in neighbours[node]:
+            if root[other] < 0:
+                continue
+            deep, shallow = sorted((basin(node), basin(other)), key=rank.__getitem__)
+            if deep == shallow:
+                continue
+            if values[shallow] < values[node]:
+                found[shallow] = values[node] - values[shallow], node
+            root[shallow] = deep
+    found[order[0]] = math.inf, None
+    place = lambda node: None if node is None else tuple(int(i) for i in np.unravel_index(node, grid.shape))  # noqa: E731
+    rows = [Well(place(low), float(values[low]), float(height), place(top)) for low, (height, top) in found.items()]
+    return sorted(rows, key=lambda row: (-row.barrier, row.value))
+
+
+def _neighbours(grid):
+    """Indices of the axis neighbours of each node, (nodes, 2d); a missing neighbour is the node itself."""
+    index = np.arange(math.prod(grid.shape)).reshape(grid.shape)
+    found = []
+    for axis, boundary in enumerate(grid.boundary):
+        for shift in (1, -1):
+            moved = np.roll(index, shift, axis)
+            if boundary != "periodic":
+                edge = (slice(None),) * axis + (0 if shift == 1 else -1,)
+                moved[edge] = index[edge]
+            found.append(moved.ravel())
+    return np.stack(found, axis=1)
+
+
+def kramers_time(loss, minimum, saddle, beta):
+    """Kramers' mean time from a minimum over a saddle to the next minimum, for dX = -grad f dt + sqrt(2/beta) dB.
+
+        (2π/|λ₋|) sqrt(|det Hess f(saddle)| / det Hess f(minimum)) e^{beta (f(saddle) - f(minimum))}
+
+    Parameters
+    ----------
+    loss : Loss with a Hessian
+    minimum, saddle : point, (d,) or a number in one dimension
+        Critical points of f: a minimum, and a saddle with one downward direction.
+    beta : float > 0
+
+    Returns
+    -------
+    float
+        With a relative error of O(1/beta). math.inf where it overflows. To the saddle itself it takes half as long.
+
+    Raises
+    ------
+    ValueError
+        A Hessian that is not that of a minimum, or of a saddle with one downward direction.
+
+    Notes
+    -----
+    Eyring and Kramers; Bovier, Eckhoff, Gayrard, Klein (2004). The thesis leaves the prefactor out.
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> round(kramers_time(pl.Loss("(x**2 - 1)**2/4"), -1.0, 0.0, 20.0), 1)       # 2π e^5/sqrt(2)
+    659.4
+    """
+    if not (np.isscalar(beta) and 0 < beta < math.inf):
+        raise ValueError(f"beta: expected a positive finite number, got {beta!r}")
+    d = loss.dimension
+    spectra = {}
+    for name, point, downward in (("minimum", minimum, 0), ("saddle", saddle, 1)):
+        if np.shape(point) != (() if d == 1 else (d,)):
+            raise ValueError(f"{name}: expected a point of {d} coordinates, got {point!r}")
+        spectra[name] = np.linalg.eigvalsh(np.reshape(loss.hessian(point), (d, d)))
+        if (spectra[name] < 0).sum() != downward or (spectra[name] == 0).any():
+            raise ValueError(
+                f"{name}: expected {downward} negative and no zero eigenvalue of the Hessian at {point!r}, "
+                f"got {spectra[name].tolist()}"
+            )
+    prefactor = 2 * math.pi / abs(spectra["saddle"][0])
+    prefactor *= math.sqrt(abs(np.prod(spectra["saddle"])) / np.prod(spectra["minimum"]))
+    exponent = beta * (float(loss(saddle)) - float(loss(minimum)))
+    return float(prefactor) * math.exp(exponent) if exponent < 700 else math.inf
+
+
+def anneal(potential, beta, initial, grid, times, *, steps=1):
+    """Simulated annealing as a density: ρ_t = div(ρ grad f) + Δρ/beta(t) from ρ(·, 0).
+
+    Parameters
+    ----------
+    potential : Loss or array grid.shape
+        f.
+    beta : callable
+        Schedule t -> inverse temperature > 0 on [0, times[-1]], an array for an array of times.
+    initial : array grid.shape or Loss
+    grid : Grid, reflecting or periodic
+    times : increasing sequence, > 0
+        Times to save. With a logarithmic schedule, times equal in log(t) suit it: 400 of them reach t = 1e7.
+    steps : int
+        Implicit steps between two of the times (from 0 to the first, too).
+
+    Returns
+    -------
+    Solution
+        At the times given; positive, mass kept, whatever the steps. First order in their size.
+
+    Notes
+    -----
+    In the clock τ = ∫dt/beta(t) the equation has unit diffusivity and the potential beta f. The clock is summed by
+    Gauss' rule with eight points a step.
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> grid = pl.Grid(-2.5, 2.5, 201)
+    >>> start = np.exp(-((grid.x - 0.95) ** 2) / 0.1)
+    >>> f = pl.Loss("x**4/4 - x**2/2 + x/10")
+    >>> found = anneal(f, lambda t: 5 * np.log(2 + t), start / grid.integrate(start), grid, np.geomspace(0.1, 1e3, 100))
+    >>> bool(grid.integrate(np.where(grid.x < 0, found.final, 0)) > 0.9)
+    True
+    """
+    if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1:
+        raise ValueError(f"steps: expected a whole number >= 1, got {steps!r}")
+    times = np.array(times, dtype=float)
+    if times.ndim != 1 or times.size == 0 or not ((np.diff(times, prepend=0.0) > 0).all() and times[-1] < math.inf):
+        raise ValueError(f"times: expected an increasing sequence of finite times > 0, got {times}")
+    ends = np.concatenate([[0.0], times])
+    fine = np.append((ends[:-1, None] + np.diff(ends)[:, None] * np.arange(steps) / steps).ravel(), times[-1])
+    schedule = _checked_schedule(beta, fine)
+    abscissae, weights = np.polynomial.legendre.leggauss(8)
+    inner = fine[:-1, None] + np.diff(fine)[:, None] * (abscissae + 1) / 2
+    rates = 1 / _checked_schedule(beta, inner.ravel()).reshape(inner.shape)
+    clock = np.concatenate([[0.0], np.cumsum(np.diff(fine) / 2 * (rates @ weights))])
+    f = grid.field(potential, "potential")
+    problem = FokkerPlanck(lambda tau: np.interp(tau, clock, schedule) * f, diffusivity=1.0)
+    # one implicit step an interval of the clock: dt is longer than all of them
+    found = solve(problem, initial, grid, clock[1:], scheme=implicit, dt=2 * clock[-1])
+    kept = slice(steps - 1, None, steps)
+    info = found.info | {"mass": found.info["mass"][kept], "mass_drift": found.info["mass_drift"][kept]}
+    return Solution(times, found.values[kept], grid, found.steps, info)
+
+
+def _checked_schedule(beta, times):
+    values = np.broadcast_to(np.asarray(beta(times), dtype=float), times.shape)
+    if not (np.isfinite(values) & (values > 0)).all():
+        worst = int(np.argmin(np.where(np.isfinite(values), values, -math.inf)))
+        raise ValueError(f"beta: expected positive finite numbers, got {values[worst]} at t = {times[worst]:.6g}")
+    return values

@@ -1,0 +1,185 @@
+"""Metastability: barriers against brute force, Kramers against exact times, annealing against its own clock."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import expi
+
+from pdelab.fokker_planck import FokkerPlanck
+from pdelab.generator import mean_exit_time
+from pdelab.grid import Grid
+from pdelab.losses import Loss
+from pdelab.metastability import anneal, kramers_time, wells
+from pdelab.stepping import solve
+
+EXAMPLES = settings(deadline=None, max_examples=25, derandomize=True)
+SEEDS = st.integers(0, 2**32 - 1)
+TILTED = Loss("x**4/4 - x**2/2 + x/10")
+
+
+def gaussian(grid, mean, deviation):
+    density = np.exp(-((grid.x - mean) ** 2) / (2 * deviation**2))
+    return density / grid.integrate(density)
+
+
+# -- barriers ---------------------------------------------------------------------------------------------------
+
+
+def lowest_pass(values, boundary, start):
+    """The height one must climb from a node to reach a deeper one: a flood, level after level. Brute force."""
+    shape = values.shape
+    for level in np.unique(values[values >= values[start]]):
+        reached, front = {start}, [start]
+        while front:
+            node = front.pop()
+            for axis in range(values.ndim):
+                for step in (-1, 1):
+                    other = list(node)
+                    other[axis] += step
+                    if boundary == "periodic":
+                        other[axis] %= shape[axis]
+                    other = tuple(other)
+                    if 0 <= other[axis] < shape[axis] and values[other] <= level and other not in reached:
+                        reached.add(other)
+                        front.append(other)
+        if min(values[node] for node in reached) < values[start]:
+            return level
+    return math.inf
+
+
+@EXAMPLES
+@given(SEEDS, st.sampled_from(["reflecting", "periodic"]), st.integers(1, 3))
+def test_barriers_by_brute_force(seed, boundary, d):
+    rng = np.random.default_rng(seed)
+    grid = Grid((0.0,) * d, (1.0,) * d, tuple(int(n) for n in rng.integers(3, (14, 7, 5)[d - 1], size=d)), boundary)
+    values = rng.permutation(math.prod(grid.shape)).reshape(grid.shape).astype(float)
+    found = wells(values, grid)
+    assert found[0].index == tuple(int(i) for i in np.unravel_index(values.argmin(), grid.shape))
+    assert math.isinf(found[0].barrier) and found[0].pass_index is None
+    for well in found:
+        assert well.value == values[well.index]
+        assert well.value + well.barrier == lowest_pass(values, boundary, well.index)
+        if well.pass_index is not None:
+            assert values[well.pass_index] == well.value + well.barrier
+    assert [well.barrier for well in found] == sorted((well.barrier for well in found), reverse=True)
+
+
+def test_every_minimum_is_found():
+    grid = Grid(-4.0, 4.0, 4001)
+    values = Loss("0.05*x**4 - 0.4*x**2 + 0.15*x + 0.3*sin(3*x)").on(grid)
+    found = wells(values, grid)
+    assert sorted(grid.x[well.index[0]] for well in found) == pytest.approx([-2.36848, -0.81757, 1.66728], abs=2e-3)
+    assert found[1].barrier == pytest.approx(0.28127 + 0.76299, abs=1e-4)
+    assert found[2].barrier == pytest.approx(0.55837 - 0.51880, abs=1e-4)
+
+
+def test_a_plateau_is_one_minimum():
+    grid = Grid(0.0, 1.0, 9)
+    found = wells(np.array([3.0, 1.0, 1.0, 1.0, 4.0, 0.0, 0.0, 5.0, 5.0]), grid)
+    assert [(well.index, well.barrier) for well in found] == [((5,), math.inf), ((1,), 3.0)]
+
+
+# -- Kramers ----------------------------------------------------------------------------------------------------
+
+
+def test_kramers_in_one_dimension():
+    """The exact exit time over Kramers' tends to one like 1/beta."""
+    left, saddle, right = sorted(np.roots([1.0, 0.0, -1.0, 0.1]).real)
+    h = (right - left) / 400
+    grid = Grid(left - 300 * h, right, 701)
+    rest = []
+    for beta in (20.0, 40.0, 80.0):
+        exact = mean_exit_time(FokkerPlanck(TILTED, beta=beta), grid, np.arange(701) == 700)[300]
+        rest.append(beta * (exact / kramers_time(TILTED, left, saddle, beta) - 1))
+    assert 1.4 < rest[2] < rest[1] < rest[0] < 2.1  # the constant is 1.426
+
+
+def test_kramers_with_transverse_curvature():
+    """Each transverse direction multiplies the time by sqrt(curvature at the saddle / curvature at the minimum)."""
+    plain = kramers_time(Loss("(x**2 - 1)**2/4"), -1.0, 0.0, 7.0)
+    f = Loss("(x**2 - 1)**2/4 + (3 - 2*x**2)*y**2/2 + (1 + x**2)*z**2/2")
+    assert kramers_time(f, [-1.0, 0.0, 0.0], [0.0, 0.0, 0.0], 7.0) == pytest.approx(plain * math.sqrt(3 / 2), rel=1e-12)
+    assert kramers_time(f, [1.0, 0.0, 0.0], [0.0, 0.0, 0.0], 1e5) == math.inf
+
+
+# -- annealing --------------------------------------------------------------------------------------------------
+
+
+def test_constant_temperature_is_fokker_planck():
+    grid = Grid(-2.5, 2.5, 201)
+    start = gaussian(grid, 0.9, 0.2)
+    times = np.linspace(0.1, 1.0, 10)
+    found = anneal(TILTED, lambda t: 3.0 + 0 * t, start, grid, times, steps=5)
+    exact = solve(FokkerPlanck(TILTED, beta=3.0), start, grid, times, dt=0.02)
+    assert found.values == pytest.approx(exact.values, rel=1e-9)
+    assert found.times == pytest.approx(times) and found.steps == 50
+    assert len(found.info["mass"]) == 10 and found.info["mass_drift"].max() < 1e-13
+
+
+def test_first_order_in_the_steps():
+    grid = Grid(-2.5, 2.5, 101)
+    start = gaussian(grid, 0.9, 0.2)
+
+    def final(steps):
+        return anneal(TILTED, lambda t: 2 + np.log(2 + t), start, grid, [1.0, 3.0], steps=steps).final
+
+    exact = final(3200)
+    counts = (50, 100, 200, 400)
+    errors = [grid.integrate(np.abs(final(k) - exact)) for k in counts]
+    assert 0.9 < -np.polyfit(np.log(counts), np.log(errors), 1)[0] < 1.2  # the reference is of the same kind
+
+
+def test_clock_is_the_logarithmic_integral():
+    """Quadratic loss: v' = -2v + 2/beta(t), so v(t) = e^{-2t} + 2∫ e^{-2(t-s)}/beta(s) ds; steps are those of li."""
+    grid = Grid(-5.0, 5.0, 401)
+    times = np.geomspace(0.01, 50.0, 600)
+    found = anneal(Loss("x**2/2"), lambda t: np.log(2 + t), gaussian(grid, 0.0, 1.0), grid, times, steps=4)
+    variance = grid.integrate(found.values * grid.x**2)
+    s = np.linspace(0.0, 50.0, 500001)
+    exact = math.exp(-100) + 2 * np.trapezoid(np.exp(-2 * (50 - s)) / np.log(2 + s), s)
+    assert variance[-1] == pytest.approx(exact, rel=5e-3)
+    coarse = anneal(Loss("x**2/2"), lambda t: np.log(2 + t), gaussian(grid, 0.0, 1.0), grid, times)
+    assert abs(grid.integrate(coarse.final * grid.x**2) - exact) > abs(variance[-1] - exact)
+    assert coarse.info["dt"] == pytest.approx(max(np.diff(expi(np.log(2 + np.append(0.0, times))))), rel=1e-9)
+
+
+def test_barrier_decides_annealing():
+    """c below E* leaves mass behind for ever, c above it does not."""
+    grid = Grid(-2.5, 2.5, 201)
+    barrier = wells(TILTED, grid)[1].barrier
+    start, times = gaussian(grid, 0.95, 0.1), np.geomspace(0.1, 1e6, 300)
+    left = {}
+    for share in (0.5, 1.5):
+        found = anneal(TILTED, lambda t, c=share * barrier: np.log(2 + t) / c, start, grid, times)
+        left[share] = grid.integrate(np.where(grid.x > 0.1, found.values, 0.0))
+    assert left[0.5][-1] > 0.3 and left[0.5][-1] > 0.99 * left[0.5][200]
+    assert left[1.5][-1] < 1e-3 and left[1.5][-1] < 0.1 * left[1.5][200]
+
+
+# -- at the door ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "make, words",
+    [
+        (lambda g, r: kramers_time(TILTED, -1.0467, 0.101, 0.0), "beta"),
+        (lambda g, r: kramers_time(TILTED, 0.101, -1.0467, 1.0), "minimum: expected 0 negative"),
+        (lambda g, r: kramers_time(TILTED, -1.0467, 0.9, 1.0), "saddle: expected 1 negative"),
+        (lambda g, r: kramers_time(Loss("x**2*y**2"), [0.0, 0.0], [1.0, 0.0], 1.0), "no zero eigenvalue"),
+        (lambda g, r: kramers_time(TILTED, [0.0, 1.0], 0.1, 1.0), "1 coordinates"),
+        (lambda g, r: anneal(TILTED, lambda t: -1.0 + 0 * t, r, g, [1.0]), "positive finite"),
+        (lambda g, r: anneal(TILTED, lambda t: 1 / (t - t), r, g, [1.0]), "positive finite"),
+        (lambda g, r: anneal(TILTED, lambda t: 1.0, r, g, [0.0, 1.0]), "increasing"),
+        (lambda g, r: anneal(TILTED, lambda t: 1.0, r, g, [1.0], steps=0), "steps"),
+        (lambda g, r: anneal(TILTED, lambda t: 1.0, -r, g, [1.0]), "density"),
+        (lambda g, r: wells(np.ones(3), g), "expected shape"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:divide by zero")
+def test_bad_input_is_refused(make, words):
+    grid = Grid(-2.0, 2.0, 41)
+    with pytest.raises(ValueError, match=words):
+        make(grid, gaussian(grid, 0.0, 0.3))
