@@ -5,11 +5,10 @@ from functools import cache
 
 import numpy as np
 from scipy.linalg import expm, solve_continuous_lyapunov
-from scipy.special import expi
 
-from pdelab import control, losses, transport
+from pdelab import control, losses, metastability, transport
 from pdelab.claims import at_least, at_most, claim, equal, observed_order
-from pdelab.fokker_planck import BackwardKolmogorov, FokkerPlanck, implicit
+from pdelab.fokker_planck import BackwardKolmogorov, FokkerPlanck
 from pdelab.generator import generator, mean_exit_time, spectral_gap, stationary
 from pdelab.grid import Grid
 from pdelab.noise import normals
@@ -307,9 +306,13 @@ def exact_time(beta, target=RIGHT, n=40001):
 
 
 def kramers(beta):
-    """(2 pi/sqrt(|f''(x3)| f''(x1))) e^(beta(f(x3) - f(x1)))."""
-    prefactor = 2 * math.pi / math.sqrt((1 - 3 * SADDLE**2) * (3 * LEFT**2 - 1))
-    return prefactor * math.exp(beta * (tilted(SADDLE) - tilted(LEFT)))
+    """Kramers' time from LEFT over SADDLE."""
+    return metastability.kramers_time(_tilted_loss(), LEFT, SADDLE, beta)
+
+
+@cache
+def _tilted_loss():
+    return losses.Loss(f"x**4/4 - x**2/2 + {TILT}*x")
 
 
 def at_infinity(betas, values):
@@ -360,17 +363,19 @@ def kramers_time(perturbed=False, quick=False):
 )  # fmt: skip
 def eyring_kramers(perturbed=False, quick=False):
     f = losses.Loss("(x**2 - 1)**2/4 + (0.5 + 1.5*exp(-2*x**2))*y**2/2")
-    saddle, minimum = f.hessian([[0.0, 0.0], [-1.0, 0.0]])
-    ratio = math.sqrt(abs(np.linalg.det(saddle)) / np.linalg.det(minimum))
-    if perturbed:
-        ratio = math.sqrt(abs(saddle[0, 0]) / minimum[0, 0])
-    prefactor = 2 * math.pi / abs(np.linalg.eigvalsh(saddle)[0]) * ratio
+    plain = losses.double_well()  # the valley floor; its time lacks the transverse curvatures
+
+    def formula(beta):
+        if perturbed:
+            return metastability.kramers_time(plain, -1.0, 0.0, beta)
+        return metastability.kramers_time(f, [-1.0, 0.0], [0.0, 0.0], beta)
+
     limits = []
     for shape in ((41, 31), (81, 61)):
         grid, ratios = Grid((-2.0, -2.5), (2.0, 2.5), shape), []
         for beta in (8.0, 16.0, 32.0):
             times = mean_exit_time(FokkerPlanck(f, beta=beta), grid, lambda x: x[..., 0] >= 1.0)
-            ratios.append(grid.interpolate(times, [-1.0, 0.0]) / (prefactor * math.exp(beta / 4)))
+            ratios.append(float(grid.interpolate(times, [-1.0, 0.0])) / formula(beta))
         limits.append(at_infinity((8.0, 16.0, 32.0), ratios))
     (coarse, _), (fine, limit_error) = limits
     return equal(1.0, fine, limit_error + abs(fine - coarse) / 3)
@@ -400,23 +405,13 @@ def kramers_correction(perturbed=False, quick=False):
 def annealing(barrier, c, steps=400):
     """Mass left in the shallow well under beta(t) = log(2 + t)/c, started there: (times, masses), t to 1e7.
 
-    The barrier from the shallow well is `barrier`. In the time tau = int dt/beta the equation has the potential
-    beta f and unit diffusivity; implicit steps, equal in log t.
+    The barrier from the shallow well is `barrier`; implicit steps, equal in log t.
     """
     grid = Grid(-2.5, 2.5, 301)
     potential = tilted(grid.x) * barrier / (tilted(SADDLE) - tilted(RIGHT))
-    logs = np.linspace(math.log(2.0), math.log(2.0 + 1e7), steps + 1)
-    taus = c * (expi(logs) - expi(logs[0]))  # the logarithmic integral of 2 + t
-
-    def moving(tau):
-        return np.interp(tau, taus, logs) / c * potential
-
-    start = gaussian(grid, RIGHT, 0.2)
-    # one step an interval: dt is as long as the longest
-    solution = solve(
-        FokkerPlanck(moving, diffusivity=1.0), start, grid, taus[1:], scheme=implicit, dt=2 * taus[-1]
-    )
-    return np.exp(logs[1:]) - 2.0, grid.integrate(np.where(grid.x > SADDLE, solution.values, 0.0))
+    times = np.expm1(np.linspace(math.log(2.0), math.log(2.0 + 1e7), steps + 1)[1:]) - 1
+    found = metastability.anneal(potential, lambda t: np.log(2 + t) / c, gaussian(grid, RIGHT, 0.2), grid, times)
+    return times, grid.integrate(np.where(grid.x > SADDLE, found.values, 0.0))
 
 
 @claim(
