@@ -153,7 +153,8 @@ class Grid:
             return np.interp(points[..., 0], axes[0], values)
         from scipy.interpolate import RegularGridInterpolator
 
-        return RegularGridInterpolator(axes, values)(points)
+        found = RegularGridInterpolator(axes, values)(points)  # which gives one point an axis of its own
+        return found.reshape(points.shape[:-1] + values.shape[self.dimension :])
 
     def gradient(self, values):
         """Second-order differences of node values: central, one-sided at the ends of an axis that is not periodic.
