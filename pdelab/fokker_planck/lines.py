@@ -18,14 +18,14 @@ def line_advance(problem, grid, form, mode):
 def _steady_line(problem, grid, form, mode):
     """advance() of one line with constant coefficients, factorised once for each step size."""
     half, n, periodic, known = half_cells(problem, grid), grid.shape[0], grid.boundary[0] == "periodic", {}
+    ((unit_up, unit_down),) = axis_rates(form, grid)
 
     def prepared(held):
         if held not in known:
             known.clear()
-            ((up, down),) = axis_rates(form, grid, held)
-            factors = np.empty((5, n))
-            tridiagonal.factor(up.reshape(n), down.reshape(n), factors)
-            known[held] = up.reshape(n), down.reshape(n), factors
+            up, down, factors = held * unit_up.reshape(n), held * unit_down.reshape(n), np.empty((5, n))
+            tridiagonal.factor(up, down, factors)
+            known[held] = up, down, factors
         return known[held]
 
     def advance(values, time, dt, steps):

@@ -80,6 +80,7 @@ def _accuracy_step(form, grid, values):
 
 
 def certificates(problem, grid, form):
+    """Mass, and free energy where the equilibrium is Gibbs."""
     if problem.adjoint:
         return {}
     found = {"mass": lambda values, time: float(np.sum(grid.weights * values))}
@@ -91,4 +92,4 @@ def certificates(problem, grid, form):
 def free_energy(density, potential, diffusivity, grid):
     """F(ρ) = ∫ U ρ + D ρ log ρ dx, which the Fokker-Planck equation decreases (Chaudhari, thesis section 4.1)."""
     density = np.asarray(density)
-    return grid.integrate(potential * density + diffusivity * xlogy(density, density))
+    return float(np.sum(grid.weights * (potential * density + diffusivity * xlogy(density, density))))

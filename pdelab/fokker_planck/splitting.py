@@ -11,14 +11,14 @@ from pdelab.stencils import tridiagonal
 
 def split_advance(problem, grid, form, mode):
     """advance() in two and three dimensions, axis by axis."""
-    half, known = half_cells(problem, grid), {}
+    half, known, steady = half_cells(problem, grid), {}, axis_rates(form, grid) if problem.steady else None
 
     def axes(time, phase, dt):
-        if not problem.steady:
-            return _axes(ito(problem.coefficients(grid, time), grid), grid, phase, dt)
+        if steady is None:
+            return _axes(axis_rates(ito(problem.coefficients(grid, time), grid), grid), grid, phase, dt)
         if (phase, dt) not in known:
             known.clear()
-            known[phase, dt] = _axes(form, grid, phase, dt)
+            known[phase, dt] = _axes(steady, grid, phase, dt)
         return known[phase, dt]
 
     def advance(values, time, dt, steps):
@@ -56,7 +56,7 @@ class Axis:
     def step(self, kernel, m, adjoint):
         """One step along the axis by `backward_euler_lines` or `trapezoid_lines`."""
         x = self.load(m)
-        kernel(x, *self.sweep, self.periodic, adjoint, np.empty_like(x))
+        kernel(x, *self.sweep, self.periodic, adjoint)
         return self.store(x)
 
     def add_change(self, m, adjoint, scale, out):
@@ -65,13 +65,13 @@ class Axis:
         tridiagonal.change_lines(m.reshape(view), self.up, self.down, adjoint, scale, out.reshape(view))
 
 
-def _axes(form, grid, mode, dt):
+def _axes(rates, grid, mode, dt):
     """An `Axis` for each axis. Crank-Nicolson takes every axis but the last twice, with half a step each time."""
     found = []
-    for axis, (up, down) in enumerate(axis_rates(form, grid, held_factor(mode, dt))):
+    for axis, (up, down) in enumerate(rates):
         last, periodic = axis == grid.dimension - 1, grid.boundary[axis] == "periodic"
-        if mode == tridiagonal.TRAPEZOID and not last:
-            up, down = up / 2, down / 2
+        held = held_factor(mode, dt if last or mode != tridiagonal.TRAPEZOID else dt / 2)
+        up, down = held * up, held * down
         across = tuple(_transposed(rate[:, :, 0])[None] for rate in (up, down)) if last else (up, down)
         inverse = np.empty(across[0].shape)
         into, outof = (np.zeros(inverse.shape if periodic else (1, 1, 1)) for _ in range(2))

@@ -151,13 +151,13 @@ def lines(array, axis, shape):
     return array.reshape(math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :]))
 
 
-def axis_rates(form, grid, dt=1.0):
-    """dt times the rates (up, down) over the faces of each axis, as (outer, n, inner), for a diagonal `Ito` form."""
+def axis_rates(form, grid):
+    """Rates (up, down) over the faces of each axis, as (outer, n, inner), for a diagonal `Ito` form."""
     found = []
     for axis, drop in enumerate(drops(form.potential, form.drift, grid)):
         drop, a = lines(drop, axis, grid.shape), lines(form.a[axis], axis, grid.shape)
         up, down = np.empty_like(drop), np.empty_like(drop)
-        scale = dt / grid.spacing[axis] ** 2
+        scale = 1 / grid.spacing[axis] ** 2
         tridiagonal.rates(drop, a, scale, grid.boundary[axis] == "periodic", up, down)
         found.append((up, down))
     return found

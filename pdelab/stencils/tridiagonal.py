@@ -134,11 +134,12 @@ def change(m, up, down, adjoint, scale, out):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def backward_euler(m, up, down, factors, periodic, adjoint, x, residual):
+def backward_euler(m, up, down, factors, periodic, adjoint):
     """m <- (I - Q^T)^-1 m: the positive solve, then one refinement with the residual in flux form, which keeps the sum.
 
     The refinement changes the last digits only, so that positive masses stay positive.
     """
+    x, residual = np.empty_like(m), np.empty_like(m)
     low, back, into, outof = (BACK, LOW, OUT, IN) if adjoint else (LOW, BACK, IN, OUT)
     solve(factors[low], factors[into], factors[INVERSE], factors[back], factors[outof], periodic, m, x)
     change(x, up, down, adjoint, 1.0, residual)
@@ -150,8 +151,9 @@ def backward_euler(m, up, down, factors, periodic, adjoint, x, residual):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def trapezoid(m, up, down, factors, periodic, adjoint, x):
+def trapezoid(m, up, down, factors, periodic, adjoint):
     """m <- (I - Q^T)^-1 (I + Q^T) m by its increment x = (I - Q^T)^-1 2 Q^T m: Crank-Nicolson, sum kept."""
+    x = np.empty_like(m)
     low, back, into, outof = (BACK, LOW, OUT, IN) if adjoint else (LOW, BACK, IN, OUT)
     change(m, up, down, adjoint, 2.0, x)
     solve(factors[low], factors[into], factors[INVERSE], factors[back], factors[outof], periodic, x, x)
@@ -160,13 +162,14 @@ def trapezoid(m, up, down, factors, periodic, adjoint, x):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def one_step(m, up, down, factors, periodic, adjoint, mode, x, residual):
+def one_step(m, up, down, factors, periodic, adjoint, mode):
     """One step of a line in one of the three modes; the rates hold dt, for the trapezoid dt / 2."""
     if mode == IMPLICIT:
-        backward_euler(m, up, down, factors, periodic, adjoint, x, residual)
+        backward_euler(m, up, down, factors, periodic, adjoint)
     elif mode == TRAPEZOID:
-        trapezoid(m, up, down, factors, periodic, adjoint, x)
+        trapezoid(m, up, down, factors, periodic, adjoint)
     else:
+        x = np.empty_like(m)
         change(m, up, down, adjoint, 1.0, x)
         for i in range(m.size):
             m[i] += x[i]
@@ -175,9 +178,8 @@ def one_step(m, up, down, factors, periodic, adjoint, mode, x, residual):
 @njit(cache=True, nogil=True, error_model="numpy")
 def steady_steps(m, up, down, factors, periodic, adjoint, mode, steps):
     """`steps` equal steps of a line with rates that do not change."""
-    x, residual = np.empty_like(m), np.empty_like(m)
     for _ in range(steps):
-        one_step(m, up, down, factors, periodic, adjoint, mode, x, residual)
+        one_step(m, up, down, factors, periodic, adjoint, mode)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -187,7 +189,7 @@ def moving_steps(m, times, drops, D, scale, periodic, adjoint, mode, time, dt, s
     scale: 1/h²; drops: (len(times), n), before the first time and beyond the last time constant.
     """
     n = m.size
-    up, down, drop, x, residual = np.empty(n), np.empty(n), np.empty(n), np.empty(n), np.empty(n)
+    up, down, drop = np.empty(n), np.empty(n), np.empty(n)
     factors = np.empty((5, n))
     held = scale * (0.5 * dt if mode == TRAPEZOID else dt)
     k = 0
@@ -202,7 +204,7 @@ def moving_steps(m, times, drops, D, scale, periodic, adjoint, mode, time, dt, s
         rates(drop.reshape(1, n, 1), D.reshape(1, n, 1), held, periodic, up.reshape(1, n, 1), down.reshape(1, n, 1))
         if mode != EXPLICIT:
             factor(up, down, factors)
-        one_step(m, up, down, factors, periodic, adjoint, mode, x, residual)
+        one_step(m, up, down, factors, periodic, adjoint, mode)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -280,27 +282,34 @@ def change_lines(m, up, down, adjoint, scale, out):
             for i in range(n):
                 out[o, i, 0] += line[i]
         return
+    behind, ahead = np.empty(inner), np.empty(inner)  # fluxes over the two faces of a node
     for o in range(outer):
-        for i in range(n):
-            right = i + 1 if i < n - 1 else 0
-            a, b, rate, back, here, there = m[o, i], m[o, right], up[o, i], down[o, i], out[o, i], out[o, right]
+        for i in range(-1, n):
+            face = i if i >= 0 else n - 1
+            a, b, rate, back = m[o, face], m[o, i + 1 if i < n - 1 else 0], up[o, face], down[o, face]
             if adjoint:
                 for j in range(inner):
-                    step = scale * (b[j] - a[j])
-                    here[j] += rate[j] * step
-                    there[j] -= back[j] * step
+                    ahead[j] = scale * (b[j] - a[j])
             else:
                 for j in range(inner):
-                    flux = scale * (rate[j] * a[j] - back[j] * b[j])
-                    here[j] -= flux
-                    there[j] += flux
+                    ahead[j] = scale * (rate[j] * a[j] - back[j] * b[j])
+            if i >= 0:
+                here = out[o, i]
+                if adjoint:
+                    back = down[o, i - 1 if i > 0 else n - 1]
+                    for j in range(inner):
+                        here[j] += rate[j] * ahead[j] - back[j] * behind[j]
+                else:
+                    for j in range(inner):
+                        here[j] += behind[j] - ahead[j]
+            behind, ahead = ahead, behind
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def backward_euler_lines(m, up, down, inverse, into, outof, periodic, adjoint, x):
+def backward_euler_lines(m, up, down, inverse, into, outof, periodic, adjoint):
     """`backward_euler` along the middle axis of (outer, n, inner)."""
     forward, back, enter, leave = (down, up, outof, into) if adjoint else (up, down, into, outof)
-    x[:] = m
+    x = m.copy()
     solve_lines(forward, back, inverse, enter, leave, periodic, x)
     m -= x
     change_lines(x, up, down, adjoint, 1.0, m)
@@ -313,10 +322,10 @@ def backward_euler_lines(m, up, down, inverse, into, outof, periodic, adjoint, x
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def trapezoid_lines(m, up, down, inverse, into, outof, periodic, adjoint, x):
+def trapezoid_lines(m, up, down, inverse, into, outof, periodic, adjoint):
     """`trapezoid` along the middle axis of (outer, n, inner)."""
     forward, back, enter, leave = (down, up, outof, into) if adjoint else (up, down, into, outof)
-    x[:] = 0.0
+    x = np.zeros_like(m)
     change_lines(m, up, down, adjoint, 2.0, x)
     solve_lines(forward, back, inverse, enter, leave, periodic, x)
     m += x

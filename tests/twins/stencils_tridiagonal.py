@@ -1,0 +1,314 @@
+"""Slow, obvious twins of pdelab/stencils/tridiagonal.py: dense matrices, one line after the other."""
+
+import itertools
+import math
+
+import numpy as np
+
+EXPLICIT, IMPLICIT, TRAPEZOID = range(3)
+SHAPES = [(1, 2, 1), (1, 3, 1), (1, 9, 1), (1, 2, 4), (2, 3, 2), (3, 4, 5), (2, 7, 1), (1, 33, 17)]
+
+
+def bernoulli(q, D):
+    def against(a):
+        z = a / D if D > 0 else math.inf
+        return D if a == 0 or z < 1e-300 else float(a / np.expm1(np.float64(z)))
+
+    a = abs(q)
+    pair = (a + against(a), against(a))
+    return pair if q > 0 else pair[::-1]
+
+
+def rates(drop, D, scale, periodic, up, down):
+    outer, n, inner = drop.shape
+    for o, i, j in itertools.product(range(outer), range(n), range(inner)):
+        k = (i + 1) % n
+        empty = i == n - 1 and not periodic
+        up[o, i, j] = 0.0 if empty else scale * bernoulli(drop[o, i, j], D[o, i, j])[0]
+        down[o, i, j] = 0.0 if empty else scale * bernoulli(drop[o, i, j], D[o, k, j])[1]
+        if not periodic and i == 0:
+            up[o, i, j] *= 2
+        if not periodic and i == n - 2:
+            down[o, i, j] *= 2
+
+
+def dense(up, down):
+    """Q of one line."""
+    n = up.size
+    Q = np.zeros((n, n))
+    for i in range(n):
+        k = (i + 1) % n
+        Q[i, k] += up[i]
+        Q[k, i] += down[i]
+        Q[i, i] -= up[i]
+        Q[k, k] -= down[i]
+    return Q
+
+
+def factor(up, down, factors):
+    """Elimination of the dense chain with killing one, without subtractions."""
+    n = up.size
+    R = dense(up, down)
+    np.fill_diagonal(R, 0.0)
+    killing = np.ones(n)
+    factors[:] = 0.0
+    for i in range(n - 1):
+        d = killing[i] + R[i, i + 1 :].sum()
+        factors[2, i] = 1 / d
+        if i < n - 2:
+            factors[0, i], factors[3, i] = R[i, i + 1] / d, R[i + 1, i] / d
+        factors[1, i], factors[4, i] = R[i, n - 1] / d, R[n - 1, i] / d
+        for k in range(i + 1, n):
+            killing[k] += R[k, i] * killing[i] / d
+            R[k, i + 1 :] += R[k, i] * R[i, i + 1 :] / d
+            R[k, k] = 0.0
+    factors[2, n - 1] = 1 / killing[n - 1]
+
+
+def solve(low, into, inverse, back, outof, periodic, rhs, x):
+    n = rhs.size
+    L, U = np.eye(n), np.eye(n)
+    for i in range(n - 1):
+        if i < n - 2:
+            L[i + 1, i], U[i, i + 1] = -low[i], -back[i]
+        L[n - 1, i], U[i, n - 1] = -into[i], -outof[i]
+    x[:] = np.linalg.solve(U, inverse * np.linalg.solve(L, rhs))
+
+
+def operator(up, down, adjoint):
+    return dense(up, down) if adjoint else dense(up, down).T
+
+
+def change(m, up, down, adjoint, scale, out):
+    out[:] = 0.0
+    for i in range(m.size):
+        k = (i + 1) % m.size
+        if adjoint:
+            out[i] += scale * up[i] * (m[k] - m[i])
+            out[k] += scale * down[i] * (m[i] - m[k])
+        else:
+            flux = scale * (up[i] * m[i] - down[i] * m[k])
+            out[i] -= flux
+            out[k] += flux
+
+
+def backward_euler(m, up, down, factors, periodic, adjoint):
+    one_step(m, up, down, factors, periodic, adjoint, IMPLICIT)
+
+
+def trapezoid(m, up, down, factors, periodic, adjoint):
+    one_step(m, up, down, factors, periodic, adjoint, TRAPEZOID)
+
+
+def one_step(m, up, down, factors, periodic, adjoint, mode):
+    A, I = operator(up, down, adjoint), np.eye(m.size)
+    if mode == EXPLICIT:
+        m[:] = m + A @ m
+    elif mode == IMPLICIT:
+        m[:] = np.linalg.solve(I - A, m)
+    else:
+        m[:] = np.linalg.solve(I - A, m + A @ m)
+
+
+def steady_steps(m, up, down, factors, periodic, adjoint, mode, steps):
+    for _ in range(steps):
+        one_step(m, up, down, factors, periodic, adjoint, mode)
+
+
+def moving_steps(m, times, drops, D, scale, periodic, adjoint, mode, time, dt, steps, where):
+    n = m.size
+    for step in range(steps):
+        t = time + (step + where) * dt
+        drop = np.array([np.interp(t, times, drops[:, i]) for i in range(n)])
+        up, down = np.empty((1, n, 1)), np.empty((1, n, 1))
+        held = scale * (dt / 2 if mode == TRAPEZOID else dt)
+        rates(drop.reshape(1, n, 1), D.reshape(1, n, 1), held, periodic, up, down)
+        one_step(m, up.ravel(), down.ravel(), None, periodic, adjoint, mode)
+
+
+def each_line(shape):
+    return itertools.product(range(shape[0]), range(shape[2]))
+
+
+def factor_lines(up, down, periodic, inverse, into, outof):
+    n = up.shape[1]
+    for o, j in each_line(up.shape):
+        factors = np.empty((5, n))
+        factor(up[o, :, j], down[o, :, j], factors)
+        inverse[o, :, j] = factors[2]
+        if periodic:
+            into[o, :-1, j] = factors[1, :-1] / factors[2, :-1]
+            outof[o, :-1, j] = factors[4, :-1] / factors[2, :-1]
+
+
+def solve_lines(up, down, inverse, into, outof, periodic, x):
+    n = x.shape[1]
+    for o, j in each_line(x.shape):
+        L, U = np.eye(n), np.eye(n)
+        k = inverse[o, :, j]
+        for i in range(n - 1):
+            if i < n - 2 or not periodic:
+                L[i + 1, i], U[i, i + 1] = -up[o, i, j] * k[i], -down[o, i, j] * k[i]
+            if periodic:
+                L[n - 1, i], U[i, n - 1] = -into[o, i, j] * k[i], -outof[o, i, j] * k[i]
+        x[o, :, j] = np.linalg.solve(U, k * np.linalg.solve(L, x[o, :, j]))
+
+
+def change_lines(m, up, down, adjoint, scale, out):
+    for o, j in each_line(m.shape):
+        out[o, :, j] += scale * operator(up[o, :, j], down[o, :, j], adjoint) @ m[o, :, j]
+
+
+def backward_euler_lines(m, up, down, inverse, into, outof, periodic, adjoint):
+    for o, j in each_line(m.shape):
+        one_step(m[o, :, j], up[o, :, j], down[o, :, j], None, periodic, adjoint, IMPLICIT)
+
+
+def trapezoid_lines(m, up, down, inverse, into, outof, periodic, adjoint):
+    for o, j in each_line(m.shape):
+        one_step(m[o, :, j], up[o, :, j], down[o, :, j], None, periodic, adjoint, TRAPEZOID)
+
+
+def transpose(a, out):
+    out[:] = a.T
+
+
+def random_rates(rng, shape, periodic, size):
+    up, down = size * rng.random(shape), size * rng.random(shape)
+    up[rng.random(shape) < 0.1] = 0.0
+    down[rng.random(shape) < 0.1] = 0.0
+    if not periodic:
+        up[:, -1] = down[:, -1] = 0.0
+    return up, down
+
+
+def bernoulli_cases(rng):
+    for q in (0.0, 1e-320, 1e-12, 1.0, 30.0, 700.0, 800.0, 1e300, *rng.normal(size=20) * 10):
+        for D in (0.0, 1e-310, 1e-3, 1.0, 1e10):
+            yield float(q), D
+            yield -float(q), D
+
+
+def rates_cases(rng):
+    for shape, periodic, size in itertools.product(SHAPES, (False, True), (0.0, 1e-310, 1.0, 1e3)):
+        drop, D = size * rng.normal(size=shape), rng.random(shape) * (rng.random(shape) > 0.2)
+        yield drop, D, 0.7, periodic, np.empty(shape), np.empty(shape)
+        yield drop, np.full(shape, 0.3), 0.7, periodic, np.empty(shape), np.empty(shape)
+
+
+def line_cases(rng):
+    for n, periodic, size in itertools.product((2, 3, 4, 40), (False, True), (1e-310, 0.3, 100.0)):
+        up, down = random_rates(rng, (1, n, 1), periodic, size)
+        yield up.ravel(), down.ravel(), periodic
+
+
+def factored(up, down):
+    factors = np.empty((5, up.size))
+    factor(up, down, factors)
+    return factors
+
+
+def data(rng, n):
+    yield rng.random(n)
+    yield rng.normal(size=n)
+    yield np.full(n, 3.0)
+    yield rng.normal(size=n) * 1e200
+
+
+def factor_cases(rng):
+    for up, down, _ in line_cases(rng):
+        yield up, down, np.empty((5, up.size))
+
+
+def solve_cases(rng):
+    for up, down, periodic in line_cases(rng):
+        low, into, inverse, back, outof = factored(up, down)
+        for rhs in data(rng, up.size):
+            yield low, into, inverse, back, outof, periodic, rhs, np.empty(up.size)
+            yield back, outof, inverse, low, into, periodic, rhs, np.empty(up.size)
+
+
+def change_cases(rng):
+    for up, down, _ in line_cases(rng):
+        for m, adjoint in itertools.product(data(rng, up.size), (False, True)):
+            yield m, up, down, adjoint, 2.0, np.empty(up.size)
+
+
+def step_cases(rng):
+    for up, down, periodic in line_cases(rng):
+        for m, adjoint in itertools.product(data(rng, up.size), (False, True)):
+            yield m, up, down, factored(up, down), periodic, adjoint
+
+
+def one_step_cases(rng):
+    for mode, case in itertools.product(range(3), step_cases(rng)):
+        yield *case, mode
+
+
+def steady_cases(rng):
+    for mode, case in itertools.product(range(3), step_cases(rng)):
+        if mode != EXPLICIT or case[1].max() < 1:  # larger ones are unstable
+            yield *case, mode, 3
+
+
+def moving_cases(rng):
+    for n, periodic, adjoint, mode in itertools.product((2, 3, 20), (False, True), (False, True), range(3)):
+        D, m = np.full(n, 0.4), rng.random(n)
+        for times in (np.array([0.5]), np.array([0.0, 0.3, 1.0, 1.1])):
+            drops = rng.normal(size=(times.size, n))
+            yield m, times, drops, D, 1.3, periodic, adjoint, mode, 0.1, 0.2, 6, 0.5
+
+
+def lines_cases(rng):
+    for shape, periodic, size in itertools.product(SHAPES, (False, True), (1e-310, 0.3, 100.0)):
+        up, down = random_rates(rng, shape, periodic, size)
+        inverse = np.empty(shape)
+        into, outof = np.zeros(shape), np.zeros(shape)
+        yield up, down, periodic, inverse, into, outof
+
+
+def factor_lines_cases(rng):
+    yield from lines_cases(rng)
+
+
+def solve_lines_cases(rng):
+    for up, down, periodic, inverse, into, outof in lines_cases(rng):
+        factor_lines(up, down, periodic, inverse, into, outof)
+        yield up, down, inverse, into, outof, periodic, rng.normal(size=up.shape)
+        yield down, up, inverse, outof, into, periodic, rng.random(up.shape)
+
+
+def change_lines_cases(rng):
+    for (up, down, *_), adjoint in itertools.product(lines_cases(rng), (False, True)):
+        yield rng.normal(size=up.shape), up, down, adjoint, 1.5, rng.random(up.shape)
+
+
+def step_lines_cases(rng):
+    for (up, down, periodic, inverse, into, outof), adjoint in itertools.product(lines_cases(rng), (False, True)):
+        factor_lines(up, down, periodic, inverse, into, outof)
+        yield rng.random(up.shape), up, down, inverse, into, outof, periodic, adjoint
+
+
+def transpose_cases(rng):
+    for shape in ((1, 1), (1, 5), (3, 2), (16, 17), (40, 33)):
+        yield rng.normal(size=shape), np.empty(shape[::-1])
+
+
+TWINS = {
+    "bernoulli": (bernoulli, bernoulli_cases),
+    "rates": (rates, rates_cases),
+    "factor": (factor, factor_cases),
+    "solve": (solve, solve_cases),
+    "change": (change, change_cases),
+    "backward_euler": (backward_euler, step_cases),
+    "trapezoid": (trapezoid, step_cases),
+    "one_step": (one_step, one_step_cases),
+    "steady_steps": (steady_steps, steady_cases),
+    "moving_steps": (moving_steps, moving_cases),
+    "factor_lines": (factor_lines, factor_lines_cases),
+    "solve_lines": (solve_lines, solve_lines_cases),
+    "change_lines": (change_lines, change_lines_cases),
+    "backward_euler_lines": (backward_euler_lines, step_lines_cases),
+    "trapezoid_lines": (trapezoid_lines, step_lines_cases),
+    "transpose": (transpose, transpose_cases),
+}
