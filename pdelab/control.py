@@ -22,7 +22,7 @@ from scipy.sparse import identity
 
 from pdelab.fokker_planck import BackwardKolmogorov, FokkerPlanck, Slices
 from pdelab.generator import generator
-from pdelab.hamilton_jacobi import HamiltonJacobi, fitted
+from pdelab.hamilton_jacobi import HamiltonJacobi, fitted, terminal
 from pdelab.noise import normals
 from pdelab.stencils.uniformisation import poisson_sum
 from pdelab.stepping import solve
@@ -141,8 +141,9 @@ def hamilton_jacobi_bellman(control, grid, times, *, scheme=fitted, dt=None):
     if loss is not None and not hasattr(loss, "gradient"):
         loss = -grid.gradient(grid.field(loss, "loss"))
     problem = HamiltonJacobi(viscosity=control.diffusivity, drift=loss)
-    solution = solve(problem, control.terminal_on(grid), grid, control.horizon - times[::-1], scheme=scheme, dt=dt)
-    return Value(control, grid, times, solution.values[::-1], solution.info)
+    values = control.terminal_on(grid)
+    solution = terminal(problem, values, grid, control.horizon, times, scheme=scheme, dt=dt)
+    return Value(control, grid, times, solution.values, solution.info)
 
 
 def logarithmic_transform(control, grid, times):
@@ -446,9 +447,9 @@ def controlled_paths(value, initial, *, paths, steps, seed, controlled=True):
         parts.append(_march(grid, states[chunk.start : chunk.stop], tables, noise, problem.horizon / steps))
     effort, martingale, ends = (np.concatenate(part) for part in zip(*parts))
     ends = ends[..., 0] if grid.dimension == 1 else ends
-    terminal = problem.terminal
-    terminal = terminal(ends) if callable(terminal) else grid.interpolate(problem.terminal_on(grid), ends)
-    return PathCost(terminal, effort, martingale, ends)
+    V = problem.terminal
+    paid = V(ends) if callable(V) else grid.interpolate(problem.terminal_on(grid), ends)
+    return PathCost(paid, effort, martingale, ends)
 
 
 def _path_tables(value, steps, controlled):
