@@ -1,0 +1,156 @@
+"""What every rank runs in tests/test_distributed.py; the test runs the same functions with stacked replicas.
+
+torchrun --nproc-per-node N tests/networks_ranks.py FOLDER
+"""
+
+import io
+import os
+import sys
+from pathlib import Path
+
+import torch
+
+from pdelab.networks import (
+    DiLoCo,
+    ElasticSGD,
+    EntropySGD,
+    Exponential,
+    LocalSGD,
+    Parle,
+    join,
+    split_indices,
+)
+
+torch.set_num_threads(1)
+STEPS = 13
+LOOP = {"inner_lr": 0.05, "inner_steps": 4, "gamma": Exponential(2.0, 0.1), "rho": 0.7}
+
+
+def adam(groups):
+    return torch.optim.Adam(groups, lr=0.01)
+
+
+CASES = {
+    "parle": (torch.float32, lambda p, **k: Parle(p, temperature=1e-3, seed=5, **LOOP, **k)),
+    "parle jacobi": (torch.float32, lambda p, **k: Parle(p, order="jacobi", master_lr=0.1, **LOOP, **k)),
+    "parle official": (torch.float32, lambda p, **k: Parle(p, variant="official", **LOOP, **k)),
+    "parle float64": (torch.float64, lambda p, **k: Parle(p, reduction="ordered", **LOOP, **k)),
+    "parle foreach": (torch.float32, lambda p, **k: Parle(p, engine="foreach", **LOOP, **k)),
+    "elastic": (torch.float32, lambda p, **k: ElasticSGD(p, rho=0.7, period=2, **k)),
+    "elastic jacobi": (torch.float32, lambda p, **k: ElasticSGD(p, rho=0.7, order="jacobi", master_lr=0.05, **k)),
+    "elastic official": (torch.float32, lambda p, **k: ElasticSGD(p, rho=0.7, period=3, variant="official", **k)),
+    "diloco": (torch.float32, lambda p, **k: DiLoCo(p, adam, period=4, **k)),
+    "local": (torch.float32, lambda p, **k: LocalSGD(p, adam, period=4, **k)),
+}
+
+
+def network(dtype, seed):
+    torch.manual_seed(seed)
+    return torch.nn.Sequential(
+        torch.nn.Linear(12, 20), torch.nn.Tanh(), torch.nn.Linear(20, 20), torch.nn.Tanh(), torch.nn.Linear(20, 3)
+    ).to(dtype)
+
+
+def data(dtype):
+    generator = torch.Generator().manual_seed(1)
+    inputs = torch.randn(120, 12, generator=generator)
+    return inputs.to(dtype), torch.randint(0, 3, (120,), generator=generator)
+
+
+def feed(opt, nets, parts, steps):
+    """Steps on each replica's own part of the data, one replica after the other."""
+    inputs, labels = data(next(nets[0].parameters()).dtype)
+    for k in steps:
+        opt.zero_grad()
+        for net, part in zip(nets, parts):
+            batch = part[(k * 8 + torch.arange(8)) % len(part)]
+            torch.nn.functional.cross_entropy(net(inputs[batch]), labels[batch]).backward()
+        opt.step()
+
+
+def vector(net):
+    return torch.cat([p.detach().reshape(-1) for p in net.parameters()])
+
+
+def record(opt, nets):
+    inner = [vector(net) for net in nets]
+    with opt.outer_weights():
+        return {"inner": inner, "outer": [vector(net) for net in nets]}
+
+
+def parts(replicas):
+    return [torch.as_tensor(part) for part in split_indices(120, replicas, 0.5, seed=3)]
+
+
+def run(case, ranks, numbers, group=None):
+    """Train the replicas `numbers` of `ranks`; every replica starts with weights of its own, the first one's win."""
+    dtype, build = CASES[case]
+    nets = [network(dtype, seed=10 + a) for a in numbers]
+    own = [parts(ranks)[a] for a in numbers]
+    opt = build([p for net in nets for p in net.parameters()], replicas=len(nets), group=group)
+    start = record(opt, nets)
+    feed(opt, nets, own, range(STEPS))
+    found = {"start": start, "end": record(opt, nets), "steps": opt.outer_steps}
+    communicator = opt.communicator
+    found |= {"collectives": communicator.collectives, "bytes": communicator.bytes, "numbers": communicator.numbers}
+    checkpoint = saved(opt.state_dict())
+    feed(opt, nets, own, range(STEPS, STEPS + 5))
+    found["later"] = record(opt, nets)
+    fresh = [network(dtype, seed=99) for _ in numbers]
+    other = build([p for net in fresh for p in net.parameters()], replicas=len(nets), group=group)
+    other.load_state_dict(torch.load(checkpoint, weights_only=True))
+    feed(other, fresh, own, range(STEPS, STEPS + 5))
+    found["resumed"] = record(other, fresh)
+    return found
+
+
+def saved(state):
+    memory = io.BytesIO()
+    torch.save(state, memory)
+    memory.seek(0)
+    return memory
+
+
+def data_parallel(rank, ranks):
+    """Entropy-SGD under DistributedDataParallel: each rank has its share of every batch."""
+    net = network(torch.float64, seed=4)
+    wrapped = torch.nn.parallel.DistributedDataParallel(net) if ranks > 1 else net
+    opt = EntropySGD(net.parameters(), inner_steps=3, inner_lr=0.05, temperature=1e-3, seed=2, gamma=5.0)
+    inputs, labels = data(torch.float64)
+    for k in range(8):
+        batch = (12 * k + torch.arange(12)) % 120
+        batch = batch[rank::ranks]
+        opt.zero_grad()
+        torch.nn.functional.cross_entropy(wrapped(inputs[batch]), labels[batch]).backward()
+        opt.step()
+    return record(opt, [net])
+
+
+def main(folder):
+    group = join(timeout_seconds=60.0)
+    rank, ranks = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    if folder == "lost":
+        return lose(group, rank)
+    found = {case: run(case, ranks, [rank], group) for case in CASES}
+    found["data parallel"] = data_parallel(rank, ranks)
+    torch.save(found, Path(folder) / f"{ranks}-{rank}.pt")
+    torch.distributed.destroy_process_group()
+    return None
+
+
+def lose(group, rank):
+    """Rank 1 leaves after five steps; the others must say so."""
+    net = network(torch.float32, 0)
+    opt = Parle(net.parameters(), group=group, **LOOP)
+    feed(opt, [net], parts(2)[rank : rank + 1], range(5))
+    if rank == 1:
+        os._exit(0)
+    try:
+        feed(opt, [net], parts(2)[rank : rank + 1], range(5, 13))
+    except RuntimeError as error:
+        print(error)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,151 @@
+"""Replicas as ranks of torch.distributed and stacked in one process: the same bits, one collective a loop."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+if not torch.distributed.is_available():
+    pytest.skip("this torch has no distributed package", allow_module_level=True)
+
+import networks_ranks as ranks_module  # noqa: E402
+
+from pdelab.networks import join, split_indices, stacked  # noqa: E402
+from pdelab.networks.optimizers.communication import Communicator  # noqa: E402
+
+SCRIPT = Path(__file__).parent / "networks_ranks.py"
+CASES = list(ranks_module.CASES)
+
+
+def environment(**more):
+    return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore", "GLOO_SOCKET_IFNAME": "lo"} | more
+
+
+@pytest.fixture(scope="module", params=[2, 3])
+def trained(request, tmp_path_factory):
+    """What each rank found, under torchrun."""
+    folder, n = tmp_path_factory.mktemp("ranks"), request.param
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        str(n),
+        str(SCRIPT),
+        str(folder),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return [torch.load(folder / f"{n}-{rank}.pt", weights_only=True) for rank in range(n)]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_ranks_equal_stacked_replicas_bit_for_bit(trained, case):
+    n = len(trained)
+    stack = ranks_module.run(case, n, range(n))
+    assert stack["steps"] > 2
+    for rank, found in enumerate(trained):
+        for moment in ("start", "end", "later", "resumed"):
+            for weights in ("inner", "outer"):
+                got, expected = found[case][moment][weights][0], stack[moment][weights][rank]
+                assert torch.equal(got, expected), f"rank {rank}, {moment}, {weights}"
+        assert torch.equal(found[case]["later"]["inner"][0], found[case]["resumed"]["inner"][0])
+    outer = [found[case]["end"]["outer"][0] for found in trained]
+    assert all(torch.equal(outer[0], other) for other in outer)
+    assert not torch.equal(*[found[case]["end"]["inner"][0] for found in trained[:2]])
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_replica_starts_at_the_first_ones_weights(trained, case):
+    first = ranks_module.vector(ranks_module.network(ranks_module.CASES[case][0], seed=10))
+    assert all(torch.equal(found[case]["start"]["inner"][0], first) for found in trained)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_one_collective_a_loop(trained, case):
+    """One broadcast at first, then one all-reduce of the flat buffer each outer step (Parle's official variant: two)."""
+    n = len(trained)
+    dtype = ranks_module.CASES[case][0]
+    net = ranks_module.network(dtype, 0)
+    numbers = sum(p.numel() for p in net.parameters())
+    columns = sum(-(-p.numel() // 64) * 64 for p in net.parameters())
+    per_loop = 2 if case == "parle official" else 1
+    for found in trained:
+        calls = per_loop * found[case]["steps"]
+        assert found[case]["collectives"] == 1 + calls
+        wide = n * 8 if dtype == torch.float64 else 8
+        assert found[case]["bytes"] == columns * (dtype.itemsize + wide * calls)
+        assert found[case]["numbers"] == 2 * n * numbers * calls
+
+
+def test_data_parallel_ranks_are_one_process(trained):
+    """Equal noise and averaged gradients: all ranks agree bit for bit, and with one process to rounding."""
+    single = ranks_module.data_parallel(0, 1)
+    for found in trained:
+        for weights in ("inner", "outer"):
+            assert torch.equal(found["data parallel"][weights][0], trained[0]["data parallel"][weights][0])
+            assert torch.allclose(found["data parallel"][weights][0], single[weights][0], rtol=0, atol=1e-12)
+
+
+def test_a_lost_rank_is_said_clearly():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    ranks = []
+    for rank in range(2):
+        env = environment(
+            RANK=str(rank), WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=port, LOCAL_RANK=str(rank)
+        )
+        ranks.append(
+            subprocess.Popen([sys.executable, str(SCRIPT), "lost"], stdout=subprocess.PIPE, text=True, env=env)
+        )
+    said = ranks[0].communicate(timeout=120)[0]
+    ranks[1].communicate(timeout=120)
+    assert "rank 0 of 2 lost contact with the others" in said and "from the last checkpoint" in said
+
+
+def test_stacked_means_are_the_ranks_means():
+    """float32 sums in float64, rounded once: no order of the sum changes a bit; "native" does depend on it."""
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.randn(5, 4000, generator=generator) * torch.logspace(-6, 6, 4000)
+    exact, native, ordered = (Communicator(5, reduction=r) for r in ("exact", "native", "ordered"))
+    expected = np.array([np.float32(sum(map(float, column)) / 5) for column in rows.T])
+    assert (exact.mean(rows).numpy() == expected).all()
+    assert torch.equal(exact.mean(rows), exact.mean(rows.flip(0)))
+    assert torch.equal(exact.mean(rows), ordered.mean(rows))
+    assert not torch.equal(native.mean(rows), native.mean(rows.flip(0)))
+    assert torch.allclose(native.mean(rows), exact.mean(rows), rtol=1e-5, atol=1e-5 * rows.abs().max().item())
+    assert ordered.numbers == 2 * 5 * 4000 and ordered.collectives == ordered.bytes == 0
+
+
+@pytest.mark.parametrize(
+    "count, replicas, share", [(120, 3, 0.5), (100, 6, 0.25), (10, 3, None), (7, 7, None), (9, 2, 1.0)]
+)
+def test_split_data_covers_everything_in_equal_parts(count, replicas, share):
+    parts = split_indices(count, replicas, share, seed=4)
+    sizes = {len(part) for part in parts}
+    assert len(parts) == replicas and len(sizes) == 1
+    assert all(len(set(part)) == len(part) for part in parts)
+    assert set(np.concatenate(parts)) == set(range(count))
+    if share:
+        assert sizes == {round(share * count)}
+    assert all((a == b).all() for a, b in zip(parts, split_indices(count, replicas, share, seed=4)))
+
+
+def test_split_data_refuses_parts_that_cannot_cover():
+    for share in (0.3, 0.0, 1.5, -1.0):
+        with pytest.raises(ValueError, match="share in"):
+            split_indices(100, 3, share)
+
+
+def test_alone_there_is_nothing_to_join(monkeypatch):
+    monkeypatch.delenv("RANK", raising=False)
+    assert join() is None
+    nets = [ranks_module.network(torch.float32, seed) for seed in (0, 1)]
+    assert [id(p) for p in stacked(nets)] == [id(p) for net in nets for p in net.parameters()]
