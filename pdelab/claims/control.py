@@ -282,7 +282,7 @@ def not_for_entropy_sgd(perturbed=False, quick=False):
 
 @claim(
     "FOL", source="exact terminal law of the scoped flow, thesis section 4.4", as_printed="new",
-    statement="dX = -grad u(X,T-t)dt + sqrt(2 nu)dB, nu = 1/(2 beta), ends in rho_1(.;x0), gamma = T; cost f_T(x0)",
+    statement="-grad u(X,T-t)dt + sqrt(2 nu)dB ends in rho_1(.;x0), gamma = T; cost f_T(x0), effort KL(rho_1|N)/beta",
     perturbation="the noise of the sampler, sqrt(2/beta)",
 )  # fmt: skip
 def scoped_flow(perturbed=False, quick=False):
@@ -320,8 +320,11 @@ def _scoped_paths(free, x0, beta, count):
     mean = weights @ y
     spread = (found.states - mean) ** 2
     paid = found.cost - found.martingale
+    value = quadrature(free.terminal, x0, 1.0, beta)
+    divergence = beta * (value - weights @ free.terminal(y))  # KL(rho_1 | N(x0, T/beta))
     return [
         equal(mean, found.states.mean(), error(found.states)),
         equal(weights @ (y - mean) ** 2, spread.mean(), error(spread)),
-        equal(quadrature(free.terminal, x0, 1.0, beta), paid.mean(), error(paid)),
+        equal(value, paid.mean(), error(paid)),
+        equal(divergence / beta, found.effort.mean(), error(found.effort)),
     ]
