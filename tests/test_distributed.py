@@ -69,7 +69,7 @@ def test_every_replica_starts_at_the_first_ones_weights(trained, case):
 
 @pytest.mark.parametrize("case", CASES)
 def test_one_collective_a_loop(trained, case):
-    """One broadcast at first, then one all-reduce of the flat buffer each outer step (Parle's official variant: two)."""
+    """One broadcast at first, then one all-reduce of the flat buffer a loop (two in the official variant of Parle)."""
     n = len(trained)
     dtype = ranks_module.CASES[case][0]
     net = ranks_module.network(dtype, 0)
