@@ -1,0 +1,77 @@
+"""The equation as a frozen record that checks its data."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pdelab.burgers.schemes import godunov, potential
+from pdelab.hamilton_jacobi.equations import one_of
+
+
+@dataclass(frozen=True, init=False, eq=False)
+class Burgers:
+    """p_t + (p·D)p = ν Δp, p = Du: conservative in one dimension, irrotational in two and three.
+
+    Parameters
+    ----------
+    beta : float > 0 or math.inf
+        The viscosity is ν = 1/(2 beta). Exactly one of beta and viscosity is given.
+    viscosity : float >= 0
+        ν itself.
+
+    Raises
+    ------
+    ValueError
+        beta <= 0, ν < 0, not exactly one of the two; later, data that are not a gradient.
+
+    Notes
+    -----
+    Initial data in one dimension: p on the nodes, shape (n,), or a Loss f, then p = f'. In two and three: p of shape
+    (*grid.shape, d), which must be a gradient; a potential of shape grid.shape; or a Loss. The solution has the shape
+    of p. Boundaries: periodic; reflecting, where p is odd (u is even); outflow. Chaudhari, thesis (4.35)-(4.36).
+
+    Examples
+    --------
+    >>> import numpy as np, pdelab as pl
+    >>> grid = pl.Grid(-1.0, 1.0, 400, boundary="outflow")
+    >>> p = pl.solve(pl.Burgers(viscosity=0.0), np.where(grid.x < 0, 1.0, 0.0), grid, 1.0).final
+    >>> bool(abs(np.interp(-0.5, -p, grid.x) - 0.5) < 0.01)       # the shock moves with speed 1/2
+    True
+    """
+
+    beta: float
+    viscosity: float
+    equation = "p_t + (p·D)p = ν Δp"
+
+    def __init__(self, beta=None, *, viscosity=None):
+        beta, viscosity = one_of(beta, viscosity, type(self).__name__)
+        object.__setattr__(self, "beta", beta)
+        object.__setattr__(self, "viscosity", viscosity)
+
+    @property
+    def default_scheme(self):
+        """`godunov`."""
+        return godunov
+
+    def initial(self, values, grid):
+        """p on the nodes as a checked float64 array: shape (n,), or (*grid.shape, d)."""
+        if hasattr(values, "gradient"):
+            if values.dimension != grid.dimension:
+                raise ValueError(f"initial: the Loss has {values.dimension} variables, the grid {grid.dimension} axes")
+            return grid.vector_field(values.gradient(grid.points), "initial")
+        if grid.dimension > 1 and np.shape(values) == grid.shape:
+            return grid.gradient(grid.field(values, "initial"))
+        p = grid.vector_field(values, "initial")
+        if grid.dimension > 1:
+            self._irrotational(p, grid)
+        return p
+
+    @staticmethod
+    def _irrotational(p, grid):
+        means, u = potential(p, grid)
+        missing = float(np.abs(grid.gradient(u) + means - p).mean())
+        if missing > 0.1 * float(np.abs(p).mean()):
+            raise ValueError(
+                f"initial: expected a gradient (curl 0); its best potential misses it by {missing:.3g} on average: "
+                "Burgers in 2-3 D is solved for p = Du only, pass the potential u or a Loss"
+            )

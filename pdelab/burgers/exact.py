@@ -1,0 +1,105 @@
+"""Exact solutions of Burgers' equation: Riemann problems, travelling waves, characteristics before the shock."""
+
+import math
+
+import numpy as np
+
+
+def riemann(left, right, x, t):
+    """Entropy solution of p_t + (p²/2)_x = 0 from p = left for x < 0, right for x > 0.
+
+    A shock of speed (left + right)/2 when left > right (Rankine-Hugoniot), else a rarefaction p = x/t between the two.
+
+    Parameters
+    ----------
+    left, right : float
+    x : array
+    t : float >= 0
+
+    Returns
+    -------
+    array of the shape of x
+
+    Examples
+    --------
+    >>> riemann(0.0, 1.0, [-1.0, 0.5, 3.0], 2.0)
+    array([0.  , 0.25, 1.  ])
+    """
+    x, t = np.asarray(x, dtype=float), _time(t)
+    if left > right or t == 0:
+        return np.where(x < 0.5 * (left + right) * t, float(left), float(right))
+    return np.clip(x / t, left, right)
+
+
+def travelling_wave(left, right, x, t, viscosity):
+    """The viscous shock from left to right < left: p = c - a tanh(a (x - c t)/(2ν)), c, a = (left ± right)/2.
+
+    Solves p_t + p p_x = ν p_xx for all time and tends to the shock of `riemann` as ν -> 0.
+    """
+    if not left > right:
+        raise ValueError(f"expected left > right, got {left} and {right}: only compressive states are joined by a wave")
+    if not viscosity > 0:
+        raise ValueError(f"viscosity: expected a positive number, got {viscosity!r}")
+    c, a = 0.5 * (left + right), 0.5 * (left - right)
+    return c - a * np.tanh(a * (np.asarray(x, dtype=float) - c * _time(t)) / (2 * viscosity))
+
+
+def shock_time(loss, grid):
+    """t* = 1/max(-f''), when the characteristics of p = f' first meet; math.inf for a convex f.
+
+    The maximum is over the nodes of the one-dimensional grid (Chaudhari, thesis Example 4.14).
+    """
+    steepest = float(np.max(-loss.hessian(grid.x)))
+    return 1 / steepest if steepest > 0 else math.inf
+
+
+def characteristics(loss, x, t):
+    """p(x, t) = f'(y) with x = y + t f'(y): the inviscid solution before its shock (thesis (4.36)).
+
+    Parameters
+    ----------
+    loss : Loss of one variable
+        f, with p(·, 0) = f'.
+    x : array
+    t : float >= 0, below the shock time
+
+    Returns
+    -------
+    array of the shape of x
+
+    Raises
+    ------
+    ValueError
+        Characteristics that start between the feet of these points have met: the feet are not unique.
+    """
+    x, t = np.asarray(x, dtype=float), _time(t)
+    low, high = _bracket(loss, x, t)
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        beyond = middle + t * loss.gradient(middle) > x
+        low, high = np.where(beyond, low, middle), np.where(beyond, middle, high)
+    y = 0.5 * (low + high)
+    between = np.concatenate([np.ravel(y), np.linspace(y.min(), y.max(), 2001)])
+    if not (1 + t * loss.hessian(between) > 0).all():
+        foot = float(between[np.argmin(loss.hessian(between))])
+        raise ValueError(f"t = {t} is too late: the characteristics from around {foot:.6g} have met")
+    y = y - (y + t * loss.gradient(y) - x) / (1 + t * loss.hessian(y))
+    return loss.gradient(y)
+
+
+def _bracket(loss, x, t):
+    """Feet on either side of the true ones, found by doubling the distance."""
+    low, high, reach = x.copy(), x.copy(), np.full(x.shape, 1e-3)
+    for _ in range(200):
+        short, long = low + t * loss.gradient(low) > x, high + t * loss.gradient(high) < x
+        if not (short.any() or long.any()):
+            return low, high
+        low, high = np.where(short, low - reach, low), np.where(long, high + reach, high)
+        reach = np.where(short | long, 2 * reach, reach)
+    raise ValueError("no foot of a characteristic was found: f' grows too fast")
+
+
+def _time(t):
+    if not 0 <= float(t) < math.inf:
+        raise ValueError(f"t: expected a finite number >= 0, got {t!r}")
+    return float(t)

@@ -1,0 +1,131 @@
+"""Traffic on a road: Lighthill-Whitham-Richards with a linear speed law, which is Burgers in other units."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pdelab.burgers.equation import Burgers
+from pdelab.burgers.exact import riemann
+from pdelab.hamilton_jacobi.layout import positive
+from pdelab.stepping import Solution, solve
+
+
+def traffic(free_speed=1.0, jam_density=1.0, *, viscosity=0.0):
+    """A road: ρ_t + (ρ u(ρ) - ν ρ_x)_x = 0 with the speed u = u_m (1 - ρ/ρ_m) and drivers who look ahead (ν).
+
+    Parameters
+    ----------
+    free_speed : float > 0
+        u_m, length per time, of an empty road.
+    jam_density : float > 0
+        ρ_m, cars per length, at which cars stand.
+    viscosity : float >= 0
+        ν, length² per time.
+
+    Returns
+    -------
+    Traffic
+
+    Notes
+    -----
+    Equations (3.1)-(3.13) of the traffic-flow paper; its change of variables (3.12) is corrected to
+    ρ = (ρ_m/2)(1 - w/u_m), hence Δρ = -(ρ_m/(2u_m)) Δw.
+
+    Examples
+    --------
+    >>> road = traffic(free_speed=30.0, jam_density=0.15)
+    >>> road.capacity                                             # cars per second, at half the jam density
+    1.125
+    >>> road.shock_speed(0.03, 0.15)                              # the tail of a queue moves backwards
+    -6.000000000000002
+    """
+    return Traffic(free_speed, jam_density, viscosity)
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """See `traffic`. Densities lie in [0, ρ_m]; the wave speed w = q'(ρ) = u_m (1 - 2ρ/ρ_m) solves Burgers."""
+
+    free_speed: float
+    jam_density: float
+    viscosity: float = 0.0
+
+    def __post_init__(self):
+        object.__setattr__(self, "free_speed", positive(self.free_speed, "free_speed"))
+        object.__setattr__(self, "jam_density", positive(self.jam_density, "jam_density"))
+        object.__setattr__(self, "viscosity", self.burgers.viscosity)
+
+    @property
+    def burgers(self):
+        """w_t + w w_x = ν w_xx, what the wave speed solves."""
+        return Burgers(viscosity=self.viscosity)
+
+    @property
+    def capacity(self):
+        """Largest flow, ρ_m u_m/4, at half the jam density."""
+        return self.jam_density * self.free_speed / 4
+
+    def speed(self, density):
+        """u = u_m (1 - ρ/ρ_m), the speed of the cars."""
+        return self.free_speed * (1 - self._checked(density) / self.jam_density)
+
+    def flow(self, density):
+        """q = ρ u(ρ), cars per time: the fundamental diagram, a parabola."""
+        return self._checked(density) * self.speed(density)
+
+    def wave_speed(self, density):
+        """w = q'(ρ) = u_m (1 - 2ρ/ρ_m), the speed of small disturbances."""
+        return self.free_speed * (1 - 2 * self._checked(density) / self.jam_density)
+
+    def density(self, wave_speed):
+        """ρ = (ρ_m/2)(1 - w/u_m), the inverse of `wave_speed`."""
+        return 0.5 * self.jam_density * (1 - np.asarray(wave_speed, dtype=float) / self.free_speed)
+
+    def shock_speed(self, behind, ahead):
+        """(q_ahead - q_behind)/(ρ_ahead - ρ_behind) = u_m (1 - (ρ_behind + ρ_ahead)/ρ_m), Rankine-Hugoniot."""
+        return self.free_speed * (1 - (self._checked(behind) + self._checked(ahead)) / self.jam_density)
+
+    def riemann(self, behind, ahead, x, t):
+        """Density from `behind` for x < 0 and `ahead` for x > 0, ν = 0: a queue's tail or a platoon that spreads."""
+        return self.density(riemann(float(self.wave_speed(behind)), float(self.wave_speed(ahead)), x, t))
+
+    def green_light(self, x, t):
+        """A red light at x = 0 turns green: jam behind, empty road ahead. ρ = (ρ_m/2)(1 - x/(u_m t)), a rarefaction."""
+        return self.riemann(self.jam_density, 0.0, x, t)
+
+    def queue(self, arriving, x, t):
+        """Cars of density `arriving` run into a jam that begins at x = 0: its tail moves with `shock_speed`."""
+        return self.riemann(arriving, self.jam_density, x, t)
+
+    def solve(self, density, grid, times, **options):
+        """Evolve densities on a one-dimensional grid, periodic or outflow; `options` are those of `pdelab.solve`.
+
+        Returns a Solution whose values and extrema are densities, and whose mass counts the cars of a ring road.
+        """
+        if grid.dimension != 1 or grid.boundary == ("reflecting",):
+            raise ValueError("a road is a one-dimensional grid with a periodic or outflow boundary")
+        start = self.wave_speed(grid.field(density, "density"))
+        report = options.pop("on_save", None)
+        if report is not None:
+            options["on_save"] = lambda time, w: report(time, self.density(w))
+        waves = solve(self.burgers, start, grid, times, **options)
+        values = self.density(waves.values)
+        info = {k: v for k, v in waves.info.items() if k not in ("mass", "mass_drift", "total_variation")}
+        info |= {"minimum": values.min(axis=1), "maximum": values.max(axis=1)}
+        if grid.boundary == ("periodic",):
+            cars = grid.integrate(values)
+            before = grid.integrate(self.density(start))
+            info |= {"mass": cars, "mass_drift": np.abs(cars - before) / before if before > 0 else np.abs(cars)}
+        return Solution(waves.times, values, grid, waves.steps, info)
+
+    def _checked(self, density):
+        values = np.asarray(density, dtype=float)
+        slack = 1e-12 * self.jam_density
+        if not ((values >= -slack) & (values <= self.jam_density + slack)).all():
+            raise ValueError(f"density: expected values in [0, {self.jam_density}], got {_worst(values)}")
+        return values if values.ndim else float(values)
+
+
+def _worst(values):
+    """The number to name: NaN, the most negative or the largest."""
+    return float(values.min() if np.isnan(values).any() or values.min() < 0 else values.max())
