@@ -7,19 +7,22 @@ of Hamilton-Jacobi is nu = 1/(2 beta), the diffusivity D is that of the stochast
 scope, is the time of the PDE.
 """
 
-from pdelab import closed_forms, fokker_planck, hamilton_jacobi, losses, paths
+from pdelab import burgers, closed_forms, fokker_planck, hamilton_jacobi, losses, paths
+from pdelab.burgers import Burgers
 from pdelab.closed_forms import cole_hopf, hopf_lax, local_entropy, proximal
 from pdelab.fokker_planck import BackwardKolmogorov, FokkerPlanck
 from pdelab.generator import committor, current, generator, mean_exit_time, spectral_gap, stationary
 from pdelab.grid import Grid
 from pdelab.hamilton_jacobi import HamiltonJacobi, Heat
 from pdelab.losses import Loss
-from pdelab.paths import Langevin, Paths, Underdamped, simulate
+from pdelab.paths import Diffusion, Langevin, Paths, Underdamped, simulate
 from pdelab.stepping import Solution, solve
 
 __version__ = "0.1.0"
 __all__ = [
     "BackwardKolmogorov",
+    "Burgers",
+    "Diffusion",
     "FokkerPlanck",
     "Grid",
     "HamiltonJacobi",
@@ -29,6 +32,7 @@ __all__ = [
     "Paths",
     "Solution",
     "Underdamped",
+    "burgers",
     "closed_forms",
     "cole_hopf",
     "committor",

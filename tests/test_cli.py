@@ -68,7 +68,7 @@ def test_solve_fokker_planck_keeps_mass(folder):
 
 def test_simulate_writes_paths(folder, capsys):
     assert main(["simulate", "(x**2-1)**2/4", "--beta", "5", "--time", "0.1", "--dt", "0.01", "--paths", "8", "--seed",
-                 "1", "--saves", "2"]) == 0  # fmt: skip
+                 "1", "--save-every", "5"]) == 0  # fmt: skip
     with np.load("paths.npz", allow_pickle=False) as arrays:
         assert arrays["states"].shape == (3, 8)
 
@@ -118,7 +118,7 @@ def test_bad_formulas(formula, words, folder, capsys):
 
 
 def test_formula_and_grid_must_agree(folder, capsys):
-    refused(["solve", "x*y", "--beta", "2", "--nodes", "65"], capsys, "dimension", folder)
+    refused(["solve", "x*y", "--beta", "2", "--nodes", "65"], capsys, "2 variables", folder)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from pdelab.cli.shared import note
 
 
 def add_bench(verbs):
+    """The verb `bench`."""
     parser = verbs.add_parser("bench", help="ours against the peers that are installed, and against the limit")
     parser.add_argument("names", nargs="*", help="benchmarks to run (default: all)")
     parser.add_argument("--quick", action="store_true", help="smaller problems, fewer repeats")

@@ -5,6 +5,7 @@ from pdelab.cli.shared import first_line
 
 
 def add_list(verbs):
+    """The verb `list`."""
     parser = verbs.add_parser("list", help="equations, losses, schemes, optimizers, figures, claims, data sets")
     parser.add_argument("what", nargs="?", choices=[*CATALOGUE], help="one kind only")
     parser.add_argument("--json", action="store_true")

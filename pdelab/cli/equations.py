@@ -11,6 +11,7 @@ EQUATIONS = ("hamilton-jacobi", "heat", "burgers", "fokker-planck")
 
 
 def add_solve(verbs):
+    """The verb `solve`."""
     parser = verbs.add_parser("solve", help="one equation from the shell; the result is an .npz with its record")
     parser.add_argument("formula", help="initial data; the potential for fokker-planck, e.g. 'x**2/2 + cos(5*x)'")
     parser.add_argument("--equation", choices=EQUATIONS, default=EQUATIONS[0])
@@ -72,6 +73,7 @@ def _problem(arguments, loss, grid):
 
 
 def add_simulate(verbs):
+    """The verb `simulate`."""
     parser = verbs.add_parser("simulate", help="Langevin paths from the shell; the result is an .npz with its record")
     parser.add_argument("formula", help="the loss, e.g. '(x**2 - 1)**2/4'")
     parser.add_argument("--beta", type=float, required=True, help="inverse temperature: invariant law exp(-beta f)")
@@ -81,7 +83,7 @@ def add_simulate(verbs):
     parser.add_argument("--dt", type=float, required=True)
     parser.add_argument("--paths", type=int, default=1000)
     parser.add_argument("--seed", type=int, required=True)
-    parser.add_argument("--saves", type=int, default=1, help="how many equally spaced times to save after t = 0")
+    parser.add_argument("--save-every", type=int, help="steps between saved times (default: only t = 0 and the end)")
     parser.add_argument("--threads", type=int)
     parser.add_argument("--out", type=Path, default=Path("paths"), help="file stem: STEM.npz and STEM.json")
     parser.set_defaults(run=_run_simulate)
@@ -94,14 +96,12 @@ def _run_simulate(arguments):
     langevin = arguments.friction is None
     sde = pl.Langevin(loss, arguments.beta) if langevin else pl.Underdamped(loss, arguments.beta, arguments.friction)
     initial = arguments.initial[0] if len(arguments.initial) == 1 else arguments.initial
-    if arguments.saves < 1:
-        raise ValueError(f"--saves: expected at least 1, got {arguments.saves}")
     records.output_folder(arguments.out.parent)
     start = time.perf_counter()
-    with progress(arguments.saves + 1, "times") as bar:
+    with progress(None, "times") as bar:
         paths = pl.simulate(
             sde, initial, arguments.time, arguments.dt, paths=arguments.paths, seed=arguments.seed,
-            save_every=arguments.time / arguments.saves, threads=arguments.threads,
+            save_every=arguments.save_every, threads=arguments.threads,
             on_save=lambda t, states: bar.update(),
         )  # fmt: skip
     parameters = {k: v for k, v in vars(arguments).items() if k not in ("run", "out")}

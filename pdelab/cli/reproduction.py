@@ -11,6 +11,7 @@ ROW = "{:<8} {:<10} {:<8} {:>12} {:>12} {:>10}  {}"
 
 
 def add_figure(verbs):
+    """The verb `figure`."""
     parser = verbs.add_parser("figure", help="compute, check and draw one figure")
     parser.add_argument("name", help="its name, e.g. 4.1 (`pdelab list figures`)")
     parser.add_argument("--out", type=Path, default=Path("figures"), help="folder for the files (default: figures)")
@@ -46,6 +47,7 @@ def _print_checks(result):
 
 
 def add_verify(verbs):
+    """The verb `verify`."""
     parser = verbs.add_parser("verify", help="the ledger: every claim, its source, expected, measured, verdict")
     parser.add_argument("ids", nargs="*", metavar="ID", help="claims to check (default: all)")
     parser.add_argument("--quick", action="store_true", help="smaller samples and grids")
@@ -108,6 +110,7 @@ def _summary(verdicts):
 
 
 def add_reproduce(verbs):
+    """The verb `reproduce`."""
     parser = verbs.add_parser("reproduce", help="the main job: all figures and the whole ledger")
     parser.add_argument("--out", type=Path, default=Path("figures"), help="folder for the files (default: figures)")
     parser.add_argument("--quick", action="store_true", help="under three minutes")

@@ -9,6 +9,7 @@ from pdelab.cli.shared import progress
 
 
 def add_train(verbs):
+    """The verb `train`."""
     parser = verbs.add_parser("train", help="train a network: optimizer, model, data, checkpoint and resume")
     parser.add_argument("--optimizer", default="sgd", help="`pdelab list optimizers` (default: sgd)")
     parser.add_argument("--model", default="mlp", help="`pdelab list models` (default: mlp)")
@@ -97,6 +98,7 @@ def _need_torch(verb):
 
 
 def add_spectrum(verbs):
+    """The verb `spectrum`."""
     parser = verbs.add_parser("spectrum", help="Hessian and gradient-noise spectra of a trained network")
     parser.add_argument("folder", type=Path, help="the --out of `pdelab train`")
     parser.add_argument("--of", nargs="+", default=["hessian", "noise"], metavar="WHAT", help="hessian, noise, fisher")

@@ -68,7 +68,10 @@ def draw(data):
     with matplotlib.rc_context(STYLE):
         figure, axes = subplots(1, 3, size=(11.5, 4.0), gridspec_kw={"width_ratios": [1, 1, 0.95]})
         for ax, name, title in zip(axes, ("green", "tail"), ("A red light turns green", "Cars run into a queue")):
-            mesh = ax.pcolormesh(data["x"], data["t"], data[name], cmap="magma_r", shading="nearest", rasterized=True)
+            mesh = ax.pcolormesh(
+                data["x"], data["t"], data[name], cmap="magma_r", vmin=0.0, vmax=float(data["jam_density"]),
+                shading="nearest", rasterized=True,
+            )  # fmt: skip
             ax.set(title=title, xlabel="place (m)", xlim=(-200, 200))
         axes[0].set_ylabel("time (s)")
         axes[1].plot(data["theory"] * data["t"], data["t"], ls="--", color="white", lw=1.2)
