@@ -49,12 +49,13 @@ def collecting(model, norms):
             m.training = training
 
 
-def trajectory(build, gradient, start, steps, replicas=1):
+def trajectory(build, gradient, start, steps, replicas=1, inner=False):
     """Weights of an optimizer on a NumPy gradient in float64: the bridge from networks to the PDE side.
 
     build: a function of a list of parameters that builds the optimizer; gradient: a function of an array (d,), or with
     replicas of (array (d,), replica), that returns (d,); start: (d,), or (replicas, d); steps: number of gradients.
-    Returns the outer weights after every step, (steps + 1, d), or (steps + 1, replicas, d), the start first.
+    Returns the outer weights after every step, (steps + 1, d), or (steps + 1, replicas, d), the start first; with
+    inner=True those the next gradient is taken at.
 
     >>> from pdelab.networks import SGLD
     >>> trajectory(lambda p: SGLD(p, lr=0.5, temperature=0.0), lambda x: x, [1.0], 2).ravel().tolist()
@@ -70,6 +71,7 @@ def trajectory(build, gradient, start, steps, replicas=1):
             x = p.detach().numpy().copy()
             p.grad = torch.as_tensor(np.asarray(gradient(x) if replicas == 1 else gradient(x, a), float))
         optimizer.step()
-        with optimizer.outer_weights() if hasattr(optimizer, "outer_weights") else nullcontext():
+        show = nullcontext() if inner or not hasattr(optimizer, "outer_weights") else optimizer.outer_weights()
+        with show:
             seen.append(np.stack([p.detach().numpy().copy() for p in params]))
     return np.array(seen).reshape(steps + 1, *start.shape)
