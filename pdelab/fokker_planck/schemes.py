@@ -90,6 +90,9 @@ def certificates(problem, grid, form):
 
 
 def free_energy(density, potential, diffusivity, grid):
-    """F(ρ) = ∫ U ρ + D ρ log ρ dx, which the Fokker-Planck equation decreases (Chaudhari, thesis section 4.1)."""
+    """F(ρ) = ∫ U ρ + D ρ log ρ dx, which the Fokker-Planck equation decreases (Chaudhari, thesis section 4.1).
+
+    Where a scheme that is not positive undershot, ρ log ρ counts as zero.
+    """
     density = np.asarray(density)
-    return float(np.sum(grid.weights * (potential * density + diffusivity * xlogy(density, density))))
+    return float(np.sum(grid.weights * (potential * density + diffusivity * xlogy(np.maximum(density, 0), np.maximum(density, 0)))))

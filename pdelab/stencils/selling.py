@@ -134,6 +134,26 @@ def split_drift(drift, offsets, weights, parts):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def narrowest(a):
+    """det / trace^(d-1): at most the smallest eigenvalue, and of its size in two dimensions; 0 if degenerate."""
+    trace = 0.0
+    for i in range(a.shape[0]):
+        trace += a[i, i]
+    if trace == 0.0:
+        return 0.0
+    b = a / trace
+    if a.shape[0] == 2:
+        det = b[0, 0] * b[1, 1] - b[0, 1] * b[1, 0]
+    else:
+        det = (
+            b[0, 0] * (b[1, 1] * b[2, 2] - b[1, 2] * b[2, 1])
+            - b[0, 1] * (b[1, 0] * b[2, 2] - b[1, 2] * b[2, 0])
+            + b[0, 2] * (b[1, 0] * b[2, 1] - b[1, 1] * b[2, 0])
+        )
+    return max(det, 0.0) * trace
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def jumps(matrices, drifts, isotropic, radius, offsets, forward, backward, added):
     """Offsets and rates (forward, backward) of every node: (nodes, K[, d]) with K = 5 in two, 9 in three dimensions.
 
@@ -163,7 +183,9 @@ def jumps(matrices, drifts, isotropic, radius, offsets, forward, backward, added
         if total + speed == 0.0:
             forward[node] = backward[node] = 0.0
             continue
-        lift = 0.1 * speed + 1e-12 * total
+        lift = 1e-12 * total
+        if speed > 0.0:
+            lift += 0.1 * speed * (speed / (speed + narrowest(matrices[node])))
         for i in range(d):
             weights[selling + i] += lift
         split_drift(drift, here, weights, parts)

@@ -77,6 +77,11 @@ def bernoulli(q, D):
     return pair if q > 0 else pair[::-1]
 
 
+def narrowest(a):
+    trace = np.trace(a)
+    return max(np.linalg.det(a / trace), 0.0) * trace if trace > 0 else 0.0
+
+
 def jumps(matrices, drifts, isotropic, radius, offsets, forward, backward, added):
     nodes, d = drifts.shape
     selling = 3 if d == 2 else 6
@@ -92,7 +97,7 @@ def jumps(matrices, drifts, isotropic, radius, offsets, forward, backward, added
         if weights.sum() + speed == 0:
             forward[node] = backward[node] = 0.0
             continue
-        lift = 0.1 * speed + 1e-12 * weights.sum()
+        lift = 1e-12 * weights.sum() + (0.1 * speed**2 / (speed + narrowest(matrices[node])) if speed > 0 else 0.0)
         lifted = weights.copy()
         lifted[selling:] += lift
         split_drift(drifts[node], offsets[node], lifted, parts)
@@ -132,7 +137,8 @@ def base_cases(rng):
 def drift_cases(rng):
     for d, count in ((2, 5), (3, 9)):
         for size in (1e-9, 1.0, 1e9):
-            yield size * rng.normal(size=d), rng.integers(-3, 4, (count, d)).astype(float), rng.random(count), np.empty(count)
+            offsets = rng.integers(-3, 4, (count, d)).astype(float)
+            yield size * rng.normal(size=d), offsets, rng.random(count), np.empty(count)
 
 
 def jumps_cases(rng):
@@ -143,8 +149,16 @@ def jumps_cases(rng):
             n = len(a)
             drifts = size * rng.normal(size=(n, d))
             yield (
-                a, drifts, np.eye(d), 4.0, np.empty((n, count, d)), np.empty((n, count)), np.empty((n, count)), np.empty(n)
+                a, drifts, np.eye(d), 4.0,
+                np.empty((n, count, d)), np.empty((n, count)), np.empty((n, count)), np.empty(n),
             )  # fmt: skip
+
+
+def narrowest_cases(rng):
+    for d in (2, 3):
+        for a in matrices(rng, d):
+            if np.linalg.eigvalsh(a)[0] > 1e-3 * np.trace(a) or not a.any():  # else what is left is rounding
+                yield (a,)
 
 
 TWINS = {
@@ -153,5 +167,6 @@ TWINS = {
     "decompose": (decompose, decompose_cases, 1e-9),
     "dominance": (dominance, lambda rng: ((a, np.eye(d)) for d in (2, 3) for a in matrices(rng, d))),
     "split_drift": (split_drift, drift_cases, 1e-9),
+    "narrowest": (narrowest, narrowest_cases, 1e-9),
     "jumps": (jumps, jumps_cases, 1e-9),
 }

@@ -1,0 +1,556 @@
+"""Fokker-Planck and backward Kolmogorov: structure with random data, orders against independent references."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.linalg import expm
+
+import pdelab as pl
+from pdelab.fokker_planck import (
+    BackwardKolmogorov,
+    FokkerPlanck,
+    Slices,
+    chebyshev,
+    crank_nicolson,
+    explicit,
+    free_energy,
+    implicit,
+    spectral,
+)
+from pdelab.generator import generator
+
+PROPERTY = settings(deadline=None, max_examples=40, derandomize=True)
+STEPS = st.floats(-6, 6).map(lambda x: 10.0**x)
+
+
+def normalised(grid, values):
+    return values / float(np.sum(grid.weights * values))
+
+
+def gaussian(grid, mean, spread):
+    return normalised(grid, np.exp(-((grid.x - mean) ** 2) / (2 * spread**2)))
+
+
+def l1(grid, a, b):
+    return grid.integrate(np.abs(a - b))
+
+
+def orders(errors):
+    return np.log2(np.array(errors[:-1]) / np.array(errors[1:]))
+
+
+def well(x):
+    return (x**2 - 1) ** 2 / 4 + x / 20
+
+
+def rough_case(rng, shape, boundary, steepness):
+    d = len(shape)
+    grid = pl.Grid((-1.0,) * d, (1.0,) * d, shape, boundary=boundary)
+    potential = steepness * rng.normal(size=shape)
+    density = rng.random(shape) * (rng.random(shape) < 0.5)
+    density.flat[rng.integers(density.size)] = 1.0
+    return grid, potential, density
+
+
+# --- structure ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("boundary", ["reflecting", "periodic"])
+@pytest.mark.parametrize("scheme", [implicit, crank_nicolson])
+def test_mass_and_gibbs_over_a_hundred_thousand_steps(scheme, boundary):
+    grid = pl.Grid(-2.0, 2.0, 120, boundary=boundary)
+    U = 0.5 * np.cos(np.pi * grid.x) + 0.1 * np.sin(2 * np.pi * grid.x)
+    problem, gibbs = FokkerPlanck(U, beta=4.0), normalised(grid, np.exp(-4 * U))
+    held = pl.solve(problem, gibbs, grid, 1000.0, scheme=scheme, dt=0.01)
+    assert held.steps == 100_000
+    assert np.abs(held.final / gibbs - 1).max() < 1e-12
+    moved = pl.solve(problem, gaussian(grid, 0.4, 0.1), grid, [1.0, 1000.0], scheme=scheme, dt=0.01)
+    assert max(held.info["mass_drift"].max(), moved.info["mass_drift"].max()) <= 1e-13
+    assert l1(grid, moved.final, gibbs) < 1e-2
+
+
+@PROPERTY
+@given(
+    seed=st.integers(0, 10**6),
+    dt=STEPS,
+    steepness=st.sampled_from([0.1, 3.0, 100.0, 1e4]),
+    shape=st.sampled_from([(2,), (3,), (40,), (6, 5), (2, 9), (3, 4, 3)]),
+    boundary=st.sampled_from(["reflecting", "periodic"]),
+    diffusivity=st.sampled_from([1e-3, 0.2, 50.0]),
+)
+def test_implicit_is_positive_and_dissipates_for_every_step(seed, dt, steepness, shape, boundary, diffusivity):
+    grid, U, density = rough_case(np.random.default_rng(seed), shape, boundary, steepness)
+    problem = FokkerPlanck(U, diffusivity=diffusivity)
+    solution = pl.solve(problem, density, grid, dt * np.arange(4), scheme=implicit, dt=dt)
+    assert solution.values.min() >= 0
+    assert solution.info["mass_drift"].max() < 1e-14
+    energy = solution.info["free_energy"]
+    rounding = 1e-12 * (np.abs(U).max() + 30 * diffusivity) * grid.integrate(density)
+    assert (np.diff(energy) <= rounding).all()
+
+
+@PROPERTY
+@given(seed=st.integers(0, 10**6), dt=STEPS, shape=st.sampled_from([(30,), (5, 6), (3, 4, 3)]))
+def test_implicit_keeps_the_gibbs_density_for_every_step(seed, dt, shape):
+    grid, U, _ = rough_case(np.random.default_rng(seed), shape, "reflecting", 3.0)
+    gibbs = normalised(grid, np.exp(-(U - U.min()) / 0.2))
+    final = pl.solve(FokkerPlanck(U, diffusivity=0.2), gibbs, grid, 5 * dt, scheme=implicit, dt=dt).final
+    assert np.abs(final / gibbs - 1).max() < 1e-12
+
+
+@PROPERTY
+@given(seed=st.integers(0, 10**6), dt=STEPS, shape=st.sampled_from([(30,), (5, 6), (3, 4, 3)]))
+def test_positive_and_mass_with_any_drift_that_moves(seed, dt, shape):
+    rng = np.random.default_rng(seed)
+    grid, U, density = rough_case(rng, shape, "periodic", 10.0)
+    b = 50 * rng.normal(size=shape if len(shape) == 1 else (*shape, len(shape)))
+    problem = FokkerPlanck(lambda t: U * math.cos(t), lambda t: b * t, diffusivity=0.01)
+    solution = pl.solve(problem, density, grid, 3 * dt, dt=dt)
+    assert solution.values.min() >= 0 and solution.info["mass_drift"].max() < 1e-14
+
+
+def test_no_noise_moves_mass_downhill_only():
+    grid = pl.Grid(-1.0, 1.0, 81)
+    solution = pl.solve(
+        FokkerPlanck(grid.x**2, beta=math.inf), gaussian(grid, 0.5, 0.05), grid, [0.0, 1.0, 50.0], dt=0.05
+    )
+    assert solution.values.min() >= 0 and solution.info["mass_drift"].max() < 1e-14
+    means = [grid.integrate(grid.x * v) for v in solution.values]
+    assert means[0] > means[1] > means[2] and abs(means[2]) < 0.02  # the first cell beside the minimum
+
+
+def test_crank_nicolson_damps_a_point_mass():
+    grid = pl.Grid(-1.0, 1.0, 401)
+    point = np.zeros(401)
+    point[200] = 1 / grid.spacing[0]
+    solution = pl.solve(FokkerPlanck(diffusivity=1.0), point, grid, 0.05, scheme=crank_nicolson, dt=0.005)
+    exact = np.exp(-(grid.x**2) / 0.2) / math.sqrt(0.2 * math.pi)
+    assert np.abs(solution.final - exact).max() < 0.03 and solution.final.min() > -1e-3
+
+
+def test_crank_nicolson_is_not_positive_and_says_so():
+    grid = pl.Grid(-1.0, 1.0, 101)
+    point = np.where(grid.x < -0.9, 10.0, 0.0)
+    solution = pl.solve(FokkerPlanck(40 * grid.x, diffusivity=0.1), point, grid, 2.0, scheme=crank_nicolson, dt=1.0)
+    assert solution.info["minimum"].min() < 0
+    assert "Not positive" in crank_nicolson.__doc__
+
+
+def test_explicit_within_its_bound_and_refused_above_it():
+    grid = pl.Grid((-1, -1), (1, 1), (9, 11))
+    rng = np.random.default_rng(1)
+    U, density = rng.normal(size=(9, 11)), rng.random((9, 11))
+    problem = FokkerPlanck(U, diffusivity=0.3)
+    bound = 1 / float(-generator(problem, grid).diagonal().min())
+    solution = pl.solve(problem, density, grid, 40 * bound, scheme=explicit, dt=bound)
+    assert solution.values.min() >= 0 and solution.info["monotonicity"] == pytest.approx(1.0)
+    with pytest.raises(ValueError, match="above the bound"):
+        pl.solve(problem, density, grid, 1.0, scheme=explicit, dt=1.01 * bound)
+
+
+# --- exact answers -----------------------------------------------------------------------------------------------
+
+
+def ornstein_uhlenbeck(n, scheme, dt, time=0.7, k=1.3, D=0.4, start=(0.8, 0.5)):
+    grid = pl.Grid(-5.0, 5.0, n)
+    solution = pl.solve(
+        FokkerPlanck(k * grid.x**2 / 2, diffusivity=D), gaussian(grid, *start), grid, time, scheme=scheme, dt=dt
+    )
+    decay = math.exp(-k * time)
+    variance = start[1] ** 2 * decay**2 + D / k * (1 - decay**2)
+    return l1(grid, solution.final, gaussian(grid, start[0] * decay, math.sqrt(variance)))
+
+
+def test_second_order_in_space():
+    rates = orders([ornstein_uhlenbeck(n, spectral if n < 100 else crank_nicolson, 5e-4) for n in (41, 81, 161, 321)])
+    assert (np.abs(rates - 2) < 0.15).all(), rates
+
+
+@pytest.mark.parametrize("scheme, order", [(implicit, 1), (crank_nicolson, 2)])
+def test_order_in_time(scheme, order):
+    grid = pl.Grid(-2.5, 2.5, 200)
+    problem, start = FokkerPlanck(well(grid.x), beta=5.0), gaussian(grid, 0.6, 0.3)
+    exact = pl.solve(problem, start, grid, 2.0, scheme=spectral).final
+    errors = [
+        l1(grid, pl.solve(problem, start, grid, 2.0, scheme=scheme, dt=2 / k).final, exact)
+        for k in (20, 40, 80, 160, 320)
+    ]
+    rates = orders(errors)
+    assert (np.abs(rates - order) < 0.12).all(), rates
+
+
+def chebyshev_collocation(n, T, beta, half_width, start):
+    """Points and ρ(T) = π e^{TL} (ρ_0 / π) with L = -U' d + d²/beta on Chebyshev points, v' = 0 at both ends."""
+    theta = np.pi * np.arange(n + 1) / n
+    x = np.cos(theta)
+    c = np.r_[2, np.ones(n - 1), 2] * (-1.0) ** np.arange(n + 1)
+    gap = x[:, None] - x[None, :] + np.eye(n + 1)
+    d = np.outer(c, 1 / c) / gap
+    d -= np.diag(d.sum(axis=1))
+    d, x = d / half_width, x * half_width
+    L = -np.diag(x**3 - x + 1 / 20) @ d + d @ d / beta
+    inner, ends = np.arange(1, n), [0, n]
+    close = -np.linalg.solve(d[np.ix_(ends, ends)], d[np.ix_(ends, inner)])
+    gibbs = np.exp(-beta * (well(x) - well(x).min()))
+    v = expm(T * (L[np.ix_(inner, inner)] + L[np.ix_(inner, ends)] @ close)) @ (start(x) / gibbs)[inner]
+    return x[inner], (gibbs[inner] * v)
+
+
+def test_p4_against_chebyshev_collocation():
+
+    def start(x):
+        return np.exp(-((x - 0.6) ** 2) / 0.18)
+
+    x, reference = chebyshev_collocation(140, 5.0, 5.0, 2.5, start)
+    errors = []
+    for n in (129, 257, 513, 1025):
+        grid = pl.Grid(-2.5, 2.5, n)
+        final = pl.solve(
+            FokkerPlanck(well(grid.x), beta=5.0), start(grid.x), grid, 5.0, scheme=crank_nicolson, dt=5 / 400
+        ).final
+        errors.append(l1(grid, final, barycentric(x, reference, grid.x)) / grid.integrate(start(grid.x)))
+    assert (np.abs(orders(errors) - 2) < 0.15).all(), errors
+    assert errors[-1] < 3e-6
+
+
+def barycentric(x, values, points):
+    """The polynomial through Chebyshev points without the two ends, at points."""
+    from scipy.interpolate import BarycentricInterpolator
+
+    return BarycentricInterpolator(x, values, rng=np.random.default_rng(0))(points)
+
+
+def test_gibbs_belongs_to_d_equal_one_over_beta():
+    """Thesis (4.10): with the noise beta^{-1/2} dB the equilibrium is exp(-2 beta f), not exp(-beta f)."""
+    grid, beta = pl.Grid(-3.0, 3.0, 301), 2.0
+    f = 0.05 * grid.x**4 - 0.4 * grid.x**2 + 0.15 * grid.x + 0.3 * np.sin(3 * grid.x)
+    for D, power, sign in ((1 / beta, beta, True), (1 / (2 * beta), beta, False), (1 / (2 * beta), 2 * beta, True)):
+        gibbs = normalised(grid, np.exp(-power * f))
+        flux = np.abs(np.concatenate(pl.current(FokkerPlanck(f, diffusivity=D), grid, gibbs))).max()
+        assert (flux < 1e-12) == sign, flux
+
+
+def test_contraction_of_a_convex_potential():
+    """Row Elam: with U'' >= 1.3, W2 to the equilibrium falls like e^{-1.3 t} or faster, the entropy like e^{-2.6 t}."""
+    grid, D = pl.Grid(-5.0, 5.0, 801), 0.4
+    U = 0.65 * grid.x**2 + 0.05 * grid.x**4
+    gibbs = normalised(grid, np.exp(-(U - U.min()) / D))
+    times = np.array([0.0, 0.5, 1.0, 1.5, 2.0])
+    solution = pl.solve(FokkerPlanck(U, diffusivity=D), gaussian(grid, 1.5, 0.4), grid, times, dt=1e-3)
+    entropy = np.array([(free_energy(v, U, D, grid) - free_energy(gibbs, U, D, grid)) / D for v in solution.values])
+    levels = (np.arange(4000) + 0.5) / 4000
+
+    def quantile(v):
+        return np.interp(levels, np.cumsum(grid.weights * v) - grid.weights * v / 2, grid.x)
+
+    distance = np.array([np.sqrt(np.mean((quantile(v) - quantile(gibbs)) ** 2)) for v in solution.values])
+    assert (entropy / entropy[0] <= np.exp(-2.6 * times) + 1e-6).all()
+    assert (distance / distance[0] <= np.exp(-1.3 * times) + 1e-3).all()
+    assert (np.diff(entropy) < 0).all()
+
+
+def test_a_wave_on_a_circle_in_a_constant_wind():
+    def error(n):
+        grid, wind, D, t = pl.Grid(0.0, 1.0, n, boundary="periodic"), 1.5, 0.02, 0.4
+        solution = pl.solve(
+            FokkerPlanck(drift=np.full(n, wind), diffusivity=D), 1 + 0.5 * np.cos(2 * np.pi * grid.x), grid, t,
+            scheme=crank_nicolson, dt=1e-3,
+        )  # fmt: skip
+        exact = 1 + 0.5 * math.exp(-4 * np.pi**2 * D * t) * np.cos(2 * np.pi * (grid.x - wind * t))
+        return np.abs(solution.final - exact).max()
+
+    rates = orders([error(n) for n in (32, 64, 128, 256)])
+    assert (np.abs(rates - 2) < 0.2).all(), rates
+
+
+@pytest.mark.parametrize("scheme, order", [(implicit, 1), (crank_nicolson, 2)])
+def test_order_in_time_with_a_potential_that_moves(scheme, order):
+    grid, D = pl.Grid(-3.0, 5.0, 300), 0.3
+    start = gaussian(grid, 1.0, 0.4)
+
+    def well_at(t):
+        return (grid.x - math.sin(2 * t)) ** 2
+
+    def final(k, scheme):
+        return pl.solve(FokkerPlanck(well_at, diffusivity=D), start, grid, 1.5, scheme=scheme, dt=1.5 / k).final
+
+    exact = final(4000, crank_nicolson)
+    rates = orders([l1(grid, final(k, scheme), exact) for k in (10, 20, 40, 80)])
+    assert (np.abs(rates - order) < 0.25).all(), rates
+    mean = (2 * np.sin(3.0) - 2 * np.cos(3.0) + 2 * math.exp(-3.0)) / 4 + math.exp(
+        -3.0
+    )  # m' = -2 (m - sin 2t), m(0) = 1
+    assert grid.integrate(grid.x * exact) == pytest.approx(mean, abs=2e-4)
+
+
+def test_slices_are_the_function_they_sample():
+    grid = pl.Grid(-2.0, 2.0, 60)
+    times, start = np.array([0.0, 0.35, 0.5, 1.0]), gaussian(grid, 0.3, 0.4)
+    values = np.stack([(1 + t) * well(grid.x) + t**2 * grid.x for t in times])
+    saved = Slices(times, values)
+    for scheme in (implicit, crank_nicolson, explicit):
+        a, b = (
+            pl.solve(
+                FokkerPlanck(U, diffusivity=0.2),
+                start,
+                grid,
+                [0.4, 1.3],
+                scheme=scheme,
+                dt=None if scheme is explicit else 0.01,
+            )
+            for U in (saved, lambda t: saved(t))
+        )
+        np.testing.assert_allclose(a.values, b.values, rtol=1e-12)
+    frozen = pl.solve(FokkerPlanck(Slices([0.0], values[:1]), diffusivity=0.2), start, grid, 1.0, dt=0.01).final
+    np.testing.assert_allclose(
+        frozen, pl.solve(FokkerPlanck(values[0], diffusivity=0.2), start, grid, 1.0, dt=0.01).final, rtol=1e-11
+    )
+
+
+def test_scoped_slices_run_the_smoothing_backwards():
+    grid = pl.Grid(-1.0, 1.0, 41)
+    solution = pl.solve(pl.Heat(viscosity=0.1), grid.x**2, grid, [0.0, 0.5, 2.0])
+    scoped = Slices.scoped(solution, 8.0)
+    np.testing.assert_allclose(scoped(0.0), solution.values[2])
+    np.testing.assert_allclose(scoped(6.0), solution.values[1])
+    np.testing.assert_allclose(scoped(8.0), solution.values[0])
+
+
+@pytest.mark.parametrize("scheme", [implicit, crank_nicolson])
+@pytest.mark.parametrize("d", [2, 3])
+def test_a_separable_problem_is_the_product_of_lines(scheme, d):
+    shape = (7, 9, 6)[:d]
+    box = pl.Grid((-1.5,) * d, (1.5,) * d, shape)
+    lines = [pl.Grid(-1.5, 1.5, n) for n in shape]
+    potentials = [well(line.x) * (k + 1) for k, line in enumerate(lines)]
+    starts = [gaussian(line, 0.2 * k, 0.4) for k, line in enumerate(lines)]
+
+    def spread(parts):
+        return [p.reshape([-1 if i == k else 1 for i in range(d)]) for k, p in enumerate(parts)]
+
+    def run(U, start, grid):
+        return pl.solve(FokkerPlanck(U, diffusivity=0.3), start, grid, 0.6, scheme=scheme, dt=0.001).final
+
+    final = run(sum(spread(potentials)), math.prod(spread(starts)), box)
+    product = math.prod(spread([run(*case) for case in zip(potentials, starts, lines)]))
+    np.testing.assert_allclose(final, product, rtol=1e-11 if scheme is implicit else 1e-5)
+
+
+def ou_2d(n, K, scheme, diffusion, time=0.5):
+    """L1 error against the exact Gaussian of dX = -A X dt + sqrt(2 D Σ) dW."""
+    grid = pl.Grid((-4, -4), (4, 4), (n, n))
+    A, D, cov = np.array([[1.0, 0.4], [0.4, 1.5]]), 0.4, np.diag([0.3, 0.5])
+    mean = np.array([0.5, -0.4])
+    Sigma = np.eye(2) if diffusion is None else diffusion
+    E = expm(-A * time)
+    block = expm(np.block([[-A, 2 * D * Sigma], [np.zeros((2, 2)), A.T]]) * time)
+    spread = E @ cov @ E.T + block[:2, 2:] @ E.T
+
+    def density(m, S):
+        y = grid.points - m
+        return normalised(grid, np.exp(-np.einsum("...i,ij,...j", y, np.linalg.inv(S), y) / 2))
+
+    U = np.einsum("...i,ij,...j", grid.points, A, grid.points) / 2
+    field = None if diffusion is None else np.broadcast_to(diffusion, (n, n, 2, 2))
+    problem = FokkerPlanck(U, diffusivity=D, diffusion=field)
+    final = pl.solve(problem, density(mean, cov), grid, time, scheme=scheme, dt=time / K).final
+    return l1(grid, final, density(E @ mean, spread))
+
+
+def test_second_order_in_space_in_two_dimensions():
+    rates = orders([ou_2d(n, 100, crank_nicolson, None) for n in (17, 33, 65, 129)])
+    assert (np.abs(rates - 2) < 0.25).all(), rates
+
+
+def test_chebyshev_is_second_order_in_space_and_exact_in_time():
+    rates = orders([ou_2d(n, 1, chebyshev, None) for n in (17, 33, 65)])
+    assert (np.abs(rates - 2) < 0.25).all(), rates
+
+
+@pytest.mark.parametrize("scheme, order", [(implicit, 1), (crank_nicolson, 2)])
+def test_order_in_time_in_two_dimensions(scheme, order):
+    grid = pl.Grid((-2.0, -2.0), (2.0, 2.0), (40, 36), boundary=("reflecting", "periodic"))
+    x, y = grid.points[..., 0], grid.points[..., 1]
+    problem = FokkerPlanck(well(x) + 0.4 * x * np.cos(np.pi * y / 2), beta=4.0)
+    start = normalised(grid, np.exp(-((x - 0.5) ** 2 + y**2) / 0.3))
+    exact = pl.solve(problem, start, grid, 1.0, scheme=chebyshev).final
+    errors = [
+        l1(grid, pl.solve(problem, start, grid, 1.0, scheme=scheme, dt=1 / k).final, exact)
+        for k in (10, 20, 40, 80, 160)
+    ]
+    rates = orders(errors)
+    assert (np.abs(rates - order) < 0.15).all(), rates
+
+
+def test_full_matrix_converges_in_space():
+    tilted = np.array([[1.0, 0.4], [0.4, 0.8]])
+    rates = orders([ou_2d(n, 60, crank_nicolson, tilted) for n in (17, 33, 65, 129)])
+    assert (np.abs(rates - 2) < 0.3).all(), rates
+
+
+@pytest.mark.parametrize("scheme", [implicit, crank_nicolson, explicit])
+def test_full_matrix_keeps_mass_and_dual(scheme):
+    rng = np.random.default_rng(3)
+    grid = pl.Grid((-1, -1), (1, 1), (12, 11), boundary=("reflecting", "periodic"))
+    root = rng.normal(size=(12, 11, 2, 2))
+    matrix = root @ np.swapaxes(root, -1, -2)
+    U, density, v = rng.normal(size=(12, 11)), rng.random((12, 11)), rng.normal(size=(12, 11))
+    args = {"diffusivity": 0.2, "diffusion": matrix}
+    for dt in (None,) if scheme is explicit else (0.01, 1.0):
+        forward = pl.solve(FokkerPlanck(U, **args), density, grid, 3.0, scheme=scheme, dt=dt)
+        backward = pl.solve(BackwardKolmogorov(U, **args), v, grid, 3.0, scheme=scheme, dt=dt)
+        assert forward.info["mass_drift"].max() < 1e-13
+        assert scheme is crank_nicolson or forward.final.min() >= 0
+        assert grid.integrate(backward.final * density) == pytest.approx(
+            grid.integrate(v * forward.final), rel=1e-12, abs=1e-12
+        )
+
+
+# --- duality -----------------------------------------------------------------------------------------------------
+
+
+@PROPERTY
+@given(
+    seed=st.integers(0, 10**6),
+    dt=st.floats(-3, 3).map(lambda x: 10.0**x),
+    shape=st.sampled_from([(2,), (25,), (5, 6), (4, 3, 3)]),
+    boundary=st.sampled_from(["reflecting", "periodic"]),
+    moving=st.booleans(),
+)
+def test_implicit_steps_are_transposes_to_round_off(seed, dt, shape, boundary, moving):
+    rng = np.random.default_rng(seed)
+    grid, U, density = rough_case(rng, shape, boundary, 2.0)
+    b = rng.normal(size=shape if len(shape) == 1 else (*shape, len(shape)))
+    T = 4 * dt
+    forward, backward = U, U
+    if moving:
+        forward, backward = (
+            (lambda t: U * (1 + t / T)),
+            (lambda t: U * (2 - t / T)),
+        )  # the adjoint counts the time to go
+    v = rng.normal(size=shape)
+    rho_T = pl.solve(FokkerPlanck(forward, b, diffusivity=0.3), density, grid, T, dt=dt).final
+    v_T = pl.solve(BackwardKolmogorov(backward, b, diffusivity=0.3), v, grid, T, dt=dt).final
+    assert (
+        abs(grid.integrate(v_T * density) - grid.integrate(v * rho_T))
+        < 1e-12 * grid.integrate(density) * np.abs(v).max()
+    )
+    assert v_T.max() <= v.max() * (1 + 1e-12) + 1e-12 and v_T.min() >= v.min() - 1e-12 * np.abs(v).max() - 1e-12
+
+
+@pytest.mark.parametrize("scheme", [crank_nicolson, spectral, chebyshev, explicit])
+@pytest.mark.parametrize("boundary", ["reflecting", "periodic"])
+def test_duality_of_the_other_schemes_on_a_line(scheme, boundary):
+    if scheme is spectral and boundary == "periodic":
+        return
+    rng = np.random.default_rng(5)
+    grid, U, density = rough_case(rng, (30,), boundary, 0.5)
+    v, dt = rng.normal(size=30), 0.1 if scheme is crank_nicolson else None
+    rho_T = pl.solve(FokkerPlanck(U, diffusivity=0.3), density, grid, 1.0, scheme=scheme, dt=dt).final
+    v_T = pl.solve(BackwardKolmogorov(U, diffusivity=0.3), v, grid, 1.0, scheme=scheme, dt=dt).final
+    assert grid.integrate(v_T * density) == pytest.approx(grid.integrate(v * rho_T), rel=1e-11, abs=1e-13)
+
+
+def test_constants_stay_constant_backwards():
+    grid = pl.Grid((-1, -1), (1, 1), (20, 21))
+    U = np.random.default_rng(0).normal(size=(20, 21)) * 5
+    for scheme in (implicit, crank_nicolson):
+        v = pl.solve(
+            BackwardKolmogorov(U, diffusivity=0.1), np.ones((20, 21)), grid, 100.0, scheme=scheme, dt=0.1
+        ).final
+        assert np.abs(v - 1).max() < 1e-12
+
+
+# --- propagators -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cls", [FokkerPlanck, BackwardKolmogorov])
+@pytest.mark.parametrize("scheme", [spectral, chebyshev])
+def test_propagators_are_the_matrix_exponential(cls, scheme):
+    grid = pl.Grid(-2.0, 2.0, 50)
+    problem, rng = cls(well(grid.x), beta=5.0), np.random.default_rng(2)
+    start, w, Q = rng.random(50), grid.weights, generator(problem, grid).toarray()
+    solution = pl.solve(problem, start, grid, [0.0, 0.3, 1.0], scheme=scheme)
+    for t, values in zip(solution.times, solution.values):
+        exact = expm(t * Q) @ start if problem.adjoint else (expm(t * Q).T @ (w * start)) / w
+        np.testing.assert_allclose(values, exact, rtol=0, atol=1e-10)
+
+
+def test_propagators_refuse_what_round_off_would_spoil():
+    grid = pl.Grid(-6.0, 6.0, 200)
+    point = np.zeros(200)
+    point[-1] = 1.0
+    for scheme in (spectral, chebyshev):
+        with pytest.raises(ValueError, match="tails of the equilibrium"):
+            pl.solve(FokkerPlanck(grid.x**2, beta=2.0), point, grid, 1.0, scheme=scheme)
+    with pytest.raises(ValueError, match="spectral: expected one reflecting axis"):
+        pl.solve(FokkerPlanck(lambda t: grid.x, beta=2.0), point, grid, 1.0, scheme=spectral)
+    with pytest.raises(ValueError, match="chebyshev: expected a steady potential alone"):
+        pl.solve(FokkerPlanck(drift=grid.x, beta=2.0), point, grid, 1.0, scheme=chebyshev)
+
+
+# --- the door ----------------------------------------------------------------------------------------------------
+
+LINE = pl.Grid(-1.0, 1.0, 11)
+ONES = np.ones(11)
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: FokkerPlanck(ONES), "exactly one of beta and diffusivity.*neither"),
+        (lambda: FokkerPlanck(ONES, beta=1.0, diffusivity=1.0), "exactly one of beta and diffusivity.*both"),
+        (lambda: FokkerPlanck(ONES, beta=0.0), "expected beta > 0"),
+        (lambda: FokkerPlanck(ONES, beta=-1.0), "expected beta > 0"),
+        (lambda: FokkerPlanck(ONES, beta=math.nan), "expected beta > 0"),
+        (lambda: FokkerPlanck(ONES, diffusivity=-1.0), "finite diffusivity >= 0"),
+        (lambda: FokkerPlanck(ONES, diffusivity=math.inf), "finite diffusivity >= 0"),
+        (lambda: FokkerPlanck(ONES, beta="hot"), "expected beta as a number"),
+        (lambda: FokkerPlanck(ONES, beta=1.0, interpretation="anti"), "interpretation: expected one of ito"),
+        (lambda: FokkerPlanck(drift=pl.Loss("x**2"), beta=1.0), "give a Loss as potential"),
+        (lambda: Slices([0.0, 0.0], np.zeros((2, 3))), "strictly increasing"),
+        (lambda: Slices([0.0, 1.0], np.zeros((3, 3))), "one finite field for each of 2 times"),
+    ],
+)
+def test_the_constructor_refuses(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+@pytest.mark.parametrize(
+    "problem, start, grid, message",
+    [
+        (FokkerPlanck(ONES, beta=1.0), -ONES, LINE, "density >= 0"),
+        (FokkerPlanck(ONES, beta=1.0), ONES[:5], LINE, r"expected shape \(11,\)"),
+        (FokkerPlanck(ONES, beta=1.0), ONES * np.nan, LINE, "finite"),
+        (FokkerPlanck(ONES[:5], beta=1.0), ONES, LINE, r"potential: expected shape \(11,\)"),
+        (FokkerPlanck(drift=ONES * np.nan, beta=1.0), ONES, LINE, "drift: expected finite"),
+        (FokkerPlanck(drift=np.ones((11, 1)), beta=1.0), ONES, LINE, r"drift: expected shape \(11,\)"),
+        (FokkerPlanck(lambda t: ONES[:3], beta=1.0), ONES, LINE, r"potential: expected shape \(11,\)"),
+        (FokkerPlanck(diffusion=-ONES, beta=1.0), ONES, LINE, "positive semi-definite"),
+        (FokkerPlanck(diffusion=ONES[:4], beta=1.0), ONES, LINE, r"diffusion: expected shape \(11,\)"),
+        (FokkerPlanck(ONES, beta=1.0), ONES, pl.Grid(-1.0, 1.0, 11, boundary="outflow"), "got outflow"),
+        (BackwardKolmogorov(ONES, beta=1.0), ONES, pl.Grid(-1.0, 1.0, 11, boundary="outflow"), "got outflow"),
+    ],
+)
+def test_solve_refuses(problem, start, grid, message):
+    with pytest.raises(ValueError, match=message):
+        pl.solve(problem, start, grid, 1.0)
+
+
+def test_a_loss_is_a_potential():
+    grid, f = pl.Grid(-2.0, 2.0, 41), pl.Loss("x**4/4 - x**2/2")
+    a = pl.solve(FokkerPlanck(f, beta=2.0), gaussian(grid, 0, 1), grid, 1.0, dt=0.1).final
+    np.testing.assert_array_equal(
+        a, pl.solve(FokkerPlanck(f.on(grid), beta=2.0), gaussian(grid, 0, 1), grid, 1.0, dt=0.1).final
+    )
+
+
+def test_the_step_rule_needs_no_dt():
+    grid = pl.Grid(-3.0, 3.0, 301)
+    solution = pl.solve(FokkerPlanck(well(grid.x), beta=5.0), gaussian(grid, 0.5, 0.4), grid, 2.0)
+    exact = pl.solve(FokkerPlanck(well(grid.x), beta=5.0), gaussian(grid, 0.5, 0.4), grid, 2.0, scheme=spectral).final
+    assert solution.steps > 20 and l1(grid, solution.final, exact) < 1e-2
