@@ -95,4 +95,5 @@ def free_energy(density, potential, diffusivity, grid):
     Where a scheme that is not positive undershot, ρ log ρ counts as zero.
     """
     density = np.asarray(density)
-    return float(np.sum(grid.weights * (potential * density + diffusivity * xlogy(np.maximum(density, 0), np.maximum(density, 0)))))
+    entropy = xlogy(np.maximum(density, 0), np.maximum(density, 0))
+    return float(np.sum(grid.weights * (potential * density + diffusivity * entropy)))

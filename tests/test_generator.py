@@ -1,0 +1,630 @@
+"""The Markov generator: signs, exactness, theory rows, and linear algebra that keeps its digits."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.integrate import quad
+from scipy.linalg import expm, solve_continuous_lyapunov
+
+import pdelab as pl
+from pdelab.fokker_planck import BackwardKolmogorov, FokkerPlanck, crank_nicolson, free_energy, implicit
+from pdelab.generator import (
+    Coefficients,
+    added_diffusion,
+    committor,
+    current,
+    divergence,
+    generator,
+    ito,
+    mean_exit_time,
+    spectral_gap,
+    stationary,
+)
+from pdelab.generator.chains import _stationary_masses
+from pdelab.stencils import selling
+
+PROPERTY = settings(deadline=None, max_examples=40, derandomize=True)
+
+
+def normalised(grid, values):
+    return values / float(np.sum(grid.weights * values))
+
+
+def orders(errors):
+    return np.log2(np.array(errors[:-1]) / np.array(errors[1:]))
+
+
+def rotation(angle):
+    c, s = np.cos(angle), np.sin(angle)
+    return np.stack([np.stack([c, -s], -1), np.stack([s, c], -1)], -2)
+
+
+def turning(grid, ratio, angle=None):
+    """R(θ) diag(1, ratio) R(θ)^T with θ = x + y/2."""
+    R = rotation(grid.points[..., 0] + grid.points[..., 1] / 2 if angle is None else np.full(grid.shape, angle))
+    matrix = R @ np.diag([1.0, ratio]) @ np.swapaxes(R, -1, -2)
+    return (matrix + np.swapaxes(matrix, -1, -2)) / 2
+
+
+def example_6_43(swirl, n, half_width=2.8):
+    """(grid, Φ, j) of thesis Example 6.43: drift j - grad Φ, and exp(-Φ) is stationary at beta = 1 for every swirl."""
+    grid = pl.Grid((-half_width,) * 2, (half_width,) * 2, (n, n))
+    x, y = grid.points[..., 0], grid.points[..., 1]
+    potential = (x**2 - 1) ** 2 / 4 + y**2 / 2
+    factor = swirl * np.exp(potential - (x**2 + y**2) ** 2 / 4)
+    return grid, potential, factor[..., None] * np.stack([-y, x], axis=-1)
+
+
+def checked(Q):
+    """Q is a Markov generator."""
+    dense = Q.toarray()
+    off = dense - np.diag(np.diag(dense))
+    assert off.min() >= 0
+    assert np.abs(dense.sum(axis=1)).max() <= 1e-14 * np.abs(dense).max()
+    return dense
+
+
+# --- Q is a Markov generator -------------------------------------------------------------------------------------
+
+
+@PROPERTY
+@given(
+    seed=st.integers(0, 10**6),
+    shape=st.sampled_from([(2,), (9,), (2, 2), (7, 6), (5, 4, 3)]),
+    boundary=st.sampled_from(["reflecting", "periodic"]),
+    kind=st.sampled_from(["plain", "psd", "rank one"]),
+    interpretation=st.sampled_from(["ito", "stratonovich", "klimontovich", "fick"]),
+    size=st.sampled_from([0.01, 1.0, 100.0]),
+)
+def test_signs_and_rows_for_any_coefficients(seed, shape, boundary, kind, interpretation, size):
+    rng, d = np.random.default_rng(seed), len(shape)
+    grid = pl.Grid((0.0,) * d, tuple(1.0 + np.arange(d)), shape, boundary=boundary)
+    b = size * rng.normal(size=shape if d == 1 else (*shape, d))
+    root = rng.normal(size=(*shape, d, 1 if kind == "rank one" else d))
+    matrix = None if kind == "plain" else root @ np.swapaxes(root, -1, -2)
+    matrix = matrix[..., 0, 0] if d == 1 and matrix is not None else matrix
+    problem = FokkerPlanck(
+        size * rng.normal(size=shape), b, diffusivity=0.3, diffusion=matrix, interpretation=interpretation
+    )
+    dense = checked(generator(problem, grid))
+    density, w = rng.random(shape), grid.weights
+    change = (dense.T @ (w * density).ravel()).reshape(shape) / w
+    outflow = divergence(current(problem, grid, density), grid)
+    np.testing.assert_allclose(-outflow, change, rtol=0, atol=1e-12 * np.abs(change).max())
+
+
+@pytest.mark.parametrize(
+    "shape, boundary", [((12,), "reflecting"), ((9,), "periodic"), ((5, 6), "reflecting"), ((3, 4, 5), "periodic")]
+)
+def test_steps_are_those_of_the_generator(shape, boundary):
+    rng, d = np.random.default_rng(1), len(shape)
+    grid = pl.Grid((-1.0,) * d, (1.0,) * d, shape, boundary=boundary)
+    U, b, density = rng.normal(size=shape), rng.normal(size=shape if d == 1 else (*shape, d)), rng.random(shape)
+    Q, w, dt = generator(FokkerPlanck(U, b, diffusivity=0.4), grid).toarray(), grid.weights.ravel(), 1e-4
+    small = pl.solve(
+        FokkerPlanck(U, b, diffusivity=0.4), density, grid, dt, dt=dt, scheme=pl.fokker_planck.explicit
+    ).final
+    np.testing.assert_allclose(small.ravel(), (w * density.ravel() + dt * Q.T @ (w * density.ravel())) / w, rtol=1e-12)
+    if d == 1:
+        large = pl.solve(FokkerPlanck(U, b, diffusivity=0.4), density, grid, 5.0, dt=5.0).final
+        np.testing.assert_allclose(large * w, np.linalg.solve(np.eye(w.size) - 5.0 * Q.T, w * density), rtol=1e-11)
+
+
+def test_hamilton_jacobi_and_fokker_planck_share_q_at_equal_coefficients():
+    grid = pl.Grid(-2.0, 2.0, 40)
+    drift = -(grid.x**3) + grid.x
+    ours = generator(FokkerPlanck(drift=drift, diffusivity=0.25), grid).toarray()
+    np.testing.assert_allclose(generator(pl.HamiltonJacobi(viscosity=0.25, drift=drift), grid).toarray(), ours)
+    np.testing.assert_allclose(
+        generator(pl.HamiltonJacobi(beta=2.0, drift=drift), grid).toarray(), ours
+    )  # nu = 1/(2 beta)
+    other = generator(FokkerPlanck(drift=drift, beta=2.0), grid).toarray()
+    assert np.abs(other - ours).max() > 1
+
+
+@pytest.mark.parametrize("axis_ratio", [1.0, 0.2])
+def test_consistency_of_the_full_stencil_is_second_order(axis_ratio):
+    def error(n):
+        grid = pl.Grid((-1.0, -1.0), (1.0, 1.0), (n, n))
+        x, y = grid.points[..., 0], grid.points[..., 1]
+        a = 0.5 * turning(grid, axis_ratio)
+        b = np.stack([np.sin(x + y), np.cos(x - y)], axis=-1)
+        v = np.sin(x + 0.5 * y) + x * y**2
+        gradient = np.stack([np.cos(x + 0.5 * y) + y**2, 0.5 * np.cos(x + 0.5 * y) + 2 * x * y], axis=-1)
+        s = np.sin(x + 0.5 * y)
+        hessian = np.stack(
+            [np.stack([-s, -0.5 * s + 2 * y], -1), np.stack([-0.5 * s + 2 * y, -0.25 * s + 2 * x], -1)], -2
+        )
+        exact = np.sum(b * gradient, axis=-1) + np.sum(a * hessian, axis=(-1, -2))
+        got = (
+            generator(FokkerPlanck(drift=b, diffusivity=0.5, diffusion=turning(grid, axis_ratio)), grid) @ v.ravel()
+        ).reshape(n, n)
+        inner = (slice(n // 4, -(n // 4)),) * 2
+        return np.abs(got - exact)[inner].max()
+
+    rates = orders([error(n) for n in (25, 49, 97, 193)])
+    assert (np.abs(rates - 2) < 0.35).all(), rates
+
+
+# --- Selling -----------------------------------------------------------------------------------------------------
+
+
+@PROPERTY
+@given(seed=st.integers(0, 10**6), d=st.sampled_from([2, 3]), smallest=st.sampled_from([0.0, 1e-8, 1e-3, 0.1, 1.0]))
+def test_selling_is_a_positive_decomposition_within_the_radius(seed, d, smallest):
+    rng = np.random.default_rng(seed)
+    v, _ = np.linalg.qr(rng.normal(size=(d, d)))
+    a = v @ np.diag([1.0, *[smallest] * (d - 1)]) @ v.T
+    a, iso = (a + a.T) / 2, np.diag(0.5 + rng.random(d))
+    radius = float(rng.integers(2, 12))
+    offsets, weights = np.empty((3 if d == 2 else 6, d)), np.empty(3 if d == 2 else 6)
+    added = selling.decompose(a, iso, radius, offsets, weights)
+    assert weights.min() >= 0 and added >= 0
+    np.testing.assert_allclose(np.einsum("k,ki,kj->ij", weights, offsets, offsets), a + added * iso, atol=1e-10)
+    used = offsets[weights > 0]
+    assert (used == np.round(used)).all() and np.abs(used).max() <= radius
+    if smallest == 1.0:
+        assert added == 0
+
+
+def test_the_isotropic_addition_is_the_smallest_in_two_dimensions():
+    """Against a linear programme over all offsets of the radius."""
+    from scipy.optimize import linprog
+
+    rng = np.random.default_rng(7)
+    for radius in (2, 3, 5):
+        every = np.array([(i, j) for i in range(-radius, radius + 1) for j in range(radius + 1) if math.gcd(i, j) == 1])
+        for smallest in (0.0, 1e-3):
+            angle = rng.random() * np.pi
+            a = rotation(angle) @ np.diag([1.0, smallest]) @ rotation(angle).T
+            a = (a + a.T) / 2
+            added = selling.decompose(a, np.eye(2), float(radius), np.empty((3, 2)), np.empty(3))
+            rows = [[e[p] * e[q] for e in every] + [-float(p == q)] for p, q in ((0, 0), (0, 1), (1, 1))]
+            best = linprog([0.0] * len(every) + [1.0], A_eq=rows, b_eq=[a[0, 0], a[0, 1], a[1, 1]], method="highs")
+            assert added == pytest.approx(best.fun, abs=1e-9)
+
+
+def test_the_addition_vanishes_with_the_grid_and_is_reported():
+    sizes = []
+    for n in (16, 64, 256, 1024):
+        grid = pl.Grid((0.0, 0.0), (1.0, 1.0), (n, 4), boundary="periodic")
+        shape = pl.Grid((0.0, 0.0), (1.0, 1.0), (n, n), boundary="periodic").shape
+        radius = max(2.0, round(0.5 * math.sqrt(min(shape))))
+        angles = np.linspace(0.01, 1.56, 200)
+        worst = 0.0
+        for angle in angles:
+            a = rotation(angle) @ np.diag([1.0, 0.0]) @ rotation(angle).T
+            worst = max(worst, selling.decompose((a + a.T) / 2, np.eye(2), radius, np.empty((3, 2)), np.empty(3)))
+        sizes.append(worst)
+    assert (np.diff(sizes) < 0).all() and sizes[-1] < sizes[0] / 16, sizes
+    grid = pl.Grid((-1.0, -1.0), (1.0, 1.0), (20, 20))
+    problem = FokkerPlanck(diffusivity=0.5, diffusion=turning(grid, 0.0))
+    added = added_diffusion(problem, grid)
+    assert added.shape == (20, 20) and 0 < added.max() < 0.5 * 0.25
+    solution = pl.solve(problem, np.ones((20, 20)), grid, 0.1, dt=0.05)
+    assert solution.info["added_diffusion"] == added.max()
+    assert added_diffusion(FokkerPlanck(diffusivity=0.5), grid).max() == 0
+    assert added_diffusion(FokkerPlanck(diffusivity=0.5, diffusion=turning(grid, 0.5)), grid).max() == 0
+
+
+def test_large_generator_is_quick_and_small():
+    import time
+    import tracemalloc
+
+    grid = pl.Grid((-2.0, -2.0), (2.0, 2.0), (256, 256))
+    problem = FokkerPlanck(grid.points[..., 0] ** 2, diffusivity=0.5, diffusion=turning(grid, 0.05))
+    generator(
+        FokkerPlanck(diffusivity=0.5, diffusion=turning(pl.Grid((0, 0), (1, 1), (4, 4)), 0.05)),
+        pl.Grid((0, 0), (1, 1), (4, 4)),
+    )
+    tracemalloc.start()
+    start = time.process_time()
+    Q = generator(problem, grid)
+    seconds, (_, peak) = time.process_time() - start, tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert Q.shape == (256**2, 256**2)
+    assert seconds < 2 and peak < 125e6  # a quarter of 500 MB for a quarter of 512^2 nodes
+
+
+# --- interpretations ---------------------------------------------------------------------------------------------
+
+
+def second_moment(alpha):
+    """Of the density (1 + x²/2)^α e^{-x²}."""
+    moments = [quad(lambda x, k=k: x**k * (1 + x**2 / 2) ** alpha * math.exp(-(x**2)), 0, 9)[0] for k in (0, 2)]
+    return moments[1] / moments[0]
+
+
+@pytest.mark.parametrize(
+    "name, moment", [("ito", 0.5), ("stratonovich", 0.58841), ("klimontovich", 0.7), ("fick", 0.7)]
+)
+def test_interpretations_have_different_laws(name, moment):
+    """Row R6.9a, c: f = x²/2 + x⁴/4, D = 1 + x²/2, beta = 1: ρ ~ D^{α-1} exp(-∫ f'/D) = D^α e^{-x²}."""
+    errors = []
+    for n in (101, 201, 401, 801):
+        grid = pl.Grid(-6.0, 6.0, n)
+        problem = FokkerPlanck(
+            grid.x**2 / 2 + grid.x**4 / 4, beta=1.0, diffusion=1 + grid.x**2 / 2, interpretation=name
+        )
+        alpha = {"ito": 0.0, "stratonovich": 0.5}.get(name, 1.0)
+        exact = second_moment(alpha)
+        errors.append(abs(grid.integrate(grid.x**2 * stationary(problem, grid)) - exact))
+    assert exact == pytest.approx(moment, abs=1e-5)
+    assert (np.abs(orders(errors) - 2) < 0.3).all(), errors
+
+
+def test_klimontovich_is_not_fick_in_two_dimensions():
+    """Row R6.9b at the origin, D = R(x + y/2) diag(1, 0.1) R^T."""
+    grid = pl.Grid((-0.05, -0.05), (0.05, 0.05), (41, 41))
+    drift = {
+        name: ito(
+            FokkerPlanck(beta=1.0, diffusion=turning(grid, 0.1), interpretation=name).coefficients(grid), grid
+        ).drift[20, 20]
+        for name in ("stratonovich", "klimontovich", "fick")
+    }
+    np.testing.assert_allclose(drift["klimontovich"], [0.2162, 1.3675], atol=2e-4)
+    np.testing.assert_allclose(drift["fick"], [0.45, 0.90], atol=2e-4)
+    np.testing.assert_allclose(drift["stratonovich"], drift["klimontovich"] / 2, atol=1e-12)
+
+
+def test_another_factor_of_the_same_matrix_gives_another_drift():
+    """σ = R(x), Σ = identity: sum_jk σ_kj d_k σ_ij = R'(0) e_1 = (0, 1) at the origin; the square root gives none."""
+    grid = pl.Grid((-0.05, -0.05), (0.05, 0.05), (41, 41))
+    matrix = np.broadcast_to(np.eye(2), (41, 41, 2, 2))
+    drift = {
+        name: ito(
+            FokkerPlanck(beta=1.0, diffusion=matrix, sigma=sigma, interpretation="stratonovich").coefficients(grid),
+            grid,
+        )
+        for name, sigma in (("turned", rotation(grid.points[..., 0])), ("root", None))
+    }
+    np.testing.assert_allclose(drift["turned"].drift[20, 20], [0.0, 1.0], atol=1e-5)
+    assert np.abs(drift["root"].drift).max() == 0
+
+
+def test_sigma_alone_gives_the_matrix():
+    grid = pl.Grid((-1, -1), (1, 1), (8, 9))
+    sigma = np.random.default_rng(0).normal(size=(8, 9, 2, 3))
+    both = [
+        generator(FokkerPlanck(beta=1.0, **given), grid).toarray()
+        for given in ({"sigma": sigma}, {"diffusion": sigma @ np.swapaxes(sigma, -1, -2)})
+    ]
+    np.testing.assert_allclose(*both, rtol=1e-12)
+
+
+# --- stationary laws ---------------------------------------------------------------------------------------------
+
+
+def test_tiny_probabilities_keep_their_digits():
+    grid = pl.Grid((-2.0, -1.0), (2.0, 1.0), (31, 12), boundary=("reflecting", "periodic"))
+    x, y = grid.points[..., 0], grid.points[..., 1]
+    U = 100 * (x**2 - 1) ** 2 / 9 + 115 * np.cos(np.pi * y)
+    problem = FokkerPlanck(U, beta=2.0)
+    closed = stationary(problem, grid)
+    assert closed.min() < 1e-200
+    masses = _stationary_masses(generator(problem, grid), grid)
+    np.testing.assert_allclose(normalised(grid, masses.reshape(grid.shape) / grid.weights), closed, rtol=1e-11)
+
+
+def test_stationary_law_of_a_linear_drift():
+    """Lyapunov: A S + S A^T = 2 D Σ."""
+    A, matrix = np.array([[1.0, 0.5], [0.5, 2.0]]), np.diag([1.0, 0.1])
+    grid = pl.Grid((-6.0, -3.0), (6.0, 3.0), (121, 121))
+    U = np.einsum("...i,ij,...j", grid.points, A, grid.points) / 2
+    density = stationary(FokkerPlanck(U, beta=1.0, diffusion=np.broadcast_to(matrix, (121, 121, 2, 2))), grid)
+    covariance = np.einsum("ij,ijk,ijl->kl", grid.weights * density, grid.points, grid.points)
+    np.testing.assert_allclose(covariance, solve_continuous_lyapunov(A, 2 * matrix), atol=1.5e-3)
+
+
+def test_example_6_43_keeps_its_law_for_every_swirl():
+    errors = []
+    for n in (41, 81, 161):
+        grid, potential, j = example_6_43(1.5, n)
+        density = stationary(FokkerPlanck(potential, j, beta=1.0), grid)
+        shift = -np.log(density) - potential
+        inside = potential < 1.5
+        errors.append(np.abs(shift - shift[inside].mean())[inside].max())
+    assert (np.abs(orders(errors) - 2) < 0.3).all() and errors[-1] < 4e-4, errors
+
+
+def test_the_potential_of_the_law_depends_on_beta():
+    """Rows T6.28 (a) and (b): Φ = -log ρ / beta is not free of beta; with the isotropic control it is."""
+    minima, barriers = [], []
+    for beta in (0.5, 1.0, 2.0, 4.0):
+        grid = pl.Grid(-4.0, 4.0, 4001)
+        density = stationary(
+            FokkerPlanck((grid.x**2 - 1) ** 2 / 4, beta=beta, diffusion=1 + 0.8 * np.cos(grid.x) ** 2), grid
+        )
+        phi = -np.log(density) / beta
+        minima.append(grid.x[np.argmin(np.where(grid.x > 0, phi, np.inf))])
+        barriers.append(phi[2000] - phi.min())
+    np.testing.assert_allclose(minima, [1.289, 1.203, 1.129, 1.075], atol=2e-3)
+    np.testing.assert_allclose(barriers, [1.117, 0.606, 0.370, 0.261], atol=1e-3)
+
+    grid = pl.Grid((-2.6, -3.5), (2.6, 2.5), (105, 121))
+    x, y = grid.points[..., 0], grid.points[..., 1]
+    f = (x**2 - 1) ** 2 / 4 + y**2 / 2 + 0.4 * x**2 * y
+    saddle = {}
+    for ratio in (0.1, 1.0):
+        for beta in (1.0, 2.0, 4.0):
+            matrix = np.broadcast_to(np.diag([1.0, ratio]), (105, 121, 2, 2))
+            phi = -np.log(stationary(FokkerPlanck(f, beta=beta, diffusion=matrix), grid)) / beta
+            saddle[ratio, beta] = grid.interpolate(phi, np.zeros(2)).item() - phi.min()
+    np.testing.assert_allclose([saddle[0.1, b] for b in (1.0, 2.0, 4.0)], [0.735, 0.556, 0.489], atol=4e-3)
+    assert np.ptp([saddle[1.0, b] for b in (1.0, 2.0, 4.0)]) < 1e-10
+
+
+def test_a_disconnected_chain_is_refused_with_its_components():
+    grid = pl.Grid(-1.0, 1.0, 21)
+    matrix = np.where(np.abs(grid.x) < 0.25, 0.0, 1.0)
+    problem = FokkerPlanck(drift=5 * np.sign(grid.x), beta=1.0, diffusion=matrix)
+    with pytest.raises(ValueError, match=r"2 closed components.* nodes round \[-1.0\].* nodes round \[0\.\d+\]"):
+        stationary(problem, grid)
+    one_way = FokkerPlanck(drift=np.full(21, 5.0), beta=1.0, diffusion=np.where(grid.x < 0, 0.0, 1.0))
+    density = stationary(one_way, grid)  # transient nodes are empty
+    assert density[grid.x < -0.1].max() == 0 and grid.integrate(density) == pytest.approx(1)
+
+
+def test_without_noise_the_questions_are_refused():
+    grid = pl.Grid(-1.0, 1.0, 11)
+    problem = FokkerPlanck(grid.x**2, beta=math.inf)
+    for ask in (lambda: stationary(problem, grid), lambda: spectral_gap(problem, grid)):
+        with pytest.raises(ValueError, match="needs noise"):
+            ask()
+    with pytest.raises(ValueError, match="committor needs noise"):
+        committor(problem, grid, grid.x < -0.5, grid.x > 0.5)
+
+
+# --- currents ----------------------------------------------------------------------------------------------------
+
+
+def test_current_of_example_6_43():
+    """At beta = 1 the stationary current is j exp(-Φ)."""
+    errors = []
+    for n in (31, 61, 121):
+        grid, potential, j = example_6_43(1.5, n)
+        gibbs = normalised(grid, np.exp(-potential))
+        flux = current(FokkerPlanck(potential, j, beta=1.0), grid, gibbs)
+        assert [f.shape for f in flux] == [(n - 1, n), (n, n - 1)]
+        exact = gibbs[..., None] * j
+        errors.append(
+            max(
+                np.abs(flux[0] - (exact[1:, :, 0] + exact[:-1, :, 0]) / 2).max(),
+                np.abs(flux[1] - (exact[:, 1:, 1] + exact[:, :-1, 1]) / 2).max(),
+            )
+        )
+        residual = divergence(flux, grid)
+    assert (np.abs(orders(errors) - 2) < 0.4).all(), errors
+    assert np.abs(residual).max() < 0.05
+    balanced = current(FokkerPlanck(potential, beta=1.0), grid, gibbs)
+    assert max(np.abs(f).max() for f in balanced) < 1e-12
+
+
+def test_current_of_a_tilted_diffusion_is_consistent():
+    """J = b ρ - div(a ρ) for constant a with offsets that are not along the axes."""
+    errors = []
+    for n in (33, 65, 129):
+        grid = pl.Grid((0.0, 0.0), (1.0, 1.0), (n - 1, n - 1), boundary="periodic")
+        x, y = grid.points[..., 0], grid.points[..., 1]
+        a = np.array([[1.0, 0.9], [0.9, 1.0]])
+        density = 1 + 0.3 * np.sin(2 * np.pi * (x + 2 * y))
+        gradient = 0.6 * np.pi * np.cos(2 * np.pi * (x + 2 * y))[..., None] * np.array([1.0, 2.0])
+        flux = current(FokkerPlanck(diffusivity=1.0, diffusion=np.broadcast_to(a, (*grid.shape, 2, 2))), grid, density)
+        exact = -gradient @ a
+        middle = [(exact[..., k] + np.roll(exact[..., k], -1, k)) / 2 for k in range(2)]
+        errors.append(max(np.abs(flux[k] - middle[k]).max() for k in range(2)))
+    assert (np.abs(orders(errors) - 2) < 0.3).all(), errors
+
+
+# --- gaps, exits, committors -------------------------------------------------------------------------------------
+
+
+def test_gap_of_ornstein_uhlenbeck_is_second_order():
+    """Row X7."""
+    errors = [
+        spectral_gap(FokkerPlanck(g.x**2 / 2, beta=1.0), g) - 1
+        for g in (pl.Grid(-8.0, 8.0, n) for n in (161, 321, 641))
+    ]
+    np.testing.assert_allclose(errors, [-1.7e-3, -4.2e-4, -1.0e-4], rtol=0.05)
+
+
+def test_gaps_of_the_fast_chain():
+    """Row R4.6: f_A(y) + (x - y)²/(2γ), x = 0.4516."""
+    f = lambda y: 0.05 * y**4 - 0.4 * y**2 + 0.15 * y + 0.3 * np.sin(3 * y)  # noqa: E731
+    grid = pl.Grid(-3.5, 3.5, 2001)
+    for gamma, bound, expected in (
+        (0.1, 6.657, 6.728),
+        (0.2, 1.657, 1.830),
+        (0.25, 0.657, 0.932),
+        (0.29, 0.105, 0.504),
+        (0.4, 0, 0.066),
+        (0.6, 0, 9.7e-4),
+    ):
+        gap = spectral_gap(FokkerPlanck(f(grid.x) + (grid.x - 0.4516) ** 2 / (2 * gamma), beta=40.0), grid)
+        assert gap >= bound and gap == pytest.approx(expected, rel=6e-3)
+    warm = spectral_gap(FokkerPlanck(f(grid.x) + (grid.x - 0.4516) ** 2 / 2, beta=2.0), grid)
+    assert warm == pytest.approx(0.418, abs=1e-3)
+
+
+def test_kramers():
+    """Row EKr: x⁴/4 - x²/2 + 0.1 x, mean time from the left minimum to the right one."""
+    f = lambda x: x**4 / 4 - x**2 / 2 + 0.1 * x  # noqa: E731
+    left, top, right = np.sort(np.roots([1, 0, -1, 0.1]).real)
+    curvature = lambda x: 3 * x**2 - 1  # noqa: E731
+    grid = pl.Grid(-2.0, 2.0, 8001)
+    for beta, ratio, fraction in (
+        (5, 1.190, 0.448),
+        (10, 1.183, None),
+        (20, 1.098, None),
+        (40, 1.042, None),
+        (80, 1.019, 0.490),
+    ):
+        problem = FokkerPlanck(f(grid.x), beta=beta)
+        time = grid.interpolate(mean_exit_time(problem, grid, grid.x >= right), left)
+        law = 2 * math.pi / math.sqrt(-curvature(top) * curvature(left)) * math.exp(beta * (f(top) - f(left)))
+        assert time / law == pytest.approx(ratio, abs=2e-3)
+        if fraction is not None:
+            saddle = grid.interpolate(mean_exit_time(problem, grid, lambda x: x >= top), left)
+            assert saddle / time == pytest.approx(fraction, abs=2e-3)
+    symmetric = pl.Grid(-2.0, 2.0, 2001)
+    for beta, expected in ((10, 0.908), (20, 0.915), (40, 0.959)):
+        rate = math.sqrt(2) / (2 * math.pi) * math.exp(-beta / 4)
+        gap = spectral_gap(FokkerPlanck((symmetric.x**2 - 1) ** 2 / 4, beta=beta), symmetric)
+        assert gap / (2 * rate) == pytest.approx(expected, abs=2e-3)
+
+
+def test_an_exponentially_small_gap_has_relative_accuracy():
+    """Two nodes joined through one of probability e^{-300}: the gap in closed form."""
+    grid, D = pl.Grid(-1.0, 1.0, 3), 0.01
+    gap = spectral_gap(FokkerPlanck(np.array([0.0, 3.0, 0.0]), diffusivity=D), grid)
+    z = 300.0
+    assert gap == pytest.approx(2 * D * z / math.expm1(z), rel=1e-12)  # up rate of the outer nodes: 2 D B(z) / h²
+
+
+def test_gap_with_rotation_is_the_slowest_real_part():
+    """Row T6.46c; for the strong swirl the slowest mode rotates, so the nearest eigenvalue to zero is not it."""
+    for swirl, expected in ((0.0, 0.792), (0.5, 0.930), (1.5, 1.042)):
+        grid, potential, j = example_6_43(swirl, 61)
+        assert spectral_gap(FokkerPlanck(potential, j, beta=1.0), grid) == pytest.approx(expected, abs=2e-3)
+    grid, potential, j = example_6_43(5.0, 23)
+    eigenvalues = np.linalg.eigvals(generator(FokkerPlanck(potential, j, beta=1.0), grid).toarray())
+    rates = np.sort(-eigenvalues.real)
+    assert spectral_gap(FokkerPlanck(potential, j, beta=1.0), grid) == pytest.approx(rates[1], rel=1e-6)
+    assert np.abs(eigenvalues[np.argsort(-eigenvalues.real)][1].imag) > 1
+
+
+def test_acceleration_stays_below_the_trace_bound():
+    """D = I, U = diag(0.2, 1): the gap grows with the rotation, at most to tr U / 2."""
+    grid = pl.Grid((-9.0, -3.5), (9.0, 3.5), (73, 57))
+    x, y = grid.points[..., 0], grid.points[..., 1]
+    gaps = []
+    for swirl in (0.0, 1.0, 3.0):
+        j = swirl * np.stack([-y, 0.2 * x], axis=-1)  # -Q grad Φ with antisymmetric Q: keeps exp(-Φ)
+        gaps.append(spectral_gap(FokkerPlanck(0.1 * x**2 + 0.5 * y**2, j, beta=1.0), grid))
+    assert gaps[0] == pytest.approx(0.2, rel=2e-3)
+    assert gaps[0] < gaps[1] <= gaps[2] * 1.01 and gaps[2] < 0.6 * 1.02
+
+
+def test_exit_times_in_closed_form():
+    line = pl.Grid(0.0, 1.0, 21)
+    np.testing.assert_allclose(
+        mean_exit_time(FokkerPlanck(beta=1.0), line, lambda x: x >= 1), (1 - line.x**2) / 2, atol=1e-14
+    )
+    square = pl.Grid((0.0, 0.0), (1.0, 1.0), (21, 8), boundary=("reflecting", "periodic"))
+    times = mean_exit_time(FokkerPlanck(beta=1.0), square, square.points[..., 0] == 1.0)
+    np.testing.assert_allclose(times, np.broadcast_to((1 - line.x**2)[:, None] / 2, (21, 8)), atol=1e-13)
+
+
+def test_huge_exit_times_keep_their_digits():
+    """Against the double sum of the birth-death chain in exact order: e^{300}."""
+    grid = pl.Grid(-1.5, 1.5, 61)
+    U = 75 * (grid.x**2 - 1) ** 2
+    got = mean_exit_time(FokkerPlanck(U, beta=4.0), grid, grid.x >= 1.0)
+    Q = generator(FokkerPlanck(U, beta=4.0), grid).toarray()
+    masses, exact, last = np.exp(-4.0 * (U - U.min())) * grid.weights, np.zeros(61), int(np.argmax(grid.x >= 1.0))
+    for i in range(last - 1, -1, -1):
+        exact[i] = exact[i + 1] + math.fsum(masses[: i + 1]) / (masses[i] * Q[i, i + 1])
+    assert exact[0] > 1e100
+    np.testing.assert_allclose(got[:last], exact[:last], rtol=1e-11)
+
+
+def test_committor_in_closed_form():
+    grid, beta = pl.Grid(-1.0, 1.0, 401), 3.0
+    U = 0.4 * np.sin(3 * grid.x)
+    got = committor(FokkerPlanck(U, beta=beta), grid, grid.x <= -0.5, lambda x: x >= 0.5)
+    exact = [quad(lambda y: math.exp(beta * 0.4 * math.sin(3 * y)), -0.5, x)[0] for x in np.clip(grid.x, -0.5, 0.5)]
+    np.testing.assert_allclose(got, np.array(exact) / exact[-1], atol=2e-5)
+    assert got.min() == 0 and got.max() == 1
+
+
+def test_where_the_target_may_be_missed_the_time_is_infinite():
+    grid = pl.Grid(-2.0, 2.0, 41)
+    times = mean_exit_time(FokkerPlanck((grid.x**2 - 1) ** 2, beta=math.inf), grid, grid.x > 0.9)
+    assert np.isinf(times[grid.x < -0.05]).all() and np.isfinite(times[grid.x > 0.05]).all()
+
+
+@pytest.mark.parametrize(
+    "ask, message",
+    [
+        (lambda p, g: mean_exit_time(p, g, np.zeros(11)), "target: expected a boolean field"),
+        (lambda p, g: mean_exit_time(p, g, np.zeros(5, dtype=bool)), r"boolean field of shape \(11,\)"),
+        (lambda p, g: mean_exit_time(p, g, g.x > 9), "at least one node"),
+        (lambda p, g: committor(p, g, g.x < 0.5, g.x > -0.5), "do not meet"),
+        (lambda p, g: generator(p, pl.Grid(-1.0, 1.0, 11, boundary="outflow")), "got outflow"),
+        (lambda p, g: current(p, g, np.ones(4)), r"density: expected shape \(11,\)"),
+    ],
+)
+def test_questions_refuse(ask, message):
+    grid = pl.Grid(-1.0, 1.0, 11)
+    with pytest.raises(ValueError, match=message):
+        ask(FokkerPlanck(grid.x**2, beta=1.0), grid)
+
+
+@pytest.mark.parametrize(
+    "matrix, message",
+    [
+        (np.array([[1.0, 2.0], [2.0, 1.0]]), r"positive semi-definite matrices, got eigenvalue -1 at index \(0, 0\)"),
+        (np.array([[1.0, 0.5], [0.0, 1.0]]), "expected symmetric matrices"),
+        (np.array([[np.nan, 0.0], [0.0, 1.0]]), "diffusion: expected finite"),
+    ],
+)
+def test_bad_matrices_are_refused(matrix, message):
+    grid = pl.Grid((-1, -1), (1, 1), (4, 4))
+    with pytest.raises(ValueError, match=message):
+        generator(FokkerPlanck(beta=1.0, diffusion=np.broadcast_to(matrix, (4, 4, 2, 2))), grid)
+
+
+# --- free energy, duality ----------------------------------------------------------------------------------------
+
+
+def test_relative_entropy_falls_at_the_rate_of_its_dissipation():
+    """Row T6.24: dF/dt = -∫ ρ D |grad δF|² even where div j != 0 (Example 6.43, swirl 1.5)."""
+    grid, potential, j = example_6_43(1.5, 101)
+    problem = FokkerPlanck(potential, j, beta=1.0)
+    law = stationary(problem, grid)
+    x, y = grid.points[..., 0], grid.points[..., 1]
+    start = normalised(grid, np.exp(-((x - 0.7) ** 2 + (y - 0.4) ** 2) / 0.5) + 1e-3 * law)
+    times = np.array([0.0, 0.29, 0.3, 0.31, 0.69, 0.7, 0.71, 1.19, 1.2, 1.21])
+    solution = pl.solve(problem, start, grid, times, scheme=crank_nicolson, dt=0.005)
+    energy = np.array([np.sum(grid.weights * v * np.log(v / law)) for v in solution.values])
+    assert (np.diff(energy) < 0).all()
+    for k in (2, 5, 8):
+        variation = grid.gradient(np.log(solution.values[k] / law))
+        formula = -np.sum(grid.weights * solution.values[k] * np.sum(variation**2, axis=-1))
+        assert (energy[k + 1] - energy[k - 1]) / 0.02 == pytest.approx(formula, rel=3e-3)
+
+
+def test_the_swirl_is_antisymmetric_in_the_weight_of_its_law():
+    """Row T6.46b: <u, Q v>_ρ has the symmetric part of the generator without j, up to O(h²)."""
+    gaps = []
+    for n in (21, 41, 81):
+        grid, potential, j = example_6_43(1.5, n)
+        weight = (grid.weights * normalised(grid, np.exp(-potential))).ravel()
+        x, y = grid.points[..., 0], grid.points[..., 1]
+        u, v = (np.sin(x + y) + 0.3 * x**2).ravel(), (np.cos(x - 0.5 * y) + y).ravel()
+        Q = generator(FokkerPlanck(potential, j, beta=1.0), grid) - generator(FokkerPlanck(potential, beta=1.0), grid)
+        gaps.append(abs(np.sum(weight * (u * (Q @ v) + v * (Q @ u)))))
+    assert (np.abs(orders(gaps) - 2) < 0.4).all(), gaps
+
+
+def test_duality_with_the_matrix_exponential():
+    rng = np.random.default_rng(4)
+    grid = pl.Grid((-1, -1), (1, 1), (7, 8), boundary=("periodic", "reflecting"))
+    U, b, density, v = rng.normal(size=(7, 8)), rng.normal(size=(7, 8, 2)), rng.random((7, 8)), rng.normal(size=(7, 8))
+    exact = (expm(0.3 * generator(FokkerPlanck(U, b, diffusivity=0.2), grid).toarray()) @ v.ravel()).reshape(7, 8)
+    got = pl.solve(BackwardKolmogorov(U, b, diffusivity=0.2), v, grid, 0.3, scheme=crank_nicolson, dt=2e-4).final
+    np.testing.assert_allclose(got, exact, atol=1e-5)
+    forward = pl.solve(FokkerPlanck(U, b, diffusivity=0.2), density, grid, 0.3, scheme=implicit, dt=0.01).final
+    backward = pl.solve(BackwardKolmogorov(U, b, diffusivity=0.2), v, grid, 0.3, scheme=implicit, dt=0.01).final
+    assert grid.integrate(backward * density) == pytest.approx(grid.integrate(v * forward), rel=1e-13)
+
+
+def test_coefficients_are_what_a_problem_says():
+    grid = pl.Grid(-1.0, 1.0, 5)
+    found = FokkerPlanck(lambda t: t * grid.x, beta=4.0).coefficients(grid, 2.0)
+    assert isinstance(found, Coefficients) and found.diffusivity == 0.25 and found.drift is None
+    np.testing.assert_array_equal(found.potential, 2 * grid.x)
+    assert free_energy(np.ones(5), np.zeros(5), 1.0, grid) == 0
