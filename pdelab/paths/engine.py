@@ -363,22 +363,14 @@ class _Run:
     def _compiled(self):
         """A function (step, count, first_row) -> (begin, end, arrays...) that runs the compiled kernel, or None."""
         try:
-            traced = tracing.trace_step(self.sde, self.scheme, np.zeros(1), self.dt, self.refine)
+            kernel, numbers, scheduled = self.sde.compiled(self.scheme, self.dt, self.refine, self.x.dtype)
         except tracing.NotTraceable:
             self.is_compiled = False
             return None
-        self.is_compiled = True
-        kernel = tracing.compiled_step(*traced, self.x.dtype)
-        trace = traced[0]
-        numbers = np.array([*trace.numbers, 0.0], self.x.dtype)
-        seed = np.uint64(self.seed)
+        self.is_compiled, seed = True, np.uint64(self.seed)
 
         def advance(step, count, first_row, quiet=False):
-            schedules = np.empty((0, count), self.x.dtype)
-            if trace.schedules:
-                times = (step + np.arange(count)) * self.dt
-                again = tracing.trace_step(self.sde, self.scheme, times, self.dt, self.refine)[0]
-                schedules = np.array([np.broadcast_to(s, count) for s in again.schedules], self.x.dtype)
+            schedules = scheduled((step + np.arange(count)) * self.dt)
             every = step + count + 1 if quiet else self.every
 
             def bound(begin, end, saved, moments, counts, exits):
@@ -448,6 +440,13 @@ class _Noise:
     @cached_property
     def next_dw(self):
         return np.sqrt(self.dt) * self._normals(ahead=1)
+
+    def words(self, draws):
+        """Random 64-bit words (draws, paths) of this step."""
+        _, paths, seed, step, _, first, _ = self._parts
+        out = np.empty((draws, paths), np.uint64)
+        kernels.words_of_step(out, np.uint64(seed), step, first)
+        return out
 
     @cached_property
     def dz(self):

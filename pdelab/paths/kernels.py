@@ -8,7 +8,7 @@ import math
 import numpy as np
 from numba import njit
 
-from pdelab.noise import BLOCK, fill_normals, fill_normals32
+from pdelab.noise import BLOCK, fill_normals, fill_normals32, fill_words
 
 _KERNEL = {"cache": True, "nogil": True, "error_model": "numpy"}
 
@@ -72,6 +72,19 @@ def normals_of_step(out, seed, step, refine, pairs, first):
         for c in range(channels):
             for i in range(n):
                 out[c, block + i] = buffer[c, i]
+
+
+@njit(**_KERNEL)
+def words_of_step(out, seed, step, first):
+    """Random words of one step: out[c, i] is the word that would become the normal of (first + i, step, c)."""
+    draws, paths = out.shape
+    words = np.empty((2, BLOCK), np.uint64)
+    for block in range(0, paths, BLOCK):
+        n = min(BLOCK, paths - block)
+        for c in range(draws):
+            fill_words(words, n, seed, c, step // 2, first + block)
+            for i in range(n):
+                out[c, block + i] = words[step % 2, i]
 
 
 @njit(**_KERNEL)

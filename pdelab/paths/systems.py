@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pdelab.losses import Loss
-from pdelab.paths.tracing import NotTraceable, Schedule, as_vector
+from pdelab.paths.tracing import NotTraceable, Schedule, as_vector, compiled_step
 
 # --------------------------------------------------------------------------------------- evaluating a function
 
@@ -125,6 +125,10 @@ class System:
     def noise_term(self, x, t, dw):
         """sigma(x, t) dw, components like x."""
         return self.sigma(x, t) * dw
+
+    def compiled(self, scheme, dt, refine, dtype):
+        """The kernel of a step with its numbers and schedules; raises NotTraceable when there is none."""
+        return compiled_step(self, scheme, dt, refine, dtype)
 
     def expand(self, values):
         """A user's initial values (..., components) as a full state; the default takes them as they are."""

@@ -255,9 +255,22 @@ def trace_step(sde, scheme, times, dt, refine):
     return trace, increments, results
 
 
-def compiled_step(trace, increments, results, dtype):
-    """The compiled `advance` of a traced step."""
+def compiled_step(sde, scheme, dt, refine, dtype):
+    """(kernel, its numbers, a function times -> its schedules at the steps of a piece of the run)."""
+    trace, increments, results = trace_step(sde, scheme, np.zeros(1), dt, refine)
     source = _source(trace, increments, results, np.dtype(dtype))
+
+    def schedules(times):
+        if not trace.schedules:
+            return np.empty((0, len(times)), dtype)
+        again = trace_step(sde, scheme, times, dt, refine)[0].schedules
+        return np.array([np.broadcast_to(values, len(times)) for values in again], dtype)
+
+    return kept_kernel(source), np.array([*trace.numbers, 0.0], dtype), schedules
+
+
+def kept_kernel(source):
+    """The function `advance` of a generated module, kept on disk until a module that it is made of changes."""
     return compiled_module(source, f"{source}\n{_versions()}").advance
 
 
@@ -335,7 +348,7 @@ def _source(trace, increments, results, dtype):
         text, stride = DIRECT.format(size=size, channels=channels, fill=fill), size * 512
     else:
         text, stride = _coarse(pairs, lookahead, channels), 512
-    functions = "".join(_functions(*entry, single) for entry in trace.functions())
+    functions = "".join(scalar_functions(*entry, single) for entry in trace.functions())
     body = "\n".join(" " * 16 + line for line in trace.lines)
     loads = [f"x{j} = xs[{512 * j} + i]" for j in range(d)]
     sources = [("z", "at", 0)] + [("a", "at", m)] * pairs + [("n", "ahead", 0)] * lookahead
@@ -359,7 +372,7 @@ def _coarse(pairs, lookahead, channels):
     return text + f"            at = {512 * channels} * (s & 1)\n            ahead = {512 * channels} - at\n"
 
 
-def _functions(loss, number, kinds, single):
+def scalar_functions(loss, number, kinds, single):
     """The scalar functions of a formula, renamed, with elementary functions that vectorise."""
     text = ""
     for kind in kinds:

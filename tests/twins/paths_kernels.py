@@ -48,6 +48,13 @@ def normals_of_step(out, seed, step, refine, pairs, first):
     out[...] = coarse(seed, step, refine, len(out), pairs, out.shape[1], first, out.dtype)
 
 
+def words_of_step(out, seed, step, first):
+    words = np.zeros((2, out.shape[1]), np.uint64)
+    for c in range(len(out)):
+        noise.fill_words(words, out.shape[1], seed, c, step // 2, first)
+        out[c] = words[step % 2]
+
+
 def add_area(area, position, z, zeta, n, start):
     for i in range(n):
         area[i] = (0.0 if start else area[i] + position[i]) + z[i] / 2 + zeta[i] / math.sqrt(12)
@@ -132,6 +139,11 @@ def ensembles(rng):
         yield np.zeros((len(out), BLOCK + 3), out.dtype), seed, step, refine, pairs, first
 
 
+def word_steps(rng):
+    for draws, count, step in ((1, 1, 0), (3, 515, 7)):
+        yield np.zeros((draws, count), np.uint64), np.uint64(rng.integers(2**63)), step, 9
+
+
 def areas(rng):
     for n, start in ((1, True), (5, False)):
         yield *rng.normal(size=(4, 6)), n, start
@@ -187,6 +199,7 @@ def sums(rng):
 TWINS = {
     "step_normals": (step_normals, steps, 1e-5),
     "normals_of_step": (normals_of_step, ensembles, 1e-5),
+    "words_of_step": (words_of_step, word_steps, 0.0),
     "_add_area": (add_area, areas),
     "record": (record, recordings),
     "record_all": (record_all, whole_recordings),
