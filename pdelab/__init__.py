@@ -9,7 +9,15 @@ scope, is the time of the PDE.
 
 from pdelab import burgers, closed_forms, fokker_planck, hamilton_jacobi, losses, paths
 from pdelab.burgers import Burgers
-from pdelab.closed_forms import cole_hopf, hopf_lax, local_entropy, proximal
+from pdelab.closed_forms import (
+    cole_hopf,
+    heat_smoothing,
+    hopf_lax,
+    local_entropy,
+    local_entropy_gradient,
+    local_entropy_hessian,
+    proximal,
+)
 from pdelab.fokker_planck import BackwardKolmogorov, FokkerPlanck
 from pdelab.generator import committor, current, generator, mean_exit_time, spectral_gap, stationary
 from pdelab.grid import Grid
@@ -40,8 +48,11 @@ __all__ = [
     "fokker_planck",
     "generator",
     "hamilton_jacobi",
+    "heat_smoothing",
     "hopf_lax",
     "local_entropy",
+    "local_entropy_gradient",
+    "local_entropy_hessian",
     "losses",
     "mean_exit_time",
     "paths",

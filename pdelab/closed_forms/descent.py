@@ -1,0 +1,99 @@
+"""Minimisers of H(y) = f(y) + |x - y|²/(2t) for a Loss f, polished to round-off by a guarded Newton method."""
+
+import numpy as np
+
+from pdelab.closed_forms import quadrature
+
+
+def newton(f, x, y, t, radius, low=None, high=None):
+    """Minimise H(.; x) from the starts y (M, d), each within its own valley: returns (min H, minimiser).
+
+    A step is at most `radius` long, is kept only if H does not grow, and is halved otherwise; where the Hessian is not
+    positive definite its eigenvalues are taken by their absolute values. `low` and `high` (d,) are bounds: a
+    coordinate that is held there by the gradient is left out of the step.
+    """
+    y = y.copy()
+    energy = _energy(f, x, y, t)
+    radius = np.full(len(y), float(radius))
+    last = np.full(len(y), np.inf)
+    active = np.arange(len(y))
+    for _ in range(100):
+        xa, ya = x[active], y[active]
+        size = np.abs(ya).max(1) + np.abs(xa).max(1) + 1e-300
+        step = _step(f, xa, ya, t, low, high)
+        step *= np.minimum(1.0, radius[active] / np.maximum(np.abs(step).max(1), 1e-300))[:, None]
+        new = ya + step if low is None else np.clip(ya + step, low, high)
+        moved = np.abs(new - ya).max(1)
+        there = _energy(f, xa, new, t)
+        # at round-off the gradient knows more than the value: small steps that shrink are taken if H is level
+        polishing = (moved <= 1e-6 * size) & (moved <= 0.5 * last[active])
+        level = there <= energy[active] + 1e-14 * np.abs(energy[active])
+        keep = (there < energy[active]) | (polishing & level)
+        y[active[keep]] = new[keep]
+        energy[active[keep]] = np.minimum(there, energy[active])[keep]
+        radius[active] = np.where(keep, radius[active], 0.25 * moved)
+        last[active] = moved
+        active = active[moved > 2e-16 * size]
+        if not len(active):
+            break
+    return energy, y
+
+
+def _energy(f, x, y, t):
+    return quadrature.values(f, y) + ((x - y) ** 2).sum(1) / (2.0 * t)
+
+
+def _step(f, x, y, t, low, high):
+    d = y.shape[1]
+    g = _derivative(f.gradient, y).reshape(-1, d) + (y - x) / t
+    h = _hessian(f, y) + np.eye(d) / t
+    if low is not None:
+        held = ((y <= low) & (g > 0)) | ((y >= high) & (g < 0))
+        g = np.where(held, 0.0, g)
+        h = np.where(held[:, :, None] | held[:, None, :], np.eye(d), h)
+    if d == 1:
+        return -g / np.maximum(np.abs(h[:, 0]), 1e-12 / t)
+    values, vectors = np.linalg.eigh(h)
+    along = np.einsum("mkj,mk->mj", vectors, g) / np.maximum(np.abs(values), 1e-12 / t)
+    return -np.einsum("mkj,mj->mk", vectors, along)
+
+
+def _derivative(function, y):
+    value = function(y[:, 0] if y.shape[1] == 1 else y)
+    return np.where(np.isfinite(value), value, 0.0)
+
+
+def _hessian(f, y):
+    """Hess f (M, d, d); by central differences of the gradient where the Loss has none."""
+    d = y.shape[1]
+    try:
+        return _derivative(f.hessian, y).reshape(-1, d, d)
+    except ValueError:
+        columns = []
+        for k in range(d):
+            e = 1e-5 * (1.0 + np.abs(y[:, k : k + 1])) * np.eye(d)[k]
+            difference = (_derivative(f.gradient, y + e) - _derivative(f.gradient, y - e)).reshape(-1, d)
+            columns.append(difference / (2.0 * e[:, k : k + 1]))
+        h = np.stack(columns, axis=2)
+        return 0.5 * (h + h.transpose(0, 2, 1))
+
+
+def lowest(owner, energy, y, count):
+    """For each owner the lowest energy and its place; equal energies: the lexicographically smallest place."""
+    best = np.full(count, np.inf)
+    np.minimum.at(best, owner, energy)
+    tie = np.flatnonzero(energy <= best[owner] + 8e-16 * np.abs(best[owner]))
+    order = tie[np.lexsort((*y[tie].T[::-1], owner[tie]))]
+    _, first = np.unique(owner[order], return_index=True)
+    return best, y[order[first]]
+
+
+def minimise(f, x, t):
+    """min over R^d of H(.; x) at points x (P, d) and its minimiser: branch and prune, then Newton in what is left."""
+    return quadrature.in_chunks(_minimise, x, f, t)
+
+
+def _minimise(x, f, t):
+    owner, starts, size = quadrature.valleys(f, x, t)
+    energy, y = newton(f, x[owner], starts, t, size)
+    return lowest(owner, energy, y, len(x))
