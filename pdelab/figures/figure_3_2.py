@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 NAME = "3.2"
-TITLE = "With growing scope γ, local entropy moves its minimum from the sharp valley to the wide one"
+TITLE = "A growing scope moves the minimum from the sharp valley to the wide one"
 PARAMETERS = {"n": 2401, "half_width": 6.0, "beta": 2.0, "small": 0.05, "large": 0.5, "scopes": 41}
 QUICK = {"n": 1201, "scopes": 15}
 CHECKS = {

@@ -1,0 +1,50 @@
+"""Figure 6.2 of Chaudhari's thesis on the digits: the gradient noise grows with the variety of the data.
+
+Two, five and ten classes in place of CIFAR-10 and CIFAR-100, and ten classes with random crops and mirror flips. What
+reproduces: more classes and augmented images give larger eigenvalues. On the real data: --set data=cifar10 folder=...
+"""
+
+import numpy as np
+
+from pdelab.figures.network_noise import TIMES, draw_spectra, measure, summary
+
+NAME = "6.2"
+TITLE = "More classes and augmented images make the gradient noise larger"
+NEEDS = "networks"
+PARAMETERS = {"data": "digits", "folder": "", "epochs": 60, "samples": 500}
+QUICK = {"epochs": 15, "samples": 250}
+CHECKS = {"ten_over_two_classes": (1.0, None), "augmented_over_plain": (1.0, None)}
+CASES = {
+    "two": ("two classes", {"classes": 2}),
+    "five": ("five classes", {"classes": 5}),
+    "ten": ("ten classes", {}),
+    "augmented": ("ten classes, augmented", {"augment": True}),
+}
+
+
+def compute(data, folder, epochs, samples):
+    """Eigenvalues of D at three times for each variety of the data."""
+    found = {"times": np.array(TIMES)}
+    for name, (_, options) in CASES.items():
+        model, sizes = "digits-lenet", {"channels": (4, 8), "hidden": 16}
+        if data != "digits":
+            model, sizes = "small-allcnn", {}
+        found |= summary(name, measure(data, folder, model, sizes, epochs, samples, options))
+    found["ten_over_two_classes"] = found["ten_mean_end"] / found["two_mean_end"]
+    found["augmented_over_plain"] = found["augmented_mean_end"] / found["ten_mean_end"]
+    return found
+
+
+def draw(data):
+    """Eigenvalues by rank at three times, one panel a variety."""
+    import matplotlib
+
+    from pdelab.plotting import STYLE, subplots
+
+    with matplotlib.rc_context(STYLE):
+        figure, axes = subplots(1, 4, size=(13.0, 3.6), sharey=True)
+        for ax, (name, (title, _)) in zip(axes, CASES.items()):
+            draw_spectra(ax, data, name, title)
+        axes[0].set_ylabel("eigenvalue of D(x)")
+        figure.suptitle(TITLE, x=0.01, ha="left", fontsize=11)
+    return figure

@@ -1,0 +1,67 @@
+"""Figure 3.1 of Chaudhari's thesis on the digits: all eigenvalues of the Hessian of a small convolutional network.
+
+Two independent runs. Left and right the tails, in the middle the neighbourhood of zero. What reproduces: most
+eigenvalues are near zero, the right tail is long, the left one is short.
+"""
+
+import numpy as np
+
+NAME = "3.1"
+TITLE = "Most directions at a minimum are flat, a few are steep, and those that lead down do so gently"
+NEEDS = "networks"
+PARAMETERS = {
+    "data": "digits",
+    "folder": "",
+    "channels": (6, 12),
+    "hidden": 24,
+    "epochs": 30,
+    "samples": 600,
+    "runs": 2,
+}
+QUICK = {"channels": (3, 5), "hidden": 10, "samples": 200}
+CHECKS = {"near_zero": (0.5, 1.0), "left_over_right_tail": (0.0, 0.2), "negative": (0.0, 0.6)}
+
+
+def compute(data, folder, channels, hidden, epochs, samples, runs):
+    """Exact spectra at the end of training with Adam, as in the thesis."""
+    from pdelab.networks import curvature, training
+
+    spectra = []
+    for seed in range(runs):
+        result = training.train(
+            "adam", "digits-lenet", data, epochs=epochs, seed=seed, folder=folder or None, drops=(0.7,),
+            model_options={"channels": tuple(channels), "hidden": hidden, "batch_norm": (False, False)},
+            optimizer_options={"lr": 3e-3, "weight_decay": 1e-5},
+        )  # fmt: skip
+        spectra.append(curvature.spectrum(result, method="exact", samples=samples))
+    numbers = {
+        name: float(np.mean([s.numbers[name] for s in spectra])) for name in ("near_zero", "negative", "largest")
+    }
+    ratios = [-s.smallest[0] / s.largest[-1] for s in spectra]
+    return numbers | {
+        "left_over_right_tail": float(np.max(ratios)),
+        "weights": spectra[0].dimension,
+        "eigenvalues": np.array([s.nodes for s in spectra]),
+    }
+
+
+def draw(data):
+    """Three histograms of the same eigenvalues, logarithmic counts."""
+    import matplotlib
+
+    from pdelab.plotting import COLORS, STYLE, subplots
+
+    values = data["eigenvalues"]
+    near = 1e-3 * values.max()
+    windows = ((values.min(), -near), (-near, near), (near, values.max()))
+    names = ("negative tail", "around zero (|λ| < λ_max/1000)", "positive tail")
+    with matplotlib.rc_context(STYLE):
+        figure, axes = subplots(1, 3, size=(10.0, 3.4))
+        for ax, (low, high), name in zip(axes, windows, names):
+            for run, color in zip(values, (COLORS["viscous"], COLORS["inviscid"])):
+                ax.hist(run, bins=np.linspace(low, high, 41), color=color, alpha=0.55)
+            ax.set(yscale="log", ylim=(0.7, None), xlabel="eigenvalue", title=name)
+            ax.locator_params(axis="x", nbins=4)
+        axes[0].set_ylabel("count")
+        figure.suptitle(TITLE, x=0.01, ha="left", fontsize=11)
+    return figure

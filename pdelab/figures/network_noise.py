@@ -1,0 +1,104 @@
+"""Figure 6.1 of Chaudhari's thesis on the digits: the spectrum of the gradient noise D(x) during training.
+
+A fully-connected and a convolutional network at 20, 40 and 100 % of training. What reproduces: a handful of directions
+carries the noise. What does not: the spectrum is not constant (its trace falls many times, since the gradients of
+samples that are learned vanish), and "rank one per cent" is a statement about float32 in the threshold λ_max d ε: the
+same D has several times that rank in float64. The participation ratio needs no threshold.
+"""
+
+import numpy as np
+
+NAME = "6.1"
+TITLE = "Gradient noise lives in a few directions, and fades as the network learns"
+NEEDS = "networks"
+PARAMETERS = {"data": "digits", "folder": "", "hidden": 24, "epochs": 60, "samples": 1437}
+QUICK = {"epochs": 20, "samples": 600}
+CHECKS = {
+    "fully_connected_participation_end": (1.0, 30.0),
+    "fully_connected_top_10_share_end": (0.6, 1.0),
+    "fully_connected_trace_ratio": (0.0, 0.5),
+    "fully_connected_rank32_end": (0.01, 0.25),
+    "fully_connected_rank64_over_rank32": (2.0, None),
+    "convolutional_top_10_share_end": (0.6, 1.0),
+    "convolutional_trace_ratio": (0.0, 0.8),
+}
+TIMES = (0.2, 0.4, 1.0)
+
+
+def compute(data, folder, hidden, epochs, samples):
+    """Eigenvalues of D at three times for both networks, with ranks and participation ratios."""
+    found = {"times": np.array(TIMES)}
+    for name, model, options in (
+        ("fully_connected", "mlp", {"hidden": (hidden,)}),
+        ("convolutional", "digits-lenet", {"channels": (4, 8), "hidden": 16}),
+    ):
+        noises = measure(data, folder, model, options, epochs, samples)
+        found |= summary(name, noises)
+    return found
+
+
+def measure(data, folder, model, options, epochs, samples, data_options=None):
+    """D of one network at the three times."""
+    from pdelab.networks import curvature, training
+
+    sizes = {"train": 1437, "validation": 360} if data == "digits" else {}
+    snapshots = [max(1, round(t * epochs)) for t in TIMES]
+    result = training.train(
+        "sgd", model, data, epochs=epochs, folder=folder or None, model_options=options, snapshots=snapshots,
+        data_options=sizes | (data_options or {}), optimizer_options={"lr": 0.02},
+    )  # fmt: skip
+    noises = []
+    for epoch in snapshots:
+        result.model.load_state_dict(result.snapshots[epoch])
+        noises.append(curvature.gradient_noise(curvature.Objective(result.model, result.data.train, samples=samples)))
+    return noises
+
+
+def summary(name, noises):
+    """The eigenvalues (times, n) of a network and what is said about them."""
+    rank = {bits: np.array([n.rank(f"float{bits}") / n.dimension for n in noises]) for bits in (32, 64)}
+    numbers = [n.numbers for n in noises]
+    return {
+        f"{name}_eigenvalues": np.array([n.eigenvalues for n in noises]),
+        f"{name}_rank32": rank[32],
+        f"{name}_rank64": rank[64],
+        f"{name}_participation": np.array([k["participation_ratio"] for k in numbers]),
+        f"{name}_dimension": noises[0].dimension,
+        f"{name}_rank32_end": float(rank[32][-1]),
+        f"{name}_rank64_over_rank32": float(rank[64][-1] / rank[32][-1]),
+        f"{name}_participation_end": numbers[-1]["participation_ratio"],
+        f"{name}_top_10_share_end": numbers[-1]["top_10_share"],
+        f"{name}_trace_ratio": numbers[-1]["trace"] / numbers[0]["trace"],
+        f"{name}_mean_end": numbers[-1]["mean"],
+        f"{name}_deviation_end": numbers[-1]["deviation"],
+    }
+
+
+def draw(data):
+    """Eigenvalues by rank at three times, one panel a network."""
+    import matplotlib
+
+    from pdelab.plotting import STYLE, subplots
+
+    with matplotlib.rc_context(STYLE):
+        figure, axes = subplots(1, 2, size=(9.5, 3.8), sharey=True)
+        for ax, name in zip(axes, ("fully_connected", "convolutional")):
+            draw_spectra(ax, data, name, name.replace("_", " "))
+        axes[0].set_ylabel("eigenvalue of D(x)")
+        figure.suptitle(TITLE, x=0.01, ha="left", fontsize=11)
+    return figure
+
+
+def draw_spectra(ax, data, name, title):
+    """Eigenvalues against their number over d, darker is later."""
+    from pdelab.plotting import COLORS
+
+    d = data[f"{name}_dimension"]
+    for values, time, alpha in zip(data[f"{name}_eigenvalues"], data["times"], (0.35, 0.6, 1.0)):
+        shown = np.maximum(values, 1e-18)
+        ax.plot(np.arange(1, len(values) + 1) / d, shown, color=COLORS["viscous"], alpha=alpha, label=f"{time:.0%}")
+    ranks = "rank " + ", ".join(f"{data[f'{name}_rank{bits}'][-1]:.1%} (float{bits})" for bits in (32, 64))
+    ratio = data[f"{name}_participation_end"]
+    ax.set(xscale="log", yscale="log", ylim=(1e-14, 1e2), xlabel="number of the eigenvalue / d")
+    ax.set_title(f"{title}, d = {d}\n{ranks}, participation ratio {ratio:.1f}", fontsize=10)
+    ax.legend(title="of training")

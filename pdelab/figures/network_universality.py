@@ -1,0 +1,100 @@
+"""Figure 3.4 of Chaudhari's thesis at small scale: three architectures, one shape of spectrum.
+
+(a) a fully-connected network on the digits, exact; (b) an LSTM on letters of Python's help topics, by Lanczos with
+stochastic quadrature; (c) an all-convolutional network on the digits by the diagonal of its Fisher information, which
+is exactly E g² - (E g)² from the gradients of all samples, and, dashed, the estimate from Adam's running moments that
+the thesis used (it can be negative, a variance cannot).
+"""
+
+import numpy as np
+
+NAME = "3.4"
+TITLE = "Fully connected, recurrent, convolutional: the same peak at zero and the same long right tail"
+NEEDS = "networks"
+PARAMETERS = {"data": "digits", "folder": "", "epochs": 40, "hidden": 32, "lstm_hidden": 24, "lines": 256, "probes": 8}
+QUICK = {"epochs": 15, "hidden": 16, "lstm_hidden": 8, "lines": 64, "probes": 4}
+CHECKS = {
+    "fully_connected_near_zero": (0.6, 1.0),
+    "fully_connected_left_over_right": (0.0, 0.1),
+    "lstm_near_zero": (0.5, 1.0),
+    "lstm_left_over_right": (0.0, 0.5),
+    "fisher_near_zero": (0.5, 1.0),
+    "fisher_least": (-1e-12, None),
+}
+
+
+def compute(data, folder, epochs, hidden, lstm_hidden, lines, probes):
+    """Two spectra of the Hessian and one of the Fisher diagonal."""
+    import torch
+
+    from pdelab.networks import curvature, training
+
+    found = {}
+    common = {"data": data, "epochs": epochs, "folder": folder or None}
+    options = {"lr": 0.1, "weight_decay": 1e-4}
+    result = training.train("sgd", "mlp", model_options={"hidden": (hidden,)}, optimizer_options=options, **common)
+    found |= _spectrum("fully_connected", curvature.spectrum(result, method="exact"))
+    result = training.train(
+        "adam", "small-char-lstm", "topics", epochs=4 * epochs, batch_size=32, model_options={"hidden": lstm_hidden},
+        data_options={"train": 40 * lines, "steps": 32, "lines": lines}, optimizer_options={"lr": 5e-3},
+    )  # fmt: skip
+    found |= _spectrum("lstm", curvature.spectrum(result, method="lanczos", probes=probes, steps=60))
+    result = training.train("adam", "small-allcnn", optimizer_options={"lr": 2e-3}, **common)
+    fisher = curvature.spectrum(result, of="fisher", precision="float32")
+    adam = torch.sort(curvature.fisher_from_adam(result.optimizer)).values.numpy()
+    return found | {
+        "fisher": fisher.nodes,
+        "fisher_adam": adam,
+        "fisher_least": float(fisher.nodes[0]),
+        "fisher_near_zero": float((fisher.nodes < 1e-3 * fisher.nodes[-1]).mean()),
+        "fisher_adam_negative": float((adam < 0).mean()),
+    }
+
+
+def _spectrum(name, found):
+    return {
+        f"{name}_nodes": found.nodes,
+        f"{name}_weights": found.weights,
+        f"{name}_near_zero": found.numbers["near_zero"],
+        f"{name}_left_over_right": float(max(-found.smallest[0], 0.0) / found.largest[-1]),
+        f"{name}_dimension": found.dimension,
+    }
+
+
+def draw(data):
+    """Three densities on a symmetric-logarithmic axis."""
+    import matplotlib
+
+    from pdelab.plotting import COLORS, STYLE, subplots
+
+    with matplotlib.rc_context(STYLE):
+        figure, axes = subplots(1, 3, size=(10.0, 3.4))
+        for ax, name in zip(axes, ("fully_connected", "lstm")):
+            nodes, weights = data[f"{name}_nodes"], data[f"{name}_weights"]
+            edges = _edges(nodes)
+            ax.hist(nodes, edges, weights=weights, color=COLORS["viscous"])
+            _axis(ax, nodes)
+            ax.set(title=f"{name.replace('_', ' ')}, {data[f'{name}_dimension']} weights", xlabel="Hessian eigenvalue")
+        edges = _edges(data["fisher"])
+        share = np.full(len(data["fisher"]), 1 / len(data["fisher"]))
+        axes[2].hist(data["fisher"], edges, weights=share, color=COLORS["inviscid"], label="all samples")
+        share = np.full(len(data["fisher_adam"]), 1 / len(data["fisher_adam"]))
+        axes[2].hist(data["fisher_adam"], edges, weights=share, histtype="step", color="black", ls="--", label="Adam")
+        _axis(axes[2], data["fisher"])
+        axes[2].set(title=f"all-convolutional, {len(data['fisher'])} weights", xlabel="diagonal Fisher information")
+        axes[2].legend()
+        axes[0].set_ylabel("part of the eigenvalues")
+        figure.suptitle(TITLE, x=0.01, ha="left", fontsize=11)
+    return figure
+
+
+def _edges(nodes):
+    top = abs(nodes).max()
+    tail = np.geomspace(1e-4 * top, 1.05 * top, 22)
+    return np.concatenate([-tail[::-1], tail])
+
+
+def _axis(ax, nodes):
+    ax.set_xscale("symlog", linthresh=1e-4 * float(abs(nodes).max()))
+    ax.set_yscale("log")
+    ax.tick_params(axis="x", labelrotation=45)
