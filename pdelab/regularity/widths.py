@@ -95,7 +95,7 @@ def robust_width(f, point, epsilon, beta, *, largest=1e6):
         raise ValueError(f"f: expected a Loss, got {type(f).__name__}")
     epsilon, beta, largest = positive(epsilon, "epsilon"), positive(beta, "beta"), positive(largest, "largest")
     point = np.asarray(point, dtype=float)
-    rise = lambda gamma: float(closed_forms.local_entropy_at(f, point, gamma, beta)) - f(point) - epsilon  # noqa: E731
+    rise = lambda gamma: float(closed_forms.local_entropy(f, point, gamma, beta)) - f(point) - epsilon  # noqa: E731
     if math.isinf(beta):
         return math.inf
     curvature = np.atleast_1d(spectrum(f, point[None])[0]).max()
