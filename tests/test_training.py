@@ -341,6 +341,47 @@ def test_comparisons_refuse(arguments, words):
         training.compare(**arguments)
 
 
+# Ranks --------------------------------------------------------------------------------------------------------------
+
+RANK = """
+import sys, torch
+torch.set_num_threads(1)
+from pdelab.networks import Parle, training
+out, die = sys.argv[1], int(sys.argv[2])
+step, left = Parle.step, [die]
+def counted(self, closure=None):
+    left[0] -= 1
+    if left[0] == 0:
+        raise SystemExit("killed here")
+    return step(self, closure)
+Parle.step = counted
+training.train("parle", model_options={"hidden": (8,)}, epochs=4, share=0.5, out=out, resume=True,
+               optimizer_options={"inner_steps": 5})
+"""
+
+
+def torchrun(folder, die):
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    (folder.parent / "rank.py").write_text(RANK)
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.run([*command, folder.parent / "rank.py", folder, str(die)], env=environment, capture_output=True)
+
+
+def test_ranks_are_replicas_and_resume(tmp_path):
+    """Two ranks die in the third epoch, continue, and end where two replicas in one process end."""
+    folder = tmp_path / "run"
+    run = {"model_options": {"hidden": (8,)}, "epochs": 4, "share": 0.5, "optimizer_options": {"inner_steps": 5}}
+    stacked = training.train("parle", replicas=2, **run)
+    assert torchrun(folder, die=20).returncode != 0  # 8 steps an epoch: in the third one
+    assert not (folder / "model.pt").exists()
+    finished = torchrun(folder, die=-1)
+    assert finished.returncode == 0, finished.stderr.decode()[-2000:]
+    model, _, _ = training.load_run(folder)
+    assert same(weights(stacked), model.state_dict())
+    events = [json.loads(line)["event"] for line in (folder / "log.jsonl").read_text().splitlines()]
+    assert events == ["start", "epoch", "epoch", "resume", "epoch", "epoch"]
+
+
 # Checkpoints --------------------------------------------------------------------------------------------------------
 
 

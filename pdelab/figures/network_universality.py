@@ -3,13 +3,14 @@
 (a) a fully-connected network on the digits, exact; (b) an LSTM on letters of Python's help topics, by Lanczos with
 stochastic quadrature; (c) an all-convolutional network on the digits by the diagonal of its Fisher information, which
 is exactly E g² - (E g)² from the gradients of all samples, and, dashed, the estimate from Adam's running moments that
-the thesis used (it can be negative, a variance cannot).
+the thesis used (it can be negative, a variance cannot). The shape reproduces in all three; the printed "95 % below
+10⁻⁵" of (c) is a statement about how far training went and does not (numbers fisher_below_*).
 """
 
 import numpy as np
 
 NAME = "3.4"
-TITLE = "Fully connected, recurrent, convolutional: the same peak at zero and the same long right tail"
+TITLE = "Fully connected, recurrent, convolutional: most of the spectrum near zero, a long right tail"
 NEEDS = "networks"
 PARAMETERS = {"data": "digits", "folder": "", "epochs": 40, "hidden": 32, "lstm_hidden": 24, "lines": 256, "probes": 8}
 QUICK = {"epochs": 15, "hidden": 16, "lstm_hidden": 8, "lines": 64, "probes": 4}
@@ -18,7 +19,7 @@ CHECKS = {
     "fully_connected_left_over_right": (0.0, 0.1),
     "lstm_near_zero": (0.5, 1.0),
     "lstm_left_over_right": (0.0, 0.5),
-    "fisher_near_zero": (0.5, 1.0),
+    "fisher_below_1_percent_of_largest": (0.5, 1.0),
     "fisher_least": (-1e-12, None),
 }
 
@@ -46,7 +47,8 @@ def compute(data, folder, epochs, hidden, lstm_hidden, lines, probes):
         "fisher": fisher.nodes,
         "fisher_adam": adam,
         "fisher_least": float(fisher.nodes[0]),
-        "fisher_near_zero": float((fisher.nodes < 1e-3 * fisher.nodes[-1]).mean()),
+        "fisher_below_1_percent_of_largest": float((fisher.nodes < 1e-2 * fisher.nodes[-1]).mean()),
+        "fisher_below_1e_5": float((fisher.nodes < 1e-5).mean()),
         "fisher_adam_negative": float((adam < 0).mean()),
     }
 

@@ -242,12 +242,16 @@ def char_lstm(vocabulary=87, hidden=128, layers=2, *, dropout=0.0, decoder_bias=
 def ptb_lstm(vocabulary=10000, hidden=1500, layers=2, *, embedding=None, dropout=0.65):
     """The word model of Zaremba et al. (2014): embedding → LSTM × 2 of 1500 units → linear, 66 million weights (3.3.4).
 
+    Weights start uniform within ±0.04 √(1500/hidden): the published ±0.04 at the published size.
+
     Examples
     --------
     >>> parameter_count(ptb_lstm(100, 20))
     10820
     """
-    return LanguageModel(vocabulary, hidden, layers, embedding=embedding or hidden, dropout=dropout, width=0.04)
+    _positive(hidden=hidden)
+    width = 0.04 * (1500 / hidden) ** 0.5
+    return LanguageModel(vocabulary, hidden, layers, embedding=embedding or hidden, dropout=dropout, width=width)
 
 
 class LSTM(nn.LSTM):

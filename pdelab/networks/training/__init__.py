@@ -8,11 +8,13 @@ run that was killed continues to the same weights (CPU, same number of threads).
 from pdelab.networks.training.comparison import Comparison, compare, paired, tune
 from pdelab.networks.training.loop import TrainingResult, train
 from pdelab.networks.training.measure import evaluate, outer_weights
+from pdelab.networks.training.recipes import RECIPES, recipe, retune
 from pdelab.networks.training.setup import OPTIMIZERS
 from pdelab.networks.training.store import load_run
 
 __all__ = [
     "OPTIMIZERS",
+    "RECIPES",
     "Comparison",
     "TrainingResult",
     "compare",
@@ -20,6 +22,8 @@ __all__ = [
     "load_run",
     "outer_weights",
     "paired",
+    "recipe",
+    "retune",
     "train",
     "tune",
 ]

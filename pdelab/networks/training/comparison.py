@@ -27,6 +27,8 @@ class Comparison:
         {name: array (seeds, epochs)} of the validation error along the way.
     gradients : dict
         {name: array (epochs,)} of the gradients (of one replica) spent by then.
+    finals : dict
+        {name: tuple of the `final` of each seed}.
     baseline : str
     level, margin : float
         Confidence of the intervals; the largest difference that counts as the same.
@@ -38,6 +40,7 @@ class Comparison:
     values: np.ndarray
     curves: dict
     gradients: dict
+    finals: dict
     baseline: str
     level: float
     margin: float
@@ -135,7 +138,8 @@ def compare(
     values = np.array([[runs[n, s]["final"][split][metric] for s in seeds] for n in names])
     curves = {n: np.array([runs[n, s]["curve"] for s in seeds], float) for n in names}
     gradients = {n: np.array(runs[n, seeds[0]]["gradients"]) for n in names}
-    return Comparison(names, seeds, values, curves, gradients, baseline, level, margin, metric, split)
+    finals = {n: tuple(runs[n, s]["final"] for s in seeds) for n in names}
+    return Comparison(names, seeds, values, curves, gradients, finals, baseline, level, margin, metric, split)
 
 
 def tune(arguments, grid, *, seeds=3, metric="error", jobs=1, on_run=None):

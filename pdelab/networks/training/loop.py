@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from pdelab.networks import data as datasets
-from pdelab.networks.distributed import split_indices
+from pdelab.networks.distributed import join, split_indices
 from pdelab.networks.training.measure import cross_entropy, evaluate, outer_weights, to_outer_weights
 from pdelab.networks.training.setup import (
     INITIALISATIONS,
@@ -22,7 +22,7 @@ from pdelab.networks.training.setup import (
     surroundings,
     whole,
 )
-from pdelab.networks.training.store import Store
+from pdelab.networks.training.store import Ranks, Store
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,8 @@ def train(
     replacement : bool
         Draw mini-batches with replacement.
     replicas : int
-        Copies of the model in this process, for Elastic-SGD, Parle, LocalSGD and DiLoCo.
+        Copies of the model in this process, for Elastic-SGD, Parle, LocalSGD and DiLoCo. Under torchrun every rank
+        has so many.
     share : float
         Part of the training data each replica sees (thesis 5.5); each sample is seen by at least one.
     precision : "float32" or "bfloat16"
@@ -148,6 +149,10 @@ def train(
     -----
     Dropout draws from torch's global generator, which is seeded inside and given back as it was.
 
+    Under torchrun the ranks are joined (`pdelab.networks.join`) and replicas r, r + 1, ... live on rank r/replicas;
+    without dropout the weights are those of as many replicas in one process, bit for bit. Rank 0 writes log and
+    result; every rank keeps its two last checkpoints, one an epoch, and all resume at the last epoch they share.
+
     Examples
     --------
     >>> result = train("sgd", "mlp", "digits", epochs=2, optimizer_options={"lr": 0.05})
@@ -162,12 +167,13 @@ def train(
         networks, model_config = make_models(model, dataset, model_options, initialisation, replicas)
         for network in networks:
             network.to(where)
-        stepper, optimizer_config = make_optimizer(optimizer, networks, optimizer_options, seed)
+        group = join()
+        stepper, optimizer_config = make_optimizer(optimizer, networks, optimizer_options, seed, group)
         config = optimizer_config | model_config | data_config
         config |= {"epochs": epochs, "seed": seed, "batch_size": batch_size, "drops": milestones(drops, epochs)}
         config |= {"drop_factor": drop_factor, "clip": clip, "replacement": replacement, "precision": precision}
         config |= {"replicas": replicas, "share": share, "snapshots": sorted(snapshots)}
-        run = _Run(config, networks, stepper, dataset, where)
+        run = _Run(config, networks, stepper, dataset, where, Ranks(group))
         store = Store(out, resume, checkpoint_seconds, run)
         while run.epoch < epochs:
             run.finish_epoch(store.after_batch)
@@ -185,12 +191,17 @@ def train(
 class _Run:
     """The state of a training run: what `state` returns is everything the future depends on."""
 
-    def __init__(self, config, networks, optimizer, data, device):
+    def __init__(self, config, networks, optimizer, data, device, ranks):
         self.config, self.networks, self.optimizer, self.data, self.device = config, networks, optimizer, data, device
+        self.ranks, self.first = ranks, ranks.rank * len(networks)
+        if ranks.rank:
+            torch.manual_seed(datasets.keyed_generator(config["seed"], 0x5EED, ranks.rank).initial_seed())
         self.model = networks[0]
         parts = {"train": data.train, "validation": data.validation, "test": data.test}
         self.parts = {name: part.to(device) for name, part in parts.items() if len(part)}
-        self.splits = _shared(self.parts["train"], config["replicas"], config["share"], config["seed"])
+        total = ranks.count * len(networks)
+        splits = _shared(self.parts["train"], total, config["share"], config["seed"])
+        self.splits = splits[self.first : self.first + len(networks)]
         self.scheduler = torch.optim.lr_scheduler.MultiStepLR(optimizer, config["drops"], config["drop_factor"])
         self.batches = datasets.batch_count(self.splits[0], config["batch_size"], data.steps)
         self.epoch = self.batch = 0
@@ -273,7 +284,7 @@ class _Run:
             self.splits[replica],
             self.config["batch_size"],
             seed=self.config["seed"],
-            replica=replica,
+            replica=self.first + replica,
             epoch=self.epoch,
             steps=self.data.steps,
             augment=self.data.augment,

@@ -63,8 +63,8 @@ def make_models(model, data, options, initialisation, replicas):
     return copies, {"model": name, "model_options": options, "dimension": dimension, "initialisation": initialisation}
 
 
-def make_optimizer(optimizer, networks, options, seed):
-    """An optimizer of all replicas from a name or a callable, and its entries of the config."""
+def make_optimizer(optimizer, networks, options, seed, group=None):
+    """An optimizer of all replicas here and on the ranks of `group`, and its entries of the config."""
     options, name = {key: from_plain(value) for key, value in (options or {}).items()}, optimizer
     if isinstance(optimizer, str):
         choice("optimizer", optimizer, OPTIMIZERS)
@@ -83,22 +83,27 @@ def make_optimizer(optimizer, networks, options, seed):
         options["replicas"] = len(networks)
     elif len(networks) > 1:
         raise ValueError(f"the optimizer {name!r} works on one replica, got replicas={len(networks)}")
+    if group is not None and "group" not in known:
+        raise ValueError(f"the optimizer {name!r} works in one process: under torchrun use one of replicas, as parle")
+    ranks = {} if group is None else {"group": group}
     parameters = [p for network in networks for p in network.parameters() if p.requires_grad]
     try:
-        stepper = optimizer(parameters, **options)
+        stepper = optimizer(parameters, **options, **ranks)
     except TypeError as error:
         raise ValueError(f"the optimizer {name!r} does not take these options: {error}") from error
     return stepper, {"optimizer": name, "optimizer_options": {key: _plain(value) for key, value in options.items()}}
 
 
-def local_sgd(params, lr, momentum=0.9, nesterov=True, weight_decay=0.0, *, replicas=1, **outer):
+def local_sgd(params, lr, momentum=0.9, nesterov=True, weight_decay=0.0, *, replicas=1, group=None, **outer):
     """LocalSGD over SGD, from plain settings."""
-    return _over_sgd("LocalSGD", params, lr, momentum, nesterov, weight_decay, replicas, outer)
+    sgd = {"lr": lr, "momentum": momentum, "nesterov": nesterov, "weight_decay": weight_decay}
+    return _over_sgd("LocalSGD", params, sgd, outer | {"replicas": replicas, "group": group})
 
 
-def diloco(params, lr, momentum=0.9, nesterov=True, weight_decay=0.0, *, replicas=1, **outer):
+def diloco(params, lr, momentum=0.9, nesterov=True, weight_decay=0.0, *, replicas=1, group=None, **outer):
     """DiLoCo over SGD, from plain settings."""
-    return _over_sgd("DiLoCo", params, lr, momentum, nesterov, weight_decay, replicas, outer)
+    sgd = {"lr": lr, "momentum": momentum, "nesterov": nesterov, "weight_decay": weight_decay}
+    return _over_sgd("DiLoCo", params, sgd, outer | {"replicas": replicas, "group": group})
 
 
 def trivialized_adam(params, lr=1e-3, weight_decay=0.0, *, layers, seed=0, **field):
@@ -111,13 +116,10 @@ def trivialized_adam(params, lr=1e-3, weight_decay=0.0, *, layers, seed=0, **fie
     return Trivialized(params, adam, layers=layers, seed=seed, **field)
 
 
-def _over_sgd(kind, params, lr, momentum, nesterov, weight_decay, replicas, outer):
+def _over_sgd(kind, params, sgd, outer):
     from pdelab import networks
 
-    def sgd(groups):
-        return torch.optim.SGD(groups, lr=lr, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay)
-
-    return getattr(networks, kind)(params, sgd, replicas=replicas, **outer)
+    return getattr(networks, kind)(params, lambda groups: torch.optim.SGD(groups, **sgd), **outer)
 
 
 def _arguments(optimizer):

@@ -12,28 +12,54 @@ from pdelab.networks import checkpoints, models
 from pdelab.networks import data as datasets
 
 
+class Ranks:
+    """The processes of a run: one, or those that torchrun started."""
+
+    def __init__(self, group):
+        self.group = group
+        self.rank = 0 if group is None else torch.distributed.get_rank(group)
+        self.count = 1 if group is None else torch.distributed.get_world_size(group)
+
+    def wait(self):
+        """Let all ranks come to this place."""
+        if self.group is not None:
+            torch.distributed.barrier(self.group)
+
+    def shared(self, positions):
+        """The last of the positions that every rank has, or None."""
+        everyone = [positions]
+        if self.group is not None:
+            everyone = [None] * self.count
+            torch.distributed.all_gather_object(everyone, positions, self.group)
+        return max(set.intersection(*map(set, everyone)), default=None)
+
+
 class Store:
-    """The folder of a run, or none."""
+    """The folder of a run, or none. One process keeps one checkpoint, ranks keep two each, one an epoch."""
 
     def __init__(self, out, resume, seconds, run):
-        self.run, self.seconds = run, seconds
+        self.run, self.seconds, self.saved = run, seconds, time.monotonic()
         if resume and out is None:
             raise ValueError("resume needs the folder of the run: give out=...")
         self.folder = None if out is None else records.output_folder(out)
         if self.folder is None:
             return
-        self.checkpoint, self.log = self.folder / "checkpoint.pt", self.folder / "log.jsonl"
-        there = self.checkpoint.exists()
+        self.log, self.alone = self.folder / "log.jsonl", run.ranks.count == 1
+        names = ["checkpoint"] if self.alone else [f"checkpoint-rank{run.ranks.rank}-{k}" for k in (0, 1)]
+        self.checkpoints = [self.folder / f"{name}.pt" for name in names]
+        there = any(path.exists() for path in self.checkpoints)
         if there and not resume:
             raise ValueError(f"{self.folder} holds a run: continue it with resume=True, or choose another folder")
-        if there:
-            self._continue()
-        self._start_log(there)
-        self._save()
+        if resume:
+            there = self._continue()
+        if run.ranks.rank == 0:
+            self._start_log(there)
+        if self.alone or not there:
+            self._save()
 
     def after_batch(self):
         """A checkpoint inside an epoch, when it is due."""
-        if self.folder is not None and time.monotonic() - self.saved >= self.seconds:
+        if self.folder is not None and self.alone and time.monotonic() - self.saved >= self.seconds:
             self.run.check_losses()
             self._save()
 
@@ -41,19 +67,20 @@ class Store:
         """The epoch's line in the log, and a checkpoint when it is due."""
         if self.folder is None:
             return
-        with open(self.log, "a", encoding="utf-8") as file:
-            file.write(_line({"event": "epoch", **self.run.history[-1]}))
-        if time.monotonic() - self.saved >= self.seconds:
+        if self.run.ranks.rank == 0:
+            with open(self.log, "a", encoding="utf-8") as file:
+                file.write(_line({"event": "epoch", **self.run.history[-1]}))
+        if not self.alone or time.monotonic() - self.saved >= self.seconds:
             self._save()
 
     def last_checkpoint(self):
         """The checkpoint of the finished run."""
-        if self.folder is not None:
+        if self.folder is not None and self.alone:
             self._save()
 
     def result(self, final):
         """The outer weights and the measured result."""
-        if self.folder is None:
+        if self.folder is None or self.run.ranks.rank:
             return
         run = self.run
         weights = {name: value.detach().clone() for name, value in run.model.state_dict().items()}
@@ -62,19 +89,30 @@ class Store:
         records.save_json(self.folder / "result.json", record)
 
     def _save(self):
-        checkpoints.save(self.checkpoint, self.run.state())
+        self.run.ranks.wait()  # no rank may be two checkpoints ahead of another
+        checkpoints.save(self.checkpoints[self.run.epoch % len(self.checkpoints)], self.run.state())
         self.saved = time.monotonic()
 
     def _continue(self):
-        state = checkpoints.load(self.checkpoint, self.run.device)
-        _same(state["config"], self.run.config, self.checkpoint)
+        """Put the last state back that all ranks have; False when there is none."""
+        found = {}
+        for path in self.checkpoints:
+            if path.exists():
+                state = checkpoints.load(path, self.run.device)
+                _same(state["config"], self.run.config, path)
+                found[tuple(state["position"])] = state
+        position = self.run.ranks.shared(sorted(found))
+        if position is None:
+            return False
+        state = found[position]
         if state["threads"] != torch.get_num_threads():
             warnings.warn(
                 f"the checkpoint was made with {state['threads']} threads, this run has {torch.get_num_threads()}: "
                 "the weights may differ in the last bits",
-                stacklevel=4,
+                stacklevel=5,
             )
         self.run.restore(state)
+        return True
 
     def _start_log(self, resumed):
         start = {

@@ -1,0 +1,155 @@
+"""Tuned settings, and what was tried to find them: a recipe is a dict of arguments of `train`, nothing more.
+
+Each family is one problem and one budget in effective epochs; `RECIPES[family][name]` has the contestant's arguments
+and its grid. Grids were searched on the validation error (texts: loss) of the seeds in `TUNED_ON`, which no comparison
+uses; grids of learning rates reach up to where training fails. The width of a grid moves results more than the
+algorithms do, so it is part of the result; `retune` does it again.
+"""
+
+from pdelab.networks.training.comparison import tune
+from pdelab.networks.training.setup import choice
+
+TUNED_ON = (100, 101, 102)
+_DECAY = {"weight_decay": 1e-4}
+_DROPS = {"batch_size": 64, "drops": (0.5, 0.75), "drop_factor": 0.2}
+COMMON = {
+    "digits-mlp": {"model": "mlp", "data": "digits", "epochs": 100, **_DROPS},
+    "digits-lenet": {
+        "model": "digits-lenet",
+        "data": "digits",
+        "data_options": {"train": 300},
+        "epochs": 120,
+        **_DROPS,
+    },
+    "topics-letters": {
+        "model": "char-lstm",
+        "model_options": {"hidden": 48},
+        "data": "topics",
+        "data_options": {"train": 40000, "steps": 25},
+        "epochs": 20,
+        "clip": 5.0,
+        **(_DROPS | {"batch_size": 16, "drop_factor": 0.3}),
+    },
+    "topics-words": {
+        "model": "ptb-lstm",
+        "model_options": {"hidden": 48, "dropout": 0.2},
+        "data": "topics",
+        "data_options": {"words": 300, "train": 200000, "steps": 20},
+        "epochs": 20,
+        "clip": 5.0,
+        **(_DROPS | {"batch_size": 16, "drop_factor": 0.3}),
+    },
+}
+
+
+def _run(optimizer, fixed, best, grid, **more):
+    return {"arguments": {"optimizer": optimizer, "optimizer_options": fixed | best, **more}, "grid": grid}
+
+
+RECIPES = {
+    "digits-mlp": {
+        "sgd": _run("sgd", _DECAY, {"lr": 0.3}, {"lr": (0.03, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)}),
+        "swa": _run(
+            "swa",
+            _DECAY | {"every": 16},
+            {"lr": 0.3, "start": 800},
+            {"lr": (0.1, 0.3, 0.5, 0.7, 1.0), "start": (800, 1200)},
+        ),
+        "lookahead": _run("lookahead", _DECAY, {"lr": 0.3, "k": 20}, {"lr": (0.1, 0.3, 0.5, 0.7, 1.0), "k": (5, 20)}),
+        "adam": _run("adam", _DECAY, {"lr": 0.01}, {"lr": (0.001, 0.003, 0.01, 0.03)}),
+        "entropy-sgd": _run(
+            "entropy-sgd",
+            _DECAY | {"inner_steps": 20, "temperature": 1e-8},
+            {"lr": 1.0, "inner_lr": 0.3, "gamma": 100.0},
+            {"lr": (0.5, 1.0), "inner_lr": (0.1, 0.3, 0.5, 0.7), "gamma": (1.0, 10.0, 100.0)},
+        ),
+        "hj": _run(
+            "hj",
+            _DECAY | {"inner_steps": 5},
+            {"lr": 1.0, "inner_lr": 0.3, "gamma": 100.0},
+            {"lr": (0.5, 1.0), "inner_lr": (0.1, 0.3, 0.5, 0.7), "gamma": (1.0, 10.0, 100.0)},
+        ),
+        "heat": _run(
+            "heat",
+            _DECAY | {"inner_steps": 20, "temperature": 1.0},
+            {"lr": 0.3, "gamma": 1e-3},
+            {"lr": (0.1, 0.3, 1.0), "gamma": (1e-4, 1e-3, 1e-2)},
+        ),
+        "sgld": _run(
+            "sgld",
+            _DECAY,
+            {"lr": 0.3, "temperature": 1e-8},
+            {"lr": (0.1, 0.3, 1.0, 2.0), "temperature": (1e-8, 1e-6, 1e-5)},
+        ),
+        "elastic-sgd": _run(
+            "elastic-sgd", _DECAY, {"lr": 0.3, "rho": 10.0}, {"lr": (0.1, 0.3, 0.5), "rho": (1.0, 10.0)}, replicas=3
+        ),
+        "parle": _run(
+            "parle",
+            _DECAY | {"inner_steps": 20, "gamma": 100.0, "elastic": 0.1},
+            {"lr": 0.5, "inner_lr": 0.3, "rho": 1.0},
+            {"lr": (0.5, 1.0), "inner_lr": (0.1, 0.3, 0.5), "rho": (1.0, 10.0)},
+            replicas=3,
+        ),
+    },
+    "digits-lenet": {
+        "sgd": _run("sgd", _DECAY, {"lr": 0.03}, {"lr": (0.03, 0.1, 0.3)}),
+        "adam": _run("adam", _DECAY, {"lr": 0.01}, {"lr": (0.001, 0.003, 0.01)}),
+        "entropy-sgd": _run(
+            "entropy-sgd",
+            _DECAY | {"lr": 1.0, "gamma": 100.0, "temperature": 1e-8},
+            {"inner_steps": 20, "inner_lr": 0.1},
+            {"inner_steps": (5, 20), "inner_lr": (0.03, 0.1, 0.3)},
+        ),
+        "hj": _run(
+            "hj",
+            _DECAY | {"lr": 1.0, "gamma": 100.0, "inner_steps": 5},
+            {"inner_lr": 0.1},
+            {"inner_lr": (0.03, 0.1, 0.3)},
+        ),
+        "heat": _run(
+            "heat",
+            _DECAY | {"inner_steps": 20, "temperature": 1.0},
+            {"lr": 0.1, "gamma": 1e-3},
+            {"lr": (0.03, 0.1, 0.3), "gamma": (1e-5, 1e-4, 1e-3)},
+        ),
+        "elastic-sgd": _run(
+            "elastic-sgd", _DECAY, {"lr": 0.1, "rho": 10.0}, {"lr": (0.03, 0.1), "rho": (1.0, 10.0)}, replicas=3
+        ),
+        "parle": _run(
+            "parle",
+            _DECAY | {"inner_steps": 5, "gamma": 100.0, "rho": 1.0, "elastic": 0.1},
+            {"lr": 1.0, "inner_lr": 0.1},
+            {"lr": (0.5, 1.0), "inner_lr": (0.1, 0.3)},
+            replicas=3,
+        ),
+    },
+}
+
+
+def recipe(name):
+    """Arguments of `train` for a recipe "family/contestant", e.g. "digits-mlp/entropy-sgd".
+
+    Examples
+    --------
+    >>> recipe("digits-mlp/sgd")["optimizer_options"]
+    {'weight_decay': 0.0001, 'lr': 0.3}
+    """
+    family, contestant = _entry(name)
+    return COMMON[family] | contestant["arguments"]
+
+
+def retune(name, *, seeds=TUNED_ON, jobs=1, on_run=None):
+    """Search a recipe's grid again; a list of (validation metric, options), the best first.
+
+    Images by error, texts by loss. The recipe is the best point of the list (ties by its order).
+    """
+    family, contestant = _entry(name)
+    metric = "loss" if family.startswith("topics") else "error"
+    return tune(recipe(name), contestant["grid"], seeds=seeds, metric=metric, jobs=jobs, on_run=on_run)
+
+
+def _entry(name):
+    family, _, contestant = name.partition("/")
+    choice("recipe", name, [f"{f}/{c}" for f, members in RECIPES.items() for c in members])
+    return family, RECIPES[family][contestant]
