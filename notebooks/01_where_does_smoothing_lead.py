@@ -113,8 +113,9 @@ assert error < 0.02 and viscous.info["monotonicity"] <= 1
 # %%
 h, dt = grid.spacing[0], 0.002
 wrong = f.on(grid).copy()
-for _ in range(250):
-    wrong[1:-1] -= dt / 2 * ((wrong[2:] - wrong[:-2]) / (2 * h)) ** 2
+with np.errstate(over="ignore", invalid="ignore"):  # it will not end well
+    for _ in range(250):
+        wrong[1:-1] -= dt / 2 * ((wrong[2:] - wrong[:-2]) / (2 * h)) ** 2
 right = pl.solve(pl.HamiltonJacobi(viscosity=0.0), f, grid, 0.5).final
 hopf_lax = pl.hopf_lax(f, grid, 0.5)
 errors = [np.abs(u - hopf_lax)[inside].max() for u in (wrong, right)]

@@ -3,6 +3,8 @@
 The only place besides `pdelab.figures` that imports matplotlib. Functions take `ax` and return it.
 """
 
+import io
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -42,14 +44,27 @@ STYLE = {
 }
 
 
+@cache
+def _shown():
+    """A Figure that notebooks show by itself, without pyplot and its state."""
+    from matplotlib.figure import Figure
+
+    class Shown(Figure):
+        def _repr_png_(self):
+            buffer = io.BytesIO()
+            self.savefig(buffer, format="png", dpi=90, metadata={"Software": None})
+            return buffer.getvalue()
+
+    return Shown
+
+
 def subplots(rows=1, columns=1, size=(7.0, 4.0), **kwargs):
     """A figure and its axes in the project's style, drawn without a display."""
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
 
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=size)
+        figure = _shown()(figsize=size)
         FigureCanvasAgg(figure)
         axes = figure.subplots(rows, columns, **kwargs)
     return figure, axes
