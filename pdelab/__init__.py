@@ -7,7 +7,7 @@ of Hamilton-Jacobi is nu = 1/(2 beta), the diffusivity D is that of the stochast
 scope, is the time of the PDE.
 """
 
-from pdelab import burgers, closed_forms, fokker_planck, hamilton_jacobi, losses, paths
+from pdelab import burgers, closed_forms, control, fokker_planck, hamilton_jacobi, losses, paths, regularity
 from pdelab.burgers import Burgers
 from pdelab.closed_forms import (
     cole_hopf,
@@ -44,6 +44,7 @@ __all__ = [
     "closed_forms",
     "cole_hopf",
     "committor",
+    "control",
     "current",
     "fokker_planck",
     "generator",
@@ -57,6 +58,7 @@ __all__ = [
     "mean_exit_time",
     "paths",
     "proximal",
+    "regularity",
     "simulate",
     "solve",
     "spectral_gap",
