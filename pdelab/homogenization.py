@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pdelab.closed_forms import quadrature
+from pdelab.closed_forms import local_entropy_gradient, local_entropy_hessian
 from pdelab.losses import Loss
 from pdelab.noise import whole_number
 from pdelab.paths import Diffusion, System, leimkuhler_matthews, simulate
@@ -27,13 +27,6 @@ TRACED_WORKERS = 8  # more workers than that run through NumPy
 # ------------------------------------------------------------------------------------------ the averaged dynamics
 
 
-def local_entropy_gradient(loss, points, gamma, beta):
-    """∇f_γ at points (n, d), in one dimension (n,): (x - <y>)/γ by adaptive quadrature of ρ_1."""
-    flat = points[:, None] if loss.dimension == 1 else points
-    _, shift, _ = quadrature.integrate(loss, flat, gamma, beta, moments=True)
-    return (-shift / gamma).reshape(points.shape)
-
-
 def homogenized(loss, gamma, beta):
     """The averaged dynamics dX = -∇f_γ(X) dt with the exact drift, as an equation for `simulate`.
 
@@ -42,7 +35,7 @@ def homogenized(loss, gamma, beta):
     loss : Loss
     gamma : float > 0 or a function of time
         The scope; a function is scoping.
-    beta : float > 0
+    beta : float > 0 or math.inf
 
     Returns
     -------
@@ -57,7 +50,7 @@ def homogenized(loss, gamma, beta):
     0.3012
     """
     a_loss(loss)
-    gamma, beta = positive(gamma, "gamma"), positive(beta, "beta")
+    gamma, beta = positive(gamma, "gamma"), positive(beta, "beta", infinite=True)
     return Diffusion(
         lambda x, t: -local_entropy_gradient(loss, x, at(gamma, t), at(beta, t)), 0.0, dimension=loss.dimension
     )
@@ -374,19 +367,17 @@ def inner_bias(loss, x, *, gamma, beta, step, nodes=801):
     equations = move - np.eye(len(y))
     equations[-1] = 1.0  # in place of an equation that the others imply: the masses sum to one
     density = np.linalg.solve(equations, np.eye(len(y))[-1])
-    _, shift, _ = quadrature.integrate(loss, np.array([[float(x)]]), gamma, beta, moments=True)
-    return float(y @ density - (x + shift[0, 0]))
+    return float(y @ density - (x - gamma * local_entropy_gradient(loss, float(x), gamma, beta)))
 
 
 def _transfer(loss, x, gamma, beta, step, nodes):
     """Nodes around ρ_1 and the matrix that carries node masses one inner step on."""
     if a_loss(loss).dimension != 1:
         raise ValueError(f"loss: expected one dimension, got {loss.dimension}")
-    centre, shift, covariance = quadrature.integrate(loss, np.array([[x]]), gamma, beta, moments=True)
-    spread = math.sqrt(covariance[0, 0, 0])
+    mean = x - gamma * local_entropy_gradient(loss, x, gamma, beta)
+    spread = math.sqrt(gamma / beta * (1.0 - gamma * float(local_entropy_hessian(loss, x, gamma, beta))))
     kick = math.sqrt(2 * step / beta)
-    low = min(x, x + shift[0, 0]) - 9 * spread - 6 * kick
-    high = max(x, x + shift[0, 0]) + 9 * spread + 6 * kick
+    low, high = min(x, mean) - 9 * spread - 6 * kick, max(x, mean) + 9 * spread + 6 * kick
     y = np.linspace(low, high, nodes)
     if kick < 1.2 * (y[1] - y[0]):
         raise ValueError(f"step: {step} is too small for {nodes} nodes: its noise is narrower than their distance")

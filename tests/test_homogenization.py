@@ -23,11 +23,12 @@ def slope(sizes, errors):
 def test_the_averaged_drift_is_exact():
     reference = ((0.4, 0.7, 3, -0.076800641115174), (1, 0.2, 4, -1.082403110412), (-0.5, 1, 3, 0.3543101676086))
     for x, gamma, beta, exact in reference:
-        assert hom.local_entropy_gradient(F_A, np.array([x]), gamma, beta)[0] == pytest.approx(exact, abs=1e-12)
+        limit = hom.homogenized(F_A, gamma, beta)
+        assert limit.drift(np.array([[x]]), 0.0)[0, 0] == pytest.approx(-exact, abs=1e-12)
     quadratic = Loss("x**2 + x*y + 1.5*y**2")
     A, x = np.array([[2.0, 1.0], [1.0, 3.0]]), np.array([[1.0, -0.5]])
     expected = np.linalg.solve(np.eye(2) + 0.4 * A, A @ x[0])
-    assert hom.local_entropy_gradient(quadratic, x, 0.4, 2.0)[0] == pytest.approx(expected, abs=1e-10)
+    assert hom.homogenized(quadratic, 0.4, 2.0).drift(x.T, 0.0)[:, 0] == pytest.approx(-expected, abs=1e-10)
     run = paths.simulate(hom.homogenized(quadratic, 0.4, 2.0), x[0], 0.5, 0.01, scheme=paths.heun, seed=0)
     eigenvalues, vectors = np.linalg.eigh(np.linalg.solve(np.eye(2) + 0.4 * A, A))
     assert run.final[0] == pytest.approx(vectors @ (np.exp(-0.5 * eigenvalues) * (vectors.T @ x[0])), abs=1e-4)

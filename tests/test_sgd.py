@@ -208,7 +208,7 @@ def test_stationary_covariances():
 
 
 def test_density_of_sgd_is_that_of_fokker_planck():
-    """10^5 runs in one dimension against the solution with the measured D(x); with the mean of D in its place it is off."""
+    """10^5 runs in one dimension against the solution with the measured D(x); with the mean of D it is off."""
     f = FiniteSum("x**4/4 - x**2/2 + a*x**2*cos(x) + c*x", a=[0.9, -0.9, 0.3, -0.3], c=[0.5, -0.5, -1.0, 1.0])
     lr, t = 0.05, 3.0
     grid = pl.Grid(-2.5, 2.5, 251)
