@@ -3,7 +3,6 @@
 import math
 
 import numpy as np
-from scipy.interpolate import CubicSpline
 
 from pdelab import hamilton_jacobi
 from pdelab.hamilton_jacobi.layout import CODES, inverse
@@ -124,6 +123,8 @@ def potential(p, grid):
 
     Cubic splines along the first axis from the lower corner, then along the second from there, and so on.
     """
+    from scipy.interpolate import CubicSpline  # a third of a second to import
+
     means, u = np.zeros(grid.dimension), 0.0
     for axis, (x, name, high) in enumerate(zip(grid.axes, grid.boundary, grid.upper)):
         line = p[..., axis]

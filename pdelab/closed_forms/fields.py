@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from scipy import signal, special
+from scipy import fft, special
 
 from pdelab.closed_forms import door, inviscid, points, viscous
 from pdelab.grid import Grid
@@ -140,9 +140,17 @@ def heat_smoothing(f, grid, gamma, beta):
     reaches = [math.ceil(9.0 * math.sqrt(variance) / h) for h in grid.spacing]
     values = _continued(f, grid, reaches)
     for axis, (h, reach) in enumerate(zip(grid.spacing, reaches)):
-        kernel = _gaussian(h, reach, variance).reshape([-1 if k == axis else 1 for k in range(grid.dimension)])
-        values = signal.oaconvolve(values, kernel, mode="valid", axes=axis)
+        values = _convolved(values, _gaussian(h, reach, variance), axis)
     return values
+
+
+def _convolved(values, kernel, axis):
+    """The part of a convolution along an axis in which the kernel lies inside."""
+    values = np.moveaxis(values, axis, -1)
+    count, reach = values.shape[-1], len(kernel) - 1
+    size = fft.next_fast_len(count, real=True)  # what wraps around falls outside the part that is kept
+    product = fft.rfft(values, size) * fft.rfft(kernel, size)
+    return np.moveaxis(fft.irfft(product, size)[..., reach:count], -1, axis)
 
 
 def _continued(f, grid, reaches):
