@@ -218,6 +218,15 @@ def test_high_resolution_is_not_monotone():
     assert after[0] <= variation(p, 0.0) + 1e-12 and after[1] > variation(p, 0.0) + 0.01
 
 
+def test_no_new_extremum_where_the_sign_changes():
+    """Advancing states that flow in made the last node rise here, at half the bound."""
+    grid = Grid(0, 1, 4, boundary="periodic")
+    p = np.array([-0.14747643, -1.31488964, -0.28823675, 0.01322651])
+    stepper = burgers.high_resolution(Burgers(viscosity=0.0), grid, p)
+    for fraction in (0.3, 0.6, 1.0):
+        assert stepper.advance(p, 0.0, fraction * stepper.bound(p, 0.0), 1).max() <= p.max() + 1e-15
+
+
 def test_rusanov_needs_a_third_of_the_step():
     """Between colliding states the update falls with the node itself at Godunov's step."""
     grid = Grid(0, 1, 5, boundary="outflow")

@@ -1,6 +1,7 @@
 """Hamilton-Jacobi and heat: exact solutions, structure on random data, the step bound, bad input."""
 
 import math
+import tracemalloc
 from functools import partial
 
 import numpy as np
@@ -10,7 +11,9 @@ from hypothesis import strategies as st
 
 from pdelab import hamilton_jacobi as hj
 from pdelab.grid import Grid
-from pdelab.hamilton_jacobi import HamiltonJacobi, Heat
+from pdelab.hamilton_jacobi import HamiltonJacobi, Heat, explicit_schemes
+from pdelab.hamilton_jacobi.explicit_schemes import march_in_place
+from pdelab.hamilton_jacobi.layout import coefficients
 from pdelab.losses import Loss
 from pdelab.stencils import policies
 from pdelab.stepping import solve
@@ -284,6 +287,34 @@ def test_many_steps_in_one_call_are_single_steps(case, steps):
             once = advance(once, 0.0, 1e-4, 1)
         assert np.array_equal(once, advance(u, 0.0, 1e-4, steps))
     assert np.array_equal(u, before)
+
+
+@random
+@given(case=cases(drift=False), steps=st.integers(1, 3), threads=st.integers(1, 3))
+def test_large_grids_are_stepped_in_place_by_threads_bit_for_bit(case, steps, threads):
+    problem, grid, rng = case
+    if grid.dimension == 1:
+        return
+    u, dt = rng.normal(size=grid.shape), 1e-3
+    before = u.copy()
+    k, d = coefficients(grid, dt / 2, problem.viscosity * dt)
+    in_place = march_in_place(u, steps, grid, k, d, threads=threads)
+    assert np.array_equal(in_place, hj.monotone(problem, grid, u).advance(u, 0.0, dt, steps))
+    assert np.array_equal(u, before)
+
+
+def test_memory_of_a_large_solve(monkeypatch):
+    """Fewer than three arrays beyond input and output, at the path that 256³ takes."""
+    monkeypatch.setattr(explicit_schemes, "LARGE", 2**15)
+    grid = Grid((0, 0, 0), (1, 1, 1), 64, boundary="periodic")
+    f = np.random.default_rng(0).normal(size=grid.shape)
+    solve(HamiltonJacobi(1.0), f, grid, 1e-6)
+    tracemalloc.start()
+    solution = solve(HamiltonJacobi(1.0), f, grid, 1e-3, dt=1e-5 / 5)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert solution.steps == 500
+    assert peak - solution.values.nbytes < 2.9 * f.nbytes
 
 
 @pytest.mark.parametrize("boundary", ["periodic", "reflecting"])

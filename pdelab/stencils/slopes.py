@@ -66,13 +66,13 @@ def fitted(low, here, high, shift, k, d):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def cells(values, out, start, stop, offsets, k, d):
-    """One Godunov step of the cells [start, stop), none at an end of the last axis.
+def cells(values, start, stop, out, at, offsets, k, d):
+    """One Godunov step of the cells [start, stop) of `values`, none at an end of the last axis, to out[at:].
 
     offsets: distances to the neighbours below and above along axes 1 and 0; k, d: coefficients of the three axes.
     """
     here, left, right = values[start:stop], values[start - 1 : stop - 1], values[start + 1 : stop + 1]
-    target = out[start:stop]
+    target = out[at : at + stop - start]
     a, b, e, f = offsets
     k0, k1, k2 = k
     d0, d1, d2 = d
@@ -93,35 +93,76 @@ def cells(values, out, start, stop, offsets, k, d):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def ends(values, out, start, n, boundary, offsets, k, d):
-    """One Godunov step of the two end cells of the row of n cells that begins at `start`."""
+def ends(values, start, n, out, at, boundary, offsets, k, d):
+    """One Godunov step of the two end cells of the row of n cells from `start`, to out[at] and out[at + n - 1]."""
     a, b, e, f = offsets
     for j in (0, n - 1):
         low, high, inner = neighbours(j, n, boundary)
         here = values[start + j]
         step = godunov(values[start + low], here, values[start + high], k[2], inner * d[2])
         step += godunov(values[start + j + a], here, values[start + j + b], k[1], d[1])
-        out[start + j] = here + (step + godunov(values[start + j + e], here, values[start + j + f], k[0], d[0]))
+        out[at + j] = here + (step + godunov(values[start + j + e], here, values[start + j + f], k[0], d[0]))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def godunov_step(values, out, shape, boundary, k, d, first, last):
-    """One explicit Godunov step of the planes first <= h < last, from `values` to `out` (flat arrays)."""
-    n0, n1, n2 = shape
+def rows(values, start, count, n, out, at, boundary, offsets, k, d):
+    """One Godunov step of `count` adjacent rows of n cells with the same offsets."""
+    cells(values, start + 1, start + count * n - 1, out, at + 1, offsets, k, d)
+    for row in range(count):
+        ends(values, start + row * n, n, out, at + row * n, boundary, offsets, k, d)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def plane(values, start, out, at, shape, boundary, back, front, k, d):
+    """One Godunov step of the plane that begins at values[start]; back, front: distances to the planes around it."""
+    _, n1, n2 = shape
     block = max(1, BLOCK // n2)
+    i = 0
+    while i < n1:
+        low, high, inner = neighbours(i, n1, boundary[1])
+        count = 1 if i == 0 or i == n1 - 1 else min(block, n1 - 1 - i)
+        offsets = ((low - i) * n2, (high - i) * n2, back, front)
+        kept = (d[0], inner * d[1], d[2])
+        rows(values, start + i * n2, count, n2, out, at + i * n2, boundary[2], offsets, k, kept)
+        i += count
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def godunov_step(values, out, shape, boundary, k, d):
+    """One explicit Godunov step from `values` to `out` (flat arrays)."""
+    n0, n1, n2 = shape
+    size = n1 * n2
+    for h in range(n0):
+        back, front, inner = neighbours(h, n0, boundary[0])
+        kept = (inner * d[0], d[1], d[2])
+        plane(values, h * size, out, h * size, shape, boundary, (back - h) * size, (front - h) * size, k, kept)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def godunov_in_place(u, before, after, first, last, shape, boundary, k, d):
+    """One Godunov step of the slabs first <= h < last of u, in place; a slab is a plane in 3-D, a row in 2-D.
+
+    before, after: copies of the slabs (or images) on either side. The old slabs pass through a ring of three, so that
+    memory is read once and written once.
+    """
+    n0, n1, n2 = shape
+    deep = n0 > 1
+    n, size, code = (n0, n1 * n2, boundary[0]) if deep else (n1, n2, boundary[1])
+    ring = np.empty(3 * size)
+    here, ahead, behind = 0, 1, 2
+    ring[2 * size :] = before
+    ring[:size] = u[first * size : (first + 1) * size]
     for h in range(first, last):
-        back, front, inner0 = neighbours(h, n0, boundary[0])
-        i = 0
-        while i < n1:
-            low, high, inner1 = neighbours(i, n1, boundary[1])
-            rows = 1 if i == 0 or i == n1 - 1 else min(block, n1 - 1 - i)
-            start = (h * n1 + i) * n2
-            offsets = ((low - i) * n2, (high - i) * n2, (back - h) * n1 * n2, (front - h) * n1 * n2)
-            dd = (inner0 * d[0], inner1 * d[1], d[2])
-            cells(values, out, start + 1, start + rows * n2 - 1, offsets, k, dd)
-            for row in range(rows):
-                ends(values, out, start + row * n2, n2, boundary[2], offsets, k, dd)
-            i += rows
+        ring[ahead * size : (ahead + 1) * size] = u[(h + 1) * size : (h + 2) * size] if h + 1 < last else after
+        inner = neighbours(h, n, code)[2]
+        back, front = (behind - here) * size, (ahead - here) * size
+        if deep:
+            kept = (inner * d[0], d[1], d[2])
+            plane(ring, here * size, u, h * size, shape, boundary, back, front, k, kept)
+        else:
+            kept = (d[0], inner * d[1], d[2])
+            rows(ring, here * size, 1, n2, u, h * size, boundary[2], (back, front, 0, 0), k, kept)
+        here, ahead, behind = ahead, behind, here
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -133,7 +174,7 @@ def godunov_march(values, out, work, steps, shape, boundary, k, d):
     source = values
     target, other = (out, work) if steps % 2 == 1 else (work, out)
     for _ in range(steps):
-        godunov_step(source, target, shape, boundary, k, d, 0, shape[0])
+        godunov_step(source, target, shape, boundary, k, d)
         source = target
         target, other = other, target
 

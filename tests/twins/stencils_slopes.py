@@ -74,9 +74,42 @@ def full_shift(shift, shape):
     return np.broadcast_to(shift, (3, shape[0] * shape[1], shape[2])).reshape(3, *shape)
 
 
-def godunov_step(values, out, shape, boundary, k, d, first, last):
-    plane = shape[1] * shape[2]
-    out[first * plane : last * plane] = step(values, shape, boundary, k, d)[first * plane : last * plane]
+def godunov_step(values, out, shape, boundary, k, d):
+    out[:] = step(values, shape, boundary, k, d)
+
+
+def rows(values, start, count, n, out, at, boundary, offsets, k, d):
+    for row in range(count):
+        p, q = start + row * n, at + row * n
+        cells(values, p + 1, p + n - 1, out, q + 1, offsets, k, d)
+        ends(values, p, n, out, q, boundary, offsets, k, d)
+
+
+def plane(values, start, out, at, shape, boundary, back, front, k, d):
+    for i, j in np.ndindex(*shape[1:]):
+        (a, b, v), (e, f, w) = neighbours(i, shape[1], boundary[1]), neighbours(j, shape[2], boundary[2])
+        p, n = start + i * shape[2] + j, shape[2]
+        pairs = [(back, front), ((a - i) * n, (b - i) * n), (e - j, f - j)]
+        new = values[p]
+        for axis, ((low, high), inner) in enumerate(zip(pairs, (1, v, w))):
+            new += godunov(values[p + low], values[p], values[p + high], k[axis], inner * d[axis])
+        out[at + i * n + j] = new
+
+
+def godunov_in_place(u, before, after, first, last, shape, boundary, k, d):
+    """All slabs at once, from copies; `before` and `after` take the places of the slabs around."""
+    axis = 0 if shape[0] > 1 else 1
+    slabs = u.reshape(shape[axis], -1)
+    size = slabs.shape[1]
+    old = np.concatenate([before, slabs[first:last].ravel(), after])
+    for h in range(first, last):
+        inner = neighbours(h, shape[axis], boundary[axis])[2]
+        kept = tuple(inner * c if a == axis else c for a, c in enumerate(d))
+        at = (h - first + 1) * size
+        if axis == 0:
+            plane(old, at, u, h * size, shape, boundary, -size, size, k, kept)
+        else:
+            rows(old, at, 1, size, u, h * size, boundary[2], (-size, size, 0, 0), k, kept)
 
 
 def upwind_step(values, out, shape, boundary, k, d, shift, kind):
@@ -91,24 +124,24 @@ def march(values, out, work, steps, *rest):
         values, target, other = target, other, target
 
 
-def cells(values, out, start, stop, offsets, k, d):
+def cells(values, start, stop, out, at, offsets, k, d):
     for p in range(start, stop):
         pairs = [(offsets[2], offsets[3]), (offsets[0], offsets[1]), (-1, 1)]
         new = values[p]
         for axis, (low, high) in enumerate(pairs):
             if (low, high) != (0, 0):
                 new += godunov(values[p + low], values[p], values[p + high], k[axis], d[axis])
-        out[p] = new
+        out[at + p - start] = new
 
 
-def ends(values, out, start, n, boundary, offsets, k, d):
+def ends(values, start, n, out, at, boundary, offsets, k, d):
     for j in (0, n - 1):
         p = start + j
         low, high, inner = neighbours(j, n, boundary)
         new = values[p] + godunov(values[start + low], values[p], values[start + high], k[2], inner * d[2])
         new += godunov(values[p + offsets[0]], values[p], values[p + offsets[1]], k[1], d[1])
         new += godunov(values[p + offsets[2]], values[p], values[p + offsets[3]], k[0], d[0])
-        out[p] = new
+        out[at + j] = new
 
 
 def add_axis(out, low, here, high, shift, k, d, kind):
@@ -273,8 +306,30 @@ def upwind_march_cases(rng):
 
 def step_cases(rng):
     for values, shape, *rest in grids(rng, REAL):
-        first = int(rng.integers(0, shape[0]))
-        yield values, np.zeros_like(values), shape, *rest, first, shape[0]
+        yield values, np.zeros_like(values), shape, *rest
+
+
+def in_place_cases(rng):
+    for values, shape, *rest in grids(rng, [shape for shape in REAL if shape[1] > 1]):
+        n = shape[0] if shape[0] > 1 else shape[1]
+        size = values.size // n
+        for first in range(n):
+            yield values, *rng.normal(size=(2, size)), first, n - first // 2, shape, *rest
+
+
+def rows_cases(rng):
+    for n, count, boundary in itertools.product((2, 3, 9), (1, 3), (PERIODIC, REFLECTING, OUTFLOW)):
+        for values in fields(rng, 90):
+            k, d = tuple(rng.uniform(0, 0.1, 3)), tuple(rng.uniform(0, 0.1, 3))
+            yield values, 30, count, n, np.zeros(50), 7, boundary, (-n, n, 2 * n, -n), k, d
+
+
+def plane_cases(rng):
+    for values, shape, *rest in grids(rng, REAL):
+        size = shape[1] * shape[2]
+        back, front = (-size, 0) if shape[0] > 1 else (0, 0)
+        boundary, k, d = rest
+        yield values, (shape[0] - 1) * size, np.zeros(size + 3), 3, shape, boundary, back, front, k, d
 
 
 def upwind_step_cases(rng):
@@ -287,13 +342,14 @@ def cells_cases(rng):
     for offsets in [(0, 0, 0, 0), (-7, 7, 0, 0), (7, 7, 0, 0), (-7, 14, -21, 21), (0, 7, -21, -21)]:
         for values in fields(rng, 100):
             k, d = tuple(rng.uniform(0, 0.1, 3)), tuple(rng.uniform(0, 0.1, 3))
-            yield values, np.zeros(100), 30, int(rng.integers(30, 70)), offsets, k, d
+            yield values, 30, int(rng.integers(30, 70)), np.zeros(60), 10, offsets, k, d
 
 
 def ends_cases(rng):
     for n, boundary in itertools.product((2, 3, 9), (PERIODIC, REFLECTING, OUTFLOW)):
         for values in fields(rng, 50):
-            yield values, np.zeros(50), 20, n, boundary, (-9, 9, 0, -18), *(tuple(rng.uniform(0, 0.1, 3)) for _ in "kd")
+            k, d = tuple(rng.uniform(0, 0.1, 3)), tuple(rng.uniform(0, 0.1, 3))
+            yield values, 20, n, np.zeros(30), 5, boundary, (-9, 9, 0, -18), k, d
 
 
 def row_cases(rng):
@@ -396,6 +452,9 @@ TWINS = {
     "cells": (cells, cells_cases),
     "ends": (ends, ends_cases),
     "godunov_step": (godunov_step, step_cases),
+    "rows": (rows, rows_cases),
+    "plane": (plane, plane_cases),
+    "godunov_in_place": (godunov_in_place, in_place_cases),
     "godunov_march": (march, march_cases),
     "add_axis": (add_axis, row_cases),
     "upwind_step": (upwind_step, upwind_step_cases),
