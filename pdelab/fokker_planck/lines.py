@@ -4,7 +4,7 @@ import numpy as np
 
 from pdelab.fokker_planck.moving import Slices, moves
 from pdelab.fokker_planck.timing import half_cells, held_factor, instant, phases
-from pdelab.generator import axis_rates, drops, ito
+from pdelab.generator import axis_rates, ito
 from pdelab.stencils import tridiagonal
 
 CALLS_AT_ONCE = 256  # steps whose time-dependent coefficients are evaluated together
@@ -24,7 +24,7 @@ def _steady_line(problem, grid, form, mode):
         if held not in known:
             known.clear()
             up, down, factors = held * unit_up.reshape(n), held * unit_down.reshape(n), np.empty((5, n))
-            tridiagonal.factor(up, down, factors)
+            tridiagonal.factor(up, down, periodic, factors)
             known[held] = up, down, factors
         return known[held]
 
@@ -72,5 +72,4 @@ def _saved_drops(problem, grid):
 
 
 def _called_drops(problem, grid, times):
-    forms = (ito(problem.coefficients(grid, time), grid) for time in times)
-    return times, np.stack([drops(form.potential, form.drift, grid)[0] for form in forms])
+    return times, np.stack([ito(problem.coefficients(grid, time), grid).drops[0] for time in times])

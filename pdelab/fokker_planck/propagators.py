@@ -7,7 +7,7 @@ from scipy.linalg import eigh_tridiagonal
 from scipy.special import ive
 
 from pdelab.fokker_planck.schemes import certificates
-from pdelab.fokker_planck.splitting import Axis, split_change
+from pdelab.fokker_planck.splitting import split_change
 from pdelab.fokker_planck.timing import half_cells
 from pdelab.generator import axis_rates, ito, largest_step
 from pdelab.stepping import Stepper
@@ -29,15 +29,18 @@ def spectral(problem, grid, values):
     _check_amplification(values * half, root, problem.adjoint, "spectral")
     diagonal, modes = -up - np.roll(down, 1), {}
 
-    def eigenpairs(dt):
-        if not modes or dt < modes["dt"]:
-            slowest = (-40 / dt - 1e-9 * np.abs(diagonal).max(), 1.0)
-            pairs = eigh_tridiagonal(diagonal, np.sqrt(up[:-1]) * np.sqrt(down[:-1]), select="v", select_range=slowest)
-            modes.update(dt=dt, pairs=pairs)
-        return modes["pairs"]
+    def alive(until):
+        """Eigenpairs that have not decayed below e^-40 at time `until`; the first call asks for the most."""
+        cut = -40 / until - 1e-9 * np.abs(diagonal).max()
+        if not modes or modes["cut"] > cut:
+            off = np.sqrt(up[:-1]) * np.sqrt(down[:-1])
+            modes["cut"], modes["pairs"] = cut, eigh_tridiagonal(diagonal, off, select="v", select_range=(cut, 1.0))
+        rates, vectors = modes["pairs"]
+        first = np.searchsorted(rates, cut)
+        return rates[first:], vectors[:, first:]
 
     def advance(values, time, dt, steps):
-        rates, vectors = eigenpairs(dt * steps)
+        rates, vectors = alive(time + dt * steps)
         scale = 1 / root if problem.adjoint else root
         m = scale * (vectors @ (np.exp(rates * (dt * steps)) * (vectors.T @ (values * half / scale))))
         return m / half
@@ -58,17 +61,16 @@ def chebyshev(problem, grid, values):
     U = form.potential - form.potential.min()
     root = np.exp(-U / (2 * problem.diffusivity)) * np.sqrt(grid.weights / np.prod(grid.spacing))
     _check_amplification(values * half, root, problem.adjoint, "chebyshev")
-    axes = [Axis(grid.shape, k, False, up, down, ()) for k, (up, down) in enumerate(axis_rates(form, grid))]
-    largest = 1 / largest_step(form, grid)
+    rates, largest = axis_rates(form, grid), 1 / largest_step(form, grid)
 
     def advance(values, time, dt, steps):
         z = dt * steps * largest
         m = values * half
         shares = _bessel(z)
-        before, here = m, split_change(m, axes, problem.adjoint, 1 / largest)
+        before, here = m, split_change(m, rates, problem.adjoint, 1 / largest)
         total = shares[0] * before + shares[1] * here
         for share in shares[2:]:
-            before, here = here, 2 * split_change(here, axes, problem.adjoint, 1 / largest) - before
+            before, here = here, 2 * split_change(here, rates, problem.adjoint, 1 / largest) - before
             total += share * here
         return total / half
 

@@ -3,12 +3,11 @@
 import math
 
 import numpy as np
-from scipy.special import xlogy
 
 from pdelab.fokker_planck.jumps import sparse_advance
 from pdelab.fokker_planck.lines import line_advance
 from pdelab.fokker_planck.splitting import split_advance
-from pdelab.generator import added_diffusion, drops, generator, ito, largest_step
+from pdelab.generator import added_diffusion, generator, ito, largest_step
 from pdelab.stencils import tridiagonal
 from pdelab.stepping import Stepper
 
@@ -72,7 +71,7 @@ def _accuracy_step(form, grid, values):
     share = np.abs(values) * grid.weights
     share = share / share.sum() if share.sum() > 0 else grid.weights / grid.weights.sum()
     rate = 0.0
-    for axis, drop in enumerate(drops(form.potential, form.drift, grid)):
+    for axis, drop in enumerate(form.drops):
         h, width = grid.spacing[axis], grid.upper[axis] - grid.lower[axis]
         D = form.a[axis] if form.diagonal else form.a[..., axis, axis]
         rate += (math.sqrt(float(np.sum(share * drop**2))) / h + 2 * float(np.sum(share * D)) / width) / h
@@ -95,5 +94,6 @@ def free_energy(density, potential, diffusivity, grid):
     Where a scheme that is not positive undershot, ρ log ρ counts as zero.
     """
     density = np.asarray(density)
-    entropy = xlogy(np.maximum(density, 0), np.maximum(density, 0))
+    positive = np.maximum(density, 0.0)
+    entropy = positive * np.log(np.maximum(positive, np.finfo(float).tiny))
     return float(np.sum(grid.weights * (potential * density + diffusivity * entropy)))

@@ -13,107 +13,88 @@ def split_advance(problem, grid, form, mode):
     """advance() in two and three dimensions, axis by axis."""
     half, known, steady = half_cells(problem, grid), {}, axis_rates(form, grid) if problem.steady else None
 
+    def rates(time):
+        return steady if problem.steady else axis_rates(ito(problem.coefficients(grid, time), grid), grid)
+
     def axes(time, phase, dt):
-        if steady is None:
-            return _axes(axis_rates(ito(problem.coefficients(grid, time), grid), grid), grid, phase, dt)
-        if (phase, dt) not in known:
+        if (phase, dt) not in known or not problem.steady:
             known.clear()
-            known[phase, dt] = _axes(steady, grid, phase, dt)
+            known[phase, dt] = _axes(rates(time), grid, phase, dt)
         return known[phase, dt]
 
     def advance(values, time, dt, steps):
         m = values * half
         for phase, begin, step, count in phases(mode, time, dt, steps):
             for k in range(count):
-                here = axes(begin + (k + instant(problem, phase)) * step, phase, step)
-                m = SPLIT_STEPS[phase](m, here, problem.adjoint)
+                at = begin + (k + instant(problem, phase)) * step
+                if phase == tridiagonal.EXPLICIT:
+                    m = split_change(m, rates(at), problem.adjoint, step)
+                elif phase == tridiagonal.IMPLICIT:
+                    _split_implicit(m, axes(at, phase, step), problem.adjoint)
+                else:
+                    _split_trapezoid(m, axes(at, phase, step), problem.adjoint)
         return m / half
 
     return advance
 
 
 @dataclass(frozen=True, eq=False)
-class Axis:
-    """Rates and factors of all lines along one axis; the last axis is also kept transposed, so that lines vectorise."""
+class _Axis:
+    """Rates, factors and scratch of the lines along one axis; the last axis is swept transposed, so that it vectorises."""
 
-    shape: tuple
-    axis: int
     periodic: bool
-    up: np.ndarray  # (outer, n, inner)
-    down: np.ndarray
-    sweep: tuple  # up, down, inverse, into, outof in the layout of the sweep
-
-    def load(self, m):
-        """A copy of the field in the layout of the sweep."""
-        if self.axis < len(self.shape) - 1:
-            return m.reshape(self.up.shape).copy()
-        return _transposed(m.reshape(-1, self.shape[-1]))[None]
-
-    def store(self, x):
-        """The field back from the layout of the sweep."""
-        return (x if self.axis < len(self.shape) - 1 else _transposed(x[0])).reshape(self.shape)
+    sweep: tuple  # up, down, inverse, into, outof as (outer, n, inner)
+    scratch: np.ndarray
+    turned: np.ndarray | None  # where the field lies transposed, for the last axis
 
     def step(self, kernel, m, adjoint):
-        """One step along the axis by `backward_euler_lines` or `trapezoid_lines`."""
-        x = self.load(m)
-        kernel(x, *self.sweep, self.periodic, adjoint)
-        return self.store(x)
-
-    def add_change(self, m, adjoint, scale, out):
-        """out += scale Q_axis^T m."""
-        view = self.up.shape
-        tridiagonal.change_lines(m.reshape(view), self.up, self.down, adjoint, scale, out.reshape(view))
+        """One step of the field m along the axis, in place, by `backward_euler_lines` or `trapezoid_lines`."""
+        x = m.reshape(self.scratch.shape) if self.turned is None else self.turned
+        if self.turned is not None:
+            tridiagonal.transpose(m.reshape(-1, m.shape[-1]), x[0])
+        kernel(x, *self.sweep, self.periodic, adjoint, self.scratch)
+        if self.turned is not None:
+            tridiagonal.transpose(x[0], m.reshape(-1, m.shape[-1]))
 
 
 def _axes(rates, grid, mode, dt):
-    """An `Axis` for each axis. Crank-Nicolson takes every axis but the last twice, with half a step each time."""
+    """An `_Axis` for each axis. Crank-Nicolson takes every axis but the last twice, with half a step each time."""
     found = []
     for axis, (up, down) in enumerate(rates):
         last, periodic = axis == grid.dimension - 1, grid.boundary[axis] == "periodic"
         held = held_factor(mode, dt if last or mode != tridiagonal.TRAPEZOID else dt / 2)
-        up, down = held * up, held * down
-        across = tuple(_transposed(rate[:, :, 0])[None] for rate in (up, down)) if last else (up, down)
-        inverse = np.empty(across[0].shape)
-        into, outof = (np.zeros(inverse.shape if periodic else (1, 1, 1)) for _ in range(2))
-        tridiagonal.factor_lines(*across, periodic, inverse, into, outof)
-        found.append(Axis(grid.shape, axis, periodic, up, down, (*across, inverse, into, outof)))
+        if last:
+            up, down = _transposed(up), _transposed(down)
+        up, down, inverse = held * up, held * down, np.empty(up.shape)
+        into, outof = (np.zeros(up.shape if periodic else (1, 1, 1)) for _ in range(2))
+        tridiagonal.factor_lines(up, down, periodic, inverse, into, outof)
+        scratch, turned = np.empty(up.shape), np.empty(up.shape) if last else None
+        found.append(_Axis(periodic, (up, down, inverse, into, outof), scratch, turned))
     return found
 
 
-def _transposed(matrix):
-    out = np.empty(matrix.shape[::-1])
-    tridiagonal.transpose(matrix, out)
+def _transposed(rate):
+    """Rates of the last axis, (outer, n, 1), as (1, n, outer)."""
+    out = np.empty((1, rate.shape[1], rate.shape[0]))
+    tridiagonal.transpose(rate[:, :, 0], out[0])
     return out
 
 
 def _split_implicit(m, axes, adjoint):
     """One backward Euler step an axis; the adjoint takes the axes in reverse order."""
     for axis in reversed(axes) if adjoint else axes:
-        m = axis.step(tridiagonal.backward_euler_lines, m, adjoint)
-    return m
+        axis.step(tridiagonal.backward_euler_lines, m, adjoint)
 
 
 def _split_trapezoid(m, axes, adjoint):
     """Half steps up to the last axis, its whole step, half steps back: its own adjoint."""
     for axis in (*axes, *reversed(axes[:-1])):
-        m = axis.step(tridiagonal.trapezoid_lines, m, adjoint)
-    return m
+        axis.step(tridiagonal.trapezoid_lines, m, adjoint)
 
 
-def split_change(m, axes, adjoint, scale):
-    """m + scale sum_k Q_k^T m."""
+def split_change(m, rates, adjoint, scale):
+    """m + scale sum_k Q_k^T m, adjoint m + scale sum_k Q_k m, with the rates of each axis."""
     out = m.copy()
-    for axis in axes:
-        axis.add_change(m, adjoint, scale, out)
+    for up, down in rates:
+        tridiagonal.change_lines(m.reshape(up.shape), up, down, adjoint, scale, out.reshape(up.shape))
     return out
-
-
-def _split_explicit(m, axes, adjoint):
-    return split_change(m, axes, adjoint, 1.0)
-
-
-SPLIT_STEPS = {
-    tridiagonal.IMPLICIT: _split_implicit,
-    tridiagonal.TRAPEZOID: _split_trapezoid,
-    tridiagonal.EXPLICIT: _split_explicit,
-}

@@ -36,11 +36,14 @@ class Ito:
     """Coefficients reduced to dX = (b - grad U) dt + sqrt(2) a^{1/2} dW in the sense of Ito.
 
     a: list of one field an axis when the matrix is diagonal everywhere, else an array (*grid.shape, d, d).
+    drops: spacing times drift on the faces of each axis, fields of grid.shape. Face i joins node i to the next one; a
+    potential enters by its difference, a drift by its face average; the last face of an open axis is empty.
     """
 
     potential: np.ndarray | None
     drift: np.ndarray | None
     a: object
+    drops: list
 
     @property
     def diagonal(self):
@@ -57,7 +60,7 @@ def ito(coefficients, grid):
     D, d = coefficients.diffusivity, grid.dimension
     sigma, matrix = coefficients.sigma, coefficients.diffusion
     if matrix is None and sigma is None:
-        return Ito(coefficients.potential, coefficients.drift, [np.full(grid.shape, D) for _ in range(d)])
+        return _ito(coefficients.potential, coefficients.drift, [np.full(grid.shape, D)] * d, grid)
     sigma, matrix = _matrices(sigma, matrix, grid)
     drift, added = coefficients.drift, None
     if coefficients.interpretation == "fick":
@@ -70,8 +73,28 @@ def ito(coefficients, grid):
         drift = added if drift is None else drift + added
     off = ~np.eye(d, dtype=bool)
     if not matrix[..., off].any():
-        return Ito(coefficients.potential, drift, [np.ascontiguousarray(D * matrix[..., k, k]) for k in range(d)])
-    return Ito(coefficients.potential, drift, D * matrix)
+        return _ito(
+            coefficients.potential, drift, [np.ascontiguousarray(D * matrix[..., k, k]) for k in range(d)], grid
+        )
+    return _ito(coefficients.potential, drift, D * matrix, grid)
+
+
+def _ito(potential, drift, a, grid):
+    drops = []
+    for axis, (h, boundary) in enumerate(zip(grid.spacing, grid.boundary)):
+        before, low, high, last = ((slice(None),) * axis + (part,) for part in (slice(-1), 0, slice(1, None), -1))
+        drop = np.zeros(grid.shape)
+        if potential is not None:
+            np.subtract(potential[before], potential[high], out=drop[before])
+            drop[last] = potential[last] - potential[low]
+        if drift is not None:
+            b = 0.5 * h * (drift if grid.dimension == 1 else drift[..., axis])
+            drop[before] += b[before] + b[high]
+            drop[last] += b[last] + b[low]
+        if boundary != "periodic":
+            drop[last] = 0.0
+        drops.append(drop)
+    return Ito(potential, drift, a, drops)
 
 
 def _matrices(sigma, matrix, grid):
@@ -126,26 +149,6 @@ def _noise_induced(sigma, grid):
     return found
 
 
-def drops(potential, drift, grid):
-    """Spacing times drift on the faces of each axis: a list of arrays of shape grid.shape.
-
-    Face i of an axis joins node i to the next one; a potential enters by its difference, a drift by its face average.
-    The last face of an axis that is not periodic is empty.
-    """
-    found = []
-    for axis, (h, boundary) in enumerate(zip(grid.spacing, grid.boundary)):
-        drop = np.zeros(grid.shape)
-        if potential is not None:
-            drop += potential - np.roll(potential, -1, axis)
-        if drift is not None:
-            b = drift if grid.dimension == 1 else drift[..., axis]
-            drop += 0.5 * h * (b + np.roll(b, -1, axis))
-        if boundary != "periodic":
-            drop[(slice(None),) * axis + (-1,)] = 0.0
-        found.append(drop)
-    return found
-
-
 def lines(array, axis, shape):
     """View of a contiguous field of this shape as (outer, n, inner) with `axis` in the middle."""
     return array.reshape(math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :]))
@@ -154,7 +157,7 @@ def lines(array, axis, shape):
 def axis_rates(form, grid):
     """Rates (up, down) over the faces of each axis, as (outer, n, inner), for a diagonal `Ito` form."""
     found = []
-    for axis, drop in enumerate(drops(form.potential, form.drift, grid)):
+    for axis, drop in enumerate(form.drops):
         drop, a = lines(drop, axis, grid.shape), lines(form.a[axis], axis, grid.shape)
         up, down = np.empty_like(drop), np.empty_like(drop)
         scale = 1 / grid.spacing[axis] ** 2

@@ -57,8 +57,40 @@ def rates(drop, D, scale, periodic, up, down):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def factor(up, down, factors):
-    """Eliminate nodes 0 ... n - 2 of I - Q^T; factors (5, n) is what `solve` needs. The last node closes the ring."""
+def factor(up, down, periodic, factors):
+    """Eliminate all nodes of I - Q^T but one; factors (5, n) is what `solve` needs.
+
+    An open line is eliminated from both ends towards its middle, so that two chains of dependent operations run side
+    by side; a ring from node 0 to n - 2, and every node keeps its rates to the last one.
+    """
+    if periodic:
+        factor_ring(up, down, factors)
+        return
+    n = up.size
+    middle = n // 2
+    left = right = 0.0  # what the killing of a node gains from those eliminated before it
+    for k in range(middle):
+        inverse = 1.0 / (1.0 + left + up[k])
+        factors[INVERSE, k] = inverse
+        factors[LOW, k] = up[k] * inverse
+        factors[BACK, k] = down[k] * inverse
+        left = down[k] * ((1.0 + left) * inverse)
+        i = n - 1 - k
+        if i > middle:
+            inverse = 1.0 / (1.0 + right + down[i - 1])
+            factors[INVERSE, i] = inverse
+            factors[LOW, i] = down[i - 1] * inverse
+            factors[BACK, i] = up[i - 1] * inverse
+            right = up[i - 1] * ((1.0 + right) * inverse)
+    factors[INVERSE, middle] = 1.0 / (1.0 + left + right)
+    factors[LOW, middle] = factors[BACK, middle] = 0.0
+    factors[IN] = 0.0
+    factors[OUT] = 0.0
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def factor_ring(up, down, factors):
+    """`factor` for a periodic line."""
     n = up.size
     killing = last = 1.0
     into, outof = down[n - 1], up[n - 1]  # jumps to the last node and from it
@@ -86,33 +118,59 @@ def factor(up, down, factors):
 @njit(cache=True, nogil=True, error_model="numpy")
 def solve(low, into, inverse, back, outof, periodic, rhs, x):
     """x = (I - Q^T)^-1 rhs; with (low, into) and (back, outof) exchanged x = (I - Q)^-1 rhs."""
+    if periodic:
+        solve_ring(low, into, inverse, back, outof, rhs, x)
+        return
+    n = rhs.size
+    middle = n // 2
+    right_count = n - 1 - middle
+    r, s = rhs[0], rhs[n - 1]
+    x[0] = r * inverse[0]
+    if right_count > 0:
+        x[n - 1] = s * inverse[n - 1]
+    for k in range(1, right_count):
+        i = n - 1 - k
+        r = rhs[k] + low[k - 1] * r
+        s = rhs[i] + low[i + 1] * s
+        x[k] = r * inverse[k]
+        x[i] = s * inverse[i]
+    for k in range(max(right_count, 1), middle):
+        r = rhs[k] + low[k - 1] * r
+        x[k] = r * inverse[k]
+    total = rhs[middle] + low[middle - 1] * r
+    if right_count > 0:
+        total += low[middle + 1] * s
+    r = s = total * inverse[middle]
+    x[middle] = r
+    for k in range(1, right_count + 1):
+        i, j = middle - k, middle + k
+        r = x[i] + back[i] * r
+        s = x[j] + back[j] * s
+        x[i] = r
+        x[j] = s
+    for i in range(middle - right_count - 1, -1, -1):
+        r = x[i] + back[i] * r
+        x[i] = r
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def solve_ring(low, into, inverse, back, outof, rhs, x):
+    """`solve` for a periodic line."""
     n = rhs.size
     r = rhs[0]
     x[0] = r * inverse[0]
     last = rhs[n - 1] + into[0] * r
-    if periodic:
-        for i in range(1, n - 1):
-            r = rhs[i] + low[i - 1] * r
-            x[i] = r * inverse[i]
-            last += into[i] * r
-    else:
-        for i in range(1, n - 1):
-            r = rhs[i] + low[i - 1] * r
-            x[i] = r * inverse[i]
-        if n > 2:
-            last = rhs[n - 1] + into[n - 2] * r
+    for i in range(1, n - 1):
+        r = rhs[i] + low[i - 1] * r
+        x[i] = r * inverse[i]
+        last += into[i] * r
     last *= inverse[n - 1]
     x[n - 1] = last
     right = x[n - 2] + outof[n - 2] * last
     x[n - 2] = right
-    if periodic:
-        for i in range(n - 3, -1, -1):
-            right = x[i] + outof[i] * last + back[i] * right
-            x[i] = right
-    else:
-        for i in range(n - 3, -1, -1):
-            right = x[i] + back[i] * right
-            x[i] = right
+    for i in range(n - 3, -1, -1):
+        right = x[i] + outof[i] * last + back[i] * right
+        x[i] = right
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -203,13 +261,13 @@ def moving_steps(m, times, drops, D, scale, periodic, adjoint, mode, time, dt, s
             drop[i] = (1.0 - part) * drops[k, i] + part * drops[after, i]
         rates(drop.reshape(1, n, 1), D.reshape(1, n, 1), held, periodic, up.reshape(1, n, 1), down.reshape(1, n, 1))
         if mode != EXPLICIT:
-            factor(up, down, factors)
+            factor(up, down, periodic, factors)
         one_step(m, up, down, factors, periodic, adjoint, mode)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def factor_lines(up, down, periodic, inverse, into, outof):
-    """`factor` along the middle axis of (outer, n, inner); into and outof only when periodic."""
+    """`factor` along the middle axis of (outer, n, inner), from one end; into and outof only when periodic."""
     outer, n, inner = up.shape
     killing, last = np.empty(inner), np.empty(inner)
     for o in range(outer):
@@ -306,10 +364,10 @@ def change_lines(m, up, down, adjoint, scale, out):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def backward_euler_lines(m, up, down, inverse, into, outof, periodic, adjoint):
-    """`backward_euler` along the middle axis of (outer, n, inner)."""
+def backward_euler_lines(m, up, down, inverse, into, outof, periodic, adjoint, x):
+    """`backward_euler` along the middle axis of (outer, n, inner); x gets the unrefined result."""
     forward, back, enter, leave = (down, up, outof, into) if adjoint else (up, down, into, outof)
-    x = m.copy()
+    x[:] = m
     solve_lines(forward, back, inverse, enter, leave, periodic, x)
     m -= x
     change_lines(x, up, down, adjoint, 1.0, m)
@@ -322,10 +380,10 @@ def backward_euler_lines(m, up, down, inverse, into, outof, periodic, adjoint):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def trapezoid_lines(m, up, down, inverse, into, outof, periodic, adjoint):
-    """`trapezoid` along the middle axis of (outer, n, inner)."""
+def trapezoid_lines(m, up, down, inverse, into, outof, periodic, adjoint, x):
+    """`trapezoid` along the middle axis of (outer, n, inner); x gets the increment."""
     forward, back, enter, leave = (down, up, outof, into) if adjoint else (up, down, into, outof)
-    x = np.zeros_like(m)
+    x[:] = 0.0
     change_lines(m, up, down, adjoint, 2.0, x)
     solve_lines(forward, back, inverse, enter, leave, periodic, x)
     m += x

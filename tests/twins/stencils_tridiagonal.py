@@ -45,27 +45,61 @@ def dense(up, down):
     return Q
 
 
-def factor(up, down, factors):
-    """Elimination of the dense chain with killing one, without subtractions."""
+def factor(up, down, periodic, factors):
+    if periodic:
+        factor_ring(up, down, factors)
+        return
     n = up.size
-    R = dense(up, down)
+    towards = [(k, k + 1) if k < n // 2 else (k, k - 1) for k in range(n)]
+    order = [*range(n // 2), *range(n - 1, n // 2, -1)]
+    R, killing = dense(up, down), np.ones(n)
     np.fill_diagonal(R, 0.0)
-    killing = np.ones(n)
+    factors[:] = 0.0
+    left = list(range(n))
+    for i in order:
+        left.remove(i)
+        eliminated(R, killing, i, left, factors, towards[i][1])
+    factors[2, n // 2] = 1 / killing[n // 2]
+
+
+def eliminated(R, killing, i, left, factors, neighbour):
+    """Take node i out of the chain without subtractions."""
+    d = killing[i] + R[i, left].sum()
+    factors[2, i] = 1 / d
+    factors[0, i], factors[3, i] = R[i, neighbour] / d, R[neighbour, i] / d
+    for k in left:
+        killing[k] += R[k, i] * killing[i] / d
+        R[k, left] += R[k, i] * R[i, left] / d
+        R[k, k] = 0.0
+
+
+def factor_ring(up, down, factors):
+    n = up.size
+    R, killing = dense(up, down), np.ones(n)
+    np.fill_diagonal(R, 0.0)
     factors[:] = 0.0
     for i in range(n - 1):
         d = killing[i] + R[i, i + 1 :].sum()
-        factors[2, i] = 1 / d
-        if i < n - 2:
-            factors[0, i], factors[3, i] = R[i, i + 1] / d, R[i + 1, i] / d
         factors[1, i], factors[4, i] = R[i, n - 1] / d, R[n - 1, i] / d
-        for k in range(i + 1, n):
-            killing[k] += R[k, i] * killing[i] / d
-            R[k, i + 1 :] += R[k, i] * R[i, i + 1 :] / d
-            R[k, k] = 0.0
+        eliminated(R, killing, i, list(range(i + 1, n)), factors, i + 1)
+    factors[0, n - 2] = factors[3, n - 2] = 0.0
     factors[2, n - 1] = 1 / killing[n - 1]
 
 
 def solve(low, into, inverse, back, outof, periodic, rhs, x):
+    if periodic:
+        solve_ring(low, into, inverse, back, outof, rhs, x)
+        return
+    n = rhs.size
+    L, U = np.eye(n), np.eye(n)
+    for i in range(n):
+        if i != n // 2:
+            k = i + 1 if i < n // 2 else i - 1
+            L[k, i], U[i, k] = -low[i], -back[i]
+    x[:] = np.linalg.solve(U, inverse * np.linalg.solve(L, rhs))
+
+
+def solve_ring(low, into, inverse, back, outof, rhs, x):
     n = rhs.size
     L, U = np.eye(n), np.eye(n)
     for i in range(n - 1):
@@ -133,12 +167,19 @@ def each_line(shape):
 def factor_lines(up, down, periodic, inverse, into, outof):
     n = up.shape[1]
     for o, j in each_line(up.shape):
-        factors = np.empty((5, n))
-        factor(up[o, :, j], down[o, :, j], factors)
-        inverse[o, :, j] = factors[2]
         if periodic:
+            factors = np.empty((5, n))
+            factor_ring(up[o, :, j], down[o, :, j], factors)
+            inverse[o, :, j] = factors[2]
             into[o, :-1, j] = factors[1, :-1] / factors[2, :-1]
             outof[o, :-1, j] = factors[4, :-1] / factors[2, :-1]
+        else:
+            R, killing = dense(up[o, :, j], down[o, :, j]), np.ones(n)
+            np.fill_diagonal(R, 0.0)
+            factors = np.zeros((5, n))
+            for i in range(n - 1):
+                eliminated(R, killing, i, list(range(i + 1, n)), factors, i + 1)
+            inverse[o, :, j] = np.append(factors[2, :-1], 1 / killing[-1])
 
 
 def solve_lines(up, down, inverse, into, outof, periodic, x):
@@ -159,14 +200,17 @@ def change_lines(m, up, down, adjoint, scale, out):
         out[o, :, j] += scale * operator(up[o, :, j], down[o, :, j], adjoint) @ m[o, :, j]
 
 
-def backward_euler_lines(m, up, down, inverse, into, outof, periodic, adjoint):
+def backward_euler_lines(m, up, down, inverse, into, outof, periodic, adjoint, x):
     for o, j in each_line(m.shape):
         one_step(m[o, :, j], up[o, :, j], down[o, :, j], None, periodic, adjoint, IMPLICIT)
+    x[:] = m
 
 
-def trapezoid_lines(m, up, down, inverse, into, outof, periodic, adjoint):
+def trapezoid_lines(m, up, down, inverse, into, outof, periodic, adjoint, x):
     for o, j in each_line(m.shape):
-        one_step(m[o, :, j], up[o, :, j], down[o, :, j], None, periodic, adjoint, TRAPEZOID)
+        A = operator(up[o, :, j], down[o, :, j], adjoint)
+        x[o, :, j] = np.linalg.solve(np.eye(len(A)) - A, 2 * A @ m[o, :, j])
+    m += x
 
 
 def transpose(a, out):
@@ -202,9 +246,9 @@ def line_cases(rng):
         yield up.ravel(), down.ravel(), periodic
 
 
-def factored(up, down):
+def factored(up, down, periodic):
     factors = np.empty((5, up.size))
-    factor(up, down, factors)
+    factor(up, down, periodic, factors)
     return factors
 
 
@@ -216,16 +260,28 @@ def data(rng, n):
 
 
 def factor_cases(rng):
-    for up, down, _ in line_cases(rng):
-        yield up, down, np.empty((5, up.size))
+    for up, down, periodic in line_cases(rng):
+        yield up, down, periodic, np.empty((5, up.size))
+
+
+def ring_cases(rng):
+    for up, down, periodic in line_cases(rng):
+        if periodic:
+            yield up, down, np.empty((5, up.size))
 
 
 def solve_cases(rng):
     for up, down, periodic in line_cases(rng):
-        low, into, inverse, back, outof = factored(up, down)
+        low, into, inverse, back, outof = factored(up, down, periodic)
         for rhs in data(rng, up.size):
             yield low, into, inverse, back, outof, periodic, rhs, np.empty(up.size)
             yield back, outof, inverse, low, into, periodic, rhs, np.empty(up.size)
+
+
+def solve_ring_cases(rng):
+    for *factors, periodic, rhs, x in solve_cases(rng):
+        if periodic:
+            yield *factors, rhs, x
 
 
 def change_cases(rng):
@@ -237,7 +293,7 @@ def change_cases(rng):
 def step_cases(rng):
     for up, down, periodic in line_cases(rng):
         for m, adjoint in itertools.product(data(rng, up.size), (False, True)):
-            yield m, up, down, factored(up, down), periodic, adjoint
+            yield m, up, down, factored(up, down, periodic), periodic, adjoint
 
 
 def one_step_cases(rng):
@@ -286,7 +342,7 @@ def change_lines_cases(rng):
 def step_lines_cases(rng):
     for (up, down, periodic, inverse, into, outof), adjoint in itertools.product(lines_cases(rng), (False, True)):
         factor_lines(up, down, periodic, inverse, into, outof)
-        yield rng.random(up.shape), up, down, inverse, into, outof, periodic, adjoint
+        yield rng.random(up.shape), up, down, inverse, into, outof, periodic, adjoint, np.empty(up.shape)
 
 
 def transpose_cases(rng):
@@ -298,7 +354,9 @@ TWINS = {
     "bernoulli": (bernoulli, bernoulli_cases),
     "rates": (rates, rates_cases),
     "factor": (factor, factor_cases),
+    "factor_ring": (factor_ring, ring_cases),
     "solve": (solve, solve_cases),
+    "solve_ring": (solve_ring, solve_ring_cases),
     "change": (change, change_cases),
     "backward_euler": (backward_euler, step_cases),
     "trapezoid": (trapezoid, step_cases),

@@ -1,0 +1,369 @@
+"""Fokker-Planck against scipy's method of lines and against FiPy, fplanck and py-pde, at their errors.
+
+P4: U = (x² - 1)²/4 + x/20 on [-2.5, 2.5], 1/beta = 0.2, T = 5, from N(0.4, 0.3²), n = 1024.
+P5: the same + y²/2 + 0.3 x y on [-3, 3]², T = 2, from N((0.4, -0.3), 0.3² I), 128².
+Errors are L1 distances to a reference that is exact in time and extrapolated in space. Ours go through `pdelab.solve`,
+rates and factors included; scipy's contestants get the same rates for nothing.
+"""
+
+import functools
+
+import numpy as np
+from scipy import sparse
+from scipy.integrate import solve_ivp
+from scipy.interpolate import CubicSpline, RectBivariateSpline
+from scipy.linalg import eigh_tridiagonal
+from scipy.sparse.linalg import expm_multiply, splu
+
+import pdelab as pl
+from benchmarks.harness import Row, peer, race
+from pdelab.fokker_planck import FokkerPlanck, Slices, chebyshev, crank_nicolson, implicit, spectral
+from pdelab.generator import generator
+
+BETA, T4, T5 = 5.0, 5.0, 2.0
+
+
+def rows(quick=False):
+    """All lines of the comparison; quick: fewer contestants and repeats."""
+    yield from line_rows(quick)
+    yield from plane_rows(quick)
+    yield from growth_rows(quick)
+    yield from figure_row()
+    if not quick:
+        yield from structure_rows()
+
+
+# --- problems ----------------------------------------------------------------------------------------------------
+
+
+def well(x):
+    return (x**2 - 1) ** 2 / 4 + x / 20
+
+
+def line(n):
+    """(grid, potential, initial density) of P4."""
+    grid = pl.Grid(-2.5, 2.5, n)
+    start = np.exp(-((grid.x - 0.4) ** 2) / 0.18)
+    return grid, well(grid.x), start / np.sum(grid.weights * start)
+
+
+def plane(n):
+    """(grid, potential, initial density) of P5."""
+    grid = pl.Grid((-3.0, -3.0), (3.0, 3.0), (n, n))
+    x, y = grid.points[..., 0], grid.points[..., 1]
+    start = np.exp(-((x - 0.4) ** 2 + (y + 0.3) ** 2) / 0.18)
+    return grid, well(x) + y**2 / 2 + 0.3 * x * y, start / np.sum(grid.weights * start)
+
+
+def ours(setting, scheme, T, steps):
+    grid, U, start = setting
+    dt = None if steps is None else T / steps
+    return pl.solve(FokkerPlanck(U, beta=BETA), start, grid, T, scheme=scheme, dt=dt).final
+
+
+@functools.cache
+def line_reference():
+    """ρ(T) of P4 as a function: n = 4097 and 8193, exact in time, extrapolated."""
+    coarse, fine = (ours(line(n), spectral, T4, None) for n in (4097, 8193))
+    return CubicSpline(line(4097)[0].x, fine[::2] + (fine[::2] - coarse) / 3)
+
+
+@functools.cache
+def plane_reference():
+    """ρ(T) of P5 as a function: 193² and 385², exact in time, extrapolated."""
+    coarse, fine = (ours(plane(n), chebyshev, T5, None) for n in (193, 385))
+    axis = plane(193)[0].axes[0]
+    return RectBivariateSpline(axis, axis, fine[::2, ::2] + (fine[::2, ::2] - coarse) / 3, kx=5, ky=5)
+
+
+def line_error(grid, density):
+    return float(np.sum(grid.weights * np.abs(density - line_reference()(grid.x))))
+
+
+def plane_error(grid, density):
+    return float(np.sum(grid.weights * np.abs(density - plane_reference()(*grid.axes))))
+
+
+# --- scipy on the same rates -------------------------------------------------------------------------------------
+
+
+def on_masses(setting):
+    """(Q^T, initial masses, masses -> density) of the same generator as ours."""
+    grid, U, start = setting
+    Q = generator(FokkerPlanck(U, beta=BETA), grid)
+    return Q.T.tocsr(), (grid.weights * start).ravel(), lambda m: m.reshape(grid.shape) / grid.weights
+
+
+def lsoda(setting, T, rtol):
+    """Banded LSODA."""
+    A, m, density = on_masses(setting)
+    low, here, high = A.diagonal(-1), A.diagonal(), A.diagonal(1)
+    banded = np.zeros((3, m.size))
+    banded[0, 1:], banded[1], banded[2, :-1] = high, here, low
+
+    def slope(t, m):
+        out = here * m
+        out[:-1] += high * m[1:]
+        out[1:] += low * m[:-1]
+        return out
+
+    def run():
+        done = solve_ivp(
+            slope, (0, T), m, method="LSODA", rtol=rtol, atol=rtol * 1e-4, lband=1, uband=1,
+            jac=lambda t, m: banded, t_eval=[T],
+        )  # fmt: skip
+        return density(done.y[:, -1])
+
+    return run
+
+
+def stiff(setting, T, method, rtol):
+    """BDF or Radau with the exact sparse Jacobian."""
+    A, m, density = on_masses(setting)
+    A = A.tocsc()
+
+    def run():
+        done = solve_ivp(lambda t, m: A @ m, (0, T), m, method=method, rtol=rtol, atol=rtol * 1e-4, jac=A, t_eval=[T])
+        return density(done.y[:, -1])
+
+    return run
+
+
+def sparse_crank_nicolson(setting, T, steps):
+    """Crank-Nicolson with a sparse factorisation."""
+    A, m0, density = on_masses(setting)
+    half, eye = T / steps / 2 * A, sparse.eye_array(m0.size)
+
+    def run():
+        factors, ahead, m = splu((eye - half).tocsc()), (eye + half).tocsr(), m0
+        for _ in range(steps):
+            m = factors.solve(ahead @ m)
+        return density(m)
+
+    return run
+
+
+def krylov(setting, T):
+    """expm_multiply."""
+    A, m, density = on_masses(setting)
+    return lambda: density(expm_multiply(A * T, m))
+
+
+def eigenvectors(setting, T):
+    """The symmetrised generator by eigh_tridiagonal."""
+    grid, U, start = setting
+    A, m, density = on_masses(setting)
+    root = np.exp(-BETA * (U - U.min()) / 2) * np.sqrt(grid.weights / grid.spacing[0])
+    diagonal, off = A.diagonal(), np.sqrt(A.diagonal(1) * A.diagonal(-1))
+
+    def run():
+        values, vectors = eigh_tridiagonal(diagonal, off, select="v", select_range=(-40 / T, 1.0))
+        return density(root * (vectors @ (np.exp(values * T) * (vectors.T @ (m / root)))))
+
+    return run
+
+
+# --- peers -------------------------------------------------------------------------------------------------------
+
+
+def fipy_steps(setting, T, steps):
+    """FiPy: exponential convection (Scharfetter-Gummel), backward Euler; None when it is not installed."""
+    fipy = peer("fipy")
+    if fipy is None:
+        return None
+    grid, U, start = setting
+    h, n = grid.spacing, grid.shape
+    if grid.dimension == 1:
+        mesh = fipy.Grid1D(nx=n[0], dx=h[0])
+    else:
+        mesh = fipy.Grid2D(nx=n[0], ny=n[1], dx=h[0], dy=h[1])
+    order = "F" if grid.dimension > 1 else "C"
+    rho = fipy.CellVariable(mesh=mesh, value=start.ravel(order=order))
+    potential = fipy.CellVariable(mesh=mesh, value=U.ravel(order=order))
+    equation = fipy.TransientTerm() == fipy.DiffusionTerm(coeff=1 / BETA) + fipy.ExponentialConvectionTerm(
+        coeff=potential.faceGrad
+    )
+
+    def run():
+        rho.setValue(start.ravel(order=order))
+        for _ in range(steps):
+            equation.solve(var=rho, dt=T / steps)
+        return np.asarray(rho.value).reshape(n, order=order)
+
+    return run
+
+
+def py_pde_run(setting, T):
+    """py-pde: central differences, adaptive Euler; None when it is not installed."""
+    pde = peer("py-pde", "pde")
+    if pde is None:
+        return None
+    grid, U, start = setting
+    sides = [[low - h / 2, high + h / 2] for low, high, h in zip(grid.lower, grid.upper, grid.spacing)]
+    box = pde.CartesianGrid(sides, list(grid.shape))
+    gradient = pde.ScalarField(box, U).gradient({"derivative": 0})
+    laplacian = pde.ScalarField(box, U).laplace({"derivative": 0})
+    equation = pde.PDE(
+        {"c": f"dot(g, gradient(c)) + c * l + {1 / BETA} * laplace(c)"}, consts={"g": gradient, "l": laplacian},
+        bc={"derivative": 0},
+    )  # fmt: skip
+    state = pde.ScalarField(box, start)
+
+    def run():
+        return equation.solve(state, t_range=T, dt=1e-5, adaptive=True, tracker=None).data
+
+    return run
+
+
+def fplanck_run(setting, T):
+    """fplanck: the same generator by expm_multiply; None when it is not installed or does not run here."""
+    fplanck = peer("fplanck")
+    if fplanck is None or not hasattr(np, "product"):
+        return None
+    grid, U, start = setting
+    width = [h * n for h, n in zip(grid.spacing, grid.shape)]
+    simulation = fplanck.fokker_planck(
+        temperature=1 / (BETA * 1.380649e-23), drag=1.0, extent=width, resolution=list(grid.spacing),
+        boundary=fplanck.boundary.reflecting, potential=lambda *_: U,
+    )  # fmt: skip
+    return lambda: simulation.propagate(lambda *_: start, T)
+
+
+# --- the races ---------------------------------------------------------------------------------------------------
+
+
+def compared(problem, contestants, error, base, targets, repeats):
+    """Rows of one race: `base` is ours, the ratio of the others is their time over ours."""
+    contestants = {name: run for name, run in contestants.items() if run is not None}
+    times = race(contestants, repeats=repeats)
+    for name, run in contestants.items():
+        ratio = None if name == base else times[name] / times[base]
+        yield Row(problem, name, times[name], error(run()), ratio, targets.get(name))
+
+
+def line_rows(quick):
+    """P4: the same error as banded LSODA at a fraction of its time."""
+    setting = line(1024)
+    grid = setting[0]
+    base = "pdelab crank_nicolson, 100 steps"
+    contestants = {
+        base: lambda: ours(setting, crank_nicolson, T4, 100),
+        "pdelab crank_nicolson, 70 steps": lambda: ours(setting, crank_nicolson, T4, 70),
+        "pdelab implicit, 400 steps": lambda: ours(setting, implicit, T4, 400),
+        "pdelab spectral": lambda: ours(setting, spectral, T4, None),
+        "scipy LSODA, banded": lsoda(setting, T4, 1e-6),
+        "scipy eigh_tridiagonal": eigenvectors(setting, T4),
+    }
+    if not quick:
+        contestants |= {
+            "scipy BDF": stiff(setting, T4, "BDF", 1e-6),
+            "scipy Radau": stiff(setting, T4, "Radau", 1e-6),
+        }
+    targets = {"scipy LSODA, banded": 12.0}
+    yield from compared("P4", contestants, functools.partial(line_error, grid), base, targets, 5 if quick else 11)
+    if not quick:
+        slow = {
+            base: contestants[base],
+            "scipy expm_multiply": krylov(setting, T4),
+            "FiPy exponential, 100 steps": fipy_steps(setting, T4, 100),
+            "py-pde, adaptive Euler": py_pde_run(setting, T4),
+            "fplanck": fplanck_run(setting, T4),
+        }
+        targets = {"FiPy exponential, 100 steps": 800.0, "fplanck": 3000.0}
+        yield from list(compared("P4", slow, functools.partial(line_error, grid), base, targets, 1))[1:]
+    yield hundred_times(setting)
+
+
+def hundred_times(setting):
+    """A hundred output times of the spectral route against one."""
+    grid, U, start = setting
+    problem = FokkerPlanck(U, beta=BETA)
+    times = race(
+        {
+            "one": lambda: pl.solve(problem, start, grid, T4, scheme=spectral),
+            "hundred": lambda: pl.solve(problem, start, grid, np.linspace(0.05, 1, 100) * T4, scheme=spectral),
+        }
+    )
+    note = f"{times['hundred'] / times['one']:.1f} times the cost of one time"
+    return Row("P4", "pdelab spectral, 100 output times", times["hundred"], note=note)
+
+
+def plane_rows(quick):
+    """P5: the same error as scipy's best at a fraction of its time."""
+    setting = plane(128)
+    grid = setting[0]
+    base = "pdelab crank_nicolson, 40 steps"
+    contestants = {
+        base: lambda: ours(setting, crank_nicolson, T5, 40),
+        "pdelab crank_nicolson, 20 steps": lambda: ours(setting, crank_nicolson, T5, 20),
+        "pdelab implicit, 80 steps": lambda: ours(setting, implicit, T5, 80),
+        "pdelab chebyshev": lambda: ours(setting, chebyshev, T5, None),
+        "scipy Crank-Nicolson, splu, 80 steps": sparse_crank_nicolson(setting, T5, 80),
+        "scipy Crank-Nicolson, splu, 40 steps": sparse_crank_nicolson(setting, T5, 40),
+    }
+    if not quick:
+        contestants |= {
+            "scipy expm_multiply": krylov(setting, T5),
+            "scipy BDF, sparse": stiff(setting, T5, "BDF", 1e-5),
+        }
+    targets = {"scipy Crank-Nicolson, splu, 80 steps": 30.0}
+    yield from compared("P5", contestants, functools.partial(plane_error, grid), base, targets, 3 if quick else 5)
+    if not quick:
+        slow = {
+            base: contestants[base],
+            "FiPy exponential, 40 steps": fipy_steps(setting, T5, 40),
+            "py-pde, adaptive Euler": py_pde_run(setting, T5),
+            "fplanck": fplanck_run(setting, T5),
+        }
+        targets = {"FiPy exponential, 40 steps": 400.0, "fplanck": 150.0, "py-pde, adaptive Euler": 10.0}
+        yield from list(compared("P5", slow, functools.partial(plane_error, grid), base, targets, 1))[1:]
+
+
+def growth_rows(quick):
+    """Cost of 50 Crank-Nicolson steps against the number of nodes: linear in each dimension."""
+    sizes = {1: (1024, 4096, 16384), 2: (64, 128, 256), 3: (16, 32, 64)}
+    for d, counts in sizes.items():
+        counts = counts[:2] if quick else counts
+        runs = {}
+        for n in counts:
+            grid = pl.Grid((-2.0,) * d, (2.0,) * d, (n,) * d)
+            U = np.sum(well(grid.points), axis=-1) if d > 1 else well(grid.x)
+            start = np.full(grid.shape, 1 / 4.0**d)
+            problem = FokkerPlanck(U, beta=BETA)
+            runs[n] = functools.partial(pl.solve, problem, start, grid, 1.0, scheme=crank_nicolson, dt=1 / 50)
+        times = race(runs, repeats=3)
+        nodes = np.array([float(n) ** d for n in counts])
+        slope = np.polyfit(np.log(nodes), np.log([times[n] for n in counts]), 1)[0]
+        for n in counts:
+            rate = 50 * float(n) ** d / times[n] / 1e3
+            note = f"{rate:.0f} M node-steps/s, slope {slope:.2f} in the nodes"
+            yield Row(f"growth {d}-D", f"pdelab crank_nicolson, {n}^{d}", times[n], note=note)
+
+
+def figure_row():
+    """Figure 4.1's densities: 1600 implicit steps on 1201 nodes, the potential in 201 slices."""
+    grid = pl.Grid(-6.0, 6.0, 1201)
+    x = grid.x
+    f = 0.2 * x**2 + 0.3 * np.cos(5 * x + 4.5) + 0.3 * np.cos(4 * x + 2)
+    slices = Slices(np.linspace(0, 16, 201), np.linspace(1, 0.2, 201)[:, None] * f)
+    start = np.exp(-((x + 2.73) ** 2) / 0.045)
+    problem = FokkerPlanck(slices, diffusivity=0.02)
+    times = race({"run": lambda: pl.solve(problem, start, grid, 16.0, scheme=implicit, dt=0.01)}, repeats=3)
+    yield Row("figure 4.1", "pdelab implicit, moving potential", times["run"], note="1600 steps; aimed at < 1000 ms")
+
+
+def structure_rows():
+    """What no speed may cost: mass, equilibrium, positivity; error column: the largest violation."""
+    for scheme in (implicit, crank_nicolson):
+        grid, U, start = line(256)
+        gibbs = np.exp(-BETA * (U - U.min()))
+        gibbs /= np.sum(grid.weights * gibbs)
+        problem = FokkerPlanck(U, beta=BETA)
+        done = pl.solve(problem, start, grid, 1000.0, scheme=scheme, dt=0.01)
+        held = pl.solve(problem, gibbs, grid, 1000.0, scheme=scheme, dt=0.01)
+        name = f"pdelab {scheme.__name__}, 1e5 steps"
+        yield Row("mass drift", name, None, float(done.info["mass_drift"].max()), note="at most 1e-13")
+        yield Row("Gibbs drift", name, None, float(np.abs(held.final / gibbs - 1).max()), note="at most 1e-12")
+    grid, U, start = plane(128)
+    lowest = pl.solve(FokkerPlanck(U, beta=BETA), start, grid, T5, scheme=implicit, dt=T5).final.min()
+    yield Row("positivity", "pdelab implicit, one step of P5", None, float(max(-lowest, 0.0)), note="exactly 0")
