@@ -1,5 +1,6 @@
 """The optimizers against slow references written from the equations, and against what users expect of an optimizer."""
 
+import copy
 import doctest
 import importlib
 import subprocess
@@ -703,6 +704,19 @@ def test_two_groups_are_two_optimizers():
         for opt in opts:
             opt.step()
         assert (vector(together) == vector(apart)).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_deep_copy_goes_on_by_itself(name):
+    x, gradient = problem()
+    params = parameters(x) + parameters(x)
+    opt = build(name, params)
+    feed(opt, params, gradient, 0, 6)
+    twins, twin = copy.deepcopy((params, opt))
+    feed(twin, twins, gradient, 6, 14)
+    assert not (vector(params) == vector(twins)).all()
+    feed(opt, params, gradient, 6, 14)
+    assert (vector(params) == vector(twins)).all()
 
 
 def network(dtype=torch.float32, seed=0):

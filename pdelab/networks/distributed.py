@@ -102,6 +102,7 @@ class DiLoCo(Replicated, Wrapping):
             collect_tensors(segment)
             if segment.buffer.device.type == "cpu":
                 check_tensors(segment)
+            segment.release()
         self.base.step()
 
     def outer(self, outer):

@@ -37,13 +37,15 @@ class FlatOptimizer(Optimizer):
 
     outer_row = None  # the row that eval() shows; None: the parameters are the outer weights
     protected = True  # the inner loop leaves the outer weights alone
+    by_address = True  # the fused engine hands gradients to its kernel only
 
     def __init__(self, params, defaults):
         params = list(params)
         if not params:
             raise ValueError("no parameters: expected at least one tensor (does the model have weights?)")
         self._layout = self._stash = None
-        common = {"maximize": False, "engine": "auto", "replicas": 1, "outer_step": 0, "inner_step": 0}
+        self.clock = {"outer_step": 0, "inner_step": 0}  # a dictionary: torch.compile loses attributes set in step()
+        common = {"maximize": False, "engine": "auto", "replicas": 1}
         super().__init__(params, common | defaults | {"kind": type(self).__name__})
         self._build()
 
@@ -70,7 +72,6 @@ class FlatOptimizer(Optimizer):
                 raise ValueError(f"{name} must be the same in every group, got {head[name]!r} and {group[name]!r}")
         if group.get("inner_steps", 1) >> INNER_BITS:
             raise ValueError(f"inner_steps must be below 2^{INNER_BITS}, got {group['inner_steps']}")
-        group["outer_step"], group["inner_step"] = head["outer_step"], head["inner_step"]
 
     # memory
 
@@ -78,10 +79,15 @@ class FlatOptimizer(Optimizer):
         head = self.param_groups[0]
         with torch.no_grad():
             self._layout = Layout(self.param_groups, head["replicas"], views=head["engine"] != "foreach")
+        self._rules = {}
         for segment in self._layout.segments:
             segment.choose_engine(head["engine"], self._layout.reason)
             if segment.engine != "fused":
                 segment.make(self.row_names(self.param_groups[segment.group]))
+
+        fused = all(segment.engine == "fused" for segment in self._layout.segments)
+        self._restores = self.protected and fused  # bad gradients are found on the way, and x is gone back to
+        self._plain = self.by_address and fused  # no operation of torch sees a tensor that requires gradients
 
     def row_names(self, group):
         """The rows in use: made early, so that torch.compile(opt.step) sees no new ones."""
@@ -100,16 +106,25 @@ class FlatOptimizer(Optimizer):
     @property
     def outer_steps(self):
         """Number of outer steps taken."""
-        return self.param_groups[0]["outer_step"]
+        return self.clock["outer_step"]
 
     @property
     def inner_step(self):
         """Number of gradients consumed in the present loop."""
-        return self.param_groups[0]["inner_step"]
+        return self.clock["inner_step"]
 
     def loop_length(self):
         """Number of gradients an outer step takes."""
         return self.param_groups[0].get("inner_steps", 1)
+
+    def zero_grad(self, set_to_none=True):
+        """Clear the gradients of all parameters, to None by default."""
+        if set_to_none and not watched():
+            for group in self.param_groups:
+                for p in group["params"]:
+                    p.grad = None
+        else:
+            super().zero_grad(set_to_none)
 
     def step(self, closure=None):
         """One inner update from the present gradients, and the outer one when the loop is full.
@@ -131,45 +146,56 @@ class FlatOptimizer(Optimizer):
             check_loss(loss)
         if self._stash is not None:
             raise RuntimeError("step() in eval mode, with the outer weights in the model: call opt.train() first")
-        with torch.no_grad():
+        if self._plain:
             self._advance()
+        else:
+            with torch.no_grad():
+                self._advance()
         return loss
 
     def _advance(self):
-        head = self.param_groups[0]
-        outer, inner = head["outer_step"], head["inner_step"]
+        clock = self.clock
+        outer, inner = clock["outer_step"], clock["inner_step"]
         try:
             self.inner(outer, inner)
         except ValueError as error:
             if not self._abandon(inner):
                 raise
             raise ValueError(f"{error} (the inner loop starts again at the outer weights)") from None
-        inner += 1
-        if inner == self.loop_length():
+        if inner + 1 < self.loop_length():
+            clock["inner_step"] = inner + 1
+        else:
             self._check_on_accelerators()
             self.outer(outer)
-            inner, outer = 0, outer + 1
-        for group in self.param_groups:
-            group["inner_step"], group["outer_step"] = inner, outer
+            clock["inner_step"], clock["outer_step"] = 0, outer + 1
 
     def inner(self, outer, inner):
         """The inner update on every segment; nothing changes when a gradient is of the wrong kind."""
         segments = self._layout.segments
         for segment in segments:
             collect(segment)
+        if inner == 0 or not self._restores:
+            for segment in segments:
+                if segment.buffer.device.type == "cpu" and not torch.compiler.is_compiling():
+                    check_finite(segment)
         for segment in segments:
-            if self._must_check(segment, inner):
-                check_finite(segment)
-        rules = [self.rule(group, outer, inner) for group in self.param_groups]
-        seed, when = self.seed(), self.moment(outer, inner)
-        for segment in segments:
-            apply(segment, rules[segment.group], (seed, self.stream(segment), when))
+            rule = self.present_rule(segment.group, outer, inner)
+            address = (self.seed(), self.stream(segment), self.moment(outer, inner)) if rule.heat else None
+            apply(segment, rule, address)
+            segment.release()
 
-    def _must_check(self, segment, inner):
-        """On the CPU every gradient is checked, the fused kernel doing it on the way where x can be gone back to."""
-        if torch.compiler.is_compiling() or segment.buffer.device.type != "cpu":
-            return False
-        return segment.engine != "fused" or inner == 0 or not self.protected
+    def present_rule(self, number, outer, inner):
+        """`rule`, kept as long as the group's settings and the outer step stay the same."""
+        group = self.param_groups[number]
+        if torch.compiler.is_compiling():
+            return self.rule(group, outer, inner)
+        key, kept = (outer, inner == 0, *group.values()), self._rules.get(number)
+        if kept is not None and kept[0] == key:
+            return kept[1]
+        rule = self.rule(group, outer, inner)
+        if not any(isinstance(value, torch.Tensor) for value in key):  # tensors change in place
+            self._rules[number] = key, rule
+        return rule
 
     def moment(self, outer, inner):
         """The noise's tick."""
@@ -213,8 +239,7 @@ class FlatOptimizer(Optimizer):
 
     def restart(self):
         """Start a new loop at the model's present weights, after they were changed from outside."""
-        for group in self.param_groups:
-            group["inner_step"] = 0
+        self.clock["inner_step"] = 0
 
     # the outer weights in the model
 
@@ -260,6 +285,7 @@ class FlatOptimizer(Optimizer):
         state = super().state_dict()
         for group in state["param_groups"]:
             group.update({name: to_plain(value) for name, value in group.items() if name != "params"})
+            group.update(self.clock)
         return state
 
     def load_state_dict(self, state_dict):
@@ -271,8 +297,23 @@ class FlatOptimizer(Optimizer):
         super().load_state_dict(state_dict)
         self._stash = None
         for group in self.param_groups:
+            self.clock.update({name: group.pop(name) for name in self.clock})
             group.update({name: from_plain(value) for name, value in group.items() if name != "params"})
+        self._rules = {}
         self._collect()
+
+    def __getstate__(self):
+        self._publish()
+        own = ("clock", "base", "communicator", "init")
+        extra = {name: self.__dict__[name] for name in own if name in self.__dict__}
+        return super().__getstate__() | extra
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        if "_layout" not in self.__dict__:
+            self._layout = self._stash = None
+            self._build()
+            self._collect()
 
     def _check_state(self, state_dict):
         if not {"state", "param_groups"} <= set(state_dict):
@@ -282,7 +323,7 @@ class FlatOptimizer(Optimizer):
                 f"the state has {len(state_dict['param_groups'])} groups, the optimizer {len(self.param_groups)}"
             )
         for ours, theirs in zip(self.param_groups, state_dict["param_groups"]):
-            missing = set(ours) - set(theirs)
+            missing = {*ours, *self.clock} - set(theirs)
             if missing or theirs.get("kind") != ours["kind"]:
                 raise ValueError(f"the state is not one of {ours['kind']} (missing: {sorted(missing) or 'its kind'})")
             if len(ours["params"]) != len(theirs["params"]):

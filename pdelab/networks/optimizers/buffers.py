@@ -5,6 +5,8 @@ of 64 elements. One pass, one collective and one copy then serve a whole network
 (shards of FSDP, tensors that share memory), the rows stay flat and the parameters are updated tensor by tensor.
 """
 
+from array import array
+
 import numpy as np
 import torch
 
@@ -42,9 +44,11 @@ class Segment:
         self.where = [p.data_ptr for p in params]
         self.sizes = np.array([p.numel() for p in params], np.int64)
         self.places = np.array(offsets, np.int64)
-        self.addresses = np.zeros(len(params), np.int64)
+        self.table = array("q", [0] * len(params))
+        self.addresses = np.frombuffer(self.table, np.int64)
         self.viewable, self.homes, self.engine = False, None, None
         self.alive = self.packed = self.grads = self.pieces = None
+        self.key = np.zeros(3, np.uint64)
         self._flat, self._tensors, self._arrays = {}, {}, {}
 
     def choose_engine(self, engine, reason):
@@ -74,6 +78,10 @@ class Segment:
             row = self.buffer.row(name)[self.replica]
             self._tensors[name] = [like(row, local(p.data), k) for p, k in zip(self.params, self.offsets)]
         return self._tensors[name]
+
+    def release(self):
+        """Let go of the gradients."""
+        self.alive = self.grads = self.pieces = None
 
     def make(self, names):
         """Make the rows and their views."""

@@ -131,6 +131,7 @@ class EntropySGD(FlatOptimizer):
             inner -= 1
         return super().inner(outer, inner)
 
+    @torch.no_grad()
     def _discard(self, outer):
         """The authors' extra gradient at x: it only fills the outer momentum buffer, once."""
         for segment in self._layout.segments:
@@ -177,6 +178,7 @@ class HJ(FlatOptimizer):
     """
 
     outer_row = "x"
+    by_address = False
 
     def __init__(
         self, params, lr=1.0, inner_lr=0.1, inner_steps=5, gamma=1e4, momentum=0.9, outer_momentum=0.0, nesterov=True,
@@ -218,3 +220,4 @@ class HJ(FlatOptimizer):
                     add(direction, y, group["weight_decay"])
             add(x, accelerate(segment, direction, group, pieces), number(group["lr"]), -1.0)
             segment.write("y", "x")
+            segment.release()

@@ -26,6 +26,7 @@ class Heat(FlatOptimizer):
     """
 
     outer_row = "x"
+    by_address = False
     protected = False  # gradients are checked first, so that nothing has to be undone
 
     def __init__(
@@ -46,8 +47,7 @@ class Heat(FlatOptimizer):
     @torch.no_grad()
     def restart(self):
         """Take the model's present weights as x and start a new loop."""
-        for group in self.param_groups:
-            group["inner_step"] = 0
+        self.clock["inner_step"] = 0
         for segment in self._layout.segments:
             segment.write("x", "y")
             torch._foreach_zero_(segment.lists("sum"))
@@ -74,6 +74,7 @@ class Heat(FlatOptimizer):
                 add(segment.pieces("sum"), segment.grads, share)
                 if group["weight_decay"]:
                     add(segment.pieces("sum"), segment.pieces("y"), group["weight_decay"] / group["inner_steps"])
+            segment.release()
             if inner + 1 < group["inner_steps"]:
                 self._perturb(segment, outer, inner + 1)
 

@@ -87,28 +87,27 @@ def collect(segment):
 
 def collect_addresses(segment):
     """Addresses of the gradients, 0 for None; copies of those laid out differently are kept alive."""
-    grads, kind = [p.grad for p in segment.params], segment.buffer.dtype
     if [where() for where in segment.where] != segment.homes:
         raise moved()
-    try:
-        segment.addresses[:] = [g.data_ptr() for g in grads]
-        usual = segment.usual and all(g.is_contiguous() and g.dtype is kind for g in grads)
-    except (AttributeError, RuntimeError):  # None or sparse
-        usual = False
-    segment.alive = grads if usual else [adapted(segment, k, g) for k, g in enumerate(grads)]
+    table, kind, usual = segment.table, segment.buffer.dtype, segment.usual
+    segment.alive = alive = []
+    for k, p in enumerate(segment.params):
+        g = p.grad
+        if not (usual and g is not None and g.dtype is kind and g.is_contiguous()):
+            g = adapted(p, k, g)
+        table[k] = 0 if g is None else g.data_ptr()
+        alive.append(g)
 
 
-def adapted(segment, k, g):
-    """The gradient of parameter k laid out in memory like the parameter; sets its address."""
-    p = segment.params[k]
+def adapted(p, k, g):
+    """The gradient of parameter k of a segment, dense and laid out in memory like the parameter."""
     if g is None:
-        segment.addresses[k] = 0
         return None
     if g.layout is not torch.strided:
         raise sparse(p, k)
     if g.dtype != p.dtype or g.stride() != p.stride():
-        g = torch.empty_like(p).copy_(g)
-    segment.addresses[k] = g.data_ptr()
+        with torch.no_grad():
+            g = torch.empty_like(p).copy_(g)
     return g
 
 
@@ -178,22 +177,22 @@ def start_absent(segment, rule):
 
 def apply_fused(segment, rule, address):
     """One pass of the CPU kernel."""
-    roles = rule.rows
-    y, x, z, m = [segment.array(roles.get(role, "y")) for role in "yxzm"]
-    amounts, flags = packed(segment, rule)
-    mask, key = MASKS[segment.buffer.dtype], np.array(address, np.uint64)
-    bad = fused.inner_pass(segment.addresses, segment.sizes, segment.places, y, x, z, m, amounts, flags, mask, key)
+    if segment.packed is None or segment.packed[0] is not rule:
+        pack(segment, rule)
+    if address is not None:
+        segment.key[:] = address
+    bad = fused.inner_pass(segment.addresses, segment.sizes, segment.places, *segment.packed[1:], segment.key)
     if bad >= 0:
         raise not_finite(segment.params[bad], bad)
     torch.autograd.graph.increment_version(segment.params)
 
 
-def packed(segment, rule):
-    """The rule as the kernel's array of numbers and its flags; kept while the rule stays the same."""
-    if segment.packed is None or segment.packed[0] != rule:
-        amounts = np.array([*rule.numbers, 1.0 - rule.average], NUMPY[segment.buffer.dtype])
-        segment.packed = rule, amounts, switches(rule)
-    return segment.packed[1:]
+def pack(segment, rule):
+    """The rule as the kernel's arguments: rows, numbers, flags; kept while the rule stays the same."""
+    roles, dtype = rule.rows, segment.buffer.dtype
+    rows = [segment.array(roles.get(role, "y")) for role in "yxzm"]
+    amounts = np.array([*rule.numbers, 1.0 - rule.average], NUMPY[dtype])
+    segment.packed = rule, *rows, amounts, switches(rule), MASKS[dtype]
 
 
 def switches(rule):
@@ -281,7 +280,7 @@ def apply_compiled(segment, rule, address):
     buffer = segment.buffer
     wide = torch.float64 if buffer.dtype == torch.float64 else torch.float32
     numbers = torch.tensor(rule.numbers, dtype=wide).to(buffer.device)
-    when = torch.tensor(address[2], dtype=torch.int64).to(buffer.device)
+    when = torch.tensor(address[2] if address else 0, dtype=torch.int64).to(buffer.device)
     rows = {role: segment.pieces(name) for role, name in rule.rows.items()}
     place = None
     if rule.heat and segment.grads[0] is segment.flat("g"):

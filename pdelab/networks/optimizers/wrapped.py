@@ -17,6 +17,8 @@ class Wrapping(FlatOptimizer):
     base: a function of parameter groups that builds the other optimizer, as `lambda groups: torch.optim.Adam(groups)`.
     """
 
+    by_address = False
+
     def __init__(self, params, base, defaults):
         groups = list(params)
         if not groups:
@@ -212,6 +214,7 @@ class Trivialized(Wrapping):
             for p, noise in zip(segment.params, segment.tensors("noise")):
                 if p.grad is not None:
                     gradients[p] = torch.add(p.grad, noise, alpha=strength)
+            segment.release()
         self.lend(gradients)
 
 
