@@ -232,26 +232,34 @@ def fplanck_run(setting, T):
 # --- the races ---------------------------------------------------------------------------------------------------
 
 
-def compared(problem, contestants, error, base, targets, repeats):
-    """Rows of one race: `base` is ours, the ratio of the others is their time over ours."""
+def compared(problem, contestants, error, base, targets, repeats, exact=None):
+    """Rows of one race: `base` is ours, the ratio of the others is their time over ours.
+
+    exact: (grid, density exact in time on the same grid); the note then tells the error in time from the whole.
+    """
     contestants = {name: run for name, run in contestants.items() if run is not None}
     times = race(contestants, repeats=repeats)
     for name, run in contestants.items():
         ratio = None if name == base else times[name] / times[base]
-        yield Row(problem, name, times[name], error(run()), ratio, targets.get(name))
+        final, note = run(), ""
+        if exact is not None:
+            grid, density = exact
+            note = f"in time alone {float(np.sum(grid.weights * np.abs(final - density))):.1e}"
+        yield Row(problem, name, times[name], error(final), ratio, targets.get(name), note)
 
 
 def line_rows(quick):
     """P4: the same error as banded LSODA at a fraction of its time."""
     setting = line(1024)
     grid = setting[0]
-    base = "pdelab crank_nicolson, 100 steps"
+    base = "pdelab crank_nicolson, 110 steps"
     contestants = {
-        base: lambda: ours(setting, crank_nicolson, T4, 100),
+        base: lambda: ours(setting, crank_nicolson, T4, 110),
         "pdelab crank_nicolson, 70 steps": lambda: ours(setting, crank_nicolson, T4, 70),
         "pdelab implicit, 400 steps": lambda: ours(setting, implicit, T4, 400),
         "pdelab spectral": lambda: ours(setting, spectral, T4, None),
-        "scipy LSODA, banded": lsoda(setting, T4, 1e-6),
+        "scipy LSODA, banded, rtol 1e-5": lsoda(setting, T4, 1e-5),
+        "scipy LSODA, banded, rtol 1e-6": lsoda(setting, T4, 1e-6),
         "scipy eigh_tridiagonal": eigenvectors(setting, T4),
     }
     if not quick:
@@ -259,7 +267,7 @@ def line_rows(quick):
             "scipy BDF": stiff(setting, T4, "BDF", 1e-6),
             "scipy Radau": stiff(setting, T4, "Radau", 1e-6),
         }
-    targets = {"scipy LSODA, banded": 12.0}
+    targets = {"scipy LSODA, banded, rtol 1e-5": 12.0, "scipy LSODA, banded, rtol 1e-6": 12.0}
     yield from compared("P4", contestants, functools.partial(line_error, grid), base, targets, 5 if quick else 11)
     if not quick:
         slow = {
@@ -307,7 +315,8 @@ def plane_rows(quick):
             "scipy BDF, sparse": stiff(setting, T5, "BDF", 1e-5),
         }
     targets = {"scipy Crank-Nicolson, splu, 80 steps": 30.0}
-    yield from compared("P5", contestants, functools.partial(plane_error, grid), base, targets, 3 if quick else 5)
+    error, exact = functools.partial(plane_error, grid), (grid, ours(setting, chebyshev, T5, None))
+    yield from compared("P5", contestants, error, base, targets, 3 if quick else 5, exact)
     if not quick:
         slow = {
             base: contestants[base],
@@ -316,7 +325,7 @@ def plane_rows(quick):
             "fplanck": fplanck_run(setting, T5),
         }
         targets = {"FiPy exponential, 40 steps": 400.0, "fplanck": 150.0, "py-pde, adaptive Euler": 10.0}
-        yield from list(compared("P5", slow, functools.partial(plane_error, grid), base, targets, 1))[1:]
+        yield from list(compared("P5", slow, error, base, targets, 1, exact))[1:]
 
 
 def growth_rows(quick):

@@ -16,7 +16,7 @@ from pdelab.stepping import Stepper
 def spectral(problem, grid, values):
     """Exact in time on the grid, by the eigenvectors of the symmetrised generator: one reflecting axis, steady.
 
-    All times cost little more than one: only modes that have not died out at the smallest interval are computed. Not
+    Only modes that have not died out at the first saved time are computed; later times cost little more. Not
     positive to the last digit; refused where the initial mass lies so deep in the tails of the equilibrium that
     round-off would show (there `crank_nicolson` serves).
     """

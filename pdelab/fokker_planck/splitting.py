@@ -40,7 +40,7 @@ def split_advance(problem, grid, form, mode):
 
 @dataclass(frozen=True, eq=False)
 class _Axis:
-    """Rates, factors and scratch of the lines along one axis; the last axis is swept transposed, so that it vectorises."""
+    """Rates, factors and scratch of the lines along one axis; the last axis is swept transposed, to vectorise."""
 
     periodic: bool
     sweep: tuple  # up, down, inverse, into, outof as (outer, n, inner)
