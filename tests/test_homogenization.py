@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.linalg import expm
 
 from pdelab import homogenization as hom
 from pdelab import losses, noise, paths
@@ -45,15 +46,21 @@ def fast_slow_errors(sde_of, reference, x0, t, epsilons, count):
 
 
 def test_constants_of_the_linear_case():
-    """theory.md T4.5, c = 1.5, gamma = .5, beta = 4, s = 1: rms/sqrt(eps) -> .2794, bias/eps -> .1187."""
-    c, gamma, beta, s, epsilon = 1.5, 0.5, 4.0, 1.0, 0.005
+    """T4.5, c = 1.5, gamma = .5, beta = 4, s = 1, Y at its mean: rms/sqrt(eps) -> .2794, bias/eps -> .1187."""
+    c, gamma, beta, s, count = 1.5, 0.5, 4.0, 1.0, 40_000
     a = c / (1 + gamma * c)
     limit = math.sqrt((2 / beta) / (gamma**2 * (c + 1 / gamma) ** 2) * (1 - math.exp(-2 * a * s)) / (2 * a))
     assert limit == pytest.approx(0.2794, abs=1e-4)
-    sde = lambda e: hom.FastSlow(CURVED, gamma, beta, e)  # noqa: E731
-    bias, rms, error = fast_slow_errors(sde, math.exp(-a * s), 1.0, s, [epsilon], 20_000)
-    assert abs(rms[0] / math.sqrt(epsilon) - limit) < 4 * limit / math.sqrt(40_000) + 0.01
-    assert abs(bias[0] / epsilon - 0.1187) < 4 * error[0] / epsilon + 0.01
+    start = (1.0, 1 / (1 + c * gamma))
+    for epsilon in (0.05, 0.005):
+        A = np.array([[-1 / gamma, 1 / gamma], [1 / (epsilon * gamma), -(c + 1 / gamma) / epsilon]])
+        bias = (expm(s * A) @ start)[0] - math.exp(-a * s)  # exact at this epsilon
+        assert bias / epsilon == pytest.approx(0.1187, abs=0.05 * epsilon)
+        sde = hom.FastSlow(CURVED, gamma, beta, epsilon)
+        run = paths.simulate(sde, start, s, 0.02 * epsilon, paths=count, seed=4, store=False)
+        gap = run.final[:, 0] - math.exp(-a * s)
+        assert abs(gap.mean() - bias) < 4 * gap.std() / math.sqrt(count) + 0.03 * bias
+    assert abs(math.sqrt((gap**2).mean() / epsilon) - limit) < 4 * limit / math.sqrt(2 * count) + 0.002
 
 
 @pytest.mark.parametrize("form", ["average", "gradient"])
