@@ -33,6 +33,7 @@ class Communicator:
         self.rank = distributed.get_rank(group) if group is not None else 0
         self.replicas = local * self.ranks
         self.collectives = self.bytes = self.numbers = 0
+        self._sums = {}  # one kept for each size: fresh memory would cost more than the sum
 
     def mean(self, rows, count=None):
         """The mean over all replicas of rows (local, size): a tensor (size,) of the same dtype, equal on every rank.
@@ -44,17 +45,27 @@ class Communicator:
         if self.reduction == "ordered":
             total = self._ordered(rows)
         else:
-            total = running_sum(rows, wide)
+            total = self._sum(rows, wide)
             if self.ranks > 1:
                 self._call(distributed.all_reduce, total, total)
-        return (total / self.replicas).to(rows.dtype)
+        return total.div_(self.replicas).to(rows.dtype, copy=True)
 
     def _ordered(self, rows):
         if self.ranks == 1:
-            return running_sum(rows, torch.float64)
+            return self._sum(rows, torch.float64)
         everyone = torch.empty(self.ranks * rows.numel(), dtype=rows.dtype, device=rows.device)
         self._call(distributed.all_gather_into_tensor, everyone, everyone, rows.contiguous().view(-1))
-        return running_sum(everyone.view(self.replicas, -1), torch.float64)
+        return self._sum(everyone.view(self.replicas, -1), torch.float64)
+
+    def _sum(self, rows, dtype):
+        """The sum of rows in their order."""
+        key = rows.shape[1], dtype, rows.device
+        if key not in self._sums:
+            self._sums[key] = torch.empty(rows.shape[1], dtype=dtype, device=rows.device)
+        total = self._sums[key].copy_(rows[0])
+        for row in rows[1:]:
+            total += row
+        return total
 
     def broadcast(self, rows):
         """Every replica's row ← the first replica's of rank 0."""
@@ -74,11 +85,3 @@ class Communicator:
                 f"rank {self.rank} of {self.ranks} lost contact with the others in {collective.__name__}: a replica "
                 f"has died or hangs; start all ranks again from the last checkpoint ({str(error).splitlines()[0]})"
             ) from error
-
-
-def running_sum(rows, dtype):
-    """The sum of rows in their order."""
-    total = rows[0].to(dtype, copy=True)
-    for row in rows[1:]:
-        total += row
-    return total
