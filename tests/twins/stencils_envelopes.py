@@ -1,0 +1,485 @@
+"""Slow, obvious twins of pdelab/stencils/envelopes.py: all sources, exact fractions, many digits, dense matrices."""
+
+import itertools
+import math
+from fractions import Fraction
+
+import mpmath
+import numpy as np
+import scipy.special
+
+EMPTY, NO_MOMENTS = np.empty((0, 0)), np.empty((0, 0, 0))
+POWERS = np.arange(5)
+# the coefficients of a quartic from its values at -2..2, times 24: whole numbers
+QUARTIC = np.rint(24 * np.linalg.inv(np.vander(np.arange(-2.0, 3.0), increasing=True))).astype(int).tolist()
+
+
+def energies(row, x, c):
+    """H_j(x) of all sources, exactly."""
+    return [Fraction(v) + Fraction(c) * (Fraction(x) - j) ** 2 for j, v in enumerate(row.tolist())]
+
+
+def gap(f, j, a, x, c):
+    H = energies(f, x, c)
+    return float(H[j] - H[a])
+
+
+def lower_envelope(f, offset, stride, c, value, index):
+    for k, i in np.ndindex(value.shape):
+        H = energies(f[k], offset + stride * i, c)
+        value[k, i], index[k, i] = float(min(H)), H.index(min(H))
+
+
+def significant(row, index, offset, stride, c, depth, first, last):
+    for i in range(index.size):
+        H = energies(row, offset + stride * i, c)
+        near = [j for j, v in enumerate(H) if v - min(H) <= depth]
+        first[i], last[i] = near[0], near[-1]
+
+
+def node_sum(f, extra, offset, stride, c, beta, index, u, moments):
+    for k, i in np.ndindex(index.shape):
+        x = offset + stride * i
+        H = energies(f[k], x, c)
+        weights = [math.exp(-float(Fraction(beta) * (v - min(H)))) for v in H]
+        total = math.fsum(weights)
+        u[k, i] = float(min(H)) - (math.log(total) + math.log(beta * c / math.pi) / 2) / beta
+        if moments.size:
+            weights = np.array(weights) / total
+            y = np.arange(f.shape[1])
+            mean = weights @ (y - x) + x
+            moments[:2, k, i] = weights @ (y - x), weights @ (y - mean) ** 2
+            if extra.size:
+                centred = extra[k] - weights @ extra[k]
+                moments[2:, k, i] = weights @ extra[k], weights @ (centred * (y - mean))
+
+
+def erfcx(x):
+    return scipy.special.erfcx(x)
+
+
+def digits(*lengths):
+    """Enough decimals for second moments of tails that far away, in units of the kernel."""
+    return 60 + 5 * max(0, *(math.ceil(math.log10(abs(v) + 1)) for v in lengths))
+
+
+def half_line(a):
+    with mpmath.workdps(digits(a)):
+        a = mpmath.mpf(a)
+        j0 = mpmath.sqrt(mpmath.pi) / 2 * mpmath.exp(a * a) * mpmath.erfc(a)
+        j1 = (1 - 2 * a * j0) / 2
+        return float(j0), float(j1), float((j0 - 2 * a * j1) / 2)
+
+
+def gaussian_moments(kappa, y0):
+    """Integrals of y^k exp(-kappa² (y - y0)²) over 0 <= y <= 1, k = 0, 1, 2, by parts, with many digits."""
+    low, high = -kappa * y0, kappa * (1 - y0)
+    if low > 0:
+        area = mpmath.erfc(low) - mpmath.erfc(high)
+    elif high < 0:
+        area = mpmath.erfc(-high) - mpmath.erfc(-low)
+    else:
+        area = mpmath.erf(high) - mpmath.erf(low)
+    z = mpmath.sqrt(mpmath.pi) / 2 * area / kappa
+    at0, at1 = mpmath.exp(-low * low), mpmath.exp(-high * high)
+    y1 = y0 * z + (at0 - at1) / (2 * kappa**2)
+    return z, y1, y0 * y1 + (z - at1) / (2 * kappa**2)
+
+
+def cell_moments(kappa, y0, w0, w1, wm):
+    with mpmath.workdps(digits(kappa * y0, kappa, y0)):
+        kappa, y0 = mpmath.mpf(kappa), mpmath.mpf(y0)
+        weight, at = (wm, y0) if 0 < y0 < 1 else (w0, mpmath.mpf(0)) if y0 <= 0 else (w1, mpmath.mpf(1))
+        factor = weight * mpmath.exp((kappa * (at - y0)) ** 2)
+        return tuple(float(factor * v) for v in gaussian_moments(kappa, y0))
+
+
+def cell_minimum(row, j, x, c):
+    """(minimum, minimiser) of the line through two sources plus c (x - y)² over their cell, exactly."""
+    f0, f1, x, c = (Fraction(float(v)) for v in (row[j], row[j + 1], x, c))
+    y = min(max(x - (f1 - f0) / (2 * c), Fraction(j)), Fraction(j + 1))
+    return f0 + (f1 - f0) * (y - j) + c * (x - y) ** 2, y
+
+
+def lowest_in_cells(row, low, high, a, x, c):
+    H = energies(row, x, c)[a]
+    return float(min([Fraction(0), *(cell_minimum(row, j, x, c)[0] - H for j in range(low, high))]))
+
+
+def linear_envelope(f, offset, stride, c, index, value, minimiser):
+    for k, i in np.ndindex(index.shape):
+        x, n = offset + stride * i, f.shape[1]
+        nodes = [(v, Fraction(j)) for j, v in enumerate(energies(f[k], x, c))]
+        value[k, i], minimiser[k, i] = min(nodes + [cell_minimum(f[k], j, x, c) for j in range(n - 1)])
+
+
+def cell_sum(f, extra, offset, stride, c, beta, index, u, moments):
+    steepest = float(np.abs(np.diff(f)).max()) / c
+    with mpmath.workdps(digits(steepest, steepest * math.sqrt(beta * c))):
+        for k, i in np.ndindex(index.shape):
+            e = extra[k] if extra.size else np.zeros(f.shape[1])
+            u[k, i], results = line_integral(f[k], e, offset + stride * i, c, beta)
+            if moments.size:
+                moments[:, k, i] = results[: moments.shape[0]]
+
+
+def line_integral(row, e, x, c, beta):
+    """-(1/beta) log of the integral over the line, and (mean - x, variance, mean of e, covariance of e and y)."""
+    H = energies(row, x, c)
+    row, e = [mpmath.mpf(v) for v in row.tolist()], [mpmath.mpf(v) for v in e.tolist()]
+    x, exact_c, c, beta = mpmath.mpf(x), Fraction(c), mpmath.mpf(c), mpmath.mpf(beta)
+    reference = mpmath.mpf(min(H).numerator) / min(H).denominator
+    parts = []  # (1, y, y², e, e y) of each cell
+    for j in range(len(row) - 1):
+        if (min(H[j], H[j + 1]) - exact_c / 4 - min(H)) * Fraction(float(beta)) > 100:
+            continue  # exp(-100)
+        slope, tilt = row[j + 1] - row[j], e[j + 1] - e[j]
+        y0 = x - j - slope / (2 * c)
+        factor = mpmath.exp(-beta * (row[j] + c * ((x - j) ** 2 - y0**2) - reference))
+        z, y1, y2 = (factor * v for v in gaussian_moments(mpmath.sqrt(beta * c), y0))
+        field, field_y = e[j] * z + tilt * y1, e[j] * y1 + tilt * y2
+        parts.append((z, j * z + y1, j * j * z + 2 * j * y1 + y2, field, j * field + field_y))
+    total, *sums = (sum(column) for column in zip(*parts))
+    y, yy, field, field_y = (v / total for v in sums)
+    u = reference - (mpmath.log(total) + mpmath.log(beta * c / mpmath.pi) / 2) / beta
+    return float(u), [float(v) for v in (y - x, yy - y * y, field, field_y - field * y)]
+
+
+def taylor(p, start, stride):
+    where = start + stride * POWERS
+    exact = [Fraction(v) for v in p[where].tolist()]
+    p[where] = [float(sum(w * v for w, v in zip(line, exact)) / 24) for line in QUARTIC]
+
+
+def wrap(i, n):
+    return i % n
+
+
+def patch(f, periodic, a, centre, p):
+    taken = []
+    for axis, n in enumerate(f.shape):
+        middle = 0 if n == 1 else a[axis] if periodic[axis] else np.clip(a[axis], 2, n - 3)
+        centre[axis] = middle
+        taken.append([0] if n == 1 else [(middle + k) % n for k in range(-2, 3)])
+    fit = f[np.ix_(*taken)]
+    for axis in range(3):
+        if fit.shape[axis] == 5:
+            fit = np.moveaxis(np.tensordot(np.array(QUARTIC) / 24, fit, (1, axis)), 0, axis)
+    m0, m1, m2 = fit.shape
+    p.reshape(5, 5, 5)[:m0, :m1, :m2] = fit
+
+
+def monomials(r, m):
+    """Powers of r, their first and their second derivatives."""
+    powers = np.array([r**k for k in range(5)])
+    first = np.array([0.0, *(k * r ** (k - 1) for k in range(1, 5))])
+    second = np.array([0.0, 0.0, *(k * (k - 1) * r ** (k - 2) for k in range(2, 5))])
+    return powers[:m], first[:m], second[:m]
+
+
+def jets(p, wide0, wide1, r, s, t, jet):
+    P = p.reshape(5, 5, 5)[:wide0, :wide1]
+    basis = monomials(r, wide0), monomials(s, wide1), monomials(t, 5)
+    orders = [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)]
+    orders += [(2, 0, 0), (1, 1, 0), (1, 0, 1), (0, 2, 0), (0, 1, 1), (0, 0, 2)]
+    jet[:] = [P @ basis[2][o2] @ basis[1][o1] @ basis[0][o0] for o0, o1, o2 in orders]
+
+
+def newton_step(jet, step):
+    g, H = jet[1:4], np.empty((3, 3))
+    H[np.triu_indices(3)] = H.T[np.triu_indices(3)] = jet[4:]
+    size = np.sqrt(np.abs(np.diag(H)))
+    scaled = H / np.outer(size, size)  # axes may differ by hundreds of orders of magnitude
+    if size.all() and np.linalg.eigvalsh(scaled).min() > 0:
+        step[:] = np.linalg.solve(scaled, -g / size) / size
+    else:
+        step[:] = -g / size / size
+
+
+def smooth_nodes(f, floor, smooth):
+    for i, j in np.ndindex(smooth.shape):
+        second, third, fourth, fifth, sixth = (np.abs(np.diff(f[i : i + 7, j], k)).max() for k in range(2, 7))
+        fine = fourth <= second / 4 + floor and fifth <= third / 4 + floor and sixth <= second / 16 + floor
+        smooth[i, j] = smooth[i, j] and fine
+
+
+def polish(f, periodic, a, x, c, y, centre, p, jet, step):
+    patch(f, periodic, a, centre, p)
+    free_ends = np.array(periodic) == 0
+    low = np.where(free_ends, np.maximum(a - 1.0, 0.0), a - 1.0)
+    high = np.where(free_ends, np.minimum(a + 1.0, np.array(f.shape) - 1.0), a + 1.0)
+    wide = [5 if n > 1 else 1 for n in f.shape]
+    y[:] = a
+    for _ in range(12):
+        jets(p, wide[0], wide[1], *(y - centre), jet)
+        value = jet[0] + np.sum(c * (y - x) ** 2)
+        jet[1:4] += 2 * c * (y - x)
+        jet[[4, 7, 9]] += 2 * c
+        newton_step(jet, step)
+        new = np.clip(y + step, low, high)
+        free, moved = np.abs(new - y - step).max() < 1e-9, np.abs(new - y).max()
+        y[:] = new
+        if free and moved <= 1e-2:
+            return value + jet[1:4] @ step / 2
+        if moved <= 1e-9:
+            return value
+    return value
+
+
+def polish_all(f, smooth, periodic, nodes, low, c, value, minimiser):
+    size = value.shape
+    for target in np.ndindex(size):
+        own = nodes[target]
+        if not smooth[tuple(own % f.shape)]:
+            value[target] = np.nan
+            continue
+        starts = [own]
+        for axis, side in itertools.product(range(3), (-1, 1)):
+            other, image = list(target), np.zeros(3, np.int64)
+            other[axis] += side
+            if not 0 <= other[axis] < size[axis]:
+                if not periodic[axis] or size[axis] == 1:
+                    continue
+                image[axis] = side * f.shape[axis]
+                other[axis] %= size[axis]
+            node = nodes[tuple(other)] + image
+            if np.abs(node - own).max() > 2 and smooth[tuple(node % f.shape)]:
+                starts.append(node)
+        found = []
+        for a in starts:
+            y, scratch = np.empty(3), (np.empty(3, np.int64), np.empty(125), np.empty(10), np.empty(3))
+            v = polish(f, periodic, a, low + np.array(target), c, y, *scratch)
+            found.append((v, y))
+        lowest = min(v for v, _ in found)
+        ties = [tuple(y) for v, y in found if abs(v - lowest) <= 4e-16 * (abs(v) + abs(lowest))]
+        value[target], minimiser[target] = min(value[target], lowest), min(ties)
+
+
+def before(y, z):
+    return tuple(y) < tuple(z)
+
+
+def line_cases(rng):
+    """(rows, offset, stride, c, number of targets)"""
+    sizes = (1.0, 0.3), (1.0, 20.0), (10.0, 1e-3), (1e200, 1e198), (1e200, 1.0), (1e-308, 3e-309), (0.0, 0.5)
+    targets = (0.0, 1.0, 1), (0.0, 1.0, 5), (-3.3, 0.7, 9)
+    for n, (offset, stride, count) in itertools.product((1, 2, 3, 4, 17), targets):
+        for size, c in sizes:
+            yield size * rng.normal(size=(2, n)), offset, stride, c, count
+    half = np.array([[0.0, 1.0, 0.0, 1.0, 0.0], [2.0, 0.0, 2.0, 0.0, 2.0], [4.0, 1.0, 0.0, 1.0, 4.0]])
+    yield half, -1.0, 0.5, 0.25, 13  # ties, also of three sources
+    yield -half, -1.0, 0.5, 1.0, 13
+    yield 1e16 + 2 * rng.integers(0, 9, (2, 12)).astype(float), 0.5, 2.0, 0.125, 6
+    yield np.full((1, 9), -1e300), -2.0, 0.5, 1e-300, 24
+
+
+def smallest(rows, offset, stride, c, count):
+    value, index = np.empty((rows.shape[0], count)), np.empty((rows.shape[0], count), np.int64)
+    lower_envelope(rows, offset, stride, c, value, index)
+    return index
+
+
+def gap_cases(rng):
+    for rows, offset, _, c, _ in line_cases(rng):
+        n = rows.shape[1]
+        yield rows[0], int(rng.integers(n)), int(rng.integers(n)), offset + 2.25, c
+
+
+def envelope_cases(rng):
+    for rows, offset, stride, c, count in line_cases(rng):
+        shape = rows.shape[0], count
+        yield rows, offset, stride, c, np.empty(shape), np.empty(shape, np.int64)
+
+
+def significant_cases(rng):
+    for rows, offset, stride, c, count in line_cases(rng):
+        index = smallest(rows, offset, stride, c, count)
+        for depth in (0.0, c, 5.5 * c + np.ptp(rows) / 2, np.inf):
+            yield rows[0], index[0], offset, stride, c, depth, np.empty(count, np.int64), np.empty(count, np.int64)
+
+
+def sum_cases(rng, lines, products):
+    for rows, offset, stride, c, count in lines:
+        index, shape = smallest(rows, offset, stride, c, count), (rows.shape[0], count)
+        for product in products:
+            tail = index, np.empty(shape)
+            beta = product / c
+            yield rows, EMPTY, offset, stride, c, beta, *tail, NO_MOMENTS
+            yield rows, EMPTY, offset, stride, c, beta, *tail, np.empty((2, *shape))
+            yield rows, rng.normal(size=rows.shape), offset, stride, c, beta, *tail, np.empty((4, *shape))
+
+
+def node_sum_cases(rng):
+    lines = [case for case in line_cases(rng) if 1e-300 < case[3] < 1e100]
+    yield from sum_cases(rng, lines, (1e-3, 0.24, 3.0))
+    yield from sum_cases(rng, [(np.cos(np.arange(300.0))[None], 100.0, 1.5, 1e-3, 9)], [0.04])
+
+
+def cell_sum_cases(rng):
+    sizes = (0.0, 0.7), (1.0, 0.7), (30.0, 1.0), (1e40, 2.0), (1e-308, 1.0), (1e200, 1e200)
+    for n, (size, c) in itertools.product((2, 3, 8), sizes):
+        yield from sum_cases(rng, [(size * rng.normal(size=(2, n)), -1.3, 1.3, c, 4)], [0.126, 1.0, 1e4])
+    rows = np.array([[0.0, 0.0, 1.0, 1.0, 0.0]])
+    yield from sum_cases(rng, [(rows, -1.0, 0.5, 0.25, 13)], [0.5, 2.0])
+
+
+def erfcx_cases(rng):
+    fixed = (0.0, 5e-324, 1e-9, 0.5, 4.9999999, 5.0, 26.0, 27.3, 99999999.0, 1e8, 1.1e8, 1e300, 1e308, math.inf)
+    for x in (*fixed, *rng.uniform(0, 6, 200), *10 ** rng.uniform(-3, 9, 200)):
+        yield (float(x),)
+
+
+def half_line_cases(rng):
+    for a in (0.0, 5e-324, 1e-8, 4.999, 5.0, 29.999, 30.0, 31.0, 1e5, 1e60, 1e110, *10 ** rng.uniform(-3, 7, 100)):
+        yield (float(a),)
+
+
+def cell_moments_cases(rng):
+    centres = [0.0, 1.0, 0.5, 1e-300, 1 - 2**-53, 1 + 2**-52, -1e-9, -3.0, 4.0, 1e6, -1e9]
+    for kappa in (0.36, 1.0, 5.0, 300.0, 1e8):
+        for y0 in (*centres, *rng.uniform(0, 1, 5), *rng.uniform(-9, 10, 20)):
+            near = min(max(y0, 0.0), 1.0)
+            excess = ((y - y0) ** 2 - (near - y0) ** 2 for y in (0.0, 1.0, near))
+            yield kappa, float(y0), *(math.exp(-float(kappa * kappa * v)) for v in excess)
+
+
+def lowest_cases(rng):
+    for rows, offset, stride, c, count in line_cases(rng):
+        index = smallest(rows, offset, stride, c, count)
+        for i in {0, count // 2, count - 1}:
+            yield rows[0], 0, rows.shape[1] - 1, int(index[0, i]), offset + stride * i, c
+
+
+def linear_cases(rng):
+    for rows, offset, stride, c, count in line_cases(rng):
+        index = smallest(rows, offset, stride, c, count)
+        yield rows, offset, stride, c, index, np.empty(index.shape), np.empty(index.shape)
+
+
+def taylor_cases(rng):
+    places = (0, 1), (30, 1), (27, 5), (3, 25), (24, 25)
+    for (start, stride), size in itertools.product(places, (0.0, 1e-308, 1.0, 1e300)):
+        yield size * rng.normal(size=125), start, stride
+        yield np.full(125, size), start, stride
+
+
+def wrap_cases(rng):
+    for n in (1, 2, 3, 10):
+        for i in range(-n, 2 * n):
+            yield i, n
+
+
+def fields(rng):
+    """(f, periodic, where the nodes may lie: low and high) for one, two and three dimensions."""
+    shapes = ((1, 1, 5), (1, 1, 7), (1, 5, 6), (1, 7, 9), (5, 1, 8), (7, 8, 9))
+    for shape, ring, size in itertools.product(shapes, (False, True), (0.0, 1e-308, 1.0, 1e200)):
+        n = np.array(shape)
+        periodic = np.array(n > 1, np.int64) * ring
+        yield size * rng.normal(size=shape), periodic, -(n // 2) * periodic, n - 1 + n // 2 * periodic
+
+
+def patch_cases(rng):
+    for f, periodic, low, high in fields(rng):
+        for a in (low, high, rng.integers(low, high + 1), rng.integers(low, high + 1)):
+            yield f, periodic, a, np.empty(3, np.int64), rng.normal(size=125)
+
+
+def jets_cases(rng):
+    for (wide0, wide1), size in itertools.product(((1, 1), (1, 5), (5, 1), (5, 5)), (0.0, 1e-308, 1.0, 1e200)):
+        for point in (*rng.uniform(-3, 3, (5, 3)), np.zeros(3), np.array([0.0, -1.0, 2.0])):
+            yield size * rng.normal(size=125), wide0, wide1, *point.tolist(), np.empty(10)
+
+
+def newton_cases(rng):
+    for k in range(120):
+        H, g = rng.normal(size=(3, 3)), rng.normal(size=3)
+        H = H @ H.T + 0.1 * np.eye(3) if k % 2 else H + H.T
+        yield 10.0 ** rng.choice([-250, 0, 0, 150]) * np.array([1.0, *g, *H[np.triu_indices(3)]]), np.empty(3)
+    yield np.array([0.0, 1.0, 2.0, 3.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]), np.empty(3)
+    yield np.array([0.0, 1.0, 0.0, 3.0, 1.0, 2.0, 0.0, 1.0, 0.0, 4.0]), np.empty(3)
+    yield np.array([0.0, 1.0, 0.0, -3.0, 1.0, 0.0, 0.0, 2.0, 0.0, -4.0]), np.empty(3)
+
+
+def smooth_cases(rng):
+    for count, width in ((1, 1), (1, 3), (2, 1), (20, 7)):
+        x = np.arange(count + 6.0)[:, None]
+        waves = np.cos(2 * np.pi * (x / rng.uniform(5, 25, width) + rng.random(width)))
+        kink = np.abs(x - rng.uniform(0, count + 6, width))
+        noise = rng.normal(size=waves.shape)
+        bent = [waves + size * noise for size in (1e-5, 1e-4, 1e-3, 1e-2)]
+        flat = [0 * waves, 0.1 * x + 0 * waves, 1e9 + 0 * waves]
+        for f in (waves, kink, noise, *bent, *flat, 1e200 * waves, 1e-308 * noise):
+            for floor in (1e-13 * np.abs(f).max(), 0.02):
+                yield f, float(floor), rng.random((count, width)) < 0.8
+
+
+def valleys(rng, shape):
+    """A smooth field that is not a quadratic."""
+    axes = np.meshgrid(*(np.arange(n) * (2 * np.pi / n) for n in shape), indexing="ij")
+    tilted = sum(rng.normal() * np.cos(v + rng.normal()) for v in axes)
+    return tilted + 0.5 * np.cos(axes[2] - axes[1] + 0.3) * np.sin(axes[0] + 1.0)
+
+
+def polish_cases(rng):
+    for f, periodic, low, high in fields(rng):
+        for data, stiff in ((f, 100 * np.ptp(f) or 1.0), (valleys(rng, f.shape), 1.0), (valleys(rng, f.shape), 0.05)):
+            a = rng.integers(low, high + 1)
+            c = np.where(np.array(f.shape) > 1, stiff * rng.uniform(0.5, 3.0, 3), 1.0)
+            x = np.where(np.array(f.shape) > 1, a + np.any(data) * rng.uniform(-0.9, 0.9, 3), 0.0)
+            scratch = np.empty(3), np.empty(3, np.int64), np.empty(125), np.empty(10), np.empty(3)
+            yield data, periodic, a, x, c, *(np.zeros_like(v) for v in scratch)
+
+
+def best_nodes(f, periodic, low, c, size):
+    """The best node of every target, images included."""
+    choices = [range(-(n // 2) - 1, n + n // 2 + 1) if ring else range(n) for n, ring in zip(f.shape, periodic)]
+    nodes = np.stack(np.meshgrid(*choices, indexing="ij"), axis=-1).reshape(-1, 3)
+    values = f[tuple((nodes % f.shape).T)]
+    chosen, value = np.empty((*size, 3), np.int64), np.empty(size)
+    for target in np.ndindex(size):
+        H = values + ((nodes - (low + np.array(target))) ** 2) @ c
+        chosen[target], value[target] = nodes[H.argmin()], H.min()
+    return chosen, value
+
+
+def polish_all_cases(rng):
+    rings = [((1, 1, 7), (1, 1, 7)), ((1, 1, 24), (1, 1, 24)), ((1, 7, 8), (1, 7, 8))]
+    boxes = [((1, 1, 7), (1, 1, 1)), ((1, 1, 30), (1, 1, 20)), ((1, 8, 9), (1, 6, 7)), ((7, 8, 9), (2, 3, 3))]
+    pairs = [(*pair, ring) for ring, chosen in enumerate((boxes, rings)) for pair in chosen]
+    for (shape, size, ring), weak in itertools.product(pairs, (1.0, 0.02)):
+        f, lead = valleys(rng, shape), np.array(shape) > 1
+        periodic = np.array(lead, np.int64) * ring
+        low = np.zeros(3) if ring else np.where(lead, (np.array(shape) - np.array(size)) // 2, 0).astype(float)
+        c = np.where(lead, weak * rng.uniform(0.5, 2.0, 3), 1.0)
+        nodes, value = best_nodes(f, periodic, low, c, size)
+        for smooth in (np.ones(shape, bool), rng.random(shape) < 0.7, np.zeros(shape, bool)):
+            yield f, smooth, periodic, nodes, low, c, value, np.zeros((*size, 3))
+
+
+def before_cases(rng):
+    for n in (0, 1, 2, 3):
+        for y, z in itertools.product(itertools.product((-1.0, 0.0, 5e-324), repeat=n), repeat=2):
+            yield np.array(y), np.array(z)
+
+
+TWINS = {
+    "gap": (gap, gap_cases),
+    "lower_envelope": (lower_envelope, envelope_cases),
+    "significant": (significant, significant_cases),
+    "node_sum": (node_sum, node_sum_cases),
+    "erfcx": (erfcx, erfcx_cases),
+    "half_line": (half_line, half_line_cases, 1e-9),  # the recurrence cancels up to a = 30
+    "cell_moments": (cell_moments, cell_moments_cases, 1e-10),
+    "lowest_in_cells": (lowest_in_cells, lowest_cases, 1e-10),  # a small difference of energies
+    "cell_sum": (cell_sum, cell_sum_cases),
+    "taylor": (taylor, taylor_cases),
+    "wrap": (wrap, wrap_cases),
+    "patch": (patch, patch_cases),
+    "jets": (jets, jets_cases),
+    "newton_step": (newton_step, newton_cases),
+    "smooth_nodes": (smooth_nodes, smooth_cases),
+    "polish": (polish, polish_cases, 1e-9),  # the last step is small
+    "polish_all": (polish_all, polish_all_cases),
+    "before": (before, before_cases),
+    "linear_envelope": (linear_envelope, linear_cases),
+}
