@@ -341,6 +341,28 @@ def test_comparisons_refuse(arguments, words):
         training.compare(**arguments)
 
 
+# Recipes ------------------------------------------------------------------------------------------------------------
+
+ALL_RECIPES = [f"{family}/{name}" for family, members in training.RECIPES.items() for name in members]
+
+
+@pytest.mark.parametrize("name", ALL_RECIPES)
+def test_recipes_lie_in_their_grids_and_run(name):
+    family, contestant = name.split("/")
+    arguments, grid = training.recipe(name), training.RECIPES[family][contestant]["grid"]
+    assert grid and all(arguments["optimizer_options"][option] in values for option, values in grid.items())
+    result = training.train(**(arguments | {"epochs": 1}))
+    assert np.isfinite(result.history[-1]["train_loss"])
+
+
+def test_recipes_were_not_tuned_on_the_seeds_of_comparisons():
+    from pdelab.networks.training.recipes import TUNED_ON
+
+    assert min(TUNED_ON) >= 100  # `compare` takes 0, 1, 2, ...
+    with pytest.raises(ValueError, match="unknown recipe 'digits-mlp/magic': choose from digits-mlp/sgd"):
+        training.recipe("digits-mlp/magic")
+
+
 # Ranks --------------------------------------------------------------------------------------------------------------
 
 RANK = """

@@ -124,6 +124,19 @@ RECIPES = {
             replicas=3,
         ),
     },
+    "topics-letters": {
+        "adam": _run("adam", {}, {"lr": 0.01}, {"lr": (0.003, 0.01, 0.03)}),
+        "sgd": _run("sgd", {}, {"lr": 3.0, "momentum": 0.9}, {"lr": (0.3, 1.0, 3.0), "momentum": (0.5, 0.9)}),
+        "entropy-adam": _run(
+            "entropy-adam",
+            {"inner_steps": 5, "gamma": 100.0, "betas": (0.5, 0.999), "inner_momentum": 0.5},
+            {"lr": 0.03, "inner_lr": 3.0},
+            {"lr": (0.01, 0.03), "inner_lr": (0.1, 1.0, 3.0)},
+        ),
+    },
+    "topics-words": {
+        "sgd": _run("sgd", {"momentum": 0.0, "nesterov": False}, {"lr": 3.0}, {"lr": (0.3, 1.0, 3.0, 10.0, 20.0)}),
+    },
 }
 
 

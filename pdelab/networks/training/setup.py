@@ -133,7 +133,8 @@ def milestones(drops, epochs):
     """Epochs after which the learning rate drops, from epochs and fractions of the run."""
     found = []
     for drop in drops:
-        epoch = round(drop * epochs) if isinstance(drop, float) and drop < 1 else drop
+        fraction = isinstance(drop, float) and 0 < drop < 1
+        epoch = max(1, round(drop * epochs)) if fraction else drop
         whole("drops", epoch, 1)
         found.append(epoch)
     return sorted(found)
