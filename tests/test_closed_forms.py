@@ -1,0 +1,376 @@
+"""Closed forms against independent quadrature, brute force and exact formulas; structure on random data; bad input."""
+
+import math
+
+import mpmath
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import erfcx, logsumexp
+
+import pdelab as pl
+from pdelab import Grid, closed_forms, losses
+
+NAMES = ("reflecting", "outflow", "periodic")
+BETAS = (0.01, 1.0, 10.0, 1e3, 1e6, 1e12)
+SMOOTH = {
+    "three wells": losses.three_wells(),
+    "rugged": losses.rugged(),
+    "sharp and wide": losses.sharp_and_wide(),
+    "double well": losses.double_well(tilt=0.1),
+    "quadratic": losses.quadratic(2.0),
+    "ripples": pl.Loss("x**2/2 + 0.3*cos(6*pi*x)"),
+}
+POINTS = np.array([-1.7, 0.4, 1.1])
+
+
+# ------------------------------------------------------------------------------------------- against quadrature
+
+
+def lattice(f, x, t, beta):
+    """f_γ(x), gradient, Hessian by one sum over 60 kernel widths or the box of f, 4e5 nodes: for β up to 1e3."""
+    reach = 40.0 if beta < 0.1 else 16.0
+    reach = max(reach, 12 * math.sqrt(t / beta))
+    y = np.linspace(-reach, reach, 400_001)
+    step = 2 * reach / 400_000
+    exponent = -beta * (f(y) + (x - y) ** 2 / (2 * t))
+    total = logsumexp(exponent)
+    weights = np.exp(exponent - total)
+    mean = weights @ y
+    variance = weights @ (y - mean) ** 2
+    value = -(total + math.log(step) - 0.5 * math.log(2 * math.pi * t / beta)) / beta
+    return value, (x - mean) / t, (1 - beta / t * variance) / t
+
+
+def sharp_peak(f, x, t, beta):
+    """f_γ(x) for a large β by mpmath around the proximal point, 40 digits: the mass elsewhere is below e^-1000."""
+    y = np.linspace(-8.0, 8.0, 16_001)
+    start = y[np.argmin(f(y) + (x - y) ** 2 / (2 * t))]
+    with mpmath.workdps(40):
+        energy = lambda z: mpmath_of(f)(z) + (mpmath.mpf(x) - z) ** 2 / (2 * mpmath.mpf(t))  # noqa: E731
+        peak = mpmath.findroot(lambda z: mpmath.diff(energy, z), mpmath.mpf(start))
+        width = 1 / mpmath.sqrt(beta * mpmath.diff(energy, peak, 2))
+        total = mpmath.quad(lambda z: mpmath.exp(-beta * (energy(z) - energy(peak))),
+                            [peak + k * width for k in range(-12, 13, 3)])  # fmt: skip
+        return float(energy(peak) - mpmath.log(total / mpmath.sqrt(2 * mpmath.pi * t / beta)) / beta)
+
+
+def mpmath_of(f):
+    """The formula of a Loss as an mpmath function, by Python's own parser: independent of the compiled code."""
+    names = {name: getattr(mpmath, name) for name in ("sin", "cos", "exp", "pi")}
+    code = compile(f.formula, "formula", "eval")
+
+    def value(z):
+        return eval(code, {"__builtins__": {}}, names | {"x": z})  # text of the tests' own gallery
+
+    return value
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+@pytest.mark.parametrize("beta", [0.01, 1.0, 10.0, 1e3])
+def test_value_gradient_hessian_at_points(name, beta):
+    f, t = SMOOTH[name], 0.3
+    exact = np.array([lattice(f, x, t, beta) for x in POINTS])
+    value = pl.local_entropy(f, POINTS, t, beta)
+    np.testing.assert_allclose(value, exact[:, 0], rtol=1e-12, atol=2e-13 * max(1, 1 / beta))
+    np.testing.assert_allclose(pl.local_entropy_gradient(f, POINTS, t, beta), exact[:, 1], rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(pl.local_entropy_hessian(f, POINTS, t, beta), exact[:, 2], rtol=1e-7, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+@pytest.mark.parametrize("beta", [1e6, 1e12])
+def test_value_for_large_beta(name, beta):
+    f, t = SMOOTH[name], 0.3
+    exact = [sharp_peak(f, x, t, beta) for x in POINTS]
+    np.testing.assert_allclose(pl.local_entropy(f, POINTS, t, beta), exact, rtol=1e-13, atol=1e-14)
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+def test_hopf_lax_at_points_is_the_brute_force_minimum(name):
+    f, t = SMOOTH[name], 0.3
+    y = np.linspace(-8.0, 8.0, 1_600_001)
+    rough = [np.min(f(y) + (x - y) ** 2 / (2 * t)) for x in POINTS]
+    found = pl.local_entropy(f, POINTS, t, math.inf)
+    assert (found <= np.array(rough) + 1e-15).all()
+    np.testing.assert_allclose(found, rough, atol=1e-8)  # the lattice stops h²(f'' + 1/t)/8 above
+    y_star = POINTS - t * pl.local_entropy_gradient(f, POINTS, t, math.inf)
+    np.testing.assert_allclose(f(y_star) + (POINTS - y_star) ** 2 / (2 * t), found, rtol=1e-14, atol=1e-14)
+    np.testing.assert_allclose(f.gradient(y_star), (POINTS - y_star) / t, atol=1e-10)
+
+
+@pytest.mark.parametrize("beta", [1e2, 1e4, 1e6])
+def test_kink_has_its_exact_solution(beta):
+    """f = |x| at 0: u = -(1/β) log erfcx(√(βt/2))."""
+    t = 0.5
+    exact = -math.log(erfcx(math.sqrt(beta * t / 2))) / beta
+    assert float(pl.local_entropy(losses.cone(), 0.0, t, beta)) == pytest.approx(exact, rel=1e-9)
+
+
+REFERENCE = [  # x, γ, β, f_γ, f_γ', f_γ'': mpmath with 30 digits on the three wells
+    (0.4, 0.7, 3.0, -0.10748033947104, -0.076800641115174, -2.11339462528),
+    (1.0, 0.2, 4.0, -0.30114709344504, -1.082403110412, 0.834888560687),
+    (-0.5, 1.0, 3.0, -0.43113013875414, 0.3543101676086, 0.0597094441714),
+    (0.4, 0.05, 20.0, 0.27171619119919, 0.19648426403165, -3.75452798086),
+]
+
+
+@pytest.mark.parametrize("x, gamma, beta, value, gradient, hessian", REFERENCE)
+def test_reference_values(x, gamma, beta, value, gradient, hessian):
+    f = losses.three_wells()
+    assert float(pl.local_entropy(f, x, gamma, beta)) == pytest.approx(value, abs=2e-14)
+    assert float(pl.local_entropy_gradient(f, x, gamma, beta)) == pytest.approx(gradient, abs=2e-13)
+    assert float(pl.local_entropy_hessian(f, x, gamma, beta)) == pytest.approx(hessian, abs=2e-11)
+    grid = Grid(-12.0, 12.0, 24001, boundary="outflow")
+    assert np.interp(x, grid.x, pl.cole_hopf(f, grid, gamma, beta)) == pytest.approx(value, abs=1e-12)
+
+
+@pytest.mark.parametrize("d, beta", [(2, beta) for beta in BETAS] + [(3, beta) for beta in (10.0, 1e3, 1e6, 1e12)])
+def test_separable_losses_add_up(d, beta):
+    """f(x) = Σ f_i(x_i) has f_γ(x) = Σ (f_i)_γ(x_i): two and three dimensions reduced to one."""
+    parts = ["0.05*{0}**4 - 0.4*{0}**2 + 0.3*sin(3*{0})", "{0}**2/2 + 0.2*cos(5*{0})", "0.7*{0}**2"][:d]
+    whole = pl.Loss(" + ".join(p.format(n) for p, n in zip(parts, "xyz")))
+    point = np.array([0.4, -0.9, 0.7][:d])
+    one = [pl.Loss(p.format("x")) for p in parts]
+    exact = sum(float(pl.local_entropy(f, x, 0.3, beta)) for f, x in zip(one, point))
+    assert float(pl.local_entropy(whole, point, 0.3, beta)) == pytest.approx(exact, rel=2e-12, abs=2e-12)
+    slopes = [float(pl.local_entropy_gradient(f, x, 0.3, beta)) for f, x in zip(one, point)]
+    np.testing.assert_allclose(pl.local_entropy_gradient(whole, point, 0.3, beta), slopes, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("d, beta", [(d, beta) for d in (1, 2) for beta in (*BETAS, math.inf)] + [(3, 10.0), (3, 1e12)])
+def test_quadratics_are_exact(d, beta):
+    """f_γ = x'Q(I + γQ)^-1 x/2 + log det(I + γQ)/(2β); gradient and Hessian for every β (Lemma 4.4)."""
+    Q = np.array([[1.5, 0.4, -0.2], [0.4, 0.7, 0.1], [-0.2, 0.1, 2.0]])[:d, :d]
+    x, gamma = np.array([0.6, -0.8, 0.3])[:d], 0.5
+    f, shrunk = losses.quadratic(Q if d > 1 else 1.5), Q @ np.linalg.inv(np.eye(d) + gamma * Q)
+    where = x if d > 1 else x[0]
+    value = x @ shrunk @ x / 2 + np.linalg.slogdet(np.eye(d) + gamma * Q)[1] / (2 * beta)
+    assert float(pl.local_entropy(f, where, gamma, beta)) == pytest.approx(value, rel=1e-12)
+    np.testing.assert_allclose(np.ravel(pl.local_entropy_gradient(f, where, gamma, beta)), shrunk @ x, rtol=1e-7)
+    hessian = pl.local_entropy_hessian(f, where, gamma, beta)
+    rounding = 0 if math.isinf(beta) else 2e-16 * beta  # of βf, as a relative error of exp(-βf)
+    np.testing.assert_allclose(np.reshape(hessian, (d, d)), shrunk, rtol=1e-6 + rounding, atol=1e-8)
+
+
+def test_laplace_limit_is_first_order():
+    f, t, x = losses.three_wells(), 0.2, np.array([-1.5, 0.9])
+    betas, limit = np.array([1e2, 1e3, 1e4, 1e5]), pl.local_entropy(f, x, t, math.inf)
+    gaps = [np.abs(pl.local_entropy(f, x, t, beta) - limit).max() for beta in betas]
+    rates = -np.diff(np.log(gaps)) / np.diff(np.log(betas))
+    assert ((rates > 0.97) & (rates < 1.03)).all()
+
+
+# ----------------------------------------------------------------------------------------------------- on grids
+
+
+def brute(values, grid, t):
+    """min over nodes and their images of f(y) + |x-y|²/2t, and the lexicographically smallest minimiser; 1-D."""
+    n, x, h = grid.shape[0], grid.x, grid.spacing[0]
+    low, high = grid.lower[0], grid.upper[0]
+    sources = [(x, values)]
+    if grid.boundary[0] == "periodic":
+        sources += [(x + k * (high - low), values) for k in range(-4, 5) if k]
+    if grid.boundary[0] == "reflecting":
+        sources += [(2 * low - x, values), (2 * high - x, values)]
+    if grid.boundary[0] == "outflow":
+        k = np.arange(1, 400)
+        slopes = ((values[0] - values[1]) / h, (values[-1] - values[-2]) / h)
+        sources += [(low - k * h, values[0] + k * h * slopes[0]), (high + k * h, values[-1] + k * h * slopes[1])]
+    y, f = (np.concatenate(part) for part in zip(*sources))
+    return np.min(f + (x[:, None] - y) ** 2 / (2 * t), axis=1), n
+
+
+@settings(deadline=None, max_examples=40, derandomize=True)
+@given(st.sampled_from(NAMES), st.integers(2, 40), st.floats(1e-3, 0.05), st.integers(0, 2**31))
+@pytest.mark.filterwarnings("ignore:the minimiser leaves the box")
+def test_plain_hopf_lax_is_the_minimum_over_nodes(name, n, t, seed):
+    rng = np.random.default_rng(seed)
+    grid, values = Grid(-1.0, 1.0, n, boundary=name), rng.normal(size=n) * rng.choice([1e-3, 1.0, 10.0])
+    if name == "outflow":
+        values = values * 0.1
+    exact, _ = brute(values, grid, t)
+    got = pl.hopf_lax(values, grid, t, refine=False)
+    np.testing.assert_allclose(got, exact, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("d", [2, 3])
+def test_plain_hopf_lax_in_more_dimensions(name, d):
+    rng = np.random.default_rng(d)
+    n, t = 7, 0.02
+    grid, values = Grid((0.0,) * d, (1.0,) * d, n, boundary=name), rng.normal(size=(n,) * d) * 0.05
+    nodes = grid.points.reshape(-1, d)
+    difference = nodes[:, None] - nodes[None]
+    if name == "periodic":
+        difference -= np.round(difference)
+    exact = np.min(values.ravel()[None] + (difference**2).sum(-1) / (2 * t), axis=1).reshape(grid.shape)
+    got = pl.hopf_lax(values, grid, t, refine=False)
+    inner = (slice(None),) * d if name != "outflow" else (slice(2, -2),) * d
+    np.testing.assert_allclose(got[inner], exact[inner], rtol=1e-12, atol=1e-13)
+
+
+def test_proximal_map_is_the_minimiser_and_the_smallest_on_ties():
+    grid = Grid(-1.0, 1.0, 201, boundary="outflow")
+    f = -np.abs(grid.x)
+    with pytest.warns(UserWarning, match="leaves the box"):
+        point = pl.proximal(f, grid, 0.5, refine=False)
+    assert point[100] == pytest.approx(-0.5)  # both -0.5 and 0.5 attain the minimum at 0
+    loss = losses.three_wells()
+    wide = Grid(-4.0, 4.0, 1601, boundary="outflow")
+    x, t = wide.x[300:-300], 0.2
+    point = pl.proximal(loss, wide, t)[300:-300]
+    attained = loss(point) + (x - point) ** 2 / (2 * t)
+    np.testing.assert_allclose(attained, pl.local_entropy(loss, x, t, math.inf), atol=1e-9)
+
+
+def test_refinement_pays():
+    """Plain: O(h²) above the true minimum. Refined: orders of magnitude closer on the same nodes."""
+    loss, t, plain, refined = losses.three_wells(), 0.2, [], []
+    for n in (101, 201, 401, 801):
+        grid = Grid(-4.0, 4.0, n, boundary="outflow")
+        inner = np.abs(grid.x) < 2.4
+        exact = pl.local_entropy(loss, grid.x[inner], t, math.inf)
+        values = loss.on(grid)
+        plain.append(np.abs(pl.hopf_lax(values, grid, t, refine=False)[inner] - exact).max())
+        refined.append(np.abs(pl.hopf_lax(values, grid, t)[inner] - exact).max())
+    rates = np.log2(np.array(plain[:-1]) / plain[1:])
+    assert ((rates > 1.7) & (rates < 2.3)).all(), rates
+    assert refined[-1] < 1e-3 * plain[-1] and refined[0] < 0.1 * plain[0]
+
+
+@settings(deadline=None, max_examples=40, derandomize=True)
+@given(
+    st.sampled_from(NAMES), st.integers(1, 3), st.floats(0.01, 1e6), st.floats(1e-4, 1.0), st.integers(0, 2**31)
+)  # fmt: skip
+@pytest.mark.filterwarnings("ignore:the minimiser leaves the box")
+def test_cole_hopf_is_monotone_commutes_with_constants_and_contracts(name, d, beta, t, seed):
+    rng = np.random.default_rng(seed)
+    grid = Grid((-1.0,) * d, (1.0,) * d, (int(rng.integers(3, 20)),) * d, boundary=name)
+    f = rng.normal(size=grid.shape) * 0.3
+    gap = rng.uniform(0, 1, grid.shape)
+    if name == "outflow":  # the continuation extrapolates; comparison is a statement about what was given
+        f, gap = np.sort(f, axis=0) * 0 + 0.3 * (grid.points.reshape(*grid.shape, d) ** 2).sum(-1), np.full(grid.shape, 0.7)
+    u, v, w = (pl.cole_hopf(g, grid, t, beta) for g in (f, f + gap, f + 2.5))
+    slack = 1e-10 * max(1.0, 1 / beta)
+    assert (v - u).min() >= -slack
+    assert np.abs(u - v).max() <= gap.max() + slack
+    np.testing.assert_allclose(w - u, 2.5, atol=slack)
+    if name != "outflow":
+        assert f.min() - slack <= u.min() and u.max() <= f.max() + slack
+
+
+@pytest.mark.parametrize("beta", [0.01, 1.0, 100.0, 1e4, 1e8])
+def test_grid_and_points_agree(beta):
+    loss = losses.three_wells()
+    errors = []
+    for n in (401, 801, 1601, 3201):
+        grid = Grid(-16.0 if beta < 0.1 else -5.0, 16.0 if beta < 0.1 else 5.0, n, boundary="outflow")
+        inner = np.flatnonzero(np.abs(grid.x) < 2.5)[:: n // 200]
+        exact = pl.local_entropy(loss, grid.x[inner], 0.2, beta)
+        errors.append(np.abs(pl.cole_hopf(loss.on(grid), grid, 0.2, beta)[inner] - exact).max())
+    assert errors[-1] < 2e-5
+    if beta <= 1:
+        assert errors[-1] < (1e-9 if beta < 0.1 else 1e-12)  # resolved: spectral; the cut at the box for β = 0.01
+
+
+def test_semigroup():
+    """S_s S_t = S_{s+t}: round-off where resolved, O(h²) where not (β = ∞)."""
+    smooth = Grid(0.0, 1.0, 256, boundary="periodic")
+    f = 0.3 * np.cos(2 * np.pi * smooth.x)
+    twice = pl.cole_hopf(pl.cole_hopf(f, smooth, 0.03, 4.0), smooth, 0.05, 4.0)
+    np.testing.assert_allclose(twice, pl.cole_hopf(f, smooth, 0.08, 4.0), atol=1e-13)
+    errors = []
+    for n in (64, 128, 256, 512):
+        grid = Grid(0.0, 1.0, n, boundary="periodic")
+        f = 0.3 * np.cos(2 * np.pi * grid.x)
+        twice = pl.hopf_lax(pl.hopf_lax(f, grid, 0.03, refine=False), grid, 0.05, refine=False)
+        errors.append(np.abs(twice - pl.hopf_lax(f, grid, 0.08, refine=False)).max())
+    assert errors[-1] < 1e-4 and errors[-1] < errors[0] / 16
+
+
+def test_no_overflow_at_any_beta():
+    grid = Grid(-3.0, 3.0, 301)
+    f = 1e4 * grid.x**2
+    for beta in (*BETAS, math.inf):
+        for t in (1e-6, 1e-2, 10.0):
+            assert np.isfinite(pl.cole_hopf(f, grid, t, beta)).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_many_times_at_once(name, d):
+    grid = Grid((0.0,) * d, (1.0,) * d, 9, boundary=name)
+    f = 0.1 * np.cos(2 * np.pi * grid.points.reshape(*grid.shape, d)).sum(-1)
+    times = [0.0, 0.01, 0.02]
+    for function in (pl.hopf_lax, pl.proximal, lambda *a: pl.cole_hopf(*a, 5.0)):
+        many = function(f, grid, times)
+        for k, t in enumerate(times):
+            np.testing.assert_array_equal(many[k], function(f, grid, t))
+    np.testing.assert_array_equal(pl.hopf_lax(f, grid, 0.0), f)
+    np.testing.assert_array_equal(pl.proximal(f, grid, 0.0), grid.points)
+    assert pl.proximal(f, grid, 0.01).shape == (grid.shape if d == 1 else (*grid.shape, d))
+
+
+def test_heat_smoothing():
+    loss = losses.three_wells()
+    grid = Grid(-5.0, 5.0, 501, boundary="outflow")
+    nodes, weights = np.polynomial.hermite_e.hermegauss(60)
+    exact = (loss(grid.x[:, None] + math.sqrt(0.7 / 3) * nodes) @ weights) / weights.sum()
+    np.testing.assert_allclose(pl.heat_smoothing(loss, grid, 0.7, 3.0), exact, atol=1e-12)
+    assert np.interp(0.5, grid.x, np.gradient(exact, grid.x)) == pytest.approx(-0.13272, abs=2e-4)  # thesis (4.28)
+    wave = Grid((0.0, 0.0), (1.0, 1.0), (24, 32), boundary="periodic")
+    v = np.cos(2 * np.pi * wave.points[..., 1])
+    np.testing.assert_allclose(pl.heat_smoothing(v, wave, 0.05, 2.0), math.exp(-(math.pi**2) * 0.05) * v, atol=1e-13)
+
+
+def test_sandwich_of_jensen():
+    loss, grid = losses.three_wells(), Grid(-5.0, 5.0, 501, boundary="outflow")
+    inner = np.abs(grid.x) < 2.5
+    entropy, heat = pl.local_entropy(loss, grid, 0.5, 2.0)[inner], pl.heat_smoothing(loss, grid, 0.5, 2.0)[inner]
+    assert (entropy <= heat).all() and entropy.min() >= loss.on(grid).min()
+
+
+# ---------------------------------------------------------------------------------------------------- bad input
+
+
+@pytest.mark.parametrize("function", [pl.hopf_lax, pl.proximal, lambda f, g, t: pl.cole_hopf(f, g, t, 1.0)])
+@pytest.mark.parametrize(
+    "values, t, words",
+    [
+        (np.zeros(5), -1.0, "t: expected"),
+        (np.zeros(5), math.nan, "t: expected"),
+        (np.zeros(5), "now", "t: expected"),
+        (np.zeros(4), 1.0, "expected shape"),
+        (np.array([0, 1, math.nan, 0, 0]), 1.0, "finite"),
+        (np.array([0, 1, math.inf, 0, 0]), 1.0, "finite"),
+    ],
+)
+def test_bad_data_are_refused(function, values, t, words):
+    with pytest.raises(ValueError, match=words):
+        function(values, Grid(0.0, 1.0, 5), t)
+
+
+@pytest.mark.parametrize("beta", [0.0, -1.0, math.nan, "cold"])
+def test_bad_temperatures_are_refused(beta):
+    with pytest.raises(ValueError, match="beta: expected"):
+        pl.cole_hopf(np.zeros(5), Grid(0.0, 1.0, 5), 0.1, beta)
+    with pytest.raises(ValueError, match="beta: expected"):
+        pl.local_entropy_gradient(losses.cone(), 0.0, 0.1, beta)
+
+
+def test_bad_points_are_refused():
+    f = losses.mueller_brown()
+    for bad, words in (([0.0, 1.0, 2.0], "shape"), ([0.0, math.nan], "finite"), ("here", "numbers")):
+        with pytest.raises(ValueError, match=words):
+            pl.local_entropy(f, bad, 0.1, 1.0)
+    with pytest.raises(ValueError, match="Loss"):
+        pl.local_entropy(np.zeros(5), [0.1], 0.1, 1.0)
+    with pytest.raises(ValueError, match="gamma"):
+        pl.local_entropy_gradient(losses.cone(), 0.0, -0.1, 1.0)
+
+
+def test_a_loss_that_falls_too_fast_is_refused():
+    with pytest.raises(ValueError, match="not finite"):
+        pl.local_entropy(pl.Loss("-x**2"), 0.0, 2.0, 1.0)
+    assert closed_forms.local_entropy(pl.Loss("-x**2/4"), 0.0, 0.5, 1.0) < 0
