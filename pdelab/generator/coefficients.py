@@ -175,6 +175,7 @@ def largest_step(form, grid):
 
 
 def no_outflow(grid):
+    """Raise ValueError for an outflow boundary, which a Markov chain on the box cannot have."""
     if "outflow" in grid.boundary:
         raise ValueError(
             "a Markov generator needs reflecting (no flux) or periodic boundaries, got outflow: "
