@@ -1,8 +1,9 @@
 """Figures 5.3 and 5.6 and the first row of Table 5.1 of Chaudhari's thesis at the scale of the built-in digits.
 
 Parle and Elastic-SGD with three replicas in one process, Entropy-SGD and SGD; the abscissa counts the gradients of
-one replica, as in the thesis (replicas run side by side). What does not reproduce at this scale: Parle is not better.
-What does: it ends at a higher training loss than SGD (Figure 5.6; the numbers *_train_loss).
+one replica, as in the thesis (replicas run side by side). What does not reproduce at this scale: Parle is not better
+than SGD beyond the scatter of the seeds, and it does not underfit (Figure 5.6): its training loss ends below that of
+SGD (numbers *_underfitting, the ratio of the two). What does: all four reach comparable errors.
 Figures 5.4 and 5.5 are this figure with --set model=wrn-28-10 data=cifar10 (cifar100), model=wrn-16-4 data=svhn.
 """
 
@@ -13,9 +14,9 @@ NAME = "5.3"
 TITLE = "Replicas tied to a master, against one network with the same gradients each"
 NEEDS = "networks"
 PARAMETERS = {"data": "digits", "folder": "", "mlp": "mlp", "model": "digits-lenet", "epochs": 0, "seeds": 6}
-QUICK = {"seeds": 2, "epochs": 40}
+QUICK = {"seeds": 3, "epochs": 40}
 CHECKS = {
-    "convolutional_underfitting": (1.0, None),
+    "convolutional_parle_difference": (-3.0, 3.0),
     "convolutional_parle_mean": (None, 15.0),
     "fully_connected_elastic_sgd_difference": (-1.5, 1.5),
 }
