@@ -17,19 +17,21 @@ ORDERS = {1: 14, 2: 10, 3: 8}  # Gauss points along an axis of a box
 BLOCK = 2 * 10**6  # evaluations at once
 CHUNK = {1: 2048, 2: 128, 3: 16}  # points at once
 ROOTS = {1: 16, 2: 6, 3: 4}  # boxes along an axis to start with
+LOOKOUT = 4.0  # a valley of f lower by D matters within sqrt(2 t D): from the start it is looked for up to D = 16
 LATTICE = {1: 4097, 2: 257, 3: 65}  # nodes along an axis to look for the lowest value in reach
 
 
 def spread(f, x, t, depth):
     """Radii r (one a point) of boxes around the points x (P, d) that hold all y with H(y) <= min H + depth.
 
-    |y - x|² <= 2t (f(x) - min f + depth), the minimum taken on a lattice over what is in reach, which is enlarged
-    until that closes. Raises ValueError when it does not: f then falls faster than the parabola rises.
+    |y - x|² <= 2t (f(x) - min f + depth), the minimum taken on a lattice over what is in reach, at least LOOKOUT
+    sqrt(2t), which is enlarged until that closes. Raises ValueError when it does not: f then falls faster than the
+    parabola rises.
     """
     d = x.shape[1]
     low, high = x.min(0), x.max(0)
     here = values(f, x)
-    width = math.sqrt(2.0 * t * depth) if depth > 0 else math.sqrt(t)
+    width = max(math.sqrt(2.0 * t * depth), math.sqrt(2.0 * t) * LOOKOUT)
     for _ in range(200):
         axes = [np.linspace(a - width, b + width, LATTICE[d]) for a, b in zip(low, high)]
         lowest = min(float(values(f, _mesh(axes)).min()), float(here.min()))
