@@ -273,6 +273,13 @@ def line_cases(rng):
     yield np.full((1, 9), -1e300), -2.0, 0.5, 1e-300, 24
 
 
+def arched_cases(rng):
+    """As line_cases: seen from 5.25 the nodes are nearly level, and the cells between them dip by c/4 or not at all."""
+    for _ in range(8):
+        level = np.where(rng.random((2, 12)) < 0.5, 1.0, 0.2 * rng.random((2, 12)))
+        yield level - (np.arange(12) - 5.25) ** 2, 5.25, 1.0, 1.0, 1
+
+
 def smallest(rows, offset, stride, c, count):
     value, index = np.empty((rows.shape[0], count)), np.empty((rows.shape[0], count), np.int64)
     lower_envelope(rows, offset, stride, c, value, index)
@@ -321,6 +328,7 @@ def cell_sum_cases(rng):
         yield from sum_cases(rng, [(size * rng.normal(size=(2, n)), -1.3, 1.3, c, 4)], [0.126, 1.0, 1e4])
     rows = np.array([[0.0, 0.0, 1.0, 1.0, 0.0]])
     yield from sum_cases(rng, [(rows, -1.0, 0.5, 0.25, 13)], [0.5, 2.0])
+    yield from sum_cases(rng, arched_cases(rng), [1.0, 1e3])
 
 
 def erfcx_cases(rng):
@@ -330,7 +338,21 @@ def erfcx_cases(rng):
 
 
 def half_line_cases(rng):
-    for a in (0.0, 5e-324, 1e-8, 4.999, 5.0, 29.999, 30.0, 31.0, 1e5, 1e60, 1e110, *10 ** rng.uniform(-3, 7, 100)):
+    for a in (
+        0.0,
+        5e-324,
+        1e-8,
+        4.999,
+        5.0,
+        29.999,
+        30.0,
+        31.0,
+        1e5,
+        1e60,
+        1e110,
+        *range(32, 61),
+        *10 ** rng.uniform(-3, 7, 100),
+    ):
         yield (float(a),)
 
 
@@ -351,7 +373,7 @@ def lowest_cases(rng):
 
 
 def linear_cases(rng):
-    for rows, offset, stride, c, count in line_cases(rng):
+    for rows, offset, stride, c, count in itertools.chain(line_cases(rng), arched_cases(rng)):
         index = smallest(rows, offset, stride, c, count)
         yield rows, offset, stride, c, index, np.empty(index.shape), np.empty(index.shape)
 
@@ -443,7 +465,7 @@ def best_nodes(f, periodic, low, c, size):
 
 
 def polish_all_cases(rng):
-    rings = [((1, 1, 7), (1, 1, 7)), ((1, 1, 24), (1, 1, 24)), ((1, 7, 8), (1, 7, 8))]
+    rings = [((1, 1, 7), (1, 1, 7)), ((1, 1, 24), (1, 1, 24)), ((1, 7, 8), (1, 7, 8)), ((7, 8, 9), (7, 1, 9))]
     boxes = [((1, 1, 7), (1, 1, 1)), ((1, 1, 30), (1, 1, 20)), ((1, 8, 9), (1, 6, 7)), ((7, 8, 9), (2, 3, 3))]
     pairs = [(*pair, ring) for ring, chosen in enumerate((boxes, rings)) for pair in chosen]
     for (shape, size, ring), weak in itertools.product(pairs, (1.0, 0.02)):
@@ -454,6 +476,15 @@ def polish_all_cases(rng):
         nodes, value = best_nodes(f, periodic, low, c, size)
         for smooth in (np.ones(shape, bool), rng.random(shape) < 0.7, np.zeros(shape, bool)):
             yield f, smooth, periodic, nodes, low, c, value, np.zeros((*size, 3))
+        for _ in range(3):  # other nodes than the best: the neighbours' are then worth a try
+            wrong = np.moveaxis(np.indices(size), 0, -1) + low.astype(int) + lead * rng.integers(-3, 4, (*size, 3))
+            wrong = np.where(periodic == 1, wrong, np.clip(wrong, 0, np.array(shape) - 1))
+            lower = value - (rng.random(size) < 0.3)
+            yield f, np.ones(shape, bool), periodic, wrong, low, c, lower, np.zeros((*size, 3))
+    f = 1.5 + np.cos(np.pi / 6 * np.abs(np.arange(25.0) - 12))[None, None]  # a tie of two valleys
+    periodic, low, c = np.zeros(3, np.int64), np.zeros(3), np.array([1.0, 1.0, 0.01])
+    nodes, value = best_nodes(f, periodic, low, c, f.shape)
+    yield f, np.ones(f.shape, bool), periodic, nodes, low, c, value, np.zeros((*f.shape, 3))
 
 
 def before_cases(rng):
