@@ -884,6 +884,15 @@ def test_update_bn_collects_statistics_at_the_outer_weights():
         update_bn(net, [], opt)
 
 
+def test_update_bn_switches_dropout_off():
+    net = torch.nn.Sequential(torch.nn.Dropout(0.5), torch.nn.BatchNorm1d(3))
+    x = torch.randn(40, 3, generator=torch.Generator().manual_seed(0))
+    update_bn(net, [x])
+    assert torch.allclose(net[1].running_mean, x.mean(0), atol=1e-6)
+    assert torch.allclose(net[1].running_var, x.var(0), atol=1e-6)
+    assert net[0].training
+
+
 def test_unusual_parameters():
     """Channels-last and empty tensors, numbers, two dtypes, shared memory: the same steps as plain ones."""
     x = [
@@ -1034,6 +1043,25 @@ def test_a_gradient_that_is_not_finite_is_one_error_and_spares_the_outer_weights
             assert (vector(params) == before).all()
     feed(opt, params, gradient, 0, 12)
     assert np.isfinite(vector(params)).all()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_after_a_bad_gradient_the_loop_starts_again_at_the_outer_weights(engine):
+    """Without noise the fused kernel finds the bad number only when it has written: y must come back to x."""
+    x, gradient = problem()
+    params = parameters(x)
+    opt = EntropySGD(params, inner_steps=6, engine=engine)
+    for k in range(9):
+        run([opt], [params], lambda w, _, k=k: gradient(w, k), 1)
+    with opt.outer_weights():
+        before = vector(params)
+    give(params, gradient(vector(params), 0))
+    params[1].grad[2] = float("nan")
+    with pytest.raises(ValueError, match="not finite.*starts again at the outer weights"):
+        opt.step()
+    assert (vector(params) == before).all() and opt.inner_step == 0
+    run([opt], [params], gradient, 6)
+    assert opt.outer_steps == 2 and np.isfinite(vector(params)).all()
 
 
 def test_a_loss_that_is_not_finite_updates_nothing():

@@ -32,7 +32,10 @@ class FlatOptimizer(Optimizer):
     Settings of every subclass, keyword only:
         maximize: ascend instead of descend.
         engine: "auto" takes "fused" (one compiled pass, CPU, float32 or float64), else "torch" (eager, flat), else
-            "foreach" (tensor by tensor, where parameters cannot be views of one buffer); "compiled" is torch.compile.
+            "foreach" (tensor by tensor, where parameters cannot be views of one buffer); "compiled" is torch.compile
+            with fullgraph=True on the inner update. All but "fused" need one more number a parameter for the flat
+            gradient, and one for the noise where there is any. On an accelerator gradients that are not finite are
+            found at outer steps only, since looking means waiting.
     """
 
     outer_row = None  # the row that eval() shows; None: the parameters are the outer weights
