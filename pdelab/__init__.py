@@ -7,7 +7,20 @@ of Hamilton-Jacobi is nu = 1/(2 beta), the diffusivity D is that of the stochast
 scope, is the time of the PDE.
 """
 
-from pdelab import burgers, closed_forms, control, fokker_planck, hamilton_jacobi, losses, paths, regularity
+from pdelab import (
+    burgers,
+    closed_forms,
+    control,
+    fokker_planck,
+    hamilton_jacobi,
+    homogenization,
+    losses,
+    metastability,
+    paths,
+    regularity,
+    sgd,
+    transport,
+)
 from pdelab.burgers import Burgers
 from pdelab.closed_forms import (
     cole_hopf,
@@ -22,6 +35,7 @@ from pdelab.fokker_planck import BackwardKolmogorov, FokkerPlanck
 from pdelab.generator import committor, current, generator, mean_exit_time, spectral_gap, stationary
 from pdelab.grid import Grid
 from pdelab.hamilton_jacobi import HamiltonJacobi, Heat
+from pdelab.homogenization import FastSlow, homogenized
 from pdelab.losses import Loss
 from pdelab.paths import Diffusion, Langevin, Paths, Underdamped, simulate
 from pdelab.stepping import Solution, solve
@@ -31,6 +45,7 @@ __all__ = [
     "BackwardKolmogorov",
     "Burgers",
     "Diffusion",
+    "FastSlow",
     "FokkerPlanck",
     "Grid",
     "HamiltonJacobi",
@@ -50,17 +65,22 @@ __all__ = [
     "generator",
     "hamilton_jacobi",
     "heat_smoothing",
+    "homogenization",
+    "homogenized",
     "hopf_lax",
     "local_entropy",
     "local_entropy_gradient",
     "local_entropy_hessian",
     "losses",
     "mean_exit_time",
+    "metastability",
     "paths",
     "proximal",
     "regularity",
+    "sgd",
     "simulate",
     "solve",
     "spectral_gap",
     "stationary",
+    "transport",
 ]
