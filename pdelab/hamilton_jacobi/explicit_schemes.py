@@ -126,12 +126,15 @@ def _explicit(problem, grid, kind):
     speed = speeds(drift, grid)
     upwinded = kind != slopes.GODUNOV or drift is not None
     shift = shifts(drift, grid) if upwinded else None
+    scratch = []  # the second buffer, kept between calls: fresh memory costs as much as a few steps
 
     def advance(values, time, dt, steps):
         if values.size >= LARGE and grid.dimension > 1 and not upwinded:
             return march_in_place(values, steps, grid, *coefficients(grid, problem.kinetic * dt / 2, nu * dt))
         out = np.empty_like(values)
-        work = np.empty_like(values) if steps > 1 else out
+        if steps > 1 and not scratch:
+            scratch.append(np.empty_like(values))
+        work = scratch[0] if steps > 1 else out
         arrays = values.reshape(-1), out.reshape(-1), work.reshape(-1)
         k, d = coefficients(grid, problem.kinetic * dt / 2, nu * dt)
         if upwinded:

@@ -124,6 +124,10 @@ def march(values, out, work, steps, *rest):
         values, target, other = target, other, target
 
 
+def line(values, out, work, steps, boundary, k, d):
+    march(values, out, work, steps, (1, 1, values.size), (1, 1, boundary), (0, 0, k), (0, 0, d))
+
+
 def cells(values, start, stop, out, at, offsets, k, d):
     for p in range(start, stop):
         pairs = [(offsets[2], offsets[3]), (offsets[0], offsets[1]), (-1, 1)]
@@ -297,6 +301,12 @@ def march_cases(rng):
         yield values, np.zeros_like(values), np.zeros_like(values), steps, *rest
 
 
+def line_cases(rng):
+    for values, out, work, steps, shape, boundary, k, d in march_cases(rng):
+        if shape[:2] == (1, 1):
+            yield values, out, work, steps, boundary[2], k[2], d[2]
+
+
 def upwind_march_cases(rng):
     for values, shape, *rest in grids(rng, REAL):
         for shift, kind in shifts(rng, shape):
@@ -455,6 +465,7 @@ TWINS = {
     "rows": (rows, rows_cases),
     "plane": (plane, plane_cases),
     "godunov_in_place": (godunov_in_place, in_place_cases),
+    "godunov_line": (line, line_cases),
     "godunov_march": (march, march_cases),
     "add_axis": (add_axis, row_cases),
     "upwind_step": (upwind_step, upwind_step_cases),
