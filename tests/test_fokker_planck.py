@@ -385,6 +385,21 @@ def test_order_in_time_in_two_dimensions(scheme, order):
     assert (np.abs(rates - order) < 0.15).all(), rates
 
 
+def test_crank_nicolson_is_second_order_in_three_dimensions():
+    grid = pl.Grid((-1.5,) * 3, (1.5,) * 3, (9, 8, 10))
+    x, y, z = np.moveaxis(grid.points, -1, 0)
+    problem = FokkerPlanck(well(x) + 2 * np.sin(x + y) * z + y**2 + z**2, beta=2.0)
+    start = normalised(grid, np.exp(-((x - 0.5) ** 2 + y**2 + z**2) / 0.5))
+    exact = pl.solve(problem, start, grid, 0.5, scheme=chebyshev).final
+    rates = orders(
+        [
+            l1(grid, pl.solve(problem, start, grid, 0.5, scheme=crank_nicolson, dt=0.5 / k).final, exact)
+            for k in (20, 40, 80, 160)
+        ]
+    )
+    assert (np.abs(rates - 2) < 0.15).all(), rates
+
+
 def test_full_matrix_converges_in_space():
     tilted = np.array([[1.0, 0.4], [0.4, 0.8]])
     rates = orders([ou_2d(n, 60, crank_nicolson, tilted) for n in (17, 33, 65, 129)])

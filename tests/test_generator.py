@@ -496,6 +496,16 @@ def test_gap_with_rotation_is_the_slowest_real_part():
     assert np.abs(eigenvalues[np.argsort(-eigenvalues.real)][1].imag) > 1
 
 
+def test_gap_sees_a_fast_rotation_behind_slower_looking_modes():
+    """A wind round a circle times diffusion across: the slowest mode has |λ| = 30 and stands behind four real ones."""
+    grid = pl.Grid((0.0, 0.0), (2 * np.pi, 2.6), (128, 14), boundary=("periodic", "reflecting"))
+    wind = np.zeros((128, 14, 2))
+    wind[..., 0] = 30.0
+    Q = generator(FokkerPlanck(drift=wind, diffusivity=1.0), grid)
+    round_trip = (Q[20, 34] + Q[20, 6]) * (1 - math.cos(2 * np.pi / 128))  # of the circulant along the first axis
+    assert spectral_gap(FokkerPlanck(drift=wind, diffusivity=1.0), grid) == pytest.approx(round_trip, rel=1e-6)
+
+
 def test_acceleration_stays_below_the_trace_bound():
     """D = I, U = diag(0.2, 1): the gap grows with the rotation, at most to tr U / 2."""
     grid = pl.Grid((-9.0, -3.5), (9.0, 3.5), (73, 57))
@@ -544,6 +554,14 @@ def test_where_the_target_may_be_missed_the_time_is_infinite():
     grid = pl.Grid(-2.0, 2.0, 41)
     times = mean_exit_time(FokkerPlanck((grid.x**2 - 1) ** 2, beta=math.inf), grid, grid.x > 0.9)
     assert np.isinf(times[grid.x < -0.05]).all() and np.isfinite(times[grid.x > 0.05]).all()
+
+
+def test_a_target_reached_with_probability_below_one_takes_forever():
+    grid = pl.Grid(-1.0, 1.0, 41)
+    middle = np.abs(grid.x) < 0.25
+    problem = FokkerPlanck(drift=5 * np.sign(grid.x), beta=1.0, diffusion=np.where(middle, 1.0, 0.0))
+    times = mean_exit_time(problem, grid, grid.x > 0.9)
+    assert np.isinf(times[grid.x < 0.2]).all() and np.isfinite(times[grid.x > 0.3]).all()
 
 
 @pytest.mark.parametrize(
