@@ -32,8 +32,9 @@ def compute(n, half_width, last, times):
         error = max(error, *(np.abs(seen - point).min() for point in transported_inflections(f, grid, s)))
     widths = {f"shallow_width_at_{s}": _width(pl.hopf_lax(f, grid, s), x, -0.81757) for s in (0.6, 1.45)}
     lines = transported_inflections(f, grid, 0.999 * shock)
+    row, column = np.nonzero((curvature * grid.spacing[0] < -0.02) & (t[:, None] > shock))
     return {
-        "x": x[1:-1], "t": t, "curvature": curvature, "line_start": inflection_points(f, grid), "line_end": lines,
+        "x": x[1:-1], "t": t, "convex": curvature > 0, "kinks": np.stack([x[1:-1][column], t[row]]), "line_start": inflection_points(f, grid), "line_end": lines,
         "straight_line_error": float(error), "shock_time": shock, **widths,
     }  # fmt: skip
 
@@ -53,13 +54,11 @@ def draw(data):
     with matplotlib.rc_context(STYLE):
         figure, ax = subplots(size=(7.2, 4.4))
         colours = matplotlib.colors.ListedColormap(["#f3d9c9", "#dbe7f3"])
-        ax.pcolormesh(data["x"], data["t"], data["curvature"] > 0, cmap=colours, shading="nearest", rasterized=True)
+        ax.pcolormesh(data["x"], data["t"], data["convex"], cmap=colours, shading="nearest", rasterized=True)
         shock = float(data["shock_time"])
         for start, end in zip(data["line_start"], data["line_end"]):
             ax.plot([start, end], [0.0, shock], color=COLORS["exact"], lw=1.4)
-        row, column = np.nonzero(data["curvature"] * (data["x"][1] - data["x"][0]) < -0.02)
-        kink = data["t"][row] > shock
-        ax.plot(data["x"][column[kink]], data["t"][row[kink]], ".", color=COLORS["viscous"], ms=2.5)
+        ax.plot(*data["kinks"], ".", color=COLORS["viscous"], ms=2.5)
         ax.axhline(shock, color=COLORS["viscous"], lw=1.0, ls="--")
         ax.text(data["x"][-1], shock, "t* ", color=COLORS["viscous"], va="bottom", ha="right")
         ax.set(xlabel="x", ylabel="smoothing time t", title=TITLE, xlim=(-3, 3), ylim=(0, data["t"][-1]))

@@ -74,33 +74,34 @@ def _alignments(run, layers, seed):
     """|cos(h, w)| after each epoch, h the direction of the fixed field of this seed."""
     import copy
 
-    import torch
-
     from pdelab.networks import TrivializedSGD
 
     blank = copy.deepcopy(run.model)
     for p in blank.parameters():
         p.data.zero_()
-        p.grad = torch.zeros_like(p)
+        p.grad = p.data.clone()
     TrivializedSGD(blank.parameters(), lr=1.0, momentum=0.0, layers=layers, coupling=1.0, seed=seed).step()
-    h = torch.cat([p.detach().flatten() for p in blank.parameters()])
+    h = _flat(p.detach() for p in blank.parameters())
     names, found = [name for name, _ in run.model.named_parameters()], []
     for state in run.snapshots.values():
-        w = torch.cat([state[name].flatten() for name in names])
-        found.append((h @ w / (h.norm() * w.norm())).abs().item())
+        w = _flat(state[name] for name in names)
+        found.append(abs(h @ w) / (np.linalg.norm(h) * np.linalg.norm(w)))
     return found
+
+
+def _flat(tensors):
+    return np.concatenate([np.asarray(t, float).ravel() for t in tensors])
 
 
 def _zero_fraction(run, epoch):
     """Part of the back-propagated gradient's entries that are exactly zero, on one batch at the end of an epoch."""
-    import torch
+    from pdelab.networks.training.measure import cross_entropy
 
     model = run.model
     model.load_state_dict(run.snapshots[epoch])
     model.zero_grad()
-    x, y = run.data.train.inputs[:64], run.data.train.targets[:64]
-    torch.nn.functional.cross_entropy(model(x), y).backward()
-    return float(torch.cat([p.grad.flatten() for p in model.parameters()]).eq(0).float().mean())
+    cross_entropy(model, run.data.train.inputs[:64], run.data.train.targets[:64])[0].backward()
+    return float((_flat(p.grad for p in model.parameters()) == 0.0).mean())
 
 
 def draw(data):

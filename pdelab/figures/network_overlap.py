@@ -56,13 +56,11 @@ def _planted(model):
     """Overlap with a copy of which the first hidden layer's units were renumbered: the matching must undo it."""
     import copy
 
-    import torch
-
     from pdelab.networks import curvature
 
     moved = copy.deepcopy(model)
-    first, second = [m for m in moved if isinstance(m, torch.nn.Linear)][:2]
-    order = torch.randperm(len(first.bias), generator=torch.Generator().manual_seed(0))
+    first, second = [m for m in moved if hasattr(m, "in_features")][:2]
+    order = np.random.default_rng(0).permutation(len(first.bias))
     for p in (first.weight, first.bias):
         p.data = p.data[order]
     second.weight.data = second.weight.data[:, order]
