@@ -270,6 +270,22 @@ def test_klimontovich_is_not_fick_in_two_dimensions():
     np.testing.assert_allclose(drift["stratonovich"], drift["klimontovich"] / 2, atol=1e-12)
 
 
+def test_fick_with_drift_d_grad_phi_has_gibbs_and_ito_has_not():
+    """Row R6.20: ρ_t = div(D grad Φ ρ + D grad ρ / beta) has exp(-beta Φ); in the sense of Ito it has another law."""
+    errors = {"fick": [], "ito": []}
+    for n in (21, 41, 81):
+        grid = pl.Grid((-3.0, -3.0), (3.0, 3.0), (n, n))
+        x, y = grid.points[..., 0], grid.points[..., 1]
+        matrix = turning(grid, 0.4)
+        drift = -np.einsum("...ij,...j", matrix, np.stack([2 * x + 0.5 * y, 0.5 * x + 1.5 * y], axis=-1))
+        gibbs = normalised(grid, np.exp(-2 * (x**2 + 0.5 * x * y + 0.75 * y**2)))
+        for name, found in errors.items():
+            problem = FokkerPlanck(drift=drift, beta=2.0, diffusion=matrix, interpretation=name)
+            found.append(grid.integrate(np.abs(stationary(problem, grid) - gibbs)))
+    assert (np.abs(orders(errors["fick"]) - 2) < 0.35).all() and errors["fick"][-1] < 5e-3, errors
+    assert errors["ito"][-1] > 0.1
+
+
 def test_another_factor_of_the_same_matrix_gives_another_drift():
     """σ = R(x), Σ = identity: sum_jk σ_kj d_k σ_ij = R'(0) e_1 = (0, 1) at the origin; the square root gives none."""
     grid = pl.Grid((-0.05, -0.05), (0.05, 0.05), (41, 41))
