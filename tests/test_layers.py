@@ -12,7 +12,7 @@ FLOORS = [
     {"grid", "losses", "stencils", "noise", "records"},
     {"stepping", "generator"},
     {"hamilton_jacobi", "burgers", "fokker_planck", "paths", "closed_forms", "spin_glass", "perceptron"},
-    {"homogenization", "control", "regularity", "transport", "metastability", "nonequilibrium", "sgd", "metastability"},
+    {"homogenization", "control", "regularity", "transport", "nonequilibrium", "sgd", "metastability"},
     {"networks"},
     {"plotting"},
     {"figures", "claims"},
