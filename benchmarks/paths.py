@@ -34,9 +34,13 @@ def rows(quick=False):
     yield _first_answer()
 
 
-def _rows(problem, contestants, work, repeats, targets):
-    """Rows of a race whose first contestant is ours; work: path-steps (or coordinate-steps) of one run."""
+def _rows(problem, contestants, work, repeats, targets, scale=()):
+    """Rows of a race whose first contestant is ours; work: path-steps (or coordinate-steps) of one run.
+
+    scale: {name: factor} for a contestant that did only a part of the work.
+    """
     times = race(contestants, repeats)
+    times = {name: time * dict(scale).get(name, 1.0) for name, time in times.items()}
     ours = times["pdelab"]
     for name, milliseconds in times.items():
         rate = f"{work / milliseconds / 1e3:.0f} M/s"
@@ -59,12 +63,15 @@ def _double_well(dtype, steps, repeats, paths=100_000):
     contestants |= _jax(lambda x: x**3 - x, (paths,), steps, dtype) | _diffrax(paths, steps, dtype)
     contestants |= _torch(lambda x: x**3 - x, (paths,), steps, dtype)
     contestants |= _torchsde(lambda x: x**3 - x, (paths, 1), steps, dtype)
+    if not single:
+        contestants |= _jitcsde(steps)
     if single:
         targets = {"jax lax.scan": 3.3, "torch eager": 1.8, "diffrax vmap": 40.0, "torchsde": 15.0}
     else:
         targets = {"jax lax.scan": 5.5, "torch eager": 6.5, "diffrax vmap": 25.0, "torchsde": 35.0}
         targets["numba, np.random.normal"] = 8.0
-    yield from _rows(f"S1 double well, {np.dtype(dtype).name}", contestants, paths * steps, repeats, targets)
+    scale = {"jitcsde, 500 paths as one system": paths / 500}
+    yield from _rows(f"S1 double well, {np.dtype(dtype).name}", contestants, paths * steps, repeats, targets, scale)
 
 
 def _quadratic(steps, repeats, paths=10_000, d=10):
@@ -192,7 +199,21 @@ def _torchsde(gradient, shape, steps, dtype):
     return {"torchsde": run}
 
 
-# ----------------------------------------------------------------------------------------- noise, threads, first answer
+def _jitcsde(steps, paths=500):
+    """One system of 500 equations: jitcsde compiles C for one system and has no ensembles. Its steps are made equal."""
+    jitcsde = peer("jitcsde")
+    if jitcsde is None:
+        return {}
+    drift = [jitcsde.y(i) - jitcsde.y(i) ** 3 for i in range(paths)]
+    solver = jitcsde.jitcsde(drift, [math.sqrt(2 / BETA)] * paths, n=paths, verbose=False, additive=True)
+    solver.set_seed(1)
+    solver.set_initial_value(np.zeros(paths), 0.0)
+    solver.set_integration_parameters(first_step=DT, max_step=DT, min_step=DT / 10, atol=1e3, rtol=1e3)
+    solver.compile_C()
+    return {"jitcsde, 500 paths as one system": lambda: solver.integrate(solver.t + steps * DT)}
+
+
+# --------------------------------------------------------------------------------- noise, threads, first answer
 
 
 def _normals(repeats, count=2**20):

@@ -441,6 +441,15 @@ def test_mean_exit_time_with_the_shift_of_a_discrete_look():
     assert abs(run.exit_times.mean() - 1.0) > 10 * error  # without the shift
 
 
+def test_the_result_never_changes():
+    run = paths.simulate(paths.Langevin(WELL, 3.0), 0.1, 0.1, 0.1, paths=3, seed=0, exit=(-9, 9))
+    for array in (run.states, run.final, run.times):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 1.0
+    with pytest.raises(AttributeError):
+        run.final = None
+
+
 def test_constant_ensembles_have_variance_zero():
     run = paths.simulate(paths.Langevin(WELL, math.inf), 0.1, 1.0, 0.1, paths=1234, seed=0, store=False)
     assert (run.variance == 0).all()

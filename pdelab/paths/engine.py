@@ -243,6 +243,8 @@ class _Run:
         self._record_now(0)
         with ThreadPoolExecutor(self.threads) as self.pool:
             self._loop()
+        for array in (self.times, self.saved, self.x, self.moments, self.exits):
+            array.flags.writeable = False
         one = len(self.x) == 1
         view = (lambda a: a[..., 0, :]) if one else (lambda a: np.swapaxes(a, -1, -2))
         density = None
@@ -253,8 +255,6 @@ class _Run:
         info = {"scheme": _name(self.scheme), "dt": self.dt, "steps": self.steps}
         info |= {"compiled": self.is_compiled, "threads": self.threads}
         states = view(self.saved) if len(self.saved) else None
-        for array in (self.times, self.saved, self.x, self.moments):
-            array.flags.writeable = False
         return Paths(self.times, states, view(self.x), density, exit_times, info, self._all_moments)
 
     # ------------------------------------------------------------------------------------------ the time loop
