@@ -374,3 +374,33 @@ def test_a_loss_that_falls_too_fast_is_refused():
     with pytest.raises(ValueError, match="not finite"):
         pl.local_entropy(pl.Loss("-x**2"), 0.0, 2.0, 1.0)
     assert closed_forms.local_entropy(pl.Loss("-x**2/4"), 0.0, 0.5, 1.0) < 0
+
+
+# ------------------------------------------------------------------------------------------- a Loss on a grid
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("beta", [*BETAS, math.inf])
+def test_a_loss_on_a_grid_is_integrated_over_the_whole_space(name, beta):
+    """Whatever the boundary of the grid, the box does not cut the integral."""
+    f, grid = losses.three_wells(), Grid(-1.5, 1.5, 61, boundary=name)
+    some = np.arange(0, 60, 7)
+    exact = pl.local_entropy(f, grid.x[some], 0.4, beta)
+    np.testing.assert_allclose(pl.local_entropy(f, grid, 0.4, beta)[some], exact, rtol=1e-12, atol=1e-12 / min(beta, 1))
+
+
+@pytest.mark.parametrize("beta", [1.0, 100.0, math.inf])
+def test_a_loss_on_a_plane(beta):
+    f = pl.Loss("0.05*x**4 - 0.4*x**2 + 0.3*sin(3*x) + y**2/2 + 0.2*cos(4*x*y)")
+    grid = Grid((-1.0, -1.0), (1.0, 1.0), (24, 20))
+    found = pl.local_entropy(f, grid, 0.2, beta)
+    for k in ((0, 0), (10, 7), (23, 13)):
+        assert found[k] == pytest.approx(float(pl.local_entropy(f, grid.points[k], 0.2, beta)), rel=1e-11, abs=1e-12)
+
+
+def test_hopf_lax_of_a_loss_is_exact_to_round_off():
+    f, grid = losses.three_wells(), Grid(-4.0, 4.0, 401, boundary="outflow")
+    x, t = grid.x[60:-60], 0.2
+    np.testing.assert_allclose(pl.hopf_lax(f, grid, t)[60:-60], pl.local_entropy(f, x, t, math.inf), atol=1e-14)
+    point = pl.proximal(f, grid, t)[60:-60]
+    np.testing.assert_allclose(f.gradient(point), (x - point) / t, atol=1e-12)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from scipy import fft, special
 
-from pdelab.closed_forms import door, inviscid, points, viscous
+from pdelab.closed_forms import door, inviscid, points, sampled, viscous
 from pdelab.grid import Grid
 
 
@@ -20,7 +20,7 @@ def hopf_lax(f, grid, t, *, refine=True):
     t : float or sequence of floats
         Time(s) >= 0. At t = 0 the answer is f.
     refine : bool
-        False: the minimum over the nodes.
+        False: the minimum over the nodes. True: that of the interpolant, and for a Loss of the formula (by Newton).
 
     Returns
     -------
@@ -40,7 +40,8 @@ def _hopf_lax(f, grid, t, refine):
         return values.copy(), np.array(grid.points)
     minimum = inviscid.refined_minimum if refine else inviscid.node_minimum
     u, nodes = minimum(values, grid, t)
-    return u, inviscid.coordinates(nodes, grid)
+    place = inviscid.coordinates(nodes, grid)
+    return sampled.polished(f, grid, t, u, place) if refine and hasattr(f, "on") else (u, place)
 
 
 def cole_hopf(f, grid, t, beta):
@@ -89,8 +90,9 @@ def local_entropy(f, where, gamma, beta):
     Parameters
     ----------
     f : Loss, or array (*shape) of node values when `where` is a Grid
+        Of a Loss the integral is over R^d, whatever the boundary of the grid; node values are continued by it.
     where : Grid, or points (..., d), in one dimension (...,)
-        At points f must be a Loss, and the integral is over R^d.
+        At points f must be a Loss.
     gamma : float >= 0 (a sequence of them on a grid)
         Scope: the time of the equation.
     beta : float > 0 or inf
@@ -110,7 +112,12 @@ def local_entropy(f, where, gamma, beta):
     >>> round(float(local_entropy(pl.losses.quadratic(2.0), 1.0, 0.5, math.inf)), 12)       # x²/(1 + 2 gamma)
     0.5
     """
-    return cole_hopf(f, where, gamma, beta) if isinstance(where, Grid) else points.value(f, where, gamma, beta)
+    if not isinstance(where, Grid):
+        return points.value(f, where, gamma, beta)
+    if not hasattr(f, "on"):
+        return cole_hopf(f, where, gamma, beta)
+    f, beta = door.loss(f, where.dimension), door.inverse_temperature(beta)
+    return door.each_time(lambda scope: sampled.local_entropy(f, where, scope, beta), gamma, "gamma")
 
 
 def heat_smoothing(f, grid, gamma, beta):

@@ -1,0 +1,88 @@
+"""Local entropy of a Loss at the nodes of a grid: the integral over R^d, on nodes that go as far and as fine as needed.
+
+The Loss is sampled beyond the box as far as its kernel reaches, on the grid's own spacing, and the result is compared
+with the adaptive quadrature at a few nodes. Where they differ, the spacing is halved; where that would take too many
+nodes, the quadrature does all of them.
+"""
+
+import math
+import warnings
+
+import numpy as np
+
+from pdelab.closed_forms import descent, inviscid, points, quadrature, viscous
+from pdelab.grid import Grid
+from pdelab.stencils.envelopes import DEPTH
+
+LEVELS = (1, 2, 4, 8)  # halvings of the spacing that are tried
+LARGEST = 4 * 10**6  # nodes of a sampled field
+PROBES = 12  # nodes compared with the quadrature
+AGREE = 2e-13  # error, relative to 1/beta + max|u|, from which a sampled field is accepted
+
+
+def local_entropy(f, grid, gamma, beta):
+    """f_gamma at the nodes, shape grid.shape."""
+    if gamma == 0.0:
+        return f.on(grid)
+    where = grid.points.reshape(-1, grid.dimension)
+    probes = where[np.linspace(0, len(where) - 1, PROBES).astype(int)]
+    exact = points.value(f, probes[:, 0] if grid.dimension == 1 else probes, gamma, beta)
+    reach = _reach(f, where, gamma, beta)
+    for level in LEVELS:
+        u = _on_nodes(f, grid, gamma, beta, reach, level)
+        if u is None:
+            break
+        at = np.linspace(0, len(where) - 1, PROBES).astype(int)
+        error = np.abs(u.ravel()[at] - exact).max()
+        if error <= AGREE * (np.abs(exact).max() + 1.0 / beta):
+            return u
+    return points.value(f, grid.points, gamma, beta)
+
+
+def polished(f, grid, t, u, minimiser, box=None):
+    """Hopf-Lax minimisers found on nodes, made exact by Newton on the formula: (u, minimiser as coordinates).
+
+    A start is kept where Newton leaves its neighbourhood, outside the box in which f itself is meant (by default the
+    grid's), and on periodic axes, where f continues by images.
+    """
+    box = grid if box is None else box
+    if "periodic" in box.boundary:
+        return u, minimiser
+    d = grid.dimension
+    x, y = grid.points.reshape(-1, d), minimiser.reshape(-1, d)
+    inside = ((y > np.array(box.lower)) & (y < np.array(box.upper))).all(axis=1)
+    size = 2.0 * max(grid.spacing)
+    energy, place = descent.newton(f, x[inside], y[inside], t, size)
+    near = (np.abs(place - y[inside]) <= size).all(axis=1)
+    rows = np.flatnonzero(inside)[near]
+    u, y = u.ravel().copy(), y.copy()
+    u[rows], y[rows] = energy[near], place[near]
+    return u.reshape(grid.shape), y.reshape(minimiser.shape)
+
+
+def _reach(f, where, gamma, beta):
+    """How far from the nodes the integrand matters."""
+    depth = 0.0 if math.isinf(beta) else DEPTH / beta
+    return float(quadrature.spread(f, where, gamma, depth).max())
+
+
+def _on_nodes(f, grid, gamma, beta, reach, level):
+    """u from f sampled on the box and its surroundings with spacing h/level, or None when that is too much."""
+    steps = [h / level for h in grid.spacing]
+    more = [level * math.ceil(reach / h) for h in grid.spacing]
+    counts = [level * (n - 1) + 1 + 2 * m for n, m in zip(grid.shape, more)]
+    if math.prod(counts) > LARGEST:
+        return None
+    axes = [x[0] + h * np.arange(-m, count - m) for x, h, m, count in zip(grid.axes, steps, more, counts)]
+    mesh = axes[0] if grid.dimension == 1 else np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
+    values = np.ascontiguousarray(f(mesh), dtype=float)
+    if math.isinf(beta):
+        wide = Grid([a[0] for a in axes], [a[-1] for a in axes], counts, boundary="outflow")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the nodes beyond the box, which are not asked for
+            u, nodes = inviscid.refined_minimum(values, wide, gamma)
+        inner = tuple(slice(m, m + level * (n - 1) + 1, level) for m, n in zip(more, grid.shape))
+        place = inviscid.coordinates(nodes, wide)[inner]
+        return polished(f, grid, gamma, u[inner], place, wide)[0]
+    lines = [viscous.Line(h, "free", n, m, level) for h, n, m in zip(steps, grid.shape, more)]
+    return viscous.value(values, lines, gamma, beta)
