@@ -97,3 +97,22 @@ def _minimise(x, f, t):
     owner, starts, size = quadrature.valleys(f, x, t)
     energy, y = newton(f, x[owner], starts, t, size)
     return lowest(owner, energy, y, len(x))
+
+
+def deepest(f, x, t, depth, most=8):
+    """(min H, the deepest minimisers minus x (k, P, d), NaN where there are fewer) within `depth` of it, k <= most."""
+    owner, starts, size = quadrature.valleys(f, x, t)
+    energy, y = newton(f, x[owner], starts, t, size)
+    best = np.full(len(x), np.inf)
+    np.minimum.at(best, owner, energy)
+    keep = energy <= best[owner] + depth
+    owner, energy, y = owner[keep], energy[keep], y[keep]
+    order = np.lexsort((energy, owner))
+    owner, y = owner[order], y[order]
+    size = 1e-6 * (np.abs(y).max(1) + np.abs(x[owner]).max(1))
+    twin = (np.abs(np.diff(y, axis=0)).max(1) <= size[1:]) & (np.diff(owner) == 0)
+    owner, y = owner[~np.append(False, twin)], y[~np.append(False, twin)]
+    rank = np.arange(len(owner)) - np.searchsorted(owner, owner)
+    marks = np.full((most, len(x), x.shape[1]), np.nan)
+    marks[rank[rank < most], owner[rank < most]] = y[rank < most] - x[owner[rank < most]]
+    return best, marks

@@ -11,12 +11,13 @@ from functools import lru_cache
 
 import numpy as np
 
+from pdelab.closed_forms import descent
 from pdelab.stencils.envelopes import DEPTH
 
-ORDERS = {1: 14, 2: 10, 3: 8}  # Gauss points along an axis of a box
+ORDERS = {1: 16, 2: 12, 3: 8}  # Gauss points along an axis of a box
 BLOCK = 2 * 10**6  # evaluations at once
 CHUNK = {1: 2048, 2: 128, 3: 16}  # points at once
-ROOTS = {1: 16, 2: 6, 3: 4}  # boxes along an axis to start with
+ROOTS = {1: 16, 2: 8, 3: 4}  # boxes along an axis to start with
 LOOKOUT = 4.0  # a valley of f lower by D matters within sqrt(2 t D): from the start it is looked for up to D = 16
 LATTICE = {1: 4097, 2: 257, 3: 65}  # nodes along an axis to look for the lowest value in reach
 
@@ -105,22 +106,26 @@ def _integrate(x, f, t, beta, moments):
     radii = spread(f, x, t, DEPTH / beta)
     boxes = _roots(radii, d)
     best = values(f, x).astype(float)
+    marks = np.full((0, count, d), np.nan)
     sums = np.zeros((count, 1 + (d + d * d if moments else 0)))
     aim = np.clip(1e-14 * beta * np.abs(best), 1e-15, 1e-12 if moments else 1e-9)
     noise = 4e-15 * beta * (np.abs(best) + (best - best.min()))  # rounding of f, as a relative error of exp(-beta f)
-    for _ in range(80 * d + 200):
-        boxes, energy, floor, dips, lower = _survivors(f, x, t, boxes, best, DEPTH / beta)
+    for iteration in range(80 * d + 200):
+        boxes, energy, floor, dips, lower = _survivors(f, x, t, boxes, best, DEPTH / beta, marks)
         owner, centre, half = boxes
+        coarse = dips.sum(1) > 4.0 / beta  # H itself moves by more than 1/beta from node to node
+        if iteration == 0 and coarse.any():
+            lower, marks = descent.deepest(f, x, t, DEPTH / beta)
+            boxes, best = _roots(radii, d), np.minimum(lower, best)
+            continue
         sums *= np.exp(-beta * (best - lower))[:, None]
         best = lower
         amounts, errors = _amounts(energy, best[owner], beta, centre, half, moments)
         total = sums[:, 0] + np.bincount(owner, amounts[:, 0], count)
-        coarse = dips.sum(1) > 4.0 / beta  # H itself moves by more than 1/beta from node to node
         hidden = np.prod(2.0 * half, axis=1) * np.exp(-beta * np.maximum(floor - best[owner], 0.0))
         resolved = errors.max(1, initial=0.0) <= np.maximum(aim, noise)[owner] * total[owner]
         resolved &= ~coarse | (hidden <= aim[owner] * total[owner])
-        resolved |= (half <= 1e-15 * (np.abs(centre + x[owner]) + half)).all(axis=1)
-        np.add.at(sums, owner[resolved], amounts[resolved])
+        resolved[resolved] = _confirm(f, x, t, boxes, resolved, best, beta, amounts, np.maximum(aim, noise) * total, sums)
         if resolved.all():
             break
         boxes = _split(boxes, np.where(coarse[:, None], dips, errors), ~resolved)
@@ -134,25 +139,45 @@ def _integrate(x, f, t, beta, moments):
     return u, mean, second - mean[:, :, None] * mean[:, None, :]
 
 
-def valleys(f, x, t):
-    """Where the minimum of H over R^d may lie: (owner, starts, size) of the boxes left after pruning.
-
-    Boxes are cut until their edges are 1/128 of the region's, or smaller.
-    """
+def _confirm(f, x, t, boxes, which, best, beta, amounts, allowed, sums):
+    """Integrate the boxes `which` once more, with one point more an axis; those where the two agree go into the sums."""
+    owner, centre, half = (a[which] for a in boxes)
     d = x.shape[1]
+    confirmed = np.zeros(len(owner), dtype=bool)
+    block = max(1, BLOCK // (ORDERS[d] + 1) ** d)
+    for i in range(0, len(owner), block):
+        o, c, h = (a[i : i + block] for a in (owner, centre, half))
+        again, _ = _amounts(_energies(f, x, t, o, c, h, 1), best[o], beta, c, h, sums.shape[1] > 1)
+        tiny = (h <= 4e-16 * (np.abs(c) + np.abs(x[o]))).all(axis=1)
+        fine = (np.abs(again[:, 0] - amounts[which][i : i + block, 0]) <= allowed[o]) | tiny
+        np.add.at(sums, o[fine], again[fine])
+        confirmed[i : i + block] = fine
+    return confirmed
+
+
+def valleys(f, x, t):
+    """Where minima of H over R^d may lie: (owner, starts, size) of the boxes left after pruning, the best point first.
+
+    Boxes are cut to an eighth of the first ones, or smaller.
+    """
+    count, d = x.shape
     radii = spread(f, x, t, 0.0)
     boxes = _roots(radii, d)
-    best = values(f, x).astype(float)
+    best, places = values(f, x).astype(float), x.copy()
+    limit = radii / (8.0 * ROOTS[d])
     done = []
     while len(boxes[0]):
-        boxes, energy, _, _, best = _survivors(f, x, t, boxes, best, 0.0)
+        boxes, energy, _, _, lower = _survivors(f, x, t, boxes, best, 0.0, np.full((0, count, d), np.nan))
         owner, centre, half = boxes
-        large = np.where(half > radii[owner, None] / 128.0, half, 0.0)
+        here = x[owner] + _place(energy, centre, half)
+        new = np.flatnonzero((energy.reshape(len(owner), math.prod(energy.shape[1:])).min(1) == lower[owner]) & (lower < best)[owner])
+        places[owner[new]], best = here[new], lower
+        large = np.where(half > limit[owner, None], half, 0.0)
         small = ~large.any(axis=1)
-        done.append((owner[small], x[owner[small]] + _place(energy[small], centre[small], half[small])))
+        done.append((owner[small], here[small]))
         boxes = _split(boxes, large, ~small)
     owner, starts = (np.concatenate([part[k] for part in done]) for k in (0, 1))
-    return owner, starts, float(radii.max()) / 32.0
+    return np.concatenate([np.arange(count), owner]), np.concatenate([places, starts]), 4.0 * float(limit.max())
 
 
 def _roots(radii, d):
@@ -164,11 +189,12 @@ def _roots(radii, d):
     return owner, centre, np.repeat((radii / parts)[owner, None], d, axis=1)
 
 
-def _survivors(f, x, t, boxes, best, depth):
+def _survivors(f, x, t, boxes, best, depth, marks):
     """Evaluate the boxes, in blocks, and drop those that stay more than `depth` above the minimum.
 
-    Returns the boxes left, H at their Gauss points, the lowest value that H may reach in them, how far that is below a
-    Gauss point, by axis, and the lowest values found so far (best, updated).
+    Boxes that hold one of the points marks (k, P, d), relative to x, always stay. Returns the boxes left, H at their
+    Gauss points, the lowest value that H may reach in them, how far that is below a Gauss point, by axis, and the
+    lowest values found so far.
     """
     d = x.shape[1]
     block = max(1, BLOCK // ORDERS[d] ** d)
@@ -179,6 +205,9 @@ def _survivors(f, x, t, boxes, best, depth):
         best = best.copy()
         np.minimum.at(best, owner, energy.reshape(len(owner), -1).min(1))
         floor, dips = _floors(energy)
+        for mark in marks:
+            holds = (np.abs(mark[owner] - centre) <= half * (1.0 + 1e-9)).all(axis=1)
+            floor[holds] = np.minimum(floor, best[owner])[holds]
         keep = floor <= best[owner] + (depth + 1e-13 * np.abs(best[owner]))
         parts.append([a[keep] for a in (owner, centre, half, energy, floor, dips)])
         if sum(part[3].size for part in parts) > 10 * BLOCK:
@@ -187,10 +216,10 @@ def _survivors(f, x, t, boxes, best, depth):
     return (owner, centre, half), energy, floor, dips, best
 
 
-def _energies(f, x, t, owner, centre, half):
-    """H at the Gauss points of each box: (C, n, ..., n)."""
+def _energies(f, x, t, owner, centre, half, more=0):
+    """H at the Gauss points of each box: (C, n, ..., n); `more` points an axis than ORDERS says."""
     d = x.shape[1]
-    s = _rule(ORDERS[d])[0]
+    s = _rule(ORDERS[d] + more)[0]
     z = np.empty((len(owner), *[len(s)] * d, d))
     for k in range(d):
         line = centre[:, k, None] + half[:, k, None] * s
@@ -208,12 +237,11 @@ def _floors(energy):
     d = energy.ndim - 1
     dips = np.empty((d, *energy.shape))
     for k in range(d):
-        rise = np.diff(energy, axis=1 + k)
-        first, second, *_, third, last = np.moveaxis(rise, 1 + k, 0)
-        before, after = np.maximum(first, abs(second - first)), np.maximum(-last, abs(last - third))
-        right = np.concatenate([rise, np.expand_dims(after, 1 + k)], axis=1 + k)
-        left = np.concatenate([np.expand_dims(before, 1 + k), -rise], axis=1 + k)
-        dips[k] = np.where((left >= 0.0) & (right >= 0.0), 0.75 * left + 0.75 * right, 0.0)
+        rise = np.moveaxis(np.diff(energy, axis=1 + k), 1 + k, 0)
+        before = np.maximum(rise[:1], abs(rise[1:2] - rise[:1]))
+        after = np.maximum(-rise[-1:], abs(rise[-1:] - rise[-2:-1]))
+        left, right = np.concatenate([before, -rise]), np.concatenate([rise, after])
+        np.moveaxis(dips[k], k + 1, 0)[:] = np.where((left >= 0.0) & (right >= 0.0), 0.75 * (left + right), 0.0)
     floor = (energy - dips.sum(0)).reshape(len(energy), -1)
     at = floor.argmin(1)
     rows = np.arange(len(energy))
@@ -230,10 +258,9 @@ def _place(energy, centre, half):
 
 def _amounts(energy, reference, beta, centre, half, moments):
     """Integrals of exp(-beta (H - reference)) over each box, with moments if asked, and estimated errors by axis."""
-    d = centre.shape[1]
-    n = ORDERS[d]
+    d, n = centre.shape[1], energy.shape[1]
     s, w, transform = _rule(n)
-    density = np.exp(-np.minimum(beta * np.minimum(energy - reference.reshape(-1, *[1] * d), 1e290 / beta), 800.0))
+    density = np.exp(-np.clip(beta * np.minimum(energy - reference.reshape(-1, *[1] * d), 1e290 / beta), -600.0, 800.0))
     volume = np.prod(2.0 * half, axis=1)
     errors = np.empty((len(density), d))
     for k in range(d):
