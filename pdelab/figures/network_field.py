@@ -122,9 +122,10 @@ def draw(data):
                     epochs = np.arange(1, values.shape[1] + 1)
                     axes[row, column].plot(epochs, values.T, color=colors[field], alpha=0.25, lw=1)
                     axes[row, column].plot(epochs, values.mean(0), color=colors[field], label=names[field])
-            zero = ", ".join(f"{names[f]} {data[f'{start}_{f}_zero_fraction']:.0%}" for f in FIELDS)
-            axes[0, column].set(title=f"{said}\nzero gradient entries: {zero}", yscale="log")
-            axes[0, column].title.set_fontsize(9)
+            zero = "\n".join(f"{names[f]}: {data[f'{start}_{f}_zero_fraction']:.0%}" for f in FIELDS)
+            axes[0, column].set(title=said, yscale="log")
+            axes[1, column].text(0.98, 0.3, f"zero gradient entries\n{zero}", ha="right", fontsize=8,
+                                 transform=axes[1, column].transAxes)  # fmt: skip
             axes[1, column].set(xlabel="epochs")
         axes[0, 0].set(ylabel="validation error (%)")
         axes[1, 0].set(ylabel="alignment |cos(h, w)|", ylim=(0, 1))

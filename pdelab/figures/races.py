@@ -94,7 +94,7 @@ def _differences(ax, data, panel):
     ax.axvline(0.0, color="black", lw=0.8)
     ax.set_yticks(range(len(names) - 1), list(reversed(names[1:])))
     unit = "test error (%)" if str(data["metric"]) == "error" else "test loss (nats)"
-    ax.set(xlabel=f"{unit} minus that of {names[0]}, 95 % interval", title=f"{data['seeds']} paired seeds")
+    ax.set(xlabel=f"{unit} minus {names[0]}", title=f"{data['seeds']} paired seeds, 95 % intervals")
 
 
 def _color(name):

@@ -2,8 +2,8 @@
 
 Each family is one problem and one budget in effective epochs; `RECIPES[family][name]` has the contestant's arguments
 and its grid. Grids were searched on the validation error (texts: loss) of the seeds in `TUNED_ON`, which no comparison
-uses; grids of learning rates reach up to where training fails. The width of a grid moves results more than the
-algorithms do, so it is part of the result; `retune` does it again.
+uses (texts: the first two of them). The width of a grid moves results more than the algorithms do, so it is part of
+the result; `retune` does it again.
 """
 
 from pdelab.networks.training.comparison import tune
@@ -93,8 +93,10 @@ RECIPES = {
         ),
     },
     "digits-lenet": {
-        "sgd": _run("sgd", _DECAY, {"lr": 0.03}, {"lr": (0.03, 0.1, 0.3)}),
-        "adam": _run("adam", _DECAY, {"lr": 0.01}, {"lr": (0.001, 0.003, 0.01)}),
+        "sgd": _run("sgd", _DECAY, {"lr": 0.03}, {"lr": (0.003, 0.01, 0.03, 0.1, 0.3)}),
+        "swa": _run("swa", _DECAY | {"every": 4, "start": 240}, {"lr": 0.03}, {"lr": (0.01, 0.03, 0.1)}),
+        "lookahead": _run("lookahead", _DECAY | {"k": 5}, {"lr": 0.1}, {"lr": (0.01, 0.03, 0.1)}),
+        "adam": _run("adam", _DECAY, {"lr": 0.01}, {"lr": (0.001, 0.003, 0.01, 0.02, 0.05)}),
         "entropy-sgd": _run(
             "entropy-sgd",
             _DECAY | {"lr": 1.0, "gamma": 100.0, "temperature": 1e-8},
@@ -136,6 +138,12 @@ RECIPES = {
     },
     "topics-words": {
         "sgd": _run("sgd", {"momentum": 0.0, "nesterov": False}, {"lr": 3.0}, {"lr": (0.3, 1.0, 3.0, 10.0, 20.0)}),
+        "entropy-sgd": _run(
+            "entropy-sgd",
+            {"inner_steps": 5, "gamma": 1000.0, "lr": 1.0, "temperature": 1e-8, "outer_momentum": 0.0},
+            {"inner_lr": 3.0, "momentum": 0.5},
+            {"inner_lr": (1.0, 3.0, 10.0), "momentum": (0.0, 0.5)},
+        ),
     },
 }
 
