@@ -77,26 +77,8 @@ def local_entropy_hessian(f, points, gamma, beta):
         bend = np.asarray(f.hessian(y[:, 0] if d == 1 else y)).reshape(-1, d, d)
         result = (one - np.linalg.inv(one + gamma * bend)) / gamma
     else:
-        result = (one - beta / gamma * _covariance(f, x, gamma, beta)) / gamma
+        result = (one - beta / gamma * quadrature.integrate(f, x, gamma, beta, moments=True)[2]) / gamma
     return result.reshape(shape) if d == 1 else result.reshape(*shape, d, d)
-
-
-def _covariance(f, x, gamma, beta):
-    """Covariance of rho_1 at points x (P, d). Where rho_1 is far narrower than its distance to x, second moments about
-    x would cancel: there the parabola is centred at the proximal point y*, and f tilted so that their sum is the same.
-    """
-    _, away, covariance = quadrature.integrate(f, x, gamma, beta, moments=True)
-    narrow = np.flatnonzero((away**2).sum(1) > 1e4 * np.trace(covariance, axis1=1, axis2=2))
-    if not len(narrow):
-        return covariance
-    for k, here, there in zip(narrow, x[narrow], descent.minimise(f, x[narrow], gamma)[1]):
-
-        def tilted(y, here=here, there=there):
-            z = y[..., None] if x.shape[1] == 1 else y
-            return f(y) + (here + there - 2 * z) @ (here - there) / (2 * gamma)
-
-        covariance[k] = quadrature.integrate(tilted, there[None], gamma, beta, moments=True)[2][0]
-    return covariance
 
 
 def _checked(f, points, gamma, beta):

@@ -105,51 +105,105 @@ def _integrate(x, f, t, beta, moments):
     count, d = x.shape
     radii = spread(f, x, t, DEPTH / beta)
     boxes = _roots(radii, d)
-    best = values(f, x).astype(float)
+    field = Energy(f, x, t)
+    best = np.zeros(count)
     marks = np.full((0, count, d), np.nan)
     sums = np.zeros((count, 1 + (d + d * d if moments else 0)))
-    aim = np.clip(1e-14 * beta * np.abs(best), 1e-15, 1e-12 if moments else 1e-9)
-    noise = 4e-15 * beta * (np.abs(best) + (best - best.min()))  # rounding of f, as a relative error of exp(-beta f)
+    aim = np.clip(1e-14 * beta * np.abs(field.base), 1e-15, 1e-12 if moments else 1e-9)
     for iteration in range(80 * d + 200):
-        boxes, energy, floor, dips, lower = _survivors(f, x, t, boxes, best, DEPTH / beta, marks)
+        boxes, energy, floor, dips, lower = _survivors(field, boxes, best, DEPTH / beta, marks)
         owner, centre, half = boxes
         coarse = dips.sum(1) > 4.0 / beta  # H itself moves by more than 1/beta from node to node
         if iteration == 0 and coarse.any():
-            lower, marks = descent.deepest(f, x, t, DEPTH / beta)
-            boxes, best = _roots(radii, d), np.minimum(lower, best)
+            energies, marks = descent.deepest(f, x, t, DEPTH / beta)
+            field = Energy(f, x, t, marks[0], energies, np.where(radii > 500.0 * np.sqrt(t / beta), radii / 64.0, 0.0))
+            boxes, best = _roots(radii, d), np.zeros(count)
             continue
         sums *= np.exp(-beta * (best - lower))[:, None]
         best = lower
-        amounts, errors = _amounts(energy, best[owner], beta, centre, half, moments)
+        noise = 4e-15 * beta * np.where(field.near > 0.0, 0.0, np.abs(field.base) + radii**2 / t)  # rounding of f
+        amounts, errors = _amounts(energy, best[owner], beta, field.relative(owner, centre), half, moments)
         total = sums[:, 0] + np.bincount(owner, amounts[:, 0], count)
         hidden = np.prod(2.0 * half, axis=1) * np.exp(-beta * np.maximum(floor - best[owner], 0.0))
-        resolved = errors.max(1, initial=0.0) <= np.maximum(aim, noise)[owner] * total[owner]
+        allowed = np.maximum(aim, noise) * total
+        resolved = errors.max(1, initial=0.0) <= allowed[owner]
         resolved &= ~coarse | (hidden <= aim[owner] * total[owner])
-        resolved[resolved] = _confirm(f, x, t, boxes, resolved, best, beta, amounts, np.maximum(aim, noise) * total, sums)
+        resolved[resolved] = _confirm(field, [a[resolved] for a in boxes], best, beta, amounts[resolved], allowed, sums)
         if resolved.all():
             break
         boxes = _split(boxes, np.where(coarse[:, None], dips, errors), ~resolved)
     else:
         raise ValueError("the integral did not converge: the loss is too rough for these points")
-    u = best - (np.log(sums[:, 0]) + 0.5 * d * math.log(beta / (2.0 * math.pi * t))) / beta
+    u = field.base + best - (np.log(sums[:, 0]) + 0.5 * d * math.log(beta / (2.0 * math.pi * t))) / beta
     if not moments:
         return (u,)
     mean = sums[:, 1 : 1 + d] / sums[:, :1]
     second = (sums[:, 1 + d :] / sums[:, :1]).reshape(count, d, d)
-    return u, mean, second - mean[:, :, None] * mean[:, None, :]
+    return u, field.anchor + mean, second - mean[:, :, None] * mean[:, None, :]
 
 
-def _confirm(f, x, t, boxes, which, best, beta, amounts, allowed, sums):
-    """Integrate the boxes `which` once more, with one point more an axis; those where the two agree go into the sums."""
-    owner, centre, half = (a[which] for a in boxes)
-    d = x.shape[1]
+class Energy:
+    """H relative to its value at an anchor, for all points x at once.
+
+    Within `near` of the anchor the difference is integrated from the gradient of f along the segment to it: there H
+    itself, rounded, would leave no digits of beta times the difference. anchor: relative to x; by default x itself.
+    """
+
+    def __init__(self, f, x, t, anchor=None, energy=None, near=None):
+        self.f, self.x, self.t = f, x, t
+        self.anchor = np.zeros(x.shape) if anchor is None else anchor
+        self.base = values(f, x).astype(float) if energy is None else energy
+        self.near = np.zeros(len(x)) if near is None else near
+
+    def relative(self, owner, centre):
+        """Centres relative to the anchor instead of x."""
+        return centre - self.anchor[owner]
+
+    def __call__(self, owner, centre, half, more=0):
+        """H - base at the Gauss points of each box: (C, n, ..., n); `more` points an axis than ORDERS says."""
+        d = self.x.shape[1]
+        s = _rule(ORDERS[d] + more)[0]
+        z = np.empty((len(owner), *[len(s)] * d, d))
+        for k in range(d):
+            line = centre[:, k, None] + half[:, k, None] * s
+            z[..., k] = line.reshape(-1, *[len(s) if j == k else 1 for j in range(d)])
+        column = (-1,) + (1,) * d
+        close = (np.abs(self.relative(owner, centre)) + half).max(1) <= self.near[owner]
+        energy = np.empty(z.shape[:-1])
+        far = ~close
+        if far.any():
+            o, y = owner[far], z[far]
+            energy[far] = values(self.f, y + self.x[o].reshape(*column, d)) - self.base[o].reshape(column)
+            energy[far] += (y**2).sum(-1) / (2.0 * self.t)
+        if close.any():
+            energy[close] = self._difference(owner[close], z[close])
+        return energy
+
+    def _difference(self, owner, z):
+        """f(x + z) - f(x + anchor) and the difference of the parabolas, both as (z - anchor) times a mean slope."""
+        d = z.shape[-1]
+        anchor = self.anchor[owner].reshape(-1, *[1] * d, d)
+        origin = self.x[owner].reshape(-1, *[1] * d, d) + anchor
+        away = z - anchor
+        nodes, weights, _ = _rule(6)
+        slope = 0.0
+        for node, weight in zip(nodes, weights):
+            y = origin + 0.5 * (1.0 + node) * away
+            slope = slope + weight * np.asarray(self.f.gradient(y[..., 0] if d == 1 else y)).reshape(z.shape)
+        return (away * (slope + (anchor + 0.5 * away) / self.t)).sum(-1)
+
+
+def _confirm(field, boxes, best, beta, amounts, allowed, sums):
+    """Integrate the boxes once more, with one point more an axis; those where the two agree go into the sums."""
+    owner, centre, half = boxes
+    d = centre.shape[1]
     confirmed = np.zeros(len(owner), dtype=bool)
     block = max(1, BLOCK // (ORDERS[d] + 1) ** d)
     for i in range(0, len(owner), block):
         o, c, h = (a[i : i + block] for a in (owner, centre, half))
-        again, _ = _amounts(_energies(f, x, t, o, c, h, 1), best[o], beta, c, h, sums.shape[1] > 1)
-        tiny = (h <= 4e-16 * (np.abs(c) + np.abs(x[o]))).all(axis=1)
-        fine = (np.abs(again[:, 0] - amounts[which][i : i + block, 0]) <= allowed[o]) | tiny
+        again, _ = _amounts(field(o, c, h, 1), best[o], beta, field.relative(o, c), h, sums.shape[1] > 1)
+        tiny = (h <= 4e-16 * (np.abs(c) + np.abs(field.x[o]))).all(axis=1)
+        fine = (np.abs(again[:, 0] - amounts[i : i + block, 0]) <= allowed[o]) | tiny
         np.add.at(sums, o[fine], again[fine])
         confirmed[i : i + block] = fine
     return confirmed
@@ -162,15 +216,16 @@ def valleys(f, x, t):
     """
     count, d = x.shape
     radii = spread(f, x, t, 0.0)
-    boxes = _roots(radii, d)
-    best, places = values(f, x).astype(float), x.copy()
+    boxes, field = _roots(radii, d), Energy(f, x, t)
+    best, places = np.zeros(count), x.copy()
     limit = radii / (8.0 * ROOTS[d])
     done = []
     while len(boxes[0]):
-        boxes, energy, _, _, lower = _survivors(f, x, t, boxes, best, 0.0, np.full((0, count, d), np.nan))
+        boxes, energy, _, _, lower = _survivors(field, boxes, best, 0.0)
         owner, centre, half = boxes
         here = x[owner] + _place(energy, centre, half)
-        new = np.flatnonzero((energy.reshape(len(owner), math.prod(energy.shape[1:])).min(1) == lower[owner]) & (lower < best)[owner])
+        lowest = energy.reshape(len(owner), math.prod(energy.shape[1:])).min(1)
+        new = np.flatnonzero((lowest == lower[owner]) & (lower < best)[owner])
         places[owner[new]], best = here[new], lower
         large = np.where(half > limit[owner, None], half, 0.0)
         small = ~large.any(axis=1)
@@ -189,43 +244,31 @@ def _roots(radii, d):
     return owner, centre, np.repeat((radii / parts)[owner, None], d, axis=1)
 
 
-def _survivors(f, x, t, boxes, best, depth, marks):
+def _survivors(field, boxes, best, depth, marks=()):
     """Evaluate the boxes, in blocks, and drop those that stay more than `depth` above the minimum.
 
     Boxes that hold one of the points marks (k, P, d), relative to x, always stay. Returns the boxes left, H at their
     Gauss points, the lowest value that H may reach in them, how far that is below a Gauss point, by axis, and the
     lowest values found so far.
     """
-    d = x.shape[1]
+    d = field.x.shape[1]
     block = max(1, BLOCK // ORDERS[d] ** d)
     parts = []
     for i in range(0, len(boxes[0]), block):
         owner, centre, half = (a[i : i + block] for a in boxes)
-        energy = _energies(f, x, t, owner, centre, half)
+        energy = field(owner, centre, half)
         best = best.copy()
         np.minimum.at(best, owner, energy.reshape(len(owner), -1).min(1))
         floor, dips = _floors(energy)
         for mark in marks:
             holds = (np.abs(mark[owner] - centre) <= half * (1.0 + 1e-9)).all(axis=1)
             floor[holds] = np.minimum(floor, best[owner])[holds]
-        keep = floor <= best[owner] + (depth + 1e-13 * np.abs(best[owner]))
+        keep = floor <= best[owner] + (depth + 1e-13 * np.abs(field.base[owner]))
         parts.append([a[keep] for a in (owner, centre, half, energy, floor, dips)])
         if sum(part[3].size for part in parts) > 10 * BLOCK:
             raise TooManyBoxes("the loss varies too much within the kernel's reach: use a smaller gamma")
     owner, centre, half, energy, floor, dips = (np.concatenate(a) for a in zip(*parts))
     return (owner, centre, half), energy, floor, dips, best
-
-
-def _energies(f, x, t, owner, centre, half, more=0):
-    """H at the Gauss points of each box: (C, n, ..., n); `more` points an axis than ORDERS says."""
-    d = x.shape[1]
-    s = _rule(ORDERS[d] + more)[0]
-    z = np.empty((len(owner), *[len(s)] * d, d))
-    for k in range(d):
-        line = centre[:, k, None] + half[:, k, None] * s
-        z[..., k] = line.reshape(-1, *[len(s) if j == k else 1 for j in range(d)])
-    square = (z**2).sum(-1)
-    return values(f, z + x[owner].reshape(-1, *[1] * d, d)) + square / (2.0 * t)
 
 
 def _floors(energy):
