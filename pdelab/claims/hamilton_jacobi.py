@@ -8,7 +8,7 @@ from scipy.optimize import brentq
 from scipy.special import erfcx
 
 from pdelab import closed_forms, hamilton_jacobi, losses
-from pdelab.claims import at_least, at_most, claim, equal, observed_order
+from pdelab.claims import at_least, at_most, claim, equal, not_computable, observed_order
 from pdelab.claims.local_entropy import derivative, gibbs, quadrature, three_wells
 from pdelab.grid import Grid
 
@@ -300,3 +300,46 @@ def monotone_steps(perturbed=False, quick=False):
             worst[name] = min(worst[name], float(gap.min()))
     # rounding of values of size one, updated with slopes of size 100: 1e-14
     return at_least(0.0, list(worst.values()), 1e-13)
+
+
+@claim(
+    "T4.5v", source="thesis (4.12), (4.13) as fast variables of Theorem 4.5", as_printed="new",
+    statement="Var_1[(x-y)/gamma] = 1/(beta gamma) - u_xx/beta: at small gamma the gradient form fluctuates far less",
+    perturbation="the two forms fluctuate alike",
+)  # fmt: skip
+def fluctuations_of_the_two_forms(perturbed=False, quick=False):
+    f, x, beta, gammas = three_wells(), 1.0, 4.0, (0.1, 0.2, 0.5)
+    displacement, formula, slope = [], [], []
+    for gamma in gammas:
+        y, weights, _ = gibbs(f, x, gamma, beta)
+        displacement.append((weights @ y**2 - (weights @ y) ** 2) / gamma**2)
+        formula.append(1 / (beta * gamma) - float(closed_forms.local_entropy_hessian(f, x, gamma, beta)) / beta)
+        g = f.gradient(y)
+        slope.append(weights @ g**2 - (weights @ g) ** 2)
+    second = displacement if perturbed else [0.026, 0.097, 0.303]
+    return [equal(formula, displacement, 1e-9), equal([2.394, 1.041, 0.288], displacement, 6e-4),
+            equal(second, slope, 6e-4)]  # fmt: skip
+
+
+@claim(
+    "E4.24", source="thesis (4.24), (4.25)", as_printed="right",
+    statement="d/dx^i of sum_j |x^j - xbar|^2/(2 gamma) is (x^i - xbar)/gamma: (4.25) is the thermal flow of n times (4.24)",
+    perturbation="the factor 1 - 1/n of a mean that is held fixed",
+)  # fmt: skip
+def elastic_gradient(perturbed=False, quick=False):
+    x, gamma, n = np.random.default_rng(5).normal(size=7), 0.4, 7
+
+    def energy(z, i):
+        moved = x.copy()
+        moved[i] = z
+        return float(((moved - moved.mean()) ** 2).sum() / (2 * gamma))
+
+    exact = [derivative(lambda z, i=i: energy(z, i), x[i], 1e-2) for i in range(n)]
+    return equal(exact, (1 - 1 / n if perturbed else 1.0) * (x - x.mean()) / gamma, 1e-10)
+
+
+not_computable(
+    "X9", source="list of exact identities", as_printed="new",
+    statement="T4.11e, FOL, PERS, WV, T4.5 and E4.26A-C are closed forms, the best targets for regression",
+    reason="a remark on other rows, each of which is checked under its own id",
+)  # fmt: skip

@@ -40,8 +40,8 @@ class Objective:
     --------
     >>> from pdelab.networks import data
     >>> f = Objective(models.mlp(64, (4,)), data.load("digits").train)
-    >>> f.dimension, round(f.value(), 1)
-    (310, 2.4)
+    >>> f.dimension, f.value() > 0
+    (310, True)
     """
 
     def __init__(self, model, split, *, steps=None, samples=None, dtype=torch.float64, batch_size=600):
