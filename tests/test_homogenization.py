@@ -195,19 +195,20 @@ def test_inner_steps_against_the_transfer_operator():
     for step, inner, averaging in ((0.05, 20, 0.75), (0.05, 20, None), (0.02, 60, 0.25)):
         common = {"gamma": 0.2, "beta": 4.0, "step": step, "inner_steps": inner, "averaging": averaging}
         mean, error = hom.inner_gradient(F_A, 1.0, paths=40_000, seed=1, **common)
-        expected = hom.inner_expectation(F_A, 1.0, **common)
+        expected = hom.inner_expectation(F_A, 1.0, nodes=401, **common)
         assert abs(mean - expected[-1]) < 4 * error
         assert abs(expected[0] - exact) > abs(expected[-1] - exact)  # more steps, less bias
-        assert expected[-1] == pytest.approx(hom.inner_expectation(F_A, 1.0, nodes=1201, **common)[-1], abs=1e-8)
+        assert expected[-1] == pytest.approx(hom.inner_expectation(F_A, 1.0, nodes=601, **common)[-1], abs=1e-8)
 
 
 def test_the_bias_of_the_inner_loop_is_of_order_of_its_step():
     """theory.md EMb: bias/eta of <y> at eta = .1, .05, .025, .0125; more inner steps do not remove it."""
     steps = np.array([0.1, 0.05, 0.025, 0.0125])
-    biases = np.array([hom.inner_bias(F_A, 1.0, gamma=0.2, beta=4.0, step=s) for s in steps])
+    common = {"gamma": 0.2, "beta": 4.0, "nodes": 401}
+    biases = np.array([hom.inner_bias(F_A, 1.0, step=s, **common) for s in steps])
     assert biases / steps == pytest.approx([-0.110, -0.091, -0.084, -0.080], abs=6e-4)
     assert 0.9 < slope(steps[2:], np.abs(biases[2:])) < 1.15
-    long = hom.inner_expectation(F_A, 1.0, gamma=0.2, beta=4.0, step=0.05, inner_steps=1000, averaging=0.75)[-1]
+    long = hom.inner_expectation(F_A, 1.0, step=0.05, inner_steps=1000, **common)[-1]
     assert long + 1.082403110412 == pytest.approx(-biases[1] / 0.2, abs=1e-6)
 
 

@@ -26,7 +26,7 @@ def hopf_lax(f, grid, t, *, refine=True):
     -------
     array (*shape), or (len(t), *shape) for a sequence of times.
     """
-    return door.each_time(lambda time: _hopf_lax(f, grid, time, refine)[0], t)
+    return door.each_time(lambda time: _hopf_lax(f, grid, time, refine, places=False)[0], t)
 
 
 def proximal(f, grid, t, *, refine=True):
@@ -34,14 +34,15 @@ def proximal(f, grid, t, *, refine=True):
     return door.each_time(lambda time: _hopf_lax(f, grid, time, refine)[1], t)
 
 
-def _hopf_lax(f, grid, t, refine):
+def _hopf_lax(f, grid, t, refine, places=True):
     values = grid.field(f, "f")
     if t == 0.0:
         return values.copy(), np.array(grid.points)
     minimum = inviscid.refined_minimum if refine else inviscid.node_minimum
-    u, nodes = minimum(values, grid, t)
-    place = inviscid.coordinates(nodes, grid)
-    return sampled.polished(f, grid, t, u, place) if refine and hasattr(f, "on") else (u, place)
+    exact = refine and hasattr(f, "on")
+    u, nodes = minimum(values, grid, t, places or exact)
+    place = inviscid.coordinates(nodes, grid) if places or exact else None
+    return sampled.polished(f, grid, t, u, place) if exact else (u, place)
 
 
 def cole_hopf(f, grid, t, beta):

@@ -12,16 +12,17 @@ from pdelab.closed_forms import door
 from pdelab.stencils import envelopes
 
 
-def node_minimum(values, grid, t):
+def node_minimum(values, grid, t, places=True):
     """(minimum over all nodes and images, its minimiser as node numbers (*shape, d)): lexicographically smallest.
 
-    Outflow ends are continued linearly. Node numbers beyond the box are images or nodes of the continuation.
+    Outflow ends are continued linearly. Node numbers beyond the box are images or nodes of the continuation. Without
+    `places` the second is None where no minimiser can be outside.
     """
-    values, low = door.outflow(values, grid, 0.0, t)
-    return _node_minimum(values, low, grid, t)
+    wide, low = door.outflow(values, grid, 0.0, t)
+    return _node_minimum(wide, low, grid, t, places or wide is not values)
 
 
-def refined_minimum(values, grid, t):
+def refined_minimum(values, grid, t, places=True):
     """As node_minimum, over the interpolant of the nodes: the minimiser's node numbers are then fractions.
 
     The interpolant is the tensor product of quartics around the best node where the data are smooth (seven nodes each
@@ -32,7 +33,7 @@ def refined_minimum(values, grid, t):
     lead = 3 - grid.dimension
     low3 = np.array([0] * lead + list(low))
     nodes3 = np.zeros((*[1] * lead, *grid.shape, 3), np.int64)
-    nodes3[..., lead:] = (nodes + np.array(low)).reshape(nodes3[..., lead:].shape)
+    np.add(nodes.reshape(nodes3[..., lead:].shape), low3[lead:], out=nodes3[..., lead:])
     periodic = np.array([0] * lead + [name == "periodic" for name in grid.boundary], dtype=np.int64)
     c = np.array([1.0] * lead + [h * h / (2.0 * t) for h in grid.spacing])
     u = u.reshape(nodes3.shape[:3])
@@ -40,11 +41,14 @@ def refined_minimum(values, grid, t):
     source = values.reshape(*[1] * lead, *values.shape)
     smooth = _smooth(values, grid).reshape(source.shape)
     envelopes.polish_all(source, smooth, periodic, nodes3, low3.astype(float), c, u, minimiser)
-    u, minimiser = u.reshape(grid.shape), minimiser.reshape(*grid.shape, 3)[..., lead:] - np.array(low)
+    u = u.reshape(grid.shape)
+    minimiser = minimiser.reshape(*grid.shape, 3)[..., lead:] - low3[lead:] if places else None
     rough = np.isnan(u)
     if rough.any():
-        linear, places = _linear_minimum(values, low, grid, t)
-        u[rough], minimiser[rough] = linear[rough], places[rough]
+        linear, fractions = _linear_minimum(values, low, grid, t)
+        u[rough] = linear[rough]
+        if places:
+            minimiser[rough] = fractions[rough]
     return u, minimiser
 
 
@@ -84,18 +88,20 @@ def _linear_minimum(values, low, grid, t):
     return values, np.stack(chosen[::-1], axis=-1)
 
 
-def _node_minimum(values, low, grid, t):
+def _node_minimum(values, low, grid, t, places=True):
     chosen = []  # the node numbers along the axes passed so far, as fields over their targets
     for axis in reversed(range(grid.dimension)):
         rows, start, c = _sources(values, axis, low, grid, t)
         count = grid.shape[axis]
         best, index = np.empty((rows.shape[0], count)), np.empty((rows.shape[0], count), np.int64)
         envelopes.lower_envelope(rows, float(start), 1.0, c, best, index)
-        index -= start
-        values, index = _back(best, values, axis), _back(index, values, axis)
-        if chosen:
-            chosen = _follow(chosen, index, axis, low, grid)
-        chosen.append(index)
+        values, before = _back(best, values, axis), values
+        if places:
+            index -= start
+            index = _back(index, before, axis)
+            chosen = _follow(chosen, index, axis, low, grid) + [index]
+    if not places:
+        return values, None
     nodes = np.stack(chosen[::-1], axis=-1)
     _warn_outside(nodes, grid)
     return values, nodes

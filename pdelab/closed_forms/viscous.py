@@ -188,22 +188,25 @@ def _without(values, kept, lines, t, beta):
 def fourier(values, grid, t, beta):
     """u by the fast Fourier transform where a bound says that it is accurate, otherwise None.
 
-    The rounding error of the transform stays below 2 eps log2(N) rms(v), v = exp(-beta (f - min f)), also where v is
-    tiny: the route is taken where this leaves an error of u below 5e-13 osc f, and not tried for beta osc f > 30.
+    With v = exp(-beta (f - min f)) and w its smoothing, the transforms leave an absolute rounding error below
+    eps log2(N) (p rms(v) + rms(w)), p² the share of modes that the kernel passes, also where w is tiny. The route is
+    taken where this makes an error of u below 1e-12 min(1, osc f); it is not tried for beta osc f > 30.
     """
     if "outflow" in grid.boundary or any(t < RESOLVED * beta * h * h for h in grid.spacing):
         return None
     lowest = values.min()
-    osc = values.max() - lowest
+    osc = float(values.max() - lowest)
     if beta * osc > 30.0:
         return None
     v = np.exp(-beta * (values - lowest))
-    bound = 4.4e-16 * math.log2(v.size + 1.0) * math.sqrt(np.vdot(v, v) / v.size)
-    v = _filtered(v, grid, [t / (beta * h * h) for h in grid.spacing])
-    smallest = v.min()
-    if not smallest > 0 or bound > 5e-13 * beta * osc * smallest:
+    variances = [t / (beta * h * h) for h in grid.spacing]
+    w = _filtered(v, grid, variances)
+    passed = math.prod(min(1.0, 0.5 / math.sqrt(math.pi * q)) for q in variances)
+    size = math.sqrt(passed * np.vdot(v, v) / v.size) + math.sqrt(np.vdot(w, w) / v.size)
+    error = 2.3e-16 * math.log2(v.size + 1.0) * size
+    if not error <= 1e-12 * min(1.0, osc) * beta * w.min():
         return None
-    return lowest - np.log(v) / beta
+    return lowest - np.log(w) / beta
 
 
 def _filtered(v, grid, variances):

@@ -27,36 +27,46 @@ def gap(f, j, a, x, c):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def lower_envelope(f, offset, stride, c, value, index):
-    """value[k, i] = min_j f[k, j] + c (offset + stride i - j)² and its smallest minimiser index[k, i].
+    """value[k, i] = min_j f[k, j] + c (offset + stride i - j)² and its smallest minimiser index[k, i]; stride > 0.
 
     The lower envelope of the parabolas of a line is a stack of vertices with increasing starts; one sweep builds it,
-    one sweep reads it.
+    one sweep reads it. Starts are rounded: next to one, the differences of the energies decide.
     """
     lines, n = f.shape
-    vertex = np.empty(n, np.int64)
-    start = np.empty(n)
+    vertex, start, inverse = np.empty(n, np.int64), np.empty(n + 1), np.empty(n)
+    for d in range(1, n):
+        inverse[d] = min(0.5 / (c * d), 1.7e308)
     for k in range(lines):
         row = f[k]
-        top = 0
+        top, v, last = 0, 0, -np.inf
         vertex[0], start[0] = 0, -np.inf
         for q in range(1, n):
-            while True:
-                v = vertex[top]
-                s = 0.5 * (q + v) + (row[q] - row[v]) / (2.0 * c * (q - v))
-                if top > 0 and s <= start[top]:
-                    top -= 1
-                else:
-                    break
+            s = 0.5 * (q + v) + (row[q] - row[v]) * inverse[q - v]
+            while s <= last:
+                top -= 1
+                v, last = vertex[top], start[top]
+                s = 0.5 * (q + v) + (row[q] - row[v]) * inverse[q - v]
             top += 1
-            vertex[top], start[top] = q, s
-        at = 0
-        for i in range(value.shape[1]):
-            x = offset + stride * i
-            while at < top and gap(row, vertex[at + 1], vertex[at], x, c) < 0.0:
-                at += 1
-            a = vertex[at]
-            value[k, i] = row[a] + c * ((x - a) * (x - a))
-            index[k, i] = a
+            vertex[top], start[top], v, last = q, s, q, s
+        start[top + 1] = np.inf
+        i = 0
+        for at in range(top + 1):
+            a, end = vertex[at], start[at + 1]
+            here = row[a]
+            while i < value.shape[1] and offset + stride * i <= end:
+                x = offset + stride * i
+                value[k, i] = here + c * ((x - a) * (x - a))
+                index[k, i] = a
+                i += 1
+            near = min(1e-9 * (1.0 + abs(end)), 1e-3)
+            for m in range(i - 1, i + 1):  # the targets on either side of a start, when it is close
+                if at < top and 0 <= m < value.shape[1] and abs(offset + stride * m - end) <= near:
+                    x = offset + stride * m
+                    b = vertex[at + 1]
+                    best = a if gap(row, b, a, x, c) >= 0.0 else b
+                    value[k, m] = row[best] + c * ((x - best) * (x - best))
+                    index[k, m] = best
+                    i = max(i, m + 1)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -119,7 +129,7 @@ def erfcx(x):
     """exp(x²) erfc(x) for x >= 0: a product of the two where neither over- nor underflows, a continued fraction beyond.
     """
     if x < 5.0:
-        high = math.floor(x * 4096.0) / 4096.0  # x² = high² + rest exactly enough: the square's rounding is not amplified
+        high = math.floor(x * 4096.0) / 4096.0  # high² is exact: the rounding of x² is not amplified
         return math.exp(high * high) * math.exp((x - high) * (x + high)) * math.erfc(x)
     if x > 1e8:
         return 0.5 / (HALF_SQRT_PI * x)
@@ -219,18 +229,14 @@ def cell_sum(f, extra, offset, stride, c, beta, index, u, moments):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def taylor(p, start, stride):
-    """Five values at -2..2 -> the coefficients of their quartic in place: p[start + k stride], k = 0..4."""
-    a, b, v = p[start], p[start + stride], p[start + 2 * stride]
-    d, e = p[start + 3 * stride], p[start + 4 * stride]
+def quartic(a, b, v, d, e, s):
+    """The quartic through the values a, b, v, d, e at -2, ..., 2, and its two derivatives, at s."""
     odd1, odd2 = 0.5 * (d - b), 0.5 * (e - a)
     even1, even2 = 0.5 * ((d - v) + (b - v)), 0.5 * ((e - v) + (a - v))
     c3, c4 = (odd2 - 2.0 * odd1) * (1.0 / 6.0), (even2 - 4.0 * even1) * (1.0 / 12.0)
-    p[start] = v
-    p[start + stride] = odd1 - c3
-    p[start + 2 * stride] = even1 - c4
-    p[start + 3 * stride] = c3
-    p[start + 4 * stride] = c4
+    c1, c2 = odd1 - c3, even1 - c4
+    value = (((c4 * s + c3) * s + c2) * s + c1) * s + v
+    return value, ((4.0 * c4 * s + 3.0 * c3) * s + 2.0 * c2) * s + c1, (12.0 * c4 * s + 6.0 * c3) * s + 2.0 * c2
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -240,60 +246,49 @@ def wrap(i, n):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def patch(f, periodic, a, centre, p):
-    """Coefficients p (125) of the tensor-product quartic on the 5^d nodes around node a, in powers of y - centre.
-
-    At an end that is not periodic the five nodes stay inside. Axes with a single node take no part.
-    """
-    n0, n1, n2 = f.shape
-    centre[0] = 0 if n0 == 1 else a[0] if periodic[0] else min(max(a[0], 2), n0 - 3)
-    centre[1] = 0 if n1 == 1 else a[1] if periodic[1] else min(max(a[1], 2), n1 - 3)
-    centre[2] = a[2] if periodic[2] else min(max(a[2], 2), n2 - 3)
-    wide0, wide1 = 5 if n0 > 1 else 1, 5 if n1 > 1 else 1
-    inside = 2 <= centre[2] < n2 - 2
-    for i in range(wide0):
-        row = wrap(centre[0] + i - 2, n0) if n0 > 1 else 0
-        for j in range(wide1):
-            column = wrap(centre[1] + j - 2, n1) if n1 > 1 else 0
-            at = 25 * i + 5 * j
-            for k in range(5):
-                p[at + k] = f[row, column, centre[2] - 2 + k if inside else wrap(centre[2] - 2 + k, n2)]
-            taylor(p, at, 1)
-    if wide1 == 5:
-        for i in range(wide0):
-            for k in range(5):
-                taylor(p, 25 * i + k, 5)
-    if wide0 == 5:
-        for k in range(25 if wide1 == 5 else 5):
-            taylor(p, k, 25)
+def jet_1(f, i, j, k, t):
+    """Value and derivatives (first, second) at k + t along the last axis of the quartic on the nodes k-2..k+2."""
+    n = f.shape[2]
+    a, b, d, e = wrap(k - 2, n), wrap(k - 1, n), wrap(k + 1, n), wrap(k + 2, n)
+    return quartic(f[i, j, a], f[i, j, b], f[i, j, wrap(k, n)], f[i, j, d], f[i, j, e], t)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def jets(p, wide0, wide1, r, s, t, jet):
-    """jet: value, gradient (0, 1, 2), Hessian (00, 01, 02, 11, 12, 22) of the polynomial p at (r, s, t), by Horner."""
-    v = v0 = v1 = v2 = v00 = v01 = v02 = v11 = v12 = v22 = 0.0
-    for i in range(wide0 - 1, -1, -1):
-        u = u1 = u2 = u11 = u12 = u22 = 0.0
-        for j in range(wide1 - 1, -1, -1):
-            at = 25 * i + 5 * j
-            c0, c1, c2, c3, c4 = p[at], p[at + 1], p[at + 2], p[at + 3], p[at + 4]
-            w = (((c4 * t + c3) * t + c2) * t + c1) * t + c0
-            w2 = ((4.0 * c4 * t + 3.0 * c3) * t + 2.0 * c2) * t + c1
-            w22 = (12.0 * c4 * t + 6.0 * c3) * t + 2.0 * c2
-            u11, u12, u1 = u11 * s + 2.0 * u1, u12 * s + u2, u1 * s + u
-            u, u2, u22 = u * s + w, u2 * s + w2, u22 * s + w22
-        v00, v01, v02 = v00 * r + 2.0 * v0, v01 * r + v1, v02 * r + v2
-        v0 = v0 * r + v
-        v, v1, v2, v11, v12, v22 = v * r + u, v1 * r + u1, v2 * r + u2, v11 * r + u11, v12 * r + u12, v22 * r + u22
-    jet[0], jet[1], jet[2], jet[3] = v, v0, v1, v2
-    jet[4], jet[5], jet[6], jet[7], jet[8], jet[9] = v00, v01, v02, v11, v12, v22
+def jet_2(f, i, j, k, s, t):
+    """Value, gradient (2), Hessian (11, 12, 22) at (j + s, k + t) of the tensor-product quartic on 5² nodes."""
+    n = f.shape[1]
+    a, a2, a22 = jet_1(f, i, wrap(j - 2, n), k, t)
+    b, b2, b22 = jet_1(f, i, wrap(j - 1, n), k, t)
+    c, c2, c22 = jet_1(f, i, wrap(j, n), k, t)
+    d, d2, d22 = jet_1(f, i, wrap(j + 1, n), k, t)
+    e, e2, e22 = jet_1(f, i, wrap(j + 2, n), k, t)
+    v, v1, v11 = quartic(a, b, c, d, e, s)
+    v2, v12, _ = quartic(a2, b2, c2, d2, e2, s)
+    v22, _, _ = quartic(a22, b22, c22, d22, e22, s)
+    return v, v1, v2, v11, v12, v22
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def newton_step(jet, step):
-    """step = -H^-1 g for the jet's gradient and Hessian; where H is not positive definite -g/|H_kk| axis by axis."""
-    g0, g1, g2 = jet[1], jet[2], jet[3]
-    h00, h01, h02, h11, h12, h22 = jet[4], jet[5], jet[6], jet[7], jet[8], jet[9]
+def jet_3(f, i, j, k, r, s, t):
+    """Value, gradient (3), Hessian (00, 01, 02, 11, 12, 22) at (i + r, j + s, k + t) of the quartic on 5³ nodes."""
+    n = f.shape[0]
+    a, a1, a2, a11, a12, a22 = jet_2(f, wrap(i - 2, n), j, k, s, t)
+    b, b1, b2, b11, b12, b22 = jet_2(f, wrap(i - 1, n), j, k, s, t)
+    c, c1, c2, c11, c12, c22 = jet_2(f, wrap(i, n), j, k, s, t)
+    d, d1, d2, d11, d12, d22 = jet_2(f, wrap(i + 1, n), j, k, s, t)
+    e, e1, e2, e11, e12, e22 = jet_2(f, wrap(i + 2, n), j, k, s, t)
+    v, v0, v00 = quartic(a, b, c, d, e, r)
+    v1, v01, _ = quartic(a1, b1, c1, d1, e1, r)
+    v2, v02, _ = quartic(a2, b2, c2, d2, e2, r)
+    v11, _, _ = quartic(a11, b11, c11, d11, e11, r)
+    v12, _, _ = quartic(a12, b12, c12, d12, e12, r)
+    v22, _, _ = quartic(a22, b22, c22, d22, e22, r)
+    return v, v0, v1, v2, v00, v01, v02, v11, v12, v22
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def newton_step(g0, g1, g2, h00, h01, h02, h11, h12, h22):
+    """-H^-1 g; where H is not positive definite -g/|H_kk| axis by axis."""
     i0 = 1.0 / h00
     l10, l20 = h01 * i0, h02 * i0
     d1, m21 = h11 - l10 * h01, h12 - l20 * h01
@@ -302,11 +297,10 @@ def newton_step(jet, step):
     d2 = h22 - l20 * h02 - l21 * m21
     if h00 > 0.0 and d1 > 0.0 and d2 > 0.0:
         z1 = g1 - l10 * g0
-        step[2] = (l20 * g0 + l21 * z1 - g2) / d2
-        step[1] = -z1 * i1 - l21 * step[2]
-        step[0] = -g0 * i0 - l10 * step[1] - l20 * step[2]
-    else:
-        step[0], step[1], step[2] = -g0 / abs(h00), -g1 / abs(h11), -g2 / abs(h22)
+        s2 = (l20 * g0 + l21 * z1 - g2) / d2
+        s1 = -z1 * i1 - l21 * s2
+        return -g0 * i0 - l10 * s1 - l20 * s2, s1, s2
+    return -g0 / abs(h00), -g1 / abs(h11), -g2 / abs(h22)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -314,66 +308,95 @@ def smooth_nodes(f, floor, smooth):
     """smooth[i, j] &= do the seven nodes f[i..i+6, j] look like a smooth function, fit for a quartic?
 
     Fourth differences below a quarter of the second, fifth below a quarter of the third, sixth below 1/16 of the
-    second, each up to `floor`: waves of at least twelve nodes pass, noise does not.
+    second: waves of at least twelve nodes pass, noise does not. Or fifth and sixth below 3 % of the largest of the
+    others: what is nearly a quartic. Each up to `floor`.
     """
     for i in range(smooth.shape[0]):
         a, b, c, d, e, g, h = f[i], f[i + 1], f[i + 2], f[i + 3], f[i + 4], f[i + 5], f[i + 6]
         out = smooth[i]
         for j in range(out.size):
-            p, q, r, s, t = a[j] - 2 * b[j] + c[j], b[j] - 2 * c[j] + d[j], c[j] - 2 * d[j] + e[j], d[j] - 2 * e[j] + g[j], e[j] - 2 * g[j] + h[j]
+            p, q, r = a[j] - 2 * b[j] + c[j], b[j] - 2 * c[j] + d[j], c[j] - 2 * d[j] + e[j]
+            s, t = d[j] - 2 * e[j] + g[j], e[j] - 2 * g[j] + h[j]
             second = max(max(max(abs(p), abs(q)), max(abs(r), abs(s))), abs(t))
             third = max(max(abs(q - p), abs(r - q)), max(abs(s - r), abs(t - s)))
             p, q, r = p - 2 * q + r, q - 2 * r + s, r - 2 * s + t
             fourth = max(max(abs(p), abs(q)), abs(r))
             fifth, sixth = max(abs(q - p), abs(r - q)), abs(p - 2 * q + r)
             fine = (fourth <= 0.25 * second + floor) & (fifth <= 0.25 * third + floor)
-            out[j] &= fine & (sixth <= 0.0625 * second + floor)
+            fine &= sixth <= 0.0625 * second + floor
+            top = 0.03 * max(max(second, third), fourth) + floor
+            out[j] &= fine | ((fifth <= top) & (sixth <= top))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def polish(f, periodic, a, x, c, y, centre, p, jet, step):
-    """Minimise the quartic around node a plus sum_k c_k (y_k - x_k)² over |y_k - a_k| <= 1: value, minimiser in y.
+def middle(a, n, periodic):
+    """The middle one of the five nodes used around node a: a itself, or shifted inwards at an end; 0 of a single node."""
+    return 0 if n == 1 else a if periodic else min(max(a, 2), n - 3)
 
-    Newton; the last step, below 1/100 of a node, is credited with its predicted gain instead of another evaluation.
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def confined(y, step, a, n, periodic):
+    """y + step within one node of a and within the line, unless that is periodic."""
+    low, high = a - 1.0, a + 1.0
+    if not periodic:
+        low, high = max(low, 0.0), min(high, n - 1.0)
+    return min(max(y + step, low), high)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def polish(f, periodic, a0, a1, a2, x0, x1, x2, c0, c1, c2):
+    """Minimise the quartic around node a plus sum_k c_k (y_k - x_k)² over |y_k - a_k| <= 1: (value, y0, y1, y2).
+
+    f: (n0, n1, n2) with leading ones; five nodes or more along the other axes. Newton; the last step, below 1/100 of a
+    node, is credited with its predicted gain instead of another evaluation.
     """
-    patch(f, periodic, a, centre, p)
-    wide0, wide1 = 5 if f.shape[0] > 1 else 1, 5 if f.shape[1] > 1 else 1
-    y[0], y[1], y[2] = a[0], a[1], a[2]
-    if centre[0] == a[0] and centre[1] == a[1] and centre[2] == a[2]:
-        jet[0], jet[1], jet[2], jet[3], jet[4], jet[7], jet[9] = p[0], 0.0, 0.0, p[1], 0.0, 0.0, 2.0 * p[2]
-        jet[5], jet[6], jet[8] = 0.0, 0.0, 0.0
-        if wide1 == 5:
-            jet[2], jet[7], jet[8] = p[5], 2.0 * p[10], p[6]
-        if wide0 == 5:
-            jet[1], jet[4], jet[5], jet[6] = p[25], 2.0 * p[50], p[30], p[26]
-    else:
-        jets(p, wide0, wide1, y[0] - centre[0], y[1] - centre[1], y[2] - centre[2], jet)
-    for iteration in range(12):
-        if iteration > 0:
-            jets(p, wide0, wide1, y[0] - centre[0], y[1] - centre[1], y[2] - centre[2], jet)
-        d0, d1, d2 = y[0] - x[0], y[1] - x[1], y[2] - x[2]
-        value = jet[0] + ((c[0] * d0) * d0 + (c[1] * d1) * d1 + (c[2] * d2) * d2)
-        jet[1] += 2.0 * c[0] * d0
-        jet[2] += 2.0 * c[1] * d1
-        jet[3] += 2.0 * c[2] * d2
-        jet[4] += 2.0 * c[0]
-        jet[7] += 2.0 * c[1]
-        jet[9] += 2.0 * c[2]
-        newton_step(jet, step)
-        moved, free = 0.0, True
-        for k in range(3):
-            low, high = a[k] - 1.0, a[k] + 1.0
-            if periodic[k] == 0:
-                low, high = max(low, 0.0), min(high, f.shape[k] - 1.0)
-            new = min(max(y[k] + step[k], low), high)
-            free = free and abs(new - y[k] - step[k]) < 1e-9
-            moved = max(moved, abs(new - y[k]))
-            y[k] = new
-        if free and moved <= 1e-2:
-            return value + 0.5 * (jet[1] * step[0] + jet[2] * step[1] + jet[3] * step[2])
+    n0, n1, n2 = f.shape
+    ring0, ring1, ring2 = periodic[0] != 0, periodic[1] != 0, periodic[2] != 0
+    m0, m1, m2 = middle(a0, n0, ring0), middle(a1, n1, ring1), middle(a2, n2, ring2)
+    y0, y1, y2 = float(a0), float(a1), float(a2)
+    value = g0 = g1 = h00 = h01 = h02 = h11 = h12 = 0.0
+    for _ in range(12):
+        if n0 > 1:
+            value, g0, g1, g2, h00, h01, h02, h11, h12, h22 = jet_3(f, m0, m1, m2, y0 - m0, y1 - m1, y2 - m2)
+        elif n1 > 1:
+            value, g1, g2, h11, h12, h22 = jet_2(f, 0, m1, m2, y1 - m1, y2 - m2)
+            g0, h00 = 0.0, 0.0
+        else:
+            value, g2, h22 = jet_1(f, 0, 0, m2, y2 - m2)
+            g0, g1, h00, h11 = 0.0, 0.0, 0.0, 0.0
+        d0, d1, d2 = y0 - x0, y1 - x1, y2 - x2
+        value += c0 * d0 * d0 + c1 * d1 * d1 + c2 * d2 * d2
+        g0, g1, g2 = g0 + 2.0 * c0 * d0, g1 + 2.0 * c1 * d1, g2 + 2.0 * c2 * d2
+        s0, s1, s2 = newton_step(g0, g1, g2, h00 + 2.0 * c0, h01, h02, h11 + 2.0 * c1, h12, h22 + 2.0 * c2)
+        z0, z1, z2 = confined(y0, s0, a0, n0, ring0), confined(y1, s1, a1, n1, ring1), confined(y2, s2, a2, n2, ring2)
+        held = max(max(abs(z0 - y0 - s0), abs(z1 - y1 - s1)), abs(z2 - y2 - s2))
+        moved = max(max(abs(z0 - y0), abs(z1 - y1)), abs(z2 - y2))
+        y0, y1, y2 = z0, z1, z2
+        if held < 1e-9 and moved <= 1e-2:
+            return value + 0.5 * (g0 * s0 + g1 * s1 + g2 * s2), y0, y1, y2
         if moved <= 1e-9:
-            return value
-    return value
+            break
+    return value, y0, y1, y2
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def calm(nodes, i, j, k):
+    """Do the neighbours of target (i, j, k) have its best node or one next to it? False at the ends of the axes."""
+    n0, n1, n2 = nodes.shape[:3]
+    a, b, c = nodes[i, j, k, 0], nodes[i, j, k, 1], nodes[i, j, k, 2]
+    if k == 0 or k == n2 - 1 or (n1 > 1 and (j == 0 or j == n1 - 1)) or (n0 > 1 and (i == 0 or i == n0 - 1)):
+        return False
+    most = 0
+    for side in (-1, 1):
+        most = max(most, abs(nodes[i, j, k + side, 2] - c))
+        if n1 > 1:
+            most = max(most, max(abs(nodes[i, j, k + side, 1] - b), abs(nodes[i, j + side, k, 1] - b)))
+            most = max(most, abs(nodes[i, j + side, k, 2] - c))
+        if n0 > 1:
+            most = max(most, max(abs(nodes[i, j, k + side, 0] - a), abs(nodes[i, j + side, k, 0] - a)))
+            most = max(most, max(abs(nodes[i + side, j, k, 0] - a), abs(nodes[i + side, j, k, 1] - b)))
+            most = max(most, abs(nodes[i + side, j, k, 2] - c))
+    return most <= 1
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -385,59 +408,45 @@ def polish_all(f, smooth, periodic, nodes, low, c, value, minimiser):
     elsewhere: next to a kink the best node may be in the wrong valley.
     """
     n0, n1, n2 = value.shape
-    p, jet, step = np.empty(125), np.empty(10), np.empty(3)
-    a, centre, x, y, best = np.empty(3, np.int64), np.empty(3, np.int64), np.empty(3), np.empty(3), np.empty(3)
-    size, shape = np.array([n0, n1, n2]), np.array(f.shape)
-    at = np.empty(3, np.int64)
+    m0, m1, m2 = f.shape
     for i in range(n0):
         for j in range(n1):
             for k in range(n2):
-                x[0], x[1], x[2] = low[0] + i, low[1] + j, low[2] + k
-                lowest = np.inf
-                for candidate in range(7):
-                    at[0], at[1], at[2] = i, j, k
-                    shift = 0
-                    axis = (candidate - 1) // 2
-                    if candidate > 0:
-                        at[axis] += 1 if candidate % 2 == 0 else -1
-                        if at[axis] < 0 or at[axis] >= size[axis]:
-                            if periodic[axis] == 0 or size[axis] == 1:
-                                continue
-                            shift = shape[axis] if at[axis] >= size[axis] else -shape[axis]
-                            at[axis] -= shift
-                    far = candidate == 0
-                    for m in range(3):
-                        a[m] = nodes[at[0], at[1], at[2], m]
-                    if candidate > 0:
-                        a[axis] += shift
-                        for m in range(3):
-                            far = far or abs(a[m] - nodes[i, j, k, m]) > 2
-                    if not far:
-                        continue
-                    if not smooth[wrap(a[0], shape[0]), wrap(a[1], shape[1]), wrap(a[2], shape[2])]:
-                        if candidate == 0:
-                            break
-                        continue
-                    v = polish(f, periodic, a, x, c, y, centre, p, jet, step)
-                    tie = lowest < np.inf and abs(v - lowest) <= 4e-16 * (abs(v) + abs(lowest))
-                    if (v < lowest and not tie) or (tie and before(y, best)):
-                        lowest = v
-                        best[0], best[1], best[2] = y[0], y[1], y[2]
-                if lowest == np.inf:
+                x0, x1, x2 = low[0] + i, low[1] + j, low[2] + k
+                own0, own1, own2 = nodes[i, j, k, 0], nodes[i, j, k, 1], nodes[i, j, k, 2]
+                if not smooth[wrap(own0, m0), wrap(own1, m1), wrap(own2, m2)]:
                     value[i, j, k] = np.nan
-                else:
-                    value[i, j, k] = min(value[i, j, k], lowest)
-                    for m in range(3):
-                        minimiser[i, j, k, m] = best[m]
+                    continue
+                lowest, b0, b1, b2 = polish(f, periodic, own0, own1, own2, x0, x1, x2, c[0], c[1], c[2])
+                for neighbour in range(0 if calm(nodes, i, j, k) else 6):
+                    axis, side = neighbour // 2, 2 * (neighbour % 2) - 1
+                    if value.shape[axis] == 1:
+                        continue
+                    p, q, r = i + side * (axis == 0), j + side * (axis == 1), k + side * (axis == 2)
+                    inside = 0 <= p < n0 and 0 <= q < n1 and 0 <= r < n2
+                    if not inside and periodic[axis] == 0:
+                        continue
+                    image = 0 if inside else side * f.shape[axis]
+                    p, q, r = wrap(p, n0), wrap(q, n1), wrap(r, n2)
+                    a0 = nodes[p, q, r, 0] + image * (axis == 0)
+                    a1 = nodes[p, q, r, 1] + image * (axis == 1)
+                    a2 = nodes[p, q, r, 2] + image * (axis == 2)
+                    if max(max(abs(a0 - own0), abs(a1 - own1)), abs(a2 - own2)) <= 1:
+                        continue
+                    if not smooth[wrap(a0, m0), wrap(a1, m1), wrap(a2, m2)]:
+                        continue
+                    v, y0, y1, y2 = polish(f, periodic, a0, a1, a2, x0, x1, x2, c[0], c[1], c[2])
+                    tie = abs(v - lowest) <= 4e-16 * (abs(v) + abs(lowest))
+                    if (v < lowest and not tie) or (tie and before(y0, y1, y2, b0, b1, b2)):
+                        lowest, b0, b1, b2 = v, y0, y1, y2
+                value[i, j, k] = min(value[i, j, k], lowest)
+                minimiser[i, j, k, 0], minimiser[i, j, k, 1], minimiser[i, j, k, 2] = b0, b1, b2
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def before(y, z):
-    """Is y lexicographically smaller than z?"""
-    for k in range(y.size):
-        if y[k] != z[k]:
-            return y[k] < z[k]
-    return False
+def before(y0, y1, y2, z0, z1, z2):
+    """Is (y0, y1, y2) lexicographically smaller than (z0, z1, z2)?"""
+    return y0 < z0 or (y0 == z0 and (y1 < z1 or (y1 == z1 and y2 < z2)))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
