@@ -17,12 +17,11 @@ from scipy.linalg import eigh_tridiagonal
 from scipy.sparse.linalg import expm_multiply, splu
 
 import pdelab as pl
-from benchmarks.harness import Row, peer, race, repeated
+from benchmarks.harness import Row, peer, race
 from pdelab.fokker_planck import FokkerPlanck, Slices, chebyshev, crank_nicolson, implicit, spectral
 from pdelab.generator import generator
 
 BETA, T4, T5 = 5.0, 5.0, 2.0
-SHORT = 8  # calls of ours in one timing
 
 
 def rows(quick=False):
@@ -243,9 +242,7 @@ def compared(problem, contestants, error, base, targets, repeats, exact=None):
     exact: (grid, density exact in time on the same grid); the note then tells the error in time from the whole.
     """
     contestants = {name: run for name, run in contestants.items() if run is not None}
-    calls = {name: SHORT if name.startswith("pdelab") else 1 for name in contestants}  # ours are too short for one call
-    times = race({name: repeated(run, calls[name]) for name, run in contestants.items()}, repeats=repeats)
-    times = {name: total / calls[name] for name, total in times.items()}
+    times = race(contestants, repeats=repeats)
     for name, run in contestants.items():
         ratio = None if name == base else times[name] / times[base]
         final, note = run(), ""

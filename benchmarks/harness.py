@@ -8,9 +8,12 @@ and is run by `pdelab bench NAME`. A peer that is not installed is skipped with 
 """
 
 import importlib
+import math
 import statistics
 import time
 from dataclasses import asdict, dataclass
+
+BATCH = 20.0  # ms of a contestant in a round, at least
 
 
 @dataclass(frozen=True)
@@ -31,27 +34,27 @@ class Row:
 
 
 def race(contestants, repeats=5, warmup=1):
-    """Median CPU milliseconds of each callable, {name: ms}; all of them once a round, round after round."""
-    for run in contestants.values():
+    """Median CPU milliseconds a call of each callable, {name: ms}; every one of them in each round.
+
+    Short calls are repeated within a round until they take BATCH milliseconds: all contestants are timed warm.
+    """
+    counts = {}
+    for name, run in contestants.items():
         for _ in range(warmup):
             run()
+        counts[name] = math.ceil(BATCH / max(_milliseconds(run, 1), 1e-3)) if warmup else 1
     times = {name: [] for name in contestants}
     for _ in range(repeats):
         for name, run in contestants.items():
-            start = time.process_time_ns()
-            run()
-            times[name].append((time.process_time_ns() - start) / 1e6)
+            times[name].append(_milliseconds(run, counts[name]))
     return {name: statistics.median(values) for name, values in times.items()}
 
 
-def repeated(function, count):
-    """A callable that calls `function` count times: for calls too short for the clock."""
-
-    def run():
-        for _ in range(count):
-            function()
-
-    return run
+def _milliseconds(run, count):
+    start = time.process_time_ns()
+    for _ in range(count):
+        run()
+    return (time.process_time_ns() - start) / 1e6 / count
 
 
 def peer(package, module=None):

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from statistics import median
 
-from benchmarks.harness import Row, peer, race, repeated
+from benchmarks.harness import Row, peer, race
 
 NETWORKS = {
     "toy": [(24, 24), (24,)] * 6,
@@ -31,7 +31,6 @@ NETWORKS = {
         (512, 256, 1, 1), *[(64,)] * 10, *[(128,)] * 10, *[(256,)] * 10, *[(512,)] * 10, (10, 512), (10,),
     ],
 }  # fmt: skip
-CALLS = {"toy": 400, "LeNet": 100, "ResNet-18": 2}
 LOOP = {"inner_steps": 10**6, "gamma": 100.0, "weight_decay": 1e-4}
 
 
@@ -91,13 +90,13 @@ def loop_optimizer(params, deviation=0.0):
     return Loop(params)
 
 
-def compare(problem, contestants, repeats, calls, targets, errors=None):
+def compare(problem, contestants, repeats, targets, errors=None):
     """Rows of a race, ratios against pdelab."""
-    found = race({name: repeated(call, calls) for name, call in contestants.items()}, repeats)
+    found = race(contestants, repeats)
     for name, milliseconds in found.items():
         ratio = milliseconds / found["pdelab"]
         error = (errors or {}).get(name)
-        yield Row(problem, name, milliseconds / calls, error, ratio, targets.get(name))
+        yield Row(problem, name, milliseconds, error, ratio, targets.get(name))
 
 
 def inner_updates(name, repeats):
@@ -122,7 +121,7 @@ def inner_updates(name, repeats):
         "torch SGD, fused": torch.optim.SGD(weights(shapes), fused=True, **sgd).step,
     }
     targets = {"loop": {"toy": 8.0, "LeNet": 2.5, "ResNet-18": 3.5}[name]}
-    yield from compare(f"inner update, {name}", contestants, repeats, CALLS[name], targets, {"loop": error})
+    yield from compare(f"inner update, {name}", contestants, repeats, targets, {"loop": error})
 
 
 def noisy_updates(name, repeats):
@@ -135,7 +134,7 @@ def noisy_updates(name, repeats):
         "loop": loop_optimizer(weights(shapes), (2 * 0.1 * 1e-5) ** 0.5).step,
         "pdelab SGLD": SGLD(weights(shapes), lr=0.1, temperature=1e-5).step,
     }
-    yield from compare(f"noisy inner update, {name}", contestants, repeats, CALLS[name], {"loop": 2.5})
+    yield from compare(f"noisy inner update, {name}", contestants, repeats, {"loop": 2.5})
 
 
 def small_network():
@@ -202,7 +201,7 @@ def training_steps(repeats):
         "pdelab Parle": training_step(lambda net: Parle(net.parameters())),
     }
     targets = {"flat SGD": 1 / 1.1, "torch SGD, fused": 1.0}
-    yield from compare("training step, 64-32-10, batch 64", contestants, 3 * repeats, 100, targets)
+    yield from compare("training step, 64-32-10, batch 64", contestants, 3 * repeats, targets)
 
 
 def langevin_steps(repeats):
@@ -218,7 +217,7 @@ def langevin_steps(repeats):
     if posteriors:
         contestants["posteriors"] = posteriors_step(posteriors)
     targets = {"torch-sgld": 1.0, "posteriors": 3.0}
-    yield from compare("SGLD step, 64-32-10, batch 64", contestants, 3 * repeats, 100, targets)
+    yield from compare("SGLD step, 64-32-10, batch 64", contestants, 3 * repeats, targets)
 
 
 def posteriors_step(posteriors):

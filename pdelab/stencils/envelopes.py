@@ -344,16 +344,42 @@ def confined(y, step, a, n, periodic):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def around(f, i, j, k):
+    """Gradient (3) and Hessian (00, 01, 02, 11, 12, 22) at a node by central differences; 0 along a single node."""
+    n0, n1, n2 = f.shape
+    i, j, k = wrap(i, n0), wrap(j, n1), wrap(k, n2)
+    r, s = wrap(k - 1, n2), wrap(k + 1, n2)
+    here, g0, g1, h00, h01, h02, h11, h12 = f[i, j, k], 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    if n1 > 1:
+        p, q = wrap(j - 1, n1), wrap(j + 1, n1)
+        g1, h11 = 0.5 * (f[i, q, k] - f[i, p, k]), (f[i, q, k] - here) + (f[i, p, k] - here)
+        h12 = 0.25 * ((f[i, q, s] - f[i, q, r]) - (f[i, p, s] - f[i, p, r]))
+    if n0 > 1:
+        p, q = wrap(i - 1, n0), wrap(i + 1, n0)
+        g0, h00 = 0.5 * (f[q, j, k] - f[p, j, k]), (f[q, j, k] - here) + (f[p, j, k] - here)
+        h02 = 0.25 * ((f[q, j, s] - f[q, j, r]) - (f[p, j, s] - f[p, j, r]))
+        low, high = wrap(j - 1, n1), wrap(j + 1, n1)
+        h01 = 0.25 * ((f[q, high, k] - f[q, low, k]) - (f[p, high, k] - f[p, low, k]))
+    g2, h22 = 0.5 * (f[i, j, s] - f[i, j, r]), (f[i, j, s] - here) + (f[i, j, r] - here)
+    return g0, g1, g2, h00, h01, h02, h11, h12, h22
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def polish(f, periodic, a0, a1, a2, x0, x1, x2, c0, c1, c2):
     """Minimise the quartic around node a plus sum_k c_k (y_k - x_k)² over |y_k - a_k| <= 1: (value, y0, y1, y2).
 
-    f: (n0, n1, n2) with leading ones; five nodes or more along the other axes. Newton; the last step, below 1/100 of a
-    node, is credited with its predicted gain instead of another evaluation.
+    f: (n0, n1, n2) with leading ones; five nodes or more along the other axes. Newton, its first step with central
+    differences; the last step, below 1/100 of a node, is credited with its predicted gain instead of another evaluation.
     """
     n0, n1, n2 = f.shape
     ring0, ring1, ring2 = periodic[0] != 0, periodic[1] != 0, periodic[2] != 0
     m0, m1, m2 = middle(a0, n0, ring0), middle(a1, n1, ring1), middle(a2, n2, ring2)
     y0, y1, y2 = float(a0), float(a1), float(a2)
+    if m0 == a0 and m1 == a1 and m2 == a2:
+        g0, g1, g2, h00, h01, h02, h11, h12, h22 = around(f, a0, a1, a2)
+        g0, g1, g2 = g0 + 2.0 * c0 * (y0 - x0), g1 + 2.0 * c1 * (y1 - x1), g2 + 2.0 * c2 * (y2 - x2)
+        s0, s1, s2 = newton_step(g0, g1, g2, h00 + 2.0 * c0, h01, h02, h11 + 2.0 * c1, h12, h22 + 2.0 * c2)
+        y0, y1, y2 = confined(y0, s0, a0, n0, ring0), confined(y1, s1, a1, n1, ring1), confined(y2, s2, a2, n2, ring2)
     value = g0 = g1 = h00 = h01 = h02 = h11 = h12 = 0.0
     for _ in range(12):
         if n0 > 1:

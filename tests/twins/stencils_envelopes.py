@@ -224,10 +224,32 @@ def confined(y, step, a, n, periodic):
     return float(np.clip(y + step, *ends))
 
 
+def around(f, *node):
+    def at(*shifts):
+        return f[tuple((i + e) % n for i, e, n in zip(node, shifts, f.shape))]
+
+    e, many = np.eye(3, dtype=int), np.array(f.shape) > 1
+    g = [many[k] * (at(*e[k]) - at(*-e[k])) / 2 for k in range(3)]
+    H = []
+    for k, m in itertools.combinations_with_replacement(range(3), 2):
+        if k == m:
+            H.append(many[k] * (at(*e[k]) - 2 * at(0, 0, 0) + at(*-e[k])))
+        else:
+            corners = at(*(e[k] + e[m])) - at(*(e[k] - e[m])) - at(*(e[m] - e[k])) + at(*-(e[k] + e[m]))
+            H.append(many[k] * many[m] * corners / 4)
+    return tuple(float(v) for v in (*g, *H))
+
+
 def polish(f, periodic, *numbers):
     a, x, c = (np.array(numbers[k : k + 3]) for k in (0, 3, 6))
     place = [middle(*each) for each in zip(a, f.shape, periodic)]
     y, value = a.astype(float), 0.0
+    if place == a.tolist():
+        found = np.array(around(f, *place))
+        found[:3] += 2 * c * (y - x)
+        found[[3, 6, 8]] += 2 * c
+        step = newton_step(*found)
+        y = np.array([confined(*each) for each in zip(y, step, a, f.shape, periodic)])
     for _ in range(12):
         found = jets(f, place, (y - place).tolist())
         entries = [found.get(orders, 0.0) for orders in ORDERS]
@@ -440,6 +462,12 @@ def jet_cases(rng, dimension):
             yield f, *place, *rng.uniform(-2, 2, dimension).tolist()
 
 
+def around_cases(rng):
+    for f, _, low, high in fields(rng):
+        for a in (low, high, rng.integers(low, high + 1)):
+            yield f, *a.tolist()
+
+
 def newton_cases(rng):
     for k in range(120):
         H, g = rng.normal(size=(3, 3)), rng.normal(size=3)
@@ -559,6 +587,7 @@ TWINS = {
     "confined": (confined, confined_cases),
     "newton_step": (newton_step, newton_cases),
     "smooth_nodes": (smooth_nodes, smooth_cases),
+    "around": (around, around_cases, 1e-11),
     "polish": (polish, polish_cases, 1e-9),  # the last step is small
     "calm": (calm, calm_cases),
     "polish_all": (polish_all, polish_all_cases),
