@@ -101,6 +101,6 @@ def _growth(quick):
         times = []
         for n in sizes:
             grid, f = _p1(n)
-            times.append(race({"ours": lambda f=f, grid=grid: run(f, grid)}, 5)["ours"])
+            times.append(race({"ours": lambda f=f, grid=grid, run=run: run(f, grid)}, 5)["ours"])
         slope = float(np.polyfit(np.log(sizes), np.log(times), 1)[0])
         yield Row("growth", f"{name}, n = {sizes[0]}..{sizes[-1]}", times[-1], note=f"cost ~ n^{slope:.2f} a line")

@@ -31,7 +31,6 @@ import numpy as np
 
 import pdelab as pl
 from pdelab import figures
-from pdelab.plotting import COLORS, subplots
 
 # %% [markdown]
 # ## 1. Which valley?
@@ -91,8 +90,9 @@ figures.find("3.2").draw(result.data)
 #
 # ## 2. Where does SGD end?
 #
-# A rugged loss with eight minima. A density starts in a poor one, at $x = -2.72$, and follows the Fokker-Planck equation
-# with three drifts: of $f$ itself, and of the two smoothed losses, where the smoothing is slowly undone ("scoping").
+# A rugged loss with eight minima. A density starts in a poor one, at $x = -2.72$, and follows the Fokker-Planck
+# equation with three drifts: of $f$ itself, and of the two smoothed losses, where the smoothing is slowly undone
+# ("scoping").
 #
 # First the smoothing. The scheme is monotone and its error is known, because there is an exact answer to compare with.
 

@@ -102,9 +102,7 @@ class Grid:
     @cached_property
     def axis_weights(self):
         """Trapezoid weights along each axis, a tuple of read-only arrays."""
-        return tuple(
-            _frozen(_trapezoid(n, h, name)) for n, h, name in zip(self.shape, self.spacing, self.boundary)
-        )
+        return tuple(_frozen(_trapezoid(n, h, name)) for n, h, name in zip(self.shape, self.spacing, self.boundary))
 
     @cached_property
     def weights(self):
@@ -189,7 +187,9 @@ class Grid:
         except (TypeError, ValueError) as error:
             if sample is not None:
                 raise
-            raise ValueError(f"{name}: expected an array of numbers of shape {shape} or a Loss, got {values!r}") from error
+            raise ValueError(
+                f"{name}: expected an array of numbers of shape {shape} or a Loss, got {values!r}"
+            ) from error
         if values.shape != shape:
             raise ValueError(f"{name}: expected shape {shape} as the grid has, got {values.shape}")
         if not np.isfinite(values).all():
@@ -211,7 +211,9 @@ class Grid:
                 continue
             slack = 1e-12 * (high - low)
             if not ((x >= low - slack) & (x <= high + slack)).all():
-                raise ValueError(f"points leave the box: axis {axis} covers [{low}, {high}], got {_worst(x, low, high)}")
+                raise ValueError(
+                    f"points leave the box: axis {axis} covers [{low}, {high}], got {_worst(x, low, high)}"
+                )
             points[..., axis] = np.clip(x, low, high)
         return points
 

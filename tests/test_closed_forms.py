@@ -250,7 +250,10 @@ def test_cole_hopf_is_monotone_commutes_with_constants_and_contracts(name, d, be
     f = rng.normal(size=grid.shape) * 0.3
     gap = rng.uniform(0, 1, grid.shape)
     if name == "outflow":  # the continuation extrapolates; comparison is a statement about what was given
-        f, gap = np.sort(f, axis=0) * 0 + 0.3 * (grid.points.reshape(*grid.shape, d) ** 2).sum(-1), np.full(grid.shape, 0.7)
+        f, gap = (
+            np.sort(f, axis=0) * 0 + 0.3 * (grid.points.reshape(*grid.shape, d) ** 2).sum(-1),
+            np.full(grid.shape, 0.7),
+        )
     u, v, w = (pl.cole_hopf(g, grid, t, beta) for g in (f, f + gap, f + 2.5))
     slack = 1e-10 * max(1.0, 1 / beta)
     assert (v - u).min() >= -slack

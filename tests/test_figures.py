@@ -34,7 +34,9 @@ def test_figure_holds_and_is_written(name, tmp_path):
     assert picture == tmp_path / f"{stem}.png"
     assert sorted(p.name for p in tmp_path.iterdir()) == [f"{stem}.{end}" for end in ("json", "npz", "png", "svg")]
     record = json.loads((tmp_path / f"{stem}.json").read_text())
-    assert {"figure", "title", "parameters", "numbers", "checks", "seed", "versions", "command", "seconds"} <= set(record)
+    assert {"figure", "title", "parameters", "numbers", "checks", "seed", "versions", "command", "seconds"} <= set(
+        record
+    )
     assert record["figure"] == name
     with np.load(tmp_path / f"{stem}.npz", allow_pickle=False) as arrays:
         assert len(arrays.files) > 0

@@ -75,7 +75,9 @@ def test_interpolation_is_exact_at_nodes_and_for_linear_data(d, name, seed):
 
 def test_interpolation_wraps_and_takes_vector_fields():
     grid = Grid(0.0, 1.0, 4, boundary="periodic")
-    assert grid.interpolate(np.array([0.0, 1.0, 2.0, 3.0]), np.array([0.875, -0.125, 1.25])) == pytest.approx([1.5, 1.5, 1.0])
+    assert grid.interpolate(np.array([0.0, 1.0, 2.0, 3.0]), np.array([0.875, -0.125, 1.25])) == pytest.approx(
+        [1.5, 1.5, 1.0]
+    )
     plane = Grid((0, 0), (1, 1), (5, 5))
     np.testing.assert_allclose(plane.interpolate(plane.points, [[0.3, 0.6]]), [[0.3, 0.6]])
 

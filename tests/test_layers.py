@@ -37,8 +37,12 @@ def unit(path):
 def imports(path):
     """(dotted name, at module level?) of everything a file imports."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    nested = {id(inner) for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
-              for inner in ast.walk(node)}
+    nested = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+        for inner in ast.walk(node)
+    }
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:

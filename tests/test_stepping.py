@@ -1,4 +1,4 @@
-"""solve(): the step-size rule, saved times, certificates, failure, interruption - on a problem whose answer is known."""
+"""solve(): the step-size rule, saved times, certificates, failure, interruption - on a problem with a known answer."""
 
 import math
 from dataclasses import dataclass
@@ -33,7 +33,11 @@ def euler(problem, grid, values, fixed=True):
         return values
 
     return Stepper(
-        advance, lambda values, time: 0.1, fixed=fixed, certificates={"mass": lambda v, t: float(v.sum())}, info={"kind": "toy"}
+        advance,
+        lambda values, time: 0.1,
+        fixed=fixed,
+        certificates={"mass": lambda v, t: float(v.sum())},
+        info={"kind": "toy"},
     )
 
 
@@ -131,7 +135,9 @@ def test_bad_times(times, words):
         run(times)
 
 
-@pytest.mark.parametrize("options", [{"dt": 0.0}, {"dt": -1.0}, {"dt": math.nan}, {"dt": "x"}, {"cfl": 0.0}, {"cfl": 1.1}])
+@pytest.mark.parametrize(
+    "options", [{"dt": 0.0}, {"dt": -1.0}, {"dt": math.nan}, {"dt": "x"}, {"cfl": 0.0}, {"cfl": 1.1}]
+)
 def test_bad_steps(options):
     with pytest.raises(ValueError, match="dt|cfl"):
         run(1.0, **options)

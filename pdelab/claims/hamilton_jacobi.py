@@ -157,8 +157,8 @@ def gaussian_case(perturbed=False, quick=False):
 
 @claim(
     "X1", source="section 4.2 of the thesis, vanishing viscosity", as_printed="new",
-    statement="sup|u_beta - u_0| = O(1/beta) with coefficient (1/2) log det(I + t Q(y*)) for smooth f; for f = |x| at 0 "
-              "u = -(1/beta) log erfcx(sqrt(beta t/2)), slower by a logarithm",
+    statement="sup|u_beta - u_0| = O(1/beta) with coefficient (1/2) log det(I + t Q(y*)) for smooth f; for f = |x| at "
+              "0 u = -(1/beta) log erfcx(sqrt(beta t/2)), slower by a logarithm",
     perturbation="order 1/2, the general bound of Crandall and Lions, attained",
 )  # fmt: skip
 def vanishing_viscosity(perturbed=False, quick=False):
@@ -268,7 +268,9 @@ def minimiser(perturbed=False, quick=False):
     for beta in betas:
         x = start
         for _ in range(30):
-            step = closed_forms.local_entropy_gradient(f, x, t, beta) / closed_forms.local_entropy_hessian(f, x, t, beta)
+            step = closed_forms.local_entropy_gradient(f, x, t, beta) / closed_forms.local_entropy_hessian(
+                f, x, t, beta
+            )
             x -= float(step)
         shifts.append(abs(x - start))
     order = observed_order(1 / betas, shifts)
@@ -323,7 +325,8 @@ def fluctuations_of_the_two_forms(perturbed=False, quick=False):
 
 @claim(
     "E4.24", source="thesis (4.24), (4.25)", as_printed="right",
-    statement="d/dx^i of sum_j |x^j - xbar|^2/(2 gamma) is (x^i - xbar)/gamma: (4.25) is the thermal flow of n times (4.24)",
+    statement="d/dx^i of sum_j |x^j - xbar|^2/(2 gamma) is (x^i - xbar)/gamma: (4.25) is the thermal flow of n times "
+    "(4.24)",
     perturbation="the factor 1 - 1/n of a mean that is held fixed",
 )  # fmt: skip
 def elastic_gradient(perturbed=False, quick=False):

@@ -51,7 +51,8 @@ def entropy(density, step):
 
 @claim(
     "E3.8", source="thesis (3.8), Entropy-SGD (3)", as_printed="right",
-    statement="rho_1(y; x) concentrates at x as gamma -> 0 (variance gamma/beta) and tends to Gibbs as gamma -> infinity",
+    statement="rho_1(y; x) concentrates at x as gamma -> 0 (variance gamma/beta) and tends to Gibbs as "
+    "gamma -> infinity",
     perturbation="the two limits exchanged",
 )  # fmt: skip
 def modified_gibbs(perturbed=False, quick=False):
@@ -76,7 +77,7 @@ def normalisation(perturbed=False, quick=False):
     value = closed_forms.local_entropy(f, x, gamma, beta)
     if perturbed:
         value -= 0.5 / beta * math.log(2 * math.pi * gamma / beta)
-    slope = -float(f.gradient(x)) ** 2 / 2 + float(f.hessian(x)) / (2 * beta)
+    slope = -(float(f.gradient(x)) ** 2) / 2 + float(f.hessian(x)) / (2 * beta)
     # the next term of the expansion is O(gamma): a thousandth of the slope here
     return equal(slope, (value - float(f(x))) / gamma, 1e-3 * abs(slope))
 
@@ -101,7 +102,8 @@ def gradient_is_an_average(perturbed=False, quick=False):
 
 @claim(
     "E3.13", source="thesis (3.13)", as_printed="corrected",
-    statement="d/dx of the entropy of rho_1 is -(1/gamma)[<g (x-y)> - <g><x-y>], g = f(y) + |x-y|^2/(2 gamma), beta = 1",
+    statement="d/dx of the entropy of rho_1 is -(1/gamma)[<g (x-y)> - <g><x-y>], g = f(y) + |x-y|^2/(2 gamma), "
+    "beta = 1",
     perturbation="g with gamma/2 in place of 1/(2 gamma)",
 )  # fmt: skip
 def entropy_gradient(perturbed=False, quick=False):
@@ -158,7 +160,8 @@ def _kinked(c, mu):
 
 @claim(
     "L3.5c", source="thesis Lemma 3.5", as_printed="wrong",
-    statement="|f_gamma'| <= alpha/(1+gamma c) fails on a bounded domain: at the edge of [-1,1] the gradient is 2.5, not .05",
+    statement="|f_gamma'| <= alpha/(1+gamma c) fails on a bounded domain: at the edge of [-1,1] the gradient is 2.5, "
+    "not .05",
     perturbation="the lemma as printed",
 )  # fmt: skip
 def lipschitz_on_a_box(perturbed=False, quick=False):
@@ -192,7 +195,8 @@ def maxima_get_sharper(perturbed=False, quick=False):
 
 @claim(
     "R3.6m", source="after thesis (3.17), Entropy-SGD after (9)", as_printed="wrong",
-    statement="local entropy moves the minimiser of a convex f when beta < infinity (it is kept only for beta = infinity)",
+    statement="local entropy moves the minimiser of a convex f when beta < infinity (it is kept only for "
+    "beta = infinity)",
     perturbation="the minimiser is kept",
 )  # fmt: skip
 def convex_minimiser_moves(perturbed=False, quick=False):
@@ -219,7 +223,9 @@ def stability_exponent(perturbed=False, quick=False):
 
     mu, c, gamma, T, alpha = 1.0, 0.5, 1.0, 1e3, 10.0
     a, m, t = sympy.symbols("alpha mu T", positive=True)
-    bound = a ** (1 / (1 + m)) * t ** (m / (1 + m))  # Hardt et al.: alpha^{1/(1+mu)} T^{1-1/(1+mu)} / n, up to constants
+    bound = a ** (1 / (1 + m)) * t ** (
+        m / (1 + m)
+    )  # Hardt et al.: alpha^{1/(1+mu)} T^{1-1/(1+mu)} / n, up to constants
     shrink = 1 + gamma * c
     ratio = float((bound.subs({a: alpha / shrink, m: mu / shrink}) / bound.subs({a: alpha, m: mu})).subs(t, T).evalf())
     printed = (alpha / T) ** ((1 - 1 / shrink) * mu)
@@ -261,7 +267,8 @@ def _argmin(values):
 
 @claim(
     "WV0", source="Entropy-SGD section 2, thesis section 3.4", as_printed="new",
-    statement="without noise (Hopf-Lax) the minimiser and the minimum of f are kept for all gamma: no preference for width",
+    statement="without noise (Hopf-Lax) the minimiser and the minimum of f are kept for all gamma: no "
+    "preference for width",
     perturbation="beta = 2 behaves like beta = infinity",
 )  # fmt: skip
 def inviscid_has_no_preference(perturbed=False, quick=False):
@@ -274,7 +281,8 @@ def inviscid_has_no_preference(perturbed=False, quick=False):
 
 @claim(
     "WVh", source="Entropy-SGD section 2, thesis section 3.4", as_printed="wrong",
-    statement="heat smoothing with the same kernel also prefers the wide valley, and earlier than local entropy at beta = 5",
+    statement="heat smoothing with the same kernel also prefers the wide valley, and earlier than local "
+    "entropy at beta = 5",
     perturbation="'this effect cannot be obtained by smoothing'",
 )  # fmt: skip
 def heat_prefers_wide_too(perturbed=False, quick=False):
@@ -288,8 +296,8 @@ def heat_prefers_wide_too(perturbed=False, quick=False):
 
 @claim(
     "WVa", source="Entropy-SGD section 2", as_printed="corrected",
-    statement="two sharp valleys merge into an artificial minimum under heat (variance a^2 - s^2) and under local entropy "
-              "(gamma/beta = a^2); only Hopf-Lax never merges them",
+    statement="two sharp valleys merge into an artificial minimum under heat (variance a^2 - s^2) and under local "
+              "entropy (gamma/beta = a^2); only Hopf-Lax never merges them",
     perturbation="local entropy does not merge them either",
 )  # fmt: skip
 def artificial_minimum(perturbed=False, quick=False):
@@ -316,9 +324,7 @@ def paper_gradient(perturbed=False, quick=False):
     f, x, gamma_es = three_wells(), 0.4, 1 / 0.7
     y, weights, _ = gibbs(f, x, 1 / gamma_es, 1.0)
     factor = 1 / gamma_es if perturbed else gamma_es
-    return equal(
-        derivative(lambda z: quadrature(f, z, 1 / gamma_es, 1.0), x), factor * (x - weights @ y), 1e-8
-    )
+    return equal(derivative(lambda z: quadrature(f, z, 1 / gamma_es, 1.0), x), factor * (x - weights @ y), 1e-8)
 
 
 @claim(

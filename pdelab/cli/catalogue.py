@@ -40,7 +40,9 @@ def _losses():
 
 
 def _schemes():
-    return {f"{verb}: {name}": first_line(f) for verb, f_by_name in scheme_table().items() for name, f in f_by_name.items()}
+    return {
+        f"{verb}: {name}": first_line(f) for verb, f_by_name in scheme_table().items() for name, f in f_by_name.items()
+    }
 
 
 def _figures():

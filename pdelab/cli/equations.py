@@ -39,7 +39,9 @@ def _run_solve(arguments):
     problem, initial = _problem(arguments, loss, grid)
     schemes = scheme_table()[arguments.equation]
     if arguments.scheme not in (None, *schemes):
-        raise ValueError(f"unknown scheme {arguments.scheme!r} for {arguments.equation}: choose from {', '.join(schemes)}")
+        raise ValueError(
+            f"unknown scheme {arguments.scheme!r} for {arguments.equation}: choose from {', '.join(schemes)}"
+        )
     records.output_folder(arguments.out.parent)
     start = time.perf_counter()
     with progress(len(arguments.times), "times") as bar:
@@ -47,7 +49,10 @@ def _run_solve(arguments):
             problem, initial, grid, arguments.times, scheme=schemes.get(arguments.scheme), dt=arguments.dt,
             on_save=lambda t, values: bar.update(),
         )  # fmt: skip
-    arrays = {f"axis_{k}": axis for k, axis in enumerate(grid.axes)} | {"times": solution.times, "values": solution.values}
+    arrays = {f"axis_{k}": axis for k, axis in enumerate(grid.axes)} | {
+        "times": solution.times,
+        "values": solution.values,
+    }
     parameters = {k: v for k, v in vars(arguments).items() if k not in ("run", "out")}
     record = records.provenance(parameters, time.perf_counter() - start) | {"info": solution.info}
     for path in records.save(arguments.out, arrays, record):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pdelab.closed_forms import quadrature
+from pdelab.closed_forms import branching
 
 
 def newton(f, x, y, t, radius, low=None, high=None):
@@ -40,7 +40,7 @@ def newton(f, x, y, t, radius, low=None, high=None):
 
 
 def _energy(f, x, y, t):
-    return quadrature.values(f, y) + ((x - y) ** 2).sum(1) / (2.0 * t)
+    return branching.values(f, y) + ((x - y) ** 2).sum(1) / (2.0 * t)
 
 
 def _step(f, x, y, t, low, high):
@@ -90,18 +90,18 @@ def lowest(owner, energy, y, count):
 
 def minimise(f, x, t):
     """min over R^d of H(.; x) at points x (P, d) and its minimiser: branch and prune, then Newton in what is left."""
-    return quadrature.in_chunks(_minimise, x, f, t)
+    return branching.in_chunks(_minimise, x, f, t)
 
 
 def _minimise(x, f, t):
-    owner, starts, size = quadrature.valleys(f, x, t)
+    owner, starts, size = branching.valleys(f, x, t)
     energy, y = newton(f, x[owner], starts, t, size)
     return lowest(owner, energy, y, len(x))
 
 
 def deepest(f, x, t, depth, most=8):
     """(min H, the deepest minimisers minus x (k, P, d), NaN where there are fewer) within `depth` of it, k <= most."""
-    owner, starts, size = quadrature.valleys(f, x, t)
+    owner, starts, size = branching.valleys(f, x, t)
     energy, y = newton(f, x[owner], starts, t, size)
     best = np.full(len(x), np.inf)
     np.minimum.at(best, owner, energy)

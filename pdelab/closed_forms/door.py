@@ -96,7 +96,8 @@ def outflow(values, grid, reach, outwards):
     sizes = [n + low + high for n, (low, high) in zip(values.shape, pads)]
     if math.prod(sizes) > LARGEST:
         raise ValueError(
-            f"the minimisers leave the box too far for an outflow continuation ({' x '.join(f'{s:.3g}' for s in sizes)} "
+            "the minimisers leave the box too far for a continuation beyond its outflow ends "
+            f"({' x '.join(f'{s:.3g}' for s in sizes)} "
             "nodes): enlarge the box or shorten the time"
         )
     for axis, (low, high) in enumerate(pads):

@@ -136,8 +136,8 @@ def _warn_outside(nodes, grid):
             outside += int(((nodes[..., axis] < 0) | (nodes[..., axis] >= n)).sum())
     if outside:
         warnings.warn(
-            f"the minimiser leaves the box at {outside} of {math.prod(grid.shape)} nodes: the answer there rests on the "
-            "linear continuation beyond the outflow ends; enlarge the box",
+            f"the minimiser leaves the box at {outside} of {math.prod(grid.shape)} nodes: the answer there rests on "
+            "the linear continuation beyond the outflow ends; enlarge the box",
             UserWarning,
             stacklevel=2,
         )

@@ -10,7 +10,7 @@ import warnings
 
 import numpy as np
 
-from pdelab.closed_forms import descent, inviscid, points, quadrature, viscous
+from pdelab.closed_forms import branching, descent, inviscid, points, viscous
 from pdelab.grid import Grid
 from pdelab.stencils.envelopes import DEPTH
 
@@ -63,7 +63,7 @@ def polished(f, grid, t, u, minimiser, box=None):
 def _reach(f, where, gamma, beta):
     """How far from the nodes the integrand matters."""
     depth = 0.0 if math.isinf(beta) else DEPTH / beta
-    return float(quadrature.spread(f, where, gamma, depth).max())
+    return float(branching.spread(f, where, gamma, depth).max())
 
 
 def _on_nodes(f, grid, gamma, beta, reach, level):

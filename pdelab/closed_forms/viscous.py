@@ -120,8 +120,7 @@ def _once(rows, line, t, beta, extra, derivatives):
 
 
 def along(values, axis, line, t, beta, extra=None, derivatives=False):
-    """`smooth` along one axis of an array: returns u, or (u, derivatives) with the derivatives along a new first axis.
-    """
+    """`smooth` along one axis of an array: u, or (u, derivatives) with the derivatives along a new first axis."""
     rows, shape = _rows(values, axis)
     u, parts = smooth(rows, line, t, beta, None if extra is None else _rows(extra, axis)[0], derivatives)
     u = _unrow(u, shape, axis)

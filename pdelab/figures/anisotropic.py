@@ -1,4 +1,4 @@
-"""Strongly anisotropic diffusion on a square grid: Selling's stencil stays positive, the plain cross difference does not.
+"""Strongly anisotropic diffusion on a square grid: Selling's stencil stays positive, plain differences do not.
 
 A narrow Gaussian spreads under a constant D whose axes are tilted against the grid; the exact answer is a Gaussian of
 covariance Σ_0 + 2 D t. Both discretisations are second order in space; only one is a Markov generator.
@@ -90,7 +90,9 @@ def draw(data):
         for ax, (name, title) in zip(axes, titles.items()):
             field = data[name]
             norm = matplotlib.colors.Normalize(-1e-4 * float(data["peak"]), float(data["peak"]))
-            mesh = ax.pcolormesh(data["x"], data["x"], field.T, cmap=colours, norm=norm, shading="nearest", rasterized=True)
+            mesh = ax.pcolormesh(
+                data["x"], data["x"], field.T, cmap=colours, norm=norm, shading="nearest", rasterized=True
+            )
             smallest = float(field.min()) if name == "selling" else float(data["cross_minimum"])
             ax.set(title=title.format(smallest), xlabel="x", aspect="equal", xlim=(-0.7, 0.7), ylim=(-0.7, 0.7))
         axes[0].set_ylabel("y")

@@ -1,7 +1,7 @@
 """Characteristics of Burgers' equation and how a shock forms (thesis, Example 4.14, (4.35), (4.36)).
 
-The slope p = u_x is carried along straight lines x + t f'(x). They first meet at t* = 1/max(-f''); from there on a shock
-absorbs them, at the speed of Rankine and Hugoniot, and the Hopf-Lax formula says which of them are still alive.
+The slope p = u_x is carried along straight lines x + t f'(x). They first meet at t* = 1/max(-f''); from there on a
+shock absorbs them, at the speed of Rankine and Hugoniot, and the Hopf-Lax formula says which of them are still alive.
 """
 
 import numpy as np
@@ -42,7 +42,8 @@ def compute(n, half_width, last, lines, times):
     }
     shown = {f"slope_{k}": _slope(f, grid, s) for k, s in enumerate((0.0, 0.9 * shock, last))}
     return {
-        "x": grid.x, "feet": feet, "slopes": f.gradient(feet), "deaths": deaths, "path": path, "left_path": left, **shown,
+        "x": grid.x, "feet": feet, "slopes": f.gradient(feet), "deaths": deaths, "path": path, "left_path": left, 
+        **shown,
         "shock_time": shock, "last": last, **steepest,
         "lines_lost_before_shock": int((~alive[t < shock]).sum()),
         "rankine_hugoniot_error": float(np.abs(speed - path[1:-1, 2:].mean(axis=1)).max()),

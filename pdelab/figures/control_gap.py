@@ -35,8 +35,7 @@ def compute(n, start, D, weight, longest, horizons, half_width):
     times = np.linspace(longest / horizons, longest, horizons)
     gaps = [control.gap(control.Control(f, V, float(T), D), grid, point) for T in times]
     gain, effort, effort_plain = (
-        np.array(values)
-        for values in zip(*((g.plain - g.controlled, g.effort, g.effort_plain) for g in gaps))
+        np.array(values) for values in zip(*((g.plain - g.controlled, g.effort, g.effort_plain) for g in gaps))
     )
     best = control.Control(f, V, longest, D)
     pair = control.forward_backward(best, grid, point, [0.0, longest])

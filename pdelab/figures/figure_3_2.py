@@ -1,8 +1,8 @@
 """Figure 3.2 of Chaudhari's thesis: local entropy prefers the wide valley to the deeper, sharp one.
 
-f_γ(x) = -(1/β) log (G_{γ/β} * e^{-βf})(x) at two scopes, on either side of the switch. Two facts that the printed figure
-does not show stand below it: without noise (β = ∞, Hopf-Lax) the minimiser never moves, and plain heat smoothing with
-the same kernel moves it too, although the text says that no smoothing can.
+f_γ(x) = -(1/β) log (G_{γ/β} * e^{-βf})(x) at two scopes, on either side of the switch. Two facts that the printed
+figure does not show stand below it: without noise (β = ∞, Hopf-Lax) the minimiser never moves, and plain heat
+smoothing with the same kernel moves it too, although the text says that no smoothing can.
 """
 
 import math

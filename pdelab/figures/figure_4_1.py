@@ -73,7 +73,9 @@ def compute(n, half_width, window, T, beta, slices, D, S, fokker_planck_steps, s
     scoped = pl.fokker_planck.Slices.scoped
     for name, potential in (("sgd", f), ("viscous", scoped(viscous, S)), ("inviscid", scoped(inviscid, S))):
         problem = pl.FokkerPlanck(potential=potential, diffusivity=D)
-        densities[name] = pl.solve(problem, initial, fp, S, scheme=pl.fokker_planck.implicit, dt=S / fokker_planck_steps)
+        densities[name] = pl.solve(
+            problem, initial, fp, S, scheme=pl.fokker_planck.implicit, dt=S / fokker_planck_steps
+        )
     data = {"x": x, "f": f, "initial": initial, "minima": minima, "maxima": maxima, "window": window}
     data |= {"viscous": viscous.final, "inviscid": inviscid.final}
     data |= {f"density_{name}": solution.final for name, solution in densities.items()}
@@ -179,13 +181,21 @@ def draw(data):
     with matplotlib.rc_context(STYLE):
         figure, (top, bottom) = subplots(2, 1, size=(8.0, 6.4), sharex=True, gridspec_kw={"height_ratios": [1.7, 1]})
         lowest = float(data["f"].min())
-        for name, label in (("f", "loss f"), ("inviscid", "u inviscid (Hopf-Lax)"), ("viscous", "u viscous (Cole-Hopf)")):
+        for name, label in (
+            ("f", "loss f"),
+            ("inviscid", "u inviscid (Hopf-Lax)"),
+            ("viscous", "u viscous (Cole-Hopf)"),
+        ):
             color = COLORS["loss" if name == "f" else name]
             top.plot(x, data[name] - lowest, color=color, label=label, lw=2.2 if name != "f" else 1.8)
         top.axvline(float(data["best_minimum"]), color=COLORS["loss"], lw=0.7, ls=":")
         bottom.axvline(float(data["best_minimum"]), color=COLORS["loss"], lw=0.7, ls=":")
         top.set(ylim=(-0.15, 2.75), ylabel="height above min f", title=TITLE)
-        for name, density in (("sgd", "start_minimum"), ("inviscid", "inviscid_largest_mass_at"), ("viscous", "best_minimum")):
+        for name, density in (
+            ("sgd", "start_minimum"),
+            ("inviscid", "inviscid_largest_mass_at"),
+            ("viscous", "best_minimum"),
+        ):
             place = float(data[density])
             height = float(np.interp(place, x, data["f"])) - lowest
             top.plot(place, height, "o", color=COLORS[name], ms=7, mec="white", zorder=5)
@@ -208,6 +218,8 @@ def _densities(ax, data, colors):
         ax.fill_between(x, density, color=color, alpha=0.35, lw=0)
         ax.plot(x, density, color=color, lw=1.4)
         peak = int(np.argmax(density))
-        ax.annotate(text, (x[peak], density[peak]), (8, 2), textcoords="offset points", color=color, va="top", fontsize=9)
+        ax.annotate(
+            text, (x[peak], density[peak]), (8, 2), textcoords="offset points", color=color, va="top", fontsize=9
+        )
     left = x[np.argmax(data["initial"])] - 0.45
     ax.annotate("initial", (left, 0.35 * data["initial"].max()), ha="right", color="#777777", fontsize=9)

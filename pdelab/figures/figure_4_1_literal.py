@@ -37,7 +37,7 @@ CHECKS = {
 
 def compute(n, half_width, T, beta, slices, start, spread, clocks, clock_D, temperatures, temperature_S,
             fokker_planck_steps):  # fmt: skip
-    """Mass of the viscous flow in the best basin, of the inviscid flow in the nearer one, against clock and temperature."""
+    """Mass of the viscous flow in the best basin, of the inviscid flow in the nearer, against clock and temperature."""
     import pdelab as pl
 
     loss = pl.losses.rugged()

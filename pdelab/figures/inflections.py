@@ -34,7 +34,8 @@ def compute(n, half_width, last, times):
     lines = transported_inflections(f, grid, 0.999 * shock)
     row, column = np.nonzero((curvature * grid.spacing[0] < -0.02) & (t[:, None] > shock))
     return {
-        "x": x[1:-1], "t": t, "convex": curvature > 0, "kinks": np.stack([x[1:-1][column], t[row]]), "line_start": inflection_points(f, grid), "line_end": lines,
+        "x": x[1:-1], "t": t, "convex": curvature > 0, "kinks": np.stack([x[1:-1][column], t[row]]), 
+        "line_start": inflection_points(f, grid), "line_end": lines,
         "straight_line_error": float(error), "shock_time": shock, **widths,
     }  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Consistency is not enough: a scheme without monotonicity converges - to a solution that is not the viscosity solution.
+"""Consistency is not enough: a scheme without monotonicity converges to what is not the viscosity solution.
 
 Data |x|: the Hopf-Lax formula rounds the kink off, u = x²/2t for |x| < t. Roe's choice of the slope (upwind by the sign
 of the mean of the two one-sided slopes, no entropy fix) is consistent and stable, and keeps the kink for ever:

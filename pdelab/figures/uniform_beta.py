@@ -54,7 +54,9 @@ def draw(data):
             left.plot(data["x"], values, color=shade, lw=1.6, label=label)
         left.set(xlabel="x", ylabel="local entropy", title=TITLE)
         left.legend(ncols=2, fontsize=8)
-        right.loglog(data["betas"], data["gaps"], "o-", color=COLORS["viscous"], label=f"order {data['rate']:.2f} in 1/β")
+        right.loglog(
+            data["betas"], data["gaps"], "o-", color=COLORS["viscous"], label=f"order {data['rate']:.2f} in 1/β"
+        )
         right.set(xlabel="inverse temperature β", ylabel="median distance to Hopf-Lax")
         right.legend()
     return figure

@@ -18,7 +18,8 @@ CHECKS = {
     "viscous_at_half": (0.69, 0.72),
     "inviscid_at_half": (0.97, 1.0),
     "viscous_convex_from": (0.5, 1.0),
-    # "for short times solutions of (4.1) and (4.15) widen faster than solutions of the heat equation": true, and only so
+    # "for short times solutions of (4.1) and (4.15) widen faster than solutions of the heat equation": true,
+    # and only so
     "viscous_lead_at_tenth": (0.05, None),
     "inviscid_lead_at_tenth": (0.2, None),
     "largest_lead_of_heat": (0.05, None),
@@ -64,8 +65,14 @@ def draw(data):
 
     with matplotlib.rc_context(STYLE):
         figure, ax = subplots(size=(7.0, 4.0))
-        for name, label in (("inviscid", "inviscid Hamilton-Jacobi"), ("viscous", "viscous, β = 2"), ("heat", "heat, same ν")):
+        for name, label in (
+            ("inviscid", "inviscid Hamilton-Jacobi"),
+            ("viscous", "viscous, β = 2"),
+            ("heat", "heat, same ν"),
+        ):
             ax.plot(data["t"][1:], 100 * data[name][1:], color=COLORS[name], label=label)
-        ax.set(xscale="log", xlabel="smoothing time t", ylabel="convex part of the window (%)", title=TITLE, ylim=(48, 102))
+        ax.set(
+            xscale="log", xlabel="smoothing time t", ylabel="convex part of the window (%)", title=TITLE, ylim=(48, 102)
+        )
         ax.legend(loc="lower right")
     return figure

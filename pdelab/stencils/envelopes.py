@@ -126,8 +126,7 @@ def node_sum(f, extra, offset, stride, c, beta, index, u, moments):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def erfcx(x):
-    """exp(x²) erfc(x) for x >= 0: a product of the two where neither over- nor underflows, a continued fraction beyond.
-    """
+    """exp(x²) erfc(x) for x >= 0: the product where neither over- nor underflows, a continued fraction beyond."""
     if x < 5.0:
         high = math.floor(x * 4096.0) / 4096.0  # high² is exact: the rounding of x² is not amplified
         return math.exp(high * high) * math.exp((x - high) * (x + high)) * math.erfc(x)
@@ -330,7 +329,7 @@ def smooth_nodes(f, floor, smooth):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def middle(a, n, periodic):
-    """The middle one of the five nodes used around node a: a itself, or shifted inwards at an end; 0 of a single node."""
+    """The middle one of the five nodes used around node a: a, or shifted inwards at an end; 0 of a single node."""
     return 0 if n == 1 else a if periodic else min(max(a, 2), n - 3)
 
 
@@ -369,7 +368,7 @@ def polish(f, periodic, a0, a1, a2, x0, x1, x2, c0, c1, c2):
     """Minimise the quartic around node a plus sum_k c_k (y_k - x_k)² over |y_k - a_k| <= 1: (value, y0, y1, y2).
 
     f: (n0, n1, n2) with leading ones; five nodes or more along the other axes. Newton, its first step with central
-    differences; the last step, below 1/100 of a node, is credited with its predicted gain instead of another evaluation.
+    differences; the last step, below 1/100 of a node, is credited with its predicted gain without another evaluation.
     """
     n0, n1, n2 = f.shape
     ring0, ring1, ring2 = periodic[0] != 0, periodic[1] != 0, periodic[2] != 0

@@ -564,8 +564,7 @@ def polish_all_cases(rng):
 
 
 def before_cases(rng):
-    for numbers in itertools.product((-1.0, 0.0, 5e-324), repeat=6):
-        yield numbers
+    yield from itertools.product((-1.0, 0.0, 5e-324), repeat=6)
 
 
 TWINS = {

@@ -1,0 +1,242 @@
+"""Branch and prune over R^d for H(y) = f(y) + |x - y|²/(2t), f a Loss: boxes that may hold low values.
+
+Boxes around x are cut in two again and again; those that cannot come close enough to the minimum are dropped. All
+points x are worked on at once. What is done with the boxes: `descent` looks for minimisers, `quadrature` integrates.
+"""
+
+import math
+from functools import lru_cache
+
+import numpy as np
+
+ORDERS = {1: 16, 2: 12, 3: 8}  # Gauss points along an axis of a box
+BLOCK = 2 * 10**6  # evaluations at once
+CHUNK = {1: 2048, 2: 128, 3: 16}  # points at once
+ROOTS = {1: 16, 2: 8, 3: 4}  # boxes along an axis to start with
+LOOKOUT = 4.0  # a valley of f lower by D matters within sqrt(2 t D): from the start it is looked for up to D = 16
+LATTICE = {1: 4097, 2: 257, 3: 65}  # nodes along an axis to look for the lowest value in reach
+
+
+def spread(f, x, t, depth):
+    """Radii r (one a point) of boxes around the points x (P, d) that hold all y with H(y) <= min H + depth.
+
+    |y - x|² <= 2t (f(x) - min f + depth), the minimum taken on a lattice over what is in reach, at least LOOKOUT
+    sqrt(2t), which is enlarged until that closes. Raises ValueError when it does not: f then falls faster than the
+    parabola rises.
+    """
+    d = x.shape[1]
+    low, high = x.min(0), x.max(0)
+    here = values(f, x)
+    width = max(math.sqrt(2.0 * t * depth), math.sqrt(2.0 * t) * LOOKOUT)
+    for _ in range(200):
+        axes = [np.linspace(a - width, b + width, LATTICE[d]) for a, b in zip(low, high)]
+        lowest = min(float(values(f, _mesh(axes)).min()), float(here.min()))
+        radii = 1.05 * np.sqrt(2.0 * t * ((here - lowest) + depth)) + 1e-300
+        needed = float(radii.max())
+        if needed <= width:
+            return radii
+        width = max(needed, 1.3 * width)
+        if not width < 1e8 * (1.0 + np.abs(x).max() + math.sqrt(t)):
+            break
+    raise ValueError(
+        "the loss falls as fast as the parabola |x - y|²/(2 gamma) rises: the local entropy is not finite; use "
+        "a smaller gamma"
+    )
+
+
+def _mesh(axes):
+    return np.stack([m.ravel() for m in np.meshgrid(*axes, indexing="ij")], axis=-1)
+
+
+def values(f, points):
+    """f at points (..., d), also for d = 1; an overflow counts as a very high wall."""
+    v = f(points[..., 0] if points.shape[-1] == 1 else points)
+    v = np.minimum(v, 1e300)
+    if not np.isfinite(v).all():
+        where = points[~np.isfinite(v)][0] if np.ndim(v) else points
+        raise ValueError(f"f: expected numbers wherever the kernel reaches, got NaN or -infinity at {where}")
+    return v
+
+
+@lru_cache
+def rule(n):
+    """Gauss points, weights (summing to 1) and the matrix values -> Legendre coefficients."""
+    s, w = np.polynomial.legendre.leggauss(n)
+    k = np.arange(n)
+    return s, w / 2, np.polynomial.legendre.legvander(s, n - 1).T * (w / 2) * (2 * k[:, None] + 1)
+
+
+class TooManyBoxes(ValueError):
+    """The work does not fit into memory: it is tried again with fewer points at once."""
+
+
+def in_chunks(function, x, *arguments):
+    """function(x, *arguments), a tuple of arrays, for all points x (P, d), as many at once as memory holds."""
+    pending, results = [(0, len(x))], []
+    chunk = CHUNK[x.shape[1]]
+    while pending:
+        start, stop = pending.pop()
+        if stop - start > chunk:
+            pending += [(i, min(i + chunk, stop)) for i in range(start, stop, chunk)][::-1]
+            continue
+        try:
+            results.append(function(x[start:stop], *arguments))
+        except TooManyBoxes:
+            if stop - start == 1:
+                raise
+            middle = (start + stop) // 2
+            pending += [(middle, stop), (start, middle)]
+    return tuple(np.concatenate(parts) for parts in zip(*results))
+
+
+class Energy:
+    """H relative to its value at an anchor, for all points x at once.
+
+    Within `near` of the anchor the difference is integrated from the gradient of f along the segment to it: there H
+    itself, rounded, would leave no digits of beta times the difference. anchor: relative to x; by default x itself.
+    """
+
+    def __init__(self, f, x, t, anchor=None, energy=None, near=None):
+        self.f, self.x, self.t = f, x, t
+        self.anchor = np.zeros(x.shape) if anchor is None else anchor
+        self.base = values(f, x).astype(float) if energy is None else energy
+        self.near = np.zeros(len(x)) if near is None else near
+
+    def relative(self, owner, centre):
+        """Centres relative to the anchor instead of x."""
+        return centre - self.anchor[owner]
+
+    def __call__(self, owner, centre, half, more=0):
+        """H - base at the Gauss points of each box: (C, n, ..., n); `more` points an axis than ORDERS says."""
+        d = self.x.shape[1]
+        s = rule(ORDERS[d] + more)[0]
+        z = np.empty((len(owner), *[len(s)] * d, d))
+        for k in range(d):
+            line = centre[:, k, None] + half[:, k, None] * s
+            z[..., k] = line.reshape(-1, *[len(s) if j == k else 1 for j in range(d)])
+        column = (-1,) + (1,) * d
+        close = (np.abs(self.relative(owner, centre)) + half).max(1) <= self.near[owner]
+        energy = np.empty(z.shape[:-1])
+        far = ~close
+        if far.any():
+            o, y = owner[far], z[far]
+            energy[far] = values(self.f, y + self.x[o].reshape(*column, d)) - self.base[o].reshape(column)
+            energy[far] += (y**2).sum(-1) / (2.0 * self.t)
+        if close.any():
+            energy[close] = self._difference(owner[close], z[close])
+        return energy
+
+    def _difference(self, owner, z):
+        """f(x + z) - f(x + anchor) and the difference of the parabolas, both as (z - anchor) times a mean slope."""
+        d = z.shape[-1]
+        anchor = self.anchor[owner].reshape(-1, *[1] * d, d)
+        origin = self.x[owner].reshape(-1, *[1] * d, d) + anchor
+        away = z - anchor
+        nodes, weights, _ = rule(6)
+        slope = 0.0
+        for node, weight in zip(nodes, weights):
+            y = origin + 0.5 * (1.0 + node) * away
+            slope = slope + weight * np.asarray(self.f.gradient(y[..., 0] if d == 1 else y)).reshape(z.shape)
+        return (away * (slope + (anchor + 0.5 * away) / self.t)).sum(-1)
+
+
+def valleys(f, x, t):
+    """Where minima of H over R^d may lie: (owner, starts, size) of the boxes left after pruning, the best point first.
+
+    Boxes are cut to an eighth of the first ones, or smaller.
+    """
+    count, d = x.shape
+    radii = spread(f, x, t, 0.0)
+    boxes, field = roots(radii, d), Energy(f, x, t)
+    best, places = np.zeros(count), x.copy()
+    limit = radii / (8.0 * ROOTS[d])
+    done = []
+    while len(boxes[0]):
+        boxes, energy, _, _, lower = survivors(field, boxes, best, 0.0)
+        owner, centre, half = boxes
+        here = x[owner] + _place(energy, centre, half)
+        lowest = energy.reshape(len(owner), math.prod(energy.shape[1:])).min(1)
+        new = np.flatnonzero((lowest == lower[owner]) & (lower < best)[owner])
+        places[owner[new]], best = here[new], lower
+        large = np.where(half > limit[owner, None], half, 0.0)
+        small = ~large.any(axis=1)
+        done.append((owner[small], here[small]))
+        boxes = split(boxes, large, ~small)
+    owner, starts = (np.concatenate([part[k] for part in done]) for k in (0, 1))
+    return np.concatenate([np.arange(count), owner]), np.concatenate([places, starts]), 4.0 * float(limit.max())
+
+
+def roots(radii, d):
+    """(owner, centre, half): the boxes [-r, r]^d around each point, cut into equal parts; centres relative to it."""
+    parts = ROOTS[d]
+    offsets = _mesh([(2.0 * np.arange(parts) + 1.0) / parts - 1.0] * d)
+    owner = np.repeat(np.arange(len(radii)), len(offsets))
+    centre = (radii[:, None, None] * offsets).reshape(-1, d)
+    return owner, centre, np.repeat((radii / parts)[owner, None], d, axis=1)
+
+
+def survivors(field, boxes, best, depth, marks=()):
+    """Evaluate the boxes, in blocks, and drop those that stay more than `depth` above the minimum.
+
+    Boxes that hold one of the points marks (k, P, d), relative to x, always stay. Returns the boxes left, H at their
+    Gauss points, the lowest value that H may reach in them, how far that is below a Gauss point, by axis, and the
+    lowest values found so far.
+    """
+    d = field.x.shape[1]
+    block = max(1, BLOCK // ORDERS[d] ** d)
+    parts = []
+    for i in range(0, len(boxes[0]), block):
+        owner, centre, half = (a[i : i + block] for a in boxes)
+        energy = field(owner, centre, half)
+        best = best.copy()
+        np.minimum.at(best, owner, energy.reshape(len(owner), -1).min(1))
+        floor, dips = _floors(energy)
+        for mark in marks:
+            holds = (np.abs(mark[owner] - centre) <= half * (1.0 + 1e-9)).all(axis=1)
+            floor[holds] = np.minimum(floor, best[owner])[holds]
+        keep = floor <= best[owner] + (depth + 1e-13 * np.abs(field.base[owner]))
+        parts.append([a[keep] for a in (owner, centre, half, energy, floor, dips)])
+        if sum(part[3].size for part in parts) > 10 * BLOCK:
+            raise TooManyBoxes("the loss varies too much within the kernel's reach: use a smaller gamma")
+    owner, centre, half, energy, floor, dips = (np.concatenate(a) for a in zip(*parts))
+    return (owner, centre, half), energy, floor, dips, best
+
+
+def _floors(energy):
+    """The lowest value that H may reach in each box, and by axis how far that is below the Gauss point next to it.
+
+    Between neighbours a, b, c with b the lowest, a parabola dips at most (a - 2b + c)/8 below b; six times that is
+    allowed for. Beyond an end the second difference next to it is taken to go on.
+    """
+    d = energy.ndim - 1
+    dips = np.empty((d, *energy.shape))
+    for k in range(d):
+        rise = np.moveaxis(np.diff(energy, axis=1 + k), 1 + k, 0)
+        before = np.maximum(rise[:1], abs(rise[1:2] - rise[:1]))
+        after = np.maximum(-rise[-1:], abs(rise[-1:] - rise[-2:-1]))
+        left, right = np.concatenate([before, -rise]), np.concatenate([rise, after])
+        np.moveaxis(dips[k], k + 1, 0)[:] = np.where((left >= 0.0) & (right >= 0.0), 0.75 * (left + right), 0.0)
+    floor = (energy - dips.sum(0)).reshape(len(energy), -1)
+    at = floor.argmin(1)
+    rows = np.arange(len(energy))
+    return floor[rows, at], dips.reshape(d, len(energy), -1)[:, rows, at].T
+
+
+def _place(energy, centre, half):
+    """The Gauss point with the lowest energy in each box."""
+    shape = energy.shape[1:]
+    at = np.unravel_index(energy.reshape(len(energy), math.prod(shape)).argmin(1), shape)
+    s = rule(shape[0])[0]
+    return np.stack([centre[:, k] + half[:, k] * s[at[k]] for k in range(len(shape))], axis=1)
+
+
+def split(boxes, size, which):
+    """The boxes `which`, each in two halves along the axis with the largest `size` (all zero: the longest)."""
+    owner, centre, half = (a[which] for a in boxes)
+    size = np.where(size[which].any(axis=1, keepdims=True), size[which], half)
+    rows, worst = np.arange(len(owner)), size.argmax(1)
+    half[rows, worst] *= 0.5
+    left, right = centre.copy(), centre
+    left[rows, worst] -= half[rows, worst]
+    right[rows, worst] += half[rows, worst]
+    return np.concatenate([owner, owner]), np.concatenate([left, right]), np.concatenate([half, half])
