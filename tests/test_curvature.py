@@ -1,6 +1,7 @@
 """Curvature and noise: every operator against the full matrix, every estimate against its exact value."""
 
 import itertools
+import json
 
 import numpy as np
 import pytest
@@ -333,6 +334,47 @@ def test_spectrum_of_the_noise_and_the_fisher(trained):
 def test_spectrum_of_a_folder(tmp_path, digits):
     result = training.train(epochs=1, out=tmp_path, model_options={"hidden": (4,)})
     np.testing.assert_array_equal(curvature.spectrum(tmp_path).nodes, curvature.spectrum(result).nodes)
+
+
+def test_the_verb_names_its_route(tmp_path, capsys):
+    from pdelab.cli import main
+
+    training.train(epochs=1, out=tmp_path / "run", model_options={"hidden": (4,)})
+    arguments = ["spectrum", str(tmp_path / "run"), "--samples", "50"]
+    assert main([*arguments, "--of", "hessian", "fisher", "--out", str(tmp_path / "found")]) == 0
+    printed = capsys.readouterr()
+    assert "hessian of 310 weights over 50 samples, exact: all of them" in printed.out and "hessian" in printed.err
+    with np.load(tmp_path / "found.npz") as arrays:
+        assert len(arrays["hessian_nodes"]) == 310 and arrays["fisher_weights"].sum() == pytest.approx(1.0)
+    assert main([*arguments, "--of", "hessian", "--method", "lanczos", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["hessian"]
+    assert found["method"] == "lanczos" and found["weights"] == 310 and found["samples"] == 50
+
+
+def test_the_exact_route_is_taken_where_it_costs_seconds(digits):
+    from pdelab.networks.curvature.spectra import affordable
+
+    def objective(model, samples=None):
+        return curvature.Objective(model, digits.train, samples=samples)
+
+    assert affordable(objective(models.build("mlp", digits)))  # 2410 weights, d gradients in 2.6e10 operations
+    assert affordable(objective(models.build("digits-lenet", digits), 50))
+    assert not affordable(objective(models.build("digits-lenet", digits)))  # 3706 weights, but 6e11
+    assert not affordable(objective(models.mlp(64, (80,)), 1))  # 6010 weights: a matter of the matrix
+
+
+def test_progress_counts_the_products(trained):
+    calls = []
+    exact = curvature.spectrum(trained, on_progress=lambda *now: calls.append(now))
+    assert calls[-1] == (pytest.approx(760.0), 760) and [a for a, _ in calls] == sorted(a for a, _ in calls)
+    assert exact.method == "exact" and len(calls) >= 760 / 16
+    calls.clear()
+    curvature.spectrum(trained, method="lanczos", probes=2, steps=5, on_progress=lambda *now: calls.append(now))
+    assert calls[-1][0] >= 10 and {total for _, total in calls} == {None}
+    calls.clear()
+    settings = {"of": "noise", "method": "lanczos", "samples": 50, "probes": 2, "steps": 5}
+    curvature.spectrum(trained, **settings, on_progress=lambda *now: calls.append(now))
+    assert calls[-1][0] >= 10 and calls[-1][1] is None
 
 
 def test_spectrum_of_a_text_model():

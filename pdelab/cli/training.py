@@ -102,7 +102,9 @@ def add_spectrum(verbs):
     parser = verbs.add_parser("spectrum", help="Hessian and gradient-noise spectra of a trained network")
     parser.add_argument("folder", type=Path, help="the --out of `pdelab train`")
     parser.add_argument("--of", nargs="+", default=["hessian", "noise"], metavar="WHAT", help="hessian, noise, fisher")
-    parser.add_argument("--method", default="auto", help="exact, lanczos or auto (default)")
+    parser.add_argument(
+        "--method", default="auto", help="exact, lanczos or auto (default: exact where it takes seconds)"
+    )
     parser.add_argument("--split", default="train", help="which part of the data (default: train)")
     parser.add_argument("--samples", type=int, help="only so many samples")
     parser.add_argument("--count", type=int, default=3, help="extreme eigenvalues at each end (default: 3)")
@@ -111,6 +113,17 @@ def add_spectrum(verbs):
     parser.add_argument("--out", type=Path, help="file stem for the arrays: STEM.npz and STEM.json")
     parser.add_argument("--json", action="store_true")
     parser.set_defaults(run=_run_spectrum)
+
+
+_ROUTES = {
+    "exact": "exact: all of them",
+    "lanczos": "lanczos: the ends converged, the rest estimated (--method exact: all of them)",
+}
+
+
+def _show_products(bar, done, total):
+    bar.total = total
+    bar.update(round(done) - bar.n)
 
 
 def _run_spectrum(arguments):
@@ -122,22 +135,27 @@ def _run_spectrum(arguments):
     names = ("method", "split", "samples", "count", "seed", "device")
     options, start = {name: getattr(arguments, name) for name in names}, time.perf_counter()
     found = {}
-    with progress(len(arguments.of), "spectra") as bar:
-        for what in arguments.of:
-            bar.set_postfix_str(what)
-            found[what] = curvature.spectrum(arguments.folder, of=what, **options)
-            bar.update()
-    numbers = {what: spectrum.numbers for what, spectrum in found.items()}
+    for what in arguments.of:
+        with progress(None, "products") as bar:
+            bar.set_description_str(what)
+            found[what] = curvature.spectrum(
+                arguments.folder, of=what, on_progress=lambda done, total, bar=bar: _show_products(bar, done, total),
+                **options,
+            )  # fmt: skip
+    numbers = {what: {"method": s.method, "weights": s.dimension, "samples": s.samples} | s.numbers
+               for what, s in found.items()}  # fmt: skip
     if arguments.json:
         print(records.dumps(numbers))
     else:
-        for what, values in numbers.items():
-            print(f"{what} ({found[what].method}, {found[what].dimension} weights, {found[what].samples} samples)")
-            for name, value in values.items():
+        for what, spectrum in found.items():
+            print(f"{what} of {spectrum.dimension} weights over {spectrum.samples} samples, {_ROUTES[spectrum.method]}")
+            for name, value in spectrum.numbers.items():
                 print(f"  {name:<24} {value:.6g}")
     if arguments.out:
         arrays = {f"{what}_{part}": getattr(s, part) for what, s in found.items() for part in ("nodes", "weights")}
-        record = records.provenance(options | {"run": str(arguments.folder)}, time.perf_counter() - start, arguments.seed)
+        record = records.provenance(
+            options | {"run": str(arguments.folder)}, time.perf_counter() - start, arguments.seed
+        )
         for path in records.save(arguments.out, arrays, record | {"numbers": numbers}):
             print(path, file=sys.stderr if arguments.json else sys.stdout)
     return 0

@@ -105,6 +105,9 @@ class Objective:
 class Hessian:
     """∇²f(x) of an `Objective`: `hessian @ v` for v of shape (d,) or (d, k).
 
+    block: vectors in one batched pass; on_products: called after each of them with the number of products it made (a
+    part of it, where the samples take several passes).
+
     Examples
     --------
     >>> from pdelab.networks import data
@@ -113,8 +116,8 @@ class Hessian:
     torch.Size([310, 3])
     """
 
-    def __init__(self, objective, *, block=16):
-        self.objective, self.block = objective, block
+    def __init__(self, objective, *, block=16, on_products=None):
+        self.objective, self.block, self.on_products = objective, block, on_products
         self.dimension, self.dtype, self.device = objective.dimension, objective.dtype, objective.device
 
     def __matmul__(self, vectors):
@@ -134,6 +137,7 @@ class Hessian:
             for start in range(0, len(vectors), self.block):
                 part = vectors[start : start + self.block]
                 total[start : start + self.block] += f.flat(_batched_grad(gradient, weights, f.unflat(part)))
+                _tell(self, len(part) * len(y) / f.count)
         return total
 
     def matrix(self):
@@ -145,8 +149,8 @@ class Hessian:
 class Noise:
     """D(x) of an `Objective`, with replacement (thesis 6.4): `noise @ v` by two reverse passes."""
 
-    def __init__(self, objective, *, block=16):
-        self.objective, self.block = objective, block
+    def __init__(self, objective, *, block=16, on_products=None):
+        self.objective, self.block, self.on_products = objective, block, on_products
         self.dimension, self.dtype, self.device = objective.dimension, objective.dtype, objective.device
         self.mean = objective.gradient()
 
@@ -166,7 +170,13 @@ class Noise:
                 (along,) = _batched_grad(summed, (ones,), f.unflat(vectors[part]))  # ⟨g_k, v⟩ = J v
                 back = _batched_grad((losses,), weights, (along,))
                 total[part] += f.flat(back) / f.count
+                _tell(self, len(vectors[part]) * len(y) / f.count)
         return total
+
+
+def _tell(operator, products):
+    if operator.on_products is not None:
+        operator.on_products(products)
 
 
 def _batched_grad(outputs, inputs, vectors):

@@ -10,6 +10,9 @@ from pdelab.networks.curvature.lanczos import extreme_eigenvalues, stochastic_qu
 from pdelab.networks.curvature.noise import fisher_diagonal, gradient_noise
 from pdelab.networks.curvature.operators import Hessian, Noise, Objective
 
+MOST_WEIGHTS = 5000  # of a Hessian whose eigenvalues are all computed unasked: more take eigvalsh longer than 5 s
+MOST_OPERATIONS = 4e10  # in d gradients of the mean loss: 10 s for dense layers, 40 s for small convolutions
+
 
 @dataclass(frozen=True)
 class Spectrum:
@@ -69,6 +72,7 @@ def spectrum(
     seed=0,
     precision="float64",
     device="cpu",
+    on_progress=None,
 ):
     """The spectrum of the Hessian, of the gradient noise or of the Fisher diagonal at the weights of a model.
 
@@ -80,8 +84,9 @@ def spectrum(
     of : "hessian", "noise" or "fisher"
         ∇²f(x); D_w(x) (thesis 6.4); the diagonal E g² - (E g)² (thesis 3.3.1 iv).
     method : "exact", "lanczos" or "auto"
-        All eigenvalues, or extreme ones and the density by stochastic quadrature. "auto" is exact up to 3000 weights
-        (hessian), always for the Fisher diagonal, and up to 20000 samples for the noise.
+        All eigenvalues, or extreme ones and the density by stochastic quadrature. "auto" is exact always for the Fisher
+        diagonal, up to 20000 samples for the noise, and for the Hessian where it is a matter of seconds: up to 5000
+        weights d, and d gradients of the mean loss in 4·10¹⁰ operations (counted, not timed: the same everywhere).
     split : str
         Which split of the data: the loss is the mean over it.
     samples : int, optional
@@ -92,6 +97,8 @@ def spectrum(
         Of the quadrature: see `stochastic_quadrature`.
     precision : "float64" or "float32"
     device : str
+    on_progress : function (done, total), optional
+        Called while products with the Hessian or the noise are made; total is None where it is not known beforehand.
 
     Returns
     -------
@@ -121,7 +128,7 @@ def spectrum(
     objective = Objective(
         network.to(torch.device(device)), part, steps=window, samples=samples, dtype=getattr(torch, precision)
     )
-    return _MEASURES[of](objective, method, count, {"probes": probes, "steps": steps, "seed": seed})
+    return _MEASURES[of](objective, method, count, {"probes": probes, "steps": steps, "seed": seed}, on_progress)
 
 
 def _subject(run, model, data, split):
@@ -140,9 +147,9 @@ def _subject(run, model, data, split):
     return model, getattr(data, split), data.steps
 
 
-def _hessian(objective, method, count, quadrature):
-    operator = Hessian(objective)
-    exact = method == "exact" or (method == "auto" and objective.dimension <= 3000)
+def _hessian(objective, method, count, quadrature, on_progress):
+    exact = method == "exact" or (method == "auto" and affordable(objective))
+    operator = Hessian(objective, on_products=_counted(on_progress, objective.dimension if exact else None))
     if exact:
         nodes = torch.linalg.eigvalsh(operator.matrix()).cpu().numpy()
         weights, smallest, largest = np.full(len(nodes), 1 / len(nodes)), nodes[:count], nodes[-count:]
@@ -166,10 +173,39 @@ def _hessian(objective, method, count, quadrature):
     return found
 
 
-def _noise(objective, method, count, quadrature):
+def affordable(objective):
+    """Whether all eigenvalues of the Hessian are a matter of seconds: few weights, and d gradients in few operations.
+
+    The operations of a gradient are counted by PyTorch on some samples, so that the answer is the same everywhere.
+    """
+    if objective.dimension > MOST_WEIGHTS:
+        return False
+    from torch.utils.flop_counter import FlopCounterMode
+
+    x, y = next(objective.batches(64))
+    with FlopCounterMode(display=False) as counter:
+        torch.autograd.grad(objective.sample_losses(objective.parameters, x, y).sum(), objective.parameters.values())
+    return objective.dimension * counter.get_total_flops() * objective.count / len(y) <= MOST_OPERATIONS
+
+
+def _counted(on_progress, total):
+    """What an operator calls after each block of products, or None."""
+    if on_progress is None:
+        return None
+    done = 0.0
+
+    def on_products(products):
+        nonlocal done
+        done += products
+        on_progress(done, total)
+
+    return on_products
+
+
+def _noise(objective, method, count, quadrature, on_progress):
     exact = method == "exact" or (method == "auto" and objective.count <= 20000)
     if not exact:
-        operator = Noise(objective)
+        operator = Noise(objective, on_products=_counted(on_progress, None))
         smallest, largest = extreme_eigenvalues(operator, count, seed=quadrature["seed"])
         nodes, weights = _averaged(*stochastic_quadrature(operator, **quadrature))
         numbers = {"largest": float(largest[-1]), "gradient_norm": operator.mean.norm().item()}
@@ -186,7 +222,7 @@ def _noise(objective, method, count, quadrature):
     return found
 
 
-def _fisher(objective, method, count, quadrature):
+def _fisher(objective, method, count, quadrature, on_progress):
     if method == "lanczos":
         raise ValueError('the Fisher diagonal is computed exactly: use method="exact"')
     nodes = np.sort(fisher_diagonal(objective, "centred").cpu().numpy())
