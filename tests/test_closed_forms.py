@@ -147,10 +147,23 @@ def test_quadratics_are_exact(d, beta):
     where = x if d > 1 else x[0]
     value = x @ shrunk @ x / 2 + np.linalg.slogdet(np.eye(d) + gamma * Q)[1] / (2 * beta)
     assert float(pl.local_entropy(f, where, gamma, beta)) == pytest.approx(value, rel=1e-12)
-    np.testing.assert_allclose(np.ravel(pl.local_entropy_gradient(f, where, gamma, beta)), shrunk @ x, rtol=1e-7)
+    np.testing.assert_allclose(np.ravel(pl.local_entropy_gradient(f, where, gamma, beta)), shrunk @ x, rtol=1e-10)
     hessian = pl.local_entropy_hessian(f, where, gamma, beta)
-    rounding = 0 if math.isinf(beta) else 2e-16 * beta  # of βf, as a relative error of exp(-βf)
-    np.testing.assert_allclose(np.reshape(hessian, (d, d)), shrunk, rtol=1e-6 + rounding, atol=1e-8)
+    np.testing.assert_allclose(np.reshape(hessian, (d, d)), shrunk, rtol=1e-8, atol=1e-9)
+
+
+@pytest.mark.parametrize("beta", [1e4, 1e6, 1e9, 1e12])
+def test_two_equally_deep_valleys(beta):
+    """On the axis of symmetry <y> = 0 and the covariance is y*² + O(1/β): f_γ'' = (1 - β y*²/γ)/γ + O(1)."""
+    f, gamma = pl.Loss("x**4/4 - x**2/2 + 0.3*cos(5*x)"), 0.3
+    place = float(pl.proximal(f, Grid(-2.0, 2.0, 801), gamma)[400])
+    assert abs(float(pl.local_entropy_gradient(f, 0.0, gamma, beta))) < 1e-3 * abs(place) / gamma
+    assert float(pl.local_entropy_hessian(f, 0.0, gamma, beta)) == pytest.approx(-beta * (place / gamma) ** 2, rel=2e-3)
+    well = float(f(place)) + place**2 / (2 * gamma)
+    spread = (1 + gamma * float(f.hessian(place))) / 4
+    assert float(pl.local_entropy(f, 0.0, gamma, beta)) == pytest.approx(
+        well + math.log(spread) / (2 * beta), abs=9 / beta**2 + 2e-16
+    )
 
 
 def test_laplace_limit_is_first_order():

@@ -106,6 +106,10 @@ class Energy:
         """Centres relative to the anchor instead of x."""
         return centre - self.anchor[owner]
 
+    def close(self, owner, centre, half):
+        """Are the boxes within `near` of the anchor?"""
+        return (np.abs(self.relative(owner, centre)) + half).max(1) <= self.near[owner]
+
     def __call__(self, owner, centre, half, more=0):
         """H - base at the Gauss points of each box: (C, n, ..., n); `more` points an axis than ORDERS says."""
         d = self.x.shape[1]
@@ -115,7 +119,7 @@ class Energy:
             line = centre[:, k, None] + half[:, k, None] * s
             z[..., k] = line.reshape(-1, *[len(s) if j == k else 1 for j in range(d)])
         column = (-1,) + (1,) * d
-        close = (np.abs(self.relative(owner, centre)) + half).max(1) <= self.near[owner]
+        close = self.close(owner, centre, half)
         energy = np.empty(z.shape[:-1])
         far = ~close
         if far.any():

@@ -37,21 +37,23 @@ def _integrate(x, f, t, beta, moments):
         coarse = dips.sum(1) > 4.0 / beta  # H itself moves by more than 1/beta from node to node
         if iteration == 0 and coarse.any():
             energies, marks = descent.deepest(f, x, t, DEPTH / beta)
-            field = branching.Energy(
-                f, x, t, marks[0], energies, np.where(radii > 500.0 * np.sqrt(t / beta), radii / 64.0, 0.0)
-            )
+            width = math.sqrt(t / beta)
+            near = np.where(radii > 100.0 * width, np.maximum(radii / 64.0, 30.0 * width), 0.0)
+            field = branching.Energy(f, x, t, marks[0], energies, near)
             boxes, best = branching.roots(radii, d), np.zeros(count)
             continue
         sums *= np.exp(-beta * (best - lower))[:, None]
         best = lower
-        noise = 4e-15 * beta * np.where(field.near > 0.0, 0.0, np.abs(field.base) + radii**2 / t)  # rounding of f
+        rounding = 4e-15 * beta * (np.abs(field.base) + radii**2 / t)
+        noise = np.where(field.close(owner, centre, half), 0.0, rounding[owner])
         amounts, errors = _amounts(energy, best[owner], beta, field.relative(owner, centre), half, moments)
         total = sums[:, 0] + np.bincount(owner, amounts[:, 0], count)
         hidden = np.prod(2.0 * half, axis=1) * np.exp(-beta * np.maximum(floor - best[owner], 0.0))
-        allowed = np.maximum(aim, noise) * total
-        resolved = errors.max(1, initial=0.0) <= allowed[owner]
+        allowed = np.maximum(aim[owner], noise) * total[owner]
+        resolved = errors.max(1, initial=0.0) <= allowed
         resolved &= ~coarse | (hidden <= aim[owner] * total[owner])
-        resolved[resolved] = _confirm(field, [a[resolved] for a in boxes], best, beta, amounts[resolved], allowed, sums)
+        parts = [a[resolved] for a in boxes], best, beta, amounts[resolved], allowed[resolved], sums
+        resolved[resolved] = _confirm(field, *parts)
         if resolved.all():
             break
         boxes = branching.split(boxes, np.where(coarse[:, None], dips, errors), ~resolved)
@@ -75,7 +77,7 @@ def _confirm(field, boxes, best, beta, amounts, allowed, sums):
         o, c, h = (a[i : i + block] for a in (owner, centre, half))
         again, _ = _amounts(field(o, c, h, 1), best[o], beta, field.relative(o, c), h, sums.shape[1] > 1)
         tiny = (h <= 4e-16 * (np.abs(c) + np.abs(field.x[o]))).all(axis=1)
-        fine = (np.abs(again[:, 0] - amounts[i : i + block, 0]) <= allowed[o]) | tiny
+        fine = (np.abs(again[:, 0] - amounts[i : i + block, 0]) <= allowed[i : i + block]) | tiny
         np.add.at(sums, o[fine], again[fine])
         confirmed[i : i + block] = fine
     return confirmed
