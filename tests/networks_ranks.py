@@ -20,6 +20,7 @@ from pdelab.networks import (
     join,
     split_indices,
 )
+from pdelab.networks.optimizers.communication import Communicator
 
 torch.set_num_threads(1)
 STEPS = 13
@@ -35,6 +36,7 @@ CASES = {
     "parle jacobi": (torch.float32, lambda p, **k: Parle(p, order="jacobi", master_lr=0.1, **LOOP, **k)),
     "parle official": (torch.float32, lambda p, **k: Parle(p, variant="official", **LOOP, **k)),
     "parle float64": (torch.float64, lambda p, **k: Parle(p, reduction="ordered", **LOOP, **k)),
+    "parle float64 exact": (torch.float64, lambda p, **k: Parle(p, **LOOP, **k)),
     "parle foreach": (torch.float32, lambda p, **k: Parle(p, engine="foreach", **LOOP, **k)),
     "elastic": (torch.float32, lambda p, **k: ElasticSGD(p, rho=0.7, period=2, **k)),
     "elastic jacobi": (torch.float32, lambda p, **k: ElasticSGD(p, rho=0.7, order="jacobi", master_lr=0.05, **k)),
@@ -126,12 +128,40 @@ def data_parallel(rank, ranks):
     return record(opt, [net])
 
 
+MEANS = [
+    (reduction, dtype, size)
+    for reduction, dtypes in {
+        "exact": (torch.float32, torch.bfloat16),
+        "ordered": (torch.float32, torch.float64),
+    }.items()
+    for dtype in dtypes
+    for size in (1, 2, 65, 1000)
+]
+
+
+def several(replicas, dtype, size):
+    """Rows of very different sizes, one a replica."""
+    generator = torch.Generator().manual_seed(size)
+    rows = torch.randn(replicas, size, generator=generator, dtype=torch.float64)
+    return (rows * torch.logspace(-3, 3, replicas, dtype=torch.float64).flip(0)[:, None]).to(dtype)
+
+
+def means(group, rank, ranks, local=2):
+    """Means of several replicas on every rank."""
+    found = []
+    for reduction, dtype, size in MEANS:
+        rows = several(local * ranks, dtype, size)[local * rank : local * (rank + 1)]
+        found.append(Communicator(local, group, reduction).mean(rows.contiguous()))
+    return found
+
+
 def main(folder):
     group = join(timeout_seconds=60.0)
     rank, ranks = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     if folder == "lost":
         return lose(group, rank)
     found = {case: run(case, ranks, [rank], group) for case in CASES}
+    found["means"] = means(group, rank, ranks)
     found["data parallel"] = data_parallel(rank, ranks)
     torch.save(found, Path(folder) / f"{ranks}-{rank}.pt")
     torch.distributed.destroy_process_group()

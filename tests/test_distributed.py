@@ -79,9 +79,19 @@ def test_one_collective_a_loop(trained, case):
     for found in trained:
         calls = per_loop * found[case]["steps"]
         assert found[case]["collectives"] == 1 + calls
-        wide = n * 8 if dtype == torch.float64 else 8
-        assert found[case]["bytes"] == columns * (dtype.itemsize + wide * calls)
+        assert found[case]["bytes"] == columns * dtype.itemsize * (1 + calls)
         assert found[case]["numbers"] == 2 * n * numbers * calls
+
+
+def test_several_replicas_on_every_rank(trained):
+    """Two on each: the bits of all of them stacked, for rows of one number and of types that NumPy lacks too."""
+    n = 2 * len(trained)
+    for k, (reduction, dtype, size) in enumerate(ranks_module.MEANS):
+        stack = Communicator(n, reduction=reduction).mean(ranks_module.several(n, dtype, size))
+        assert all(torch.equal(found["means"][k], stack) for found in trained), (reduction, dtype, size)
+        backwards = ranks_module.several(n, dtype, size).flip(0)
+        if (reduction, dtype, size) == ("ordered", torch.float64, 1000):  # the order matters, and is kept
+            assert not torch.equal(Communicator(n, reduction=reduction).mean(backwards), stack)
 
 
 def test_data_parallel_ranks_are_one_process(trained):

@@ -157,6 +157,10 @@ def inner_pass(addresses, sizes, places, y, x, z, m, amounts, flags, mask, key):
 KEYS = [(U(0), U(0)), (U(3), U(7)), (U(WORD), U(WORD)), (U(12345678901), U(1 << 63))]
 
 
+def mean_rows(rows, out, count):
+    out[:] = [sum(map(float, column)) / count for column in rows.T]
+
+
 def words_cases(rng):
     for k0, k1 in KEYS:
         yield U(0), U(0), k0, k1
@@ -270,7 +274,17 @@ def pass_cases(*dtypes):
     return cases
 
 
+def mean_cases(rng):
+    for rows, size in ((1, 1), (2, 3), (3, 1024), (5, 1025), (4, 2100)):
+        for given, made in ((np.float32, np.float32), (np.float64, np.float64), (np.float64, np.float32)):
+            values = rng.standard_normal((rows, size)) * 10.0 ** rng.integers(-12, 12, (rows, size))
+            yield values.astype(given), np.full(size, np.nan, made), rows
+    yield np.full((2, 5), 3e38, np.float32), np.zeros(5, np.float32), 2  # the sum is beyond float32
+    yield np.array([[1.0, np.inf, np.nan, 5e-324]] * 2), np.zeros(4), 2
+
+
 TWINS = {
+    "mean_rows": (mean_rows, mean_cases, 0.0),
     "threefry": (threefry, words_cases),
     "four_rounds": (four_rounds, rounds_cases),
     "box_muller": (box_muller, uniform_cases(np.float64, np.int64)),

@@ -23,6 +23,13 @@ class Buffer:
         self.device, self.dtype, self.number, self.replicas = device, dtype, number, replicas
         self.size = self.count = 0  # columns, and how many of them are weights
         self.rows = {}
+        self.spare = None
+
+    def column_memory(self):
+        """Memory for one number a column, the same each time: new pages would cost more than what is written there."""
+        if self.spare is None:
+            self.spare = torch.empty(self.size, dtype=self.dtype, device=self.device)
+        return self.spare
 
     def row(self, name):
         """The row of a state, zero at first use."""

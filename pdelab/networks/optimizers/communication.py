@@ -1,13 +1,18 @@
-"""What replicas tell each other: the mean of their rows, in one collective, the same bits on every rank.
+"""What replicas tell each other: the mean of their rows, the same bits on every rank.
 
-float32 rows are summed in float64 and rounded once, so that the result does not depend on the order of the sum, nor on
-whether replicas are stacked in one process or spread over ranks. (A float64 sum of n float32 numbers is exact unless
-their exponents differ by more than 29 - log2 n bits; what is then rounded away in float64 can change the float32
-result only when it lies within 2⁻⁵³ of a tie.) float64 rows are summed in rank order by reduction="ordered".
+Each rank is sent its share of everybody's columns, sums them in the order of the replicas in float64, rounds once, and
+sends the result back: an all-reduce with the traffic of a ring, whose order of summation is known. Replicas stacked in
+one process and replicas spread over ranks therefore agree bit for bit.
+
+Where several replicas live on every rank, "exact" sends their sum in float64: the order is then not quite that of the
+replicas, but a float64 sum of float32 numbers is exact unless their exponents differ by more than 29 - log2 n bits, and
+what is rounded away then changes the float32 result only within 2⁻⁵³ of a tie. "ordered" sends them one by one.
 """
 
 import torch
 import torch.distributed as distributed
+
+from pdelab.networks.optimizers import fused
 
 REDUCTIONS = ("exact", "native", "ordered")
 
@@ -15,10 +20,12 @@ REDUCTIONS = ("exact", "native", "ordered")
 class Communicator:
     """The mean over `local` replicas here times the ranks of `group`.
 
-    reduction: "exact" sums float32 and shorter numbers in float64; "native" in their own type, with half the traffic;
-    "ordered" gathers and sums in the order of the ranks, with n times the traffic (bit for bit in every type).
-    Counts: `collectives` calls, `bytes` handed to them by this process, `numbers` by the papers' count: 2 n d a mean,
-    every replica sending and receiving d numbers through the master.
+    reduction: "exact" sums in float64 in the order of the ranks; "ordered" the same in the order of the replicas, which
+    differs where a rank has several (with their traffic); "native" is the backend's all-reduce in the rows' own type,
+    whose order of summation is its own.
+    Counts: `collectives` calls (an exchange of sums counts as the all-reduce it is), `bytes` of the buffers handed to
+    them by this process, `numbers` by the papers' count: 2 n d a mean, every replica sending and receiving d numbers
+    through the master.
     """
 
     def __init__(self, local=1, group=None, reduction="exact"):
@@ -33,55 +40,90 @@ class Communicator:
         self.rank = distributed.get_rank(group) if group is not None else 0
         self.replicas = local * self.ranks
         self.collectives = self.bytes = self.numbers = 0
-        self._sums = {}  # one kept for each size: fresh memory would cost more than the sum
+        self._kept = {}  # memory for each shape: fresh pages would cost more than the sum
 
-    def mean(self, rows, count=None):
+    def mean(self, rows, count=None, out=None):
         """The mean over all replicas of rows (local, size): a tensor (size,) of the same dtype, equal on every rank.
 
-        count: numbers a replica has, without the layout's padding. Raises RuntimeError when a rank is lost.
+        count: numbers a replica has, without the layout's padding; out: where to put it, else in new memory. Raises
+        RuntimeError when a rank is lost.
         """
         self.numbers += 2 * self.replicas * (rows.shape[1] if count is None else count)
-        wide = torch.float64 if self.reduction != "native" else rows.dtype
-        if self.reduction == "ordered":
-            total = self._ordered(rows)
-        else:
-            total = self._sum(rows, wide)
-            if self.ranks > 1:
-                self._call(distributed.all_reduce, total, total)
-        return total.div_(self.replicas).to(rows.dtype, copy=True)
-
-    def _ordered(self, rows):
+        if self.reduction == "native":
+            return self._native(rows, out)
+        mean = torch.empty_like(rows[0]) if out is None else out
         if self.ranks == 1:
-            return self._sum(rows, torch.float64)
-        everyone = torch.empty(self.ranks * rows.numel(), dtype=rows.dtype, device=rows.device)
-        self._call(distributed.all_gather_into_tensor, everyone, everyone, rows.contiguous().view(-1))
-        return self._sum(everyone.view(self.replicas, -1), torch.float64)
+            return average(rows, mean, self.replicas)
+        if self.reduction == "exact" and self.local > 1:
+            rows = average(rows, self._memory((1, rows.shape[1]), torch.float64, rows.device)[0], 1)[None]
+        self._call("all_reduce", rows, lambda: self._ordered(rows, mean))
+        return mean
 
-    def _sum(self, rows, dtype):
-        """The sum of rows in their order."""
-        key = rows.shape[1], dtype, rows.device
-        if key not in self._sums:
-            self._sums[key] = torch.empty(rows.shape[1], dtype=dtype, device=rows.device)
-        total = self._sums[key].copy_(rows[0])
+    def _native(self, rows, out):
+        total = rows[0].clone() if out is None else out.copy_(rows[0])
         for row in rows[1:]:
             total += row
-        return total
+        if self.ranks > 1:
+            self._call("all_reduce", total, lambda: distributed.all_reduce(total, group=self.group))
+        return total.div_(self.replicas)
+
+    def _ordered(self, rows, mean):
+        """mean ← the mean of all ranks' rows: a share of the columns is summed on each rank, then passed on."""
+        share = -(-len(mean) // self.ranks)
+        columns = [slice(min(k * share, len(mean)), min((k + 1) * share, len(mean))) for k in range(self.ranks)]
+        own, others = columns[self.rank], [k for k in range(self.ranks) if k != self.rank]
+        inbox = self._memory((self.ranks, len(rows), own.stop - own.start), rows.dtype, rows.device)
+        inbox[self.rank] = rows[:, own]
+        self._pass_on(
+            [(row[columns[k]], k) for k in others for row in rows], [(row, k) for k in others for row in inbox[k]]
+        )
+        average(inbox.flatten(0, 1), mean[own], self.replicas)
+        self._pass_on([(mean[own], k) for k in others], [(mean[columns[k]], k) for k in others])
+
+    def _pass_on(self, sent, received):
+        """Pairs (tensor, rank), all of them at once."""
+        pairs = [(distributed.irecv, *pair) for pair in received] + [(distributed.isend, *pair) for pair in sent]
+        messages = [
+            distributed.P2POp(way, tensor, distributed.get_global_rank(self.group, k), self.group)
+            for way, tensor, k in pairs
+            if tensor.numel()
+        ]
+        for work in distributed.batch_isend_irecv(messages) if messages else ():
+            work.wait()
+
+    def _memory(self, shape, dtype, device):
+        key = shape, dtype, device
+        if key not in self._kept:
+            self._kept[key] = torch.empty(shape, dtype=dtype, device=device)
+        return self._kept[key]
 
     def broadcast(self, rows):
         """Every replica's row ← the first replica's of rank 0."""
         if self.ranks > 1:
             first = rows[0].clone()
-            self._call(distributed.broadcast, first, first, group_src=0)
+            self._call("broadcast", first, lambda: distributed.broadcast(first, group=self.group, group_src=0))
             rows[0].copy_(first)
         rows[1:] = rows[0]
 
-    def _call(self, collective, tensor, *arguments, **options):
+    def _call(self, name, tensor, collective):
         self.collectives += 1
         self.bytes += tensor.numel() * tensor.element_size()
         try:
-            collective(*arguments, group=self.group, **options)
+            collective()
         except RuntimeError as error:
             raise RuntimeError(
-                f"rank {self.rank} of {self.ranks} lost contact with the others in {collective.__name__}: a replica "
-                f"has died or hangs; start all ranks again from the last checkpoint ({str(error).splitlines()[0]})"
+                f"rank {self.rank} of {self.ranks} lost contact with the others in {name}: a replica has died or "
+                f"hangs; start all ranks again from the last checkpoint ({str(error).splitlines()[0]})"
             ) from error
+
+
+def average(rows, out, count):
+    """out ← (Σ rows, in their order, in float64)/count, rounded once; returns out."""
+    plain = out.device.type == "cpu" and {rows.dtype, out.dtype} <= {torch.float32, torch.float64}
+    if plain and not torch.compiler.is_compiling():
+        fused.mean_rows(rows.numpy(), out.numpy(), count)
+        return out
+    total = rows[0].double()
+    for row in rows[1:]:
+        total += row
+    return out.copy_(total.div_(count))

@@ -274,6 +274,24 @@ def normals(out, tile, when, k0, k1, words, scratch):
 
 
 @njit(**OPTIONS)
+def mean_rows(rows, out, count):
+    """out ← (Σ rows, in their order, in float64)/count."""
+    total = np.empty(BLOCK, np.float64)
+    for start in range(0, out.size, BLOCK):
+        n = min(BLOCK, out.size - start)
+        row = rows[0, start : start + n]
+        for i in range(n):
+            total[i] = row[i]
+        for k in range(1, rows.shape[0]):
+            row = rows[k, start : start + n]
+            for i in range(n):
+                total[i] += row[i]
+        place = out[start : start + n]
+        for i in range(n):
+            place[i] = total[i] / count
+
+
+@njit(**OPTIONS)
 def stream(g, bits, y, x, z, m, amounts, mask):
     """The commonest update, Nesterov, pull outside and average, as one loop; true at a gradient that is not finite."""
     sign, decay, mu, ahead = amounts[SIGN], amounts[DECAY], amounts[MU], amounts[AHEAD]

@@ -21,8 +21,9 @@ class Replicated:
 
     replicas: number of replicas in this process; `params` holds the parameters of each, one network after the other.
     group: a process group of torch.distributed whose ranks are replicas.
-    reduction: "exact" (float32 summed in float64: stacked replicas and any number of ranks agree bit for bit), "native"
-        (half the traffic), "ordered" (bit for bit in float64 too, n times the traffic).
+    reduction: "exact" (summed in float64 in the order of the ranks: stacked replicas and any number of ranks agree bit
+        for bit), "ordered" (in the order of the replicas, which differs for float64 where a rank has several; traffic
+        of all of them), "native" (the backend's own all-reduce).
     init: "broadcast" starts every replica at the first one's weights, "independent" leaves them.
     """
 
@@ -59,8 +60,9 @@ class Replicated:
                     torch._foreach_copy_(segment.tensors("y"), segment.tensors("g"))
 
     def mean(self, buffer, name):
-        """The mean of a row over all replicas."""
-        return self.communicator.mean(self.packed(buffer, name), buffer.count)
+        """The mean of a row over all replicas, in memory that the next mean of this buffer takes again."""
+        out = None if torch.compiler.is_compiling() else buffer.column_memory()
+        return self.communicator.mean(self.packed(buffer, name), buffer.count, out)
 
     def begin(self):
         """Before the first step: the master is the replicas' common start, or their mean."""
@@ -244,7 +246,7 @@ class Parle(Replicated, FlatOptimizer):
         jacobi = self.param_groups[0]["order"] == "jacobi"
         official = self.param_groups[0]["variant"] == "official"
         buffers = self._layout.buffers.values()
-        old = {buffer: self.mean(buffer, "x") for buffer in buffers} if jacobi else None
+        old = {buffer: self.mean(buffer, "x").clone() for buffer in buffers} if jacobi else None
         if official:
             for buffer in buffers:
                 buffer.row("master").copy_(self.mean(buffer, "z"))
