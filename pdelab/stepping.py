@@ -107,25 +107,28 @@ def solve(problem, initial, grid, times, *, scheme=None, dt=None, cfl=0.9, on_sa
         raise ValueError(f"cfl: expected a number in (0, 1], got {cfl!r}: the scheme's bound holds up to 1")
     if dt is not None and not (isinstance(dt, Real) and 0 < dt < math.inf):
         raise ValueError(f"dt: expected a positive number or None, got {dt!r}")
-    values = problem.initial(initial, grid)
+    values = first = problem.initial(initial, grid)
     scheme = problem.default_scheme if scheme is None else scheme
     stepper = scheme(problem, grid, values)
     run = _Run(stepper, dt, cfl)
     certificates = stepper.certificates | {"minimum": _minimum, "maximum": _maximum}
     records = {name: [] for name in certificates}
-    start = {name: certificate(values, 0.0) for name, certificate in certificates.items()}
-    saved = np.empty((len(times), *values.shape))
+    mass = certificates["mass"](first, 0.0) if "mass" in certificates else None
+    saved = np.empty((len(times), *first.shape)) if len(times) > 1 else None
     for k, (begin, end) in enumerate(pairwise([0.0, *times])):
         values = run.advance(values, begin, end)
-        saved[k] = values
+        if saved is None:  # one time: the last values are the answer, not a copy of them
+            saved = np.ascontiguousarray(values.copy() if values is first else values, dtype=float)[np.newaxis]
+        else:
+            saved[k] = values
         for name, certificate in certificates.items():
-            records[name].append(start[name] if end == 0 else certificate(values, end))
+            records[name].append(certificate(values, end))
         if on_save is not None:
             on_save(end, saved[k])
     info = {"scheme": _name(scheme), "dt": run.largest_dt, "steps": run.steps, "monotonicity": run.monotonicity}
     info |= stepper.info | {name: np.array(record) for name, record in records.items()}
-    if "mass" in records:
-        info["mass_drift"] = np.abs(info["mass"] - start["mass"]) / max(abs(start["mass"]), np.finfo(float).tiny)
+    if mass is not None:
+        info["mass_drift"] = np.abs(info["mass"] - mass) / max(abs(mass), np.finfo(float).tiny)
     for array in (times, saved):
         array.flags.writeable = False
     return Solution(times, saved, grid, run.steps, info)

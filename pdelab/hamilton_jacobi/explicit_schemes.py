@@ -11,6 +11,7 @@ from pdelab.hamilton_jacobi.layout import CODES, coefficients, inverse, largest_
 from pdelab.stencils import slopes
 from pdelab.stepping import Stepper
 
+TINY = 1e-30  # no smoothness is measured against less: its eighth power must not underflow
 LARGE = 2**23  # nodes from which memory and both cores matter more than the last few per cent
 
 
@@ -103,12 +104,12 @@ def _high_order(problem, grid, values, threshold):
     nu, drift, h = problem.viscosity, problem.drift_on(grid), np.array(grid.spacing)
     shift, speed = shifts(drift, grid), speeds(drift, grid)
     kind = slopes.FITTED if problem.kinetic else slopes.GODUNOV
-    unit = (1.0,) * (3 - grid.dimension) + tuple(float(s) or 1.0 for s in largest_slopes(values, grid) * h)
+    unit = (1.0,) * (3 - grid.dimension) + tuple(max(float(s), TINY) for s in largest_slopes(values, grid) * h)
 
     def advance(values, time, dt, steps):
-        out, stage, rate = (np.empty_like(values) for _ in range(3))
+        out, stage = np.empty_like(values), np.empty_like(values)
         padded = np.empty([n + 6 if n > 1 else 1 for n in shape])
-        arrays = values.reshape(-1), out.reshape(-1), stage.reshape(-1), rate.reshape(-1), padded
+        arrays = values.reshape(-1), out.reshape(-1), stage.reshape(-1), padded
         k, d = coefficients(grid, problem.kinetic * dt / 2, nu * dt)
         slopes.weno_march(*arrays, steps, shape, codes, k, d, shift, unit, dt * threshold, kind)
         return out
