@@ -15,9 +15,9 @@ import numpy as np
 
 from pdelab.closed_forms import local_entropy_gradient, local_entropy_hessian
 from pdelab.losses import Loss
-from pdelab.noise import whole_number
+from pdelab.noise import normals, whole_number
 from pdelab.paths import Diffusion, System, leimkuhler_matthews, simulate
-from pdelab.paths.systems import a_loss, amplitude, at, gradient, positive
+from pdelab.paths.systems import a_loss, amplitude, at, gradient, number_or_none, positive
 from pdelab.paths.tracing import NotTraceable
 
 FORMS = ("average", "gradient", "heat")
@@ -51,9 +51,11 @@ def homogenized(loss, gamma, beta):
     """
     a_loss(loss)
     gamma, beta = positive(gamma, "gamma"), positive(beta, "beta", infinite=True)
-    return Diffusion(
-        lambda x, t: -local_entropy_gradient(loss, x, at(gamma, t), at(beta, t)), 0.0, dimension=loss.dimension
-    )
+
+    def drift(x, t):
+        return -local_entropy_gradient(loss, x, at(gamma, t, "gamma"), at(beta, t, "beta"))
+
+    return Diffusion(drift, 0.0, dimension=loss.dimension)
 
 
 # ----------------------------------------------------------------------------------------------- the fast-slow system
@@ -92,9 +94,7 @@ class FastSlow(System):
         a_loss(self.loss)
         object.__setattr__(self, "gamma", positive(self.gamma, "gamma"))
         object.__setattr__(self, "beta", positive(self.beta, "beta", infinite=True))
-        if callable(self.epsilon):
-            raise ValueError("epsilon: expected a number > 0, got a function")
-        object.__setattr__(self, "epsilon", positive(self.epsilon, "epsilon"))
+        object.__setattr__(self, "epsilon", positive(self.epsilon, "epsilon", timed=False))
         if self.form not in FORMS:
             raise ValueError(f"form: expected one of {', '.join(FORMS)}, got {self.form!r}")
 
@@ -115,21 +115,21 @@ class FastSlow(System):
 
     def linear_rates(self, t):
         """0 for X, 1/(εγ) for Y."""
-        rate = 1.0 / (self.epsilon * at(self.gamma, t))
+        rate = 1.0 / (self.epsilon * at(self.gamma, t, "gamma"))
         return [0.0] * self.dimension + [rate] * self.dimension
 
     def drift(self, x, t):
         """Both drifts; the fast one is of size 1/ε."""
         slow, fast = self._drifts(x, t)
         y = x[self.dimension :]
-        return np.concatenate([slow, fast - y * (1.0 / (self.epsilon * at(self.gamma, t)))])
+        return np.concatenate([slow, fast - y * (1.0 / (self.epsilon * at(self.gamma, t, "gamma")))])
 
     def rest(self, x, t):
         """The drift without -Y/(εγ)."""
         return np.concatenate(self._drifts(x, t))
 
     def _drifts(self, x, t):
-        d, gamma = self.dimension, at(self.gamma, t)
+        d, gamma = self.dimension, at(self.gamma, t, "gamma")
         x, y = x[:d], x[d:]
         if self.form == "heat":
             return -gradient(self.loss, x - y), 0.0 * y
@@ -175,7 +175,7 @@ class Elastic(System):
         object.__setattr__(self, "gamma", positive(self.gamma, "gamma"))
         object.__setattr__(self, "beta", positive(self.beta, "beta", infinite=True))
         object.__setattr__(self, "workers", whole_number(self.workers, "workers"))
-        object.__setattr__(self, "epsilon", positive(self.epsilon, "epsilon"))
+        object.__setattr__(self, "epsilon", positive(self.epsilon, "epsilon", timed=False))
         if self.tie not in ("leader", "mean"):
             raise ValueError(f"tie: expected 'leader' or 'mean', got {self.tie!r}")
 
@@ -191,7 +191,7 @@ class Elastic(System):
 
     def drift(self, x, t):
         """The leader's drift (if there is one) and those of the workers."""
-        d, n, gamma = self.dimension, self.workers, at(self.gamma, t)
+        d, n, gamma = self.dimension, self.workers, at(self.gamma, t, "gamma")
         if x.dtype == object and n > TRACED_WORKERS:
             raise NotTraceable
         workers = x[-d * n :].reshape(n, d, *x.shape[1:])
@@ -249,10 +249,9 @@ class EntropyDescent(System):
         object.__setattr__(self, "gamma", positive(self.gamma, "gamma"))
         object.__setattr__(self, "beta", positive(self.beta, "beta", infinite=True))
         object.__setattr__(self, "inner_steps", whole_number(self.inner_steps, "inner_steps"))
-        if not (isinstance(self.lr, (int, float)) and 0 <= self.lr < math.inf):
+        if number_or_none(self.lr) is None or self.lr < 0:
             raise ValueError(f"lr: expected a number >= 0, got {self.lr!r}")
-        if self.averaging is not None and not 0 < self.averaging <= 1:
-            raise ValueError(f"averaging: expected a number in (0, 1] or None, got {self.averaging!r}")
+        _averaging(self.averaging)
 
     @property
     def state_size(self):
@@ -264,6 +263,12 @@ class EntropyDescent(System):
         """The loop itself."""
         return inner_and_outer
 
+    def compiled(self, scheme, dt, refine, dtype):
+        """The compiled loop; any other scheme would leave x and z where they are."""
+        if scheme is not inner_and_outer:
+            raise ValueError("scheme: EntropyDescent has only its own step, homogenization.inner_and_outer")
+        return super().compiled(scheme, dt, refine, dtype)
+
     def expand(self, values):
         """x alone is completed by y = z = x."""
         if values.shape[-1:] == (self.dimension,):
@@ -274,7 +279,7 @@ class EntropyDescent(System):
         """-∇f(y) - (y - x)/γ for y, nothing for x and z."""
         d = self.dimension
         x, y = x[:d], x[d : 2 * d]
-        pull = (x - y) * (1.0 / at(self.gamma, t))
+        pull = (x - y) * (1.0 / at(self.gamma, t, "gamma"))
         return np.concatenate([0.0 * x, pull - gradient(self.loss, y), 0.0 * x])
 
     def noise_term(self, x, t, dw):
@@ -282,8 +287,15 @@ class EntropyDescent(System):
         return np.concatenate([0.0 * dw, amplitude(self.beta, t) * dw, 0.0 * dw])
 
 
+def _averaging(weight):
+    if weight is not None and (number_or_none(weight) is None or not 0 < weight <= 1):
+        raise ValueError(f"averaging: expected a number in (0, 1] or None, got {weight!r}")
+
+
 def inner_and_outer(sde, x, t, dt, noise):
     """One step of `EntropyDescent`: an inner step, and the outer one when it was the last of its L."""
+    if not isinstance(sde, EntropyDescent):
+        raise ValueError(f"inner_and_outer: expected an EntropyDescent, got {type(sde).__name__}")
     d = sde.dimension
     weight, first, last = (at(function, t) for function in _clock(sde, dt))
     x, y, z = x[:d], x[d : 2 * d], x[2 * d :]
@@ -320,6 +332,7 @@ def inner_gradient(loss, x, *, gamma, beta, step, inner_steps, averaging=0.75, p
     -------
     (mean, standard_error) : floats, or (d,)
     """
+    gamma = positive(gamma, "gamma", timed=False)
     sde = EntropyDescent(loss, gamma, beta, inner_steps, lr=0.0, averaging=averaging)
     run = simulate(sde, x, inner_steps * step, step, paths=paths, seed=seed, threads=threads, store=False)
     d = loss.dimension
@@ -344,6 +357,7 @@ def inner_expectation(loss, x, *, gamma, beta, step, inner_steps, averaging=0.75
     ValueError
         Not one dimension; a step too small for the grid, or too large to be stable.
     """
+    _averaging(averaging)
     y, move = _transfer(loss, float(x), gamma, beta, step, nodes)
     kick = math.sqrt(2 * step / beta)
     start = float(x) - step * loss.gradient(float(x))
@@ -374,6 +388,8 @@ def _transfer(loss, x, gamma, beta, step, nodes):
     """Nodes around ρ_1 and the matrix that carries node masses one inner step on."""
     if a_loss(loss).dimension != 1:
         raise ValueError(f"loss: expected one dimension, got {loss.dimension}")
+    for value, name in ((gamma, "gamma"), (beta, "beta"), (step, "step")):
+        positive(value, name, timed=False)
     mean = x - gamma * local_entropy_gradient(loss, x, gamma, beta)
     spread = math.sqrt(gamma / beta * (1.0 - gamma * float(local_entropy_hessian(loss, x, gamma, beta))))
     kick = math.sqrt(2 * step / beta)
@@ -394,19 +410,21 @@ def hamilton_jacobi_steps(loss, x, *, gamma, step, inner_steps):
     Its fixed point is y = x - prox_{γf}(x), where y/γ = ∇f(x - y) = ∇u(x, γ) of the Hopf-Lax formula. Thesis (4.42).
     x: float or (n,), in more dimensions (n, d).
     """
+    gamma, step = positive(gamma, "gamma", timed=False), positive(step, "step", timed=False)
     x = np.asarray(x, float)
     y = np.zeros_like(x)
     for _ in range(whole_number(inner_steps, "inner_steps")):
-        y = (1.0 - step / gamma) * y + step * loss.gradient(x - y)
+        y = (1.0 - step / gamma) * y + step * a_loss(loss).gradient(x - y)
     return y, loss.gradient(x - y)
 
 
 def heat_gradient(loss, x, *, gamma, beta, samples, seed):
     """Mean and standard error of ∇f(x + N(0, γ/β I)): an estimate of ∇(G_{γ/β} * f)(x). Thesis (4.43), there β = 1."""
-    from pdelab.noise import normals
-
-    d = loss.dimension
-    z = normals(seed, samples, 1, d)[0]
+    d = a_loss(loss).dimension
+    gamma, beta = positive(gamma, "gamma", timed=False), positive(beta, "beta", infinite=True, timed=False)
+    z = normals(seed, whole_number(samples, "samples", least=2), 1, d)[0]
+    if np.shape(x) not in ((), (d,)[: d - 1]):
+        raise ValueError(f"x: expected {'a number' if d == 1 else f'shape ({d},)'}, got shape {np.shape(x)}")
     points = np.asarray(x, float) + math.sqrt(gamma / beta) * (z[0] if d == 1 else z.T)
     values = loss.gradient(points)
     return values.mean(axis=0), values.std(axis=0, ddof=1) / math.sqrt(samples)
@@ -414,7 +432,7 @@ def heat_gradient(loss, x, *, gamma, beta, samples, seed):
 
 def scope(start, end, time):
     """Scoping, a function of time for the `gamma` above: γ(t) = start (end/start)^{t/time}, and `end` from then on."""
-    start, end, time = (positive(v, n) for v, n in ((start, "start"), (end, "end"), (time, "time")))
+    start, end, time = (positive(v, n, timed=False) for v, n in ((start, "start"), (end, "end"), (time, "time")))
     return lambda t: start * (end / start) ** min(t / time, 1.0)
 
 

@@ -103,8 +103,8 @@ def whole_number(value, name, least=1):
 def _addresses(chosen, name):
     if not isinstance(chosen, range):
         return range(whole_number(chosen, name))
-    if chosen.step != 1 or len(chosen) == 0 or chosen.start < 0:
-        raise ValueError(f"{name}: expected a number or range(a, b) with 0 <= a < b, got {chosen!r}")
+    if chosen.step != 1 or not 0 <= chosen.start < chosen.stop <= 2**63:
+        raise ValueError(f"{name}: expected a number or range(a, b) with 0 <= a < b <= 2**63, got {chosen!r}")
     return chosen
 
 

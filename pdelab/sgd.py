@@ -19,7 +19,7 @@ from scipy.linalg import expm, solve_continuous_lyapunov, solve_discrete_lyapuno
 from pdelab.losses import Loss
 from pdelab.noise import whole_number
 from pdelab.paths import Diffusion, System
-from pdelab.paths.systems import as_components, as_points
+from pdelab.paths.systems import as_components, as_points, positive
 from pdelab.paths.tracing import NotTraceable, kept_kernel, scalar_functions
 
 LARGEST_ENUMERATION = 100_000
@@ -52,7 +52,10 @@ class FiniteSum:
     def __init__(self, formula, variables=None, **data):
         if not data:
             raise ValueError("data: expected columns of numbers, e.g. FiniteSum('(x - c)**2/2', c=[0.0, 1.0])")
-        columns = {name: np.asarray(column, float) for name, column in data.items()}
+        try:
+            columns = {name: np.asarray(column, float) for name, column in data.items()}
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"data: expected columns of numbers, got {data!r}") from error
         shapes = {column.shape for column in columns.values()}
         if len(shapes) > 1 or len(next(iter(shapes))) != 1 or next(iter(shapes)) == (0,):
             raise ValueError(f"data: expected columns of one length (N,), got {sorted(shapes)}")
@@ -93,7 +96,7 @@ class FiniteSum:
 
     def _shaped(self, values, shape, axes=1):
         """(n, ..., d) -> (*shape, ..., d), without the coordinate axes in one dimension."""
-        values = values.reshape(*shape, *values.shape[1:])
+        values = values.reshape((*shape, *values.shape[1:]))
         values = values.reshape(values.shape[: values.ndim - axes]) if self.dimension == 1 and axes else values
         return float(values) if values.ndim == 0 else values
 
@@ -229,6 +232,8 @@ class SGD(System):
 
 def descent(sde, x, t, dt, noise):
     """x - η g_B(x) with the mini-batch of this path and step."""
+    if not isinstance(sde, SGD):
+        raise ValueError(f"descent: expected SGD, got {type(sde).__name__}: use euler_maruyama")
     if x.dtype == object:
         raise NotTraceable
     indices = chosen(noise.words(sde.batch), sde.problem.count, sde.replacement)
@@ -343,7 +348,7 @@ def approximation(problem, lr, *, batch=1, replacement=True, order=1):
     -------
     Diffusion in the sense of Ito, with σ the symmetric square root of ηΣ.
     """
-    _rate(lr)
+    lr = positive(lr, "lr", timed=False)
     if order not in (1, 2):
         raise ValueError(f"order: expected 1 or 2, got {order!r}")
     batch = _batch(problem, batch, replacement)
@@ -376,17 +381,17 @@ def stationary_covariance(H, covariance, lr, model="sgd"):
     "sgd": HS + SH - ηHSH = ηΣ exactly;  "order 1": HS + SH = ηΣ;  "order 2": H <- H + (η/2)H² in the latter.
     """
     H, covariance = np.atleast_2d(np.asarray(H, float)), np.atleast_2d(np.asarray(covariance, float))
+    if model not in ("sgd", "order 1", "order 2"):
+        raise ValueError(f"model: expected 'sgd', 'order 1' or 'order 2', got {model!r}")
+    if H.shape != covariance.shape or H.shape != H.T.shape:
+        raise ValueError(f"H, covariance: expected two (d, d) matrices, got shapes {H.shape} and {covariance.shape}")
+    lr, curvatures = positive(lr, "lr", timed=False), np.linalg.eigvals(H).real
+    if curvatures.min() <= 0 or (model == "sgd" and lr * curvatures.max() >= 2):
+        raise ValueError(f"H: nothing is stationary at lr = {lr} with eigenvalues {curvatures}: 0 < lr h < 2 is needed")
     if model == "sgd":
         return solve_discrete_lyapunov(np.eye(len(H)) - lr * H, lr**2 * covariance)
-    if model not in ("order 1", "order 2"):
-        raise ValueError(f"model: expected 'sgd', 'order 1' or 'order 2', got {model!r}")
     rate = H if model == "order 1" else H + 0.5 * lr * H @ H
     return solve_continuous_lyapunov(rate, lr * covariance)
-
-
-def _rate(lr):
-    if not (isinstance(lr, (int, float, np.floating)) and 0 < lr < math.inf):
-        raise ValueError(f"lr: expected a number > 0, got {lr!r}")
 
 
 # --------------------------------------------------------------------- expectations without sampling, one dimension
@@ -407,12 +412,13 @@ def expectation(problem, observable, x, t, lr, *, batch=1, replacement=True, box
     box : (lower, upper)
         Must contain what SGD reaches from inside it.
     """
-    _rate(lr)
+    lr, t = positive(lr, "lr", timed=False), positive(t, "t", timed=False)
     if problem.dimension != 1:
         raise ValueError(f"problem: expected one coordinate, got {problem.dimension}")
     steps = round(t / lr)
     if abs(steps * lr - t) > 1e-9 * t:
         raise ValueError(f"t: expected a multiple of lr = {lr}, got {t}")
+    _inside(x, box)
     y = _chebyshev(nodes, box)
     chosen = problem.batches(batch, replacement=replacement)
     means = problem.gradients(y)[:, chosen].mean(axis=2)
@@ -431,6 +437,7 @@ def diffusion_expectation(drift, variance, observable, x, t, *, box, nodes=160):
     box : (lower, upper)
         Its ends reflect; where the drift points inwards strongly, that changes nothing inside.
     """
+    _inside(x, box)
     y = _chebyshev(nodes, box)
     first = _differentiation(y)
     L = drift(y)[:, None] * first + 0.5 * variance(y)[:, None] * (first @ first)
@@ -440,6 +447,14 @@ def diffusion_expectation(drift, variance, observable, x, t, *, box, nodes=160):
     u[inner] = expm(t * (L[inner, inner] + L[inner][:, ends] @ follow)) @ u[inner]
     u[ends] = follow @ u[inner]
     return _result(_interpolation(np.atleast_1d(np.asarray(x, float)), y) @ u, x)
+
+
+def _inside(x, box):
+    ends = np.asarray(box, float)
+    if ends.shape != (2,) or not ends[0] < ends[1]:
+        raise ValueError(f"box: expected (lower, upper), got {box!r}")
+    if not ((ends[0] <= np.asarray(x)) & (np.asarray(x) <= ends[1])).all():
+        raise ValueError(f"x: expected points in the box {box}, got {x!r}")
 
 
 def _result(values, x):

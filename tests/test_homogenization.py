@@ -229,6 +229,10 @@ def test_scope():
 # ------------------------------------------------------------------------------------------------------- refusals
 
 
+def run(sde, **options):
+    return paths.simulate(sde, 1.0, 0.2, 0.1, seed=1, **options)
+
+
 @pytest.mark.parametrize(
     "make, message",
     [
@@ -243,6 +247,25 @@ def test_scope():
         (lambda: hom.EntropyDescent(F_A, 1, 1, 2, averaging=0.0), "averaging: expected a number in"),
         (lambda: hom.EntropyDescent(F_A, 1, 1, 2, lr=-1.0), "lr: expected a number >= 0"),
         (lambda: hom.homogenized(F_A, -1.0, 1.0), "gamma: expected a number > 0"),
+        (lambda: hom.Elastic(F_A, 1, 1, 2, epsilon=lambda t: 1.0), "epsilon: expected a number > 0, got"),
+        (lambda: hom.EntropyDescent(F_A, 1, 1, 2, averaging="all"), "averaging: expected a number in"),
+        (lambda: run(hom.FastSlow(F_A, lambda t: -1.0, 1, 0.1)), "gamma: expected values > 0, got -1.0 at t = 0 "),
+        (lambda: run(hom.EntropyDescent(F_A, 1, 1, 2), scheme=paths.heun), "scheme: EntropyDescent has only its own"),
+        (
+            lambda: run(paths.Langevin(F_A, 1.0), scheme=hom.inner_and_outer),
+            "inner_and_outer: expected an EntropyDescent",
+        ),
+        (
+            lambda: hom.hamilton_jacobi_steps(F_A, 1.0, gamma=1.0, step=0.0, inner_steps=2),
+            "step: expected a number > 0",
+        ),
+        (
+            lambda: hom.heat_gradient(F_A, 1.0, gamma=1.0, beta=1.0, samples=1, seed=1),
+            "samples: expected .* at least 2",
+        ),
+        (lambda: hom.heat_gradient(F_A, (1.0, 2.0), gamma=1.0, beta=1.0, samples=4, seed=1), "x: expected a number"),
+        (lambda: hom.inner_expectation(F_A, 1.0, gamma=0.2, beta=math.inf, step=0.1, inner_steps=3), "beta: expected"),
+        (lambda: hom.scope(1.0, 0.0, 1.0), "end: expected a number > 0"),
         (lambda: hom.inner_bias(F_A, 1.0, gamma=0.2, beta=4.0, step=1e-6), "step: .* is too small"),
         (lambda: hom.inner_bias(F_A, 1.0, gamma=0.2, beta=4.0, step=3.0), "step: .* is too large"),
         (lambda: hom.inner_bias(Loss("x + y"), 1.0, gamma=0.2, beta=4.0, step=0.1), "loss: expected one dimension"),

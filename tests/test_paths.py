@@ -352,6 +352,36 @@ def test_the_compiled_step_is_the_scheme(name, scheme, monkeypatch):
         np.testing.assert_allclose(compiled.states, numpy.states, rtol=1e-11, atol=1e-12)
 
 
+def test_with_additive_noise_every_milstein_is_euler_maruyama():
+    for name in ("langevin 2-d", "underdamped", "additive"):
+        sde, initial = EQUATIONS[name]
+        runs = [
+            paths.simulate(sde, initial, 0.3, 0.1, scheme=scheme, paths=5, seed=1).final
+            for scheme in (paths.euler_maruyama, paths.milstein, paths.derivative_free_milstein)
+        ]
+        assert (runs[0] == runs[1]).all() and (runs[0] == runs[2]).all()
+
+
+def test_a_scheme_of_ones_own_may_ask_what_symbols_cannot_answer():
+    """Comparisons, remainders, shapes: such a step runs through NumPy; arithmetic and |x| are compiled."""
+
+    def wrapped(sde, x, t, dt, noise):
+        y = paths.euler_maruyama(sde, x, t, dt, noise)
+        return np.where(y > 1, y - 2, y) % 2.0 * np.ones(x.shape[1])
+
+    def tamed(sde, x, t, dt, noise):
+        b = sde.drift(x, t)
+        return x + b * dt / (1.0 + dt * np.abs(b)) + sde.noise_term(x, t, noise.dw)
+
+    sde = paths.Langevin(WELL, 3.0)
+    numpy, compiled = (paths.simulate(sde, 0.4, 0.1, 0.1, scheme=s, paths=600, seed=5) for s in (wrapped, tamed))
+    assert not numpy.info["compiled"] and compiled.info["compiled"]
+    kick = math.sqrt(2 / 3 * 0.1) * noise.normals(5, 600, 1)[0, 0]
+    euler, b = 0.4 - 0.1 * (0.4**3 - 0.4) + kick, 0.4 - 0.4**3
+    assert np.allclose(numpy.final, np.where(euler > 1, euler - 2, euler) % 2.0, atol=1e-14)
+    assert np.allclose(compiled.final, 0.4 + 0.1 * b / (1 + 0.1 * b) + kick, atol=1e-14)
+
+
 def test_single_precision_follows_its_own_noise():
     run = paths.simulate(paths.Langevin(WELL, 3.0), 0.4, 0.5, 0.05, paths=600, seed=5, dtype=np.float32)
     numpy = paths.simulate(paths.Langevin(PYTHON_WELL, 3.0), 0.4, 0.5, 0.05, paths=600, seed=5, dtype=np.float32)
@@ -520,6 +550,19 @@ GOOD = {"sde": paths.Langevin(WELL, 2.0), "initial": 0.0, "t": 1.0, "dt": 0.1, "
         ({"scheme": paths.exponential}, "exponential: expected an equation with a linear part"),
         ({"sde": "x"}, "sde: expected an equation"),
         ({"scheme": "milstein"}, "scheme: expected a function"),
+        ({"dt": 1e-300}, "dt: expected at most"),
+        ({"dtype": "half"}, "dtype: expected float64 or float32"),
+        ({"initial": 1e300, "dtype": np.float32}, "initial: expected finite numbers of float32"),
+        ({"initial": [], "paths": None}, "paths: expected a whole number, at least 1"),
+        ({"on_save": lambda t: None}, r"on_save: expected a function \(time, states\)"),
+        ({"scheme": lambda x: x}, r"scheme: expected a function \(sde, x, t, dt, noise\)"),
+        ({"scheme": lambda sde, x, t, dt, noise: x[:0]}, "scheme: expected states of shape"),
+        (
+            {"sde": paths.Langevin(PYTHON_WELL, 1.0), "scheme": lambda sde, x, t, dt, noise: x[:0]},
+            "scheme: expected states",
+        ),
+        ({"sde": paths.Langevin(WELL, lambda t: None)}, "beta: expected values > 0, got None"),
+        ({"scheme": paths.implicit, "sde": paths.Langevin(PYTHON_WELL, 1.0)}, "no Hessian"),
         ({"sde": paths.Diffusion("x", "x"), "scheme": paths.sra1}, "sra1: expected additive noise"),
         ({"sde": paths.Diffusion("log(x)", 1.0), "initial": -1.0}, "drift: not finite at t = 0"),
         ({"sde": paths.Diffusion(lambda x: x[:2], 1.0)}, r"drift: expected real numbers of shape \(3,\)"),
@@ -552,6 +595,18 @@ def test_bad_input_is_refused_in_words(change, message):
         (lambda: paths.Diffusion(lambda x, y, z: x, 1.0), r"expected a function of \(x\) or \(x, t\)"),
         (lambda: paths.Diffusion(lambda x: x, lambda x: x, kind="general", dimension=2), "wieners: "),
         (lambda: paths.Diffusion("x", 1.0, linear=-1.0), "linear: expected finite rates"),
+        (
+            lambda: paths.Diffusion(["x", "y"], 1.0, linear=(1.0, 2.0, 3.0)),
+            "linear: expected finite rates >= 0, one or 2",
+        ),
+        (lambda: paths.Diffusion(lambda x: x, 1.0, dimension=0), "dimension: expected a whole number"),
+        (lambda: paths.Diffusion(lambda x: x, 1.0, dimension=1.5), "dimension: expected a whole number"),
+        (
+            lambda: paths.Diffusion(lambda x: x, lambda x: x, kind="general", dimension=2, wieners=0),
+            "wieners: expected",
+        ),
+        (lambda: paths.Diffusion("x*t", 1.0, variables=("x", "t")), "variables: .* t, which is the time"),
+        (lambda: paths.Diffusion([], 1.0), "drift: expected one entry, or entries of shape"),
         (lambda: paths.Diffusion("x", WELL), "noise: expected numbers, formulas or a function"),
     ],
 )

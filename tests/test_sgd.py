@@ -11,6 +11,7 @@ from scipy.linalg import expm
 
 import pdelab as pl
 from pdelab import paths, sgd
+from pdelab.losses import Loss
 from pdelab.paths import engine
 from pdelab.sgd import FiniteSum
 
@@ -41,6 +42,8 @@ def test_a_finite_sum_is_the_mean_of_its_terms(rng):
         assert np.allclose(getattr(f, name)(points), expected, atol=1e-14)
     assert np.allclose(f.gradients(points)[..., 2, :], terms[2].gradient(points), atol=1e-14)
     assert np.allclose(f.loss.hessian(points), f.hessian(points)) and f.loss.dimension == 2
+    line = FiniteSum("h*(x - c)**2", h=[1.0, 3.0], c=[0.0, 1.0])
+    assert line(0.5) == pytest.approx(0.5) and line([0.5, 1.0]).shape == (2,) and line([[0.5]]).shape == (1, 1)
     assert f.gradients(points).shape == (4, 3, 6, 2) and f.covariance(points).shape == (4, 3, 2, 2)
 
 
@@ -245,6 +248,17 @@ def test_density_of_sgd_is_that_of_fokker_planck():
         (lambda: NONCONVEX.batches(20), "too many to list"),
         (lambda: NONCONVEX.covariance(0.0, 7, replacement=False), "batch: expected at most"),
         (lambda: sgd.approximation(NONCONVEX, 0.0), "lr: expected a number > 0"),
+        (lambda: sgd.approximation(NONCONVEX, True), "lr: expected a number > 0"),
+        (lambda: FiniteSum("a*x", a=["one"]), "data: expected columns of numbers"),
+        (lambda: sgd.stationary_covariance(np.eye(2), np.eye(3), 0.1), "expected two"),
+        (lambda: sgd.stationary_covariance(np.eye(2), np.eye(2), 2.0), "nothing is stationary"),
+        (lambda: sgd.stationary_covariance(-np.eye(2), np.eye(2), 0.1, "order 1"), "nothing is stationary"),
+        (lambda: sgd.expectation(NONCONVEX, np.cos, 9.0, 1.0, 0.5, box=(-4, 4)), "x: expected points in the box"),
+        (lambda: sgd.expectation(NONCONVEX, np.cos, 0.0, 1.0, 0.5, box=3), "box: expected"),
+        (
+            lambda: paths.simulate(paths.Langevin(Loss("x**2"), 1.0), 0.0, 1.0, 0.1, seed=1, scheme=sgd.descent),
+            "descent: ",
+        ),
         (lambda: sgd.approximation(NONCONVEX, 0.1, order=3), "order: expected 1 or 2"),
         (lambda: sgd.stationary_covariance(1.0, 1.0, 0.1, "order 3"), "model: expected"),
         (lambda: sgd.expectation(NONCONVEX, np.cos, 0.0, 1.0, 0.3, box=(-3, 3)), "t: expected a multiple of lr"),

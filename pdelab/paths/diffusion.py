@@ -6,12 +6,14 @@
 """
 
 import inspect
+import math
 import re
 from dataclasses import dataclass
 
 import numpy as np
 
 from pdelab.losses import Loss, formulas
+from pdelab.noise import whole_number
 from pdelab.paths.systems import System, as_points, gradient, number_or_none
 from pdelab.paths.tracing import NotTraceable, as_vector
 
@@ -297,9 +299,11 @@ def _coordinates(drift, noise, variables, dimension):
         sizes.add(drift.dimension)
         variables = drift.variables if variables is None else variables
     if dimension is not None:
-        sizes.add(int(dimension))
+        sizes.add(whole_number(dimension, "dimension"))
     if variables is not None:
         variables = (variables,) if isinstance(variables, str) else tuple(variables)
+        if "t" in variables:
+            raise ValueError("variables: expected names of coordinates, got t, which is the time")
         sizes.add(len(variables))
     size = max(sizes, default=1)
     if len(sizes) > 1:
@@ -355,7 +359,8 @@ def _noise_field(noise, kind, given, names, size, wieners):
         if kind == "general":
             if wieners is None:
                 raise ValueError("wieners: general noise by a function needs the number of Wiener processes")
-            return _Function(noise, (size, int(wieners)), "noise"), int(wieners)
+            wieners = whole_number(wieners, "wieners")
+            return _Function(noise, (size, wieners), "noise"), wieners
         return _Function(noise, (size,), "noise"), 1 if kind == "scalar" else size
     entries = np.asarray(noise, object)
     if kind == "additive" and given == "scalar":
@@ -373,7 +378,10 @@ def _field(part, names, shape, name):
         return _Descent(part)
     if callable(part):
         return _Function(part, shape, name)
-    entries = np.broadcast_to(np.asarray(part, object), shape)
+    entries = np.asarray(part, object)
+    if entries.ndim and entries.shape != shape:
+        raise ValueError(f"{name}: expected one entry, or entries of shape {shape}, got shape {entries.shape}")
+    entries = np.broadcast_to(entries, shape)
     numbers = [number_or_none(entry) for entry in entries.ravel()]
     if None not in numbers:
         return _Numbers(np.array(numbers).reshape(shape))
@@ -387,7 +395,10 @@ def _field(part, names, shape, name):
 
 
 def _rates(linear, size):
-    rates = np.broadcast_to(np.asarray(linear, float), (size,))
+    try:
+        rates = np.broadcast_to(np.asarray(linear, float), (size,))
+    except (TypeError, ValueError):
+        rates = np.array([math.nan])
     if not (np.isfinite(rates).all() and (rates >= 0).all()):
-        raise ValueError(f"linear: expected finite rates >= 0, got {linear!r}")
+        raise ValueError(f"linear: expected finite rates >= 0, one or {size}, got {linear!r}")
     return rates

@@ -1,5 +1,6 @@
 """simulate(): ensembles of paths, block by block, with what is asked of them and nothing stored that is not."""
 
+import inspect
 import math
 import os
 import time as clock
@@ -17,6 +18,8 @@ from pdelab.paths import kernels, tracing
 from pdelab.paths.systems import System
 
 SECONDS_PER_CHUNK = 0.1  # steps run in pieces of about this length, so that Ctrl-C is heard
+LARGEST_STEPS = 2**53  # step numbers that float64 holds
+STEPS_AT_FIRST = 2**22  # path-steps of the first piece of a compiled run: about 10 ms
 NUMBERS_PER_CHUNK = 2**21  # of statistics that are not yet reduced: bounds their memory
 NUMPY_PATHS = 32 * BLOCK  # paths that one call of a Python function sees: the same for any number of threads
 
@@ -126,18 +129,15 @@ def simulate(
     """
     if not isinstance(sde, System):
         raise ValueError(f"sde: expected an equation such as Langevin(loss, beta), got {type(sde).__name__}")
-    if scheme is not None and not callable(scheme):
-        raise ValueError(f"scheme: expected a function of pdelab.paths, e.g. milstein, got {scheme!r}")
-    dtype = np.dtype(dtype)
-    if dtype not in (np.float64, np.float32):
-        raise ValueError(f"dtype: expected float64 or float32, got {dtype}")
-    if on_save is not None and not callable(on_save):
-        raise ValueError(f"on_save: expected a function (time, states), got {on_save!r}")
-    t, dt = _positive(t, "t"), _positive(dt, "dt")
-    steps = max(math.ceil(t / dt * (1 - 1e-12)), 1)
+    if scheme is not None:
+        _takes(scheme, "scheme", "(sde, x, t, dt, noise), such as pdelab.paths.milstein")
+    if on_save is not None:
+        _takes(on_save, "on_save", "(time, states)")
+    dtype, steps = _precision(dtype), _steps(t, dt)
+    every = steps if save_every is None else whole_number(save_every, "save_every")
     run = _Run(
-        sde, sde.default_scheme if scheme is None else scheme, states_at_start(sde, initial, paths).astype(dtype),
-        t / steps, steps, checked_seed(seed), steps if save_every is None else whole_number(save_every, "save_every"),
+        sde, sde.default_scheme if scheme is None else scheme, states_at_start(sde, initial, paths, dtype),
+        float(t) / steps, steps, checked_seed(seed), every,
         whole_number(refine, "refine"), _threads(threads), store, histogram, exit, on_save,
     )  # fmt: skip
     return run.result()
@@ -153,6 +153,32 @@ def _positive(value, name):
     return float(value)
 
 
+def _steps(t, dt):
+    t, dt = _positive(t, "t"), _positive(dt, "dt")
+    if not t / dt < LARGEST_STEPS:
+        raise ValueError(f"dt: expected at most {LARGEST_STEPS} steps, got t / dt = {t / dt:g}: take a larger dt")
+    return max(math.ceil(t / dt * (1 - 1e-12)), 1)
+
+
+def _precision(dtype):
+    try:
+        if np.dtype(dtype) in (np.float64, np.float32):
+            return np.dtype(dtype)
+    except TypeError:
+        pass
+    raise ValueError(f"dtype: expected float64 or float32, got {dtype!r}")
+
+
+def _takes(function, name, wanted):
+    """ValueError unless this is a function of as many arguments as are wanted."""
+    try:
+        inspect.signature(function).bind(*wanted.split(")")[0].split(","))
+    except TypeError:
+        raise ValueError(f"{name}: expected a function {wanted}, got {function!r}") from None
+    except ValueError:  # a function without a signature
+        pass
+
+
 def _threads(threads):
     return min(available_threads(), 64) if threads is None else whole_number(threads, "threads")
 
@@ -163,7 +189,7 @@ def available_threads():
     return max(min(cores, numba.config.NUMBA_NUM_THREADS), 1)
 
 
-def states_at_start(sde, initial, paths):
+def states_at_start(sde, initial, paths, dtype=np.float64):
     """The initial ensemble (components, paths) from what a user may give."""
     size = sde.state_size
     wanted = f"a number or ({size},) for all paths, or (paths, {size})" if size > 1 else "a number or shape (paths,)"
@@ -171,8 +197,8 @@ def states_at_start(sde, initial, paths):
         values = np.array(initial, dtype=float)
     except (TypeError, ValueError) as error:
         raise ValueError(f"initial: expected {wanted}, got {initial!r}") from error
-    if not np.isfinite(values).all():
-        raise ValueError("initial: expected finite numbers, got NaN or infinity")
+    if not (np.abs(values) <= np.finfo(dtype).max).all():
+        raise ValueError(f"initial: expected finite numbers of {dtype}, got NaN, infinity or more than it can hold")
     if size == 1:
         values = values[..., None]
     elif values.ndim == 0 and sde.dimension == 1:
@@ -182,10 +208,12 @@ def states_at_start(sde, initial, paths):
     if values.ndim not in (1, 2) or values.shape[-1] != size:
         raise ValueError(f"initial: expected {wanted}, got shape {np.shape(initial)}")
     given = shape[0] if values.ndim == 2 else None
-    paths = (1 if given is None else given) if paths is None else whole_number(paths, "paths")
+    paths = whole_number((1 if given is None else given) if paths is None else paths, "paths")
     if given is not None and given != paths:
         raise ValueError(f"initial: {given} states for {paths} paths: give one for all, or one each")
-    return np.ascontiguousarray(np.broadcast_to(values, (paths, size)).T)
+    x = np.empty((size, paths), dtype)
+    x[...] = values[:, None] if given is None else values.T
+    return x
 
 
 def _geometry(grid, size):
@@ -219,6 +247,7 @@ class _Run:
 
     def __init__(self, sde, scheme, x, dt, steps, seed, every, refine, threads, store, histogram, exit, on_save):
         self.sde, self.scheme, self.x, self.dt, self.steps, self.seed = sde, scheme, x, dt, steps, seed
+        self.before = np.empty_like(x)  # the states before the piece of the run that is under way
         self.every, self.refine, self.threads, self.on_save = min(every, steps), refine, threads, on_save
         self.grid, self.geometry, self.box = histogram, _geometry(histogram, len(x)), _box(exit, len(x))
         saved_steps = np.append(np.arange(0, steps, self.every), steps)
@@ -241,7 +270,8 @@ class _Run:
         for axis, (low, high) in enumerate(self.box.T):
             self.exits[~((self.x[axis] > low) & (self.x[axis] < high))] = 0.0
         self._record_now(0)
-        with ThreadPoolExecutor(self.threads) as self.pool:
+        with ThreadPoolExecutor(self.threads) as pool:
+            self.map = map if self.threads == 1 else pool.map
             self._loop()
         for array in (self.times, self.saved, self.x, self.moments, self.exits):
             array.flags.writeable = False
@@ -260,7 +290,7 @@ class _Run:
     # ------------------------------------------------------------------------------------------ the time loop
 
     def _loop(self):
-        step, chunk = 0, 4
+        step, chunk = 0, max(STEPS_AT_FIRST // self.x.size, 4) if self.is_compiled else 4
         while step < self.steps:
             count = min(chunk, self.steps - step)
             if self.on_save is not None:
@@ -278,7 +308,7 @@ class _Run:
                 self._hand_out(step)
 
     def _chunk(self, step, count):
-        before = self.x.copy()
+        self.before[...] = self.x
         first_row, last_row = step // self.every + 1, (step + count) // self.every
         rows = max(last_row - first_row + 1, 0)
         tasks = self._tasks()
@@ -286,11 +316,9 @@ class _Run:
         moments = np.empty((rows if len(self.moments) else 0, -(-self.x.shape[1] // BLOCK), 2, len(self.x)))
         counts = np.zeros((len(tasks), rows if self.counts.size else 0, self.counts.shape[1]), np.int64)
         bound = self.advance(step, count, first_row)
-        jobs = [self.pool.submit(bound, *task, saved, moments, own, self.exits) for task, own in zip(tasks, counts)]
-        for job in jobs:
-            job.result()
+        list(self.map(lambda task, own: bound(*task, saved, moments, own, self.exits), tasks, counts))
         if not np.isfinite(self.x).all():
-            self._explain(before, step, count)
+            self._explain(step, count)
         if len(moments):
             self.moments[first_row : last_row + 1] = _reduce(moments, self.x.shape[1])
         if self.counts.size:
@@ -334,9 +362,9 @@ class _Run:
         paths = self.x.shape[1]
         return moments[:, 0], moments[:, 1] / (paths - 1) if paths > 1 else np.full_like(moments[:, 1], np.nan)
 
-    def _explain(self, before, step, count):
+    def _explain(self, step, count):
         """A path is not finite any more: run the piece again, step by step, and say which path and when."""
-        self.x[...] = before
+        self.x[...] = self.before
         nothing = [self.x[:0, None], np.empty((0,) * 4), np.empty((0, 0), np.int64), np.empty(0)]
         for s in range(step, step + count):
             previous = self.x.copy()
@@ -393,7 +421,7 @@ class _Run:
                 with np.errstate(all="ignore"):
                     for s in range(step, step + count):
                         noise = _Noise(wieners, end - begin, self.dt, self.seed, s, self.refine, begin, self.x.dtype)
-                        x = np.asarray(self.scheme(self.sde, x, s * self.dt, self.dt, noise), float)
+                        x = self._moved(x, s, noise)
                         self.x[:, begin:end] = x
                         if exits.size:
                             kernels.leave_all(self.x, begin, end, s + 1, exits, self.box)
@@ -404,6 +432,13 @@ class _Run:
             return bound
 
         return advance
+
+    def _moved(self, x, step, noise):
+        """One step by NumPy; ValueError if the scheme does not return states of the shape it was given."""
+        moved = np.asarray(self.scheme(self.sde, x, step * self.dt, self.dt, noise), float)
+        if moved.shape != x.shape:
+            raise ValueError(f"scheme: expected states of shape {x.shape} back, got {moved.shape}")
+        return moved
 
     def _check_functions(self, x, first=0):
         """ValueError if drift or noise is not finite at these initial states (their shapes they check themselves)."""

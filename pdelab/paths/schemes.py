@@ -55,10 +55,10 @@ def derivative_free_milstein(sde, x, t, dt, noise):
     """
     if sde.kind == "general":
         raise ValueError("derivative_free_milstein: expected diagonal or scalar noise: use milstein")
+    if sde.kind == "additive":
+        return euler_maruyama(sde, x, t, dt, noise)
     drift, sigma, dw = ito_drift(sde, x, t), sde.sigma(x, t), noise.dw
     step = x + drift * dt + sigma * dw
-    if sde.kind == "additive":
-        return sde.noise_term(x, t, dw) + x + drift * dt
     support = x + drift * dt + sigma * np.sqrt(dt)
     return step + (sde.sigma(support, t) - sigma) * (dw**2 - dt) * (0.5 / np.sqrt(dt))
 
@@ -184,7 +184,7 @@ def _check_commutes(sde, x):
     """Raised before the first step."""
     if not getattr(sde, "commutes", lambda x: True)(x):
         raise ValueError(
-            "milstein: this noise does not commute, so that the scheme needs the iterated integrals of pairs of Wiener "
+            "scheme: this noise does not commute, so that Milstein's needs the iterated integrals of pairs of Wiener "
             "processes, which are not offered: use euler_maruyama or heun (strong order 1/2)"
         )
 

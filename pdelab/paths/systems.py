@@ -47,32 +47,41 @@ def as_components(values, x):
     return values[None] if len(x) == 1 else values.T
 
 
-def at(parameter, t):
-    """A parameter at time t: numbers stay, functions of time are evaluated (at every step of a Schedule)."""
+def at(parameter, t, name=None):
+    """A parameter at time t: numbers stay, functions of time are evaluated (at every step of a Schedule).
+
+    With a name the values must be positive.
+    """
     if not callable(parameter):
         return parameter
-    if isinstance(t, Schedule):
-        return Schedule([float(parameter(float(v))) for v in t.values])
-    return float(parameter(float(t)))
+    values = [_value_of(parameter, float(v), name) for v in (t.values if isinstance(t, Schedule) else [t])]
+    return Schedule(values) if isinstance(t, Schedule) else values[0]
+
+
+def _value_of(parameter, t, name):
+    value = parameter(t)
+    try:
+        number = float(value)
+    except TypeError:
+        number = math.nan
+    if name is not None and not number > 0:
+        raise ValueError(f"{name}: expected values > 0, got {value!r} at t = {t:.6g} in the schedule")
+    return number
 
 
 def amplitude(temperature_inverse, t, factor=1.0):
     """sqrt(2 factor / beta(t))."""
-    beta = at(temperature_inverse, t)
-    values = beta.values if isinstance(beta, Schedule) else np.asarray(beta)
-    if not (values > 0).all():
-        raise ValueError(f"beta: expected values > 0, got {values[~(values > 0)].flat[0]} in the schedule")
-    return np.sqrt(2.0 * factor / beta)
+    return np.sqrt(2.0 * factor / at(temperature_inverse, t, "beta"))
 
 
-def positive(value, name, infinite=False):
-    """A positive number or a function of time; ValueError otherwise."""
-    if callable(value):
+def positive(value, name, infinite=False, timed=True):
+    """A positive number as float or, where timed, a function of time as it is; ValueError otherwise."""
+    if callable(value) and timed:
         return value
     good = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, (bool, np.bool_))
     if not good or not value > 0 or (math.isinf(value) and not infinite):
-        wanted = "a number > 0" + (" or math.inf" if infinite else "")
-        raise ValueError(f"{name}: expected {wanted} (or a function of time), got {value!r}")
+        wanted = "a number > 0" + " or math.inf" * infinite + " (or a function of time)" * timed
+        raise ValueError(f"{name}: expected {wanted}, got {value!r}")
     return float(value)
 
 
@@ -196,9 +205,7 @@ class Underdamped(System):
     def __post_init__(self):
         a_loss(self.loss)
         object.__setattr__(self, "beta", positive(self.beta, "beta", infinite=True))
-        if callable(self.friction):
-            raise ValueError("friction: expected a number > 0, got a function")
-        object.__setattr__(self, "friction", positive(self.friction, "friction"))
+        object.__setattr__(self, "friction", positive(self.friction, "friction", timed=False))
 
     @property
     def state_size(self):

@@ -11,7 +11,7 @@ import hashlib
 import inspect
 import operator
 import re
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import numba
@@ -141,10 +141,14 @@ class Symbol:
             raise NotTraceable if not name.startswith("_") else AttributeError(name)
         return lambda: self.trace.emit(f"{name}({self.name})")
 
-    def __bool__(self):
+    def __abs__(self):
+        return self.trace.emit(f"fabs({self.name})")
+
+    def _refuse(self, *other):
         raise NotTraceable
 
-    __float__ = __int__ = __index__ = __lt__ = __le__ = __gt__ = __ge__ = __bool__
+    __bool__ = __float__ = __int__ = __index__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse
+    __rpow__ = __mod__ = __rmod__ = __floordiv__ = __rfloordiv__ = __matmul__ = __rmatmul__ = _refuse
 
 
 def _is_number(value, number=None):
@@ -247,9 +251,12 @@ def trace_step(sde, scheme, times, dt, refine):
     trace = Trace()
     x = as_vector([Symbol(trace, f"x{j}") for j in range(sde.state_size)])
     increments = TracedNoise(trace, sde.wieners, dt, refine > 1)
-    result = np.asarray(scheme(sde, x, Schedule(times), dt, increments))
+    try:
+        result = np.asarray(scheme(sde, x, Schedule(times), dt, increments))
+    except (TypeError, IndexError, AttributeError) as error:  # numbers may pass where symbols do not
+        raise NotTraceable from error
     if result.shape != x.shape:
-        raise ValueError(f"the scheme returned shape {result.shape} for a state of shape {x.shape}")
+        raise ValueError(f"scheme: expected states of shape {x.shape} back, got {result.shape}")
     results = [trace.name_of(r) for r in result]
     increments.used = {name[0] for name in trace.prune(results) if re.fullmatch(r"[zan]\d+", name)}
     return trace, increments, results
@@ -374,13 +381,15 @@ def _coarse(pairs, lookahead, channels):
 
 def scalar_functions(loss, number, kinds, single):
     """The scalar functions of a formula, renamed, with elementary functions that vectorise."""
-    text = ""
-    for kind in kinds:
-        node = ast.parse(inspect.getsource(getattr(loss, f"{kind}_kernel").py_func)).body[0]
-        node.name = f"{kind}_{number}"
-        node.decorator_list = [ast.parse("njit(nogil=True, error_model='numpy', forceinline=True)", mode="eval").body]
-        text += ast.unparse(ast.fix_missing_locations(_Single().visit(node) if single else node)) + "\n\n\n"
-    return text
+    return "".join(_scalar_function(getattr(loss, f"{kind}_kernel"), f"{kind}_{number}", single) for kind in kinds)
+
+
+@lru_cache(maxsize=256)
+def _scalar_function(kernel, name, single):
+    node = ast.parse(inspect.getsource(kernel.py_func)).body[0]
+    node.name = name
+    node.decorator_list = [ast.parse("njit(nogil=True, error_model='numpy', forceinline=True)", mode="eval").body]
+    return ast.unparse(ast.fix_missing_locations(_Single().visit(node) if single else node)) + "\n\n\n"
 
 
 class _Single(ast.NodeTransformer):
