@@ -43,25 +43,29 @@ def gradient_blocks(objective, chunk=None):
         yield buffer
 
 
-def gram_matrix(objective, most=1 << 27):
+def gram_matrix(objective, most=1 << 27, dtype=None):
     """⟨g_j, g_k⟩ (N, N), summed over layers: never more than `most` numbers of the N × d array are held.
 
     Parameters
     ----------
     objective : Objective
     most : int
+    dtype : torch.dtype, optional
+        Of the products and their sum; default: the objective's.
 
     Returns
     -------
     tensor (N, N)
     """
-    total = torch.zeros(objective.count, objective.count, dtype=objective.dtype, device=objective.device)
+    dtype = dtype or objective.dtype
+    total = torch.zeros(objective.count, objective.count, dtype=dtype, device=objective.device)
     for layer in _layers(objective) or _groups(objective, most // objective.count):
         if isinstance(layer, nn.Linear):
-            inputs, slopes = (torch.cat(parts) for parts in zip(*_records(objective, layer)))
+            inputs, slopes = (torch.cat(parts).to(dtype) for parts in zip(*_records(objective, layer)))
             total += (inputs @ inputs.T + (0.0 if layer.bias is None else 1.0)) * (slopes @ slopes.T)
             continue
         for rows in _columns(objective, layer, max(1, most // objective.count)):
+            rows = rows.to(dtype)
             total += rows @ rows.T
     return total
 
