@@ -3,12 +3,13 @@
 S1: overdamped Langevin dynamics of a double well, 10^5 paths; S2: ten dimensions, quadratic, 10^4 paths. Everyone does
 Euler-Maruyama with a fixed step; diffrax and torchsde are general solvers (adaptive, differentiable, Levy areas), which
 this task does not ask of them. Milliseconds are CPU time, one thread; `note` holds millions of path-steps a second.
-Also: normals alone, two threads against one (wall time), and the first answer of a second process.
+Both forms take 200 steps, as the aims do: what a step costs in torchsde grows with the number of steps.
+Also: normals alone and the paths made of them, orders, bits, the memory of 10^6 paths, two threads against one (wall
+time; it needs two idle cores), and the first answer of a second process.
 """
 
 import math
 import os
-import statistics
 import subprocess
 import sys
 import time
@@ -25,12 +26,15 @@ KICK = math.sqrt(2 * DT / BETA)
 
 def rows(quick=False):
     """One problem after the other, contestants interleaved."""
-    repeats = 3 if quick else 5
-    yield from _double_well(np.float64, 50 if quick else 200, repeats)
-    yield from _double_well(np.float32, 50 if quick else 200, repeats)
-    yield from _quadratic(50 if quick else 200, repeats)
-    yield from _normals(repeats)
-    yield from _threads(200 if quick else 1000, repeats)
+    repeats = 1 if quick else 5
+    yield from _double_well(np.float64, 200, repeats)
+    yield from _double_well(np.float32, 200, repeats)
+    yield from _quadratic(200, repeats)
+    yield from _normals(5 if quick else 20)
+    yield from _orders(quick)
+    yield _same_bits()
+    yield _memory(1000 if quick else 10_000)
+    yield from _threads(300 if quick else 1000, 5 if quick else 9)
     yield _first_answer()
 
 
@@ -217,9 +221,10 @@ def _jitcsde(steps, paths=500):
 
 
 def _normals(repeats, count=2**20):
-    """The kernel that fills blocks, against NumPy's generators; T4: 350 M/s in float64 and 550 M/s in float32."""
+    """The kernel that fills blocks against NumPy's generators, then whole paths against the fill: T4."""
     from numba import njit
 
+    import pdelab as pl
     from pdelab import noise
 
     @njit(nogil=True)
@@ -234,17 +239,116 @@ def _normals(repeats, count=2**20):
 
     words, wide, narrow = np.empty((2, 512), np.uint64), np.empty((2, 512)), np.empty((4, 512), np.float32)
     rng, out, out32 = np.random.Generator(np.random.SFC64(1)), np.empty(count), np.empty(count, np.float32)
+    sde, steps = pl.Langevin(pl.Loss("x**4/4 - x**2/2"), BETA), 1000
+
+    def paths(dtype):
+        common = {"paths": 100_000, "seed": 1, "threads": 1, "store": False, "dtype": dtype}
+        return lambda: pl.simulate(sde, 0.0, steps * DT, DT, **common)
+
     contestants = {
         "pdelab": lambda: fill(wide, words, count // 1024),
-        "pdelab, float32": lambda: fill32(narrow, words, count // 2048),
         "numpy SFC64": lambda: rng.standard_normal(out=out),
+        "pdelab, float32": lambda: fill32(narrow, words, count // 2048),
         "numpy SFC64, float32": lambda: rng.standard_normal(out=out32, dtype=np.float32),
+        "whole paths": paths(np.float64),
+        "whole paths, float32": paths(np.float32),
     }
-    yield from _rows("normals in cache", contestants, count, 4 * repeats, {"numpy SFC64": 3.0})
+    times = race(contestants, repeats)
+    for name in ("whole paths", "whole paths, float32"):
+        times[name] *= count / (100_000 * steps)
+    rates = {name: count / milliseconds / 1e3 for name, milliseconds in times.items()}
+    for suffix, aim in (("", 350), (", float32", 550)):
+        problem, ours = f"normals{suffix or ', float64'}", times["pdelab" + suffix]
+        for name, target in (("pdelab", None), ("numpy SFC64", 3.0)):
+            name += suffix
+            note = f"{rates[name]:.0f} M/s" + (f", aim {aim}" if target is None else "")
+            yield Row(problem, name, times[name], ratio=times[name] / ours, target=target, note=note)
+        name = "whole paths" + suffix  # the part of the time of a path-step that is its normal number
+        note = f"{rates[name]:.0f} M/s; ratio: fill over path-step"
+        yield Row(problem, f"pdelab, {name}", times[name], ratio=ours / times[name], target=0.85, note=note)
+
+
+def _orders(quick):
+    """T5: what the schemes and the fast-slow system converge like; `error` is the distance from the order, in notes."""
+    from pdelab.figures import homogenization, sde_orders
+
+    strong = sde_orders.compute(**sde_orders.PARAMETERS | (sde_orders.QUICK if quick else {}))
+    limit = homogenization.compute(**homogenization.PARAMETERS | (homogenization.QUICK if quick else {}))
+    aims = {
+        "euler_maruyama_strong": (strong, 0.5, 0.05),
+        "milstein_strong": (strong, 1.0, 0.05),
+        "derivative_free_milstein_strong": (strong, 1.0, 0.05),
+        "sra1_additive": (strong, 1.5, 0.1),
+        "rms_order": (limit, 0.5, 0.07),
+        "bias_order": (limit, 1.0, 0.2),
+    }
+    for name, (numbers, order, band) in aims.items():
+        problem = "homogenization, orders in epsilon" if numbers is limit else "strong orders in dt"
+        note = f"order {numbers[name]:.3f}, aim {order:g} +- {band:g}"
+        yield Row(problem, name.removesuffix("_order"), None, error=abs(numbers[name] - order), note=note)
+    order = _order_in_the_fast_step(10_000 if quick else 30_000)
+    note = f"order {order:.3f}, aim 1 +- 0.2"
+    yield Row("homogenization, order in dt/epsilon", "bias, euler_maruyama", None, error=abs(order - 1), note=note)
+
+
+def _order_in_the_fast_step(paths, gamma=0.2, epsilon=0.005):
+    """Bias of the slow variable by Euler-Maruyama against Leimkuhler-Matthews at a small step, same noise."""
+    import pdelab as pl
+
+    sde, common = (
+        pl.FastSlow(pl.losses.three_wells(), gamma, BETA, epsilon),
+        {"paths": paths, "seed": 3, "store": False},
+    )
+    exact = pl.simulate(sde, 1.0, 0.5, 0.02 * epsilon, **common).final[:, 0].mean()
+    ratios = np.array([0.08, 0.04, 0.02, 0.01])
+    scheme = pl.paths.euler_maruyama
+    means = [pl.simulate(sde, 1.0, 0.5, r * epsilon, scheme=scheme, **common).final[:, 0].mean() for r in ratios]
+    return np.polyfit(np.log(ratios), np.log(np.abs(np.array(means) - exact)), 1)[0]
+
+
+def _same_bits(paths=20_000, steps=100):
+    """T6: how many states differ between threads, numbers of paths and pieces of a run, how many normals come twice."""
+    import pdelab as pl
+    from pdelab import noise
+
+    sde = pl.Langevin(pl.Loss("x**4/4 - x**2/2"), BETA)
+
+    def states(threads=1, count=paths, save_every=10, **options):
+        run = pl.simulate(
+            sde, 0.0, steps * DT, DT, paths=count, seed=1, threads=threads, save_every=save_every, **options
+        )
+        return run.states[:: 10 // save_every]
+
+    one, keep = states(), lambda t, x: None
+    others = [states(2), states(3), states(count=777), states(save_every=1), states(2, on_save=keep)]
+    different = sum(int((other != one[:, : other.shape[1]]).sum()) for other in others)
+    z = noise.normals(1, 1000, 400)
+    different += z.size - len(np.unique(z))
+    return Row("same bits", "threads, paths, pieces, no noise used twice", None, error=different, note="aim 0")
+
+
+def _memory(steps):
+    """Peak memory of a process that runs 10^6 paths with statistics at 100 times, two threads; the aim is 300 MB."""
+    code = (
+        "import pdelab as pl, time\n"
+        "sde = pl.Langevin(pl.Loss('x**4/4 - x**2/2'), 4.0)\n"
+        "start = time.perf_counter()\n"
+        f"run = pl.simulate(sde, 0.0, {steps} * 0.01, 0.01, paths=10**6, seed=1, threads=2, store=False,\n"
+        f"                  save_every={steps // 100}, histogram=pl.Grid(-3, 3, 301), exit=(-2, 2))\n"
+        "assert run.mean.shape == (101,)\n"
+        "peak = [line for line in open('/proc/self/status') if line.startswith('VmHWM')][0]\n"
+        "print(time.perf_counter() - start, int(peak.split()[1]) / 1024)\n"
+    )
+    if not os.path.exists("/proc/self/status"):
+        return Row(f"memory, 10^6 paths x {steps} steps", "pdelab", None, note="skipped: reads /proc")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    seconds, peak = (float(number) for number in done.stdout.split())
+    note = f"peak {peak:.0f} MB of the whole process; ratio: 300 MB over it; wall time"
+    return Row(f"memory, 10^6 paths x {steps} steps", "pdelab", 1e3 * seconds, ratio=300 / peak, target=1, note=note)
 
 
 def _threads(steps, repeats, paths=200_000):
-    """Wall time with one thread and with two; what other processes take is in it."""
+    """Wall time with one thread and with two, the least of several: it needs a moment of two idle cores."""
     import pdelab as pl
 
     sde = pl.Langevin(pl.Loss("x**4/4 - x**2/2"), BETA)
@@ -255,7 +359,7 @@ def _threads(steps, repeats, paths=200_000):
             pl.simulate(sde, 0.0, steps * DT, DT, paths=paths, seed=1, threads=threads, store=False)
             if k > 0:
                 found.append(1e3 * (time.perf_counter() - start))
-    one, two = (statistics.median(found) for found in times.values())
+    one, two = (min(found) for found in times.values())
     yield Row("threads (wall time)", "pdelab, 2 threads", two, ratio=1.0)
     yield Row("threads (wall time)", "pdelab, 1 thread", one, ratio=one / two, target=1.7)
 
