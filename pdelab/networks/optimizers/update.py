@@ -12,10 +12,9 @@ import numpy as np
 import torch
 
 from pdelab.networks.optimizers import fused
-from pdelab.networks.optimizers.buffers import local
+from pdelab.networks.optimizers.buffers import NUMPY, local
 from pdelab.networks.optimizers.thermal import TILE, normals
 
-NUMPY = {torch.float32: np.float32, torch.float64: np.float64}
 MASKS = {  # the bits of the exponent: all set in infinities and NaN only
     torch.float32: np.array([0x7F800000], np.uint32),
     torch.float64: np.array([0x7FF0000000000000], np.uint64),
