@@ -30,7 +30,6 @@ def _integrate(x, f, t, beta, moments):
     best = np.zeros(count)
     marks = np.full((0, count, d), np.nan)
     sums = np.zeros((count, 1 + (d + d * d if moments else 0)))
-    aim = np.clip(1e-14 * beta * np.abs(field.base), 1e-15, 1e-12 if moments else 1e-9)
     for iteration in range(80 * d + 200):
         boxes, energy, floor, dips, lower = branching.survivors(field, boxes, best, DEPTH / beta, marks)
         owner, centre, half = boxes
@@ -42,10 +41,11 @@ def _integrate(x, f, t, beta, moments):
             field = branching.Energy(f, x, t, marks[0], energies, near)
             boxes, best = branching.roots(radii, d), np.zeros(count)
             continue
+        aim = np.clip(1e-14 * beta * np.abs(field.base), 1e-15, 1e-12 if moments else 1e-9)
         sums *= np.exp(-beta * (best - lower))[:, None]
         best = lower
-        rounding = 4e-15 * beta * (np.abs(field.base) + radii**2 / t)
-        noise = np.where(field.close(owner, centre, half), 0.0, rounding[owner])
+        rounding = 1e-15 * beta * (np.abs(field.base)[owner] + (centre**2).sum(1) / t)
+        noise = np.where(field.close(owner, centre, half), 0.0, rounding)
         amounts, errors = _amounts(energy, best[owner], beta, field.relative(owner, centre), half, moments)
         total = sums[:, 0] + np.bincount(owner, amounts[:, 0], count)
         hidden = np.prod(2.0 * half, axis=1) * np.exp(-beta * np.maximum(floor - best[owner], 0.0))
