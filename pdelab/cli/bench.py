@@ -2,6 +2,7 @@
 
 import os
 import sys
+from importlib import import_module
 from pathlib import Path
 
 from pdelab import records
@@ -14,12 +15,13 @@ def add_bench(verbs):
     parser.add_argument("names", nargs="*", help="benchmarks to run (default: all)")
     parser.add_argument("--quick", action="store_true", help="smaller problems, fewer repeats")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--save", action="store_true", help="keep the rows and write benchmarks/README.md anew")
     parser.set_defaults(run=_run_bench)
 
 
 def _run_bench(arguments):
     folder = Path(__file__).resolve().parents[2] / "benchmarks"
-    names = sorted(p.stem for p in folder.glob("*.py") if p.stem not in ("harness", "__init__"))
+    names = sorted(p.stem for p in folder.glob("*.py") if p.stem not in ("harness", "page", "__init__"))
     if not names:
         raise ValueError("the benchmarks come with the source checkout: install it with pip install -e")
     unknown = [name for name in arguments.names if name not in names]
@@ -28,15 +30,19 @@ def _run_bench(arguments):
     for variable in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(variable, "1")
     sys.path.insert(0, str(folder.parent))
-    rows = []
+    found = []
     for name in arguments.names or names:
         note(f"benchmark {name}")
-        for row in __import__(f"benchmarks.{name}", fromlist=["rows"]).rows(quick=arguments.quick):
-            rows.append({"benchmark": name} | row.as_dict())
+        rows = []
+        for row in import_module(f"benchmarks.{name}").rows(quick=arguments.quick):
+            rows.append(row)
             if not arguments.json:
                 _print_row(row)
+        found += [{"benchmark": name} | row.as_dict() for row in rows]
+        if arguments.save:
+            import_module("benchmarks.page").save(name, rows, arguments.quick)
     if arguments.json:
-        print(records.dumps({"rows": rows, "versions": records.versions(), "command": records.command()}))
+        print(records.dumps({"rows": found, "versions": records.versions(), "command": records.command()}))
     return 0
 
 
