@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from pdelab.hamilton_jacobi.equations import HamiltonJacobi
 from pdelab.stepping import Solution, solve
 
 
@@ -16,6 +17,7 @@ def terminal(problem, values, grid, end, times, **options):
     Parameters
     ----------
     problem : HamiltonJacobi
+        A drift that depends on time is a function of the clock that runs to `end`.
     values : Loss or array of shape grid.shape
         V, the cost at the end.
     end : float > 0
@@ -50,6 +52,8 @@ def terminal(problem, values, grid, end, times, **options):
     report = options.pop("on_save", None)
     if report is not None:
         options["on_save"] = lambda left, u: report(end - left, u)
+    if not problem.steady:
+        problem = HamiltonJacobi(viscosity=problem.viscosity, drift=lambda left, drift=problem.drift: drift(end - left))
     back = solve(problem, values, grid, end - times[::-1], **options)
     recorded = {name: v[::-1] for name, v in back.info.items() if isinstance(v, np.ndarray) and v.shape == times.shape}
     return Solution(times, back.values[::-1], grid, back.steps, back.info | recorded)

@@ -39,8 +39,9 @@ class HamiltonJacobi:
         viscosity is given.
     viscosity : float >= 0
         ν itself.
-    drift : array (*grid.shape, d), in one dimension (n,), Loss, or None
-        The field b on the nodes; a Loss f means b = -grad f.
+    drift : array (*grid.shape, d), in one dimension (n,), callable t -> array, Loss, or None
+        The field b on the nodes; a Loss f means b = -grad f. A function of time is for the schemes that say so: all
+        but `rosenbrock`.
 
     Raises
     ------
@@ -77,6 +78,11 @@ class HamiltonJacobi:
         """`monotone`."""
         return monotone
 
+    @property
+    def steady(self):
+        """True when the drift does not depend on time."""
+        return not callable(self.drift) or hasattr(self.drift, "gradient")
+
     def initial(self, values, grid):
         """The initial data as a checked float64 array of shape grid.shape."""
         return grid.field(values, "initial")
@@ -85,14 +91,16 @@ class HamiltonJacobi:
         """Of the generator Q of dX = b dt + sqrt(2ν) dW, in u_t = Q u - |Du|²/2."""
         if hasattr(self.drift, "gradient"):
             return Coefficients(potential=grid.field(self.drift, "drift"), diffusivity=self.viscosity)
-        field = None if self.drift is None else grid.vector_field(self.drift, "drift")
-        return Coefficients(drift=field, diffusivity=self.viscosity)
+        field = self.drift if self.steady else self.drift(time)
+        return Coefficients(
+            drift=None if field is None else grid.vector_field(field, "drift"), diffusivity=self.viscosity
+        )
 
-    def drift_on(self, grid):
-        """The drift as an array (d, *grid.shape), or None."""
+    def drift_on(self, grid, time=0.0):
+        """The drift at one time as an array (d, *grid.shape), or None."""
         if self.drift is None:
             return None
-        field = self.drift
+        field = self.drift if self.steady else self.drift(time)
         if hasattr(field, "gradient"):
             if field.dimension != grid.dimension:
                 raise ValueError(f"drift: the Loss has {field.dimension} variables, the grid {grid.dimension} axes")
@@ -129,6 +137,8 @@ class Heat:
     beta: float
     viscosity: float
     kinetic = 0.0
+    drift = None
+    steady = True
     equation = "v_t = ν Δv"
 
     def __init__(self, beta=None, *, viscosity=None):
@@ -149,5 +159,5 @@ class Heat:
         """Of the generator of sqrt(2ν) dW: Q = νΔ."""
         return Coefficients(diffusivity=self.viscosity)
 
-    def drift_on(self, grid):
+    def drift_on(self, grid, time=0.0):
         """None: no drift."""

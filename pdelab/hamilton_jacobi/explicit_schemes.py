@@ -1,18 +1,16 @@
 """Explicit schemes: monotone (Godunov), Engquist-Osher, fitted, WENO and its filter."""
 
 import math
-from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 
 import numpy as np
-from numba import config
 
-from pdelab.hamilton_jacobi.layout import CODES, coefficients, inverse, largest_slopes, layout, positive, shifts, speeds
+from pdelab.hamilton_jacobi.layout import Flow, coefficients, inverse, largest_slopes, layout, positive
+from pdelab.hamilton_jacobi.threads import crew, march, workers
 from pdelab.stencils import slopes
 from pdelab.stepping import Stepper
 
 TINY = 1e-30  # no smoothness is measured against less: its eighth power must not underflow
-LARGE = 2**23  # nodes from which memory and both cores matter more than the last few per cent
+STAGES = ((0.0, 1.0, 0.0), (0.75, 0.25, 1.0), (1 / 3, 2 / 3, 0.5))  # of Shu and Osher's method: a, b, and when
 
 
 def monotone(problem, grid, values):
@@ -29,8 +27,10 @@ def monotone(problem, grid, values):
     Boundaries: periodic; reflecting (mirror ghosts); outflow (the outer slope counts as zero and the normal second
     difference is dropped: information only leaves).
 
-    Grids of 2²³ nodes and more are stepped in place, with one array of memory, by NUMBA_NUM_THREADS threads (by
-    default as many as there are cores); the result is the same bit for bit.
+    A drift that depends on time counts with its values at the beginning of each step.
+
+    Grids of two and three dimensions with 2²⁰ nodes and more are stepped by NUMBA_NUM_THREADS threads (by default as
+    many as there are cores); the result is the same bit for bit.
     """
     return _explicit(problem, grid, slopes.GODUNOV)
 
@@ -62,7 +62,8 @@ def weno(problem, grid, values):
 
     Order five in space and three in time (dt ~ h without viscosity) on smooth solutions, sharp kinks. Not monotone:
     use `filtered` where the proof matters. Step: dt Σ_i ((L_i + max|b_i|)/h_i + 2.6 ν/h_i²) <= 1. Outflow ends
-    continue the data linearly. Jiang, Peng 2000; Shu, Osher 1988.
+    continue the data linearly. A drift that depends on time is taken at the times of the three stages. Threads as in
+    `monotone`, from 2¹⁶ nodes on. Jiang, Peng 2000; Shu, Osher 1988.
     """
     return _high_order(problem, grid, values, math.inf)
 
@@ -101,8 +102,7 @@ def _consistency(grid, values):
 
 def _high_order(problem, grid, values, threshold):
     shape, codes = layout(grid)
-    nu, drift, h = problem.viscosity, problem.drift_on(grid), np.array(grid.spacing)
-    shift, speed = shifts(drift, grid), speeds(drift, grid)
+    nu, flow, h = problem.viscosity, Flow(problem, grid), np.array(grid.spacing)
     kind = slopes.FITTED if problem.kinetic else slopes.GODUNOV
     unit = (1.0,) * (3 - grid.dimension) + tuple(max(float(s), TINY) for s in largest_slopes(values, grid) * h)
 
@@ -111,69 +111,73 @@ def _high_order(problem, grid, values, threshold):
         padded = np.empty([n + 6 if n > 1 else 1 for n in shape])
         arrays = values.reshape(-1), out.reshape(-1), stage.reshape(-1), padded
         k, d = coefficients(grid, problem.kinetic * dt / 2, nu * dt)
-        slopes.weno_march(*arrays, steps, shape, codes, k, d, shift, unit, dt * threshold, kind)
+        threads = workers(values.size, 16) if grid.dimension > 1 else 1
+        if threads == 1 and problem.steady:
+            slopes.weno_march(*arrays, steps, shape, codes, k, d, flow.shift, unit, dt * threshold, kind)
+        else:
+            _stages(*arrays, (time, dt, steps), shape, codes, k, d, flow, unit, dt * threshold, kind, threads)
         return out
 
     def bound(values, time):
-        largest = problem.kinetic * largest_slopes(values, grid) + speed
+        largest = problem.kinetic * largest_slopes(values, grid) + flow.at(time).speed
         return inverse(np.sum(largest / h + 2.6 * nu / h**2))
 
     info = {"viscosity": nu} | ({"threshold": threshold} if threshold < math.inf else {})
-    return Stepper(advance, bound, fixed=drift is None, info=info)
+    return Stepper(advance, bound, fixed=flow.none, info=info)
+
+
+def _stages(values, out, stage, padded, clock, shape, codes, k, d, flow, unit, threshold, kind, threads):
+    """`slopes.weno_march` stage by stage: for threads, and for a drift that depends on time."""
+    time, dt, steps = clock
+    rows, lines, n = shape[0] * shape[1], padded.shape[0] * padded.shape[1], shape[2]
+    out[:] = values
+    with crew(threads) as each:
+        for step in range(steps):
+            for a, b, when in STAGES:
+                source, target = out if when == 0 else stage, out if when == 0.5 else stage
+                each(lambda i, j, u=source: slopes.pad(u, padded, i, j, shape, codes), lines)
+                if target is out and threshold < math.inf:
+                    now = shape, codes, k, d, flow.at(time + step * dt).shift, kind
+                    each(lambda i, j, now=now: slopes.upwind_step(out, stage, i, j, *now), rows)
+                now = shape, k, d, flow.at(time + (step + when) * dt).shift, unit
+                mixed = padded, target, a, out, b
+                each(lambda i, j, mixed=mixed, now=now: slopes.weno_stage(*mixed, i, j, *now), rows)
+            if threshold < math.inf:
+                each(lambda i, j: slopes.keep_close(out[i * n : j * n], stage[i * n : j * n], threshold), rows)
 
 
 def _explicit(problem, grid, kind):
-    nu, drift, h, frame = problem.viscosity, problem.drift_on(grid), np.array(grid.spacing), layout(grid)
-    speed = speeds(drift, grid)
-    upwinded = kind != slopes.GODUNOV or drift is not None
-    shift = shifts(drift, grid) if upwinded else None
+    nu, flow, h, frame = problem.viscosity, Flow(problem, grid), np.array(grid.spacing), layout(grid)
+    upwinded = kind != slopes.GODUNOV or not flow.none
     scratch = []  # the second buffer, kept between calls: fresh memory costs as much as a few steps
 
     def advance(values, time, dt, steps):
-        if values.size >= LARGE and grid.dimension > 1 and not upwinded:
-            return march_in_place(values, steps, grid, *coefficients(grid, problem.kinetic * dt / 2, nu * dt))
         out = np.empty_like(values)
         if steps > 1 and not scratch:
             scratch.append(np.empty_like(values))
         work = scratch[0] if steps > 1 else out
         arrays = values.reshape(-1), out.reshape(-1), work.reshape(-1)
         k, d = coefficients(grid, problem.kinetic * dt / 2, nu * dt)
-        if upwinded:
-            slopes.upwind_march(*arrays, steps, *frame, k, d, shift, kind)
+        rest = (*frame, k, d, flow.at(time).shift, kind) if upwinded else (*frame, k, d)
+        threads = workers(values.size, 2 if upwinded else 1) if grid.dimension > 1 else 1
+        if threads > 1:
+            sweep = slopes.upwind_step if upwinded else slopes.godunov_step
+            parts = values.size // grid.shape[-1] if upwinded else grid.shape[0]  # rows, or slabs
+            march(lambda u, new, first, last: sweep(u, new, first, last, *rest), *arrays, steps, parts, threads)
+        elif upwinded:
+            slopes.upwind_march(*arrays, steps, *rest)
         else:
-            slopes.godunov_march(*arrays, steps, *frame, k, d)
+            slopes.godunov_march(*arrays, steps, *rest)
         return out
 
     def bound(values, time):
-        largest = problem.kinetic * largest_slopes(values, grid) + speed
+        largest = problem.kinetic * largest_slopes(values, grid) + flow.at(time).speed
         return inverse(np.sum(_rates(kind, largest / h, 2 * nu / h**2)))
 
     certificates = {}
     if problem.kinetic == 0 and "outflow" not in grid.boundary:
         certificates["mass"] = lambda values, time: grid.integrate(values)
-    return Stepper(advance, bound, fixed=drift is None, certificates=certificates, info={"viscosity": nu})
-
-
-def march_in_place(values, steps, grid, k, d, threads=None):
-    """`steps` Godunov steps with one array of memory; each thread sweeps its own slabs (planes, in 2-D rows)."""
-    (shape, codes), n, end = layout(grid), grid.shape[0], grid.boundary[0]
-    u = values.copy()
-    slabs, flat = u.reshape(n, -1), u.reshape(-1)
-    threads = min(config.NUMBA_NUM_THREADS if threads is None else threads, n)
-    cuts = [n * part // threads for part in range(threads + 1)]
-    beside = [slopes.neighbours(i, n, CODES[end])[:2] for i in range(n)]
-
-    def sweep(first, last, before, after):
-        slopes.godunov_in_place(flat, before, after, first, last, shape, codes, k, d)
-
-    with ThreadPoolExecutor(threads) as pool:
-        for _ in range(steps):
-            parts = [
-                (first, last, slabs[beside[first][0]].copy(), slabs[beside[last - 1][1]].copy())
-                for first, last in pairwise(cuts)
-            ]
-            list(pool.map(lambda part: sweep(*part), parts))
-    return u
+    return Stepper(advance, bound, fixed=flow.none, certificates=certificates, info={"viscosity": nu})
 
 
 def _rates(kind, transport, diffusion):

@@ -22,23 +22,28 @@ def implicit(problem, grid, values):
     with an M-matrix: a tridiagonal solve on a line, BiCGSTAB in 2-3 D; new speeds, until nothing changes (Howard).
     Comparison, constants and the maximum principle hold whatever the step; first order in time, second in space where
     the viscosity is resolved. dt=None means 1/Σ_i ((L_i + max|b_i|)/h_i + 16 ν/(h_i l_i)), l_i the length of the box:
-    about one cell per step, and errors in time no larger than those in space of the explicit scheme.
+    about one cell per step, and errors in time no larger than those in space of the explicit scheme. A drift that
+    depends on time counts with its values at the end of each step, and in the rule for dt with those at time 0.
 
     Raises RuntimeError when 100 iterations do not settle a step: take a smaller dt.
     """
-    drift, nu = problem.drift_on(grid), problem.viscosity
-    shift = np.zeros((grid.dimension, *grid.shape)) if drift is None else drift.copy()
-    for axis, h in enumerate(grid.spacing):
-        shift[axis] *= h
+    drift, nu, h = problem.drift_on(grid), problem.viscosity, np.array(grid.spacing)
+    columns = h.reshape(-1, *[1] * grid.dimension)
+    still = np.zeros((grid.dimension, *grid.shape)) if drift is None else columns * drift
     settle = _settle_line if grid.dimension == 1 else _settle_grid
 
     def advance(values, time, dt, steps):
         k, d = coefficients(grid, max(problem.kinetic * dt / 2, TINY), nu * dt)
         rates = sum(2 * b + a * float(np.ptp(values)) for a, b in zip(k, d))  # round-off grows with them
         tolerance = (1e-13 + 1e-15 * rates) * max(float(np.abs(values).max()), TINY)
-        return settle(values, grid, shift, k[-grid.dimension :], d[-grid.dimension :], steps, tolerance)
+        k, d = k[-grid.dimension :], d[-grid.dimension :]
+        if problem.steady:
+            return settle(values, grid, still, k, d, steps, tolerance)
+        for step in range(1, steps + 1):
+            values = settle(values, grid, columns * problem.drift_on(grid, time + step * dt), k, d, 1, tolerance)
+        return values
 
-    h, length = np.array(grid.spacing), np.array(grid.upper) - np.array(grid.lower)
+    length = np.array(grid.upper) - np.array(grid.lower)
     largest = problem.kinetic * largest_slopes(values, grid) + speeds(drift, grid)
     dt = inverse(np.sum(largest / h + 16 * nu / (h * length)))
     return Stepper(advance, dt=dt, info={"viscosity": nu})
@@ -120,8 +125,11 @@ def rosenbrock(problem, grid, values, *, tolerance=1e-5):
     """
     if grid.dimension != 1:
         raise ValueError(f"rosenbrock: expected a one-dimensional grid, got {grid.dimension}: take weno or fitted")
-    drift, nu = problem.drift_on(grid), problem.viscosity
-    shift = shifts(drift, grid)
+    if not problem.steady:
+        raise ValueError(
+            "rosenbrock: expected a drift that does not depend on time, got a function of time: take implicit or weno"
+        )
+    shift, nu = shifts(problem.drift_on(grid), grid), problem.viscosity
     allowed = positive(tolerance, "tolerance") * max(float(np.ptp(values)), TINY)
     first = fitted(problem, grid, values).bound(values, 0.0)
     info, following, code = {"viscosity": nu, "substeps": 0, "refused": 0}, {}, CODES[grid.boundary[0]]

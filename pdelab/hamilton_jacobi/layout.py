@@ -32,6 +32,22 @@ def shifts(drift, grid):
     return shift
 
 
+class Flow:
+    """The drift of a problem as the kernels see it: its `shift`, its `speed` (max|b_i| of each axis), and `none`."""
+
+    def __init__(self, problem, grid):
+        self.problem, self.grid, self.time = problem, grid, None
+        self.at(0.0)
+        self.none = problem.drift is None
+
+    def at(self, time):
+        """Itself, at that time; a drift that does not depend on time is read once."""
+        if self.time is None or not (self.problem.steady or self.time == time):
+            drift = self.problem.drift_on(self.grid, time)
+            self.shift, self.speed, self.time = shifts(drift, self.grid), speeds(drift, self.grid), time
+        return self
+
+
 def largest_slopes(values, grid):
     """L_i = largest |one-sided slope| along each axis, shape (d,)."""
     differences = slopes.largest_differences(values.reshape(-1), *layout(grid))

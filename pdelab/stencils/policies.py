@@ -240,7 +240,7 @@ def rosenbrock_step(u, new, point, ahead, stages, factors, down, up, boundary, s
         stage[:] = 0.0
         for j in range(s):
             combine(point, stage, stages[j], A[s, j], C[s, j])
-        upwind_step(point, ahead, (1, 1, n), (1, 1, boundary), (0.0, 0.0, k), (0.0, 0.0, d), shift, FITTED)
+        upwind_step(point, ahead, 0, 1, (1, 1, n), (1, 1, boundary), (0.0, 0.0, k), (0.0, 0.0, d), shift, FITTED)
         for i in range(n):
             stage[i] += ahead[i] - point[i]
         solve_ring(factors, ratio, stage)

@@ -119,14 +119,17 @@ def rows(values, start, count, n, out, at, boundary, offsets, k, d):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def plane(values, start, out, at, shape, boundary, back, front, k, d):
-    """One Godunov step of the plane that begins at values[start]; back, front: distances to the planes around it."""
+def plane(values, start, out, at, first, last, shape, boundary, back, front, k, d):
+    """One Godunov step of the rows first <= i < last of the plane that begins at values[start], to out[at:].
+
+    back, front: distances to the planes around it.
+    """
     _, n1, n2 = shape
     block = max(1, BLOCK // n2)
-    i = 0
-    while i < n1:
+    i = first
+    while i < last:
         low, high, inner = neighbours(i, n1, boundary[1])
-        count = 1 if i == 0 or i == n1 - 1 else min(block, n1 - 1 - i)
+        count = 1 if i == 0 or i == n1 - 1 else min(block, min(last, n1 - 1) - i)
         offsets = ((low - i) * n2, (high - i) * n2, back, front)
         kept = (d[0], inner * d[1], d[2])
         rows(values, start + i * n2, count, n2, out, at + i * n2, boundary[2], offsets, k, kept)
@@ -134,41 +137,21 @@ def plane(values, start, out, at, shape, boundary, back, front, k, d):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def godunov_step(values, out, shape, boundary, k, d):
-    """One explicit Godunov step from `values` to `out` (flat arrays)."""
-    n0, n1, n2 = shape
-    size = n1 * n2
-    for h in range(n0):
-        back, front, inner = neighbours(h, n0, boundary[0])
-        kept = (inner * d[0], d[1], d[2])
-        plane(values, h * size, out, h * size, shape, boundary, (back - h) * size, (front - h) * size, k, kept)
+def godunov_step(values, out, first, last, shape, boundary, k, d):
+    """One explicit Godunov step of the slabs first <= h < last, from `values` to `out` (flat arrays of the grid).
 
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def godunov_in_place(u, before, after, first, last, shape, boundary, k, d):
-    """One Godunov step of the slabs first <= h < last of u, in place; a slab is a plane in 3-D, a row in 2-D.
-
-    before, after: copies of the slabs (or images) on either side. The old slabs pass through a ring of three, so that
-    memory is read once and written once.
+    A slab is a plane in three dimensions, a row in two.
     """
     n0, n1, n2 = shape
-    deep = n0 > 1
-    n, size, code = (n0, n1 * n2, boundary[0]) if deep else (n1, n2, boundary[1])
-    ring = np.empty(3 * size)
-    here, ahead, behind = 0, 1, 2
-    ring[2 * size :] = before
-    ring[:size] = u[first * size : (first + 1) * size]
+    size = n1 * n2
+    if n0 == 1:
+        plane(values, 0, out, 0, first, last, shape, boundary, 0, 0, k, d)
+        return
     for h in range(first, last):
-        ring[ahead * size : (ahead + 1) * size] = u[(h + 1) * size : (h + 2) * size] if h + 1 < last else after
-        inner = neighbours(h, n, code)[2]
-        back, front = (behind - here) * size, (ahead - here) * size
-        if deep:
-            kept = (inner * d[0], d[1], d[2])
-            plane(ring, here * size, u, h * size, shape, boundary, back, front, k, kept)
-        else:
-            kept = (d[0], inner * d[1], d[2])
-            rows(ring, here * size, 1, n2, u, h * size, boundary[2], (back, front, 0, 0), k, kept)
-        here, ahead, behind = ahead, behind, here
+        back, front, inner = neighbours(h, n0, boundary[0])
+        kept = (inner * d[0], d[1], d[2])
+        around = (back - h) * size, (front - h) * size
+        plane(values, h * size, out, h * size, 0, n1, shape, boundary, around[0], around[1], k, kept)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -198,10 +181,10 @@ def godunov_march(values, out, work, steps, shape, boundary, k, d):
     if shape[0] * shape[1] == 1:
         godunov_line(values, out, work, steps, boundary[2], k[2], d[2])
         return
-    source = values
+    source, slabs = values, shape[0] if shape[0] > 1 else shape[1]
     target, other = (out, work) if steps % 2 == 1 else (work, out)
     for _ in range(steps):
-        godunov_step(source, target, shape, boundary, k, d)
+        godunov_step(source, target, 0, slabs, shape, boundary, k, d)
         source = target
         target, other = other, target
 
@@ -218,26 +201,28 @@ def add_axis(out, low, here, high, shift, k, d, kind):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def upwind_step(values, out, shape, boundary, k, d, shift, kind):
-    """One explicit step with drift, axis by axis within a row; shift (3, rows, n2) holds h_i b_i, rows 1 if it is 0."""
+def upwind_step(values, out, first, last, shape, boundary, k, d, shift, kind):
+    """One explicit step with drift of the rows first <= row < last of the n0 n1 rows, axis by axis within a row.
+
+    shift (3, rows, n2) holds h_i b_i; one row if it is 0.
+    """
     n0, n1, n2 = shape
     u, target = values.reshape(n0 * n1, n2), out.reshape(n0 * n1, n2)
-    for h in range(n0):
-        back, front, inner0 = neighbours(h, n0, boundary[0])
-        for i in range(n1):
-            low, high, inner1 = neighbours(i, n1, boundary[1])
-            row = h * n1 + i
-            here, new, r = u[row], target[row], min(row, shift.shape[1] - 1)
-            new[:] = here
-            if n0 > 1:
-                add_axis(new, u[back * n1 + i], here, u[front * n1 + i], shift[0, r], k[0], inner0 * d[0], kind)
-            if n1 > 1:
-                add_axis(new, u[h * n1 + low], here, u[h * n1 + high], shift[1, r], k[1], inner1 * d[1], kind)
-            add_axis(new[1:-1], here[:-2], here[1:-1], here[2:], shift[2, r][1:-1], k[2], d[2], kind)
-            for j in (0, n2 - 1):
-                left, right, inner2 = neighbours(j, n2, boundary[2])
-                cell, b = new[j : j + 1], shift[2, r][j:]
-                add_axis(cell, here[left:], here[j:], here[right:], b, k[2], inner2 * d[2], kind)
+    for row in range(first, last):
+        h, i = row // n1, row % n1
+        here, new, r = u[row], target[row], min(row, shift.shape[1] - 1)
+        new[:] = here
+        if n0 > 1:
+            back, front, inner = neighbours(h, n0, boundary[0])
+            add_axis(new, u[back * n1 + i], here, u[front * n1 + i], shift[0, r], k[0], inner * d[0], kind)
+        if n1 > 1:
+            low, high, inner = neighbours(i, n1, boundary[1])
+            add_axis(new, u[h * n1 + low], here, u[h * n1 + high], shift[1, r], k[1], inner * d[1], kind)
+        add_axis(new[1:-1], here[:-2], here[1:-1], here[2:], shift[2, r][1:-1], k[2], d[2], kind)
+        for j in (0, n2 - 1):
+            left, right, inner = neighbours(j, n2, boundary[2])
+            cell, b = new[j : j + 1], shift[2, r][j:]
+            add_axis(cell, here[left:], here[j:], here[right:], b, k[2], inner * d[2], kind)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -246,7 +231,7 @@ def upwind_march(values, out, work, steps, shape, boundary, k, d, shift, kind):
     source = values
     target, other = (out, work) if steps % 2 == 1 else (work, out)
     for _ in range(steps):
-        upwind_step(source, target, shape, boundary, k, d, shift, kind)
+        upwind_step(source, target, 0, shape[0] * shape[1], shape, boundary, k, d, shift, kind)
         source = target
         target, other = other, target
 
@@ -265,24 +250,25 @@ def image(i, n, boundary):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def pad(values, padded, shape, boundary):
-    """Copy the flat `values` into `padded`, three ghosts a side along each axis with more than one node; no corners."""
+def pad(values, padded, first, last, shape, boundary):
+    """Copy the flat `values` into `padded`, three ghosts a side along each axis with more than one node; no corners.
+
+    Only the rows first <= row < last of `padded`, counted over its first two axes.
+    """
     n0, n1, n2 = shape
     g0, g1 = (padded.shape[0] - n0) // 2, (padded.shape[1] - n1) // 2
     u = values.reshape(n0, n1, n2)
-    for a in range(-g0, n0 + g0):
-        h, h2, w0 = image(a, n0, boundary[0])
-        for b in range(-g1, n1 + g1):
-            i, i2, w1 = image(b, n1, boundary[1])
-            row = padded[a + g0, b + g1]
-            if w0 == 0.0 and w1 == 0.0:
-                row[3:-3] = u[h, i]
-            else:
-                for j in range(n2):
-                    row[j + 3] = u[h, i, j] + w0 * (u[h, i, j] - u[h2, i, j]) + w1 * (u[h, i, j] - u[h, i2, j])
-            for j in (-3, -2, -1, n2, n2 + 1, n2 + 2):
-                k, k2, w2 = image(j, n2, boundary[2])
-                row[j + 3] = row[k + 3] + w2 * (row[k + 3] - row[k2 + 3])
+    for line in range(first, last):
+        a, b = line // padded.shape[1], line % padded.shape[1]
+        row, (h, h2, w0), (i, i2, w1) = padded[a, b], image(a - g0, n0, boundary[0]), image(b - g1, n1, boundary[1])
+        if w0 == 0.0 and w1 == 0.0:
+            row[3:-3] = u[h, i]
+        else:
+            for j in range(n2):
+                row[j + 3] = u[h, i, j] + w0 * (u[h, i, j] - u[h2, i, j]) + w1 * (u[h, i, j] - u[h, i2, j])
+        for j in (-3, -2, -1, n2, n2 + 1, n2 + 2):
+            k, k2, w2 = image(j, n2, boundary[2])
+            row[j + 3] = row[k + 3] + w2 * (row[k + 3] - row[k2 + 3])
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
@@ -351,27 +337,29 @@ def mix(out, a, u, b, v, rate):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def weno_stage(padded, out, a, u, b, shape, k, d, shift, unit):
-    """out = a u + b (v + rate of v), v in `padded`: the fifth-order increments of all axes, one Runge-Kutta stage."""
+def weno_stage(padded, out, a, u, b, first, last, shape, k, d, shift, unit):
+    """out = a u + b (v + rate of v), v in `padded`, in the rows first <= row < last: one Runge-Kutta stage.
+
+    The rate is that of all axes, WENO5 slopes and sixth-order second differences.
+    """
     n0, n1, n2 = shape
     g0, g1 = (padded.shape[0] - n0) // 2, (padded.shape[1] - n1) // 2
     rate = np.empty(n2)
-    for h in range(n0):
-        for i in range(n1):
-            row, x, y = h * n1 + i, h + g0, i + g1
-            r, v = min(row, shift.shape[1] - 1), padded[x, y]
-            rate[:] = 0.0
-            seven(rate, v, v[1:], v[2:], v[3:], v[4:], v[5:], v[6:], shift[2, r], k[2], d[2], unit[2])
-            if n1 > 1:
-                p, q, s, t = padded[x, y - 3], padded[x, y - 2], padded[x, y - 1], padded[x, y + 1]
-                w, z = padded[x, y + 2], padded[x, y + 3]
-                seven(rate, p[3:], q[3:], s[3:], v[3:], t[3:], w[3:], z[3:], shift[1, r], k[1], d[1], unit[1])
-            if n0 > 1:
-                p, q, s, t = padded[x - 3, y], padded[x - 2, y], padded[x - 1, y], padded[x + 1, y]
-                w, z = padded[x + 2, y], padded[x + 3, y]
-                seven(rate, p[3:], q[3:], s[3:], v[3:], t[3:], w[3:], z[3:], shift[0, r], k[0], d[0], unit[0])
-            here = slice(row * n2, row * n2 + n2)
-            mix(out[here], a, u[here], b, v[3:], rate)
+    for row in range(first, last):
+        x, y = row // n1 + g0, row % n1 + g1
+        r, v = min(row, shift.shape[1] - 1), padded[x, y]
+        rate[:] = 0.0
+        seven(rate, v, v[1:], v[2:], v[3:], v[4:], v[5:], v[6:], shift[2, r], k[2], d[2], unit[2])
+        if n1 > 1:
+            p, q, s, t = padded[x, y - 3], padded[x, y - 2], padded[x, y - 1], padded[x, y + 1]
+            w, z = padded[x, y + 2], padded[x, y + 3]
+            seven(rate, p[3:], q[3:], s[3:], v[3:], t[3:], w[3:], z[3:], shift[1, r], k[1], d[1], unit[1])
+        if n0 > 1:
+            p, q, s, t = padded[x - 3, y], padded[x - 2, y], padded[x - 1, y], padded[x + 1, y]
+            w, z = padded[x + 2, y], padded[x + 3, y]
+            seven(rate, p[3:], q[3:], s[3:], v[3:], t[3:], w[3:], z[3:], shift[0, r], k[0], d[0], unit[0])
+        here = slice(row * n2, row * n2 + n2)
+        mix(out[here], a, u[here], b, v[3:], rate)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -390,16 +378,16 @@ def weno_march(values, out, stage, padded, steps, shape, boundary, k, d, shift, 
     A finite threshold (per step) keeps each step that close to the monotone step of scheme `kind`.
     """
     out[:] = values
-    filtered = threshold < np.inf
+    rows, lines, filtered = shape[0] * shape[1], padded.shape[0] * padded.shape[1], threshold < np.inf
     for _ in range(steps):
-        pad(out, padded, shape, boundary)
-        weno_stage(padded, stage, 0.0, out, 1.0, shape, k, d, shift, unit)
-        pad(stage, padded, shape, boundary)
-        weno_stage(padded, stage, 0.75, out, 0.25, shape, k, d, shift, unit)
-        pad(stage, padded, shape, boundary)
+        pad(out, padded, 0, lines, shape, boundary)
+        weno_stage(padded, stage, 0.0, out, 1.0, 0, rows, shape, k, d, shift, unit)
+        pad(stage, padded, 0, lines, shape, boundary)
+        weno_stage(padded, stage, 0.75, out, 0.25, 0, rows, shape, k, d, shift, unit)
+        pad(stage, padded, 0, lines, shape, boundary)
         if filtered:
-            upwind_step(out, stage, shape, boundary, k, d, shift, kind)
-        weno_stage(padded, out, 1.0 / 3.0, out, 2.0 / 3.0, shape, k, d, shift, unit)
+            upwind_step(out, stage, 0, rows, shape, boundary, k, d, shift, kind)
+        weno_stage(padded, out, 1.0 / 3.0, out, 2.0 / 3.0, 0, rows, shape, k, d, shift, unit)
         if filtered:
             keep_close(out, stage, threshold)
 
