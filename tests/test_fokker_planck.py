@@ -14,6 +14,7 @@ from pdelab.fokker_planck import (
     FokkerPlanck,
     Slices,
     chebyshev,
+    compact,
     crank_nicolson,
     explicit,
     free_energy,
@@ -59,7 +60,7 @@ def rough_case(rng, shape, boundary, steepness):
 
 
 @pytest.mark.parametrize("boundary", ["reflecting", "periodic"])
-@pytest.mark.parametrize("scheme", [implicit, crank_nicolson])
+@pytest.mark.parametrize("scheme", [implicit, crank_nicolson, compact])
 def test_mass_and_gibbs_over_a_hundred_thousand_steps(scheme, boundary):
     grid = pl.Grid(-2.0, 2.0, 120, boundary=boundary)
     U = 0.5 * np.cos(np.pi * grid.x) + 0.1 * np.sin(2 * np.pi * grid.x)
@@ -319,7 +320,7 @@ def test_scoped_slices_run_the_smoothing_backwards():
     np.testing.assert_allclose(scoped(8.0), solution.values[0])
 
 
-@pytest.mark.parametrize("scheme", [implicit, crank_nicolson])
+@pytest.mark.parametrize("scheme", [implicit, crank_nicolson, compact])
 @pytest.mark.parametrize("d", [2, 3])
 def test_a_separable_problem_is_the_product_of_lines(scheme, d):
     shape = (7, 9, 6)[:d]
@@ -456,14 +457,14 @@ def test_implicit_steps_are_transposes_to_round_off(seed, dt, shape, boundary, m
     assert v_T.max() <= v.max() * (1 + 1e-12) + 1e-12 and v_T.min() >= v.min() - 1e-12 * np.abs(v).max() - 1e-12
 
 
-@pytest.mark.parametrize("scheme", [crank_nicolson, spectral, chebyshev, explicit])
+@pytest.mark.parametrize("scheme", [crank_nicolson, compact, spectral, chebyshev, explicit])
 @pytest.mark.parametrize("boundary", ["reflecting", "periodic"])
 def test_duality_of_the_other_schemes_on_a_line(scheme, boundary):
     if scheme is spectral and boundary == "periodic":
         return
     rng = np.random.default_rng(5)
     grid, U, density = rough_case(rng, (30,), boundary, 0.5)
-    v, dt = rng.normal(size=30), 0.1 if scheme is crank_nicolson else None
+    v, dt = rng.normal(size=30), 0.1 if scheme in (crank_nicolson, compact) else None
     rho_T = pl.solve(FokkerPlanck(U, diffusivity=0.3), density, grid, 1.0, scheme=scheme, dt=dt).final
     v_T = pl.solve(BackwardKolmogorov(U, diffusivity=0.3), v, grid, 1.0, scheme=scheme, dt=dt).final
     assert grid.integrate(v_T * density) == pytest.approx(grid.integrate(v * rho_T), rel=1e-11, abs=1e-13)
@@ -477,6 +478,106 @@ def test_constants_stay_constant_backwards():
             BackwardKolmogorov(U, diffusivity=0.1), np.ones((20, 21)), grid, 100.0, scheme=scheme, dt=0.1
         ).final
         assert np.abs(v - 1).max() < 1e-12
+
+
+# --- compact -----------------------------------------------------------------------------------------------------
+
+
+def p4_start(x):
+    return np.exp(-((x - 0.6) ** 2) / 0.18)
+
+
+def p4_error(n, T, reference, **how):
+    grid = pl.Grid(-2.5, 2.5, n)
+    U = well(grid.x)
+    given = {"drift": grid.x - grid.x**3 - 1 / 20} if how.pop("as_drift", False) else {"potential": U}
+    final = pl.solve(FokkerPlanck(**given, beta=5.0), p4_start(grid.x), grid, T, scheme=compact, **how).final
+    return l1(grid, final, barycentric(*reference, grid.x)) / grid.integrate(p4_start(grid.x))
+
+
+@pytest.mark.parametrize("as_drift", [False, True])
+def test_compact_is_fourth_order_in_space(as_drift):
+    reference = chebyshev_collocation(140, 5.0, 5.0, 2.5, p4_start)
+    errors = [p4_error(n, 5.0, reference, dt=5 / 80, as_drift=as_drift) for n in (65, 97, 129, 193)]
+    rates = np.log(np.array(errors[:-1]) / errors[1:]) / np.log(np.array([97, 129, 193]) / [65, 97, 129])
+    assert (np.abs(rates - 4) < 0.4).all(), (errors, rates)
+    if not as_drift:
+        assert errors[0] < 1e-5  # Scharfetter-Gummel alone: 5e-4
+
+
+def test_compact_is_fourth_order_in_time():
+    reference = chebyshev_collocation(140, 2.0, 5.0, 2.5, p4_start)
+    errors = [p4_error(513, 2.0, reference, dt=2 / k) for k in (8, 12, 16, 24, 32)]
+    rates = np.log(np.array(errors[:-1]) / errors[1:]) / np.log([3 / 2, 4 / 3, 3 / 2, 4 / 3])
+    assert (np.abs(rates - 4) < 0.6).all(), (errors, rates)
+
+
+def test_compact_is_fourth_order_in_space_in_two_dimensions():
+    errors = [ou_2d(n, 20, compact, None) for n in (33, 41, 49, 65)]
+    rates = np.log(np.array(errors[:-1]) / errors[1:]) / np.log([40 / 32, 48 / 40, 64 / 48])
+    assert (np.abs(rates - 4) < 0.4).all(), (errors, rates)
+
+
+def test_compact_is_fourth_order_in_time_in_two_dimensions():
+    grid = pl.Grid((-2.0, -2.0), (2.0, 2.0), (40, 36), boundary=("reflecting", "periodic"))
+    x, y = grid.points[..., 0], grid.points[..., 1]
+    problem = FokkerPlanck(well(x) + 0.4 * x * np.cos(np.pi * y / 2), beta=4.0)
+    start = normalised(grid, np.exp(-((x - 0.5) ** 2 + y**2) / 0.3))
+    runs = [pl.solve(problem, start, grid, 1.0, scheme=compact, dt=1 / k).final for k in (6, 12, 24, 48, 384)]
+    rates = orders([l1(grid, run, runs[-1]) for run in runs[:-1]])
+    assert (np.abs(rates - 4) < 0.5).all(), rates
+
+
+@PROPERTY
+@given(
+    seed=st.integers(0, 10**6),
+    dt=st.floats(-4, 2).map(lambda x: 10.0**x),
+    steepness=st.sampled_from([0.1, 1.0, 30.0]),
+    shape=st.sampled_from([(2,), (3,), (4,), (40,), (6, 5), (2, 9), (3, 4, 3)]),
+    boundary=st.sampled_from(["reflecting", "periodic"]),
+)
+def test_compact_keeps_mass_and_gibbs_and_stays_bounded(seed, dt, steepness, shape, boundary):
+    grid, U, density = rough_case(np.random.default_rng(seed), shape, boundary, steepness)
+    problem, gibbs = FokkerPlanck(U, diffusivity=0.7), normalised(grid, np.exp(-(U - U.min()) / 0.7))
+    held = pl.solve(problem, gibbs, grid, 20 * dt, scheme=compact, dt=dt).final
+    assert np.abs(held - gibbs).max() < 1e-11 * gibbs.max()
+    moved = pl.solve(problem, density, grid, 20 * dt * np.arange(1, 4), scheme=compact, dt=dt)
+    assert moved.info["mass_drift"].max() < 1e-13
+    size = [float(np.sqrt(grid.integrate(v**2 / gibbs))) for v in (density, *moved.values)]
+    assert max(size[1:]) <= 5 / 3 * size[0] + 1e-9  # |(4 r - s) / 3| for factors of size one
+
+
+def test_compact_does_not_depend_on_how_its_steps_are_cut():
+    grid, U, density = rough_case(np.random.default_rng(3), (12, 10), "reflecting", 1.0)
+    problem = FokkerPlanck(U, diffusivity=0.5)
+    stepper, other = (compact(problem, grid, density) for _ in range(2))
+    whole = stepper.advance(density, 0.0, 0.01, 12)
+    part = density
+    for first, count in ((0, 1), (1, 4), (5, 7)):
+        part = other.advance(part, 0.01 * first, 0.01, count)
+    assert np.array_equal(whole, part)
+    assert np.array_equal(stepper.advance(density, 0.0, 0.01, 12), whole)  # and begins anew at time 0
+
+
+def test_compact_damps_a_point_mass():
+    grid = pl.Grid(-1.0, 1.0, 401)
+    point = np.zeros(401)
+    point[200] = 1 / grid.spacing[0]
+    final = pl.solve(FokkerPlanck(diffusivity=1.0), point, grid, 0.05, scheme=compact, dt=0.005).final
+    images = [np.exp(-((grid.x - 2 * k) ** 2) / 0.2) for k in (-1, 0, 1)]
+    exact = sum(images) / math.sqrt(0.2 * math.pi)
+    assert np.abs(final - exact).max() < 0.03 and final.min() > -1e-3
+
+
+def test_compact_refuses_what_it_is_not_for():
+    grid = pl.Grid(-1.0, 1.0, 20)
+    for problem in (
+        FokkerPlanck(lambda t: grid.x * t, beta=1.0),
+        FokkerPlanck(grid.x, beta=1.0, diffusion=1 + grid.x**2),
+        FokkerPlanck(grid.x, beta=math.inf),
+    ):
+        with pytest.raises(ValueError, match="compact: expected a steady"):
+            pl.solve(problem, np.ones(20), grid, 1.0, scheme=compact)
 
 
 # --- propagators -------------------------------------------------------------------------------------------------

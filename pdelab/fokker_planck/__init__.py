@@ -5,6 +5,7 @@ exp(-beta U) as its equilibrium). Rates are those of Scharfetter and Gummel, see
 in what they promise, and each is a function (problem, grid, values) -> Stepper for `pdelab.solve`.
 """
 
+from pdelab.fokker_planck.compact import compact
 from pdelab.fokker_planck.equations import BackwardKolmogorov, FokkerPlanck
 from pdelab.fokker_planck.moving import Slices
 from pdelab.fokker_planck.propagators import chebyshev, spectral
@@ -15,6 +16,7 @@ __all__ = [
     "FokkerPlanck",
     "Slices",
     "chebyshev",
+    "compact",
     "crank_nicolson",
     "explicit",
     "free_energy",

@@ -3,7 +3,7 @@
 import numpy as np
 
 from pdelab.fokker_planck.moving import Slices, moves
-from pdelab.fokker_planck.timing import half_cells, held_factor, instant, phases
+from pdelab.fokker_planck.timing import dt_over_held, half_cells, held_factor, instant, phases
 from pdelab.generator import axis_rates, ito
 from pdelab.stencils import tridiagonal
 
@@ -33,7 +33,7 @@ def _steady_line(problem, grid, form, mode):
         for phase, _, step, count in phases(mode, time, dt, steps):
             if count:
                 rates = prepared(held_factor(phase, step))
-                tridiagonal.steady_steps(m, *rates, periodic, problem.adjoint, phase, count)
+                tridiagonal.steady_steps(m, *rates, periodic, problem.adjoint, phase, dt_over_held(phase), count)
         return m / half
 
     return advance

@@ -49,7 +49,7 @@ def _stepper(problem, grid, values, mode):
         advance = split_advance(problem, grid, form, mode)
     else:
         advance = line_advance(problem, grid, form, mode)
-    rule = None if mode == tridiagonal.EXPLICIT else _accuracy_step(form, grid, values)
+    rule = None if mode == tridiagonal.EXPLICIT else accuracy_step(form, grid, values)
     fixed = problem.steady or mode != tridiagonal.EXPLICIT
     return Stepper(advance, bound, rule, fixed, certificates(problem, grid, form), info)
 
@@ -66,7 +66,7 @@ def _explicit_bound(problem, grid, form):
     return lambda values, time: steady if problem.steady else at(time)
 
 
-def _accuracy_step(form, grid, values):
+def accuracy_step(form, grid, values):
     """One cell a step at the speed rms(drift) + 2 D / width; the mean is over |values|."""
     share = np.abs(values) * grid.weights
     share = share / share.sum() if share.sum() > 0 else grid.weights / grid.weights.sum()

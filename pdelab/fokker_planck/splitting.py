@@ -44,40 +44,49 @@ class _Axis:
 
     periodic: bool
     sweep: tuple  # up, down, inverse, into, outof as (outer, n, inner)
+    gain: float  # of the trapezoid: the step over what the rates hold
     scratch: np.ndarray
     turned: np.ndarray | None  # where the field lies transposed, for the last axis
 
-    def step(self, kernel, m, adjoint):
+    @classmethod
+    def of(cls, axis, rate, held, dt, grid):
+        """The lines along `axis` with rates (oriented) that hold `held` of a step dt."""
+        last, periodic = axis == grid.dimension - 1, grid.boundary[axis] == "periodic"
+        up, down, inverse = held * rate[0], held * rate[1], np.empty(rate[0].shape)
+        into, outof = (np.zeros(up.shape if periodic else (1, 1, 1)) for _ in range(2))
+        tridiagonal.factor_lines(up, down, periodic, inverse, into, outof)
+        scratch, turned = np.empty(up.shape), np.empty(up.shape) if last else None
+        return cls(periodic, (up, down, inverse, into, outof), dt / held, scratch, turned)
+
+    def step(self, kernel, m, adjoint, *gain):
         """One step of the field m along the axis, in place, by `backward_euler_lines` or `trapezoid_lines`."""
         x = m.reshape(self.scratch.shape) if self.turned is None else self.turned
         if self.turned is not None:
             tridiagonal.transpose(m.reshape(-1, m.shape[-1]), x[0])
-        kernel(x, *self.sweep, self.periodic, adjoint, self.scratch)
+        kernel(x, *self.sweep, self.periodic, adjoint, *gain, self.scratch)
         if self.turned is not None:
             tridiagonal.transpose(x[0], m.reshape(-1, m.shape[-1]))
+
+
+def oriented(rates):
+    """Rates of every axis as they are swept: those of the last one, (outer, n, 1), as (1, n, outer)."""
+    return [*rates[:-1], tuple(_transposed(rate) for rate in rates[-1])]
+
+
+def _transposed(rate):
+    out = np.empty((1, rate.shape[1], rate.shape[0]))
+    tridiagonal.transpose(rate[:, :, 0], out[0])
+    return out
 
 
 def _axes(rates, grid, mode, dt):
     """An `_Axis` for each axis. Crank-Nicolson takes every axis but the last twice, with half a step each time."""
     found = []
-    for axis, (up, down) in enumerate(rates):
-        last, periodic = axis == grid.dimension - 1, grid.boundary[axis] == "periodic"
-        held = held_factor(mode, dt if last or mode != tridiagonal.TRAPEZOID else dt / 2)
-        if last:
-            up, down = _transposed(up), _transposed(down)
-        up, down, inverse = held * up, held * down, np.empty(up.shape)
-        into, outof = (np.zeros(up.shape if periodic else (1, 1, 1)) for _ in range(2))
-        tridiagonal.factor_lines(up, down, periodic, inverse, into, outof)
-        scratch, turned = np.empty(up.shape), np.empty(up.shape) if last else None
-        found.append(_Axis(periodic, (up, down, inverse, into, outof), scratch, turned))
+    for axis, rate in enumerate(oriented(rates)):
+        whole = axis == grid.dimension - 1 or mode != tridiagonal.TRAPEZOID
+        step = dt if whole else dt / 2
+        found.append(_Axis.of(axis, rate, held_factor(mode, step), step, grid))
     return found
-
-
-def _transposed(rate):
-    """Rates of the last axis, (outer, n, 1), as (1, n, outer)."""
-    out = np.empty((1, rate.shape[1], rate.shape[0]))
-    tridiagonal.transpose(rate[:, :, 0], out[0])
-    return out
 
 
 def _split_implicit(m, axes, adjoint):
@@ -89,7 +98,7 @@ def _split_implicit(m, axes, adjoint):
 def _split_trapezoid(m, axes, adjoint):
     """Half steps up to the last axis, its whole step, half steps back: its own adjoint."""
     for axis in (*axes, *reversed(axes[:-1])):
-        axis.step(tridiagonal.trapezoid_lines, m, adjoint)
+        axis.step(tridiagonal.trapezoid_lines, m, adjoint, axis.gain)
 
 
 def split_change(m, rates, adjoint, scale):
@@ -98,3 +107,67 @@ def split_change(m, rates, adjoint, scale):
     for up, down in rates:
         tridiagonal.change_lines(m.reshape(up.shape), up, down, adjoint, scale, out.reshape(up.shape))
     return out
+
+
+class Sweeps:
+    """Steps with constant rates: (I - (dt - b) A)^-1 (I + b A) along each axis; b = dt/2 + θ, or θ for euler."""
+
+    def __init__(self, rates, thetas, grid, adjoint):
+        self.rates, self.thetas, self.grid, self.adjoint = oriented(rates), thetas, grid, adjoint
+        self.known = {}
+
+    def trapezoid(self, m, dt, steps):
+        """Strang's splitting, in place: half steps up to the last axis, its whole step, half steps back."""
+        axes = self._axes(dt, 0.5)
+        if self.grid.dimension == 1:
+            axes.steps(m, tridiagonal.TRAPEZOID, self.adjoint, steps)
+            return
+        for _ in range(steps):
+            _split_trapezoid(m, axes, self.adjoint)
+
+    def euler(self, m, dt, steps):
+        """One axis after the other, in place; the adjoint in reverse order."""
+        axes = self._axes(dt, 1.0)
+        if self.grid.dimension == 1:
+            axes.steps(m, tridiagonal.IMPLICIT, self.adjoint, steps)
+            return
+        for _ in range(steps):
+            for axis in reversed(axes) if self.adjoint else axes:
+                axis.step(tridiagonal.corrected_euler_lines, m, self.adjoint, axis.gain)
+
+    def _axes(self, dt, implicitness):
+        """An `_Axis` for each axis, in one dimension a `_Line`, remembered for the last two step sizes."""
+        if (dt, implicitness) not in self.known:
+            while len(self.known) > 1:
+                self.known.pop(next(iter(self.known)))
+            found = []
+            for axis, (rate, theta) in enumerate(zip(self.rates, self.thetas)):
+                step = dt if implicitness == 1 or axis == self.grid.dimension - 1 else dt / 2
+                held = implicitness * step - theta
+                found.append(self._lines(axis, rate, held if held else 1e-12 * theta, step))
+            self.known[dt, implicitness] = found if self.grid.dimension > 1 else found[0]
+        return self.known[dt, implicitness]
+
+    def _lines(self, axis, rate, held, dt):
+        if self.grid.dimension > 1:
+            return _Axis.of(axis, rate, held, dt, self.grid)
+        return _Line.of(rate, held, dt, self.grid.boundary[0] == "periodic")
+
+
+@dataclass(frozen=True, eq=False)
+class _Line:
+    """Rates and factors of a grid of one dimension."""
+
+    sweep: tuple  # up, down, factors, periodic
+    gain: float
+
+    @classmethod
+    def of(cls, rate, held, dt, periodic):
+        up, down = (held * part.ravel() for part in rate)
+        factors = np.empty((5, up.size))
+        tridiagonal.factor(up, down, periodic, factors)
+        return cls((up, down, factors, periodic), dt / held)
+
+    def steps(self, m, mode, adjoint, count):
+        """So many steps of m, in place."""
+        tridiagonal.steady_steps(m, *self.sweep, adjoint, mode, self.gain, count)

@@ -25,4 +25,9 @@ def phases(mode, time, dt, steps):
 
 def held_factor(mode, dt):
     """The factor of the rates in I - Q^T: dt, for the trapezoid dt / 2."""
-    return dt / 2 if mode == tridiagonal.TRAPEZOID else dt
+    return dt / dt_over_held(mode)
+
+
+def dt_over_held(mode):
+    """The step over what the rates hold of it."""
+    return 2.0 if mode == tridiagonal.TRAPEZOID else 1.0

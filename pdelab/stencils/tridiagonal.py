@@ -17,6 +17,7 @@ from numba import njit
 
 LOW, IN, INVERSE, BACK, OUT = range(5)  # rows of the factors
 EXPLICIT, IMPLICIT, TRAPEZOID = range(3)  # forward Euler, backward Euler, Crank-Nicolson
+BLOCK = 64  # lines swept together, so that what they touch stays in the cache
 TINY = 1e-280  # masses below are not refined: their products would lose digits to gradual underflow
 
 
@@ -54,6 +55,50 @@ def rates(drop, D, scale, periodic, up, down):
                 up[o, n - 1, j] = down[o, n - 1, j] = 0.0
                 up[o, 0, j] *= 2.0
                 down[o, n - 2, j] *= 2.0
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def beside(face, n, periodic):
+    """(i, j, w): h² U'' on a face is w (drop_i - drop_j); next to a wall as one face further in."""
+    if periodic:
+        return (face - 1) % n, (face + 1) % n, 0.5
+    if n == 2 or face == n - 1:
+        return 0, 0, 0.0
+    if face == 0:
+        return 0, 1, 1.0
+    if face == n - 2:
+        return n - 3, n - 2, 1.0
+    return face - 1, face + 1, 0.5
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def fit(drop, D, periodic, up, down):
+    """Multiply both rates over each face by 1 + h² U''/(12 D), or as good a positive number, in place.
+
+    Returns a bound of the fastest decay, by Gershgorin; open lines are symmetrised for it. Arrays as in `rates`.
+    """
+    outer, n, inner = drop.shape
+    fastest, over, behind = 0.0, np.empty(inner), np.empty(inner)
+    for o in range(outer):
+        for i in range(n):
+            first, second, share = beside(i, n, periodic)
+            share /= 12.0 * D
+            low, high, along, against = drop[o, first], drop[o, second], up[o, i], down[o, i]
+            for j in range(inner):
+                part = share * (low[j] - high[j])
+                factor = 1.0 + part if part > 0.0 else 1.0 / (1.0 - part)
+                along[j] *= factor
+                against[j] *= factor
+        behind[:] = down[o, n - 1]
+        over[:] = 0.0  # square root of both rates over the face before
+        for i in range(n):
+            for j in range(inner):
+                high = up[o, i, j]
+                mean = behind[j] + high if periodic else math.sqrt(high * down[o, i, j])
+                fastest = max(fastest, behind[j] + high + over[j] + mean)
+                over[j] = 0.0 if periodic else mean
+                behind[j] = down[o, i, j]
+    return fastest
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -209,23 +254,30 @@ def backward_euler(m, up, down, factors, periodic, adjoint):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def trapezoid(m, up, down, factors, periodic, adjoint):
-    """m <- (I - Q^T)^-1 (I + Q^T) m by its increment x = (I - Q^T)^-1 2 Q^T m: Crank-Nicolson, sum kept."""
+def trapezoid(m, up, down, factors, periodic, adjoint, gain):
+    """m <- m + (I - Q^T)^-1 gain Q^T m, sum kept: Crank-Nicolson with gain 2."""
     x = np.empty_like(m)
     low, back, into, outof = (BACK, LOW, OUT, IN) if adjoint else (LOW, BACK, IN, OUT)
-    change(m, up, down, adjoint, 2.0, x)
+    change(m, up, down, adjoint, gain, x)
     solve(factors[low], factors[into], factors[INVERSE], factors[back], factors[outof], periodic, x, x)
     for i in range(m.size):
         m[i] += x[i]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def one_step(m, up, down, factors, periodic, adjoint, mode):
-    """One step of a line in one of the three modes; the rates hold dt, for the trapezoid dt / 2."""
+def one_step(m, up, down, factors, periodic, adjoint, mode, gain):
+    """One step of a line in one of the three modes; the rates hold dt, or dt / gain.
+
+    Backward Euler with gain 1 + θ first takes m to (I + θ Q^T) m.
+    """
     if mode == IMPLICIT:
+        if gain != 1.0:
+            lead = np.empty_like(m)
+            change(m, up, down, adjoint, gain - 1.0, lead)
+            m += lead
         backward_euler(m, up, down, factors, periodic, adjoint)
     elif mode == TRAPEZOID:
-        trapezoid(m, up, down, factors, periodic, adjoint)
+        trapezoid(m, up, down, factors, periodic, adjoint, gain)
     else:
         x = np.empty_like(m)
         change(m, up, down, adjoint, 1.0, x)
@@ -234,10 +286,10 @@ def one_step(m, up, down, factors, periodic, adjoint, mode):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def steady_steps(m, up, down, factors, periodic, adjoint, mode, steps):
+def steady_steps(m, up, down, factors, periodic, adjoint, mode, gain, steps):
     """`steps` equal steps of a line with rates that do not change."""
     for _ in range(steps):
-        one_step(m, up, down, factors, periodic, adjoint, mode)
+        one_step(m, up, down, factors, periodic, adjoint, mode, gain)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -262,7 +314,7 @@ def moving_steps(m, times, drops, D, scale, periodic, adjoint, mode, time, dt, s
         rates(drop.reshape(1, n, 1), D.reshape(1, n, 1), held, periodic, up.reshape(1, n, 1), down.reshape(1, n, 1))
         if mode != EXPLICIT:
             factor(up, down, periodic, factors)
-        one_step(m, up, down, factors, periodic, adjoint, mode)
+        one_step(m, up, down, factors, periodic, adjoint, mode, 2.0 if mode == TRAPEZOID else 1.0)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -366,6 +418,11 @@ def change_lines(m, up, down, adjoint, scale, out):
 @njit(cache=True, nogil=True, error_model="numpy")
 def backward_euler_lines(m, up, down, inverse, into, outof, periodic, adjoint, x):
     """`backward_euler` along the middle axis of (outer, n, inner); x gets the unrefined result."""
+    if not periodic and not adjoint:
+        for o in range(m.shape[0]):
+            for first in range(0, m.shape[2], BLOCK):
+                backward_euler_block(m[o], up[o], down[o], inverse[o], first, min(first + BLOCK, m.shape[2]), x[o])
+        return
     forward, back, enter, leave = (down, up, outof, into) if adjoint else (up, down, into, outof)
     x[:] = m
     solve_lines(forward, back, inverse, enter, leave, periodic, x)
@@ -380,13 +437,111 @@ def backward_euler_lines(m, up, down, inverse, into, outof, periodic, adjoint, x
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def trapezoid_lines(m, up, down, inverse, into, outof, periodic, adjoint, x):
+def backward_euler_block(m, up, down, inverse, first, last, x):
+    """`backward_euler` of the open lines first to last - 1 of (n, lines): solve, residual in flux form, solve."""
+    n, width = m.shape[0], last - first
+    here, found, k = m[0, first:last], x[0, first:last], inverse[0, first:last]
+    for j in range(width):
+        found[j] = here[j] * k[j]
+    for i in range(1, n):
+        here, before, found = m[i, first:last], x[i - 1, first:last], x[i, first:last]
+        low, k = up[i - 1, first:last], inverse[i, first:last]
+        for j in range(width):
+            found[j] = (here[j] + low[j] * before[j]) * k[j]
+    for i in range(n - 2, -1, -1):
+        after, found, back, k = x[i + 1, first:last], x[i, first:last], down[i, first:last], inverse[i, first:last]
+        for j in range(width):
+            found[j] += back[j] * k[j] * after[j]
+    here, found, after = m[0, first:last], x[0, first:last], x[1, first:last]
+    rate, back, k = up[0, first:last], down[0, first:last], inverse[0, first:last]
+    for j in range(width):
+        here[j] = ((here[j] - found[j]) - (rate[j] * found[j] - back[j] * after[j])) * k[j]
+    for i in range(1, n):
+        before, found, after = x[i - 1, first:last], x[i, first:last], x[i + 1 if i < n - 1 else 0, first:last]
+        behind, here, k = m[i - 1, first:last], m[i, first:last], inverse[i, first:last]
+        low, low_back = up[i - 1, first:last], down[i - 1, first:last]
+        rate, back = up[i, first:last], down[i, first:last]  # none over the last face
+        for j in range(width):
+            fluxes = (low[j] * before[j] - low_back[j] * found[j]) - (rate[j] * found[j] - back[j] * after[j])
+            here[j] = (((here[j] - found[j]) + fluxes) + low[j] * behind[j]) * k[j]
+    for i in range(n - 2, -1, -1):
+        after, here, back, k = m[i + 1, first:last], m[i, first:last], down[i, first:last], inverse[i, first:last]
+        for j in range(width):
+            here[j] += back[j] * k[j] * after[j]
+    for i in range(n):
+        here, found = m[i, first:last], x[i, first:last]
+        for j in range(width):
+            here[j] = found[j] + here[j] if abs(found[j]) > TINY else found[j]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def corrected_euler_lines(m, up, down, inverse, into, outof, periodic, adjoint, gain, x):
+    """`backward_euler_lines` of (I + θ Q^T) m, gain = 1 + θ."""
+    if not periodic and not adjoint:
+        outer, n, inner = m.shape
+        before = x[0, 0]  # fluxes into the nodes
+        for o in range(outer):
+            before[:] = 0.0
+            for i in range(n):
+                here, ahead, rate, back = m[o, i], m[o, i + 1 if i < n - 1 else 0], up[o, i], down[o, i]
+                for j in range(inner):
+                    flux = (gain - 1.0) * (rate[j] * here[j] - back[j] * ahead[j])
+                    here[j] += before[j] - flux
+                    before[j] = flux
+    else:
+        x[:] = 0.0
+        change_lines(m, up, down, adjoint, gain - 1.0, x)
+        m += x
+    backward_euler_lines(m, up, down, inverse, into, outof, periodic, adjoint, x)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def trapezoid_lines(m, up, down, inverse, into, outof, periodic, adjoint, gain, x):
     """`trapezoid` along the middle axis of (outer, n, inner); x gets the increment."""
+    if not periodic and not adjoint:
+        for o in range(m.shape[0]):
+            for first in range(0, m.shape[2], BLOCK):
+                trapezoid_block(m[o], up[o], down[o], inverse[o], first, min(first + BLOCK, m.shape[2]), gain, x[o])
+        return
     forward, back, enter, leave = (down, up, outof, into) if adjoint else (up, down, into, outof)
     x[:] = 0.0
-    change_lines(m, up, down, adjoint, 2.0, x)
+    change_lines(m, up, down, adjoint, gain, x)
     solve_lines(forward, back, inverse, enter, leave, periodic, x)
     m += x
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def trapezoid_block(m, up, down, inverse, first, last, gain, x):
+    """`trapezoid` of the open lines first to last - 1 of (n, lines): fluxes, elimination and update in two passes."""
+    n, width = m.shape[0], last - first
+    here, ahead, found = m[0, first:last], m[1, first:last], x[0, first:last]
+    rate, back, k = up[0, first:last], down[0, first:last], inverse[0, first:last]
+    for j in range(width):
+        found[j] = -gain * (rate[j] * here[j] - back[j] * ahead[j]) * k[j]
+    for i in range(1, n - 1):
+        behind, here, ahead = m[i - 1, first:last], m[i, first:last], m[i + 1, first:last]
+        before, found, k = x[i - 1, first:last], x[i, first:last], inverse[i, first:last]
+        low, low_back, rate, back = (
+            up[i - 1, first:last],
+            down[i - 1, first:last],
+            up[i, first:last],
+            down[i, first:last],
+        )
+        for j in range(width):
+            fluxes = (low[j] * behind[j] - low_back[j] * here[j]) - (rate[j] * here[j] - back[j] * ahead[j])
+            found[j] = (gain * fluxes + low[j] * before[j]) * k[j]
+    behind, here, low, back = m[n - 2, first:last], m[n - 1, first:last], up[n - 2, first:last], down[n - 2, first:last]
+    before, found, k = x[n - 2, first:last], x[n - 1, first:last], inverse[n - 1, first:last]
+    for j in range(width):
+        found[j] = (gain * (low[j] * behind[j] - back[j] * here[j]) + low[j] * before[j]) * k[j]
+        here[j] += found[j]
+    for i in range(n - 2, -1, -1):
+        after, here, found = x[i + 1, first:last], m[i, first:last], x[i, first:last]
+        back, k = down[i, first:last], inverse[i, first:last]
+        for j in range(width):
+            found[j] += back[j] * k[j] * after[j]
+        for j in range(width):
+            here[j] += found[j]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

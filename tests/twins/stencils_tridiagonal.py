@@ -127,26 +127,26 @@ def change(m, up, down, adjoint, scale, out):
 
 
 def backward_euler(m, up, down, factors, periodic, adjoint):
-    one_step(m, up, down, factors, periodic, adjoint, IMPLICIT)
+    one_step(m, up, down, factors, periodic, adjoint, IMPLICIT, 1.0)
 
 
-def trapezoid(m, up, down, factors, periodic, adjoint):
-    one_step(m, up, down, factors, periodic, adjoint, TRAPEZOID)
+def trapezoid(m, up, down, factors, periodic, adjoint, gain):
+    one_step(m, up, down, factors, periodic, adjoint, TRAPEZOID, gain)
 
 
-def one_step(m, up, down, factors, periodic, adjoint, mode):
+def one_step(m, up, down, factors, periodic, adjoint, mode, gain):
     A, I = operator(up, down, adjoint), np.eye(m.size)
     if mode == EXPLICIT:
         m[:] = m + A @ m
     elif mode == IMPLICIT:
-        m[:] = np.linalg.solve(I - A, m)
+        m[:] = np.linalg.solve(I - A, m + (gain - 1) * A @ m)
     else:
-        m[:] = np.linalg.solve(I - A, m + A @ m)
+        m[:] = m + np.linalg.solve(I - A, gain * A @ m)
 
 
-def steady_steps(m, up, down, factors, periodic, adjoint, mode, steps):
+def steady_steps(m, up, down, factors, periodic, adjoint, mode, gain, steps):
     for _ in range(steps):
-        one_step(m, up, down, factors, periodic, adjoint, mode)
+        one_step(m, up, down, factors, periodic, adjoint, mode, gain)
 
 
 def moving_steps(m, times, drops, D, scale, periodic, adjoint, mode, time, dt, steps, where):
@@ -157,7 +157,7 @@ def moving_steps(m, times, drops, D, scale, periodic, adjoint, mode, time, dt, s
         up, down = np.empty((1, n, 1)), np.empty((1, n, 1))
         held = scale * (dt / 2 if mode == TRAPEZOID else dt)
         rates(drop.reshape(1, n, 1), D.reshape(1, n, 1), held, periodic, up, down)
-        one_step(m, up.ravel(), down.ravel(), None, periodic, adjoint, mode)
+        one_step(m, up.ravel(), down.ravel(), None, periodic, adjoint, mode, 2.0 if mode == TRAPEZOID else 1.0)
 
 
 def each_line(shape):
@@ -202,15 +202,60 @@ def change_lines(m, up, down, adjoint, scale, out):
 
 def backward_euler_lines(m, up, down, inverse, into, outof, periodic, adjoint, x):
     for o, j in each_line(m.shape):
-        one_step(m[o, :, j], up[o, :, j], down[o, :, j], None, periodic, adjoint, IMPLICIT)
+        one_step(m[o, :, j], up[o, :, j], down[o, :, j], None, periodic, adjoint, IMPLICIT, 1.0)
     x[:] = m
 
 
-def trapezoid_lines(m, up, down, inverse, into, outof, periodic, adjoint, x):
+def corrected_euler_lines(m, up, down, inverse, into, outof, periodic, adjoint, gain, x):
+    for o, j in each_line(m.shape):
+        m[o, :, j] += (gain - 1) * operator(up[o, :, j], down[o, :, j], adjoint) @ m[o, :, j]
+    backward_euler_lines(m, up, down, inverse, into, outof, periodic, adjoint, x)
+
+
+def trapezoid_lines(m, up, down, inverse, into, outof, periodic, adjoint, gain, x):
     for o, j in each_line(m.shape):
         A = operator(up[o, :, j], down[o, :, j], adjoint)
-        x[o, :, j] = np.linalg.solve(np.eye(len(A)) - A, 2 * A @ m[o, :, j])
+        x[o, :, j] = np.linalg.solve(np.eye(len(A)) - A, gain * A @ m[o, :, j])
     m += x
+
+
+def backward_euler_block(m, up, down, inverse, first, last, x):
+    for j in range(first, last):
+        one_step(m[:, j], up[:, j], down[:, j], None, False, False, IMPLICIT, 1.0)
+        x[:, j] = m[:, j]
+
+
+def trapezoid_block(m, up, down, inverse, first, last, gain, x):
+    for j in range(first, last):
+        A = operator(up[:, j], down[:, j], False)
+        x[:, j] = np.linalg.solve(np.eye(len(A)) - A, gain * A @ m[:, j])
+        m[:, j] += x[:, j]
+
+
+def beside(face, n, periodic):
+    table = {k: ((k - 1) % n, (k + 1) % n, 0.5) for k in range(n)}
+    if not periodic:
+        table |= {0: (0, 1, 1.0), n - 2: (n - 3, n - 2, 1.0), n - 1: (0, 0, 0.0)}
+        if n == 2:
+            table = {0: (0, 0, 0.0), 1: (0, 0, 0.0)}
+    return table[face]
+
+
+def fit(drop, D, periodic, up, down):
+    n, fastest = drop.shape[1], 0.0
+    for o, j in each_line(drop.shape):
+        for i in range(n):
+            first, second, share = beside(i, n, periodic)
+            part = share * (drop[o, first, j] - drop[o, second, j]) / (12 * D)
+            for rate in (up, down):
+                rate[o, i, j] = rate[o, i, j] * (1 + part) if part > 0 else rate[o, i, j] / (1 - part)
+        Q = dense(up[o, :, j], down[o, :, j])
+        if periodic:
+            fastest = max(fastest, 2 * float((up[o, :, j] + np.roll(down[o, :, j], 1)).max()))
+        else:
+            S = np.sqrt(np.abs(Q)) * np.sqrt(np.abs(Q.T))
+            fastest = max(fastest, float(S.sum(axis=1).max()))
+    return fastest
 
 
 def transpose(a, out):
@@ -296,15 +341,22 @@ def step_cases(rng):
             yield m, up, down, factored(up, down, periodic), periodic, adjoint
 
 
+def trapezoid_cases(rng):
+    for gain, case in itertools.product((1.0, 2.0, 2.7), step_cases(rng)):
+        yield *case, gain
+
+
 def one_step_cases(rng):
     for mode, case in itertools.product(range(3), step_cases(rng)):
-        yield *case, mode
+        yield *case, mode, 2.3 if mode == TRAPEZOID else 1.0
+        if mode == IMPLICIT and case[1].max() < 1:
+            yield *case, mode, 1.3
 
 
 def steady_cases(rng):
     for mode, case in itertools.product(range(3), step_cases(rng)):
         if mode != EXPLICIT or case[1].max() < 1:  # larger ones are unstable
-            yield *case, mode, 3
+            yield *case, mode, 1.9 if mode == TRAPEZOID else 1.0, 3
 
 
 def moving_cases(rng):
@@ -345,6 +397,43 @@ def step_lines_cases(rng):
         yield rng.random(up.shape), up, down, inverse, into, outof, periodic, adjoint, np.empty(up.shape)
 
 
+def corrected_cases(rng):
+    for *case, x in step_lines_cases(rng):
+        if case[1].max() < 1:
+            yield *case, 1.2, x
+
+
+def trapezoid_lines_cases(rng):
+    for *case, x in step_lines_cases(rng):
+        yield *case, 2.3, x
+
+
+def trapezoid_block_cases(rng):
+    for m, up, down, inverse, _, _, periodic, adjoint, gain, x in trapezoid_lines_cases(rng):
+        if not (periodic or adjoint):
+            for first, last in ((0, m.shape[2]), (m.shape[2] // 2, m.shape[2])):
+                yield m[0], up[0], down[0], inverse[0], first, last, gain, np.zeros_like(x[0])
+
+
+def backward_euler_block_cases(rng):
+    for m, up, down, inverse, _, _, periodic, adjoint, x in step_lines_cases(rng):
+        if not (periodic or adjoint):
+            for first, last in ((0, m.shape[2]), (m.shape[2] // 2, m.shape[2])):
+                yield m[0], up[0], down[0], inverse[0], first, last, np.zeros_like(x[0])
+
+
+def beside_cases(rng):
+    for n, periodic in itertools.product((2, 3, 4, 9), (False, True)):
+        for face in range(n):
+            yield face, n, periodic
+
+
+def fit_cases(rng):
+    for shape, periodic, size in itertools.product(SHAPES, (False, True), (0.0, 1.0, 100.0)):
+        drop = size * rng.normal(size=shape)
+        yield drop, 0.4, periodic, *random_rates(rng, shape, periodic, 3.0)
+
+
 def transpose_cases(rng):
     for shape in ((1, 1), (1, 5), (3, 2), (16, 17), (40, 33)):
         yield rng.normal(size=shape), np.empty(shape[::-1])
@@ -359,7 +448,7 @@ TWINS = {
     "solve_ring": (solve_ring, solve_ring_cases),
     "change": (change, change_cases),
     "backward_euler": (backward_euler, step_cases),
-    "trapezoid": (trapezoid, step_cases),
+    "trapezoid": (trapezoid, trapezoid_cases),
     "one_step": (one_step, one_step_cases),
     "steady_steps": (steady_steps, steady_cases),
     "moving_steps": (moving_steps, moving_cases),
@@ -367,6 +456,11 @@ TWINS = {
     "solve_lines": (solve_lines, solve_lines_cases),
     "change_lines": (change_lines, change_lines_cases),
     "backward_euler_lines": (backward_euler_lines, step_lines_cases),
-    "trapezoid_lines": (trapezoid_lines, step_lines_cases),
+    "corrected_euler_lines": (corrected_euler_lines, corrected_cases),
+    "trapezoid_lines": (trapezoid_lines, trapezoid_lines_cases),
+    "backward_euler_block": (backward_euler_block, backward_euler_block_cases),
+    "trapezoid_block": (trapezoid_block, trapezoid_block_cases),
+    "beside": (beside, beside_cases),
+    "fit": (fit, fit_cases),
     "transpose": (transpose, transpose_cases),
 }
