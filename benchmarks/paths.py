@@ -61,6 +61,8 @@ def _double_well(dtype, steps, repeats, paths=100_000):
     sde = pl.Langevin(pl.Loss("x**4/4 - x**2/2"), BETA)
     common = {"paths": paths, "seed": 1, "threads": 1, "store": False, "dtype": dtype}
     contestants = {"pdelab": lambda: pl.simulate(sde, 0.0, steps * DT, DT, **common).final}
+    signs = common | {"scheme": pl.paths.weak_euler}
+    contestants["pdelab, random signs"] = lambda: pl.simulate(sde, 0.0, steps * DT, DT, **signs).final
     contestants["numpy loop"] = lambda: _numpy_loop(np.zeros(paths, dtype), steps)
     if not single:
         contestants["numba, np.random.normal"] = _numba_loop(paths, steps)

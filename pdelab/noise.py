@@ -25,6 +25,8 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
+SIGNS = 2**32  # channels from here on hold random signs, from the next constant on the draws of exits
+DRAWS = 2**33
 BLOCK = 512  # paths that are advanced together: state, words and normals of a block stay in the first-level cache
 
 _INLINE = {"forceinline": True, "nogil": True, "error_model": "numpy", "cache": True}
@@ -292,6 +294,18 @@ def box_muller32(w, v):
     z0 = _number32(_bits32(radius * (c - s)) ^ (v << np.int32(31)))
     z1 = _number32(_bits32(radius * (c + s)) ^ ((v << np.int32(30)) & np.int32(-0x80000000)))
     return z0, z1
+
+
+@njit(**_INLINE)
+def random_sign(word, step):
+    """+1 or -1, by the bit step % 64 of a random word."""
+    return _unumber(((word >> (_U(step) & _U(63))) << _U(63)) | _U(0x3FF0000000000000))
+
+
+@njit(**_INLINE)
+def fraction(word):
+    """A random word as a number in [0, 1), a multiple of 2^-53."""
+    return (word >> _U(11)) * 1.1102230246251565e-16
 
 
 @njit(**_KERNEL)

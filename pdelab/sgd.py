@@ -292,7 +292,7 @@ def advance(x, begin, end, step, steps, every, refine, seed, K, S, saved, row, m
                     {sums}
                 {stores}
             if exits.shape[0] > 0:
-                leave(xs, n, block, s + 1, exits, box)
+                leave(xs, xs, n, seed, block, s + 1, exits, box)
             if (s + 1) % every == 0:
                 record(xs, n, {d}, block, (s + 1) // every - row, saved, moments, counts, geometry)
         for j in range({d}):

@@ -205,6 +205,25 @@ def test_strong_orders_with_additive_noise():
     assert (euler == milstein).all()
 
 
+def test_time_enters_each_scheme_where_it_should():
+    """A drift and a noise that change with time: SRA1 keeps 3/2, Heun without noise 2, and both their exact noise."""
+    levels = np.arange(4, 8)
+    driven = paths.Diffusion("x - x**3 + 3*sin(9*t)", 0.7)
+    annealed = paths.Langevin(WELL, lambda t: 2.0 / (1.2 + math.cos(7 * t)) ** 2)
+    for sde in (driven, annealed):
+        exact = paths.simulate(sde, 1.0, 1.0, 2.0**-11, scheme=paths.sra1, paths=1000, seed=3).final
+        errors, _ = strong_errors(sde, exact, paths.sra1, levels, 11)
+        assert 1.4 < slope(2.0**-levels, errors) < 2.1  # the part without noise is of order 2
+    still = paths.Diffusion("x - x**3 + 3*sin(9*t)", 0.0)
+    exact = paths.simulate(still, 1.0, 1.0, 2.0**-12, scheme=paths.heun, seed=3).final
+    errors = [abs(paths.simulate(still, 1.0, 1.0, 2.0**-k, scheme=paths.heun, seed=3).final - exact)[0] for k in levels]
+    assert abs(slope(2.0**-levels, errors) - 2) < 0.2
+    free, z = paths.Langevin(Loss("0*x"), annealed.beta), noise.normals(3, 9, 8)[:, 0]
+    sigma = 1.2 + np.cos(7 * np.arange(9) / 8)
+    run = paths.simulate(free, 0.0, 1.0, 1 / 8, scheme=paths.heun, paths=9, seed=3)
+    assert np.allclose(run.final, (0.5 * (sigma[1:] + sigma[:-1])[:, None] * z).sum(0) / math.sqrt(8), atol=1e-14)
+
+
 def test_general_commutative_noise_and_the_refusal_of_other():
     """dX = X dW1 + (X/2) dW2 in each of two coordinates: the noise vectors are multiples of x, so they commute."""
     matrix = [["x1", "x1/2"], ["x2", "x2/2"]]
@@ -252,6 +271,33 @@ def test_weak_order_against_fokker_planck():
     assert abs(slope(sizes, np.abs(errors)) - 1) < 0.15
     heun = paths.simulate(paths.Langevin(WELL, beta), initial, 1.0, 0.15, scheme=paths.heun, seed=17).final ** 2
     assert abs(heun.mean() - exact) < 0.3 * abs(errors[0])
+
+
+def test_random_signs_are_enough_for_expectations():
+    """weak_euler: the exact moments of Euler-Maruyama's law; weak order 1 like it, no strong use."""
+    assert ornstein_uhlenbeck_scores(paths.Langevin(QUADRATIC, 4.0), paths.weak_euler) < 4
+    assert ornstein_uhlenbeck_scores(ThesisNoise(QUADRATIC, 4.0), paths.weak_euler) > 6
+    sde, sizes, count = paths.Langevin(WELL, 4.0), np.array([0.1, 0.05, 0.025, 0.0125]), 1_000_000
+    grid = pl.Grid(-3.0, 3.0, 1201)
+    observable = pl.BackwardKolmogorov(WELL, beta=4.0)
+    values = pl.solve(observable, grid.x**2, grid, [1.0], scheme=pl.fokker_planck.crank_nicolson, dt=1e-3).final
+    exact = grid.interpolate(values, np.array([1.3]))[0]
+    runs = [paths.simulate(sde, 1.3, 1.0, dt, scheme=paths.weak_euler, paths=count, seed=2).final ** 2 for dt in sizes]
+    errors, deviation = np.array([run.mean() - exact for run in runs]), runs[0].std() / math.sqrt(count)
+    assert abs(errors[-1]) > 4 * deviation and abs(slope(sizes, np.abs(errors)) - 1) < 0.2
+    for loss in (WELL, PYTHON_WELL):
+        with pytest.raises(ValueError, match="refine: random signs"):
+            paths.simulate(paths.Langevin(loss, 4.0), 1.3, 1.0, 0.1, scheme=paths.weak_euler, seed=2, refine=2)
+
+
+def test_random_signs_are_fair_and_independent():
+    brownian, common = paths.Diffusion([0.0, 0.0], 1.0, variables=("x", "y")), {"paths": 8000, "seed": 3}
+    run = paths.simulate(brownian, (0.0, 0.0), 300.0, 1.0, scheme=paths.weak_euler, save_every=1, **common)
+    signs = np.diff(run.states, axis=0)
+    assert (np.abs(signs) == 1).all() and np.abs(signs.mean(1)).max() < 4.5 / math.sqrt(8000)
+    pairs = [(signs[k:], signs[:-k]) for k in (1, 64, 128)]
+    for a, b in [*pairs, (signs[:, 1:], signs[:, :-1]), (signs[..., 0], signs[..., 1])]:
+        assert abs((a * b).mean()) < 4 / math.sqrt(a.size)
 
 
 def test_averages_at_equilibrium():
@@ -310,6 +356,16 @@ def test_exponential_is_exact_for_ornstein_uhlenbeck_and_stable_when_stiff():
         paths.simulate(sde, 3.0, 20.0, 0.01, paths=3, seed=1)
 
 
+def test_implicit_solves_its_equation_in_three_dimensions():
+    loss = Loss("200*(x - y)**2 + x**4 + 3*y**2 + 50*(z - x*y)**2 + z**2")
+    x, dt, beta = np.array([0.3, -0.2, 0.4]), 0.005, 4.0
+    run = paths.simulate(paths.Langevin(loss, beta), x, dt, dt, scheme=paths.implicit, paths=300, seed=1)
+    target = x + math.sqrt(2 * dt / beta) * noise.normals(1, 300, 1, 3)[0].T
+    assert run.info["compiled"] and np.allclose(run.final + dt * loss.gradient(run.final), target, atol=1e-8)
+    long = paths.simulate(paths.Langevin(loss, beta), x, 4.0, 0.1, scheme=paths.implicit, paths=300, seed=1)
+    assert np.abs(long.final).max() < 2
+
+
 def test_implicit_is_stable_when_stiff():
     sde = paths.Langevin(Loss("200*x**2 + x**4"), 4.0)
     run = paths.simulate(sde, 1.0, 1.0, 0.05, scheme=paths.implicit, paths=1000, seed=1)
@@ -333,7 +389,8 @@ EQUATIONS = {
 }
 CASES = [
     ("langevin", paths.euler_maruyama), ("langevin", paths.sra1), ("langevin", paths.leimkuhler_matthews),
-    ("langevin", paths.implicit), ("langevin 2-d", paths.heun), ("underdamped", paths.baoab),
+    ("langevin", paths.implicit), ("langevin 2-d", paths.implicit), ("langevin 2-d", paths.weak_euler),
+    ("langevin 2-d", paths.heun), ("underdamped", paths.baoab),
     ("diagonal", paths.euler_maruyama), ("diagonal", paths.heun), ("scalar", paths.milstein), ("general", paths.heun),
     ("additive", paths.sra1), ("linear", paths.exponential),
 ]  # fmt: skip
@@ -471,6 +528,36 @@ def test_mean_exit_time_with_the_shift_of_a_discrete_look():
     assert abs(run.exit_times.mean() - 1.0) > 10 * error  # without the shift
 
 
+def test_exits_between_two_looks_are_drawn_from_the_bridge():
+    """Brownian motion: exact at any step. Ornstein-Uhlenbeck against the generator: order 1 in dt, 1/2 without."""
+    common = {"paths": 100_000, "seed": 2, "store": False, "exit": (-1, 1)}
+    run = paths.simulate(paths.Diffusion(0.0, 1.0), 0.0, 25.0, 0.2, bridge=True, **common)
+    assert abs(run.exit_times.mean() - 1.0) < 4 * run.exit_times.std() / math.sqrt(100_000) < 0.02
+    loss, grid, sizes = Loss("x**2/2"), pl.Grid(-1.0, 1.0, 801), np.array([0.2, 0.1, 0.05, 0.025])
+    exact = pl.mean_exit_time(pl.FokkerPlanck(loss, beta=1.0), grid, np.abs(grid.x) >= 1 - 1e-12)[400]
+    errors = {}
+    for bridge, count in ((True, 400_000), (False, 50_000)):
+        options = common | {"paths": count, "bridge": bridge}
+        runs = [paths.simulate(paths.Langevin(loss, 1.0), 0.0, 15.0, dt, **options) for dt in sizes]
+        errors[bridge] = np.array([run.exit_times.mean() - exact for run in runs])
+    assert (np.abs(errors[True]) < errors[False] / 6).all()
+    assert 0.7 < slope(sizes, np.abs(errors[True])) < 1.15 and 0.42 < slope(sizes, errors[False]) < 0.58
+    heun = paths.simulate(paths.Langevin(loss, 1.0), 0.0, 20.0, 0.1, bridge=True, scheme=paths.heun, **common)
+    assert abs(heun.exit_times.mean() - exact) < 0.01  # what was left was the drift's
+
+
+def test_the_bridge_in_two_dimensions_and_through_numpy():
+    box = ((-1.0, -0.8), (1.0, math.inf))
+    sigma = [[0.6, 0.8], [0.0, 1.0]]
+    common = {"paths": 1200, "seed": 4, "exit": box, "bridge": True}
+    compiled = paths.simulate(paths.Diffusion(["-x", "-y"], sigma), (0.0, 0.0), 2.0, 0.1, threads=2, **common)
+    numpy = paths.simulate(paths.Diffusion(lambda x: -x, sigma, dimension=2), (0.0, 0.0), 2.0, 0.1, **common)
+    assert compiled.info["compiled"] and not numpy.info["compiled"]
+    assert (compiled.exit_times == numpy.exit_times).all()
+    plain = paths.simulate(paths.Diffusion(["-x", "-y"], sigma), (0.0, 0.0), 2.0, 0.1, **common | {"bridge": False})
+    assert (compiled.exit_times <= plain.exit_times).all() and (compiled.exit_times < plain.exit_times - 0.06).any()
+
+
 def test_the_result_never_changes():
     run = paths.simulate(paths.Langevin(WELL, 3.0), 0.1, 0.1, 0.1, paths=3, seed=0, exit=(-9, 9))
     for array in (run.states, run.final, run.times):
@@ -485,23 +572,24 @@ def test_constant_ensembles_have_variance_zero():
     assert (run.variance == 0).all()
 
 
-def child(code, **kwargs):
-    return subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, **kwargs)
+def child(code, *arguments, **kwargs):
+    command = [sys.executable, "-c", textwrap.dedent(code), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, **kwargs)
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="reads /proc")
-def test_memory_of_a_million_paths():
-    """Peak memory does not depend on the number of steps: 10^6 paths with statistics at every one of 150 steps."""
+def test_memory_of_a_million_paths_does_not_grow_with_the_number_of_steps():
+    """10^6 paths with statistics after each of 20, then of 150 steps: to store the states would take 8 MB a step."""
     code = """
-        import pdelab as pl
-        sde = pl.paths.Langevin(pl.Loss("x**4/4 - x**2/2"), 4.0)
-        run = pl.paths.simulate(sde, 0.0, 1.5, 0.01, paths=10**6, seed=1, save_every=1, store=False,
-                                histogram=pl.Grid(-3, 3, 301))
+        import pdelab as pl, sys
+        sde, steps = pl.paths.Langevin(pl.Loss("x**4/4 - x**2/2"), 4.0), int(sys.argv[1])
+        run = pl.paths.simulate(sde, 0.0, steps * 0.01, 0.01, paths=10**6, seed=1, save_every=1, store=False,
+                                histogram=pl.Grid(-3, 3, 301), exit=(-2, 2))
         peak = [line for line in open("/proc/self/status") if line.startswith("VmHWM")]
-        print(run.mean.shape, int(peak[0].split()[1]) // 1024)
+        print(len(run.mean), int(peak[0].split()[1]) // 1024)
     """
-    done = child(code, check=True)
-    assert done.stdout.startswith("(151,)") and int(done.stdout.split()[-1]) < 300
+    rows, peaks = np.array([child(code, steps, check=True).stdout.split() for steps in ("20", "150")], int).T
+    assert list(rows) == [21, 151] and peaks.max() < 300 and peaks[1] - peaks[0] < 16
 
 
 def test_the_second_process_answers_at_once():
@@ -546,6 +634,18 @@ GOOD = {"sde": paths.Langevin(WELL, 2.0), "initial": 0.0, "t": 1.0, "dt": 0.1, "
         ({"exit": (1.0, -1.0)}, "exit: expected lower < upper"),
         ({"exit": 3}, "exit: expected"),
         ({"on_save": 3}, "on_save: expected a function"),
+        ({"bridge": True}, "bridge: expected a box"),
+        (
+            {"bridge": True, "exit": (-1, 1), "scheme": paths.leimkuhler_matthews},
+            "leimkuhler_matthews are not Brownian",
+        ),
+        ({"bridge": True, "exit": (-1, 1), "sde": paths.Diffusion("x", "x")}, "bridge: expected constant noise"),
+        ({"bridge": True, "exit": (-1, 1), "sde": paths.Langevin(WELL, lambda t: 1 + t)}, "bridge: expected constant"),
+        ({"bridge": True, "exit": (-1, 1), "sde": paths.Langevin(WELL, math.inf)}, "bridge: expected constant noise"),
+        (
+            {"bridge": True, "exit": (-1, 1), "sde": paths.Underdamped(WELL, 1.0, 1.0)},
+            "bridge: expected constant noise",
+        ),
         ({"scheme": paths.baoab}, "baoab: expected an Underdamped"),
         ({"scheme": paths.exponential}, "exponential: expected an equation with a linear part"),
         ({"sde": "x"}, "sde: expected an equation"),

@@ -62,25 +62,28 @@ def compute(lr, t, paths, nodes, lr2, t2, nodes2, seed):
 
 
 def draw(data):
-    """Left: one dimension; middle and right: two dimensions, counted and solved, on one scale."""
+    """Left: one dimension; right: two dimensions, the counts as colours, level lines of the solution on top."""
     import matplotlib
     import matplotlib.colors
 
     from pdelab.plotting import COLORS, STYLE, subplots
 
     with matplotlib.rc_context(STYLE):
-        figure, (left, middle, right) = subplots(1, 3, size=(12.0, 3.8))
+        figure, (left, right) = subplots(1, 2, size=(10.5, 4.2))
         figure.suptitle(TITLE, x=0.01, ha="left", fontsize=11)
         left.fill_between(data["x"], data["counted"], color=COLORS["initial"], label="SGD, counted")
         left.plot(data["x"], data["density"], color=COLORS["viscous"], label="Fokker-Planck, D(x)")
         left.plot(data["x"], data["constant"], color=COLORS["inviscid"], ls=":", label="Fokker-Planck, mean of D")
-        left.set(xlabel="x", ylabel="density")
-        left.legend()
+        left.set(xlabel="x", ylabel="density", xlim=(-1.6, 1.6), ylim=(0.0, 1.3 * data["density"].max()))
+        left.legend(loc="upper left")
         top = float(data["density2"].max())
-        for ax, name, title in ((middle, "counted2", "SGD, counted"), (right, "density2", "Fokker-Planck, D(x)")):
-            norm = matplotlib.colors.PowerNorm(0.5, vmin=0.0, vmax=top, clip=True)
-            style = {"norm": norm, "shading": "nearest", "rasterized": True}
-            mesh = ax.pcolormesh(data["x2"], data["y2"], data[name].T, **style)
-            ax.set(xlabel="x", ylabel="y", title=title)
-        figure.colorbar(mesh, ax=[middle, right])
+        norm = matplotlib.colors.PowerNorm(0.5, vmin=0.0, vmax=top, clip=True)
+        style = {"norm": norm, "shading": "nearest", "rasterized": True, "cmap": "Blues"}
+        mesh = right.pcolormesh(data["x2"], data["y2"], data["counted2"].T, **style)
+        levels = top * np.array([0.01, 0.05, 0.15, 0.4, 0.7])
+        right.contour(data["x2"], data["y2"], data["density2"].T, levels, colors=COLORS["viscous"], linewidths=1.2)
+        right.plot([], [], color=COLORS["viscous"], label="Fokker-Planck, D(x, y): 1, 5, 15, 40, 70 % of the top")
+        right.set(xlabel="x", ylabel="y", xlim=(-1.8, 1.8), ylim=(-1.3, 1.5))
+        right.legend(loc="upper left")
+        figure.colorbar(mesh, ax=right, label="density of SGD, counted")
     return figure

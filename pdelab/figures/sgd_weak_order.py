@@ -52,6 +52,7 @@ def draw(data):
         for name, row, color in zip(MODELS, data["errors"], ("viscous", "sgd", "inviscid", "bad")):
             orders(data["rates"], np.abs(row), ax=ax, label=name, color=COLORS[color])
         ax.xaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
+        ax.set_xticks(data["rates"], [f"{rate:g}" for rate in data["rates"]])
         ax.set(xlabel="learning rate η", ylabel="weak error of E cos 2X")
         ax.legend()
     return figure

@@ -15,6 +15,7 @@ from pdelab.paths.schemes import (
     leimkuhler_matthews,
     milstein,
     sra1,
+    weak_euler,
 )
 from pdelab.paths.systems import Langevin, System, Underdamped
 
@@ -34,4 +35,5 @@ __all__ = [
     "milstein",
     "simulate",
     "sra1",
+    "weak_euler",
 ]

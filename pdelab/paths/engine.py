@@ -15,6 +15,7 @@ import numpy as np
 from pdelab.grid import Grid
 from pdelab.noise import BLOCK, checked_seed, whole_number
 from pdelab.paths import kernels, tracing
+from pdelab.paths.schemes import leimkuhler_matthews, weak_euler
 from pdelab.paths.systems import System
 
 SECONDS_PER_CHUNK = 0.1  # steps run in pieces of about this length, so that Ctrl-C is heard
@@ -32,7 +33,7 @@ class Paths:
     states : (k, paths), for more than one component (k, paths, components); None with store=False
     final : (paths,) or (paths, components), the states at t
     density : (k, *grid.shape), the histogram as a density at the nodes of the grid; None without `histogram`
-    exit_times : (paths,) time of the first step outside `exit`, inf for paths that stayed; None without it
+    exit_times : (paths,) time of the first state outside `exit`, inf for paths that stayed; None without it
     info : scheme, dt, steps, compiled (False: the equation ran through NumPy), threads
     """
 
@@ -67,7 +68,7 @@ class Paths:
 
 def simulate(
     sde, initial, t, dt, *, scheme=None, paths=None, seed, save_every=None, threads=None, refine=1, store=True,
-    histogram=None, exit=None, dtype=np.float64, on_save=None,
+    histogram=None, exit=None, bridge=False, dtype=np.float64, on_save=None,
 ):  # fmt: skip
     """Simulate an ensemble of paths of a stochastic equation.
 
@@ -102,7 +103,11 @@ def simulate(
         Count the first coordinates at the saved times in the cells of the nodes of this grid (outside: not counted).
     exit : (lower, upper), optional
         Box of the first coordinates whose first exit is recorded, looked at after each step: exits between two looks
-        are missed, as if the box were wider by 0.5826 sigma sqrt(dt).
+        are missed, as if the box were wider by 0.5826 sigma sqrt(dt), and mean exit times have an error O(sqrt(dt)).
+    bridge : bool
+        True: exits between two looks are drawn as well, with the probability that the Brownian bridge between both
+        states has of touching the box (its coordinates taken as independent), and are noted at half a step: the error
+        is O(dt) then. For noise that is constant. Gobet, Stochastic Process. Appl. 87 (2000).
     dtype : float64 or float32
         Precision of states and noise; float32 uses other normal numbers.
     on_save : callable (time, states), optional
@@ -138,7 +143,7 @@ def simulate(
     run = _Run(
         sde, sde.default_scheme if scheme is None else scheme, states_at_start(sde, initial, paths, dtype),
         float(t) / steps, steps, checked_seed(seed), every,
-        whole_number(refine, "refine"), _threads(threads), store, histogram, exit, on_save,
+        whole_number(refine, "refine"), _threads(threads), store, histogram, exit, bridge, on_save,
     )  # fmt: skip
     return run.result()
 
@@ -245,11 +250,15 @@ def _box(exit, size):
 class _Run:
     """One simulation: the ensemble x (components, paths) and what is recorded on the way."""
 
-    def __init__(self, sde, scheme, x, dt, steps, seed, every, refine, threads, store, histogram, exit, on_save):
+    def __init__(
+        self, sde, scheme, x, dt, steps, seed, every, refine, threads, store, histogram, exit, bridge, on_save,
+    ):  # fmt: skip
         self.sde, self.scheme, self.x, self.dt, self.steps, self.seed = sde, scheme, x, dt, steps, seed
         self.before = np.empty_like(x)  # the states before the piece of the run that is under way
         self.every, self.refine, self.threads, self.on_save = min(every, steps), refine, threads, on_save
         self.grid, self.geometry, self.box = histogram, _geometry(histogram, len(x)), _box(exit, len(x))
+        if bridge:
+            self.box = np.vstack([self.box, self._variances_of_a_step()])
         saved_steps = np.append(np.arange(0, steps, self.every), steps)
         self.times, rows = saved_steps * dt, len(saved_steps)
         self.saved = np.empty((rows if store else 0, *x.shape), x.dtype)
@@ -267,7 +276,7 @@ class _Run:
 
     def result(self):
         """Run to the end; returns Paths."""
-        for axis, (low, high) in enumerate(self.box.T):
+        for axis, (low, high) in enumerate(self.box[:2].T):
             self.exits[~((self.x[axis] > low) & (self.x[axis] < high))] = 0.0
         self._record_now(0)
         with ThreadPoolExecutor(self.threads) as pool:
@@ -386,6 +395,21 @@ class _Run:
                 )
         raise AssertionError("a piece of a run gave different numbers the second time")
 
+    def _variances_of_a_step(self):
+        """Of the coordinates in the box; ValueError where the bridge between two states is not Brownian."""
+        axes, wieners, t = self.box.shape[1], self.sde.wieners, self.dt * self.steps
+        if axes == 0:
+            raise ValueError("bridge: expected a box, exit=(lower, upper)")
+        if getattr(self.scheme, "func", self.scheme) in (leimkuhler_matthews, weak_euler):
+            raise ValueError(f"bridge: the steps of {_name(self.scheme)} are not Brownian: use euler_maruyama or heun")
+        kicks = np.sqrt(self.dt) * np.eye(wieners)[:, :, None]
+        x = self.x[:, :1].astype(float)
+        sizes = [[self.sde.noise_term(x, s, kick)[:axes, 0] for kick in kicks] for s in (0.0, 0.4 * t, t)]
+        variances = np.square(sizes).sum(axis=1)
+        if self.sde.kind != "additive" or not (variances == variances[0]).all() or not variances[0].any():
+            raise ValueError("bridge: expected constant noise in the coordinates of the box: use a smaller dt instead")
+        return variances[0]
+
     # -------------------------------------------------------------------------------------- compiled, or NumPy
 
     def _compiled(self):
@@ -421,10 +445,11 @@ class _Run:
                 with np.errstate(all="ignore"):
                     for s in range(step, step + count):
                         noise = _Noise(wieners, end - begin, self.dt, self.seed, s, self.refine, begin, self.x.dtype)
-                        x = self._moved(x, s, noise)
+                        before, x = x, self._moved(x, s, noise)
                         self.x[:, begin:end] = x
                         if exits.size:
-                            kernels.leave_all(self.x, begin, end, s + 1, exits, self.box)
+                            before = before.astype(self.x.dtype)
+                            kernels.leave_all(before, self.x, begin, end, np.uint64(self.seed), s + 1, exits, self.box)
                         if (s + 1) % self.every == 0 and not quiet:
                             row = (s + 1) // self.every - first_row
                             kernels.record_all(self.x, begin, end, row, saved, moments, counts, self.geometry)
@@ -475,6 +500,15 @@ class _Noise:
     @cached_property
     def next_dw(self):
         return np.sqrt(self.dt) * self._normals(ahead=1)
+
+    @property
+    def signs(self):
+        wieners, paths, seed, step, refine, first, _ = self._parts
+        if refine > 1:
+            raise ValueError(tracing.NO_FINER_SIGNS)
+        out = np.empty((wieners, paths))
+        kernels.signs_of_step(out, np.uint64(seed), step, first)
+        return out
 
     def words(self, draws):
         """Random 64-bit words (draws, paths) of this step."""

@@ -8,7 +8,17 @@ import math
 import numpy as np
 from numba import njit
 
-from pdelab.noise import BLOCK, fill_normals, fill_normals32, fill_words
+from pdelab.noise import (
+    BLOCK,
+    DRAWS,
+    SIGNS,
+    fill_normals,
+    fill_normals32,
+    fill_words,
+    fraction,
+    random_sign,
+    threefry13,
+)
 
 _KERNEL = {"cache": True, "nogil": True, "error_model": "numpy"}
 
@@ -88,6 +98,19 @@ def words_of_step(out, seed, step, first):
 
 
 @njit(**_KERNEL)
+def signs_of_step(out, seed, step, first):
+    """Random signs of one step: out[c, i] = +-1 for (first + i, step, c); a word holds those of 64 steps."""
+    channels, paths = out.shape
+    words = np.empty((2, BLOCK), np.uint64)
+    for block in range(0, paths, BLOCK):
+        n = min(BLOCK, paths - block)
+        for c in range(channels):
+            fill_words(words, n, seed, SIGNS + c, step // 128, first + block)
+            for i in range(n):
+                out[c, block + i] = random_sign(words[(step >> 6) & 1, i], step)
+
+
+@njit(**_KERNEL)
 def record(xs, n, dimension, first, row, saved, moments, counts, geometry):
     """Record a block at a saved time: states, means and squared deviations, counts; empty arrays take nothing."""
     if saved.shape[0] > 0:
@@ -152,23 +175,51 @@ def count_cells(xs, n, counts, geometry):
 
 
 @njit(**_KERNEL)
-def leave(xs, n, first, step, exits, box):
-    """exits[path] = step for the paths that are outside the box for the first time; inf means not yet."""
-    for axis in range(box.shape[1]):
-        low, high = box[0, axis], box[1, axis]
-        for i in range(n):
-            x = xs[BLOCK * axis + i]
-            left = not (x > low and x < high)
-            exits[first + i] = step if left and exits[first + i] == math.inf else exits[first + i]
+def leave(before, xs, n, seed, first, step, exits, box):
+    """exits[path] = the step after which it was outside the box for the first time; inf means not yet.
+
+    A third row of the box, the variance of a step along each axis, asks for the exits between two looks as well: each
+    is drawn with the probability that the Brownian bridge from `before` to xs has, and noted at step - 1/2.
+    """
+    if box.shape[0] == 2:
+        for axis in range(box.shape[1]):
+            low, high = box[0, axis], box[1, axis]
+            for i in range(n):
+                x = xs[BLOCK * axis + i]
+                left = not (x > low and x < high)
+                exits[first + i] = step if left and exits[first + i] == math.inf else exits[first + i]
+        return
+    for i in range(n):
+        if exits[first + i] == math.inf:
+            stays = chance_to_stay(before, xs, i, box)
+            if stays < 1.0:
+                word, _ = threefry13(np.uint64(first + i), np.uint64(step), np.uint64(seed), np.uint64(DRAWS))
+                if fraction(word) >= stays:
+                    exits[first + i] = step - 0.5
 
 
 @njit(**_KERNEL)
-def leave_all(x, begin, end, step, exits, box):
-    """`leave` for the paths begin to end of an ensemble x (d, paths)."""
-    xs = np.empty(x.shape[0] * BLOCK, x.dtype)
+def chance_to_stay(before, xs, i, box):
+    """Probability that Brownian bridges of variance box[2], independent along the axes, do not touch the box."""
+    stays = 1.0
+    for axis in range(box.shape[1]):
+        low, high, variance = box[0, axis], box[1, axis], box[2, axis]
+        x, y = before[BLOCK * axis + i], xs[BLOCK * axis + i]
+        if not (y > low and y < high):
+            return 0.0
+        if variance > 0.0:
+            stays *= 1.0 - math.exp(-2.0 * (x - low) * (y - low) / variance)
+            stays *= 1.0 - math.exp(-2.0 * (high - x) * (high - y) / variance)
+    return stays
+
+
+@njit(**_KERNEL)
+def leave_all(before, x, begin, end, seed, step, exits, box):
+    """`leave` for the paths begin to end of an ensemble x (d, paths), which was `before` (d, end - begin)."""
+    xs, old = np.empty(x.shape[0] * BLOCK, x.dtype), np.empty(x.shape[0] * BLOCK, x.dtype)
     for first in range(begin, end, BLOCK):
         n = min(BLOCK, end - first)
         for j in range(x.shape[0]):
             for i in range(n):
-                xs[BLOCK * j + i] = x[j, first + i]
-        leave(xs, n, first, step, exits, box)
+                xs[BLOCK * j + i], old[BLOCK * j + i] = x[j, first + i], before[j, first - begin + i]
+        leave(old, xs, n, seed, first, step, exits, box)

@@ -29,12 +29,16 @@ def gradient(loss, x):
 
 
 def hessian(loss, x):
-    """f'' of a loss of one variable at components (1, n), or at a symbol."""
-    if x.dtype == object:
-        if loss.formula is None:
-            raise NotTraceable
-        return as_vector(x[0].trace.call(loss, "hessian", x))
-    return loss.hessian(x)
+    """Hess f of components: (d, n) -> (d, d, n), or of symbols (d,) -> (d, d)."""
+    d = len(x)
+    if x.dtype != object:
+        return np.moveaxis(loss.hessian(as_points(x)).reshape(-1, d, d), 0, -1)
+    if loss.formula is None:
+        raise NotTraceable
+    matrix, upper = np.empty((d, d), object), np.triu_indices(d)
+    matrix[upper] = x[0].trace.call(loss, "hessian", x)
+    matrix.T[upper] = matrix[upper]
+    return matrix
 
 
 def as_points(x):

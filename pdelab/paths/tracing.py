@@ -25,6 +25,7 @@ VECTORISED = ("exp", "log", "sin", "cos", "tanh")
 LIBRARY = ("sqrt", "fabs", "tan", "asin", "acos", "atan", "sinh", "cosh", "asinh", "acosh", "atanh", "atan2", "erf",
            "erfc")  # fmt: skip
 LARGEST_POWER = 32
+NO_FINER_SIGNS = "refine: random signs are no sums of finer ones, they converge in law alone: take refine=1"
 
 
 class NotTraceable(Exception):
@@ -182,12 +183,13 @@ class Trace:
         return self.known[text]
 
     def call(self, loss, kind, arguments):
-        """value, gradient or (one variable) hessian of a formula at symbols: a list of symbols."""
+        """value, gradient or hessian (its upper triangle by rows) of a formula at symbols: a list of symbols."""
         number = self.losses.setdefault(loss, len(self.losses))
         self.calls.add((number, kind))
         text = f"{kind}_{number}({', '.join(self.name_of(a) for a in arguments)})"
         if text not in self.known:
-            count = loss.dimension if kind == "gradient" else 1
+            d = loss.dimension
+            count = {"value": 1, "gradient": d, "hessian": d * (d + 1) // 2}[kind]
             symbols = [Symbol(self, f"v{len(self.lines)}_{j}") for j in range(count)]
             self.lines.append(f"{', '.join(s.name for s in symbols)} = {text}")
             self.known[text] = symbols
@@ -232,6 +234,12 @@ class TracedNoise:
         return np.sqrt(self.dt) * self._symbols("n")
 
     @property
+    def signs(self):
+        if self.coarse:
+            raise ValueError(NO_FINER_SIGNS)
+        return self._symbols("b")
+
+    @property
     def dz(self):
         return self.dt**1.5 * (0.5 * self.normals + self._symbols("a") / np.sqrt(12.0))
 
@@ -258,7 +266,7 @@ def trace_step(sde, scheme, times, dt, refine):
     if result.shape != x.shape:
         raise ValueError(f"scheme: expected states of shape {x.shape} back, got {result.shape}")
     results = [trace.name_of(r) for r in result]
-    increments.used = {name[0] for name in trace.prune(results) if re.fullmatch(r"[zan]\d+", name)}
+    increments.used = {name[0] for name in trace.prune(results) if re.fullmatch(r"[zanb]\d+", name)}
     return trace, increments, results
 
 
@@ -295,16 +303,17 @@ from math import {library}
 import numpy as np
 from numba import float32, njit
 
-from pdelab.noise import {fill}, {vectorised}
+from pdelab.noise import SIGNS, fill_words, random_sign, {fill}, {vectorised}
 from pdelab.paths.kernels import leave, record, step_normals
 
 {functions}
 @njit(cache=True, nogil=True, error_model="numpy")
 def advance(x, begin, end, step, steps, every, refine, seed, K, S, saved, row, moments, counts, geometry, exits, box):
-    xs = np.empty({d} * 512, x.dtype)
+    xs, before = np.empty({d} * 512, x.dtype), np.empty({d} * 512, x.dtype)
     group = np.empty(({channels}, {size}, 512), x.dtype)
     ring = np.empty((2, {channels}, 512), x.dtype)
     words = np.empty((2, 512), np.uint64)
+    bits = np.empty(({signs}, 2, 512), np.uint64)
     z = {flat}.reshape(-1)
     {numbers}
     for block in range(begin, end, 512):
@@ -316,12 +325,14 @@ def advance(x, begin, end, step, steps, every, refine, seed, K, S, saved, row, m
         for s in range(step, step + steps):
 {noise}
             {schedules}
+            if box.shape[0] > 2:
+                before[:] = xs
             for i in range(n):
                 {loads}
 {body}
                 {stores}
             if exits.shape[0] > 0:
-                leave(xs, n, block, s + 1, exits, box)
+                leave(before, xs, n, seed, block, s + 1, exits, box)
             if (s + 1) % every == 0:
                 record(xs, n, {d}, block, (s + 1) // every - row, saved, moments, counts, geometry)
         for j in range({d}):
@@ -334,6 +345,12 @@ DIRECT = """\
                     {fill}(group[c], words, n, seed, c, s // {size}, block)
             at = 512 * (s % {size})
 """
+SIGNED = """\
+            if s == step or s % 128 == 0:
+                for c in range({signs}):
+                    fill_words(bits[c], n, seed, SIGNS + c, s // 128, block)
+            word = (s >> 6) & 1
+"""
 COARSE = """\
             {first}held = step_normals(ring[s & 1], group, words, held, n, seed, s, refine, {pairs}, block)
 """
@@ -344,7 +361,8 @@ AHEAD = """\
 
 def _source(trace, increments, results, dtype):
     single = dtype == np.float32
-    m = increments.wieners if increments.used else 0
+    m = increments.wieners if increments.used - {"b"} else 0
+    signs = increments.wieners if "b" in increments.used else 0
     pairs, lookahead = "a" in increments.used, "n" in increments.used
     size, fill, d = (4, "fill_normals32", len(results)) if single else (2, "fill_normals", len(results))
     direct = not (pairs or lookahead or increments.coarse)
@@ -355,18 +373,21 @@ def _source(trace, increments, results, dtype):
         text, stride = DIRECT.format(size=size, channels=channels, fill=fill), size * 512
     else:
         text, stride = _coarse(pairs, lookahead, channels), 512
+    text += SIGNED.format(signs=signs) if signs else ""
     functions = "".join(scalar_functions(*entry, single) for entry in trace.functions())
     body = "\n".join(" " * 16 + line for line in trace.lines)
     loads = [f"x{j} = xs[{512 * j} + i]" for j in range(d)]
     sources = [("z", "at", 0)] + [("a", "at", m)] * pairs + [("n", "ahead", 0)] * lookahead
     for letter, place, start in sources:
         loads += [f"{letter}{c} = z[{place} + {stride * (c + start)} + i]" for c in range(m)]
+    loads += [f"b{c} = {'float32' * single}(random_sign(bits[{c}, word, i], s))" for c in range(signs)]
     rows = [f"xs[{512 * j} + i] = {name}" for j, name in enumerate(results)]
     numbers = [f"k{k} = K[{k}]" for k in range(len(trace.numbers))]
     schedules = [f"s{k} = S[{k}, s - step]" for k in range(len(trace.schedules))]
     return TEMPLATE.format(
         library=", ".join(LIBRARY), vectorised=", ".join(f"v{name} as {name}" for name in VECTORISED), fill=fill,
-        functions=functions, d=d, flat="group" if direct else "ring", channels=max(channels, 1), size=size,
+        functions=functions, d=d, signs=max(signs, 1), flat="group" if direct else "ring", channels=max(channels, 1),
+        size=size,
         numbers="; ".join(numbers) or "pass", noise=text, schedules="; ".join(schedules) or "pass",
         loads="; ".join(loads), body=body, stores="; ".join(rows),
     )  # fmt: skip

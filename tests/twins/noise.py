@@ -193,6 +193,8 @@ TWINS = {
     "_quarter_turns": (quarter_turns, numbers(-1e4, 1e4, (0.0,))),
     "box_muller": (box_muller, pairs),
     "box_muller32": (box_muller32, pairs32, 1e-4),
+    "random_sign": (lambda w, k: 1.0 - 2.0 * (int(w) >> k % 64 & 1), lambda rng: ((word(rng), k) for k in (0, 63, 70))),
+    "fraction": (lambda w: int(w) // 2048 / 2**53, lambda rng: ((w,) for w in (np.uint64(MASK), word(rng))), 0.0),
     "fill_words": (fill_words, word_fills, 0.0),
     "fill_normals": (fill_normals, fills(np.float64, 2)),
     "fill_normals32": (fill_normals32, fills(np.float32, 4), 1e-5),

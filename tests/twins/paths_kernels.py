@@ -109,18 +109,50 @@ def round_half_up(place):
     return math.floor(place + 0.5)
 
 
-def leave(xs, n, first, step, exits, box):
+def crossing(x, y, face, variance):
+    """Probability that a Brownian bridge from x to y touches a face: by reflection, N(x -> 2 face - y) / N(x -> y)."""
+    if math.isinf(face) or variance == 0.0:
+        return 0.0
+    return math.exp(((y - x) ** 2 - (2 * face - y - x) ** 2) / (2 * variance))
+
+
+def stay(before, after, box):
+    """The same for all faces of the box, 0 where the end is outside."""
+    chance = 1.0
+    for x, y, (low, high, variance) in zip(before, after, box.T):
+        inside = low < y < high
+        chance *= inside and (1 - crossing(x, y, low, variance)) * (1 - crossing(x, y, high, variance))
+    return float(chance)
+
+
+def chance_to_stay(before, xs, i, box):
+    return stay(before[i::BLOCK], xs[i::BLOCK], box)
+
+
+def left(before, after, seed, path, step, box):
+    if len(box) == 2:
+        return step if not all(low < x < high for x, (low, high) in zip(after, box.T)) else math.inf
+    word, _ = noise.threefry13(np.uint64(path), np.uint64(step), np.uint64(seed), np.uint64(noise.DRAWS))
+    return step - 0.5 if (int(word) >> 11) / 2**53 >= stay(before, after, box) else math.inf
+
+
+def leave(before, xs, n, seed, first, step, exits, box):
     for i in range(n):
-        inside = all(low < xs[BLOCK * axis + i] < high for axis, (low, high) in enumerate(box.T))
-        if not inside and exits[first + i] == math.inf:
-            exits[first + i] = step
+        if exits[first + i] == math.inf:
+            exits[first + i] = left(before[i::BLOCK], xs[i::BLOCK], seed, first + i, step, box)
 
 
-def leave_all(x, begin, end, step, exits, box):
+def leave_all(before, x, begin, end, seed, step, exits, box):
     for i in range(begin, end):
-        inside = all(low < x[axis, i] < high for axis, (low, high) in enumerate(box.T))
-        if not inside and exits[i] == math.inf:
-            exits[i] = step
+        if exits[i] == math.inf:
+            exits[i] = left(before[:, i - begin], x[:, i], seed, i, step, box)
+
+
+def signs_of_step(out, seed, step, first):
+    words = np.zeros((2, out.shape[1]), np.uint64)
+    for c in range(len(out)):
+        noise.fill_words(words, out.shape[1], seed, noise.SIGNS + c, step // 128, first)
+        out[c] = [-1.0 if int(w) >> (step % 64) & 1 else 1.0 for w in words[step // 64 % 2]]
 
 
 # ------------------------------------------------------------------------------------------------------- cases
@@ -178,16 +210,33 @@ def cells(rng):
         yield points, 200, np.zeros(36, np.int64), geometry(2, periodic)
 
 
+BOX = np.array([[-1.0, -math.inf], [1.0, 2.0], [0.3, 0.0]])
+
+
 def exits(rng):
+    seed = np.uint64(rng.integers(2**63))
+    for rows, d in ((2, 1), (2, 2), (3, 1), (3, 2)):
+        before, box = np.where(rng.random(600) < 0.2, 3.0, np.inf), BOX[:rows, :d].copy()
+        yield 0.3 * rng.normal(size=2 * BLOCK), 0.7 * rng.normal(size=2 * BLOCK), 88, seed, 512, 7, before, box
+        yield np.zeros(2 * BLOCK), np.full(2 * BLOCK, np.nan), 2, seed, 0, 7, before.copy(), box
+
+
+def bridges(rng):
     for d in (1, 2):
-        before = np.where(rng.random(600) < 0.2, 3.0, np.inf)
-        yield rng.normal(size=2 * BLOCK), 88, 512, 7, before, np.array([[-1.0, -0.5], [1.0, 2.0]])[:, :d].copy()
-        yield np.full(2 * BLOCK, np.nan), 2, 0, 7, before.copy(), np.array([[-1.0], [1.0]])
+        for i in (0, 7, 511):
+            yield 0.3 * rng.normal(size=2 * BLOCK), 0.7 * rng.normal(size=2 * BLOCK), i, BOX[:, :d].copy()
 
 
 def whole_exits(rng):
-    for begin, end in pairwise((0, 512, 600)):
-        yield rng.normal(size=(2, 600)), begin, end, 4, np.full(600, np.inf), np.array([[-1.0, -0.5], [1.0, 2.0]])
+    for rows in (2, 3):
+        for begin, end in pairwise((0, 512, 600)):
+            states = 0.3 * rng.normal(size=(2, end - begin)), 0.7 * rng.normal(size=(2, 600))
+            yield *states, begin, end, np.uint64(9), 4, np.full(600, np.inf), BOX[:rows].copy()
+
+
+def sign_steps(rng):
+    for channels, count, step in ((1, 1, 0), (2, 515, 63), (1, 3, 64), (1, 3, 1000)):
+        yield np.zeros((channels, count)), np.uint64(rng.integers(2**63)), step, 5
 
 
 def sums(rng):
@@ -205,6 +254,8 @@ TWINS = {
     "record_all": (record_all, whole_recordings),
     "tree_sum": (tree_sum, sums),
     "count_cells": (count_cells, cells, 0.0),
+    "signs_of_step": (signs_of_step, sign_steps, 0.0),
+    "chance_to_stay": (chance_to_stay, bridges),
     "leave": (leave, exits, 0.0),
     "leave_all": (leave_all, whole_exits, 0.0),
 }
