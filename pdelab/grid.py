@@ -50,12 +50,12 @@ class Grid:
 
     def __init__(self, lower, upper, shape, boundary="reflecting"):
         lower, upper = _corner(lower, "lower"), _corner(upper, "upper")
-        dimension = max(len(lower), len(upper), np.size(shape), 1 if isinstance(boundary, str) else len(boundary))
+        names = _names(boundary)
+        dimension = max(len(lower), len(upper), np.size(shape), len(names))
         if dimension > 3:
             raise ValueError(f"a Grid has 1, 2 or 3 dimensions, got {dimension}")
         lower, upper = _per_axis(lower, dimension, "lower"), _per_axis(upper, dimension, "upper")
         shape = _per_axis(_counts(shape), dimension, "shape")
-        names = (boundary,) if isinstance(boundary, str) else tuple(boundary)
         names = _per_axis(names, dimension, "boundary")
         for low, high in zip(lower, upper):
             if not low < high:
@@ -65,6 +65,9 @@ class Grid:
                 raise ValueError(f"unknown boundary {name!r}: choose from {', '.join(BOUNDARIES)}")
         for key, value in zip(("lower", "upper", "shape", "boundary"), (lower, upper, shape, names)):
             object.__setattr__(self, key, value)
+        for low, high, h in zip(lower, upper, self.spacing):
+            if not (math.isfinite(h) and low < low + h and high - h < high):
+                raise ValueError(f"float64 cannot tell nodes {h} apart on [{low}, {high}]: take fewer or another box")
 
     @property
     def dimension(self):
@@ -138,11 +141,11 @@ class Grid:
         -------
         array (...,) or (..., k)
         """
-        values = np.asarray(values, dtype=float)
+        values = _reals(values, f"values: expected numbers on the nodes, first axes {self.shape}")
         if values.shape[: self.dimension] != self.shape:
             raise ValueError(f"expected values on the nodes, first axes {self.shape}, got shape {values.shape}")
         points = self._inside(points)
-        axes, values = list(self.axes), values
+        axes = list(self.axes)
         for axis, name in enumerate(self.boundary):
             if name == "periodic":
                 axes[axis] = np.append(axes[axis], self.upper[axis])
@@ -182,14 +185,8 @@ class Grid:
 
     def _checked(self, values, shape, name):
         sample = getattr(values, "on", None)
-        try:
-            values = np.ascontiguousarray(values if sample is None else sample(self), dtype=float)
-        except (TypeError, ValueError) as error:
-            if sample is not None:
-                raise
-            raise ValueError(
-                f"{name}: expected an array of numbers of shape {shape} or a Loss, got {values!r}"
-            ) from error
+        expected = f"{name}: expected an array of numbers of shape {shape} or a Loss"
+        values = np.ascontiguousarray(_reals(values, expected) if sample is None else sample(self))
         if values.shape != shape:
             raise ValueError(f"{name}: expected shape {shape} as the grid has, got {values.shape}")
         if not np.isfinite(values).all():
@@ -199,10 +196,12 @@ class Grid:
 
     def _inside(self, points):
         """Points as an array (..., d) inside the box; periodic axes wrapped."""
-        points = np.asarray(points, dtype=float)
+        points = _reals(points, f"points: expected coordinates of shape (..., {self.dimension})")
         points = points[..., None] if self.dimension == 1 else points
         if points.shape[-1:] != (self.dimension,):
             raise ValueError(f"expected points of shape (..., {self.dimension}), got {points.shape}")
+        if not np.isfinite(points).all():
+            raise ValueError("points: expected finite coordinates, got NaN or infinity")
         points = points.copy()
         for axis, (low, high, name) in enumerate(zip(self.lower, self.upper, self.boundary)):
             x = points[..., axis]
@@ -218,25 +217,39 @@ class Grid:
         return points
 
 
-def _corner(value, name):
+def _reals(values, expected):
+    """A float64 array of real numbers; ValueError that begins with what was expected. Text and complex are refused."""
     try:
-        corner = tuple(float(v) for v in np.atleast_1d(value))
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name}: expected a number or one number an axis, got {value!r}") from error
-    if not all(math.isfinite(v) for v in corner):
-        raise ValueError(f"{name}: expected finite numbers, got {value!r}")
-    return corner
+        array = np.asarray(values)
+        if array.dtype.kind not in "fiubO":
+            raise TypeError(array.dtype)
+        return array.astype(float, copy=False)
+    except (TypeError, ValueError, OverflowError) as error:
+        shown = " ".join(repr(values).split())
+        raise ValueError(f"{expected}, got {shown if len(shown) <= 80 else shown[:77] + '...'}") from error
+
+
+def _corner(value, name):
+    corner = np.atleast_1d(_reals(value, f"{name}: expected a number or one number an axis"))
+    if corner.ndim > 1 or not np.isfinite(corner).all():
+        raise ValueError(f"{name}: expected a finite number or one an axis, got {value!r}")
+    return tuple(corner.tolist())
 
 
 def _counts(shape):
+    wanted = "shape: expected at least 2 nodes along each axis, as whole numbers"
+    counts = np.atleast_1d(_reals(shape, wanted))
+    whole = np.isfinite(counts) & (counts == np.floor(counts)) & (counts >= 2)
+    if counts.ndim > 1 or not counts.size or not whole.all():
+        raise ValueError(f"{wanted}, got {shape!r}")
+    return tuple(int(n) for n in counts)
+
+
+def _names(boundary):
     try:
-        counts = tuple(int(n) for n in np.atleast_1d(shape))
-        whole = all(n == m for n, m in zip(counts, np.atleast_1d(shape)))
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"shape: expected whole numbers of nodes, got {shape!r}") from error
-    if not whole or min(counts) < 2:
-        raise ValueError(f"shape: expected at least 2 nodes along each axis, as whole numbers, got {shape!r}")
-    return counts
+        return (boundary,) if isinstance(boundary, str) else tuple(boundary)
+    except TypeError as error:
+        raise ValueError(f"boundary: expected {', '.join(BOUNDARIES)} or one an axis, got {boundary!r}") from error
 
 
 def _per_axis(values, dimension, name):
@@ -260,5 +273,4 @@ def _frozen(array):
 
 
 def _worst(x, low, high):
-    far = np.maximum(low - x, x - high)
-    return float(np.ravel(x)[np.argmax(np.where(np.isnan(far), np.inf, far))])
+    return float(np.ravel(x)[np.argmax(np.maximum(low - x, x - high))])

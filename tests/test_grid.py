@@ -113,6 +113,15 @@ def test_gradient_of_two_nodes():
         ((0, 1, 5, "open"), "unknown boundary 'open'"),
         (((0, 0), (1, 1, 1), 5), "expected 3 entries"),
         ((0, 1, (3, 3, 3, 3)), "1, 2 or 3 dimensions"),
+        ((0, 1, np.inf), "whole numbers"),
+        ((0, 1, []), "at least 2 nodes"),
+        (("0", 1, 5), "lower: expected a number"),
+        ((0, 1 + 1j, 5), "upper: expected a number"),
+        ((0, 1, 5, None), "boundary: expected reflecting"),
+        ((0, 1, 5, 3), "boundary: expected reflecting"),
+        ((-1e308, 1e308, 5), "cannot tell nodes inf apart"),
+        ((0, 5e-324, 5), "cannot tell nodes"),
+        ((1e16, 1e16 + 4, 101), "cannot tell nodes"),
     ],
 )
 def test_bad_grids_are_refused(arguments, words):
@@ -128,8 +137,17 @@ def test_bad_fields_are_refused():
         grid.field([0, 0, np.nan, 0, 0])
     with pytest.raises(ValueError, match="array of numbers"):
         grid.field(["a"] * 5)
+    for values in (np.ones(5) * 1j, ["1"] * 5, [10**400] * 5, np.zeros(5, "M8[s]"), None):
+        with pytest.raises(ValueError, match="array of numbers"):
+            grid.field(values)
     with pytest.raises(ValueError, match="points leave the box"):
         grid.interpolate(np.zeros(5), [1.5])
+    for boundary in ("reflecting", "periodic"):
+        for point in (np.nan, np.inf, 1j, "a"):
+            with pytest.raises(ValueError, match="points: expected"):
+                Grid(0, 1, 5, boundary).interpolate(np.zeros(5), point)
+    with pytest.raises(ValueError, match="numbers on the nodes"):
+        grid.interpolate(np.ones(5) * 1j, 0.5)
     with pytest.raises(ValueError, match="last axes"):
         grid.integrate(np.zeros(4))
     with pytest.raises(AttributeError, match="one-dimensional"):
