@@ -120,9 +120,18 @@ def _map(solution, grid, ax):
 
 
 def orders(sizes, errors, ax=None, label=None, **style):
-    """Draw errors against step sizes on log axes and write the observed order in the label."""
-    slope = np.polyfit(np.log(sizes), np.log(errors), 1)[0]
+    """Draw errors against step sizes on log axes and write the order observed over the smallest three in the label."""
+    from matplotlib.ticker import NullFormatter
+
+    slope = observed_order(sizes, errors)
     if ax is None:
         _, ax = subplots()
     ax.loglog(sizes, errors, "o-", label=f"{label or 'error'}: order {slope:.2f}", **style)
+    ax.xaxis.set_minor_formatter(NullFormatter())
     return ax
+
+
+def observed_order(sizes, errors):
+    """Slope of log error against log step size over the three smallest steps."""
+    finest = np.argsort(sizes)[:3]
+    return float(np.polyfit(np.log(np.asarray(sizes)[finest]), np.log(np.asarray(errors)[finest]), 1)[0])

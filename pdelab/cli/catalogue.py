@@ -1,5 +1,7 @@
 """`pdelab list`: everything there is, by name."""
 
+from inspect import isfunction, signature
+
 from pdelab import records
 from pdelab.cli.shared import first_line
 
@@ -94,16 +96,20 @@ CATALOGUE = {
 
 
 def scheme_table():
-    """Schemes by equation and short name; the only place where a name stands for a scheme."""
+    """Schemes by equation and name: the public functions (problem, grid, values, ...) of the equation's module."""
     from pdelab import burgers, fokker_planck, hamilton_jacobi
 
-    table = {
-        "hamilton-jacobi": (hamilton_jacobi, ("monotone", "engquist_osher", "filtered", "fitted", "implicit")),
-        "heat": (hamilton_jacobi, ("monotone",)),
-        "burgers": (burgers, ("godunov", "engquist_osher", "rusanov", "high_resolution")),
-        "fokker-planck": (fokker_planck, ("implicit", "crank_nicolson", "explicit", "spectral")),
+    modules = {
+        "hamilton-jacobi": hamilton_jacobi,
+        "heat": hamilton_jacobi,
+        "burgers": burgers,
+        "fokker-planck": fokker_planck,
     }
     return {
-        verb: {name: getattr(module, name) for name in names if hasattr(module, name)}
-        for verb, (module, names) in table.items()
+        verb: {name: getattr(module, name) for name in module.__all__ if _is_scheme(getattr(module, name))}
+        for verb, module in modules.items()
     }
+
+
+def _is_scheme(thing):
+    return isfunction(thing) and [*signature(thing).parameters][:3] == ["problem", "grid", "values"]

@@ -74,7 +74,7 @@ def draw(data):
             left.fill_between(x, -2.2 + data[name] / top, -2.2, color=COLORS[color], alpha=0.45, lw=0, label=label)
         left.axvline(float(data["start"]), color=COLORS["initial"], lw=1.0, ls=":", ymax=0.75)
         left.annotate("start", (float(data["start"]), 0.62), ha="center", color=COLORS["sgd"])
-        left.set(xlim=(-3.4, 2.8), ylim=(-2.25, 1.6), xlabel="x")
+        left.set(xlim=(-3.4, 2.8), ylim=(-2.25, 1.6), xlabel="x", ylabel="loss (densities: not to scale)")
         left.legend(loc="upper center", ncols=2)
         t = data["times"]
         both = data["effort"] + data["effort_plain"]
@@ -83,6 +83,6 @@ def draw(data):
         right.fill_between(t, data["effort"], both, color=COLORS["sgd"], alpha=0.35, lw=0, label=words[1])
         right.plot(t, data["gain"], "o-", color=COLORS["exact"], label="gain E V(SGD) - E V(controlled)")
         right.plot(t, data["effort"], color=COLORS["good"], ls="--", label="what Theorem 4.11 promises")
-        right.set(xlabel="horizon T", ylim=(0, None), xlim=(t[0], t[-1]))
+        right.set(xlabel="horizon T", ylabel="expected terminal cost saved", ylim=(0, None), xlim=(t[0], t[-1]))
         right.legend(loc="upper left")
     return figure

@@ -11,7 +11,7 @@ import numpy as np
 from pdelab.claims.invariant import LEFT, RIGHT, SADDLE, at_infinity, exact_time, kramers, tilted
 
 NAME = "kramers"
-TITLE = "The time to leave a well grows like exp(beta barrier); with its prefactor Kramers' law is right up to C/beta"
+TITLE = "The time to leave a well grows like exp(β barrier); with its prefactor Kramers' law is right up to C/β"
 PARAMETERS = {"coldest": 160.0, "warmest": 5.0, "nodes": 480}
 QUICK = {"nodes": 160}
 CHECKS = {
@@ -78,10 +78,10 @@ def draw(data):
         middle.semilogy(betas, data["kramers"], color=COLORS["viscous"], ls="--", label="Kramers with its prefactor")
         words = "exact for the printed noise"
         middle.semilogy(betas[:-1], data["printed_noise"], color=COLORS["bad"], ls=":", label=words)
-        middle.set(xlabel="beta", ylabel="mean time from x₁ to x₂")
+        middle.set(xlabel="inverse temperature β", ylabel="mean time from x₁ to x₂")
         middle.legend(loc="lower right")
-        right.semilogx(betas, data["correction"], "o-", color=COLORS["exact"], label="beta (exact/Kramers - 1)")
+        right.semilogx(betas, data["correction"], "o-", color=COLORS["exact"], label="β (exact/Kramers − 1)")
         right.axhline(float(data["constant"]), color=COLORS["viscous"], ls="--", label="Laplace's next term C")
-        right.set(xlabel="beta")
+        right.set(xlabel="inverse temperature β", ylabel="β × relative error of Kramers' law")
         right.legend(loc="lower right")
     return figure

@@ -58,7 +58,7 @@ def draw(data):
             left.plot(width, float(data["epsilon"]), "o", color=colours[k % 3])
         left.axhline(float(data["epsilon"]), color="#999999", lw=0.9, ls=":")
         left.set(xscale="log", xlabel="scope γ", ylabel="f_γ(x) - f(x)", title=TITLE, ylim=(-0.05, 0.3))
-        left.legend()
+        left.legend(loc="upper left", fontsize=8)
         right.loglog(data["curvatures"], data["exact"], color=COLORS["exact"], label="quadratic, formula")
         right.loglog(data["curvatures"], data["found"], "o", color=COLORS["good"], label="quadratic, found")
         for k, (bent, width) in enumerate(zip(data["bent"], data["wells"])):

@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 NAME = "widening"
-TITLE = "Hamilton-Jacobi widens convex regions at once; heat starts slowly, yet ends no later"
+TITLE = "Hamilton-Jacobi widens convex regions at once; heat is slow, yet no later"
 PARAMETERS = {"n": 2401, "half_width": 6.0, "window": 3.6, "beta": 2.0, "last": 4.0, "times": 41}
 QUICK = {"n": 1201, "times": 21}
 CHECKS = {
