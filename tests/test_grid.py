@@ -137,7 +137,7 @@ def test_bad_fields_are_refused():
         grid.field([0, 0, np.nan, 0, 0])
     with pytest.raises(ValueError, match="array of numbers"):
         grid.field(["a"] * 5)
-    for values in (np.ones(5) * 1j, ["1"] * 5, [10**400] * 5, np.zeros(5, "M8[s]"), None):
+    for values in (np.ones(5) * 1j, ["1"] * 5, [10**400] * 5, np.zeros(5, "M8[s]")):
         with pytest.raises(ValueError, match="array of numbers"):
             grid.field(values)
     with pytest.raises(ValueError, match="points leave the box"):
