@@ -332,12 +332,12 @@ def test_quadratic_loss_at_equilibrium_is_exact_for_leimkuhler_matthews_and_baoa
         assert abs(position.var() * beta * 1.7 / exact - 1) < 4 * math.sqrt(2 / count)
 
 
-def test_underdamped_has_the_gibbs_law_for_every_friction():
+def test_underdamped_has_the_gibbs_law_for_every_friction_and_scheme():
     """theory.md E4.10m with our noise: Var q = 1/(beta k), Var p = 1/beta, whatever the friction."""
     count = 40_000
-    for friction in (0.5, 5.0):
-        run = paths.simulate(paths.Underdamped(QUADRATIC, 2.0, friction), 0.0, 30.0, 0.1, paths=count, seed=4)
-        q, p = run.final.T
+    for friction, scheme in ((0.5, paths.baoab), (5.0, paths.baoab), (2.0, paths.heun)):
+        sde = paths.Underdamped(QUADRATIC, 2.0, friction)
+        q, p = paths.simulate(sde, 0.0, 30.0, 0.1, scheme=scheme, paths=count, seed=4).final.T
         for values, variance in ((q, 1 / 3.4), (p, 0.5)):
             assert abs(values.var() / variance - 1) < 4 * math.sqrt(2 / count) + 0.003
         assert abs(np.corrcoef(q, p)[0, 1]) < 4 / math.sqrt(count)
@@ -354,6 +354,16 @@ def test_exponential_is_exact_for_ornstein_uhlenbeck_and_stable_when_stiff():
     assert np.all(np.abs(run.variance - variance) <= 4 * variance * math.sqrt(2 / count))
     with pytest.raises(FloatingPointError, match="exploded"):
         paths.simulate(sde, 3.0, 20.0, 0.01, paths=3, seed=1)
+
+
+def test_exponential_has_strong_order_one_with_a_nonlinear_rest_and_its_exact_mean_with_a_constant_one():
+    levels, split = np.arange(3, 8), paths.Diffusion("3*sin(2*x)", 0.5, linear=4.0)
+    whole = paths.Diffusion("3*sin(2*x) - 4*x", 0.5)
+    exact = paths.simulate(whole, 1.0, 1.0, 2.0**-11, scheme=paths.sra1, paths=1000, seed=3).final
+    errors, _ = strong_errors(split, exact, paths.exponential, levels, 11)
+    assert abs(slope(2.0**-levels, errors) - 1) < 0.15
+    run = paths.simulate(paths.Diffusion("2", 0.0, linear=4.0), 1.0, 1.0, 0.25, scheme=paths.exponential, seed=3)
+    assert run.final[0] == pytest.approx(0.5 + 0.5 * math.exp(-4.0), rel=1e-14)
 
 
 def test_implicit_solves_its_equation_in_three_dimensions():
