@@ -3,13 +3,14 @@
 import math
 
 import numpy as np
-from scipy.linalg import eigh_tridiagonal
+from scipy.linalg import lapack
 from scipy.special import ive
 
 from pdelab.fokker_planck.schemes import certificates
 from pdelab.fokker_planck.splitting import split_change
 from pdelab.fokker_planck.timing import half_cells
 from pdelab.generator import axis_rates, ito, largest_step
+from pdelab.stencils import tridiagonal
 from pdelab.stepping import Stepper
 
 
@@ -27,25 +28,43 @@ def spectral(problem, grid, values):
     up, down, half = up.ravel(), down.ravel(), half_cells(problem, grid)
     root = _root_of_equilibrium(up, down, "spectral")
     _check_amplification(values * half, root, problem.adjoint, "spectral")
-    diagonal, modes = -up - np.roll(down, 1), {}
+    alive, last = _living_modes(-up - np.roll(down, 1), up[:-1] * down[:-1]), {"out": None}
+    scale = 1 / root if problem.adjoint else root
+
+    def advance(values, time, dt, steps):
+        rates, vectors = alive(time + dt * steps)
+        if values is last["out"] and len(last["amplitudes"]) >= len(rates):  # those of these values are known
+            amplitudes = last["amplitudes"][-len(rates) :]
+        else:
+            amplitudes = vectors.T @ (values * half / scale)
+        last["amplitudes"] = np.exp(rates * (dt * steps)) * amplitudes
+        last["out"] = scale * (vectors @ last["amplitudes"]) / half
+        return last["out"]
+
+    return Stepper(advance, dt=math.inf, certificates=certificates(problem, grid, form))
+
+
+def _living_modes(diagonal, squares):
+    """A function until -> (rates, vectors) of the modes not below e^-40 at that time; the first call finds the most."""
+    modes, size, count = {}, 1e-9 * np.abs(diagonal).max(), len(diagonal)
 
     def alive(until):
-        """Eigenpairs that have not decayed below e^-40 at time `until`; the first call asks for the most."""
-        cut = -40 / until - 1e-9 * np.abs(diagonal).max()
+        cut = -40 / until - size
         if not modes or modes["cut"] > cut:
-            off = np.sqrt(up[:-1]) * np.sqrt(down[:-1])
-            modes["cut"], modes["pairs"] = cut, eigh_tridiagonal(diagonal, off, select="v", select_range=(cut, 1.0))
+            dead = np.empty(1)
+            tridiagonal.below(diagonal, squares, np.array([cut]), np.empty(1), dead)
+            rates = np.empty(count - int(dead[0]))
+            tridiagonal.eigenvalues(diagonal, squares, cut, size, int(dead[0]), rates)
+            block, split = np.ones(count, dtype=np.int32), np.full(count, count, dtype=np.int32)
+            vectors, failed = lapack.dstein(diagonal, np.sqrt(squares), rates, block, split)
+            if failed:
+                raise ValueError("spectral: the modes did not converge; use crank_nicolson")
+            modes["cut"], modes["pairs"] = cut, (rates, vectors)
         rates, vectors = modes["pairs"]
         first = np.searchsorted(rates, cut)
         return rates[first:], vectors[:, first:]
 
-    def advance(values, time, dt, steps):
-        rates, vectors = alive(time + dt * steps)
-        scale = 1 / root if problem.adjoint else root
-        m = scale * (vectors @ (np.exp(rates * (dt * steps)) * (vectors.T @ (values * half / scale))))
-        return m / half
-
-    return Stepper(advance, dt=math.inf, certificates=certificates(problem, grid, form))
+    return alive
 
 
 def chebyshev(problem, grid, values):

@@ -553,3 +553,46 @@ def transpose(a, out):
             for p in range(i, min(i + 16, rows)):
                 for q in range(j, min(j + 16, columns)):
                     out[q, p] = a[p, q]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def below(diagonal, squares, shifts, pivots, counts):
+    """counts = how many eigenvalues of the symmetric tridiagonal matrix lie below each shift (Sturm); scratch: pivots.
+
+    squares: of the off-diagonal, one shorter than the diagonal.
+    """
+    smallest = 1e-290
+    for j in range(shifts.size):
+        pivots[j] = math.inf
+        counts[j] = 0.0
+    for i in range(diagonal.size):
+        here, square = diagonal[i], squares[i - 1] if i > 0 else 0.0
+        for j in range(shifts.size):
+            pivot = (here - shifts[j]) - square / pivots[j]
+            pivot = -smallest if abs(pivot) < smallest else pivot
+            pivots[j] = pivot
+            counts[j] += 1.0 if pivot < 0.0 else 0.0
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def eigenvalues(diagonal, squares, low, high, first, found):
+    """Eigenvalues number first, first + 1, ... (from 0, ascending), all in [low, high], by bisection side by side."""
+    count = found.size
+    lower, upper = np.full(count, low), np.full(count, high)
+    pivots, counts = np.empty(count), np.empty(count)
+    size = max(abs(low), abs(high))
+    for i in range(diagonal.size):
+        size = max(size, abs(diagonal[i]))
+    width = high - low
+    while width > 2.3e-16 * size:
+        for j in range(count):
+            found[j] = 0.5 * (lower[j] + upper[j])
+        below(diagonal, squares, found, pivots, counts)
+        for j in range(count):
+            if counts[j] <= first + j:
+                lower[j] = found[j]
+            else:
+                upper[j] = found[j]
+        width *= 0.5
+    for j in range(count):
+        found[j] = 0.5 * (lower[j] + upper[j])
