@@ -106,6 +106,17 @@ def test_certificate():
     assert np.allclose(info["maximum"], info["minimum"]) and info["maximum"].shape == (3,)
 
 
+def test_mass_drift_is_relative_to_the_size_of_the_data_not_to_their_mean():
+    start = np.array([1.0, -1.0, 2.0, -2.0, 0.5])
+    info = pl.solve(Decay(), start, GRID, [0.5, 1.0], dt=0.05, scheme=euler).info
+    assert np.allclose(info["mass_drift"], 0.5 * (1 - 0.95 ** np.array([10, 20])) / 6.5)
+    grid = pl.Grid(0.0, 2 * np.pi, 200, boundary="periodic")
+    for scheme in (pl.burgers.godunov, pl.burgers.high_resolution):
+        waves = pl.solve(pl.Burgers(viscosity=0.0), np.sin(grid.x), grid, [0.5, 1.5], scheme=scheme)
+        assert waves.info["mass_drift"].max() < 1e-14
+    assert pl.solve(pl.Burgers(viscosity=0.0), 0 * grid.x, grid, 1.0).info["mass_drift"].max() == 0
+
+
 def test_on_save_hands_out_each_time_as_it_comes():
     seen = []
     run([0.0, 0.5, 1.0], on_save=lambda time, values: seen.append((time, values.copy())))

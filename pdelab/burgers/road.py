@@ -114,8 +114,9 @@ class Traffic:
         info |= {"minimum": values.min(axis=1), "maximum": values.max(axis=1)}
         if grid.boundary == ("periodic",):
             cars = grid.integrate(values)
-            before = grid.integrate(self.density(start))
-            info |= {"mass": cars, "mass_drift": np.abs(cars - before) / before if before > 0 else np.abs(cars)}
+            first = self.density(start)
+            size = max(grid.integrate(np.abs(first)), np.finfo(float).tiny)
+            info |= {"mass": cars, "mass_drift": np.abs(cars - grid.integrate(first)) / size}
         return Solution(waves.times, values, grid, waves.steps, info)
 
     def _checked(self, density):
