@@ -362,6 +362,8 @@ def test_exponential_has_strong_order_one_with_a_nonlinear_rest_and_its_exact_me
     exact = paths.simulate(whole, 1.0, 1.0, 2.0**-11, scheme=paths.sra1, paths=1000, seed=3).final
     errors, _ = strong_errors(split, exact, paths.exponential, levels, 11)
     assert abs(slope(2.0**-levels, errors) - 1) < 0.15
+    one, other = (paths.simulate(sde, 1.0, 1.0, 1 / 64, paths=9, seed=3).final for sde in (split, whole))
+    assert np.allclose(one, other, rtol=1e-13)
     run = paths.simulate(paths.Diffusion("2", 0.0, linear=4.0), 1.0, 1.0, 0.25, scheme=paths.exponential, seed=3)
     assert run.final[0] == pytest.approx(0.5 + 0.5 * math.exp(-4.0), rel=1e-14)
 
@@ -482,6 +484,17 @@ def test_any_chunking_gives_the_same_paths(count, steps, every, seed):
     rows = [*range(0, steps, every), steps]
     assert (parts.states == whole.states[rows]).all() and (np.array(seen) == parts.states).all()
     assert np.allclose(parts.times, np.array(rows) * 0.01)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_python_functions_give_the_same_bits_for_any_threads_and_pieces(dtype, monkeypatch):
+    sde = paths.Diffusion(lambda x, t: -x * (1 + t), lambda x: 1 + 0.1 * x**2, kind="diagonal")
+    common = {"paths": engine.NUMPY_PATHS + 700, "seed": 5, "save_every": 9, "dtype": dtype, "exit": (-1, 1)}
+    one = paths.simulate(sde, 0.4, 1.0, 0.05, threads=1, **common)
+    for threads, seconds in ((2, 0.1), (1, 1e-5), (3, 1e-5)):  # pieces of a run are as long as they take
+        monkeypatch.setattr(engine, "SECONDS_PER_CHUNK", seconds)
+        run = paths.simulate(sde, 0.4, 1.0, 0.05, threads=threads, **common)
+        assert (run.states == one.states).all() and (run.exit_times == one.exit_times).all()
 
 
 def test_a_refined_increment_is_the_sum_of_finer_ones():

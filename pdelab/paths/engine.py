@@ -265,14 +265,15 @@ class _Run:
         self.moments = np.empty((0 if store else rows, 2, len(x)))
         self.counts = np.zeros((rows, math.prod(histogram.shape)) if histogram else (0, 0), np.int64)
         self.exits = np.full(x.shape[1] if exit is not None else 0, math.inf)
-        self.rows_per_chunk = max(NUMBERS_PER_CHUNK // self._numbers_a_row(), 1)
         if check := getattr(getattr(scheme, "func", scheme), "check", None):
             check(sde, x[:, :NUMPY_PATHS].astype(float))
         self.advance = self._compiled() or self._interpreted()
+        self.tasks = self._tasks()
+        self.rows_per_chunk = max(NUMBERS_PER_CHUNK // self._numbers_a_row(), 1)
 
     def _numbers_a_row(self):
-        blocks = -(-self.x.shape[1] // BLOCK)
-        return max(len(self.moments) and blocks * 2 * len(self.x), self.counts.size and self.counts.shape[1], 1)
+        blocks, cells = -(-self.x.shape[1] // BLOCK), self.counts.shape[1] * len(self.tasks)
+        return max(len(self.moments) and blocks * 2 * len(self.x), self.counts.size and cells, 1)
 
     def result(self):
         """Run to the end; returns Paths."""
@@ -320,12 +321,11 @@ class _Run:
         self.before[...] = self.x
         first_row, last_row = step // self.every + 1, (step + count) // self.every
         rows = max(last_row - first_row + 1, 0)
-        tasks = self._tasks()
         saved = self.saved[first_row : last_row + 1] if len(self.saved) else self.saved
         moments = np.empty((rows if len(self.moments) else 0, -(-self.x.shape[1] // BLOCK), 2, len(self.x)))
-        counts = np.zeros((len(tasks), rows if self.counts.size else 0, self.counts.shape[1]), np.int64)
+        counts = np.zeros((len(self.tasks), rows if self.counts.size else 0, self.counts.shape[1]), np.int64)
         bound = self.advance(step, count, first_row)
-        list(self.map(lambda task, own: bound(*task, saved, moments, own, self.exits), tasks, counts))
+        list(self.map(lambda task, own: bound(*task, saved, moments, own, self.exits), self.tasks, counts))
         if not np.isfinite(self.x).all():
             self._explain(step, count)
         if len(moments):
@@ -336,11 +336,14 @@ class _Run:
             self._record_now(len(self.times) - 1)
 
     def _tasks(self):
-        """The ensemble in runs of whole blocks, about four for each thread, so that a slow core holds nobody up."""
+        """The ensemble in runs of whole blocks, about four for each thread, so that a slow core holds nobody up.
+
+        Python functions see NUMPY_PATHS of them, whatever the threads: what they sum may depend on how many there are.
+        """
         unit = BLOCK if self.is_compiled else NUMPY_PATHS
         paths = self.x.shape[1]
         units = -(-paths // unit)
-        pieces = min(units, 4 * self.threads if self.threads > 1 else 1)
+        pieces = min(units, 4 * self.threads if self.threads > 1 else 1) if self.is_compiled else units
         ends = [min(units * k // pieces * unit, paths) for k in range(pieces + 1)]
         return list(zip(ends, ends[1:]))
 
@@ -378,7 +381,7 @@ class _Run:
         for s in range(step, step + count):
             previous = self.x.copy()
             bound = self.advance(s, 1, s // self.every + 1, quiet=True)
-            for begin, end in self._tasks():
+            for begin, end in self.tasks:
                 bound(begin, end, *nothing)
             bad = ~np.isfinite(self.x).all(axis=0)
             if bad.any():
@@ -441,14 +444,13 @@ class _Run:
 
         def advance(step, count, first_row, quiet=False):
             def bound(begin, end, saved, moments, counts, exits):
-                x = self.x[:, begin:end].astype(float)
                 with np.errstate(all="ignore"):
                     for s in range(step, step + count):
+                        x = self.x[:, begin:end].astype(float)  # as it was kept, in its own precision
                         noise = _Noise(wieners, end - begin, self.dt, self.seed, s, self.refine, begin, self.x.dtype)
-                        before, x = x, self._moved(x, s, noise)
-                        self.x[:, begin:end] = x
+                        before = x.astype(self.x.dtype)
+                        self.x[:, begin:end] = self._moved(x, s, noise)
                         if exits.size:
-                            before = before.astype(self.x.dtype)
                             kernels.leave_all(before, self.x, begin, end, np.uint64(self.seed), s + 1, exits, self.box)
                         if (s + 1) % self.every == 0 and not quiet:
                             row = (s + 1) // self.every - first_row
