@@ -862,6 +862,36 @@ def test_step_itself_compiles_without_breaks():
         close(vector(compiled), vector(eager), 1e-13)
 
 
+def test_a_compiled_training_step_keeps_the_fused_pass():
+    """The default engine runs between the graphs of a compiled step, whichever function is compiled."""
+    x, gradient = problem()
+    whole, alone, eager = parameters(x), parameters(x), parameters(x)
+    a, b, c = (EntropySGD(p, inner_steps=3, temperature=1e-3) for p in (whole, alone, eager))
+
+    def train():
+        a.zero_grad()
+        loss = sum((p.square().cos() * p).sum() for p in whole)
+        loss.backward()
+        a.step()
+        return loss
+
+    first, second = (torch.compile(function, backend="aot_eager") for function in (train, b.step))
+    for _ in range(4):
+        for params, advance in ((alone, second), (eager, c.step)):
+            for p in params:
+                p.grad = None
+            sum((p.square().cos() * p).sum() for p in params).backward()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of torch.compile itself
+                advance()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            first()
+        assert (vector(alone) == vector(eager)).all()
+        close(vector(whole), vector(eager), 1e-13)
+    assert a.outer_steps == b.outer_steps == 1 and a.inner_step == 1
+
+
 def test_update_bn_collects_statistics_at_the_outer_weights():
     net, images, labels = network()
     opt = EntropySGD(net.parameters(), inner_steps=5, inner_lr=0.1)

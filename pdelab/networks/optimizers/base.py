@@ -33,9 +33,10 @@ class FlatOptimizer(Optimizer):
         maximize: ascend instead of descend.
         engine: "auto" takes "fused" (one compiled pass, CPU, float32 or float64), else "torch" (eager, flat), else
             "foreach" (tensor by tensor, where parameters cannot be views of one buffer); "compiled" is torch.compile
-            with fullgraph=True on the inner update. All but "fused" need one more number a parameter for the flat
-            gradient, and one for the noise where there is any. On an accelerator gradients that are not finite are
-            found at outer steps only, since looking means waiting.
+            with fullgraph=True on the inner update. Under torch.compile of the training step nothing needs to be set:
+            the fused pass runs between its graphs ("torch" becomes part of them). All but "fused" need one more number
+            a parameter for the flat gradient, and one for the noise where there is any. On an accelerator gradients
+            that are not finite are found at outer steps only, since looking means waiting.
     """
 
     outer_row = None  # the row that eval() shows; None: the parameters are the outer weights
@@ -91,6 +92,7 @@ class FlatOptimizer(Optimizer):
         fused = all(segment.engine == "fused" for segment in self._layout.segments)
         self._restores = self.protected and fused  # bad gradients are found on the way, and x is gone back to
         self._plain = self.by_address and fused  # no operation of torch sees a tensor that requires gradients
+        self._untraceable = any(segment.engine == "fused" for segment in self._layout.segments)
 
     def row_names(self, group):
         """The rows in use: made early, so that torch.compile(opt.step) sees no new ones."""
@@ -135,6 +137,8 @@ class FlatOptimizer(Optimizer):
         closure: optional; called once, with gradients enabled; clears and fills the gradients and returns the loss,
         which is returned. Raises ValueError at a loss or gradient that is not finite, RuntimeError in eval mode.
         """
+        if torch.compiler.is_compiling() and self._untraceable:
+            return _eager_step(self, closure)
         if self._optimizer_step_pre_hooks or self._optimizer_step_post_hooks or watched():
             return _observed_step(self, closure)
         return self._step(closure)
@@ -374,3 +378,4 @@ class FlatOptimizer(Optimizer):
 
 
 _observed_step = Optimizer.profile_hook_step(FlatOptimizer._step)
+_eager_step = torch.compiler.disable(FlatOptimizer.step)

@@ -79,7 +79,8 @@ class EntropySGD(FlatOptimizer):
         averaging: a in (0, 1]; None: 0.75, and 0.25 in variant="official".
         temperature: T = 1/β >= 0. The paper's ε is T = ε²/2, the official code's T = ε².
         momentum, outer_momentum: of the two loops, in [0, 1). The papers say Nesterov in both; the code behind the
-            paper's tables had none in effect outside, the default here.
+            paper's tables had none in effect outside, the default here. The pull stands outside the inner momentum,
+            which multiplies gradients by 1/(1 - μ): the scope is in effect γ/(1 - μ), ten times γ at μ = 0.9.
         nesterov: Nesterov's form in both loops, else heavy ball.
         weight_decay: λ >= 0; ∇f(y) + λ y takes the place of ∇f(y).
         seed: key of the noise. maximize, engine: see FlatOptimizer.

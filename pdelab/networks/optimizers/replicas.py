@@ -199,7 +199,8 @@ class Parle(Replicated, FlatOptimizer):
 
     Parameters
         params, lr, inner_lr, inner_steps, gamma, averaging, temperature (thesis: 0), momentum, outer_momentum,
-            nesterov, weight_decay, seed: as in EntropySGD; replicas draw different noise.
+            nesterov, weight_decay, seed: as in EntropySGD; replicas draw different noise. As there the pull stands
+            outside the inner momentum: the scope is in effect γ/(1 - μ), γ itself in variant="paper".
         rho: ρ > 0, a number, math.inf or a schedule. Thesis: γ from 100 to 1 and ρ from 1 to 0.1 by
             Exponential(start, 1/(2B), low) with B batches in the data, L = 25, a = 0.75.
         elastic: e >= 0, η₂/η. master_lr: η₃ > 0 or None. order: see above.
