@@ -28,8 +28,8 @@ from pdelab import figures
 # %% [markdown]
 # ## 1. The law of a noisy path
 #
-# Langevin's equation $dX = -f'(X)\,dt + \sqrt{2/\beta}\,dW$, many paths at once. After a long time their histogram is the
-# Gibbs density $e^{-\beta f}/Z$.
+# Langevin's equation $dX = -f'(X)\,dt + \sqrt{2/\beta}\,dW$, many paths at once. After a long time their histogram is
+# the Gibbs density $e^{-\beta f}/Z$.
 #
 # **Predict:** all paths start in the right well of $(x^2 - 1)^2/4 + x/20$, which is the higher one. How many of them
 # are on the left in the end, more or less than half?
@@ -97,8 +97,8 @@ figures.find("homogenization").draw(result.data)
 #
 # ## 3. Is the noise of SGD of that kind?
 #
-# A mini-batch gradient has the covariance $\Sigma(x)/b$, which depends on $x$, and so does the temperature. **Predict:**
-# is a constant temperature, the mean of $\Sigma$, good enough to predict where a million runs of SGD end?
+# A mini-batch gradient has the covariance $\Sigma(x)/b$, which depends on $x$, and so does the temperature.
+# **Predict:** is a constant temperature, the mean of $\Sigma$, good enough to predict where a million runs of SGD end?
 
 # %%
 result = figures.compute("sgd-density", quick=True)
