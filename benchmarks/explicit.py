@@ -3,13 +3,22 @@
 Rates: the same grid, the same number of steps, ours through `pdelab.solve`; `ratio` is the other's time over ours, so
 that a bare loop at 0.7 means 70 % of the limit. P1: f = (1 - cos πx)/2 + 0.3 cos 6πx + 0.1 sin 2πx on [-1, 1),
 1/beta = 0.1, T = 0.2. P2: Burgers from 0.5 + sin x, T = 2. P3: a bowl with two Gaussian wells on [-2, 2]², no
-viscosity, T = 0.2, error away from a frame of 1/16. Pin the process to one core (taskset) for the peers' sake.
+viscosity, T = 0.2, error away from a frame of 1/16. One thread (pin the process to one core for the peers' sake) but in
+the rows "threads", where `ratio` is the wall time of one thread over that of one a core: threads pay from about a
+million nodes in Godunov's scheme and from 256² in WENO, and are not used for less (`hamilton_jacobi.threads`). In the
+rows "memory" `ratio` is the peak of a new process beyond its input and output, in arrays of that size.
 """
 
 import math
+import os
+import statistics
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
 
 import numpy as np
-from numba import njit
+from numba import config, njit, set_num_threads
 from scipy import sparse
 from scipy.integrate import solve_ivp
 
@@ -22,11 +31,11 @@ NU = 0.05
 
 def rows(quick=False):
     """All lines of the comparison; quick: smaller grids, fewer repeats."""
-    yield from rate_rows(quick)
-    yield from p1_rows(quick)
-    yield from p2_rows(quick)
-    yield from p3_rows(quick)
-    yield from growth_rows(quick)
+    for part in (rate_rows, p1_rows, p2_rows, p3_rows, growth_rows):
+        with threads(1):
+            yield from part(quick)
+    yield from thread_rows(quick)
+    yield from memory_rows(quick)
 
 
 # --- the limit: one fused loop, no boundary, all steps in one call ---------------------------------------------------
@@ -100,7 +109,7 @@ def rate_case(shape, target, pde, quick):
     u = sum(np.meshgrid(*(np.sin(2 * np.pi * x) for x in grid.axes), indexing="ij")) / 100
     problem = pl.HamiltonJacobi(viscosity=NU)
     dt = 0.9 * hamilton_jacobi.monotone(problem, grid, u).bound(u, 0.0)
-    steps = max(4, int((2e7 if quick else 2e8) / size))
+    steps = max(95 if size <= 2**21 else 24, int((2e7 if quick else 2e8) / size))
     k, diffusive = dt / (2 * grid.spacing[0] ** 2), NU * dt / grid.spacing[0] ** 2
     bare, buffers = (bare_1, bare_2, bare_3)[d - 1], (u.copy(), u.copy())
     contestants = {
@@ -108,9 +117,8 @@ def rate_case(shape, target, pde, quick):
         "bare loop": lambda: bare(*buffers, steps, k, diffusive),
     }
     if target:
-        contestants["py-pde"] = py_pde_steps(pde, (0, 1), shape, u, dt, max(2, steps // 10))
+        contestants["py-pde"] = py_pde_steps(pde, (0, 1), shape, u, dt, steps)
     times = race(contestants, repeats=3 if quick else 5)
-    times |= {name: 10 * t for name, t in times.items() if name == "py-pde" and steps // 10 >= 2}
     name = "rate " + "x".join(map(str, shape))
     for who, ms in times.items():
         speed = f"{size * steps / ms / 1e6:.3g} Gcell/s"
@@ -172,7 +180,7 @@ def p1_case(n, quick):
 def compared(name, runs, error, targets, quick):
     """Rows with medians, errors, and time ratios to the first contestant."""
     results = {who: run() for who, run in runs.items()}
-    times = race(runs, repeats=3 if quick else 5, warmup=0)
+    times = race(runs, repeats=3 if quick else 5)
     first = next(iter(runs))
     for who, ms in times.items():
         yield Row(name, who, ms, error=error(results[who]), ratio=ms / times[first], target=targets.get(who))
@@ -315,3 +323,75 @@ def growth_rows(quick):
         exponent = float(np.polyfit(np.log(ns), np.log(list(times.values())), 1)[0])
         for n, ms in times.items():
             yield Row(f"growth {d}-D", f"n = {n}", ms, note=f"exponent {exponent:.2f}")
+
+
+# --- threads and memory -----------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def threads(count):
+    """Explicit steps on that many threads."""
+    before, config.NUMBA_NUM_THREADS = config.NUMBA_NUM_THREADS, count
+    if count == 1:
+        set_num_threads(1)  # what py-pde compiles listens to this
+    try:
+        yield
+    finally:
+        config.NUMBA_NUM_THREADS = before
+
+
+def thread_rows(quick):
+    """One thread and all of them in turn, by the clock on the wall."""
+    godunov = [(512, 512), (1024, 1024), (128, 128, 128)] + ([] if quick else [(2048, 2048), (256, 256, 256)])
+    for shape in godunov:
+        yield from thread_case(hamilton_jacobi.monotone, shape, max(8, int(5e7 / math.prod(shape))))
+    for shape in [(256, 256), (512, 512)]:
+        yield from thread_case(hamilton_jacobi.weno, shape, 20)
+
+
+def thread_case(scheme, shape, steps):
+    d = len(shape)
+    grid = pl.Grid((0.0,) * d, (1.0,) * d, shape, boundary="periodic")
+    u = sum(np.meshgrid(*(np.sin(2 * np.pi * x) for x in grid.axes), indexing="ij")) / 100
+    problem, most = pl.HamiltonJacobi(viscosity=NU), len(os.sched_getaffinity(0))
+    dt = 0.9 * scheme(problem, grid, u).bound(u, 0.0)
+    seconds = {count: [] for count in (1, most)}
+    for _ in range(6):
+        for count, found in seconds.items():
+            with threads(count):
+                start = time.perf_counter()
+                pl.solve(problem, u, grid, steps * dt, dt=dt, scheme=scheme)
+                found.append(time.perf_counter() - start)
+    wall = {count: 1e3 * statistics.median(found[1:]) for count, found in seconds.items()}
+    name = f"threads {scheme.__name__} " + "x".join(map(str, shape))
+    for count, ms in wall.items():
+        yield Row(name, f"{count} threads", ms, ratio=wall[1] / ms, note="wall")
+
+
+MEMORY = """
+import re, sys, time
+import numpy as np
+import pdelab as pl
+n = int(sys.argv[1])
+memory = lambda name: 1024 * int(re.search(name + r":\\s+(\\d+)", open("/proc/self/status").read())[1])
+make = lambda n: pl.Grid((0, 0, 0), (1, 1, 1), n, boundary="periodic")
+problem, small, grid = pl.HamiltonJacobi(viscosity=0.05), make(16), make(n)
+pl.solve(problem, np.zeros(small.shape), small, 1e-3)
+wave, f = np.sin(2 * np.pi * grid.axes[0]) / 100, np.empty(grid.shape)
+np.add(wave[:, None, None], wave[:, None] + wave, out=f)
+open("/proc/self/clear_refs", "w").write("5")  # the peak counts from here
+before, start = memory("VmRSS"), time.process_time()
+solution = pl.solve(problem, f, grid, 40 * 1.2 / n**2)
+print(solution.steps, 1e3 * (time.process_time() - start), (memory("VmHWM") - before) / f.nbytes - 1)
+"""
+
+
+def memory_rows(quick):
+    """Peak memory of a solve in a new process, as Linux reports it, beyond its input and its output: below 3."""
+    if not os.path.exists("/proc/self/clear_refs"):
+        return
+    for n in (128,) if quick else (128, 256):
+        found = subprocess.run([sys.executable, "-c", MEMORY, str(n)], capture_output=True, text=True, check=True)
+        steps, ms, arrays = map(float, found.stdout.split())
+        note = f"arrays beyond input and output, {steps:.0f} steps"
+        yield Row(f"memory {n}x{n}x{n}", "pdelab", ms, ratio=arrays, note=note)
