@@ -56,12 +56,14 @@ def compact(problem, grid, values):
 
 def _start(m, dt, sweeps):
     """One step of third order that damps what the grid cannot resolve."""
-    found = np.zeros_like(m)
+    found, x = m.copy(), np.empty_like(m)
     for parts, weight in START:
-        x = m.copy()
+        x[:] = m
         sweeps.euler(x, dt / parts, parts)
-        found += weight * (x - m)
-    return m + found
+        x -= m
+        x *= weight
+        found += x
+    return found
 
 
 def _fitted(coefficients, form, grid):

@@ -49,14 +49,17 @@ class _Axis:
     turned: np.ndarray | None  # where the field lies transposed, for the last axis
 
     @classmethod
-    def of(cls, axis, rate, held, dt, grid):
-        """The lines along `axis` with rates (oriented) that hold `held` of a step dt."""
+    def of(cls, axis, rate, held, dt, grid, scratch, room=None):
+        """The lines along `axis` with rates (oriented) that hold `held` of a step dt; room: an `_Axis` to overwrite."""
         last, periodic = axis == grid.dimension - 1, grid.boundary[axis] == "periodic"
-        up, down, inverse = held * rate[0], held * rate[1], np.empty(rate[0].shape)
+        sweep = room.sweep if room else tuple(np.empty(rate[0].shape) for _ in range(3))
+        up, down, inverse = sweep[:3]
+        np.multiply(held, rate[0], out=up)
+        np.multiply(held, rate[1], out=down)
         into, outof = (np.zeros(up.shape if periodic else (1, 1, 1)) for _ in range(2))
         tridiagonal.factor_lines(up, down, periodic, inverse, into, outof)
-        scratch, turned = np.empty(up.shape), np.empty(up.shape) if last else None
-        return cls(periodic, (up, down, inverse, into, outof), dt / held, scratch, turned)
+        x, turned = (part.reshape(up.shape) for part in scratch)
+        return cls(periodic, (up, down, inverse, into, outof), dt / held, x, turned if last else None)
 
     def step(self, kernel, m, adjoint, *gain):
         """One step of the field m along the axis, in place, by `backward_euler_lines` or `trapezoid_lines`."""
@@ -81,11 +84,11 @@ def _transposed(rate):
 
 def _axes(rates, grid, mode, dt):
     """An `_Axis` for each axis. Crank-Nicolson takes every axis but the last twice, with half a step each time."""
-    found = []
+    found, scratch = [], np.empty((2, *grid.shape))
     for axis, rate in enumerate(oriented(rates)):
         whole = axis == grid.dimension - 1 or mode != tridiagonal.TRAPEZOID
         step = dt if whole else dt / 2
-        found.append(_Axis.of(axis, rate, held_factor(mode, step), step, grid))
+        found.append(_Axis.of(axis, rate, held_factor(mode, step), step, grid, scratch))
     return found
 
 
@@ -114,13 +117,13 @@ class Sweeps:
 
     def __init__(self, rates, thetas, grid, adjoint):
         self.rates, self.thetas, self.grid, self.adjoint = oriented(rates), thetas, grid, adjoint
-        self.known = {}
+        self.known, self.scratch = {}, np.empty((2, *grid.shape))
 
     def trapezoid(self, m, dt, steps):
         """Strang's splitting, in place: half steps up to the last axis, its whole step, half steps back."""
         axes = self._axes(dt, 0.5)
         if self.grid.dimension == 1:
-            axes.steps(m, tridiagonal.TRAPEZOID, self.adjoint, steps)
+            axes[0].steps(m, tridiagonal.TRAPEZOID, self.adjoint, steps)
             return
         for _ in range(steps):
             _split_trapezoid(m, axes, self.adjoint)
@@ -129,7 +132,7 @@ class Sweeps:
         """One axis after the other, in place; the adjoint in reverse order."""
         axes = self._axes(dt, 1.0)
         if self.grid.dimension == 1:
-            axes.steps(m, tridiagonal.IMPLICIT, self.adjoint, steps)
+            axes[0].steps(m, tridiagonal.IMPLICIT, self.adjoint, steps)
             return
         for _ in range(steps):
             for axis in reversed(axes) if self.adjoint else axes:
@@ -138,19 +141,18 @@ class Sweeps:
     def _axes(self, dt, implicitness):
         """An `_Axis` for each axis, in one dimension a `_Line`, remembered for the last two step sizes."""
         if (dt, implicitness) not in self.known:
-            while len(self.known) > 1:
-                self.known.pop(next(iter(self.known)))
+            room = self.known.pop(next(iter(self.known))) if len(self.known) > 1 else [None] * self.grid.dimension
             found = []
             for axis, (rate, theta) in enumerate(zip(self.rates, self.thetas)):
                 step = dt if implicitness == 1 or axis == self.grid.dimension - 1 else dt / 2
                 held = implicitness * step - theta
-                found.append(self._lines(axis, rate, held if held else 1e-12 * theta, step))
-            self.known[dt, implicitness] = found if self.grid.dimension > 1 else found[0]
+                found.append(self._lines(axis, rate, held if held else 1e-12 * theta, step, room[axis]))
+            self.known[dt, implicitness] = found
         return self.known[dt, implicitness]
 
-    def _lines(self, axis, rate, held, dt):
+    def _lines(self, axis, rate, held, dt, room):
         if self.grid.dimension > 1:
-            return _Axis.of(axis, rate, held, dt, self.grid)
+            return _Axis.of(axis, rate, held, dt, self.grid, self.scratch, room)
         return _Line.of(rate, held, dt, self.grid.boundary[0] == "periodic")
 
 
