@@ -967,9 +967,14 @@ def test_short_types_work(dtype):
     assert w.dtype == dtype and 0 < w.float().norm() < 10
 
 
-def test_a_model_that_moves_is_noticed_and_can_be_adopted():
+@pytest.mark.parametrize("build", [
+    lambda p: EntropySGD(p, inner_steps=3), lambda p: EntropySGD(p, inner_steps=3, engine="torch"),
+    lambda p: HJ(p, inner_steps=3), lambda p: Heat(p, inner_steps=3, gamma=1e-3),
+    lambda p: LocalEntropy(p, torch.optim.Adam, inner_steps=3),
+])  # fmt: skip
+def test_a_model_that_moves_is_noticed_and_can_be_adopted(build):
     net, images, labels = network()
-    opt = EntropySGD(net.parameters(), inner_steps=3)
+    opt = build(net.parameters())
     loss_of(net, images, labels).backward()
     opt.step()
     net.double()
@@ -993,6 +998,7 @@ def test_a_model_that_moves_is_noticed_and_can_be_adopted():
     ({"inner_lr": float("nan")}, "inner_lr"), ({"averaging": 0.0}, "averaging"), ({"averaging": 1.5}, "averaging"),
     ({"momentum": 1.0}, "momentum must be a number in"), ({"outer_momentum": -0.1}, "outer_momentum"),
     ({"temperature": -1e-3}, "temperature"), ({"weight_decay": -1.0}, "weight_decay"), ({"variant": "mine"}, "variant"),
+    ({"seed": -1}, "seed must be an integer"), ({"seed": 1.5}, "seed"), ({"nesterov": "no"}, "nesterov must be True"),
     ({"engine": "fast"}, "engine"), ({"lr": "0.1"}, "lr"), ({"inner_steps": True}, "inner_steps"),
 ])  # fmt: skip
 def test_bad_settings_get_one_clear_error(settings, message):

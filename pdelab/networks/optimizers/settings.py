@@ -11,6 +11,7 @@ SCOPES = ("gamma", "rho")
 FRACTIONS = ("averaging",)
 BELOW_ONE = ("momentum", "outer_momentum")
 COUNTS = ("inner_steps", "replicas", "period")
+SWITCHES = ("nesterov", "maximize", "resampled", "outer_nesterov")
 POSITIVE = ("decay_steps", "master_lr")
 
 
@@ -33,6 +34,12 @@ def check_settings(group):
             value = group[name]
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name} must be an integer >= 1, got {value!r}")
+    for name in SWITCHES:
+        if name in group and not isinstance(group[name], bool):
+            raise ValueError(f"{name} must be True or False, got {group[name]!r}")
+    seed = group.get("seed", 0)
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 1 << 63:
+        raise ValueError(f"seed must be an integer in [0, 2^63), got {seed!r}")
 
 
 def check(name, value, good, expected):

@@ -112,6 +112,8 @@ def adapted(p, k, g):
 
 def collect_tensors(segment):
     """Gradients as a list, one flat tensor when all are there; `pieces(name)` are the matching parts of a row."""
+    if segment.viewable and not torch.compiler.is_compiling() and [where() for where in segment.where] != segment.homes:
+        raise moved()
     present = [k for k, p in enumerate(segment.params) if p.grad is not None]
     found = [local(segment.params[k].grad) for k in present]
     for k, g in zip(present, found):
