@@ -200,6 +200,14 @@ def test_the_addition_vanishes_with_the_grid_and_is_reported():
             worst = max(worst, selling.decompose((a + a.T) / 2, np.eye(2), radius, np.empty((3, 2)), np.empty(3)))
         sizes.append(worst)
     assert (np.diff(sizes) < 0).all() and sizes[-1] < sizes[0] / 16, sizes
+    rng, offsets, weights = np.random.default_rng(11), np.empty((6, 3)), np.empty(6)
+    for degenerate in (lambda v: np.outer(v, v), lambda v: np.eye(3) - np.outer(v, v)):
+        directions = [v / np.linalg.norm(v) for v in rng.normal(size=(300, 3))]
+        means = [
+            np.mean([selling.decompose(degenerate(v), np.eye(3), radius, offsets, weights) for v in directions])
+            for radius in (2.0, 4.0, 8.0, 16.0)
+        ]
+        assert (np.log2(np.array(means[:-1]) / means[1:]) > 1.7).all(), means  # radius² is a spacing
     grid = pl.Grid((-1.0, -1.0), (1.0, 1.0), (20, 20))
     problem = FokkerPlanck(diffusivity=0.5, diffusion=turning(grid, 0.0))
     added = added_diffusion(problem, grid)
@@ -662,3 +670,24 @@ def test_coefficients_are_what_a_problem_says():
     assert isinstance(found, Coefficients) and found.diffusivity == 0.25 and found.drift is None
     np.testing.assert_array_equal(found.potential, 2 * grid.x)
     assert free_energy(np.ones(5), np.zeros(5), 1.0, grid) == 0
+
+
+def test_each_diffusion_matrix_is_judged_by_its_own_size():
+    grid = pl.Grid((-1.0, -1.0), (1.0, 1.0), (5, 6))
+    large = 1e6 * np.broadcast_to(np.eye(2), (5, 6, 2, 2))
+    for small, message in (
+        ([[1e-7, 2e-7], [2e-7, 1e-7]], r"positive semi-definite .* index \(3, 4\)"),
+        ([[1.0, 0.0], [1e-9, 1.0]], r"symmetric .* index \(3, 4\)"),
+    ):
+        matrix = large.copy()
+        matrix[3, 4] = small
+        with pytest.raises(ValueError, match=message):
+            generator(FokkerPlanck(beta=1.0, diffusion=matrix), grid)
+
+
+def test_a_factor_that_is_not_one_of_the_diffusion_is_refused():
+    grid = pl.Grid((-1.0, -1.0), (1.0, 1.0), (5, 6))
+    one, sigma = np.broadcast_to(np.eye(2), (5, 6, 2, 2)), np.ones((5, 6, 2, 1))
+    with pytest.raises(ValueError, match="sigma sigma"):
+        generator(FokkerPlanck(beta=1.0, diffusion=one, sigma=sigma), grid)
+    generator(FokkerPlanck(beta=1.0, diffusion=sigma @ np.swapaxes(sigma, -1, -2), sigma=sigma), grid)

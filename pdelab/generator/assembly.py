@@ -113,7 +113,8 @@ def added_diffusion(problem, grid, time=0.0):
     """The isotropic diffusion τ(x) that `generator` added to D Σ(x) to stay monotone, shape grid.shape.
 
     Zero except where Σ is nearly degenerate along a direction that no offset of at most sqrt(n)/2 nodes follows; in two
-    dimensions the smallest that suffices. It vanishes as the grid is refined, like the spacing or faster.
+    dimensions the smallest that suffices. It vanishes as the grid is refined: in two dimensions like the spacing or
+    faster, in three so in the mean, its largest value more slowly.
     """
     no_outflow(grid)
     form = ito(problem.coefficients(grid, time), grid)

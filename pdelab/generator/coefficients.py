@@ -105,19 +105,27 @@ def _matrices(sigma, matrix, grid):
     if matrix is None:
         return sigma, sigma @ np.swapaxes(sigma, -1, -2)
     matrix = matrix.reshape(*grid.shape, d, d)
-    size = max(float(np.abs(matrix).max()), np.finfo(float).tiny)
-    skew = np.abs(matrix - np.swapaxes(matrix, -1, -2)).max(axis=(-1, -2))
-    if skew.max() > 1e-12 * size:
+    size = np.maximum(np.abs(matrix).max(axis=(-1, -2)), np.finfo(float).tiny)  # each matrix by its own size
+    skew = np.abs(matrix - np.swapaxes(matrix, -1, -2)).max(axis=(-1, -2)) / size
+    if skew.max() > 1e-12:
         where = np.unravel_index(int(np.argmax(skew)), grid.shape)
         found = matrix[where].tolist()
         raise ValueError(f"diffusion: expected symmetric matrices, got {found} at index {_plain(where)}")
     smallest = np.linalg.eigvalsh(matrix)[..., 0]
-    if smallest.min() < -1e-12 * size:
-        where = np.unravel_index(int(np.argmin(smallest)), grid.shape)
+    if (smallest / size).min() < -1e-12:
+        where = np.unravel_index(int(np.argmin(smallest / size)), grid.shape)
         raise ValueError(
             f"diffusion: expected positive semi-definite matrices, got eigenvalue {smallest[where]:.6g} "
             f"at index {_plain(where)}"
         )
+    if sigma is not None:
+        gap = np.abs(sigma @ np.swapaxes(sigma, -1, -2) - matrix).max(axis=(-1, -2)) / size
+        if gap.max() > 1e-10:
+            where = np.unravel_index(int(np.argmax(gap)), grid.shape)
+            raise ValueError(
+                f"sigma: expected a factor of the diffusion, sigma sigma^T = diffusion, which fails at index "
+                f"{_plain(where)}: give sigma alone, it makes the diffusion"
+            )
     return sigma, matrix
 
 

@@ -45,7 +45,8 @@ def decompose(matrix, isotropic, radius, offsets, weights):
 
     Selling's algorithm: while two vectors of the superbase make an acute angle in the matrix, exchange. Where the
     exchange would leave the radius, the pair is made orthogonal instead by adding τ; in two dimensions this is the
-    smallest τ there is, because consecutive offsets of the radius are Farey neighbours. τ = 0 away from degeneracy.
+    smallest τ there is, because consecutive offsets of the radius are Farey neighbours. In three, where that
+    would take too much, start again with a guess τ ~ trace / radius², doubled each time. τ = 0 away from degeneracy.
     """
     d = matrix.shape[0]
     pairs = PAIRS_2 if d == 2 else PAIRS_3
@@ -54,9 +55,11 @@ def decompose(matrix, isotropic, radius, offsets, weights):
     for i in range(d):
         base[i, i] = 1.0
         base[d, i] = -1.0
-    size = 0.0
+    size, spread = 0.0, 0.0
     for i in range(d):
         size += a[i, i]
+        spread += isotropic[i, i]
+    enough, guess = dominance(matrix, isotropic), 0.125 * size / (spread * radius * radius)
     for _ in range(1000):
         worst, pair = ROUNDING * size, -1
         for k in range(len(pairs)):
@@ -75,14 +78,18 @@ def decompose(matrix, isotropic, radius, offsets, weights):
             base[:] = trial
             continue
         angle = form(base[i], isotropic, base[j])
-        if angle >= 0:  # only in three dimensions: start again from a dominant diagonal, which needs no long offset
-            angle = -1.0
-            worst = dominance(a, isotropic)
-            for p in range(d):
-                base[p] = 0.0
-                base[p, p] = 1.0
-                base[d, p] = -1.0
         tau = worst / -angle * (1.0 + ROUNDING)
+        if angle >= 0 or (d == 3 and added + tau > 2.0 * guess):
+            guess *= 2.0
+            if guess * (1.0 - ROUNDING) > enough:  # a dominant diagonal needs no long offset
+                guess = enough * (1.0 + ROUNDING)
+            added = guess
+            for p in range(d):
+                base[d, p] = -1.0
+                for q in range(d):
+                    base[p, q] = 1.0 if p == q else 0.0
+                    a[p, q] = matrix[p, q] + added * isotropic[p, q]
+            continue
         added += tau
         a += tau * isotropic
     offsets_of(base, offsets)

@@ -38,6 +38,7 @@ def dominance(a, isotropic):
 
 def decompose(matrix, isotropic, radius, offsets, weights):
     d, added, a, base = len(matrix), 0.0, matrix.copy(), canonical(len(matrix))
+    enough, guess = dominance(matrix, isotropic), np.trace(matrix) / np.trace(isotropic) / radius**2 / 8
     for _ in range(1000):
         angles = [base[i] @ a @ base[j] for i, j, _ in pairs_of(d)]
         pair = int(np.argmax(angles))
@@ -51,8 +52,13 @@ def decompose(matrix, isotropic, radius, offsets, weights):
             base = trial
             continue
         angle, tau = base[i] @ isotropic @ base[j], angles[pair]
-        if angle >= 0:
-            angle, tau, base = -1.0, dominance(a, isotropic), canonical(d)
+        if angle >= 0 or (d == 3 and added + tau / -angle * (1 + ROUNDING) > 2 * guess):
+            guess *= 2
+            if guess * (1 - ROUNDING) > enough:
+                guess = enough * (1 + ROUNDING)
+            added, base = guess, canonical(d)
+            a = matrix + added * isotropic
+            continue
         tau = tau / -angle * (1 + ROUNDING)
         added += tau
         a = a + tau * isotropic
