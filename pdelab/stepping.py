@@ -19,7 +19,7 @@ import numpy as np
 
 from pdelab.grid import Grid
 
-SECONDS_PER_CHUNK = 0.1  # compiled steps are run in pieces of about this length, so that Ctrl-C is heard
+SECONDS_PER_CHUNK = 0.4  # compiled steps are run in pieces of about this length, so that Ctrl-C is heard
 
 
 @dataclass(frozen=True)
