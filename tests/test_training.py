@@ -3,6 +3,7 @@
 import copy
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -223,34 +224,46 @@ def test_a_stream_continues_with_its_state(tmp_path, monkeypatch):
     assert same(weights(whole), weights(training.train("adam", out=tmp_path, resume=True, **run)))
 
 
-CHILD = """
-import sys, torch
+NURSERY = """
+import os, sys, torch
 torch.set_num_threads(1)
 from pdelab.networks import training
-training.train("sgd", "digits-lenet", "digits", epochs=12, out=sys.argv[1], resume=True, checkpoint_seconds=0,
-               model_options={"dropout": (0.1, 0.1)}, data_options={"augment": True}, drops=(0.5,),
-               optimizer_options={"lr": 0.05})
+for line in sys.stdin:
+    child = os.fork()
+    if child == 0:
+        try:
+            training.train("sgd", "digits-lenet", "digits", epochs=12, out=sys.argv[1], resume=True,
+                           checkpoint_seconds=0, model_options={"dropout": (0.1, 0.1)},
+                           data_options={"augment": True}, drops=(0.5,), optimizer_options={"lr": 0.05})
+            os._exit(0)
+        finally:
+            os._exit(1)
+    print(child, flush=True)
+    print(os.waitpid(child, 0)[1], flush=True)
 """
 
 
 def kill_and_resume(folder, kills, rng):
     """Kill a training process at random moments, `kills` times, then let it finish; returns how often it was killed."""
-    done = 0
-    while True:
-        child = subprocess.Popen([sys.executable, "-c", CHILD, str(folder)], env=os.environ | {"OMP_NUM_THREADS": "1"})
-        if done < kills:
-            started = (folder / "checkpoint.pt").stat().st_mtime_ns if (folder / "checkpoint.pt").exists() else 0
-            while child.poll() is None:
-                path = folder / "checkpoint.pt"
-                if path.exists() and path.stat().st_mtime_ns > started:
-                    break
-                time.sleep(0.002)
-            time.sleep(rng.uniform(0.0, 0.12))
-            if child.poll() is None:
-                child.send_signal(signal.SIGKILL)
-                done += 1
-        if child.wait() == 0:
-            return done
+    command, pipes = [sys.executable, "-c", NURSERY, str(folder)], {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    path, done = folder / "checkpoint.pt", 0
+    with subprocess.Popen(command, bufsize=0, env=os.environ | {"OMP_NUM_THREADS": "1"}, **pipes) as nursery:
+        while True:
+            started = path.stat().st_mtime_ns if path.exists() else 0
+            nursery.stdin.write(b"go\n")
+            child = int(nursery.stdout.readline())
+            if done < kills:
+                while not select.select([nursery.stdout], [], [], 0.002)[0]:
+                    if path.exists() and path.stat().st_mtime_ns > started:
+                        time.sleep(rng.uniform(0.0, 0.12))
+                        os.kill(child, signal.SIGKILL)
+                        break
+            status = int(nursery.stdout.readline())
+            assert status in (0, signal.SIGKILL)
+            done += status == signal.SIGKILL
+            if status == 0:
+                nursery.stdin.close()
+                return done
 
 
 @pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.slow)])
