@@ -1,5 +1,6 @@
 """Steps in two and three dimensions, one axis after the other; each axis leaves the Gibbs density alone."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,11 +50,10 @@ class _Axis:
     turned: np.ndarray | None  # where the field lies transposed, for the last axis
 
     @classmethod
-    def of(cls, axis, rate, held, dt, grid, scratch, room=None):
-        """The lines along `axis` with rates (oriented) that hold `held` of a step dt; room: an `_Axis` to overwrite."""
+    def of(cls, axis, rate, held, dt, grid, scratch, room):
+        """The lines along `axis` with rates (oriented) that hold `held` of a step dt; room: three fields to fill."""
         last, periodic = axis == grid.dimension - 1, grid.boundary[axis] == "periodic"
-        sweep = room.sweep if room else tuple(np.empty(rate[0].shape) for _ in range(3))
-        up, down, inverse = sweep[:3]
+        up, down, inverse = (part.reshape(rate[0].shape) for part in room)
         np.multiply(held, rate[0], out=up)
         np.multiply(held, rate[1], out=down)
         into, outof = (np.zeros(up.shape if periodic else (1, 1, 1)) for _ in range(2))
@@ -71,6 +71,13 @@ class _Axis:
             tridiagonal.transpose(x[0], m.reshape(-1, m.shape[-1]))
 
 
+def fields_apart(count, shape):
+    """`count` empty fields that do not compete for the same lines of a cache, as fields of 2^k nodes else would."""
+    size, gap = math.prod(shape), 136
+    room = np.empty(count * (size + gap))
+    return [room[k * (size + gap) :][:size].reshape(shape) for k in range(count)]
+
+
 def oriented(rates):
     """Rates of every axis as they are swept: those of the last one, (outer, n, 1), as (1, n, outer)."""
     return [*rates[:-1], tuple(_transposed(rate) for rate in rates[-1])]
@@ -84,11 +91,13 @@ def _transposed(rate):
 
 def _axes(rates, grid, mode, dt):
     """An `_Axis` for each axis. Crank-Nicolson takes every axis but the last twice, with half a step each time."""
-    found, scratch = [], np.empty((2, *grid.shape))
+    found, (*rooms, x, turned) = [], fields_apart(3 * grid.dimension + 2, grid.shape)
     for axis, rate in enumerate(oriented(rates)):
         whole = axis == grid.dimension - 1 or mode != tridiagonal.TRAPEZOID
         step = dt if whole else dt / 2
-        found.append(_Axis.of(axis, rate, held_factor(mode, step), step, grid, scratch))
+        found.append(
+            _Axis.of(axis, rate, held_factor(mode, step), step, grid, (x, turned), rooms[3 * axis : 3 * axis + 3])
+        )
     return found
 
 
@@ -117,7 +126,8 @@ class Sweeps:
 
     def __init__(self, rates, thetas, grid, adjoint):
         self.rates, self.thetas, self.grid, self.adjoint = oriented(rates), thetas, grid, adjoint
-        self.known, self.scratch = {}, np.empty((2, *grid.shape))
+        self.known, (*self.rooms, x, turned) = {}, fields_apart(6 * grid.dimension + 2, grid.shape)
+        self.scratch = x, turned
 
     def trapezoid(self, m, dt, steps):
         """Strang's splitting, in place: half steps up to the last axis, its whole step, half steps back."""
@@ -141,12 +151,16 @@ class Sweeps:
     def _axes(self, dt, implicitness):
         """An `_Axis` for each axis, in one dimension a `_Line`, remembered for the last two step sizes."""
         if (dt, implicitness) not in self.known:
-            room = self.known.pop(next(iter(self.known))) if len(self.known) > 1 else [None] * self.grid.dimension
-            found = []
+            if len(self.known) > 1:
+                self.known.pop(next(iter(self.known)))
+            d, found = self.grid.dimension, []
+            rooms = [self.rooms.pop(0) for _ in range(3 * d)]  # the older half
+            self.rooms += rooms
             for axis, (rate, theta) in enumerate(zip(self.rates, self.thetas)):
-                step = dt if implicitness == 1 or axis == self.grid.dimension - 1 else dt / 2
+                step = dt if implicitness == 1 or axis == d - 1 else dt / 2
                 held = implicitness * step - theta
-                found.append(self._lines(axis, rate, held if held else 1e-12 * theta, step, room[axis]))
+                room = rooms[3 * axis : 3 * axis + 3]
+                found.append(self._lines(axis, rate, held if held else 1e-12 * theta, step, room))
             self.known[dt, implicitness] = found
         return self.known[dt, implicitness]
 
