@@ -4,8 +4,8 @@ Rates: the same grid, the same number of steps, ours through `pdelab.solve`; `ra
 that a bare loop at 0.7 means 70 % of the limit. P1: f = (1 - cos πx)/2 + 0.3 cos 6πx + 0.1 sin 2πx on [-1, 1),
 1/beta = 0.1, T = 0.2. P2: Burgers from 0.5 + sin x, T = 2. P3: a bowl with two Gaussian wells on [-2, 2]², no
 viscosity, T = 0.2, error away from a frame of 1/16. One thread (pin the process to one core for the peers' sake) but in
-the rows "threads", where `ratio` is the wall time of one thread over that of one a core: threads pay from about a
-million nodes in Godunov's scheme and from 256² in WENO, and are not used for less (`hamilton_jacobi.threads`). In the
+the rows "threads", where `ratio` is the wall time of one thread over that of one a core; on a machine that is busy
+otherwise they show nothing. Grids too small for threads (`hamilton_jacobi.threads`) have a ratio near 1 there. In the
 rows "memory" `ratio` is the peak of a new process beyond its input and output, in arrays of that size.
 """
 
