@@ -180,11 +180,12 @@ def test_trivialized_sgd_is_algorithm_1(engine, wrapped):
 def test_local_entropy_gradient_under_adam(maximize):
     """The base optimizer sees γ⁻¹ (x - z): compared with torch's own Adam fed by the slow reference."""
     x, gradient = problem()
-    inner = {"inner_lr": 0.05, "inner_steps": 4, "gamma": 2.0, "averaging": 0.6, "temperature": 1e-3}
+    inner = {"inner_lr": 0.05, "inner_steps": 4, "averaging": 0.6, "temperature": 1e-3}
+    gamma = Exponential(2.0, 0.1)
     params, twins = parameters(x), parameters(x)
     opt = LocalEntropy(
         params, lambda g: torch.optim.Adam(g, lr=0.05, weight_decay=0.01, maximize=maximize), inner_momentum=0.5,
-        inner_weight_decay=0.02, seed=4, **inner,
+        inner_weight_decay=0.02, seed=4, gamma=gamma, **inner,
     )  # fmt: skip
     adam = torch.optim.Adam(twins, lr=0.05, weight_decay=0.01, maximize=maximize)
     sign = -1.0 if maximize else 1.0
@@ -192,7 +193,7 @@ def test_local_entropy_gradient_under_adam(maximize):
         start = vector(twins)
         loop = reference.entropy_sgd(
             lambda w, k, t=t: sign * gradient(w, 4 * t + k), start, 1, lr=1.0, momentum=0.5, weight_decay=0.02,
-            noise=lambda _, k, t=t: noise(4)(t, k), **inner,
+            noise=lambda _, k, t=t: noise(4)(t, k), gamma=gamma(t), **inner,
         )  # fmt: skip
         for k, (outer, y) in enumerate(loop):
             give(params, gradient(vector(params), 4 * t + k))
@@ -200,10 +201,21 @@ def test_local_entropy_gradient_under_adam(maximize):
             if k < 3:
                 close(vector(params), y, 1e-13)
             average = outer  # with lr = 1 the reference's last outer weights are z
-        give(twins, sign * (start - average) / 2.0)
+        give(twins, sign * (start - average) / gamma(t))
         adam.step()
         close(vector(params), vector(twins), 1e-12)
     assert [p.grad is not None for p in params] == [True] * 3
+
+
+def test_the_printed_master_order_averages_the_old_replicas_in_the_authors_variant_too():
+    """Two means are formed in that loop: the first must outlive the second."""
+    x, gradient = problem()
+    params = parameters(x) + parameters(x)
+    opt = Parle(params, variant="official", order="jacobi", inner_steps=3, inner_lr=0.05, replicas=2)
+    feed(opt, params, gradient, 0, 3)
+    assert not np.allclose(vector(params[:3]), x)
+    with opt.outer_weights():
+        close(vector(params[:3]), x, 0.0)
 
 
 def replicas_problem(n):
