@@ -168,6 +168,42 @@ def test_two_equally_deep_valleys(beta):
     )
 
 
+@pytest.mark.parametrize("gamma", [0.2, 1.5, 20.0])
+def test_a_minimum_between_the_nodes_of_every_lattice(gamma):
+    """At x = 2 the sharp well is quadratic and its minimum 7e-4 away: a search that starts at x must not stop there."""
+    f = losses.sharp_and_wide()
+    y = 2.0
+    for _ in range(20):
+        y -= (f.gradient(y) + (y - 2.0) / gamma) / (f.hessian(y) + 1 / gamma)
+    lowest, bend = f(y) + (2.0 - y) ** 2 / (2 * gamma), 1 + gamma * f.hessian(y)
+    assert float(pl.local_entropy(f, 2.0, gamma, math.inf)) == pytest.approx(lowest, abs=1e-15)
+    for beta in (1e9, 1e12, 1e15):
+        expected = lowest + math.log(bend) / (2 * beta)
+        assert float(pl.local_entropy(f, 2.0, gamma, beta)) == pytest.approx(expected, abs=1e-15 + 2 / beta**2 * 1e4)
+        assert float(pl.local_entropy_gradient(f, 2.0, gamma, beta)) == pytest.approx((2.0 - y) / gamma, rel=1e-6)
+
+
+@pytest.mark.parametrize("gamma", [0.01, 0.2, 1.5, 20.0])
+@pytest.mark.parametrize("beta", [0.01, 1.0, 10.0])
+def test_kinks_near_the_ends_of_boxes(gamma, beta):
+    """The mean over exp(-beta min of two parabolas) in closed form: erfc on each side of the kinks."""
+    f, x = losses.two_parabolas(), np.array([-2.3, -0.4, 0.0, 0.7, 2.1])
+    with mpmath.workdps(60):
+        pieces = [(mpmath.mpf(1) / 2, mpmath.mpf(3), mpmath.mpf(9) / 2), (30, -180, 270 - mpmath.mpf(0.3))]
+        a, b, c = (p - q for p, q in zip(*pieces))
+        kinks = sorted((-b + sign * mpmath.sqrt(b * b - 4 * a * c)) / (2 * a) for sign in (-1, 1))
+        ends = [-mpmath.inf, *kinks, mpmath.inf]
+        for at, u in zip(x, pl.local_entropy(f, x, gamma, beta)):
+            g, total = mpmath.mpf(gamma), mpmath.mpf(0)
+            for left, right, (a, b, c) in zip(ends, ends[1:], (pieces[0], pieces[1], pieces[0])):
+                a, b, c = a + 1 / (2 * g), b - at / g, c + mpmath.mpf(at) ** 2 / (2 * g)
+                s, middle = mpmath.sqrt(beta * a), -b / (2 * a)
+                share = (mpmath.erf(s * (right - middle)) - mpmath.erf(s * (left - middle))) / (2 * s)
+                total += mpmath.exp(-beta * (c - b * b / (4 * a))) * mpmath.sqrt(mpmath.pi) * share
+            exact = -mpmath.log(total * mpmath.sqrt(beta / (2 * mpmath.pi * g))) / beta
+            assert abs(u - exact) <= 1e-12 * (1 / beta + abs(exact)), (at, float(u - exact))
+
+
 def test_laplace_limit_is_first_order():
     f, t, x = losses.three_wells(), 0.2, np.array([-1.5, 0.9])
     betas, limit = np.array([1e2, 1e3, 1e4, 1e5]), pl.local_entropy(f, x, t, math.inf)

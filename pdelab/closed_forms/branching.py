@@ -20,8 +20,8 @@ LATTICE = {1: 4097, 2: 257, 3: 65}  # nodes along an axis to look for the lowest
 def spread(f, x, t, depth):
     """Radii r (one a point) of boxes around the points x (P, d) that hold all y with H(y) <= min H + depth.
 
-    |y - x|² <= 2t (f(x) - min f + depth), the minimum taken on a lattice over what is in reach, at least LOOKOUT
-    sqrt(2t), which is enlarged until that closes. Raises ValueError when it does not: f then falls faster than the
+    |y - x|² <= 2t (f(x) - min f + depth), the minimum taken over what is in reach, at least LOOKOUT sqrt(2t), which is
+    enlarged until that closes. Raises ValueError when it does not: f then falls faster than the
     parabola rises.
     """
     d = x.shape[1]
@@ -30,8 +30,8 @@ def spread(f, x, t, depth):
     width = max(math.sqrt(2.0 * t * depth), math.sqrt(2.0 * t) * LOOKOUT)
     for _ in range(200):
         axes = [np.linspace(a - width, b + width, LATTICE[d]) for a, b in zip(low, high)]
-        lowest = min(float(values(f, _mesh(axes)).min()), float(here.min()))
-        radii = 1.05 * np.sqrt(2.0 * t * ((here - lowest) + depth)) + 1e-300
+        lowest = min(_lowest(f, axes), float(here.min()))
+        radii = 1.05 * np.sqrt(2.0 * t * ((here - lowest) + depth + 4e-16 * np.abs(here))) + 1e-300
         needed = float(radii.max())
         if needed <= width:
             return radii
@@ -42,6 +42,25 @@ def spread(f, x, t, depth):
         "the loss falls as fast as the parabola |x - y|²/(2 gamma) rises: the local entropy is not finite; use "
         "a smaller gamma"
     )
+
+
+def _lowest(f, axes, most=16):
+    """The lowest value of f over a lattice and between its nodes, in the `most` places where it may lie."""
+    nodes, h = _mesh(axes), np.array([a[1] - a[0] for a in axes])
+    found = values(f, nodes)
+    lattice = found.reshape(1, *[len(a) for a in axes])
+    floors = (lattice - _dips(lattice).sum(0)).ravel()
+    best = float(found.min())
+    at = nodes[np.argsort(floors)[:most][np.sort(floors)[:most] <= best]]
+    around = _mesh([np.linspace(-1.0, 1.0, 9)] * len(axes))
+    for _ in range(14):
+        near = np.clip(at[:, None] + h * around, nodes[0], nodes[-1])
+        found = values(f, near)
+        at, h = near[np.arange(len(at)), found.argmin(1)], h / 4.0
+        best = min(best, float(found.min()))
+        if (found.max(1) - found.min(1) <= 4e-16 * np.abs(best)).all():
+            break
+    return best
 
 
 def _mesh(axes):
@@ -59,8 +78,16 @@ def values(f, points):
 
 
 @lru_cache
-def rule(n):
-    """Gauss points, weights (summing to 1) and the matrix values -> Legendre coefficients."""
+def rule(n, ends=False):
+    """Gauss points, weights (summing to 1) and the matrix values -> Legendre coefficients.
+
+    With `ends` a rule that includes both ends (Lobatto's): two points more, exact to two degrees more.
+    """
+    if ends:
+        p = np.polynomial.legendre.Legendre.basis(n + 1)
+        s = p.deriv().roots()
+        s = np.concatenate([[-1.0], s - p.deriv()(s) / p.deriv(2)(s), [1.0]])
+        return s, 1.0 / ((n + 1) * (n + 2) * p(s) ** 2), None
     s, w = np.polynomial.legendre.leggauss(n)
     k = np.arange(n)
     return s, w / 2, np.polynomial.legendre.legvander(s, n - 1).T * (w / 2) * (2 * k[:, None] + 1)
@@ -110,10 +137,10 @@ class Energy:
         """Are the boxes within `near` of the anchor?"""
         return (np.abs(self.relative(owner, centre)) + half).max(1) <= self.near[owner]
 
-    def __call__(self, owner, centre, half, more=0):
-        """H - base at the Gauss points of each box: (C, n, ..., n); `more` points an axis than ORDERS says."""
+    def __call__(self, owner, centre, half, ends=False):
+        """H - base at the points of the rule in each box: (C, n, ..., n)."""
         d = self.x.shape[1]
-        s = rule(ORDERS[d] + more)[0]
+        s = rule(ORDERS[d], ends)[0]
         z = np.empty((len(owner), *[len(s)] * d, d))
         for k in range(d):
             line = centre[:, k, None] + half[:, k, None] * s
@@ -212,6 +239,15 @@ def _floors(energy):
     Between neighbours a, b, c with b the lowest, a parabola dips at most (a - 2b + c)/8 below b; six times that is
     allowed for. Beyond an end the second difference next to it is taken to go on.
     """
+    d, dips = energy.ndim - 1, _dips(energy)
+    floor = (energy - dips.sum(0)).reshape(len(energy), -1)
+    at = floor.argmin(1)
+    rows = np.arange(len(energy))
+    return floor[rows, at], dips.reshape(d, len(energy), -1)[:, rows, at].T
+
+
+def _dips(energy):
+    """How far H may dip below each Gauss point, by axis: (d, C, n, ..., n)."""
     d = energy.ndim - 1
     dips = np.empty((d, *energy.shape))
     for k in range(d):
@@ -220,10 +256,7 @@ def _floors(energy):
         after = np.maximum(-rise[-1:], abs(rise[-1:] - rise[-2:-1]))
         left, right = np.concatenate([before, -rise]), np.concatenate([rise, after])
         np.moveaxis(dips[k], k + 1, 0)[:] = np.where((left >= 0.0) & (right >= 0.0), 0.75 * (left + right), 0.0)
-    floor = (energy - dips.sum(0)).reshape(len(energy), -1)
-    at = floor.argmin(1)
-    rows = np.arange(len(energy))
-    return floor[rows, at], dips.reshape(d, len(energy), -1)[:, rows, at].T
+    return dips
 
 
 def _place(energy, centre, half):

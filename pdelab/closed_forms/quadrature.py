@@ -49,7 +49,7 @@ def _integrate(x, f, t, beta, moments):
         amounts, errors = _amounts(energy, best[owner], beta, field.relative(owner, centre), half, moments)
         total = sums[:, 0] + np.bincount(owner, amounts[:, 0], count)
         hidden = np.prod(2.0 * half, axis=1) * np.exp(-beta * np.maximum(floor - best[owner], 0.0))
-        allowed = np.maximum(aim[owner], noise) * total[owner]
+        allowed = np.maximum(aim[owner] * total[owner], noise * np.minimum(total[owner], 64.0 * amounts[:, 0]))
         resolved = errors.max(1, initial=0.0) <= allowed
         resolved &= ~coarse | (hidden <= aim[owner] * total[owner])
         parts = [a[resolved] for a in boxes], best, beta, amounts[resolved], allowed[resolved], sums
@@ -68,14 +68,18 @@ def _integrate(x, f, t, beta, moments):
 
 
 def _confirm(field, boxes, best, beta, amounts, allowed, sums):
-    """Integrate the boxes once more, with one point more an axis; those where the two agree go into the sums."""
+    """Integrate the boxes once more, with a rule that sees their ends; those where the two agree go into the sums.
+
+    A kink between the last Gauss point and the end of a box shows at the end alone.
+    """
     owner, centre, half = boxes
     d = centre.shape[1]
     confirmed = np.zeros(len(owner), dtype=bool)
-    block = max(1, branching.BLOCK // (branching.ORDERS[d] + 1) ** d)
+    block = max(1, branching.BLOCK // (branching.ORDERS[d] + 2) ** d)
     for i in range(0, len(owner), block):
         o, c, h = (a[i : i + block] for a in (owner, centre, half))
-        again, _ = _amounts(field(o, c, h, 1), best[o], beta, field.relative(o, c), h, sums.shape[1] > 1)
+        energy = field(o, c, h, ends=True)
+        again, _ = _amounts(energy, best[o], beta, field.relative(o, c), h, sums.shape[1] > 1, ends=True)
         tiny = (h <= 4e-16 * (np.abs(c) + np.abs(field.x[o]))).all(axis=1)
         fine = (np.abs(again[:, 0] - amounts[i : i + block, 0]) <= allowed[i : i + block]) | tiny
         np.add.at(sums, o[fine], again[fine])
@@ -83,14 +87,14 @@ def _confirm(field, boxes, best, beta, amounts, allowed, sums):
     return confirmed
 
 
-def _amounts(energy, reference, beta, centre, half, moments):
+def _amounts(energy, reference, beta, centre, half, moments, ends=False):
     """Integrals of exp(-beta (H - reference)) over each box, with moments if asked, and estimated errors by axis."""
     d, n = centre.shape[1], energy.shape[1]
-    s, w, transform = branching.rule(n)
+    s, w, transform = branching.rule(branching.ORDERS[d], ends)
     density = np.exp(-np.clip(beta * np.minimum(energy - reference.reshape(-1, *[1] * d), 1e290 / beta), -600.0, 800.0))
     volume = np.prod(2.0 * half, axis=1)
     errors = np.empty((len(density), d))
-    for k in range(d):
+    for k in range(0 if ends else d):
         coefficients = np.abs(np.moveaxis(density, 1 + k, -1).reshape(len(density), -1, n) @ transform.T).mean(1)
         errors[:, k] = volume * _missing(coefficients)
     weights = w if d == 1 else np.multiply.outer(w, w) if d == 2 else np.multiply.outer(np.multiply.outer(w, w), w)
