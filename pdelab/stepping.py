@@ -107,6 +107,9 @@ def solve(problem, initial, grid, times, *, scheme=None, dt=None, cfl=0.9, on_sa
         raise ValueError(f"cfl: expected a number in (0, 1], got {cfl!r}: the scheme's bound holds up to 1")
     if dt is not None and not (isinstance(dt, Real) and 0 < dt < math.inf):
         raise ValueError(f"dt: expected a positive number or None, got {dt!r}")
+    for name, function in (("scheme", scheme), ("on_save", on_save)):
+        if function is not None and not callable(function):
+            raise ValueError(f"{name}: expected a function or None, got {function!r}")
     values = first = problem.initial(initial, grid)
     scheme = problem.default_scheme if scheme is None else scheme
     stepper = scheme(problem, grid, values)
@@ -202,7 +205,10 @@ class _Run:
 
 def _checked_times(times):
     try:
-        times = np.array(np.atleast_1d(times), dtype=float)
+        given = np.atleast_1d(times)
+        if given.dtype.kind not in "fiuO":
+            raise TypeError(given.dtype)
+        times = np.array(given, dtype=float)
     except (TypeError, ValueError) as error:
         raise ValueError(f"times: expected a number or an increasing sequence of numbers, got {times!r}") from error
     if times.ndim != 1 or times.size == 0 or not np.isfinite(times).all() or times[0] < 0:

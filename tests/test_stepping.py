@@ -139,7 +139,8 @@ def test_blow_up_says_when(scheme):
 @pytest.mark.parametrize(
     "times, words",
     [([], "at least one"), ([0.2, 0.1], "increasing"), ([0.1, 0.1], "increasing"), (-1.0, ">= 0"), (math.inf, "finite"),
-     (math.nan, "finite"), ("soon", "expected a number"), ([[0.1]], "finite numbers")],
+     (math.nan, "finite"), ("soon", "expected a number"), (["0.1"], "expected a number"),
+     (0.1 + 1j, "expected a number"), ([[0.1]], "finite numbers")],
 )  # fmt: skip
 def test_bad_times(times, words):
     with pytest.raises(ValueError, match=words):
@@ -147,10 +148,12 @@ def test_bad_times(times, words):
 
 
 @pytest.mark.parametrize(
-    "options", [{"dt": 0.0}, {"dt": -1.0}, {"dt": math.nan}, {"dt": "x"}, {"cfl": 0.0}, {"cfl": 1.1}]
-)
-def test_bad_steps(options):
-    with pytest.raises(ValueError, match="dt|cfl"):
+    "options",
+    [{"dt": 0.0}, {"dt": -1.0}, {"dt": math.nan}, {"dt": "x"}, {"cfl": 0.0}, {"cfl": 1.1}, {"scheme": "monotone"},
+     {"on_save": 3}],
+)  # fmt: skip
+def test_bad_options(options):
+    with pytest.raises(ValueError, match="^(dt|cfl|scheme|on_save)"):
         run(1.0, **options)
 
 
