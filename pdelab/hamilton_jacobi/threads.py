@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from numba import config
 
-LEAST = 2**19  # nodes a thread gets at least: with fewer, waking it costs what it saves
+LEAST = 2**21  # nodes a thread gets at least: with fewer, waking it and sharing the memory cost what it saves
 
 
 def workers(nodes, weight=1):
