@@ -141,7 +141,7 @@ class Grid:
         -------
         array (...,) or (..., k)
         """
-        values = _reals(values, f"values: expected numbers on the nodes, first axes {self.shape}")
+        values = reals(values, f"values: expected numbers on the nodes, first axes {self.shape}")
         if values.shape[: self.dimension] != self.shape:
             raise ValueError(f"expected values on the nodes, first axes {self.shape}, got shape {values.shape}")
         points = self._inside(points)
@@ -186,7 +186,7 @@ class Grid:
     def _checked(self, values, shape, name):
         sample = getattr(values, "on", None)
         expected = f"{name}: expected an array of numbers of shape {shape} or a Loss"
-        values = np.ascontiguousarray(_reals(values, expected) if sample is None else sample(self))
+        values = np.ascontiguousarray(reals(values, expected) if sample is None else sample(self))
         if values.shape != shape:
             raise ValueError(f"{name}: expected shape {shape} as the grid has, got {values.shape}")
         if not np.isfinite(values).all():
@@ -196,7 +196,7 @@ class Grid:
 
     def _inside(self, points):
         """Points as an array (..., d) inside the box; periodic axes wrapped."""
-        points = _reals(points, f"points: expected coordinates of shape (..., {self.dimension})")
+        points = reals(points, f"points: expected coordinates of shape (..., {self.dimension})")
         points = points[..., None] if self.dimension == 1 else points
         if points.shape[-1:] != (self.dimension,):
             raise ValueError(f"expected points of shape (..., {self.dimension}), got {points.shape}")
@@ -217,7 +217,7 @@ class Grid:
         return points
 
 
-def _reals(values, expected):
+def reals(values, expected):
     """A float64 array of real numbers; ValueError that begins with what was expected. Text and complex are refused."""
     try:
         array = np.asarray(values)
@@ -230,7 +230,7 @@ def _reals(values, expected):
 
 
 def _corner(value, name):
-    corner = np.atleast_1d(_reals(value, f"{name}: expected a number or one number an axis"))
+    corner = np.atleast_1d(reals(value, f"{name}: expected a number or one number an axis"))
     if corner.ndim > 1 or not np.isfinite(corner).all():
         raise ValueError(f"{name}: expected a finite number or one an axis, got {value!r}")
     return tuple(corner.tolist())
@@ -238,7 +238,7 @@ def _corner(value, name):
 
 def _counts(shape):
     wanted = "shape: expected at least 2 nodes along each axis, as whole numbers"
-    counts = np.atleast_1d(_reals(shape, wanted))
+    counts = np.atleast_1d(reals(shape, wanted))
     whole = np.isfinite(counts) & (counts == np.floor(counts)) & (counts >= 2)
     if counts.ndim > 1 or not counts.size or not whole.all():
         raise ValueError(f"{wanted}, got {shape!r}")

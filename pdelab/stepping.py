@@ -17,7 +17,7 @@ from numbers import Real
 
 import numpy as np
 
-from pdelab.grid import Grid
+from pdelab.grid import Grid, reals
 
 SECONDS_PER_CHUNK = 0.4  # compiled steps are run in pieces of about this length, so that Ctrl-C is heard
 
@@ -107,6 +107,10 @@ def solve(problem, initial, grid, times, *, scheme=None, dt=None, cfl=0.9, on_sa
         raise ValueError(f"cfl: expected a number in (0, 1], got {cfl!r}: the scheme's bound holds up to 1")
     if dt is not None and not (isinstance(dt, Real) and 0 < dt < math.inf):
         raise ValueError(f"dt: expected a positive number or None, got {dt!r}")
+    if not isinstance(grid, Grid):
+        raise ValueError(f"grid: expected a Grid, got {type(grid).__name__}")
+    if not hasattr(problem, "default_scheme"):
+        raise ValueError(f"problem: expected an equation such as HamiltonJacobi(beta=1.0), got {problem!r}")
     for name, function in (("scheme", scheme), ("on_save", on_save)):
         if function is not None and not callable(function):
             raise ValueError(f"{name}: expected a function or None, got {function!r}")
@@ -204,13 +208,7 @@ class _Run:
 
 
 def _checked_times(times):
-    try:
-        given = np.atleast_1d(times)
-        if given.dtype.kind not in "fiuO":
-            raise TypeError(given.dtype)
-        times = np.array(given, dtype=float)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"times: expected a number or an increasing sequence of numbers, got {times!r}") from error
+    times = np.array(np.atleast_1d(reals(times, "times: expected a number or an increasing sequence of numbers")))
     if times.ndim != 1 or times.size == 0 or not np.isfinite(times).all() or times[0] < 0:
         raise ValueError(f"times: expected finite numbers >= 0, at least one, got {times}")
     if not (np.diff(times) > 0).all():

@@ -458,3 +458,26 @@ def test_hopf_lax_of_a_loss_is_exact_to_round_off():
     np.testing.assert_allclose(pl.hopf_lax(f, grid, t)[60:-60], pl.local_entropy(f, x, t, math.inf), atol=1e-14)
     point = pl.proximal(f, grid, t)[60:-60]
     np.testing.assert_allclose(f.gradient(point), (x - point) / t, atol=1e-12)
+
+
+@pytest.mark.parametrize("boundary", ["periodic", "reflecting"])
+@pytest.mark.parametrize("ratio", [0.04, 0.3, 1.5, 5.0, 50.0])
+def test_local_entropy_stays_below_the_average_of_the_same_kernel(boundary, ratio):
+    """Jensen, for noise and for kernels from a fifth of a spacing to seven of them."""
+    f, grid = np.random.default_rng(3).normal(size=64), Grid(0.0, 1.0, 64, boundary=boundary)
+    for beta in (0.1, 1.0, 30.0):
+        gamma = ratio * beta * grid.spacing[0] ** 2
+        gap = pl.heat_smoothing(f, grid, gamma, beta) - pl.cole_hopf(f, grid, gamma, beta)
+        assert gap.min() > -1e-12
+
+
+@pytest.mark.parametrize("bad", ["1.0", 1j, None, [1j], "x"])
+def test_text_and_complex_numbers_are_refused(bad):
+    f, grid = np.zeros(8), Grid(0.0, 1.0, 8)
+    for call in (
+        lambda: pl.hopf_lax(f, grid, bad),
+        lambda: pl.cole_hopf(f, grid, 0.1, bad),
+        lambda: pl.local_entropy(losses.cone(), bad, 0.1, 1.0),
+    ):
+        with pytest.raises(ValueError, match="expected"):
+            call()

@@ -419,8 +419,10 @@ def test_threads_change_no_bit(scheme, case, steps, count):
 
 def test_how_many_threads(monkeypatch):
     monkeypatch.setattr(threads.config, "NUMBA_NUM_THREADS", 4)
-    assert [threads.workers(n) for n in (100, 2**19, 2**20 - 1, 2**20, 2**21, 2**30)] == [1, 1, 1, 2, 4, 4]
-    assert threads.workers(2**18, 16) == 4
+    least = threads.LEAST
+    nodes = (100, least, 2 * least - 1, 2 * least, 4 * least, 2**30)
+    assert [threads.workers(n) for n in nodes] == [1, 1, 1, 2, 4, 4]
+    assert threads.workers(least // 4, 16) == 4
     monkeypatch.setattr(threads.config, "NUMBA_NUM_THREADS", 1)
     assert threads.workers(2**30, 16) == 1
 

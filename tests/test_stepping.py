@@ -176,3 +176,11 @@ def test_many_steps_can_be_interrupted():
 
     run(1.0, scheme=slow)
     assert sum(calls) == 10**6 and len(calls) > 5
+
+
+def test_wrong_kinds_of_grid_and_problem():
+    grid = pl.Grid(0.0, 1.0, 8)
+    with pytest.raises(ValueError, match="grid: expected a Grid"):
+        pl.solve(pl.Heat(beta=1.0), np.zeros(8), 8, 0.1)
+    with pytest.raises(ValueError, match="problem: expected an equation"):
+        pl.solve("heat", np.zeros(8), grid, 0.1)

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from pdelab.grid import reals
 from pdelab.losses import Loss
 
 LARGEST = 2 * 10**8  # nodes after continuation: beyond this the box is far too small for the time
@@ -11,10 +12,7 @@ LARGEST = 2 * 10**8  # nodes after continuation: beyond this the box is far too 
 
 def times(t, name="t"):
     """(array of times, was it a sequence?); ValueError for a negative or non-finite one."""
-    try:
-        array = np.asarray(t, dtype=float)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name}: expected a number >= 0 or a sequence of them, got {t!r}") from error
+    array = reals(t, f"{name}: expected a number >= 0 or a sequence of them")
     if array.ndim > 1 or array.size == 0 or not (np.isfinite(array) & (array >= 0)).all():
         raise ValueError(f"{name}: expected a finite number >= 0 or a sequence of them, got {t!r}")
     return np.atleast_1d(array), array.ndim == 1
@@ -22,13 +20,10 @@ def times(t, name="t"):
 
 def inverse_temperature(beta):
     """beta as a float in (0, inf]; ValueError otherwise."""
-    try:
-        value = float(beta)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"beta: expected a number > 0 or inf, got {beta!r}") from error
-    if not value > 0:
+    value = reals(beta, "beta: expected a number > 0 or inf")
+    if value.ndim > 0 or not value > 0:
         raise ValueError(f"beta: expected a number > 0 or inf, got {beta!r}")
-    return value
+    return float(value)
 
 
 def loss(f, dimension=None):
@@ -42,10 +37,7 @@ def loss(f, dimension=None):
 
 def points(where, dimension):
     """Points as a flat array (count, d) and the shape of what is computed at them."""
-    try:
-        array = np.asarray(where, dtype=float)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"points: expected a Grid or an array of numbers, got {type(where).__name__}") from error
+    array = reals(where, "points: expected a Grid or an array of numbers")
     if dimension == 1:
         shape, flat = array.shape, array.reshape(-1, 1)
     elif array.shape[-1:] == (dimension,):

@@ -140,7 +140,7 @@ def heat_smoothing(f, grid, gamma, beta):
     Notes
     -----
     Chaudhari, thesis (4.28), v_t = (1/(2 beta)) Lap v. Where the spacing resolves the kernel the trapezoid rule is
-    exact to round-off for smooth f; elsewhere f is taken constant around each node, second order in the spacing.
+    exact to round-off for smooth f; elsewhere the linear interpolant of f is smoothed, second order in the spacing.
     """
     beta, (variance,) = door.inverse_temperature(beta), door.times(gamma, "gamma")[0] / float(beta)
     if variance == 0.0:
@@ -185,11 +185,13 @@ def _continued(f, grid, reaches):
 
 
 def _gaussian(h, reach, variance):
-    """Weights of a Gaussian on nodes h apart that sum to one: its values, or where it is narrow its mass a cell."""
+    """Weights of a Gaussian on nodes h apart that sum to one: its values, or where it is narrow its means of hats."""
     offsets = np.arange(-reach, reach + 1) * h
     if variance >= viscous.RESOLVED * h * h:
         kernel = np.exp(-(offsets**2) / (2 * variance))
     else:
-        ends = np.concatenate([[-np.inf], (offsets[1:] + offsets[:-1]) / 2, [np.inf]])
-        kernel = np.diff(special.ndtr(ends / math.sqrt(variance)))
+        x = np.arange(reach + 2) * h / math.sqrt(variance)  # E(Y - x)⁺ of a normal Y: its second differences
+        excess = np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi) - x * special.ndtr(-x)
+        side = np.diff(excess, 2)
+        kernel = np.concatenate([side[::-1], [2.0 * (excess[1] - excess[0]) + x[1]], side])
     return kernel / kernel.sum()

@@ -29,7 +29,7 @@ def monotone(problem, grid, values):
 
     A drift that depends on time counts with its values at the beginning of each step.
 
-    Grids of two and three dimensions with 2²⁰ nodes and more are stepped by NUMBA_NUM_THREADS threads (by default as
+    Grids of two and three dimensions with 2²² nodes and more are stepped by NUMBA_NUM_THREADS threads (by default as
     many as there are cores); the result is the same bit for bit.
     """
     return _explicit(problem, grid, slopes.GODUNOV)
@@ -63,7 +63,7 @@ def weno(problem, grid, values):
     Order five in space and three in time (dt ~ h without viscosity) on smooth solutions, sharp kinks. Not monotone:
     use `filtered` where the proof matters. Step: dt Σ_i ((L_i + max|b_i|)/h_i + 2.6 ν/h_i²) <= 1. Outflow ends
     continue the data linearly. A drift that depends on time is taken at the times of the three stages. Threads as in
-    `monotone`, from 2¹⁶ nodes on. Jiang, Peng 2000; Shu, Osher 1988.
+    `monotone`, from 2¹⁸ nodes on. Jiang, Peng 2000; Shu, Osher 1988.
     """
     return _high_order(problem, grid, values, math.inf)
 
