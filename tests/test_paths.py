@@ -764,7 +764,9 @@ def test_what_was_handed_out_survives_an_interrupt():
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 def test_control_c_is_heard_soon():
     code = """
+        import signal
         import pdelab as pl
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
         sde = pl.paths.Langevin(pl.Loss("x**4/4 - x**2/2"), 4.0)
         try:
             tell = lambda t, x: print("started", flush=True)
@@ -772,9 +774,12 @@ def test_control_c_is_heard_soon():
         except KeyboardInterrupt:
             print("interrupted", flush=True)
     """
-    process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, text=True)
-    assert process.stdout.readline().strip() == "started"
-    time.sleep(0.5)
-    process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=10)
+    with subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout.readline().strip() == "started"
+            time.sleep(0.5)
+            process.send_signal(signal.SIGINT)
+            out, _ = process.communicate(timeout=10)
+        finally:
+            process.kill()
     assert out.strip() == "interrupted"
