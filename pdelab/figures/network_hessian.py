@@ -58,10 +58,11 @@ def draw(data):
     with matplotlib.rc_context(STYLE):
         figure, axes = subplots(1, 3, size=(10.0, 3.4))
         for ax, (low, high), name in zip(axes, windows, names):
-            for run, color in zip(values, (COLORS["viscous"], COLORS["inviscid"])):
-                ax.hist(run, bins=np.linspace(low, high, 41), color=color, alpha=0.55)
+            for k, (run, color) in enumerate(zip(values, (COLORS["viscous"], COLORS["inviscid"]))):
+                ax.hist(run, bins=np.linspace(low, high, 41), color=color, alpha=0.55, label=f"run {k + 1}")
             ax.set(yscale="log", ylim=(0.7, None), xlabel="eigenvalue", title=name)
             ax.locator_params(axis="x", nbins=4)
-        axes[0].set_ylabel("count")
+        axes[0].set_ylabel("eigenvalues")
+        axes[2].legend()
         figure.suptitle(TITLE, x=0.01, ha="left", fontsize=11)
     return figure
