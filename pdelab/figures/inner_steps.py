@@ -34,10 +34,12 @@ def compute(gamma, beta, x, steps, weights, longest, samples, seed):
     by_step = np.array([inner_expectation(f, x, step=s, inner_steps=longest, **common) for s in steps]) - exact
     by_weight = [inner_expectation(f, x, step=steps[1], inner_steps=longest, averaging=a, **common) for a in weights]
     counts = np.array([5, 20, longest])
-    sampled = np.array([
-        [inner_gradient(f, x, step=s, inner_steps=int(L), paths=samples, seed=seed, **common) for L in counts]
-        for s in steps
-    ])
+    sampled = np.array(
+        [
+            [inner_gradient(f, x, step=s, inner_steps=int(L), paths=samples, seed=seed, **common) for L in counts]
+            for s in steps
+        ]
+    )
     limits = np.array([-inner_bias(f, x, step=s, **common) / gamma for s in steps])
     scores = np.abs(sampled[..., 0] - exact - by_step[:, counts - 1]) / sampled[..., 1]
     return {

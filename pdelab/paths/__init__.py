@@ -1,6 +1,6 @@
 """Paths of stochastic equations: `simulate`, the equations it knows, and the schemes it knows them by.
 
-    run = simulate(Langevin(loss, beta=4.0), initial, t=10.0, dt=0.01, scheme=leimkuhler_matthews, paths=10**6, seed=1)
+run = simulate(Langevin(loss, beta=4.0), initial, t=10.0, dt=0.01, scheme=leimkuhler_matthews, paths=10**6, seed=1)
 """
 
 from pdelab.paths.diffusion import Diffusion

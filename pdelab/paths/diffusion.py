@@ -1,8 +1,8 @@
 """Diffusion: a stochastic equation with any drift and any noise, from formulas, numbers or Python functions.
 
-    dX = b(X, t) dt + sigma(X, t) dW,    (sigma dW)_i = sigma_i dW_i   "diagonal"
-                                                        sigma_i dW     "scalar"
-                                                        sum_k sigma_ik dW_k   "general"
+dX = b(X, t) dt + sigma(X, t) dW,    (sigma dW)_i = sigma_i dW_i   "diagonal"
+                                                    sigma_i dW     "scalar"
+                                                    sum_k sigma_ik dW_k   "general"
 """
 
 import inspect
