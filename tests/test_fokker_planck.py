@@ -595,6 +595,27 @@ def test_propagators_are_the_matrix_exponential(cls, scheme):
         np.testing.assert_allclose(values, exact, rtol=0, atol=1e-10)
 
 
+@pytest.mark.parametrize("time", [1e3, 1e6, 1e9])
+def test_spectral_keeps_mass_and_ends_at_gibbs_for_any_time(time):
+    grid = pl.Grid(-2.5, 2.5, 301)
+    U = well(grid.x)
+    solution = pl.solve(FokkerPlanck(U, beta=5.0), gaussian(grid, 0.4, 0.3), grid, time, scheme=spectral)
+    assert solution.info["mass_drift"] <= 1e-12
+    np.testing.assert_allclose(solution.final, normalised(grid, np.exp(-5 * U)), rtol=0, atol=1e-10)
+
+
+def test_spectral_holds_two_wells_apart_whose_modes_round_off_cannot_tell():
+    grid = pl.Grid(-1.6, 1.6, 401)
+    start = gaussian(grid, 0.3, 0.22)
+    problem = FokkerPlanck((grid.x**2 - 1) ** 2 / 4, beta=120.0)  # gap about 1e-14, largest rate about 1e3
+    solution = pl.solve(problem, start, grid, 1e4, scheme=spectral)
+    settled = pl.solve(problem, start, grid, 1e4, scheme=crank_nicolson, dt=1.0).final
+    assert solution.info["mass_drift"] <= 1e-12
+    assert l1(grid, solution.final, settled) < 1e-8
+    with pytest.raises(ValueError, match="spectral: the gap .* too rough for t = 1e"):
+        pl.solve(problem, start, grid, 1e10, scheme=spectral)
+
+
 def test_propagators_refuse_what_round_off_would_spoil():
     grid = pl.Grid(-6.0, 6.0, 200)
     point = np.zeros(200)
