@@ -97,7 +97,7 @@ def rate_rows(quick):
     """Steps of the viscous equation: ours and the bare loop; then ours and py-pde's compiled Euler step.
 
     The limit comes first: each of py-pde's steps takes fresh memory, and what it leaves behind costs whoever asks for
-    large arrays next (128³: a quarter of our time, all of it the system's).
+    large arrays next, us in its own race.
     """
     pde = peer("py-pde", "pde")
     compared_to_peer = [((1024,), 4), ((4096,), 4), ((512, 512), 4), ((128, 128, 128), 10)]
@@ -302,7 +302,7 @@ def reachability_run(reachability, accuracy, f):
             super().__init__("max", "min", None, None)
 
         def __call__(self, state, control, disturbance, time):
-            raise NotImplementedError
+            raise NotImplementedError("abstract in the peer; its solver asks for the Hamiltonian alone")
 
         optimal_control_and_disturbance = __call__
 

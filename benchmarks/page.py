@@ -3,7 +3,6 @@
 import importlib
 import json
 import platform
-from importlib import metadata
 from pathlib import Path
 
 from pdelab import records
@@ -37,7 +36,7 @@ def save(name, rows, quick):
         "benchmark": name,
         "quick": quick,
         "command": records.command(),
-        "versions": records.versions() | _peers(),
+        "versions": records.versions(*PEERS),
         "machine": _machine(),
         "rows": [row.as_dict() for row in rows],
     }
@@ -71,16 +70,6 @@ def _line(row):
     shown = f"**{ratio:.3g}** (missed)" if missed else cell("ratio", ".3g")
     cells = row["problem"], row["name"], cell("milliseconds", ".4g"), cell("error", ".1e"), shown, cell("target", "g")
     return "| " + " | ".join((*cells, row["note"])).replace("\n", " ") + " |"
-
-
-def _peers():
-    found = {}
-    for name in PEERS:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 def _machine():

@@ -42,10 +42,10 @@ class Check:
         return {"name": self.name, "value": self.value, "low": self.low, "high": self.high, "holds": self.holds}
 
 
-def versions():
-    """Versions of pdelab, Python and the packages that make the numbers: {name: version}."""
+def versions(*others):
+    """Versions of pdelab, Python, the packages that make the numbers, and those of `others` that are installed."""
     found = {"python": platform.python_version()}
-    for name in ("pdelab", "numpy", "scipy", "numba", "matplotlib", "sympy", "torch", "scikit-learn"):
+    for name in ("pdelab", "numpy", "scipy", "numba", "matplotlib", "sympy", "torch", "scikit-learn", *others):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

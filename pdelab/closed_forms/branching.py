@@ -21,8 +21,7 @@ def spread(f, x, t, depth):
     """Radii r (one a point) of boxes around the points x (P, d) that hold all y with H(y) <= min H + depth.
 
     |y - x|² <= 2t (f(x) - min f + depth), the minimum taken over what is in reach, at least LOOKOUT sqrt(2t), which is
-    enlarged until that closes. Raises ValueError when it does not: f then falls faster than the
-    parabola rises.
+    enlarged until that closes. Raises ValueError when it does not: f then falls faster than the parabola rises.
     """
     d = x.shape[1]
     low, high = x.min(0), x.max(0)

@@ -25,15 +25,14 @@ def local_entropy(f, grid, gamma, beta):
     if gamma == 0.0:
         return f.on(grid)
     where = grid.points.reshape(-1, grid.dimension)
-    probes = where[np.linspace(0, len(where) - 1, PROBES).astype(int)]
-    exact = points.value(f, probes[:, 0] if grid.dimension == 1 else probes, gamma, beta)
+    some = np.linspace(0, len(where) - 1, PROBES).astype(int)
+    exact = points.value(f, where[some, 0] if grid.dimension == 1 else where[some], gamma, beta)
     reach = _reach(f, where, gamma, beta)
     for level in LEVELS:
         u = _on_nodes(f, grid, gamma, beta, reach, level)
         if u is None:
             break
-        at = np.linspace(0, len(where) - 1, PROBES).astype(int)
-        error = np.abs(u.ravel()[at] - exact).max()
+        error = np.abs(u.ravel()[some] - exact).max()
         if error <= AGREE * (np.abs(exact).max() + 1.0 / beta):
             return u
     return points.value(f, grid.points, gamma, beta)
