@@ -100,5 +100,5 @@ def draw_spectra(ax, data, name, title):
     ranks = "rank " + ", ".join(f"{data[f'{name}_rank{bits}'][-1]:.1%} (float{bits})" for bits in (32, 64))
     ratio = data[f"{name}_participation_end"]
     ax.set(xscale="log", yscale="log", ylim=(1e-14, 1e2), xlabel="number of the eigenvalue / d")
-    ax.set_title(f"{title}, d = {d}\n{ranks}, participation ratio {ratio:.1f}", fontsize=10)
+    ax.set_title(f"{title}, d = {d}\n{ranks}\nparticipation ratio {ratio:.1f}, at the end", fontsize=9)
     ax.legend(title="of training")

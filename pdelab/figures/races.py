@@ -8,7 +8,7 @@ import numpy as np
 
 PALETTE = {
     "sgd": "sgd",
-    "adam": "sgd",
+    "adam": "exact",
     "entropy-sgd": "viscous",
     "entropy-adam": "viscous",
     "hj": "inviscid",

@@ -8,7 +8,7 @@ Chaudhari, thesis (6.2)-(6.8). With its mean in place of Σ(x) the density is vi
 import numpy as np
 
 NAME = "sgd-density"
-TITLE = "A million iterates of SGD lie on the Fokker-Planck density with the measured D(x)"
+TITLE = "The iterates of SGD lie on the Fokker-Planck density with the measured D(x)"
 PARAMETERS = {"lr": 0.05, "t": 3.0, "paths": 1_000_000, "nodes": 161, "lr2": 0.025, "t2": 4.0, "nodes2": 91, "seed": 1}
 QUICK = {"paths": 200_000}
 SEED = 1
