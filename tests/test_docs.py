@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import pdelab
+from pdelab.claims import decide
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 MODULES = sorted(m.name for m in pkgutil.walk_packages(pdelab.__path__, "pdelab."))
@@ -53,11 +54,14 @@ def test_public_names_exist():
         assert getattr(pdelab, name).__doc__, name
 
 
-def test_readme_example_runs():
+def test_readme_examples_run(monkeypatch):
+    monkeypatch.setattr("pdelab.claims._REGISTRY", added := {})  # the example's claim is not one of the ledger
     blocks = re.findall(r"```python\n(.*?)```", README, flags=re.S)
     assert blocks
     for block in blocks:
         exec(compile(block, "README.md", "exec"), {})
+    (row,) = added.values()
+    assert decide(row).holds and not decide(row, perturbed=True).holds
 
 
 def test_readme_pictures_exist():
