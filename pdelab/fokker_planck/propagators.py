@@ -74,7 +74,7 @@ def _living_modes(diagonal, squares):
 
 
 def _check_gap(rates, rounding, until):
-    """A mode besides the equilibrium's that lives at `until` must have a rate that round-off has not spoiled by then."""
+    """The rate of a mode besides the equilibrium's that lives at `until` must not be spoiled by round-off by then."""
     if len(rates) > 1 and rates[-2] * until > -40 and rounding * until > 1e-6:
         raise ValueError(
             f"spectral: the gap {-rates[-2]:.1e} is known to {rounding:.1e} only, too rough for t = {until:g}: "
