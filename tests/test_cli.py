@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import pdelab as pl
 from pdelab.cli import main
 
 LOSS = "x**2/2 + 0.3*cos(6*x)"
@@ -71,6 +72,24 @@ def test_simulate_writes_paths(folder, capsys):
                  "1", "--save-every", "5"]) == 0  # fmt: skip
     with np.load("paths.npz", allow_pickle=False) as arrays:
         assert arrays["states"].shape == (3, 8)
+
+
+def test_simulate_takes_a_scheme_and_saves_exits(folder):
+    run = ["simulate", "x**2/2", "--beta", "2", "--time", "0.5", "--dt", "0.1", "--paths", "50", "--seed", "3"]
+    assert main([*run, "--scheme", "heun", "--exit", "-0.5", "0.5", "--bridge"]) == 0
+    assert json.loads(Path("paths.json").read_text())["info"]["scheme"] == "paths.heun"
+    with np.load("paths.npz", allow_pickle=False) as arrays:
+        again = pl.simulate(pl.Langevin(pl.Loss("x**2/2"), 2.0), 0.0, 0.5, 0.1, scheme=pl.paths.heun, paths=50, seed=3,
+                            exit=(-0.5, 0.5), bridge=True)  # fmt: skip
+        np.testing.assert_array_equal(arrays["exit_times"], again.exit_times)
+        assert 0 < np.isfinite(arrays["exit_times"]).sum() < 50
+
+
+def test_simulate_names_its_schemes(capsys):
+    assert (
+        main(["simulate", "x**2/2", "--beta", "2", "--time", "1", "--dt", "0.1", "--seed", "1", "--scheme", "no"]) == 2
+    )
+    assert "unknown scheme 'no' for paths: choose from baoab, " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

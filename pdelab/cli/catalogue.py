@@ -96,14 +96,15 @@ CATALOGUE = {
 
 
 def scheme_table():
-    """Schemes by equation and name: the public functions (problem, grid, values, ...) of the equation's module."""
-    from pdelab import burgers, fokker_planck, hamilton_jacobi
+    """Schemes by equation and name: the public functions of its module that take what a scheme takes."""
+    from pdelab import burgers, fokker_planck, hamilton_jacobi, paths
 
     modules = {
         "hamilton-jacobi": hamilton_jacobi,
         "heat": hamilton_jacobi,
         "burgers": burgers,
         "fokker-planck": fokker_planck,
+        "paths": paths,
     }
     return {
         verb: {name: getattr(module, name) for name in module.__all__ if _is_scheme(getattr(module, name))}
@@ -112,4 +113,15 @@ def scheme_table():
 
 
 def _is_scheme(thing):
-    return isfunction(thing) and [*signature(thing).parameters][:3] == ["problem", "grid", "values"]
+    return isfunction(thing) and [*signature(thing).parameters][:3] in (
+        ["problem", "grid", "values"],
+        ["sde", "x", "t"],
+    )
+
+
+def scheme(equation, name):
+    """The scheme of that name; None for None; ValueError with the names there are."""
+    known = scheme_table()[equation]
+    if name not in (None, *known):
+        raise ValueError(f"unknown scheme {name!r} for {equation}: choose from {', '.join(known)}")
+    return known.get(name)

@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 from pdelab import records
-from pdelab.cli.catalogue import scheme_table
+from pdelab.cli.catalogue import scheme
 from pdelab.cli.shared import progress
 
 EQUATIONS = ("hamilton-jacobi", "heat", "burgers", "fokker-planck")
@@ -37,16 +37,12 @@ def _run_solve(arguments):
     loss = pl.Loss(arguments.formula)
     grid = pl.Grid(arguments.lower, arguments.upper, arguments.nodes, boundary=arguments.boundary)
     problem, initial = _problem(arguments, loss, grid)
-    schemes = scheme_table()[arguments.equation]
-    if arguments.scheme not in (None, *schemes):
-        raise ValueError(
-            f"unknown scheme {arguments.scheme!r} for {arguments.equation}: choose from {', '.join(schemes)}"
-        )
+    chosen = scheme(arguments.equation, arguments.scheme)
     records.output_folder(arguments.out.parent)
     start = time.perf_counter()
     with progress(len(arguments.times), "times") as bar:
         solution = pl.solve(
-            problem, initial, grid, arguments.times, scheme=schemes.get(arguments.scheme), dt=arguments.dt,
+            problem, initial, grid, arguments.times, scheme=chosen, dt=arguments.dt,
             on_save=lambda t, values: bar.update(),
         )  # fmt: skip
     arrays = {f"axis_{k}": axis for k, axis in enumerate(grid.axes)} | {
@@ -83,13 +79,17 @@ def add_simulate(verbs):
     parser.add_argument("formula", help="the loss, e.g. '(x**2 - 1)**2/4'")
     parser.add_argument("--beta", type=float, required=True, help="inverse temperature: invariant law exp(-beta f)")
     parser.add_argument("--friction", type=float, help="underdamped Langevin with this friction")
-    parser.add_argument("--initial", type=float, nargs="+", default=[0.0])
-    parser.add_argument("--time", type=float, required=True)
-    parser.add_argument("--dt", type=float, required=True)
-    parser.add_argument("--paths", type=int, default=1000)
-    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--initial", type=float, nargs="+", default=[0.0], help="where all paths start (default: 0)")
+    parser.add_argument("--time", type=float, required=True, help="where they end")
+    parser.add_argument("--dt", type=float, required=True, help="the largest step")
+    parser.add_argument("--scheme", help="`pdelab list schemes`, those of paths")
+    parser.add_argument("--paths", type=int, default=1000, help="how many (default: 1000)")
+    parser.add_argument("--seed", type=int, required=True, help="the same seed, the same paths")
     parser.add_argument("--save-every", type=int, help="steps between saved times (default: only t = 0 and the end)")
-    parser.add_argument("--threads", type=int)
+    parser.add_argument("--exit", type=float, nargs=2, metavar=("LOWER", "UPPER"),
+                        help="save when each path first leaves this interval of its first coordinate")  # fmt: skip
+    parser.add_argument("--bridge", action="store_true", help="draw the exits between two steps too")
+    parser.add_argument("--threads", type=int, help="default: all; the paths do not depend on it")
     parser.add_argument("--out", type=Path, default=Path("paths"), help="file stem: STEM.npz and STEM.json")
     parser.set_defaults(run=_run_simulate)
 
@@ -100,17 +100,22 @@ def _run_simulate(arguments):
     loss = pl.Loss(arguments.formula)
     langevin = arguments.friction is None
     sde = pl.Langevin(loss, arguments.beta) if langevin else pl.Underdamped(loss, arguments.beta, arguments.friction)
+    chosen = scheme("paths", arguments.scheme)
     initial = arguments.initial[0] if len(arguments.initial) == 1 else arguments.initial
     records.output_folder(arguments.out.parent)
     start = time.perf_counter()
     with progress(None, "times") as bar:
         paths = pl.simulate(
             sde, initial, arguments.time, arguments.dt, paths=arguments.paths, seed=arguments.seed,
-            save_every=arguments.save_every, threads=arguments.threads,
+            scheme=chosen, save_every=arguments.save_every, threads=arguments.threads, exit=arguments.exit,
+            bridge=arguments.bridge,
             on_save=lambda t, states: bar.update(),
         )  # fmt: skip
     parameters = {k: v for k, v in vars(arguments).items() if k not in ("run", "out")}
     record = records.provenance(parameters, time.perf_counter() - start, seed=arguments.seed)
-    for path in records.save(arguments.out, {"times": paths.times, "states": paths.states}, record):
+    arrays = {"times": paths.times, "states": paths.states}
+    if arguments.exit:
+        arrays["exit_times"] = paths.exit_times
+    for path in records.save(arguments.out, arrays, record | {"info": paths.info}):
         print(path)
     return 0
