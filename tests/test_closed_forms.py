@@ -97,6 +97,32 @@ def test_hopf_lax_at_points_is_the_brute_force_minimum(name):
     y_star = POINTS - t * pl.local_entropy_gradient(f, POINTS, t, math.inf)
     np.testing.assert_allclose(f(y_star) + (POINTS - y_star) ** 2 / (2 * t), found, rtol=1e-14, atol=1e-14)
     np.testing.assert_allclose(f.gradient(y_star), (POINTS - y_star) / t, atol=1e-10)
+    np.testing.assert_array_equal(pl.hopf_lax(f, POINTS, t), found)
+    np.testing.assert_allclose(pl.proximal(f, POINTS, t), y_star, atol=1e-14)
+
+
+def test_proximal_points_in_the_plane():
+    Q, t = np.array([[1.5, 0.4], [0.4, 0.7]]), 0.3
+    points = np.random.default_rng(0).normal(size=(4, 5, 2))
+    exact = points @ np.linalg.inv(np.eye(2) + t * Q)
+    np.testing.assert_allclose(pl.proximal(losses.quadratic(Q), points, t), exact, atol=1e-13)
+    np.testing.assert_array_equal(pl.proximal(losses.quadratic(Q), points, 0.0), points)
+
+
+@pytest.mark.parametrize(
+    "call, words",
+    [
+        (lambda f: pl.hopf_lax(f, 0.3, [0.1, 0.2]), "t: expected one number for values at points"),
+        (lambda f: pl.proximal(f, 0.3, -0.1), "t: expected a finite number >= 0"),
+        (lambda f: pl.proximal(np.ones(3), 0.3, 0.1), "expected a Loss here, got ndarray"),
+        (lambda f: pl.local_entropy(f, 0.3, [0.1, 0.2], 1.0), "gamma: expected one number"),
+        (lambda f: pl.cole_hopf(f, 0.3, 0.1, 1.0), "grid: expected a Grid, got float"),
+        (lambda f: pl.heat_smoothing(f, [0.3], 0.1, 1.0), "grid: expected a Grid, got list"),
+    ],
+)
+def test_points_are_taken_where_there_are_formulas(call, words):
+    with pytest.raises(ValueError, match=words):
+        call(losses.three_wells())
 
 
 @pytest.mark.parametrize("beta", [1e2, 1e4, 1e6])

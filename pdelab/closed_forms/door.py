@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from pdelab.grid import reals
+from pdelab.grid import Grid, reals
 from pdelab.losses import Loss
 
 LARGEST = 2 * 10**8  # nodes after continuation: beyond this the box is far too small for the time
@@ -24,6 +24,13 @@ def inverse_temperature(beta):
     if value.ndim > 0 or not value > 0:
         raise ValueError(f"beta: expected a number > 0 or inf, got {beta!r}")
     return float(value)
+
+
+def grid(where):
+    """A Grid as it is; ValueError otherwise."""
+    if not isinstance(where, Grid):
+        raise ValueError(f"grid: expected a Grid, got {type(where).__name__}; at points there is local_entropy")
+    return where
 
 
 def loss(f, dimension=None):

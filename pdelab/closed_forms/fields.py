@@ -14,23 +14,31 @@ def hopf_lax(f, grid, t, *, refine=True):
 
     Parameters
     ----------
-    f : Loss or array (*shape)
+    f : Loss, or array (*shape) of node values
         The initial data.
-    grid : Grid
-    t : float or sequence of floats
+    grid : Grid, or points (..., d), in one dimension (...,)
+        At points f must be a Loss, and the minimum is over R^d.
+    t : float or sequence of floats (on a grid)
         Time(s) >= 0. At t = 0 the answer is f.
     refine : bool
         False: the minimum over the nodes. True: that of the interpolant, and for a Loss of the formula (by Newton).
 
     Returns
     -------
-    array (*shape), or (len(t), *shape) for a sequence of times.
+    array (*shape), or (len(t), *shape) for a sequence of times; (...,) at points.
     """
+    if not isinstance(grid, Grid):
+        return points.value(f, grid, t, math.inf, "t")
     return door.each_time(lambda time: _hopf_lax(f, grid, time, refine, places=False)[0], t)
 
 
 def proximal(f, grid, t, *, refine=True):
-    """The proximal map: the minimiser y of f(y) + |x - y|²/(2t), as coordinates; lexicographically smallest on ties."""
+    """The proximal map: the minimiser y of f(y) + |x - y|²/(2t), as coordinates, at nodes or points as for `hopf_lax`.
+
+    On ties it is the lexicographically smallest on a grid, any of them at points.
+    """
+    if not isinstance(grid, Grid):
+        return points.proximal(f, grid, t)
     return door.each_time(lambda time: _hopf_lax(f, grid, time, refine)[1], t)
 
 
@@ -62,7 +70,7 @@ def cole_hopf(f, grid, t, beta):
     -------
     array (*shape), or (len(t), *shape) for a sequence of times.
     """
-    beta = door.inverse_temperature(beta)
+    beta, grid = door.inverse_temperature(beta), door.grid(grid)
     if math.isinf(beta):
         return hopf_lax(f, grid, t)
     return door.each_time(lambda time: _cole_hopf(f, grid, time, beta), t)
@@ -142,7 +150,8 @@ def heat_smoothing(f, grid, gamma, beta):
     Chaudhari, thesis (4.28), v_t = (1/(2 beta)) Lap v. Where the spacing resolves the kernel the trapezoid rule is
     exact to round-off for smooth f; elsewhere the linear interpolant of f is smoothed, second order in the spacing.
     """
-    beta, (variance,) = door.inverse_temperature(beta), door.times(gamma, "gamma")[0] / float(beta)
+    beta, grid = door.inverse_temperature(beta), door.grid(grid)
+    (variance,) = door.times(gamma, "gamma")[0] / beta
     if variance == 0.0:
         return grid.field(f, "f").copy()
     reaches = [math.ceil(9.0 * math.sqrt(variance) / h) for h in grid.spacing]

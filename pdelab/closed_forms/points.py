@@ -7,13 +7,20 @@ import numpy as np
 from pdelab.closed_forms import descent, door, quadrature
 
 
-def value(f, points, gamma, beta):
+def value(f, points, gamma, beta, name="gamma"):
     """f_gamma at points (..., d), in one dimension (...,)."""
-    f, x, shape, beta, gamma = _checked(f, points, gamma, beta)
+    f, x, shape, beta, gamma = _checked(f, points, gamma, beta, name)
     if gamma == 0.0:
         return np.asarray(f(points), dtype=float)
     u = descent.minimise(f, x, gamma)[0] if math.isinf(beta) else quadrature.integrate(f, x, gamma, beta)
     return u.reshape(shape)
+
+
+def proximal(f, points, t):
+    """argmin_y f(y) + |x - y|²/(2t) at points (..., d), in one dimension (...,); any of them on ties."""
+    f, x, _, _, t = _checked(f, points, t, math.inf, "t")
+    y = x if t == 0.0 else descent.minimise(f, x, t)[1]
+    return y.reshape(np.shape(points))
 
 
 def local_entropy_gradient(f, points, gamma, beta):
@@ -81,10 +88,10 @@ def local_entropy_hessian(f, points, gamma, beta):
     return result.reshape(shape) if d == 1 else result.reshape(*shape, d, d)
 
 
-def _checked(f, points, gamma, beta):
+def _checked(f, points, gamma, beta, name="gamma"):
     f = door.loss(f)
     x, shape = door.points(points, f.dimension)
-    (scope,), many = door.times(gamma, "gamma")
+    scopes, many = door.times(gamma, name)
     if many:
-        raise ValueError("gamma: expected one number for values at points")
-    return f, x, shape, door.inverse_temperature(beta), float(scope)
+        raise ValueError(f"{name}: expected one number for values at points")
+    return f, x, shape, door.inverse_temperature(beta), float(scopes[0])
