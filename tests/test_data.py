@@ -108,6 +108,25 @@ def test_svhn_is_read(tmp_path, rng):
     np.testing.assert_array_equal(street.test.targets.numpy(), labels.ravel() % 10)
 
 
+def test_gzipped_files_are_read_wherever_they_lie(tmp_path, rng):
+    from scipy.io import savemat
+
+    for name in (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"):
+        cifar(tmp_path / f"{name}.bin", rng, 1, count=2)
+    for name in ("train", "test"):
+        images = rng.integers(0, 256, (32, 32, 3, 4), dtype=np.uint8)
+        savemat(tmp_path / f"{name}_32x32.mat", {"X": images, "y": [[10], [1], [2], [3]]})
+    loaded = [data.load(name, tmp_path, preprocess="none", validation=0) for name in ("cifar10", "svhn")]
+    for path in list(tmp_path.iterdir()):
+        path.with_name(path.name + ".gz").write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
+    for plain, name in zip(loaded, ("cifar10", "svhn")):
+        again = data.load(name, tmp_path, preprocess="none", validation=0)
+        assert torch.equal(plain.train.inputs, again.train.inputs) and torch.equal(
+            plain.test.targets, again.test.targets
+        )
+
+
 def test_ptb_is_read(tmp_path):
     for part in ("train", "valid", "test"):
         (tmp_path / f"ptb.{part}.txt").write_text(" the cat <unk>\n the dog sat \n" * 5)
@@ -133,6 +152,8 @@ def test_topics_and_plain_text(tmp_path):
     assert book.vocabulary == tuple(sorted(set(text)))
     assert "".join(book.vocabulary[i] for i in book.train.inputs[:14]) == "war and peace,"
     assert [len(s) + 1 for s in (book.train, book.validation, book.test)] == [480, 60, 60]
+    beside = data.load("text", tmp_path, file="book.txt", steps=5)
+    assert torch.equal(beside.train.inputs, book.train.inputs)
     lines = data.load("text", file=str(tmp_path / "book.txt"), steps=8, lines=12)
     assert lines.train.inputs.shape == (12, 8)
     assert torch.equal(lines.train.inputs[:, 1:], lines.train.targets[:, :-1])
@@ -242,7 +263,18 @@ def test_crops_and_flips_are_shifts_and_mirrors():
         (lambda f: data.load("svhn", f), "train_32x32.mat"),
         (lambda f: data.load("text"), "file=..."),
         (lambda f: data.load("text", file=str(f / "none.txt")), "there is no file"),
+        (lambda f: data.load("text", file=3), "the name of a plain text"),
         (lambda f: data.load("topics", steps=0), "steps"),
+        (lambda f: data.load("topics", steps=True), "expected steps to be a whole number of at least 1, got True"),
+        (lambda f: data.load("topics", lines=0), "lines"),
+        (lambda f: data.load("topics", lines=2.5), "lines"),
+        (lambda f: data.load("topics", words="many"), "words"),
+        (lambda f: data.load("topics", seed=-1), "expected seed to be a whole number of at least 0, got -1"),
+        (lambda f: data.load("digits", seed=1.5), "expected seed to be a whole number of at least 0, got 1.5"),
+        (lambda f: data.load("digits", augment="no"), "expected augment to be True or False, got 'no'"),
+        (lambda f: data.load("svhn", f, extra="no"), "expected extra to be True or False, got 'no'"),
+        (lambda f: data.load("digits", size=True), "divide the side 8"),
+        (lambda f: data.load("digits", train=0), "no training images"),
         (lambda f: data.batch_count(data.Split(torch.arange(5), torch.arange(5)), 3, 4), "smaller batch_size"),
     ],
 )
@@ -270,6 +302,41 @@ def test_every_damage_is_said(mnist, rng):
         images.write_bytes(good[0])
         labels.write_bytes(good[1])
     data.load("mnist", folder)
+
+
+def test_what_is_missing_is_named(tmp_path):
+    from scipy.io import savemat
+
+    for name in ("train", "test"):
+        savemat(tmp_path / f"{name}_32x32.mat", {"X": np.zeros((32, 32, 3, 9), np.uint8), "y": np.ones((9, 1))})
+    with pytest.raises(ValueError, match=r"svhn is not complete: put extra_32x32.mat \(plain or .gz\) into .*svhn$"):
+        data.load("svhn", tmp_path, extra=True)
+    (tmp_path / "test_32x32.mat").unlink()
+    assert "put test_32x32.mat (plain" in data.ready(tmp_path)["svhn"]
+
+
+@pytest.mark.parametrize("wrong", [0, 11, -1, 1.5])
+def test_labels_of_svhn_are_1_to_10(tmp_path, wrong):
+    from scipy.io import savemat
+
+    for name in ("train", "test"):
+        labels = [[wrong], [10], [3]] if name == "test" else [[1], [2], [10]]
+        savemat(tmp_path / f"{name}_32x32.mat", {"X": np.zeros((32, 32, 3, 3), np.uint8), "y": labels})
+    with pytest.raises(ValueError, match="test_32x32.mat is damaged: expected labels 1 to 10"):
+        data.load("svhn", tmp_path, validation=0)
+
+
+def test_images_of_two_sizes_or_none_are_refused(mnist):
+    folder, truth = mnist
+    path = folder / "mnist" / "t10k-images-idx3-ubyte.gz"
+    path.write_bytes(gzip.compress(idx(truth["t10k"][0][:, :20, :20].copy())))
+    with pytest.raises(ValueError, match="images of one size"):
+        data.load("mnist", folder)
+    for name, count in (("t10k-images-idx3-ubyte", (0, 28, 28)), ("t10k-labels-idx1-ubyte", (0,))):
+        (folder / "mnist" / name).write_bytes(idx(np.zeros(count, np.uint8)))
+        (folder / "mnist" / f"{name}.gz").unlink(missing_ok=True)
+    with pytest.raises(ValueError, match="holds nothing"):
+        data.load("mnist", folder)
 
 
 def test_damaged_cifar_svhn_and_text(tmp_path):

@@ -1,0 +1,66 @@
+"""Batches: a pure function of seed, replica and epoch, so that a resumed run sees the same ones."""
+
+import numpy as np
+import torch
+
+from pdelab.networks.checks import whole
+
+
+def batch_count(split, size, steps=None):
+    """Batches of one pass over a split: whole batches only, so that every gradient has the same noise."""
+    whole("batch_size", size, 1)
+    count = len(split) // size // steps if split.stream else len(split) // size
+    if count < 1:
+        need = f"{size} x {steps} tokens" if split.stream else f"{size} samples"
+        raise ValueError(f"a batch needs {need}, the split has {len(split)}: choose a smaller batch_size")
+    return count
+
+
+def batches(split, size, *, seed, epoch, replica=0, steps=None, augment=None, replacement=False, start=0):
+    """The batches of one pass.
+
+    Parameters
+    ----------
+    split : Split
+    size : int
+        Samples in a batch; for a stream, parallel columns of `steps` tokens each, in running order.
+    seed, epoch, replica : int
+        Key of the order and of the augmentation.
+    augment : callable, optional
+        (images, generator) -> images.
+    replacement : bool
+        Draw every batch anew from all samples instead of walking through a permutation.
+    start : int
+        Batches to leave out, when a run continues inside an epoch.
+
+    Yields
+    ------
+    inputs, targets
+    """
+    count = batch_count(split, size, steps)
+    if split.stream:
+        yield from _windows(split, size, steps, count, start)
+        return
+    order = torch.randperm(len(split), generator=keyed_generator(seed, replica, epoch))
+    for number in range(start, count):
+        if replacement:
+            index = torch.randint(len(split), (size,), generator=keyed_generator(seed, replica, epoch, number, 0))
+        else:
+            index = order[number * size : (number + 1) * size]
+        index = index.to(split.inputs.device)
+        inputs, targets = split.inputs[index], split.targets[index]
+        yield (augment(inputs, keyed_generator(seed, replica, epoch, number, 1)) if augment else inputs), targets
+
+
+def _windows(split, size, steps, count, start):
+    length = len(split) // size
+    inputs, targets = (part[: size * length].view(size, length) for part in (split.inputs, split.targets))
+    for number in range(start, count):
+        part = slice(number * steps, (number + 1) * steps)
+        yield inputs[:, part], targets[:, part]
+
+
+def keyed_generator(*key):
+    """A torch generator on the CPU whose stream is a function of a tuple of whole numbers."""
+    seed = int(np.random.SeedSequence([int(k) for k in key]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+    return torch.Generator().manual_seed(seed)

@@ -1,0 +1,85 @@
+"""The published binary formats, read without executing anything; what is missing or damaged is said in one sentence."""
+
+import gzip
+import io
+import math
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+
+def locate(folder, name, files):
+    """{file: path} of a data set's files: in the folder or below the data set's name, plain or gzipped."""
+    found = {file: _path(folder, name, file) for file in files}
+    missing = [file for file, path in found.items() if path is None]
+    if missing:
+        lack = "here" if len(missing) == len(files) else "complete"
+        raise ValueError(f"{name} is not {lack}: put {', '.join(missing)} (plain or .gz) into {folder / name}")
+    return found
+
+
+def _path(folder, name, file):
+    for base in (folder / name, folder):
+        for stem in (base / file, base / Path(file).name):
+            for candidate in (stem, stem.with_name(f"{stem.name}.gz")):
+                if candidate.is_file():
+                    return candidate
+    return None
+
+
+def read(path):
+    """The bytes of a file, unpacked when its name ends in .gz."""
+    try:
+        raw = path.read_bytes()
+        return gzip.decompress(raw) if path.suffix == ".gz" else raw
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"{path} is damaged and cannot be read: {error}") from error
+
+
+def idx(path, dimensions):
+    """An array of bytes in the idx format of MNIST."""
+    raw, header = read(path), 4 + 4 * dimensions
+    if len(raw) < header or raw[:4] != bytes([0, 0, 8, dimensions]):
+        raise ValueError(f"{path} is damaged: it does not begin as an idx file of {dimensions} dimensions of bytes")
+    shape = struct.unpack(f">{dimensions}I", raw[4:header])
+    if len(raw) != header + math.prod(shape):
+        raise ValueError(f"{path} is damaged: expected {header + math.prod(shape)} bytes, got {len(raw)}")
+    if not math.prod(shape):
+        raise ValueError(f"{path} holds nothing: its shape is {' x '.join(map(str, shape))}")
+    return np.frombuffer(raw, np.uint8, offset=header).reshape(shape)
+
+
+def cifar(path, labels):
+    """Pixels in [0, 1] and the last of `labels` labels of each record of CIFAR's binary version."""
+    raw, record = read(path), labels + 3072
+    if not raw or len(raw) % record:
+        raise ValueError(f"{path} is damaged: expected records of {record} bytes, got {len(raw)} bytes")
+    table = np.frombuffer(raw, np.uint8).reshape(-1, record)
+    return table[:, labels:].reshape(-1, 3, 32, 32) / np.float32(255.0), table[:, labels - 1].astype(np.int64)
+
+
+def mat(path):
+    """Pixels in [0, 1] and labels 0 to 9 (the file says 10 for 0) of a MATLAB file of SVHN."""
+    from scipy.io import loadmat
+
+    try:
+        content = loadmat(io.BytesIO(read(path)), variable_names=["X", "y"])
+        pixels, labels = content["X"], content["y"].ravel()
+    except Exception as error:  # loadmat raises whatever the damage leads to
+        raise ValueError(f"{path} is damaged or no MATLAB file with X and y: {error}") from error
+    if pixels.shape != (32, 32, 3, len(labels)) or pixels.dtype != np.uint8:
+        got = f"{pixels.dtype} of shape {pixels.shape}"
+        raise ValueError(f"{path} is damaged: expected X of 32 x 32 x 3 x {len(labels)} bytes, got {got}")
+    if not np.isin(labels, range(1, 11)).all():
+        raise ValueError(f"{path} is damaged: expected labels 1 to 10")
+    return pixels.transpose(3, 2, 0, 1) / np.float32(255.0), labels.astype(np.int64) % 10
+
+
+def text(path):
+    """A text in UTF-8."""
+    try:
+        return read(path).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is damaged or not UTF-8: {error.reason} at byte {error.start}") from error

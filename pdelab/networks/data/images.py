@@ -1,0 +1,105 @@
+"""Data sets of images: scikit-learn's digits, MNIST, CIFAR-10 and CIFAR-100, SVHN."""
+
+import numpy as np
+import torch
+
+from pdelab.networks.checks import choice, switch
+from pdelab.networks.data import files
+from pdelab.networks.data.batches import keyed_generator
+from pdelab.networks.data.preprocessing import PREPROCESS, crops_and_flips
+from pdelab.networks.data.splits import Data, Split, size
+
+MNIST = tuple(f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1"))
+CIFAR10 = tuple(f"cifar-10-batches-bin/{n}.bin" for n in (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"))
+CIFAR100 = ("cifar-100-binary/train.bin", "cifar-100-binary/test.bin")
+SVHN = ("train_32x32.mat", "test_32x32.mat")
+
+
+def digits(folder, *, train=1078, validation=359, seed=0, **options):
+    """1797 digits of 8 x 8 pixels, built in (scikit-learn)."""
+    from sklearn.datasets import load_digits
+
+    pixels, labels = load_digits(return_X_y=True)
+    images, count = (pixels / 16.0).reshape(-1, 1, 8, 8), len(pixels)
+    first, second = size(train, count, "train"), size(validation, count, "validation")
+    if first + second > count:
+        raise ValueError(f"train + validation = {first + second} exceeds the {count} digits")
+    order = torch.randperm(count, generator=keyed_generator(seed)).numpy()
+    cuts = (order[:first], order[first : first + second], order[first + second :])
+    return _images([(images[i], labels[i]) for i in cuts], 10, "scale", **options)
+
+
+def mnist(folder, **options):
+    """70,000 digits of 28 x 28 pixels, in idx files."""
+    paths, pairs = list(files.locate(folder, "mnist", MNIST).values()), []
+    for images, labels in (paths[:2], paths[2:]):
+        pixels, classes = files.idx(images, 3), files.idx(labels, 1)
+        if len(pixels) != len(classes):
+            raise ValueError(f"mnist in {folder} is damaged: {len(pixels)} images but {len(classes)} labels")
+        pairs.append((pixels[:, None] / 255.0, classes))
+    return _published(pairs, 10, "scale", **options)
+
+
+def cifar10(folder, **options):
+    """60,000 images of 3 x 32 x 32 pixels in 10 classes, the binary version."""
+    *train, test = (files.cifar(path, 1) for path in files.locate(folder, "cifar10", CIFAR10).values())
+    return _published([_joined(train), test], 10, "zca", **options)
+
+
+def cifar100(folder, **options):
+    """60,000 images of 3 x 32 x 32 pixels in 100 classes, the binary version."""
+    pairs = [files.cifar(path, 2) for path in files.locate(folder, "cifar100", CIFAR100).values()]
+    return _published(pairs, 100, "zca", **options)
+
+
+def svhn(folder, *, extra=False, **options):
+    """House numbers, 3 x 32 x 32 pixels, in MATLAB files (extra=True: 531,131 more)."""
+    switch("extra", extra)
+    names = (*SVHN, "extra_32x32.mat") if extra else SVHN
+    train, test, *more = (files.mat(path) for path in files.locate(folder, "svhn", names).values())
+    return _published([_joined([train, *more]), test], 10, "contrast", **options)
+
+
+def _joined(parts):
+    return tuple(np.concatenate(part) for part in zip(*parts))
+
+
+def _published(pairs, known, default, *, train=None, validation=0.12, seed=0, **options):
+    """Hold out part of the published training set for validation: 12 % unless told otherwise (thesis 2.4.2)."""
+    (pixels, labels), test = pairs
+    held = size(validation, len(pixels), "validation")
+    kept = len(pixels) - held if train is None else size(train, len(pixels), "train")
+    if kept + held > len(pixels):
+        raise ValueError(f"train + validation = {kept + held} exceeds the {len(pixels)} training images")
+    order = torch.randperm(len(pixels), generator=keyed_generator(seed)).numpy()
+    cuts = (order[:kept], order[kept : kept + held])
+    return _images([*((pixels[i], labels[i]) for i in cuts), test], known, default, **options)
+
+
+def _images(pairs, known, default, *, augment=False, size=None, classes=None, preprocess=None):
+    """The three splits of (pixels, labels), restricted, downsampled and preprocessed."""
+    classes, preprocess = known if classes is None else classes, preprocess or default
+    choice("preprocess", preprocess, PREPROCESS)
+    switch("augment", augment)
+    if not isinstance(classes, int) or not 2 <= classes <= known:
+        raise ValueError(f"expected classes between 2 and {known}, got {classes!r}")
+    if not all(((labels >= 0) & (labels < known)).all() for _, labels in pairs):
+        raise ValueError(f"a label lies outside 0..{known - 1}: the files are damaged")
+    if len({pixels.shape[1:] for pixels, _ in pairs}) > 1:
+        raise ValueError(f"expected images of one size, got {' and '.join(str(p.shape[1:]) for p, _ in pairs)}")
+    pairs = [(pixels[labels < classes], labels[labels < classes]) for pixels, labels in pairs]
+    if not len(pairs[0][0]):
+        raise ValueError("there are no training images: choose a larger train")
+    images = [_pooled(torch.as_tensor(pixels, dtype=torch.float32), size) for pixels, _ in pairs]
+    images = PREPROCESS[preprocess](*images)
+    splits = [Split(x.contiguous(), torch.as_tensor(y).long()) for x, (_, y) in zip(images, pairs)]
+    return Data("", "images", *splits, classes, augment=crops_and_flips if augment else None)
+
+
+def _pooled(images, size):
+    if size is None:
+        return images
+    side = images.shape[-1]
+    if not isinstance(size, int) or isinstance(size, bool) or not 1 <= size <= side or side % size:
+        raise ValueError(f"expected size to divide the side {side} of the images, got {size!r}")
+    return torch.nn.functional.avg_pool2d(images, side // size)

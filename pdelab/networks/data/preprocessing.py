@@ -1,0 +1,76 @@
+"""Preprocessing of images as in the papers: scaling, contrast normalisation, ZCA, crops and flips."""
+
+import torch
+
+from pdelab.networks.checks import positive
+
+
+def scale(train, *others):
+    """Pixels of range [0, 1] to [-1, 1] (thesis 2.4.2)."""
+    return tuple(2.0 * images - 1.0 for images in (train, *others))
+
+
+def contrast_normalise(train, *others, floor=1e-8):
+    """Global contrast normalisation: every image gets mean 0 and variance 1 (Goodfellow et al. 2013).
+
+    Their scale 55 for 3 × 32 × 32 images is √3072 to one per cent. An image of one colour becomes 0.
+    """
+    return tuple(_contrast(images, floor) for images in (train, *others))
+
+
+def zca(train, *others, regularisation=0.1):
+    """ZCA whitening x ← (x - x̄) U (Λ + ε)^-1/2 Uᵀ with mean and covariance U Λ Uᵀ of the training images.
+
+    Parameters
+    ----------
+    train, *others : tensors (n, channels, height, width)
+    regularisation : float
+        ε > 0, added to the eigenvalues; 0.1 as in Goodfellow et al. (2013).
+
+    Returns
+    -------
+    tuple of tensors of the same shapes
+    """
+    positive("regularisation", regularisation)
+    flat = train.flatten(1)
+    mean = flat.double().mean(0)
+    covariance = torch.zeros(flat.shape[1], flat.shape[1], dtype=torch.float64)
+    for part in flat.split(8192):
+        centred = part.double() - mean
+        covariance += centred.T @ centred / len(flat)
+    values, vectors = torch.linalg.eigh(covariance)
+    whitener = (vectors / (values.clamp(min=0) + regularisation).sqrt()) @ vectors.T
+    mean, whitener = mean.to(train.dtype), whitener.to(train.dtype)
+    return tuple(((images.flatten(1) - mean) @ whitener).view_as(images) for images in (train, *others))
+
+
+def crops_and_flips(images, generator, padding=4):
+    """Shift every image by up to `padding` pixels (zeros come in) and mirror it with probability 1/2 (thesis 5.4.3)."""
+    count, _, height, width = images.shape
+    device = images.device
+    shift = torch.randint(2 * padding + 1, (2, count, 1), generator=generator)
+    flip = torch.rand(count, 1, generator=generator) < 0.5
+    rows, columns = shift[0] + torch.arange(height), torch.arange(width).expand(count, -1)
+    columns = shift[1] + torch.where(flip, width - 1 - columns, columns)
+    padded = torch.nn.functional.pad(images, (padding,) * 4)
+    picked = padded[torch.arange(count)[:, None, None], :, rows[:, :, None].to(device), columns[:, None, :].to(device)]
+    return picked.movedim(-1, 1)
+
+
+def _contrast(images, floor):
+    flat = images.flatten(1)
+    flat = flat - flat.mean(1, keepdim=True)
+    deviation = flat.square().mean(1, keepdim=True).sqrt()
+    return torch.where(deviation > floor, flat / deviation.clamp(min=floor), 0.0).view_as(images)
+
+
+def _contrast_and_zca(*images):
+    return zca(*contrast_normalise(*images))
+
+
+PREPROCESS = {
+    "none": lambda *images: images,
+    "scale": scale,
+    "contrast": contrast_normalise,
+    "zca": _contrast_and_zca,
+}
