@@ -135,7 +135,7 @@ def test_stacked_means_are_the_ranks_means():
 
 
 @pytest.mark.parametrize(
-    "count, replicas, share", [(120, 3, 0.5), (100, 6, 0.25), (10, 3, None), (7, 7, None), (9, 2, 1.0)]
+    "count, replicas, share", [(120, 3, 0.5), (100, 6, 0.25), (10, 3, None), (7, 7, None), (9, 2, 1.0), (10, 3, 0.34)]
 )
 def test_split_data_covers_everything_in_equal_parts(count, replicas, share):
     parts = split_indices(count, replicas, share, seed=4)
@@ -144,12 +144,12 @@ def test_split_data_covers_everything_in_equal_parts(count, replicas, share):
     assert all(len(set(part)) == len(part) for part in parts)
     assert set(np.concatenate(parts)) == set(range(count))
     if share:
-        assert sizes == {round(share * count)}
+        assert sizes == {max(round(share * count), -(-count // replicas))}
     assert all((a == b).all() for a, b in zip(parts, split_indices(count, replicas, share, seed=4)))
 
 
 def test_split_data_refuses_parts_that_cannot_cover():
-    for share in (0.3, 0.0, 1.5, -1.0):
+    for share in (0.3, 0.0, 1.5, -1.0, np.nan):
         with pytest.raises(ValueError, match="share in"):
             split_indices(100, 3, share)
 

@@ -28,9 +28,8 @@ def one_thread():
     ],
 )
 def test_exact_counts_of_the_text(name, count):
-    given = {"inputs": 784} if name == "small-fc" else {}
     with torch.device("meta"):
-        assert models.parameter_count(models.build(name, **given)) == count
+        assert models.parameter_count(models.build(name)) == count
 
 
 @pytest.mark.parametrize(
@@ -131,6 +130,17 @@ def test_he_variance_and_zero_biases():
         (lambda: models.mlp(4, dropout=1.0), "dropout"),
         (lambda: models.wide_resnet(27), "depth of 10, 16"),
         (lambda: models.char_lstm(0), "vocabulary"),
+        (lambda: models.mlp(4, 3), "expected hidden to be a sequence, got 3"),
+        (lambda: models.mlp(4, dropout="much"), "expected dropout to be a number, got 'much'"),
+        (lambda: models.mlp(4, batch_norm="no"), "expected batch_norm to be True or False"),
+        (lambda: models.lenet(pools=2), "expected pools to be a sequence of 2, got 2"),
+        (lambda: models.lenet(channels=(3,)), "expected channels to be a sequence of 2"),
+        (lambda: models.lenet(dropout=0.2), "expected dropout to be a sequence of 2"),
+        (lambda: models.lenet(padding=-1), "expected padding to be a whole number of at least 0"),
+        (lambda: models.allcnn(channels=(3, 4, 5)), "expected channels to be a sequence of 2"),
+        (lambda: models.allcnn(dropout=(0.1, 1.0)), "expected dropout in"),
+        (lambda: models.ptb_lstm(embedding=0), "embedding"),
+        (lambda: models.char_lstm(decoder_bias="no"), "expected decoder_bias to be True or False"),
     ],
 )
 def test_refusals(call, words):

@@ -51,15 +51,15 @@ def split_indices(count, replicas, share=None, seed=0):
     """Which of `count` samples each replica sees (thesis section 5.5): a list of sorted index arrays of one size.
 
     share: fraction of the data a replica has, in [1/replicas, 1]; default 1/replicas. Every sample is in at least one
-    part. Table 5.2: 3 replicas with 0.5, 6 with 0.25. Raises ValueError when the parts cannot cover the data.
+    part, for which a part may be one sample larger. Table 5.2: 3 replicas with 0.5, 6 with 0.25. Raises ValueError when the parts cannot cover the data.
 
     >>> [len(part) for part in split_indices(10, 3, 0.5)]
     [5, 5, 5]
     """
     share = 1.0 / replicas if share is None else share
-    size = -(-count // replicas) if share * replicas <= 1.0 else round(share * count)
-    if not 0 < share <= 1 or share * replicas < 1.0 - 1e-12 or size < 1:
+    if not 1.0 / replicas - 1e-12 <= share <= 1 or count < 1:
         raise ValueError(f"expected a share in [1/{replicas}, 1] of {count} samples, got {share!r}")
+    size = max(round(share * count), -(-count // replicas))
     order = np.random.default_rng(seed).permutation(count)
     starts = np.arange(replicas) * count // replicas
     return [np.sort(order[(start + np.arange(size)) % count]) for start in starts]

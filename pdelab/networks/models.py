@@ -11,6 +11,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from pdelab.networks.checks import choice, probability, several, switch, whole
+
 __all__ = [
     "MODELS",
     "allcnn",
@@ -51,11 +53,10 @@ def mlp(inputs=64, hidden=(32,), classes=10, *, dropout=0.0, input_dropout=0.0, 
     >>> parameter_count(mlp(784, (64,)))     # small-fc: thesis 3.3.1 prints 32 units, its count says 64
     50890
     """
-    _positive(inputs=inputs, classes=classes)
-    _probability(dropout=dropout, input_dropout=input_dropout)
-    layers, width = [nn.Flatten(), *_dropout(input_dropout)], inputs
+    several("hidden", hidden)
+    _positive(inputs=inputs, classes=classes, hidden=hidden)
+    layers, width = [nn.Flatten(), *_dropout(input_dropout, "input_dropout")], inputs
     for units in hidden:
-        _positive(hidden=units)
         layers += [nn.Linear(width, units), nn.ReLU(), *_norm(nn.BatchNorm1d, units, batch_norm), *_dropout(dropout)]
         width = units
     return nn.Sequential(*layers, nn.Linear(width, classes))
@@ -120,11 +121,11 @@ def lenet(
     >>> parameter_count(lenet())
     131220
     """
-    _positive(inputs=inputs, size=size, classes=classes, hidden=hidden, kernel=kernel)
-    _probability(dropout=dropout[0], hidden_dropout=dropout[1])
+    _pairs(channels=channels, pools=pools, dropout=dropout, batch_norm=batch_norm)
+    _positive(inputs=inputs, size=size, classes=classes, hidden=hidden, kernel=kernel, channels=channels, pools=pools)
+    whole("padding", padding, 0)
     side, width, layers = size, inputs, []
-    for features, pool in zip(channels, pools, strict=True):
-        _positive(channels=features, pools=pool)
+    for features, pool in zip(channels, pools):
         side = (side + 2 * padding - kernel + 1) // pool
         layers += [nn.Conv2d(width, features, kernel, padding=padding), nn.ReLU()]
         layers += [*_norm(nn.BatchNorm2d, features, batch_norm[0]), nn.MaxPool2d(pool), *_dropout(dropout[0])]
@@ -161,8 +162,8 @@ def allcnn(inputs=3, classes=10, *, channels=(96, 192), dropout=(0.2, 0.5)):
     >>> parameter_count(allcnn()), parameter_count(allcnn(channels=(12, 24)))
     (1667166, 26982)
     """
-    _positive(inputs=inputs, classes=classes, **{f"channels[{i}]": c for i, c in enumerate(channels)})
-    _probability(input_dropout=dropout[0], block_dropout=dropout[1])
+    _pairs(channels=channels, dropout=dropout)
+    _positive(inputs=inputs, classes=classes, channels=channels)
     first, second = channels
     layers = [*_dropout(dropout[0])]
     for before, after in ((inputs, first), (first, second)):
@@ -191,7 +192,7 @@ def wide_resnet(depth=28, widen=10, inputs=3, classes=10, *, dropout=0.3):
     2748890
     """
     _positive(depth=depth, widen=widen, inputs=inputs, classes=classes)
-    _probability(dropout=dropout)
+    probability("dropout", dropout)
     if depth < 10 or (depth - 4) % 6:
         raise ValueError(f"expected a depth of 10, 16, 22, 28, ... (4 + 6 n), got {depth}")
     width, layers = 16, [nn.Conv2d(inputs, 16, 3, padding=1, bias=False)]
@@ -251,7 +252,8 @@ def ptb_lstm(vocabulary=10000, hidden=1500, layers=2, *, embedding=None, dropout
     """
     _positive(hidden=hidden)
     width = 0.04 * (1500 / hidden) ** 0.5
-    return LanguageModel(vocabulary, hidden, layers, embedding=embedding or hidden, dropout=dropout, width=width)
+    embedding = hidden if embedding is None else embedding
+    return LanguageModel(vocabulary, hidden, layers, embedding=embedding, dropout=dropout, width=width)
 
 
 class LSTM(nn.LSTM):
@@ -296,7 +298,10 @@ class LanguageModel(nn.Module):
     def __init__(self, vocabulary, hidden, layers, *, embedding=None, dropout=0.0, decoder_bias=True, width=None):
         super().__init__()
         _positive(vocabulary=vocabulary, hidden=hidden, layers=layers)
-        _probability(dropout=dropout)
+        probability("dropout", dropout)
+        switch("decoder_bias", decoder_bias)
+        if embedding is not None:
+            _positive(embedding=embedding)
         self.vocabulary = vocabulary
         self.embedding = nn.Embedding(vocabulary, embedding) if embedding else None
         self.lstm = LSTM(embedding or vocabulary, hidden, layers, dropout)
@@ -318,7 +323,7 @@ class LanguageModel(nn.Module):
 
 MODELS = {
     "mlp": (mlp, {}),
-    "small-fc": (mlp, {"hidden": (64,)}),
+    "small-fc": (mlp, {"inputs": 784, "hidden": (64,)}),
     "small-fc-bn": (mlp, {"inputs": 49, "hidden": (64, 64), "batch_norm": True}),
     "tiny-fc": (mlp, {"inputs": 49, "hidden": (16,), "classes": 5, "batch_norm": True}),
     "mnistfc": (mnistfc, {}),
@@ -357,8 +362,7 @@ MODELS = {
 
 def sizes(name, data=None, **given):
     """The arguments `build` uses: those of the name, then what `data` fixes (channels, side, classes), then `given`."""
-    if name not in MODELS:
-        raise ValueError(f"unknown model {name!r}: choose from {', '.join(MODELS)}")
+    choice("model", name, MODELS)
     builder, preset = MODELS[name]
     known = inspect.signature(builder).parameters
     unknown = sorted(set(given) - set(known))
@@ -398,7 +402,8 @@ def build(name, data=None, **given):
     >>> parameter_count(build("small-lenet")), parameter_count(build("small-lenet-bn"))
     (47658, 13338)
     """
-    return MODELS[name][0](**sizes(name, data, **given)) if name in MODELS else sizes(name)
+    arguments = sizes(name, data, **given)
+    return MODELS[name][0](**arguments)
 
 
 def he(model):
@@ -440,20 +445,21 @@ def _conv(inputs, features, kernel=3, stride=1):
 
 
 def _norm(layer, features, wanted):
+    switch("batch_norm", wanted)
     return [layer(features)] if wanted else []
 
 
-def _dropout(probability):
-    return [nn.Dropout(probability)] if probability else []
+def _dropout(share, name="dropout"):
+    probability(name, share)
+    return [nn.Dropout(share)] if share else []
 
 
 def _positive(**numbers):
-    for name, number in numbers.items():
-        if not isinstance(number, int) or isinstance(number, bool) or number < 1:
-            raise ValueError(f"expected {name} to be a positive whole number, got {number!r}")
+    for name, found in numbers.items():
+        for number in found if isinstance(found, (list, tuple)) else (found,):
+            whole(name, number, 1)
 
 
-def _probability(**numbers):
-    for name, number in numbers.items():
-        if not 0.0 <= number < 1.0:
-            raise ValueError(f"expected {name} in [0, 1), got {number!r}")
+def _pairs(**arguments):
+    for name, values in arguments.items():
+        several(name, values, 2)
