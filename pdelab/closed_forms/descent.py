@@ -19,11 +19,11 @@ def newton(f, x, y, t, radius, low=None, high=None):
     active = np.arange(len(y))
     for _ in range(100):
         xa, ya = x[active], y[active]
-        size = np.abs(ya).max(1) + np.abs(xa).max(1) + 1e-300
+        size = _largest(ya) + _largest(xa) + 1e-300
         step = _step(f, xa, ya, t, low, high)
-        step *= np.minimum(1.0, radius[active] / np.maximum(np.abs(step).max(1), 1e-300))[:, None]
+        step *= np.minimum(1.0, radius[active] / np.maximum(_largest(step), 1e-300))[:, None]
         new = ya + step if low is None else np.clip(ya + step, low, high)
-        moved = np.abs(new - ya).max(1)
+        moved = _largest(new - ya)
         there = _energy(f, xa, new, t)
         # at round-off the gradient knows more than the value: small steps that shrink are taken if H is level
         polishing = (moved <= 1e-6 * size) & (moved <= 0.5 * last[active])
@@ -33,14 +33,21 @@ def newton(f, x, y, t, radius, low=None, high=None):
         energy[active[keep]] = np.minimum(there, energy[active])[keep]
         radius[active] = np.where(keep, radius[active], 0.25 * moved)
         last[active] = moved
-        active = active[moved > 2e-16 * size]
+        stuck = ~keep & (moved <= 1e-8 * size)  # shorter steps would be round-off too
+        active = active[(moved > 2e-16 * size) & ~stuck]
         if not len(active):
             break
     return energy, y
 
 
+def _largest(rows):
+    """The largest modulus in each row."""
+    return np.abs(rows[:, 0]) if rows.shape[1] == 1 else np.abs(rows).max(1)
+
+
 def _energy(f, x, y, t):
-    return branching.values(f, y) + ((x - y) ** 2).sum(1) / (2.0 * t)
+    away = x - y
+    return branching.values(f, y) + np.einsum("md,md->m", away, away) / (2.0 * t)
 
 
 def _step(f, x, y, t, low, high):

@@ -58,7 +58,7 @@ class Loss:
             [4., 2.]]])
     """
 
-    __slots__ = ("_dimension", "_first", "_formula", "_functions", "_key", "_variables", "__weakref__")
+    __slots__ = ("_dimension", "_first", "_formula", "_functions", "_hessians", "_key", "_variables", "__weakref__")
 
     def __init__(self, formula, variables=None):
         tree, names = formulas.parse(formula)
@@ -67,7 +67,7 @@ class Loss:
         variables = names if variables is None else formulas.check_variables(variables, names, formula)
         self._set(formula=" ".join(formula.split()), variables=variables, dimension=len(variables), functions=None)
         self._set(key=(_normal(tree, formula), variables))
-        self._set(first=self._module("first order", formulas.first_order_source))
+        self._set(first=self._module("first order", formulas.first_order_source), hessians=None)
 
     @classmethod
     def from_functions(cls, value, gradient, hessian=None, dimension=2):
@@ -199,7 +199,10 @@ class Loss:
         return self._first and self._first.__source__
 
     def _second(self):
-        return self._module("second order", formulas.second_order_source)
+        """The module of second order, made when it is first asked for."""
+        if self._hessians is None:
+            self._set(hessians=self._module("second order", formulas.second_order_source))
+        return self._hessians
 
     def _module(self, order, make):
         """The kept module of this formula; SymPy is imported only when it has to be made."""
