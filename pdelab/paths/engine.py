@@ -1,25 +1,20 @@
 """simulate(): ensembles of paths, block by block, with what is asked of them and nothing stored that is not."""
 
-import inspect
 import math
-import os
 import time as clock
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 
-import numba
 import numpy as np
 
-from pdelab.grid import Grid
 from pdelab.noise import BLOCK, checked_seed, whole_number
-from pdelab.paths import kernels, tracing
+from pdelab.paths import door, kernels, tracing
 from pdelab.paths.schemes import leimkuhler_matthews, weak_euler
 from pdelab.paths.systems import System
 
 SECONDS_PER_CHUNK = 0.1  # steps run in pieces of about this length, so that Ctrl-C is heard
-LARGEST_STEPS = 2**53  # step numbers that float64 holds
 STEPS_AT_FIRST = 2**22  # path-steps of the first piece of a compiled run: about 10 ms
 NUMBERS_PER_CHUNK = 2**21  # of statistics that are not yet reduced: bounds their memory
 NUMPY_PATHS = 32 * BLOCK  # paths that one call of a Python function sees: the same for any number of threads
@@ -135,116 +130,17 @@ def simulate(
     if not isinstance(sde, System):
         raise ValueError(f"sde: expected an equation such as Langevin(loss, beta), got {type(sde).__name__}")
     if scheme is not None:
-        _takes(scheme, "scheme", "(sde, x, t, dt, noise), such as pdelab.paths.milstein")
+        door.takes(scheme, "scheme", "(sde, x, t, dt, noise), such as pdelab.paths.milstein")
     if on_save is not None:
-        _takes(on_save, "on_save", "(time, states)")
-    dtype, steps = _precision(dtype), _steps(t, dt)
+        door.takes(on_save, "on_save", "(time, states)")
+    dtype, steps = door.precision(dtype), door.steps(t, dt)
     every = steps if save_every is None else whole_number(save_every, "save_every")
     run = _Run(
-        sde, sde.default_scheme if scheme is None else scheme, states_at_start(sde, initial, paths, dtype),
+        sde, sde.default_scheme if scheme is None else scheme, door.states(sde, initial, paths, dtype),
         float(t) / steps, steps, checked_seed(seed), every,
-        whole_number(refine, "refine"), _threads(threads), store, histogram, exit, bridge, on_save,
+        whole_number(refine, "refine"), door.threads(threads), store, histogram, exit, bridge, on_save,
     )  # fmt: skip
     return run.result()
-
-
-# ------------------------------------------------------------------------------------------------ at the door
-
-
-def _positive(value, name):
-    good = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, (bool, np.bool_))
-    if not good or not 0 < value < math.inf:
-        raise ValueError(f"{name}: expected a number > 0, got {value!r}")
-    return float(value)
-
-
-def _steps(t, dt):
-    t, dt = _positive(t, "t"), _positive(dt, "dt")
-    if not t / dt < LARGEST_STEPS:
-        raise ValueError(f"dt: expected at most {LARGEST_STEPS} steps, got t / dt = {t / dt:g}: take a larger dt")
-    return max(math.ceil(t / dt * (1 - 1e-12)), 1)
-
-
-def _precision(dtype):
-    try:
-        if np.dtype(dtype) in (np.float64, np.float32):
-            return np.dtype(dtype)
-    except TypeError:
-        pass
-    raise ValueError(f"dtype: expected float64 or float32, got {dtype!r}")
-
-
-def _takes(function, name, wanted):
-    """ValueError unless this is a function of as many arguments as are wanted."""
-    try:
-        inspect.signature(function).bind(*wanted.split(")")[0].split(","))
-    except TypeError:
-        raise ValueError(f"{name}: expected a function {wanted}, got {function!r}") from None
-    except ValueError:  # a function without a signature
-        pass
-
-
-def _threads(threads):
-    return min(available_threads(), 64) if threads is None else whole_number(threads, "threads")
-
-
-def available_threads():
-    """Processors this process may use; NUMBA_NUM_THREADS lowers it."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(min(cores, numba.config.NUMBA_NUM_THREADS), 1)
-
-
-def states_at_start(sde, initial, paths, dtype=np.float64):
-    """The initial ensemble (components, paths) from what a user may give."""
-    size = sde.state_size
-    wanted = f"a number or ({size},) for all paths, or (paths, {size})" if size > 1 else "a number or shape (paths,)"
-    try:
-        values = np.array(initial, dtype=float)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"initial: expected {wanted}, got {initial!r}") from error
-    if not (np.abs(values) <= np.finfo(dtype).max).all():
-        raise ValueError(f"initial: expected finite numbers of {dtype}, got NaN, infinity or more than it can hold")
-    if size == 1:
-        values = values[..., None]
-    elif values.ndim == 0 and sde.dimension == 1:
-        values = values[None]
-    shape = values.shape
-    values = sde.expand(values) if values.ndim in (1, 2) else values
-    if values.ndim not in (1, 2) or values.shape[-1] != size:
-        raise ValueError(f"initial: expected {wanted}, got shape {np.shape(initial)}")
-    given = shape[0] if values.ndim == 2 else None
-    paths = whole_number((1 if given is None else given) if paths is None else paths, "paths")
-    if given is not None and given != paths:
-        raise ValueError(f"initial: {given} states for {paths} paths: give one for all, or one each")
-    x = np.empty((size, paths), dtype)
-    x[...] = values[:, None] if given is None else values.T
-    return x
-
-
-def _geometry(grid, size):
-    """The cells of a grid for the counting kernel: lower end, spacing, nodes, periodic?, one row an axis."""
-    if grid is None:
-        return np.empty((0, 4))
-    if not isinstance(grid, Grid) or grid.dimension > size:
-        raise ValueError(f"histogram: expected a Grid of at most {size} dimensions, got {grid!r}")
-    periodic = [name == "periodic" for name in grid.boundary]
-    return np.array([grid.lower, grid.spacing, grid.shape, periodic], float).T.copy()
-
-
-def _box(exit, size):
-    if exit is None:
-        return np.empty((2, 0))
-    try:
-        low, high = (np.atleast_1d(np.asarray(end, float)) for end in exit)
-        box = np.array(np.broadcast_arrays(low, high))
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"exit: expected (lower, upper), numbers or one each a coordinate, got {exit!r}") from error
-    if box.ndim != 2 or box.shape[1] > size or not (box[0] < box[1]).all():
-        raise ValueError(f"exit: expected lower < upper for at most {size} coordinates, got {exit!r}")
-    return box
-
-
-# ---------------------------------------------------------------------------------------------------- the run
 
 
 class _Run:
@@ -256,7 +152,7 @@ class _Run:
         self.sde, self.scheme, self.x, self.dt, self.steps, self.seed = sde, scheme, x, dt, steps, seed
         self.before = np.empty_like(x)  # the states before the piece of the run that is under way
         self.every, self.refine, self.threads, self.on_save = min(every, steps), refine, threads, on_save
-        self.grid, self.geometry, self.box = histogram, _geometry(histogram, len(x)), _box(exit, len(x))
+        self.grid, self.geometry, self.box = histogram, door.cells(histogram, len(x)), door.box(exit, len(x))
         if bridge:
             self.box = np.vstack([self.box, self._variances_of_a_step()])
         saved_steps = np.append(np.arange(0, steps, self.every), steps)
