@@ -92,11 +92,15 @@ def at(address, size, itemsize):
     return np.ctypeslib.as_array((kind * int(size)).from_address(int(address)))
 
 
-def first_nonfinite(addresses, sizes, mask):
+def first_nonfinite(addresses, sizes, unseen):
     for k, (address, size) in enumerate(zip(addresses, sizes)):
-        if address and not np.isfinite(at(address, size, mask.itemsize)).all():
+        if address and not np.isfinite(at(address, size, unseen.itemsize)).all():
             return k
     return -1
+
+
+def nonfinite(bits, unseen):
+    return not np.isfinite(bits.view(f"f{bits.itemsize}")).all()
 
 
 def block(g, y, x, z, m, d, xi, amounts, flags):
@@ -126,18 +130,18 @@ def block(g, y, x, z, m, d, xi, amounts, flags):
         z[:] = old * z + new * y
 
 
-def stream(g, bits, y, x, z, m, amounts, mask):
+def stream(g, y, x, z, m, amounts, unseen):
     with np.errstate(invalid="ignore"):
         block(g, y, x, z, m, np.zeros_like(g), None, amounts, fused.STREAM)
     return not np.isfinite(g).all()
 
 
-def inner_pass(addresses, sizes, places, y, x, z, m, amounts, flags, mask, key):
+def inner_pass(addresses, sizes, places, y, x, z, m, amounts, flags, unseen, key):
     for k, (address, size, place) in enumerate(zip(addresses, sizes, places)):
         if address and flags == fused.STREAM:
             own = slice(place, place + size)
             g = at(address, size, y.itemsize)
-            if stream(g, None, y[own], x[own], z[own], m[own], amounts, mask):
+            if stream(g, y[own], x[own], z[own], m[own], amounts, unseen):
                 return k
             continue
         for start in range(0, int(size) if address else 0, 1024):
@@ -207,8 +211,8 @@ def fill_cases(rng):
             yield np.zeros(64 * tiles, dtype), 3, np.array([5, 256, 9], U)
 
 
-def mask(dtype):
-    return np.array([np.inf], dtype).view(np.uint64 if dtype is np.float64 else np.uint32)
+def unseen(dtype):
+    return np.zeros(1, np.int64 if dtype is np.float64 else np.int32)
 
 
 def addresses(arrays):
@@ -226,9 +230,19 @@ def finite_cases(rng):
                 if bad is not None:
                     arrays[bad][-1] = value
                 where, sizes = addresses(arrays)
-                yield where, sizes, mask(dtype)
+                yield where, sizes, unseen(dtype)
                 where[2] = 0
-                yield where, sizes, mask(dtype)
+                yield where, sizes, unseen(dtype)
+
+
+def bits_cases(rng):
+    for dtype in (np.float64, np.float32):
+        none, tiny, largest = unseen(dtype), np.finfo(dtype).smallest_subnormal, np.finfo(dtype).max
+        for n in (1, 2, 3, 100):
+            for value in (0.0, -0.0, tiny, largest, -largest, np.inf, -np.inf, np.nan, -np.nan):
+                numbers = rng.normal(size=n).astype(dtype)
+                numbers[n // 2] = value
+                yield numbers.view(none.dtype), none
 
 
 FLAGS = [
@@ -254,7 +268,7 @@ def stream_cases(rng):
         for bad in (0.0, np.nan, np.inf):
             g = rng.normal(size=n)
             g[-1] += bad
-            yield g, g.view(U), *rng.normal(size=(4, n)), amounts(float), mask(np.float64)
+            yield g, *rng.normal(size=(4, n)), amounts(float), unseen(np.float64)
 
 
 def pass_cases(*dtypes):
@@ -269,7 +283,7 @@ def pass_cases(*dtypes):
                     where[0] *= flags % 2 == 0
                     rows = rng.normal(size=(4, 64 + 128 + 2112)).astype(dtype)
                     places, key = np.array([0, 64, 192], np.int64), np.array([3, 256, 77], U)
-                    yield where, sizes, places, *rows, amounts(dtype), flags, mask(dtype), key
+                    yield where, sizes, places, *rows, amounts(dtype), flags, unseen(dtype), key
 
     return cases
 
@@ -295,6 +309,7 @@ TWINS = {
     "normals": (normals, normal_cases(np.float64, np.float32), 2e-6),
     "fill_normals": (fill_normals, fill_cases, 2e-6),
     "first_nonfinite": (first_nonfinite, finite_cases),
+    "nonfinite": (nonfinite, bits_cases),
     "stream": (stream, stream_cases),
     "block": (block, block_cases),
     "inner_pass": (inner_pass, pass_cases(np.float64, np.float32), 2e-6),

@@ -42,6 +42,23 @@ def pointer(typing, address):
     return types.voidptr(types.int64), build
 
 
+@intrinsic
+def carried(typing, seen, number):
+    """seen | (|number| + the exponent's lowest bit), as integers: negative from the first infinity or NaN on.
+
+    number: a float, or its bits; seen: a signed integer as wide. Numba's own operators would widen 32 bits to 64, and
+    the check would halve the vectors of a float32 loop.
+    """
+
+    def build(context, builder, signature, arguments):
+        width = seen.bitwidth
+        word, exponent = ir.IntType(width), 23 if width == 32 else 52
+        magnitude = builder.and_(builder.bitcast(arguments[1], word), word((1 << (width - 1)) - 1))
+        return builder.or_(arguments[0], builder.add(magnitude, word(1 << exponent)))
+
+    return seen(seen, number), build
+
+
 @njit(**OPTIONS)
 def threefry(c0, c1, k0, k1):
     """Threefry-2x64-13 of the counter (c0, c1) under the key (k0, k1), unsigned 64-bit words."""
@@ -194,21 +211,25 @@ def normals_single(out, tile, when, k0, k1, words, scratch):
 
 
 @njit(**OPTIONS)
-def first_nonfinite(addresses, sizes, mask):
+def first_nonfinite(addresses, sizes, unseen):
     """Index of the first array with an infinity or a NaN, -1 when there is none.
 
-    addresses: of contiguous arrays (0 is skipped); sizes: their lengths; mask: (1,) the exponent's bits, unsigned
-    integer of the arrays' width.
+    addresses: of contiguous arrays (0 is skipped); sizes: their lengths; unseen: (1,) zero, a signed integer of the
+    arrays' width.
     """
     for k in range(addresses.size):
-        if addresses[k] != 0:
-            bits = carray(pointer(addresses[k]), (sizes[k],), mask.dtype)
-            found = 0
-            for i in range(sizes[k]):
-                found |= (bits[i] & mask[0]) == mask[0]
-            if found:
-                return k
+        if addresses[k] != 0 and nonfinite(carray(pointer(addresses[k]), (sizes[k],), unseen.dtype), unseen):
+            return k
     return -1
+
+
+@njit(**OPTIONS)
+def nonfinite(bits, unseen):
+    """Whether these bits of floats hold an infinity or a NaN."""
+    seen = unseen[0]
+    for i in range(bits.size):
+        seen = carried(seen, bits[i])
+    return seen < 0
 
 
 CAPTURE, FRESH, RESET, MOMENTUM, LOOK, PULL, INSIDE, HEAT, FIELD, AVERAGE = (1 << k for k in range(10))
@@ -217,11 +238,12 @@ SIGN, DECAY, MU, AHEAD, TO_ANCHOR, RATE, SPREAD, NEW, OLD = range(9)
 
 
 @njit(**OPTIONS)
-def inner_pass(addresses, sizes, places, y, x, z, m, amounts, flags, mask, key):
+def inner_pass(addresses, sizes, places, y, x, z, m, amounts, flags, unseen, key):
     """The inner update of `base.py` on the tensors of one segment; index of a non-finite gradient, or -1.
 
     addresses, sizes, places: of the gradients, their lengths, and where the tensors start in the rows y, x, z, m;
-    amounts: numbers in the rows' dtype; key: (seed, stream, tick) as uint64. Stops soon after a bad gradient.
+    amounts: numbers in the rows' dtype; unseen: as in `first_nonfinite`; key: (seed, stream, tick) as uint64. Stops
+    soon after a bad gradient.
     """
     d = np.empty(BLOCK, y.dtype)
     noisy = flags & (HEAT | FIELD) != 0
@@ -232,19 +254,15 @@ def inner_pass(addresses, sizes, places, y, x, z, m, amounts, flags, mask, key):
         if addresses[k] == 0:
             continue
         g = carray(pointer(addresses[k]), (sizes[k],), y.dtype)
-        bits = carray(pointer(addresses[k]), (sizes[k],), mask.dtype)
         if flags == STREAM:
             lo, hi = places[k], places[k] + sizes[k]
-            if stream(g, bits, y[lo:hi], x[lo:hi], z[lo:hi], m[lo:hi], amounts, mask):
+            if stream(g, y[lo:hi], x[lo:hi], z[lo:hi], m[lo:hi], amounts, unseen):
                 return k
             continue
+        bits = carray(pointer(addresses[k]), (sizes[k],), unseen.dtype)
         for start in range(0, sizes[k], BLOCK):
             n = min(BLOCK, sizes[k] - start)
-            found = 0
-            b = bits[start : start + n]
-            for i in range(n):
-                found |= (b[i] & mask[0]) == mask[0]
-            if found:
+            if nonfinite(bits[start : start + n], unseen):
                 return k
             lo = places[k] + start
             if noisy:
@@ -292,14 +310,13 @@ def mean_rows(rows, out, count):
 
 
 @njit(**OPTIONS)
-def stream(g, bits, y, x, z, m, amounts, mask):
+def stream(g, y, x, z, m, amounts, unseen):
     """The commonest update, Nesterov, pull outside and average, as one loop; true at a gradient that is not finite."""
     sign, decay, mu, ahead = amounts[SIGN], amounts[DECAY], amounts[MU], amounts[AHEAD]
     pull, rate, old, new = amounts[TO_ANCHOR], amounts[RATE], amounts[OLD], amounts[NEW]
-    exponent = mask[0]
-    found = 0
+    seen = unseen[0]
     for i in range(g.size):
-        found |= (bits[i] & exponent) == exponent
+        seen = carried(seen, g[i])
         d = sign * g[i] + decay * y[i]
         momentum = mu * m[i] + d
         m[i] = momentum
@@ -307,7 +324,7 @@ def stream(g, bits, y, x, z, m, amounts, mask):
         moved = y[i] - rate * d
         y[i] = moved
         z[i] = old * z[i] + new * moved
-    return found != 0
+    return seen < 0
 
 
 @njit(**OPTIONS)

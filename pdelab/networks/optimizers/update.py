@@ -15,10 +15,7 @@ from pdelab.networks.optimizers import fused
 from pdelab.networks.optimizers.buffers import NUMPY, local
 from pdelab.networks.optimizers.thermal import TILE, normals
 
-MASKS = {  # the bits of the exponent: all set in infinities and NaN only
-    torch.float32: np.array([0x7F800000], np.uint32),
-    torch.float64: np.array([0x7FF0000000000000], np.uint64),
-}
+UNSEEN = {torch.float32: np.zeros(1, np.int32), torch.float64: np.zeros(1, np.int64)}  # no gradient looked at yet
 
 
 class Rule(NamedTuple):
@@ -129,7 +126,7 @@ def collect_tensors(segment):
 def check_finite(segment):
     """Raise ValueError at the first gradient of a segment that is not finite."""
     if segment.engine == "fused":
-        bad = fused.first_nonfinite(segment.addresses, segment.sizes, MASKS[segment.buffer.dtype])
+        bad = fused.first_nonfinite(segment.addresses, segment.sizes, UNSEEN[segment.buffer.dtype])
         if bad >= 0:
             raise not_finite(segment.params[bad], bad)
     else:
@@ -193,7 +190,7 @@ def pack(segment, rule):
     roles, dtype = rule.rows, segment.buffer.dtype
     rows = [segment.array(roles.get(role, "y")) for role in "yxzm"]
     amounts = np.array([*rule.numbers, 1.0 - rule.average], NUMPY[dtype])
-    segment.packed = rule, *rows, amounts, switches(rule), MASKS[dtype]
+    segment.packed = rule, *rows, amounts, switches(rule), UNSEEN[dtype]
 
 
 def switches(rule):
