@@ -10,17 +10,19 @@ from pdelab.fokker_planck.schemes import certificates
 from pdelab.fokker_planck.splitting import split_change
 from pdelab.fokker_planck.timing import half_cells
 from pdelab.generator import axis_rates, ito, largest_step
-from pdelab.stencils import tridiagonal
+from pdelab.stencils import modes
 from pdelab.stepping import Stepper
+
+LIFETIMES = 40  # after so many a mode is below round-off
 
 
 def spectral(problem, grid, values):
     """Exact in time on the grid, by the eigenvectors of the symmetrised generator: one reflecting axis, steady.
 
-    Only modes that have not died out at the first saved time are computed; later times cost little more. The part at
-    equilibrium is split off first and never touched: mass stays for any time. Not positive to the last digit; refused
-    where the initial mass lies so deep in the tails of the equilibrium that round-off would show, and for times so
-    long that the round-off of the rates would (there `crank_nicolson` and `implicit` serve).
+    Only modes that have not died out at the first saved time are computed, their rates to relative accuracy; later
+    times cost little more. The part at equilibrium is split off first and never touched: mass stays for any time. Not
+    positive to the last digit; refused where the initial mass lies so deep in the tails of the equilibrium that
+    round-off would show (there `crank_nicolson` and `implicit` serve).
     """
     if grid.boundary != ("reflecting",) or not problem.steady:
         raise ValueError("spectral: expected one reflecting axis and a steady problem; use crank_nicolson otherwise")
@@ -29,57 +31,60 @@ def spectral(problem, grid, values):
     up, down, half = up.ravel(), down.ravel(), half_cells(problem, grid)
     root = _root_of_equilibrium(up, down, "spectral")
     _check_amplification(values * half, root, problem.adjoint, "spectral")
-    alive, last = _living_modes(-up - np.roll(down, 1), up[:-1] * down[:-1]), {"out": None}
-    rest = root / np.linalg.norm(root)
-    scale = 1 / root if problem.adjoint else root
+    rest, scale = root / np.linalg.norm(root), 1 / root if problem.adjoint else root
+    known = {"cut": 0.0, "out": None}  # the modes, and what the values handed out last were made of
 
     def advance(values, time, dt, steps):
-        rates, vectors = alive(time + dt * steps)
-        if values is last["out"] and len(last["amplitudes"]) >= len(rates):  # those of these values are known
-            amplitudes = last["amplitudes"][-len(rates) :]
-        else:
+        if values is not known["out"]:
+            if 1 / (dt * steps) > known["cut"]:
+                known["cut"] = 1 / (dt * steps)
+                known["rates"], known["vectors"] = _modes(up, down, rest, LIFETIMES * known["cut"])
             m = values * half / scale
-            last["resting"] = rest @ m
-            amplitudes = vectors.T @ (m - last["resting"] * rest)
-        last["amplitudes"] = np.exp(rates * (dt * steps)) * amplitudes
-        moving = vectors @ last["amplitudes"]
-        last["out"] = scale * (moving + (last["resting"] - rest @ moving) * rest) / half
-        return last["out"]
+            known["begin"], known["rest"] = time, (rest @ m) * rest * scale / half
+            known["moving"] = known["vectors"] * (known["vectors"] @ m)[:, np.newaxis] * (scale / half)
+        elapsed = time + dt * steps - known["begin"]
+        alive = known["rates"][: np.searchsorted(known["rates"], LIFETIMES / elapsed)]
+        known["out"] = known["rest"] + np.exp(-elapsed * alive) @ known["moving"][: len(alive)]
+        return known["out"]
 
     return Stepper(advance, dt=math.inf, certificates=certificates(problem, grid, form))
 
 
-def _living_modes(diagonal, squares):
-    """A function until -> (rates, vectors) of the modes not below e^-40 at that time; the first call finds the most."""
-    modes, size, count = {}, 1e-9 * np.abs(diagonal).max(), len(diagonal)
-
-    def alive(until):
-        cut = -40 / until - size
-        if not modes or modes["cut"] > cut:
-            dead = np.empty(1)
-            tridiagonal.below(diagonal, squares, np.array([cut]), np.empty(1), dead)
-            rates = np.empty(count - int(dead[0]))
-            tridiagonal.eigenvalues(diagonal, squares, cut, size, int(dead[0]), rates)
-            block, split = np.ones(count, dtype=np.int32), np.full(count, count, dtype=np.int32)
-            vectors, failed = lapack.dstein(diagonal, np.sqrt(squares), rates, block, split)
-            if failed:
-                raise ValueError("spectral: the modes did not converge; use crank_nicolson")
-            modes["cut"], modes["pairs"] = cut, (np.minimum(rates, 0.0), vectors)
-        rates, vectors = modes["pairs"]
-        _check_gap(rates, np.finfo(float).eps * np.abs(diagonal).max(), until)
-        first = np.searchsorted(rates, cut)
-        return rates[first:], vectors[:, first:]
-
-    return alive
+def _modes(up, down, rest, cut):
+    """(decay rates up to the cut, eigenvectors as rows) of the symmetrised -Q, ascending, all but the equilibrium's."""
+    top, dead = max(up.max(), down.max()), np.empty(1)
+    up, down, cut = up / top, down / top, min(cut / top, 4.0)
+    modes.below(up, down, np.array([cut]), np.empty(1), dead)
+    rates = np.empty(int(dead[0]) - 1)
+    vectors = np.empty((rates.size, up.size))
+    modes.slowest(up, down, cut, 1e-8, rates)
+    for _ in range(2):
+        modes.twisted(up, down, rates, vectors)
+    gap = _closest(rates)
+    if not gap > 1e-10:  # round-off cannot tell some of them apart
+        modes.slowest(up, down, cut, 4e-16, rates)
+        _orthogonalised(up, down, rates, vectors)
+    if not gap > 1e-3:
+        vectors[:] = np.linalg.qr(np.column_stack([rest, vectors.T]))[0].T[1:]
+    return top * rates, vectors
 
 
-def _check_gap(rates, rounding, until):
-    """The rate of a mode besides the equilibrium's that lives at `until` must not be spoiled by round-off by then."""
-    if len(rates) > 1 and rates[-2] * until > -40 and rounding * until > 1e-6:
-        raise ValueError(
-            f"spectral: the gap {-rates[-2]:.1e} is known to {rounding:.1e} only, too rough for t = {until:g}: "
-            "use implicit or crank_nicolson with a step of your choice"
-        )
+def _closest(rates):
+    """Smallest relative gap between neighbours."""
+    return (np.diff(rates) / rates[1:]).min(initial=1.0)
+
+
+def _orthogonalised(up, down, rates, vectors):
+    """Replace all eigenvectors but the slow ones by LAPACK's, which are orthogonal whatever the rates."""
+    first = np.searchsorted(rates, 1e4 * np.finfo(float).eps)
+    if not _closest(rates[:first]) > 1e-10:
+        raise ValueError("spectral: round-off cannot tell some slow modes apart; use crank_nicolson")
+    block, split = np.ones(up.size, dtype=np.int32), np.full(up.size, up.size, dtype=np.int32)
+    beside = -np.sqrt(up[:-1]) * np.sqrt(down[:-1])
+    found, failed = lapack.dstein(up + np.roll(down, 1), beside, rates[first:], block, split)
+    if failed:
+        raise ValueError("spectral: the modes did not converge; use crank_nicolson")
+    vectors[first:] = found.T
 
 
 def chebyshev(problem, grid, values):

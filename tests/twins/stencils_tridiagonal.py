@@ -434,39 +434,6 @@ def fit_cases(rng):
         yield drop, 0.4, periodic, *random_rates(rng, shape, periodic, 3.0)
 
 
-def symmetric(diagonal, squares):
-    off = np.sqrt(squares)
-    return np.diag(diagonal) + np.diag(off, 1) + np.diag(off, -1)
-
-
-def below(diagonal, squares, shifts, pivots, counts):
-    for j, shift in enumerate(shifts):
-        pivot, counts[j] = math.inf, 0.0
-        for i, here in enumerate(diagonal):
-            pivot = here - shift - (squares[i - 1] / pivot if i else 0.0)
-            pivot = -1e-290 if abs(pivot) < 1e-290 else pivot
-            counts[j] += pivot < 0
-        pivots[j] = pivot
-
-
-def eigenvalues(diagonal, squares, low, high, first, found):
-    found[:] = np.linalg.eigvalsh(symmetric(diagonal, squares))[first : first + found.size]
-
-
-def below_cases(rng):
-    for n in (2, 3, 30):
-        diagonal, squares = rng.normal(size=n), rng.random(n - 1)
-        shifts = np.concatenate([rng.normal(size=5), diagonal[:1], [-100.0, 100.0]])
-        yield diagonal, squares, shifts, np.empty(8), np.empty(8)
-
-
-def eigenvalues_cases(rng):
-    for n in (2, 3, 30):
-        diagonal, squares = 10 + rng.normal(size=n), rng.random(n - 1)
-        for first, count in ((0, n), (n - 1, 1), (n // 2, 1)):
-            yield diagonal, squares, 0.0, 20.0, first, np.empty(count)
-
-
 def transpose_cases(rng):
     for shape in ((1, 1), (1, 5), (3, 2), (16, 17), (40, 33)):
         yield rng.normal(size=shape), np.empty(shape[::-1])
@@ -495,7 +462,5 @@ TWINS = {
     "trapezoid_block": (trapezoid_block, trapezoid_block_cases),
     "beside": (beside, beside_cases),
     "fit": (fit, fit_cases),
-    "below": (below, below_cases),
-    "eigenvalues": (eigenvalues, eigenvalues_cases),
     "transpose": (transpose, transpose_cases),
 }
