@@ -275,7 +275,7 @@ def test_kill_minus_nine_changes_nothing(tmp_path, rng, kills):
     config = {key: config[key] for key in ("epochs", "model_options", "data_options", "drops", "optimizer_options")}
     whole = training.train("sgd", "digits-lenet", "digits", **config)
     assert same(weights(whole), model.state_dict())
-    assert not list(folder.glob(".*"))[kills:]  # at most one unfinished temporary file a kill
+    assert not list(folder.glob(".*"))  # no unfinished temporary file
 
 
 def test_schedules_and_infinities_are_recorded(tmp_path):
@@ -288,6 +288,28 @@ def test_schedules_and_infinities_are_recorded(tmp_path):
         training.train("parle", out=result.folder, resume=True, **run)
         first = json.loads((result.folder / "log.jsonl").read_text().splitlines()[0])
         assert first["config"]["optimizer_options"]["rho"] == "inf"
+
+
+def test_numpy_numbers_are_plain_numbers(tmp_path):
+    """What np.logspace and friends give is written in plain values, so that the checkpoint can be read again."""
+    run = {"epochs": 2, "seed": np.int64(3), "drop_factor": np.float64(0.5), "drops": (np.float64(0.5),)}
+    run |= {"clip": np.float32(4), "share": np.float64(1), "model_options": {"hidden": np.array([5, 4])}}
+    run |= {"optimizer_options": {"lr": np.float64(0.05)}, "data_options": {"train": np.int64(200)}}
+    whole = training.train(out=tmp_path, **run)
+    assert same(weights(whole), weights(training.train(out=tmp_path, resume=True, **run)))
+    model, _, config = training.load_run(tmp_path)
+    assert config["model_options"] == {"hidden": [5, 4]} and type(config["optimizer_options"]["lr"]) is float
+    assert same(weights(whole), model.state_dict())
+
+
+def test_what_a_kill_left_behind_is_removed(tmp_path):
+    training.train(out=tmp_path, **QUICK)
+    files = sorted(path.name for path in tmp_path.iterdir())
+    for name in (".checkpoint-abcdefgh.pt", ".log-abcdefgh.jsonl", ".model-abcdefgh.pt", ".result-abcdefgh.json"):
+        (tmp_path / name).write_bytes(b"half")
+    (tmp_path / ".mine").write_bytes(b"whole")
+    training.train(out=tmp_path, resume=True, **QUICK)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".mine", *files]
 
 
 # Comparison ---------------------------------------------------------------------------------------------------------
@@ -477,6 +499,26 @@ def test_a_loss_that_is_not_finite_stops_before_anything_is_written(tmp_path):
     assert all(torch.isfinite(value).all() for value in state["models"][0].values())
 
 
+class Breaking(torch.optim.SGD):
+    """SGD whose first step leaves weights that are no numbers."""
+
+    def step(self, closure=None):
+        super().step(closure)
+        with torch.no_grad():
+            self.param_groups[0]["params"][0][0, 0] = float("nan")
+
+
+@pytest.mark.parametrize("samples, batch", [(64, 1), (128, 1)])
+def test_weights_that_are_not_finite_are_not_kept(tmp_path, samples, batch):
+    """A step breaks the weights after a loss that was still finite."""
+    run = {"out": tmp_path, "data_options": {"train": samples}, "optimizer_options": {"lr": 0.1}}
+    with pytest.raises(FloatingPointError, match=f"weights are not finite after epoch 1, batch {batch} of"):
+        training.train(Breaking, epochs=1, checkpoint_seconds=0, **run)
+    state = checkpoints.load(tmp_path / "checkpoint.pt")
+    assert tuple(state["position"]) == (0, 0) and not (tmp_path / "model.pt").exists()
+    assert all(torch.isfinite(value).all() for value in state["models"][0].values())
+
+
 @pytest.mark.parametrize(
     "change, words",
     [
@@ -491,7 +533,18 @@ def test_a_loss_that_is_not_finite_stops_before_anything_is_written(tmp_path):
         ({"optimizer_options": {"lr": -1.0}}, "learning rate"),
         ({"clip": 0.0}, "clip"),
         ({"drops": (0,)}, "drops"),
-        ({"device": "abacus"}, "unknown device"),
+        ({"device": "abacus"}, "there is no device 'abacus' here: use device='cpu'"),
+        ({"device": "meta"}, "there is no device 'meta' here"),
+        ({"device": "xpu:7"}, "there is no device 'xpu:7' here"),
+        ({"device": 3.5}, "there is no device 3.5 here"),
+        ({"clip": "much"}, "expected clip to be a number"),
+        ({"share": np.nan, "optimizer": "parle", "replicas": 2}, "expected a share"),
+        ({"replacement": "no"}, "expected replacement to be True or False"),
+        ({"deterministic": 1}, "expected deterministic to be True or False"),
+        ({"snapshots": 3}, "expected snapshots to be a sequence"),
+        ({"snapshots": (9,)}, "snapshots"),
+        ({"drops": 0.5}, "expected drops to be a sequence"),
+        ({"drops": (2.7,)}, "drops"),
         ({"precision": "float8"}, "unknown precision"),
         ({"initialisation": "magic"}, "unknown initialisation"),
         ({"resume": True}, "give out="),
@@ -510,8 +563,9 @@ def test_refusals(change, words):
 def test_cuda_that_is_not_there():
     if torch.cuda.is_available():
         pytest.skip("there is a CUDA device")
-    with pytest.raises(ValueError, match="no CUDA device"):
-        training.train(device="cuda")
+    for name in ("cuda", "cuda:1"):
+        with pytest.raises(ValueError, match=f"there is no device '{name}' here: use device='cpu'"):
+            training.train(device=name)
 
 
 # Controls -----------------------------------------------------------------------------------------------------------

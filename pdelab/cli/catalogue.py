@@ -67,6 +67,18 @@ def _optimizers():
     return {name: f"{module}.{factory}" for name, (module, factory, _) in OPTIMIZERS.items()}
 
 
+def _recipes():
+    try:
+        from pdelab.networks.training import RECIPES
+    except ImportError:
+        return {}
+    return {
+        f"{family}/{name}": ", ".join(f"{key}={value}" for key, value in run["arguments"]["optimizer_options"].items())
+        for family, members in RECIPES.items()
+        for name, run in members.items()
+    }
+
+
 def _models():
     try:
         from pdelab.networks.models import MODELS
@@ -90,6 +102,7 @@ CATALOGUE = {
     "figures": _figures,
     "claims": _claims,
     "optimizers": _optimizers,
+    "recipes": _recipes,
     "models": _models,
     "data": _data,
 }

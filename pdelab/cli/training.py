@@ -1,68 +1,115 @@
 """`pdelab train` and `spectrum`: the torch side from the shell."""
 
+import ast
+import functools
+import math
 import sys
 import time
 from pathlib import Path
 
 from pdelab import records
-from pdelab.cli.shared import progress
+from pdelab.cli.shared import note, progress
+
+
+def _one_sentence(verb):
+    """A verb whose failures in the machine (memory, a lost rank) are said in one sentence."""
+
+    @functools.wraps(verb)
+    def guarded(arguments):
+        try:
+            return verb(arguments)
+        except RuntimeError as error:
+            note(f"pdelab: {str(error).splitlines()[0]}")
+            return 1
+
+    return guarded
 
 
 def add_train(verbs):
     """The verb `train`."""
     parser = verbs.add_parser("train", help="train a network: optimizer, model, data, checkpoint and resume")
-    parser.add_argument("--optimizer", default="sgd", help="`pdelab list optimizers` (default: sgd)")
-    parser.add_argument("--model", default="mlp", help="`pdelab list models` (default: mlp)")
-    parser.add_argument("--data", default="digits", help="`pdelab list data` (default: digits, built in)")
+    parser.add_argument("--optimizer", nargs="+", help="`pdelab list optimizers` (default: sgd); several are compared")
+    parser.add_argument("--model", help="`pdelab list models` (default: mlp)")
+    parser.add_argument("--data", help="`pdelab list data` (default: digits, built in)")
+    parser.add_argument("--recipe", nargs="+", help="tuned settings, `pdelab list recipes`; several are compared")
     parser.add_argument("--folder", type=Path, help="where the files of the data set lie")
-    parser.add_argument("--epochs", type=int, default=25, help="effective epochs: passes in gradients (default: 25)")
+    parser.add_argument("--epochs", type=int, help="effective epochs: passes in gradients (default: 25)")
     parser.add_argument("--seed", type=int, nargs="+", default=[0], help="several seeds give a table")
-    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--batch-size", type=int, help="samples of a gradient (default: 64)")
     for what in ("optimizer", "model", "data"):
         parser.add_argument(
             f"--{what}-set", nargs="+", action="extend", default=[], metavar="key=value", help=f"options of the {what}"
         )
-    parser.add_argument("--drops", type=float, nargs="+", default=(), help="epochs (or fractions) that lower the rate")
-    parser.add_argument("--drop-factor", type=float, default=0.2)
-    parser.add_argument("--initialisation", default="default", help="default or he")
+    parser.add_argument("--drops", type=float, nargs="+", help="epochs (or fractions) that lower the rate")
+    parser.add_argument("--drop-factor", type=float, help="by this factor (default: 0.2)")
+    parser.add_argument("--initialisation", help="default or he")
     parser.add_argument("--clip", type=float, help="largest norm of a gradient")
-    parser.add_argument("--replicas", type=int, default=1, help="copies in this process (elastic-sgd, parle, ...)")
-    parser.add_argument("--share", type=float, default=1.0, help="part of the data each replica sees")
-    parser.add_argument("--precision", default="float32", help="float32 or bfloat16")
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--replacement", action="store_true", help="draw mini-batches with replacement")
+    parser.add_argument("--replicas", type=int, help="copies in this process (elastic-sgd, parle, ...)")
+    parser.add_argument("--share", type=float, help="part of the data each replica sees")
+    parser.add_argument("--precision", help="float32 or bfloat16")
+    parser.add_argument("--device", help="cpu or cuda (default: cpu)")
     parser.add_argument("--deterministic", action="store_true")
     parser.add_argument("--out", type=Path, help="folder for log, checkpoint and weights")
     parser.add_argument("--resume", action="store_true", help="continue from the checkpoint in --out")
-    parser.add_argument("--json", action="store_true", help="print the results as JSON")
+    parser.add_argument("--checkpoint-seconds", type=float, help="time between checkpoints (default: 30)")
+    parser.add_argument("--json", action="store_true", help="print the runs as JSON, and how contestants compare")
     parser.set_defaults(run=_run_train)
 
 
+@_one_sentence
 def _run_train(arguments):
     _need_torch("train")
     from pdelab.networks import training
 
-    options = {
-        f"{what}_options": dict(_setting(text) for text in getattr(arguments, f"{what}_set"))
-        for what in ("optimizer", "model", "data")
-    }
-    same = ("folder", "epochs", "batch_size", "drop_factor", "initialisation", "clip", "replicas", "share", "precision")
-    common = {name: getattr(arguments, name) for name in (*same, "device", "deterministic", "resume")}
-    results = []
-    with progress(arguments.epochs * len(arguments.seed), "epochs") as bar:
-        for seed in arguments.seed:
-            out = arguments.out if len(arguments.seed) == 1 or not arguments.out else arguments.out / f"seed_{seed}"
-            drops = [int(d) if d >= 1 else d for d in arguments.drops]
-            result = training.train(
-                arguments.optimizer, arguments.model, arguments.data, seed=seed, drops=drops, out=out,
-                on_epoch=lambda record: _show_epoch(bar, record), **options, **common,
-            )  # fmt: skip
-            results.append({"seed": seed, "final": result.final, "out": str(out) if out else None})
+    runs, seeds, results, comparison = _contestants(arguments, training.recipe), arguments.seed, [], None
+    if len(set(seeds)) < len(seeds):
+        raise ValueError(f"expected different seeds, one is named twice: {seeds}")
+    epochs = sum(run.get("epochs", training.train.__kwdefaults__["epochs"]) for run in runs.values())
+    with progress(epochs * len(seeds), "epochs") as bar:
+
+        def on_run(name, seed, final):
+            results.append({"name": name, "seed": seed, "final": final})
             if not arguments.json:
                 with bar.external_write_mode(sys.stdout):
-                    _print_final(seed, result.final)
+                    print(_said(name if len(runs) > 1 else "", seed, final), flush=True)
+
+        common = {"on_epoch": lambda record: _show_epoch(bar, record), "out": arguments.out}
+        if len(runs) * len(seeds) > 1:
+            comparison = training.compare(runs, seeds=seeds, on_run=on_run, **common)
+        else:
+            ((name, run),) = runs.items()
+            on_run(name, seeds[0], training.train(seed=seeds[0], **run, **common).final)
     if arguments.json:
-        print(records.dumps(results))
+        print(records.dumps({"runs": results, "comparison": comparison.rows()} if len(runs) > 1 else results))
+    elif comparison:
+        print(comparison.table())
     return 0
+
+
+_AS_GIVEN = ("folder", "epochs", "batch_size", "drop_factor", "initialisation", "clip", "replicas", "share")
+_AS_GIVEN += ("precision", "device", "checkpoint_seconds", "replacement", "deterministic", "resume")
+
+
+def _contestants(arguments, recipe):
+    """{name: arguments of `train`}: recipes or optimizers, changed by what else was given."""
+    given = {name: getattr(arguments, name) for name in _AS_GIVEN if getattr(arguments, name) is not None}
+    if arguments.drops:
+        given["drops"] = [int(drop) if drop.is_integer() else drop for drop in arguments.drops]
+    subject = {name: getattr(arguments, name) for name in ("model", "data") if getattr(arguments, name)}
+    if arguments.recipe and (arguments.optimizer or subject):
+        raise ValueError("give either --recipe or --optimizer, --model and --data: a recipe names all three")
+    names = arguments.recipe or arguments.optimizer or ["sgd"]
+    if len(set(names)) < len(names):
+        raise ValueError(f"expected different contestants, one is named twice: {' '.join(names)}")
+    found = {}
+    for name in names:
+        run = recipe(name) if arguments.recipe else {"optimizer": name, **subject}
+        for what in ("optimizer", "model", "data"):
+            settings = dict(map(_setting, getattr(arguments, f"{what}_set")))
+            run[f"{what}_options"] = run.get(f"{what}_options", {}) | settings
+        found[name] = run | given
+    return found
 
 
 def _show_epoch(bar, record):
@@ -72,18 +119,21 @@ def _show_epoch(bar, record):
     bar.update()
 
 
-def _print_final(seed, final):
+def _said(name, seed, final):
     parts = [f"{split}: loss {v['loss']:.4g}, error {v['error']:.2f} %" for split, v in final.items()]
-    print(f"seed {seed}: " + "; ".join(parts), flush=True)
+    return f"{name}{', ' if name else ''}seed {seed}: " + "; ".join(parts)
+
+
+_WORDS = {"true": True, "false": False, "none": None, "inf": math.inf, "nan": math.nan}
 
 
 def _setting(text):
-    """("key", value) of key=value, the value as a Python literal where it is one."""
-    import ast
-
+    """("key", value) of key=value, the value as a Python literal or a word such as true or inf where it is one."""
     key, separator, value = text.partition("=")
     if not separator or not key.isidentifier():
         raise ValueError(f"expected key=value, got {text!r}")
+    if value.lower() in _WORDS:
+        return key, _WORDS[value.lower()]
     try:
         return key, ast.literal_eval(value)
     except (ValueError, SyntaxError):
@@ -126,6 +176,7 @@ def _show_products(bar, done, total):
     bar.update(round(done) - bar.n)
 
 
+@_one_sentence
 def _run_spectrum(arguments):
     _need_torch("spectrum")
     from pdelab.networks import curvature

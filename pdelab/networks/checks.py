@@ -1,5 +1,7 @@
 """Refusals at the door: one sentence that says what was expected and what came."""
 
+import torch
+
 
 def whole(name, value, least):
     """Refuse what is not a whole number of at least `least`."""
@@ -43,3 +45,13 @@ def choice(name, value, allowed):
     """Refuse a name that is not in the list."""
     if value not in allowed:
         raise ValueError(f"unknown {name} {value!r}: choose from {', '.join(allowed)}")
+
+
+def place(name):
+    """A torch device that can be computed on."""
+    try:
+        device = torch.device(name)
+        torch.ones(1, device=device).item()
+    except Exception as error:  # every backend that is missing says so in its own way
+        raise ValueError(f"there is no device {name!r} here: use device='cpu'") from error
+    return device

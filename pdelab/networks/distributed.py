@@ -51,7 +51,8 @@ def split_indices(count, replicas, share=None, seed=0):
     """Which of `count` samples each replica sees (thesis section 5.5): a list of sorted index arrays of one size.
 
     share: fraction of the data a replica has, in [1/replicas, 1]; default 1/replicas. Every sample is in at least one
-    part, for which a part may be one sample larger. Table 5.2: 3 replicas with 0.5, 6 with 0.25. Raises ValueError when the parts cannot cover the data.
+    part, for which the parts may be one sample larger. Table 5.2: 3 replicas with 0.5, 6 with 0.25. Raises ValueError
+    when the parts cannot cover the data.
 
     >>> [len(part) for part in split_indices(10, 3, 0.5)]
     [5, 5, 5]

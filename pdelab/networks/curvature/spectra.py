@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from pdelab.networks import data as datasets
+from pdelab.networks.checks import place, whole
 from pdelab.networks.curvature.lanczos import extreme_eigenvalues, stochastic_quadrature
 from pdelab.networks.curvature.noise import fisher_diagonal, gradient_noise
 from pdelab.networks.curvature.operators import Hessian, Noise, Objective
@@ -124,10 +125,12 @@ def spectrum(
     ):
         if value not in allowed:
             raise ValueError(f"unknown {name} {value!r}: choose from {', '.join(allowed)}")
+    whole("count", count, 1)
+    where = place(device)
     network, part, window = _subject(run, model, data, split)
-    objective = Objective(
-        network.to(torch.device(device)), part, steps=window, samples=samples, dtype=getattr(torch, precision)
-    )
+    objective = Objective(network.to(where), part, steps=window, samples=samples, dtype=getattr(torch, precision))
+    if count > objective.dimension and method != "lanczos":
+        raise ValueError(f"expected count to be at most the number of weights {objective.dimension}, got {count}")
     return _MEASURES[of](objective, method, count, {"probes": probes, "steps": steps, "seed": seed}, on_progress)
 
 

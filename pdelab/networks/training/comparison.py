@@ -6,11 +6,13 @@ taken seed by seed. Intervals are Student's t over the seeds; they say nothing a
 
 import itertools
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from pdelab.networks.checks import choice, whole
 from pdelab.networks.training.loop import train
-from pdelab.networks.training.setup import choice, whole
+from pdelab.networks.training.setup import unboxed
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,8 @@ class Comparison:
         The metric at the end of each run.
     curves : dict
         {name: array (seeds, epochs)} of the validation error along the way.
+    losses : dict
+        {name: array (seeds, epochs)} of the training loss along the way, as the mini-batches came.
     gradients : dict
         {name: array (epochs,)} of the gradients (of one replica) spent by then.
     finals : dict
@@ -39,6 +43,7 @@ class Comparison:
     seeds: tuple
     values: np.ndarray
     curves: dict
+    losses: dict
     gradients: dict
     finals: dict
     baseline: str
@@ -62,7 +67,8 @@ class Comparison:
     def table(self):
         """The rows as text, in the form of the papers' tables."""
         percent = " (%)" if self.metric == "error" else ""
-        lines = [f"{'':16s}{self.split} {self.metric}{percent:4s}    minus {self.baseline}, {self.level:.0%} interval"]
+        against = f"    minus {self.baseline}, {self.level:.0%} interval" if len(self.names) > 1 else ""
+        lines = [f"{'':16s}{self.split} {self.metric}{percent:4s}{against}"]
         for row in self.rows():
             line = f"{row['name']:16s}{row['mean']:8.3f} ± {row['deviation']:.3f}"
             if "low" in row:
@@ -81,6 +87,7 @@ def compare(
     level=0.95,
     margin=0.2,
     jobs=1,
+    out=None,
     on_run=None,
     **common,
 ):
@@ -102,6 +109,8 @@ def compare(
         Two contestants are the same when the interval of their difference lies within ± margin.
     jobs : int
         Processes, each with one thread (joblib).
+    out : path, optional
+        Folder of the runs: NAME/seed_S below it (seed_S with one contestant); with resume=True it continues there.
     on_run : callable, optional
         Called with (name, seed, final) as runs end.
     common
@@ -122,10 +131,9 @@ def compare(
     >>> found.values.shape, found.rows()[1]["name"]
     ((2, 2), 'adam')
     """
-    seeds = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
-    names = tuple(contestants)
+    seeds, names = _seeds(seeds), tuple(contestants)
     baseline = baseline or (names[0] if names else None)
-    if not names or len(set(seeds)) < 2:
+    if not names or len(seeds) < 2 or len(set(seeds)) < len(seeds):
         raise ValueError("expected at least one contestant and two different seeds")
     choice("baseline", baseline, names)
     choice("metric", metric, ("error", "loss"))
@@ -133,13 +141,17 @@ def compare(
     whole("jobs", jobs, 1)
     if not 0 < level < 1 or not margin >= 0:
         raise ValueError(f"expected 0 < level < 1 and margin >= 0, got {level} and {margin}")
-    tasks = [(name, seed, common | contestants[name] | {"seed": seed}) for seed in seeds for name in names]
+    folders = {name: _folder(out, name if len(names) > 1 else "") for name in names}
+    tasks = [(n, s, common | contestants[n] | {"seed": s, "out": folders[n](s)}) for s in seeds for n in names]
     runs = {(name, seed): run for name, seed, run in _all(tasks, jobs, on_run)}
+    if not all(split in run["final"] for run in runs.values()):
+        raise ValueError(f"the data set has no {split} samples: choose another split")
     values = np.array([[runs[n, s]["final"][split][metric] for s in seeds] for n in names])
     curves = {n: np.array([runs[n, s]["curve"] for s in seeds], float) for n in names}
+    losses = {n: np.array([runs[n, s]["losses"] for s in seeds]) for n in names}
     gradients = {n: np.array(runs[n, seeds[0]]["gradients"]) for n in names}
     finals = {n: tuple(runs[n, s]["final"] for s in seeds) for n in names}
-    return Comparison(names, seeds, values, curves, gradients, finals, baseline, level, margin, metric, split)
+    return Comparison(names, seeds, values, curves, losses, gradients, finals, baseline, level, margin, metric, split)
 
 
 def tune(arguments, grid, *, seeds=3, metric="error", jobs=1, on_run=None):
@@ -169,7 +181,7 @@ def tune(arguments, grid, *, seeds=3, metric="error", jobs=1, on_run=None):
     for number, point in enumerate(points):
         options = dict(arguments.get("optimizer_options") or {}) | point
         runs[str(number)] = arguments | {"optimizer_options": options}
-    seeds = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
+    seeds = _seeds(seeds)
     tasks = [(name, seed, run | {"seed": seed}) for seed in seeds for name, run in runs.items()]
     scores = {name: [] for name in runs}
     for name, _, run in _all(tasks, jobs, on_run, failures=True):
@@ -207,6 +219,14 @@ def paired(differences, level=0.95):
     return {"difference": mean, "low": mean - half, "high": mean + half, "p": p}
 
 
+def _seeds(seeds):
+    return tuple(range(seeds)) if isinstance(seeds, int) else tuple(unboxed(list(seeds)))
+
+
+def _folder(out, name):
+    return lambda seed: None if out is None else Path(out) / name / f"seed_{seed}"
+
+
 def _verdict(low, high, margin):
     if -margin <= low and high <= margin:
         return "the same"
@@ -240,6 +260,7 @@ def _one(name, seed, arguments, threads=None, failures=False):
         if not failures:
             raise
         return name, seed, None
-    curve = [record["validation_error"] for record in result.history]
-    gradients = [record["gradients"] for record in result.history]
-    return name, seed, {"final": result.final, "curve": curve, "gradients": gradients}
+    curve, losses, gradients = (
+        [record[key] for record in result.history] for key in ("validation_error", "train_loss", "gradients")
+    )
+    return name, seed, {"final": result.final, "curve": curve, "losses": losses, "gradients": gradients}

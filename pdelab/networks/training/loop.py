@@ -8,19 +8,18 @@ from pathlib import Path
 import torch
 
 from pdelab.networks import data as datasets
+from pdelab.networks.checks import choice, place, positive, several, switch, whole
 from pdelab.networks.distributed import join, split_indices
 from pdelab.networks.training.measure import cross_entropy, evaluate, outer_weights, to_outer_weights
 from pdelab.networks.training.setup import (
     INITIALISATIONS,
-    choice,
     cuda,
     make_data,
     make_models,
     make_optimizer,
     milestones,
-    place,
     surroundings,
-    whole,
+    unboxed,
 )
 from pdelab.networks.training.store import Ranks, Store
 
@@ -143,7 +142,7 @@ def train(
     ValueError
         Unknown names, numbers out of range, a folder that holds a run, a checkpoint of another run or a damaged one.
     FloatingPointError
-        The loss is not finite, with the epoch and the batch; the last checkpoint stays.
+        The loss or the weights are not finite, with the epoch and the batch; the last checkpoint stays.
 
     Notes
     -----
@@ -159,7 +158,12 @@ def train(
     >>> [record["gradients"] for record in result.history]
     [16, 32]
     """
-    _check(epochs, seed, batch_size, drop_factor, clip, precision, initialisation, replicas, checkpoint_seconds)
+    epochs, seed, batch_size, replicas = unboxed((epochs, seed, batch_size, replicas))
+    drops, drop_factor, clip, share, snapshots = unboxed((drops, drop_factor, clip, share, snapshots))
+    options = unboxed((optimizer_options, model_options, data_options))
+    _check_numbers(epochs, seed, batch_size, replicas, drop_factor, clip, checkpoint_seconds, snapshots)
+    _check_choices(precision, initialisation, replacement, deterministic, resume)
+    optimizer_options, model_options, data_options = options
     where = place(device)
     with surroundings(where, deterministic):
         torch.manual_seed(datasets.keyed_generator(seed, 0x5EED).initial_seed())
@@ -219,24 +223,25 @@ class _Run:
             self.batch += 1
             if self.batch < self.batches:
                 after_batch()
-        self.check_losses()
+        self.check_finite()
         self.scheduler.step()
         self.epoch, self.batch, self.carried = self.epoch + 1, 0, [None for _ in self.networks]
         self._measure()
         self.seconds += time.perf_counter() - start
         self.history[-1]["seconds"] = round(self.seconds, 3)
 
-    def check_losses(self):
-        """Raise, before anything is written, when a loss of this epoch is not finite."""
+    def check_finite(self):
+        """Raise, before anything is written, when a loss of this epoch or a weight is not finite."""
         bad = (~torch.isfinite(self.losses[: self.batch])).nonzero()
         if len(bad):
-            self._stop(bad[0].item())
+            self._stop("loss is not finite in", bad[0].item() + 1)
+        parameters = (p for network in self.networks for p in network.parameters())
+        if not all(torch.isfinite(p).all() for p in parameters):
+            self._stop("weights are not finite after", self.batch)
 
-    def _stop(self, batch):
-        raise FloatingPointError(
-            f"the loss is not finite in epoch {self.epoch + 1}, batch {batch + 1} of {self.batches}: "
-            "a smaller learning rate may help"
-        )
+    def _stop(self, what, batch):
+        place = f"epoch {self.epoch + 1}, batch {batch} of {self.batches}"
+        raise FloatingPointError(f"the {what} {place}: a smaller learning rate may help")
 
     def final(self):
         """Measures of all splits at the outer weights, which stay in the model."""
@@ -301,7 +306,7 @@ class _Run:
             with torch.autocast(self.device.type, torch.bfloat16) if half else nullcontext():
                 loss, carried = cross_entropy(network, inputs, targets, self.carried[replica])
             if self.device.type == "cpu" and not torch.isfinite(loss):  # elsewhere looking means waiting
-                self._stop(self.batch)
+                self._stop("loss is not finite in", self.batch + 1)
             loss.backward()
             total = total + loss.detach()
             if self.splits[replica].stream:
@@ -346,14 +351,21 @@ def _shared(split, replicas, share, seed):
     return [split.take(torch.as_tensor(index, device=split.inputs.device)) for index in parts]
 
 
-def _check(epochs, seed, batch_size, drop_factor, clip, precision, initialisation, replicas, checkpoint_seconds):
-    for name, value, least in (("epochs", epochs, 1), ("seed", seed, 0), ("batch_size", batch_size, 1)):
-        whole(name, value, least)
-    whole("replicas", replicas, 1)
-    for name, value in (("drop_factor", drop_factor), ("clip", 1.0 if clip is None else clip)):
-        if not value > 0:
-            raise ValueError(f"expected {name} > 0, got {value!r}")
+def _check_numbers(epochs, seed, batch_size, replicas, drop_factor, clip, checkpoint_seconds, snapshots):
+    for name, value in (("epochs", epochs), ("batch_size", batch_size), ("replicas", replicas)):
+        whole(name, value, 1)
+    whole("seed", seed, 0)
+    positive("drop_factor", drop_factor)
+    positive("clip", 1.0 if clip is None else clip)
     if not checkpoint_seconds >= 0:
         raise ValueError(f"expected checkpoint_seconds >= 0, got {checkpoint_seconds!r}")
+    several("snapshots", snapshots)
+    if not all(epoch in range(1, epochs + 1) for epoch in snapshots):
+        raise ValueError(f"expected snapshots at epochs from 1 to {epochs}, got {snapshots!r}")
+
+
+def _check_choices(precision, initialisation, replacement, deterministic, resume):
     choice("precision", precision, ("float32", "bfloat16"))
     choice("initialisation", initialisation, INITIALISATIONS)
+    for name, value in (("replacement", replacement), ("deterministic", deterministic), ("resume", resume)):
+        switch(name, value)

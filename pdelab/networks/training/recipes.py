@@ -6,11 +6,12 @@ uses (texts: the first two of them). The width of a grid moves results more than
 the result; `retune` does it again.
 """
 
+from pdelab.networks.checks import choice
 from pdelab.networks.training.comparison import tune
-from pdelab.networks.training.setup import choice
 
 TUNED_ON = (100, 101, 102)
 _DECAY = {"weight_decay": 1e-4}
+_WIDE = {"weight_decay": 5e-4}
 _DROPS = {"batch_size": 64, "drops": (0.5, 0.75), "drop_factor": 0.2}
 COMMON = {
     "digits-mlp": {"model": "mlp", "data": "digits", "epochs": 100, **_DROPS},
@@ -19,6 +20,14 @@ COMMON = {
         "data": "digits",
         "data_options": {"train": 300},
         "epochs": 120,
+        **_DROPS,
+    },
+    "digits-wrn": {
+        "model": "wrn-28-10",
+        "model_options": {"depth": 10, "widen": 1},
+        "data": "digits",
+        "data_options": {"train": 300},
+        "epochs": 100,
         **_DROPS,
     },
     "topics-letters": {
@@ -123,6 +132,25 @@ RECIPES = {
             _DECAY | {"inner_steps": 5, "gamma": 100.0, "rho": 1.0, "elastic": 0.1},
             {"lr": 1.0, "inner_lr": 0.1},
             {"lr": (0.5, 1.0), "inner_lr": (0.1, 0.3)},
+            replicas=3,
+        ),
+    },
+    "digits-wrn": {
+        "sgd": _run("sgd", _WIDE, {"lr": 0.1}, {"lr": (0.03, 0.1, 0.3, 1.0)}),
+        "entropy-sgd": _run(
+            "entropy-sgd",
+            _WIDE | {"lr": 1.0, "gamma": 100.0, "temperature": 1e-8},
+            {"inner_steps": 5, "inner_lr": 0.7},
+            {"inner_steps": (5, 20), "inner_lr": (0.03, 0.1, 0.3, 0.7, 1.0)},
+        ),
+        "elastic-sgd": _run(
+            "elastic-sgd", _WIDE, {"lr": 1.0, "rho": 10.0}, {"lr": (0.1, 0.3, 1.0), "rho": (1.0, 10.0)}, replicas=3
+        ),
+        "parle": _run(
+            "parle",
+            _WIDE | {"inner_steps": 5, "gamma": 100.0, "rho": 1.0, "elastic": 0.1},
+            {"lr": 0.5, "inner_lr": 0.1},
+            {"lr": (0.5, 1.0), "inner_lr": (0.03, 0.1, 0.3)},
             replicas=3,
         ),
     },

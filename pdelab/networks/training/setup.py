@@ -4,11 +4,14 @@ import copy
 import inspect
 from contextlib import contextmanager
 from importlib import import_module
+from pathlib import Path
 
+import numpy as np
 import torch
 
 from pdelab.networks import data as datasets
 from pdelab.networks import models
+from pdelab.networks.checks import choice, several, whole
 from pdelab.networks.schedules import from_plain, to_plain
 
 _SGD = {"lr": 0.1, "momentum": 0.9, "nesterov": True}
@@ -38,12 +41,12 @@ def make_data(data, folder, options, seed):
     if isinstance(data, datasets.Data):
         if options:
             raise ValueError("data_options belong to a data set given by name")
-        return data, {"data": data.name or "given", "data_options": dict(data.options), "folder": None}
+        return data, {"data": data.name or "given", "data_options": _plain(data.options), "folder": None}
     options = dict(options or {})
     if data in datasets.DATA and "seed" in datasets.DATA[data][1]:
         options.setdefault("seed", seed)
     loaded = datasets.load(data, folder, **options)
-    return loaded, {"data": data, "data_options": options, "folder": None if folder is None else str(folder)}
+    return loaded, {"data": data, "data_options": _plain(options), "folder": None if folder is None else str(folder)}
 
 
 def make_models(model, data, options, initialisation, replicas):
@@ -60,7 +63,8 @@ def make_models(model, data, options, initialisation, replicas):
         raise ValueError(f"the model {name!r} has no trainable parameters")
     INITIALISATIONS[initialisation](network)
     copies = [network, *(copy.deepcopy(network) for _ in range(replicas - 1))]
-    return copies, {"model": name, "model_options": options, "dimension": dimension, "initialisation": initialisation}
+    config = {"model": name, "model_options": _plain(options), "dimension": dimension}
+    return copies, config | {"initialisation": initialisation}
 
 
 def make_optimizer(optimizer, networks, options, seed, group=None):
@@ -90,8 +94,9 @@ def make_optimizer(optimizer, networks, options, seed, group=None):
     try:
         stepper = optimizer(parameters, **options, **ranks)
     except TypeError as error:
-        raise ValueError(f"the optimizer {name!r} does not take these options: {error}") from error
-    return stepper, {"optimizer": name, "optimizer_options": {key: _plain(value) for key, value in options.items()}}
+        given = ", ".join(f"{key}={value}" for key, value in options.items())
+        raise ValueError(f"the optimizer {name!r} does not take these options: {error} ({given})") from error
+    return stepper, {"optimizer": name, "optimizer_options": _plain(options)}
 
 
 def local_sgd(params, lr, momentum=0.9, nesterov=True, weight_decay=0.0, *, replicas=1, group=None, **outer):
@@ -131,6 +136,7 @@ def _arguments(optimizer):
 
 def milestones(drops, epochs):
     """Epochs after which the learning rate drops, from epochs and fractions of the run."""
+    several("drops", drops)
     found = []
     for drop in drops:
         fraction = isinstance(drop, float) and 0 < drop < 1
@@ -138,17 +144,6 @@ def milestones(drops, epochs):
         whole("drops", epoch, 1)
         found.append(epoch)
     return sorted(found)
-
-
-def place(name):
-    """A torch device that exists."""
-    try:
-        device = torch.device(name)
-    except (RuntimeError, TypeError) as error:
-        raise ValueError(f"unknown device {name!r}: use 'cpu' or 'cuda'") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError("there is no CUDA device here: use device='cpu'")
-    return device
 
 
 @contextmanager
@@ -168,16 +163,17 @@ def cuda(device):
     return [device] if device.type == "cuda" else []
 
 
-def whole(name, value, least):
-    """Refuse what is not a whole number of at least `least`."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise ValueError(f"expected {name} to be a whole number of at least {least}, got {value!r}")
-
-
-def choice(name, value, allowed):
-    """Refuse a name that is not in the list."""
-    if value not in allowed:
-        raise ValueError(f"unknown {name} {value!r}: choose from {', '.join(allowed)}")
+def unboxed(value):
+    """NumPy numbers, arrays and paths, also inside containers, as plain values: a checkpoint holds nothing else."""
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, range):
+        return list(value)
+    if isinstance(value, dict):
+        return {key: unboxed(item) for key, item in value.items()}
+    return type(value)(map(unboxed, value)) if type(value) in (list, tuple) else value
 
 
 def _plain(value):

@@ -50,6 +50,7 @@ class Store:
         there = any(path.exists() for path in self.checkpoints)
         if there and not resume:
             raise ValueError(f"{self.folder} holds a run: continue it with resume=True, or choose another folder")
+        self._sweep()
         if resume:
             there = self._continue()
         if run.ranks.rank == 0:
@@ -60,7 +61,7 @@ class Store:
     def after_batch(self):
         """A checkpoint inside an epoch, when it is due."""
         if self.folder is not None and self.alone and time.monotonic() - self.saved >= self.seconds:
-            self.run.check_losses()
+            self.run.check_finite()
             self._save()
 
     def after_epoch(self):
@@ -92,6 +93,13 @@ class Store:
         self.run.ranks.wait()  # no rank may be two checkpoints ahead of another
         checkpoints.save(self.checkpoints[self.run.epoch % len(self.checkpoints)], self.run.state())
         self.saved = time.monotonic()
+
+    def _sweep(self):
+        """Remove the unfinished files of a process that was killed while it wrote."""
+        others = [self.log, self.folder / "model.pt", self.folder / "result.json"]
+        for path in [*self.checkpoints, *([] if self.run.ranks.rank else others)]:
+            for unfinished in self.folder.glob(f".{path.stem}-*{path.suffix}"):
+                unfinished.unlink(missing_ok=True)
 
     def _continue(self):
         """Put the last state back that all ranks have; False when there is none."""
