@@ -21,8 +21,8 @@ from pdelab.control import (
     hamilton_jacobi_bellman,
     logarithmic_transform,
     point_mass,
-    semigroup,
 )
+from pdelab.generator import semigroup
 from pdelab.grid import Grid
 from pdelab.hamilton_jacobi import monotone
 from pdelab.losses import Loss
@@ -295,7 +295,7 @@ def test_paths_in_a_periodic_square():
 def test_table_is_read_as_the_grid_interpolates(boundary, rng):
     grid, table = Grid(-1.0, 2.0, 7, boundary=boundary), rng.normal(size=(7, 2))
     x = np.append(rng.uniform(-1.0, 2.0, size=100), grid.x)
-    drift, alpha = control._at(grid, table, x[:, None])
+    drift, alpha = control.simulation._at(grid, table, x[:, None])
     assert drift[:, 0] == pytest.approx(grid.interpolate(table[:, 0], x), abs=1e-13)
     assert alpha[:, 0] == pytest.approx(grid.interpolate(table[:, 1], x), abs=1e-13)
 

@@ -9,6 +9,7 @@ from pdelab import control, losses
 from pdelab.claims import at_least, at_most, claim, equal
 from pdelab.claims.local_entropy import gibbs, quadrature
 from pdelab.fokker_planck import FokkerPlanck, Slices
+from pdelab.generator import semigroup
 from pdelab.grid import Grid
 from pdelab.stepping import solve
 
@@ -238,7 +239,7 @@ def signs_of_the_proof(perturbed=False, quick=False):
         else:
             u = control.logarithmic_transform(problem(), grid, times).values
         L = problem().generator(grid)
-        plain = control.semigroup(L, V - V.min(), [HORIZON])[0] + V.min()
+        plain = semigroup(L, V - V.min(), [HORIZON])[0] + V.min()
         inner = np.abs(grid.x) < 3.0
         squares = grid.gradient(u[2]) ** 2 / 2
         rest = -(u[3] - u[1]) / (2 * step) - L @ u[2] + squares
@@ -269,7 +270,7 @@ def not_for_entropy_sgd(perturbed=False, quick=False):
         abscissae, weights = np.polynomial.legendre.leggauss(16)
         times = np.concatenate([HORIZON * (abscissae + 1) / 2, [HORIZON]])
         w = grid.weights
-        densities = control.semigroup(smoothed.generator(grid).T.tocsr(), w * start, times) / w
+        densities = semigroup(smoothed.generator(grid).T.tocsr(), w * start, times) / w
         effort = HORIZON / 4 * weights @ grid.integrate(densities[:-1] * alpha**2)
         return grid.integrate(densities[-1] * V) - best.plain + effort
 

@@ -6,10 +6,10 @@ from functools import cache
 import numpy as np
 from scipy.linalg import expm, solve_continuous_lyapunov
 
-from pdelab import control, losses, metastability, transport
+from pdelab import losses, metastability, transport
 from pdelab.claims import at_least, at_most, claim, equal, observed_order
 from pdelab.fokker_planck import BackwardKolmogorov, FokkerPlanck
-from pdelab.generator import generator, mean_exit_time, spectral_gap, stationary
+from pdelab.generator import generator, mean_exit_time, semigroup, spectral_gap, stationary
 from pdelab.grid import Grid
 from pdelab.noise import normals
 from pdelab.stepping import solve
@@ -36,7 +36,7 @@ def gibbs(grid, potential, beta):
 def evolve(grid, potential, D, density, times):
     """Densities at the times, exact in time on the generator: W^-1 exp(t Q^T) W."""
     Q = generator(FokkerPlanck(potential, diffusivity=D), grid)
-    return control.semigroup(Q.T.tocsr(), grid.weights * density, times) / grid.weights
+    return semigroup(Q.T.tocsr(), grid.weights * density, times) / grid.weights
 
 
 def slope(function, x, step):
@@ -114,7 +114,7 @@ def backward_kolmogorov(perturbed=False, quick=False):
     for n in (401, 801):
         grid = Grid(-6.0, 6.0, n)
         Q = generator(BackwardKolmogorov(a * grid.x**2 / 2, diffusivity=D), grid)
-        values.append(grid.interpolate(control.semigroup(Q, np.cos(grid.x) + 1, [T - t])[0] - 1, x))
+        values.append(grid.interpolate(semigroup(Q, np.cos(grid.x) + 1, [T - t])[0] - 1, x))
     # fourth order in the step: 1e-3 leaves 1e-11 and round-off 1e-12; the grid's error is a third of the difference
     return [
         equal(generator_of_u, sign * slope(u, t, 1e-3), 1e-9),

@@ -28,6 +28,7 @@ def compute(n, start, D, weight, longest, horizons, half_width):
     """The terms of the equality over the horizon T, and both laws at the longest."""
     import pdelab as pl
     from pdelab import control
+    from pdelab.generator import semigroup
 
     f, grid = pl.losses.three_wells(), pl.Grid(-half_width, half_width, n)
     point = control.point_mass(grid, start)
@@ -39,7 +40,7 @@ def compute(n, start, D, weight, longest, horizons, half_width):
     )
     best = control.Control(f, V, longest, D)
     pair = control.forward_backward(best, grid, point, [0.0, longest])
-    masses = control.semigroup(best.generator(grid).T.tocsr(), grid.weights * point, [longest])[0]
+    masses = semigroup(best.generator(grid).T.tocsr(), grid.weights * point, [longest])[0]
     plain = masses / grid.weights
     x = grid.x
     lowest = x[np.argmin(f.on(grid))]

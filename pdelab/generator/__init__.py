@@ -17,6 +17,7 @@ from pdelab.generator.coefficients import (
     largest_step,
     no_outflow,
 )
+from pdelab.generator.uniformisation import semigroup
 
 __all__ = [
     "INTERPRETATIONS",
@@ -33,6 +34,7 @@ __all__ = [
     "largest_step",
     "mean_exit_time",
     "no_outflow",
+    "semigroup",
     "spectral_gap",
     "stationary",
 ]

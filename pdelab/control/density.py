@@ -1,0 +1,142 @@
+"""The density of the controlled process, forward, on the generator that moves the value function backward."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pdelab.control.value import Control, checked_times, weights_of_paths
+from pdelab.fokker_planck import FokkerPlanck, Slices
+from pdelab.generator import semigroup
+from pdelab.stepping import solve
+
+
+@dataclass(frozen=True, eq=False)
+class ForwardBackward:
+    """The value function backward and the density of the optimally controlled process forward, on one generator.
+
+    control : Control
+    grid : Grid
+    times : (k,)
+    values : (k, *grid.shape), u(·, times[k])
+    densities : (k, *grid.shape), ρ(·, times[k]), of mass one in the weights of the grid
+    """
+
+    control: Control
+    grid: object
+    times: np.ndarray
+    values: np.ndarray
+    densities: np.ndarray
+
+    @property
+    def duality(self):
+        """<h, φ> at each time: the mass of ρ, one to round-off because h and φ move by Q and its transpose."""
+        return self.grid.integrate(self.densities)
+
+
+def forward_backward(control, grid, initial, times):
+    """The pair of thesis (4.31) and (4.33), corrected: u backward from V, ρ forward from ρ₀, as adjoints on the grid.
+
+        -u_t = -grad f·grad u - ½|grad u|² + D Δu,      ρ_t = div((grad f + grad u) ρ) + D Δρ
+
+    Parameters
+    ----------
+    control : Control, diffusivity > 0
+    grid : Grid, reflecting or periodic
+    initial : array grid.shape or Loss
+        ρ₀ >= 0 of mass one in the weights of `grid.integrate`.
+    times : float or increasing sequence in [0, T]
+
+    Returns
+    -------
+    ForwardBackward
+
+    Notes
+    -----
+    (4.33) is printed with the sign of gradient ascent, without grad f, and with Δρ in place of D Δρ. Second order in
+    the spacing, exact in time.
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> grid = pl.Grid(-6.0, 6.0, 241)
+    >>> start = np.exp(-grid.x**2)
+    >>> problem = Control(None, pl.Loss("(x - 1)**2/2"), horizon=1.0, diffusivity=0.5)
+    >>> pair = forward_backward(problem, grid, start / grid.integrate(start), [0.0, 0.5, 1.0])
+    >>> bool(abs(pair.duality - 1).max() < 1e-12)
+    True
+    """
+    times = checked_times(times, control.horizon)
+    h, shift = weights_of_paths(control, grid, np.union1d(0.0, times))
+    start = checked_density(grid, initial)
+    phi = forward(control, grid, start / h[0], times)
+    h = h[-len(times) :]
+    return ForwardBackward(control, grid, times, shift - 2 * control.diffusivity * np.log(h), h * phi)
+
+
+def controlled_density(value, initial, times, *, scheme=None, dt=None):
+    """ρ_t = div((grad f + grad u) ρ) + D Δρ for any value function u, by a Fokker-Planck scheme.
+
+    Parameters
+    ----------
+    value : Value
+        From either route; its saved times are interpolated linearly and must start at 0.
+    initial, times, scheme, dt
+        As in `pdelab.solve` for `FokkerPlanck`.
+
+    Returns
+    -------
+    Solution
+    """
+    if value.times[0] > 0:
+        raise ValueError(f"value: expected its times to start at 0, got {value.times[0]:.6g}")
+    checked_times(times, value.times[-1])
+    potential = Slices(value.times, value.values + value.control.potential_on(value.grid))
+    problem = FokkerPlanck(potential, diffusivity=value.control.diffusivity)
+    return solve(problem, initial, value.grid, times, scheme=scheme, dt=dt)
+
+
+def point_mass(grid, point):
+    """A unit mass at a point as a density on the nodes around it: the transpose of `grid.interpolate`.
+
+    <v, ρ> is the interpolated v(point) for every field v, so mass and mean are exact; at a node it is that node alone.
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> grid = pl.Grid(0.0, 1.0, 5)
+    >>> point_mass(grid, 0.3).round(12)
+    array([0. , 3.2, 0.8, 0. , 0. ])
+    """
+    where = np.atleast_1d(np.asarray(point, dtype=float))
+    if where.shape != (grid.dimension,):
+        raise ValueError(f"point: expected {grid.dimension} coordinates, got {point!r}")
+    grid.interpolate(np.zeros(grid.shape), where if grid.dimension > 1 else where[0])  # inside the box, or ValueError
+    masses = np.ones(())
+    for x, axis, h, low, boundary in zip(where, grid.axes, grid.spacing, grid.lower, grid.boundary):
+        position = (x - low) / h
+        if boundary == "periodic":
+            position %= axis.size
+        nearest = round(position)
+        position = nearest if abs(position - nearest) < 1e-12 * axis.size else position  # rounding of the node itself
+        k, line = int(position), np.zeros(axis.size)
+        line[k % axis.size] += 1 - (position - k)
+        line[(k + 1) % axis.size] += position - k
+        masses = masses[..., None] * line
+    return masses / grid.weights
+
+
+def forward(control, grid, density, times):
+    """W⁻¹ exp(t Q^T) W applied to a density, at the times."""
+    w = grid.weights.ravel()
+    masses = semigroup(control.generator(grid).T.tocsr(), w * density.ravel(), times)
+    return (masses / w).reshape(-1, *grid.shape)
+
+
+def checked_density(grid, values):
+    """The values as a density >= 0 of mass one."""
+    values = grid.field(values, "initial")
+    if values.min() < 0:
+        raise ValueError(f"initial: expected a density >= 0, got {values.min():.6g}")
+    if abs(grid.integrate(values) - 1) > 1e-9:
+        raise ValueError(f"initial: expected mass one, got {grid.integrate(values):.12g}: divide it by its integral")
+    return values

@@ -1,0 +1,184 @@
+"""The problem of control and its value function, by two routes."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from pdelab.fokker_planck import BackwardKolmogorov, Slices
+from pdelab.generator import generator, semigroup
+from pdelab.hamilton_jacobi import HamiltonJacobi, fitted, terminal
+
+LARGEST_EXPONENT = 700.0  # exp(-x) keeps all its digits up to here
+
+
+@dataclass(frozen=True, eq=False)
+class Control:
+    """Minimise E[V(X_T) + ½∫₀ᵀ|α|² dt] over dX = (-grad f - α) dt + sqrt(2 D) dB.
+
+    Parameters
+    ----------
+    loss : Loss, array grid.shape, or None
+        f, the potential of the uncontrolled motion; None for no drift.
+    terminal : Loss or array grid.shape
+        V, the cost at the end.
+    horizon : float > 0
+        T.
+    diffusivity : float >= 0
+        D. The thesis writes beta^(-1/2) dB, which is D = 1/(2 beta).
+
+    Raises
+    ------
+    ValueError
+        A horizon that is not positive, a negative diffusivity.
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> problem = Control(None, pl.Loss("x**2/2"), horizon=1.0, diffusivity=0.5)
+    >>> grid = pl.Grid(-8.0, 8.0, 801)
+    >>> u = logarithmic_transform(problem, grid, [0.0]).values[0]
+    >>> round(float(grid.interpolate(u, 0.0)), 4)                 # D log(1 + T) at the bottom
+    0.3466
+    """
+
+    loss: object
+    terminal: object
+    horizon: float
+    diffusivity: float
+
+    def __post_init__(self):
+        for name, least in (("horizon", "> 0"), ("diffusivity", ">= 0")):
+            value = getattr(self, name)
+            good = np.isscalar(value) and not isinstance(value, (str, bool)) and 0 <= value < math.inf
+            if not good or (least == "> 0" and value == 0):
+                raise ValueError(f"{name}: expected a finite number {least}, got {value!r}")
+            object.__setattr__(self, name, float(value))
+        if self.terminal is None:
+            raise ValueError("terminal: expected a Loss or an array, got None")
+
+    def potential_on(self, grid):
+        """f on the nodes; zeros without a loss."""
+        return np.zeros(grid.shape) if self.loss is None else grid.field(self.loss, "loss")
+
+    def terminal_on(self, grid):
+        """V on the nodes."""
+        return grid.field(self.terminal, "terminal")
+
+    def generator(self, grid):
+        """Q of the uncontrolled motion dX = -grad f dt + sqrt(2 D) dB, a Markov generator on the nodes."""
+        return generator(BackwardKolmogorov(self.potential_on(grid), diffusivity=self.diffusivity), grid).tocsr()
+
+
+@dataclass(frozen=True, eq=False)
+class Value:
+    """The value function at saved times: values[k] = u(·, times[k]), so that u at the horizon is the terminal cost.
+
+    control : Control
+    grid : Grid
+    times : (k,), increasing, in [0, T]
+    values : (k, *grid.shape)
+    info : dict, how it was computed
+    """
+
+    control: Control
+    grid: object
+    times: np.ndarray
+    values: np.ndarray
+    info: dict
+
+    def __call__(self, time):
+        """u(·, time) on the nodes, linear between saved times."""
+        return Slices(self.times, self.values)(time)
+
+    def optimal(self, time):
+        """α* = grad u(·, time) on the nodes, shape (*grid.shape, d), in one dimension (n,)."""
+        return self.grid.gradient(self(time))
+
+
+def hamilton_jacobi_bellman(control, grid, times, *, scheme=fitted, dt=None):
+    """The value function by a monotone scheme for the Hamilton-Jacobi-Bellman equation, any D >= 0.
+
+    Parameters
+    ----------
+    control : Control
+    grid : Grid
+    times : float or increasing sequence in [0, T]
+        Times t (not times to go) at which u(·, t) is kept.
+    scheme, dt
+        As in `pdelab.solve`: a scheme of `pdelab.hamilton_jacobi`, `fitted` by default.
+
+    Returns
+    -------
+    Value
+
+    Notes
+    -----
+    Monotone; of second order in the spacing where the grid resolves D, of first order elsewhere. Chaudhari, thesis
+    (4.31), where the text before it prints u_t = H for -u_t = H.
+    """
+    times = checked_times(times, control.horizon)
+    loss = control.loss
+    if loss is not None and not hasattr(loss, "gradient"):
+        loss = -grid.gradient(grid.field(loss, "loss"))
+    problem = HamiltonJacobi(viscosity=control.diffusivity, drift=loss)
+    values = control.terminal_on(grid)
+    solution = terminal(problem, values, grid, control.horizon, times, scheme=scheme, dt=dt)
+    return Value(control, grid, times, solution.values, solution.info)
+
+
+def logarithmic_transform(control, grid, times):
+    """The value function u = -2D log E[exp(-V(X_T)/(2D))], exact in time on the generator Q of the uncontrolled motion.
+
+    Parameters
+    ----------
+    control : Control, diffusivity > 0
+    grid : Grid, reflecting or periodic
+    times : float or increasing sequence in [0, T]
+
+    Returns
+    -------
+    Value
+
+    Raises
+    ------
+    ValueError
+        D = 0, or V so large against D that exp(-V/(2D)) underflows: take `hamilton_jacobi_bellman` there.
+
+    Notes
+    -----
+    Second order in the spacing. The exponential of Q is summed from non-negative terms only, so that u is accurate
+    where exp(-u/(2D)) is tiny, too. Cost: about 2 D d T/h² products with Q. Chaudhari, thesis (4.31)-(4.32); Fleming.
+    """
+    times = checked_times(times, control.horizon)
+    h, shift = weights_of_paths(control, grid, times)
+    return Value(control, grid, times, shift - 2 * control.diffusivity * np.log(h), {"route": "logarithmic_transform"})
+
+
+def weights_of_paths(control, grid, times):
+    """(h, shift): h = exp(-(u - shift)/(2D)) at the times, shift = min V."""
+    D = control.diffusivity
+    V = control.terminal_on(grid)
+    shift = float(V.min())
+    if not D > 0:
+        raise ValueError("the logarithmic transform needs diffusivity > 0: take hamilton_jacobi_bellman without noise")
+    if np.ptp(V) > 2 * D * LARGEST_EXPONENT:
+        raise ValueError(
+            f"exp(-V/(2D)) underflows: V spans {np.ptp(V):.4g}, at most {2 * D * LARGEST_EXPONENT:.4g} fits "
+            f"D = {D:.4g}; take hamilton_jacobi_bellman or a smaller box"
+        )
+    start = np.exp((shift - V) / (2 * D)).ravel()
+    h = semigroup(control.generator(grid), start, control.horizon - times[::-1])
+    return h[::-1].reshape(-1, *grid.shape), shift
+
+
+def checked_times(times, horizon):
+    """The times as an increasing array in [0, T]."""
+    try:
+        found = np.array(np.atleast_1d(times), dtype=float)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"times: expected a number or an increasing sequence of numbers, got {times!r}") from error
+    good = found.ndim == 1 and found.size > 0 and np.isfinite(found).all() and (np.diff(found) > 0).all()
+    if not good or found[0] < 0 or found[-1] > horizon:
+        raise ValueError(f"times: expected increasing times in [0, T = {horizon:.6g}], got {times!r}")
+    return found
