@@ -28,12 +28,12 @@ def neighbours(i, n, boundary):
     return low, high, inner
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def godunov(low, here, high, k, d):
-    """Increment d (low - 2 here + high) - k max(p-^+, p+^-)^2 of one axis; k = dt/(2h²), d = ν dt/h²."""
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def godunov(step, low, here, high, k, d):
+    """`step` and the increment d (low - 2 here + high) - k max(p-^+, p+^-)^2 of one axis; k = dt/(2h²), d = ν dt/h²."""
     below, above = low - here, high - here
     fall = min(min(below, above), 0.0)
-    return d * (below + above) - k * fall * fall
+    return (step + d * (below + above)) - (k * fall) * fall
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -66,7 +66,7 @@ def fitted(low, here, high, shift, k, d):
     return min(central, min(from_left, from_right))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 def cells(values, start, stop, out, at, offsets, k, d):
     """One Godunov step of the cells [start, stop) of `values`, none at an end of the last axis, to out[at:].
 
@@ -79,21 +79,22 @@ def cells(values, start, stop, out, at, offsets, k, d):
     d0, d1, d2 = d
     if a == 0 and b == 0 and e == 0 and f == 0:
         for j in range(target.size):
-            target[j] = here[j] + godunov(left[j], here[j], right[j], k2, d2)
+            target[j] = here[j] + godunov(0.0, left[j], here[j], right[j], k2, d2)
         return
     low, high = values[start + a : stop + a], values[start + b : stop + b]
     if e == 0 and f == 0:
         for j in range(target.size):
-            step = godunov(left[j], here[j], right[j], k2, d2) + godunov(low[j], here[j], high[j], k1, d1)
-            target[j] = here[j] + step
+            step = godunov(0.0, left[j], here[j], right[j], k2, d2)
+            target[j] = here[j] + godunov(step, low[j], here[j], high[j], k1, d1)
         return
     back, front = values[start + e : stop + e], values[start + f : stop + f]
     for j in range(target.size):
-        step = godunov(left[j], here[j], right[j], k2, d2) + godunov(low[j], here[j], high[j], k1, d1)
-        target[j] = here[j] + (step + godunov(back[j], here[j], front[j], k0, d0))
+        step = godunov(0.0, left[j], here[j], right[j], k2, d2)
+        step = godunov(step, low[j], here[j], high[j], k1, d1)
+        target[j] = here[j] + godunov(step, back[j], here[j], front[j], k0, d0)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 def ends(values, start, count, n, out, at, boundary, offsets, k, d):
     """One Godunov step of the two end cells of `count` adjacent rows of n cells from `start`, to out[at:]."""
     a, b, e, f = offsets
@@ -106,9 +107,9 @@ def ends(values, start, count, n, out, at, boundary, offsets, k, d):
             row = start + first
             cell = row + j
             here = values[cell]
-            step = godunov(values[row + low], here, values[row + high], k2, kept)
-            step += godunov(values[cell + a], here, values[cell + b], k1, d1)
-            out[at + first + j] = here + (step + godunov(values[cell + e], here, values[cell + f], k0, d0))
+            step = godunov(0.0, values[row + low], here, values[row + high], k2, kept)
+            step = godunov(step, values[cell + a], here, values[cell + b], k1, d1)
+            out[at + first + j] = here + godunov(step, values[cell + e], here, values[cell + f], k0, d0)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -154,7 +155,7 @@ def godunov_step(values, out, first, last, shape, boundary, k, d):
         plane(values, h * size, out, h * size, 0, n1, shape, boundary, around[0], around[1], k, kept)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 def godunov_line(values, out, work, steps, boundary, k, d):
     """`godunov_march` in one dimension, where a step is so short that every test counts."""
     last = values.size - 1
@@ -165,9 +166,9 @@ def godunov_line(values, out, work, steps, boundary, k, d):
     for _ in range(steps):
         left, here, right, new = source[:-2], source[1:-1], source[2:], target[1:-1]
         for j in range(new.size):
-            new[j] = here[j] + godunov(left[j], here[j], right[j], k, d)
-        target[0] = source[0] + godunov(source[below], source[0], source[above], k, inner * d)
-        target[last] = source[last] + godunov(source[under], source[last], source[over], k, kept * d)
+            new[j] = here[j] + godunov(0.0, left[j], here[j], right[j], k, d)
+        target[0] = source[0] + godunov(0.0, source[below], source[0], source[above], k, inner * d)
+        target[last] = source[last] + godunov(0.0, source[under], source[last], source[over], k, kept * d)
         source = target
         target, other = other, target
 

@@ -22,9 +22,9 @@ def mirrored(j, n):
     return -j if j < 0 else 2 * (n - 1) - j if j >= n else j
 
 
-def godunov(low, here, high, k, d):
+def godunov(step, low, here, high, k, d):
     steepest = max(here - low, here - high, 0.0)
-    return d * (low - 2 * here + high) - k * steepest**2
+    return step + d * (low - 2 * here + high) - k * steepest**2
 
 
 def upwind(low, here, high, shift, k, d, both):
@@ -94,7 +94,7 @@ def plane(values, start, out, at, first, last, shape, boundary, back, front, k, 
         pairs = [(back, front), ((a - i) * n, (b - i) * n), (e - j, f - j)]
         new = values[p]
         for axis, ((low, high), inner) in enumerate(zip(pairs, (1, v, w))):
-            new += godunov(values[p + low], values[p], values[p + high], k[axis], inner * d[axis])
+            new = godunov(new, values[p + low], values[p], values[p + high], k[axis], inner * d[axis])
         out[at + i * n + j] = new
 
 
@@ -121,7 +121,7 @@ def cells(values, start, stop, out, at, offsets, k, d):
         new = values[p]
         for axis, (low, high) in enumerate(pairs):
             if (low, high) != (0, 0):
-                new += godunov(values[p + low], values[p], values[p + high], k[axis], d[axis])
+                new = godunov(new, values[p + low], values[p], values[p + high], k[axis], d[axis])
         out[at + p - start] = new
 
 
@@ -131,9 +131,9 @@ def ends(values, start, count, n, out, at, boundary, offsets, k, d):
             continue
         p = start + row * n + j
         low, high, inner = neighbours(j, n, boundary)
-        new = values[p] + godunov(values[p + low - j], values[p], values[p + high - j], k[2], inner * d[2])
-        new += godunov(values[p + offsets[0]], values[p], values[p + offsets[1]], k[1], d[1])
-        new += godunov(values[p + offsets[2]], values[p], values[p + offsets[3]], k[0], d[0])
+        new = godunov(values[p], values[p + low - j], values[p], values[p + high - j], k[2], inner * d[2])
+        new = godunov(new, values[p + offsets[0]], values[p], values[p + offsets[1]], k[1], d[1])
+        new = godunov(new, values[p + offsets[2]], values[p], values[p + offsets[3]], k[0], d[0])
         out[at + row * n + j] = new
 
 
@@ -481,7 +481,7 @@ def widen_cases(rng):
 
 TWINS = {
     "neighbours": (neighbours, neighbour_cases),
-    "godunov": (godunov, scalar_cases(5)),
+    "godunov": (godunov, scalar_cases(6)),
     "upwind": (upwind, upwind_cases),
     "fitted": (fitted, fitted_cases),
     "cells": (cells, cells_cases),
