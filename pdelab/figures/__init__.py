@@ -2,6 +2,7 @@
 
 A figure module holds
 
+    its docstring                    the caption: what is shown, what reproduces and what does not
     NAME = "4.1"                     what `pdelab figure` is told
     TITLE = "..."                    one sentence: the picture's message
     PARAMETERS = dict(n=1201, ...)   defaults, every one can be set from the command line
@@ -12,11 +13,12 @@ A figure module holds
     NEEDS = "networks"               only when an extra is required
     SEED = 0                         only when random; also a parameter `seed`
 
-`run` leaves NAME.png, NAME.svg, NAME.npz (arrays) and NAME.json (numbers, checks, provenance).
+`run` leaves NAME.png, NAME.svg, NAME.npz (arrays) and NAME.json (caption, numbers, checks, provenance).
 """
 
 import ast
 import importlib
+import inspect
 import pkgutil
 import time
 from dataclasses import dataclass
@@ -94,7 +96,8 @@ def compute(name, *, quick=False, changes=()):
     if absent:
         raise ValueError(f"figure {name} checks {absent}, which compute() does not return as numbers")
     checks = tuple(Check(key, numbers[key], low, high) for key, (low, high) in module.CHECKS.items())
-    record = {"figure": name, "title": module.TITLE, "numbers": numbers, "checks": [c.as_dict() for c in checks]}
+    record = {"figure": name, "title": module.TITLE, "caption": inspect.cleandoc(module.__doc__)}
+    record |= {"numbers": numbers, "checks": [c.as_dict() for c in checks]}
     record |= records.provenance(chosen, seconds, seed=chosen.get("seed"))
     return Result(name, data, checks, record)
 

@@ -21,6 +21,7 @@ PALETTE = {
     "resampled field": "good",
     "sgd on a share": "initial",
 }
+BUILT_IN = ("digits", "topics")
 DASHED = {"lookahead", "sgd on a share"}
 
 
@@ -29,80 +30,131 @@ def slug(text):
     return "".join(c if c.isalnum() else "_" for c in text)
 
 
+def contestants(family, problem, names, *, data="digits", folder="", model="", epochs=0, **changes):
+    """{contestant: arguments of `train`}: the tuned recipes of a family on built-in data, else what the thesis prints.
+
+    family: of `pdelab.networks.training.RECIPES`; problem: of `pdelab.figures.printed.SETTINGS`. Another model or
+    budget replaces that of the settings ("" and 0: their own); other keywords replace those of recipes. Contestants
+    without a setting are left out.
+    """
+    from pdelab.figures.printed import SETTINGS, printed
+    from pdelab.networks.training import RECIPES, recipe
+
+    found = {}
+    for name in names:
+        if data in BUILT_IN and name in RECIPES[family]:
+            found[name] = recipe(f"{family}/{name}") | changes
+        elif data not in BUILT_IN and name in SETTINGS[problem]:
+            found[name] = printed(problem, name) | {"data": data, "folder": folder or None}
+    replaced = ({"model": model} if model else {}) | ({"epochs": epochs} if epochs else {})
+    return {name: arguments | replaced for name, arguments in found.items()}
+
+
 def race(panels, *, seeds, metric="error", margin=0.2):
     """Train every panel's contestants on the same seeds.
 
     panels: {title: {contestant: arguments of `train`}}, the first contestant is the baseline. Returns per panel
-    PANEL_names and per contestant PANEL_NAME_curve (seeds, epochs), _epochs (epochs,), _mean, _sd, _train_loss, and
-    against the baseline _difference, _low, _high (95 % Student intervals of paired test errors).
+    PANEL_names, PANEL_metric and per contestant PANEL_NAME_curve and _losses (seeds, epochs), _epochs (epochs,), _mean,
+    _sd, _train_loss and _train_error at the end, _reached (the effective epoch after which the mean curve stays within
+    a tenth of its end), and against the baseline _difference, _low, _high (95 % Student intervals, paired by seed).
     """
     from pdelab.networks import training
 
-    data = {"panels": np.array(list(panels)), "metric": metric, "seeds": seeds}
-    for panel, contestants in panels.items():
-        found = training.compare(contestants, seeds=seeds, metric=metric, margin=margin)
-        data[f"{slug(panel)}_names"] = np.array(found.names)
+    data = {"panels": np.array(list(panels)), "seeds": seeds}
+    for panel, members in panels.items():
+        found = training.compare(members, seeds=seeds, metric=metric, margin=margin)
+        data |= {f"{slug(panel)}_names": np.array(found.names), f"{slug(panel)}_metric": metric}
         for row in found.rows():
-            key = f"{slug(panel)}_{slug(row['name'])}"
-            data[f"{key}_curve"] = found.curves[row["name"]]
-            data[f"{key}_epochs"] = np.arange(1, found.curves[row["name"]].shape[1] + 1)
+            key, name = f"{slug(panel)}_{slug(row['name'])}", row["name"]
+            curve, ends = found.curves[name], [final["train"] for final in found.finals[name]]
+            data |= {f"{key}_curve": curve, f"{key}_losses": found.losses[name]}
+            data |= {f"{key}_epochs": np.arange(1, curve.shape[1] + 1), f"{key}_reached": _reached(curve.mean(0))}
             data |= {f"{key}_mean": row["mean"], f"{key}_sd": row["deviation"]}
-            data[f"{key}_train_loss"] = float(np.mean([final["train"]["loss"] for final in found.finals[row["name"]]]))
-            for end in ("difference", "low", "high"):
-                if end in row:
-                    data[f"{key}_{end}"] = row[end]
+            data |= {f"{key}_train_{part}": float(np.mean([end[part] for end in ends])) for part in ("loss", "error")}
+            data |= {f"{key}_{end}": row[end] for end in ("difference", "low", "high") if end in row}
     return data
 
 
-def draw_panels(data, title, ylabel="validation error (%)"):
-    """One row a panel: mean curves over effective epochs with a band of one deviation; differences to the baseline."""
+def merged(*races):
+    """One record of several races over different panels."""
+    both = {key: value for found in races for key, value in found.items()}
+    return both | {"panels": np.concatenate([found["panels"] for found in races])}
+
+
+def _reached(curve):
+    """The first epoch from which on a curve stays at most a tenth above its end."""
+    above = np.flatnonzero(curve > 1.1 * curve[-1])
+    return int(above[-1]) + 2 if len(above) else 1
+
+
+def draw_panels(data, title, ylabel="validation error (%)", losses=False):
+    """One row a panel: mean curves over effective epochs with a band of one deviation; differences to the baseline.
+
+    losses: with the training loss between the two.
+    """
     import matplotlib
 
     from pdelab.plotting import STYLE, subplots
 
     panels = [str(p) for p in data["panels"]]
+    widths = [1.5, 1.3, 1.0] if losses else [1.5, 1.0]
     with matplotlib.rc_context(STYLE):
         figure, axes = subplots(
-            len(panels), 2, size=(9.0, 3.1 * len(panels) + 0.5), squeeze=False, gridspec_kw={"width_ratios": [1.5, 1]}
-        )
-        for (left, right), panel in zip(axes, panels):
-            _curves(left, data, panel, ylabel)
-            _differences(right, data, panel)
+            len(panels), len(widths), size=(12.5 if losses else 9.0, 3.1 * len(panels) + 0.5), squeeze=False,
+            gridspec_kw={"width_ratios": widths},
+        )  # fmt: skip
+        for row, panel in zip(axes, panels):
+            draw_curves(row[0], data, panel, ylabel)
+            if losses:
+                draw_curves(row[1], data, panel, "training loss (nats)", "losses")
+                row[1].get_legend().remove()
+                row[1].set_title("")
+            draw_differences(row[-1], data, panel)
         figure.suptitle(title, x=0.01, ha="left", fontsize=11)
     return figure
 
 
-def _curves(ax, data, panel, ylabel):
+def draw_curves(ax, data, panel, ylabel, kind="curve"):
+    """Mean curves of a panel's contestants with a band of one deviation over the seeds."""
     for name in data[f"{slug(panel)}_names"]:
         key = f"{slug(panel)}_{slug(str(name))}"
-        curves, epochs = data[f"{key}_curve"], data[f"{key}_epochs"]
+        curves, epochs = data[f"{key}_{kind}"], data[f"{key}_epochs"]
         mean, spread = curves.mean(0), curves.std(0, ddof=1)
-        style = {"color": _color(name), "ls": "--" if name in DASHED else "-"}
+        style = {"color": color(name), "ls": "--" if name in DASHED else "-"}
         ax.plot(epochs, mean, label=str(name), **style)
-        ax.fill_between(epochs, np.maximum(mean - spread, 1e-2), mean + spread, color=style["color"], alpha=0.12, lw=0)
-    ax.set(yscale="log", xlabel="effective epochs (gradients of every sample)", ylabel=ylabel, title=panel)
+        low = np.maximum(mean - spread, 0.5 * mean.min())
+        ax.fill_between(epochs, low, mean + spread, color=style["color"], alpha=0.12, lw=0)
+    ax.set(yscale="log", xlabel="effective epochs", ylabel=ylabel, title=panel)
+    plain_ticks(ax)
     ax.legend(ncols=2)
 
 
-def _differences(ax, data, panel):
+def plain_ticks(ax):
+    """1, 2, 5, 10, 20, ... on a logarithmic axis of ordinates."""
+    from matplotlib.ticker import FuncFormatter, LogLocator
+
+    ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.yaxis.set_minor_formatter(FuncFormatter(lambda *_: ""))
+
+
+def draw_differences(ax, data, panel):
+    """Intervals of the paired differences to the first contestant."""
     names = [str(n) for n in data[f"{slug(panel)}_names"]]
     for place, name in enumerate(reversed(names[1:])):
         key = f"{slug(panel)}_{slug(name)}"
         low, high = data[f"{key}_low"], data[f"{key}_high"]
-        ax.plot([low, high], [place, place], color=_color(name), lw=3, solid_capstyle="butt")
-        ax.plot(data[f"{key}_difference"], place, "o", color=_color(name))
+        ax.plot([low, high], [place, place], color=color(name), lw=3, solid_capstyle="butt")
+        ax.plot(data[f"{key}_difference"], place, "o", color=color(name))
     ax.axvline(0.0, color="black", lw=0.8)
     ax.set_yticks(range(len(names) - 1), list(reversed(names[1:])))
-    unit = "test error (%)" if str(data["metric"]) == "error" else "test loss (nats)"
+    ax.set_ylim(-0.6, len(names) - 1.4)
+    unit = "test error (%)" if data[f"{slug(panel)}_metric"] == "error" else "test loss (nats)"
     ax.set(xlabel=f"{unit} minus {names[0]}", title=f"{data['seeds']} paired seeds, 95 % intervals")
 
 
-def _color(name):
+def color(name):
+    """The colour of a contestant, the same in every figure."""
     from pdelab.plotting import COLORS
 
     return COLORS[PALETTE.get(str(name), "exact")]
-
-
-def shortened(arguments, epochs):
-    """The arguments of `train` with another budget, or the recipe's own where `epochs` is 0."""
-    return arguments | ({"epochs": epochs} if epochs else {})

@@ -1,0 +1,39 @@
+"""Figure 5.5 and the last row of Table 5.1 of Chaudhari's thesis at the scale of the digits: plenty of data.
+
+A deeper residual network with all training images, as SVHN has the most images of the thesis's data sets. The settings
+are those tuned for Figure 5.4, not tuned again. What reproduces: all algorithms obtain comparable errors, and
+Elastic-SGD is as good as any. What does not at this scale: the order of the four (numbers *_low and *_high).
+The printed settings on the thesis's data: --set data=svhn folder=... (WRN-16-4, 160 epochs).
+"""
+
+from pdelab.figures.network_parle import CONTESTANTS
+from pdelab.figures.races import BUILT_IN, contestants, draw_panels, race
+
+NAME = "5.5"
+TITLE = "With plenty of data all four algorithms reach comparable errors"
+NEEDS = "networks"
+PARAMETERS = {"data": "digits", "folder": "", "model": "", "epochs": 0, "seeds": 3}
+QUICK = {"epochs": 8, "seeds": 2}
+CHECKS = {
+    "all_images_sgd_mean": (None, 6.0),
+    "all_images_entropy_sgd_difference": (-2.0, 2.0),
+    "all_images_elastic_sgd_difference": (-2.0, 2.0),
+    "all_images_parle_difference": (-2.0, 2.0),
+}
+
+
+def compute(data, folder, model, epochs, seeds):
+    """Curves and paired differences to SGD."""
+    return race(panels(data, folder, model, epochs), seeds=seeds)
+
+
+def panels(data, folder, model="", epochs=0):
+    """One deeper residual network, the whole training set."""
+    common = {"data": data, "folder": folder, "model": model, "epochs": epochs or (25 if data in BUILT_IN else 0)}
+    deeper = {"model_options": {"depth": 16, "widen": 1, "dropout": 0.4}, "data_options": {}}
+    return {"all images": contestants("digits-wrn", "wrn-16-4", CONTESTANTS, **common, **deeper)}
+
+
+def draw(data):
+    """Curves beside paired differences."""
+    return draw_panels(data, TITLE)

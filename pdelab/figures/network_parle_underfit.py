@@ -1,0 +1,57 @@
+"""Figure 5.6 of Chaudhari's thesis at the scale of the digits: does Parle underfit?
+
+The runs of Figures 5.4 and 5.5 again, now their training loss (as the mini-batches came, dropout on) and their training
+error at the end. The thesis sees Entropy-SGD and Parle end with a much larger training error than SGD, whose own is
+almost zero. At this scale that does not reproduce: every algorithm fits the training images, and the ratio of the
+training losses of Parle and SGD at the end (numbers *_underfitting) says by how much either is ahead.
+The printed settings on the thesis's data: --set data=cifar10 other=cifar100 third=svhn folder=...
+"""
+
+from pdelab.figures import network_parle_cifar, network_parle_svhn
+from pdelab.figures.races import color, draw_curves, race, slug
+
+NAME = "5.6"
+TITLE = "Underfitting under Parle does not show at this scale: all four fit the training images"
+NEEDS = "networks"
+PARAMETERS = {
+    "data": "digits", "other": "digits", "third": "digits", "folder": "", "model": "", "epochs": 0, "seeds": 3,
+}  # fmt: skip
+QUICK = {"epochs": 20, "seeds": 2}
+CHECKS = {"residual_network_parle_train_error": (None, 5.0), "all_images_parle_train_error": (None, 5.0)}
+
+
+def compute(data, other, third, folder, model, epochs, seeds):
+    """Training losses and errors of three problems, and Parle's training loss over that of SGD."""
+    problems = network_parle_cifar.panels(data, other, folder, model, epochs)
+    problems |= network_parle_svhn.panels(third, folder, model, epochs)
+    found = race(problems, seeds=seeds)
+    for key in map(slug, problems):
+        found[f"{key}_underfitting"] = found[f"{key}_parle_train_loss"] / found[f"{key}_sgd_train_loss"]
+    return found
+
+
+def draw(data):
+    """Above the training loss over the gradients, below the training and test errors at the end."""
+    import matplotlib
+
+    from pdelab.plotting import STYLE, subplots
+
+    panels = [str(panel) for panel in data["panels"]]
+    with matplotlib.rc_context(STYLE):
+        figure, axes = subplots(2, len(panels), size=(11.0, 6.0), gridspec_kw={"height_ratios": [1.4, 1]})
+        for (above, below), panel in zip(axes.T, panels):
+            draw_curves(above, data, panel, "training loss (nats)", "losses")
+            above.get_legend().remove()
+            names = [str(name) for name in data[f"{slug(panel)}_names"]][::-1]
+            for place, name in enumerate(names):
+                key = f"{slug(panel)}_{slug(name)}"
+                below.plot(data[f"{key}_train_error"], place, "o", color=color(name))
+                below.plot(data[f"{key}_mean"], place, "o", color=color(name), mfc="none")
+            below.set_yticks(range(len(names)), names)
+            below.set(xlabel="error at the end (%)", xlim=(-0.3, None), ylim=(-0.6, len(names) - 0.4))
+        axes[0, 0].legend(loc="upper right")
+        axes[1, 2].plot([], [], "ko", label="training")
+        axes[1, 2].plot([], [], "ko", mfc="none", label="test")
+        axes[1, 2].legend(loc="lower left", bbox_to_anchor=(0.12, 0.0))
+        figure.suptitle(TITLE, x=0.01, ha="left", fontsize=11)
+    return figure

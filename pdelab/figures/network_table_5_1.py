@@ -1,0 +1,37 @@
+"""Table 5.1 of Chaudhari's thesis at the scale of the digits: Parle, Elastic-SGD, Entropy-SGD and SGD on four problems.
+
+The runs of Figures 5.3, 5.4 and 5.5, with three replicas. The thesis gives minutes; here the number after @ is the
+effective epoch of one replica, since replicas run side by side. What reproduces: comparable errors. What does not:
+Parle is not the best of the four beyond the scatter of the seeds (numbers *_parle_low and *_parle_high).
+The printed settings on the thesis's data: --set data=mnist cifar=cifar10 cifar_100=cifar100 svhn=svhn folder=...
+"""
+
+from pdelab.figures import network_parle, network_parle_cifar, network_parle_svhn
+from pdelab.figures.races import race
+from pdelab.figures.tables import draw_table
+
+NAME = "table-5.1"
+TITLE = "Table 5.1: replicas against one network, the same gradients each"
+NEEDS = "networks"
+PARAMETERS = {
+    "data": "digits", "cifar": "digits", "cifar_100": "digits", "svhn": "digits", "folder": "", "epochs": 0, "seeds": 3,
+}  # fmt: skip
+QUICK = {"epochs": 10, "seeds": 2}
+CHECKS = {
+    "convolutional_parle_difference": (-8.0, 8.0),
+    "residual_network_parle_difference": (-8.0, 8.0),
+    "all_images_parle_difference": (-2.0, 2.0),
+    "all_images_parle_mean": (None, 6.0),
+}
+
+
+def compute(data, cifar, cifar_100, svhn, folder, epochs, seeds):
+    """The race on four problems, and on a fully-connected network of ours."""
+    problems = network_parle.panels(data, folder, epochs=epochs)
+    problems |= network_parle_cifar.panels(cifar, cifar_100, folder, epochs=epochs)
+    return race(problems | network_parle_svhn.panels(svhn, folder, epochs=epochs), seeds=seeds)
+
+
+def draw(data):
+    """The table."""
+    return draw_table(data, TITLE)

@@ -1,0 +1,50 @@
+"""The papers' tables, drawn from races: one row a problem, one column an algorithm, "mean ± deviation @ epochs".
+
+The number after @ is the effective epoch from which on the mean validation curve stays within a tenth of its end. No
+figure of its own.
+"""
+
+import numpy as np
+
+from pdelab.figures.races import slug
+
+
+def cells(data):
+    """(row names, column names, texts of the cells); perplexities where the race was one of losses."""
+    rows = [str(panel) for panel in data["panels"]]
+    columns = list(dict.fromkeys(str(name) for row in rows for name in data[f"{slug(row)}_names"]))
+    return rows, columns, [[_cell(data, row, column) for column in columns] for row in rows]
+
+
+def _cell(data, row, column):
+    key = f"{slug(row)}_{slug(column)}"
+    if f"{key}_mean" not in data:
+        return "–"
+    mean, deviation = data[f"{key}_mean"], data[f"{key}_sd"]
+    if data[f"{slug(row)}_metric"] == "loss":
+        mean = np.exp(mean)
+        deviation *= mean
+    return f"{mean:.2f} ± {deviation:.2f} @ {data[f'{key}_reached']}"
+
+
+def draw_table(data, title, note="test error (%) ± deviation of the seeds @ effective epochs"):
+    """The table as a picture, the least mean of every row in bold."""
+    import matplotlib
+
+    from pdelab.plotting import STYLE, subplots
+
+    rows, columns, texts = cells(data)
+    with matplotlib.rc_context(STYLE):
+        figure, ax = subplots(1, 1, size=(2.2 + 1.75 * len(columns), 1.3 + 0.36 * len(rows)))
+        ax.axis("off")
+        table = ax.table([[row, *text] for row, text in zip(rows, texts)], colLabels=["", *columns],
+                         cellLoc="left", colLoc="left", edges="horizontal", bbox=(0, 0, 1, 1),
+                         colWidths=[1.25, *[1.0] * len(columns)])  # fmt: skip
+        table.auto_set_font_size(False)
+        table.set_fontsize(9)
+        for place, row in enumerate(rows, start=1):
+            means = [data.get(f"{slug(row)}_{slug(column)}_mean", np.inf) for column in columns]
+            table[place, 1 + int(np.argmin(means))].get_text().set_weight("bold")
+        ax.set_title(f"{note}; {data['seeds']} seeds", fontsize=9)
+        figure.suptitle(title, x=0.01, ha="left", fontsize=11)
+    return figure
