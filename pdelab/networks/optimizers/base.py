@@ -93,6 +93,7 @@ class FlatOptimizer(Optimizer):
         self._restores = self.protected and fused  # bad gradients are found on the way, and x is gone back to
         self._plain = self.by_address and fused  # no operation of torch sees a tensor that requires gradients
         self._untraceable = any(segment.engine == "fused" for segment in self._layout.segments)
+        self._waits = self.protected and any(b.device.type != "cpu" for b in self._layout.buffers.values())
 
     def row_names(self, group):
         """The rows in use: made early, so that torch.compile(opt.step) sees no new ones."""
@@ -172,7 +173,8 @@ class FlatOptimizer(Optimizer):
         if inner + 1 < self.loop_length():
             clock["inner_step"] = inner + 1
         else:
-            self._check_on_accelerators()
+            if self._waits and not torch.compiler.is_compiling():
+                self._check_on_accelerators()
             self.outer(outer)
             clock["inner_step"], clock["outer_step"] = 0, outer + 1
 
@@ -181,9 +183,9 @@ class FlatOptimizer(Optimizer):
         segments = self._layout.segments
         for segment in segments:
             collect(segment)
-        if inner == 0 or not self._restores:
+        if (inner == 0 or not self._restores) and not torch.compiler.is_compiling():
             for segment in segments:
-                if segment.buffer.device.type == "cpu" and not torch.compiler.is_compiling():
+                if segment.buffer.device.type == "cpu":
                     check_finite(segment)
         for segment in segments:
             rule = self.present_rule(segment.group, outer, inner)
@@ -196,12 +198,14 @@ class FlatOptimizer(Optimizer):
         group = self.param_groups[number]
         if torch.compiler.is_compiling():
             return self.rule(group, outer, inner)
-        key, kept = (outer, inner == 0, *group.values()), self._rules.get(number)
-        if kept is not None and kept[0] == key:
-            return kept[1]
+        place, key = (number, inner == 0), (outer, *group.values())
+        kept_key, kept = self._rules.get(place, (None, None))
+        if kept_key == key:
+            return kept
         rule = self.rule(group, outer, inner)
         if not any(isinstance(value, torch.Tensor) for value in key):  # tensors change in place
-            self._rules[number] = key, rule
+            rule = kept if rule == kept else rule  # the same object, whose packed form is kept too
+            self._rules[place] = key, rule
         return rule
 
     def moment(self, outer, inner):
@@ -230,8 +234,7 @@ class FlatOptimizer(Optimizer):
     def _check_on_accelerators(self):
         """Where looking at numbers means waiting, the inner weights are checked once a loop, before x changes."""
         for segment in self._layout.segments:
-            waits = segment.buffer.device.type != "cpu" and not torch.compiler.is_compiling()
-            if waits and self.protected and not all(bool(torch.isfinite(t).all()) for t in segment.lists("y")):
+            if not all(bool(torch.isfinite(t).all()) for t in segment.lists("y")):
                 self._abandon(1)
                 raise ValueError("gradients were not finite in this loop, which starts again at the outer weights")
 

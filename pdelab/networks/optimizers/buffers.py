@@ -14,7 +14,8 @@ from pdelab.networks.optimizers.thermal import TILE
 
 SCRATCH = ("g", "noise")
 NUMPY = {torch.float32: np.float32, torch.float64: np.float64}
-STAGGER = 208  # rows start at different places of a page: streams with equal low address bits slow each other by 8 %
+LINE = 64  # bytes: rows start on cache lines, as torch's own tensors do; a small network is 2 % faster on such weights
+STAGGER = 224  # numbers, whole lines: rows with equal low bits of their addresses slow each other by up to 4 %
 
 
 class Buffer:
@@ -35,9 +36,10 @@ class Buffer:
     def row(self, name):
         """The row of a state, zero at first use."""
         if name not in self.rows:
-            shift = STAGGER * len(self.rows)
-            memory = zeros(shift + self.replicas * self.size, self.dtype, self.device)
-            self.rows[name] = memory[shift:].view(self.replicas, self.size)
+            count, shift = self.replicas * self.size, STAGGER * len(self.rows)
+            memory = zeros(count + shift + LINE, self.dtype, self.device)
+            start = shift + -memory.data_ptr() % LINE // memory.element_size()
+            self.rows[name] = memory[start : start + count].view(self.replicas, self.size)
         return self.rows[name]
 
 
@@ -62,7 +64,8 @@ class Segment:
         self.table = array("q", [0] * len(params))
         self.addresses = np.frombuffer(self.table, np.int64)
         self.viewable, self.homes, self.engine = False, None, None
-        self.alive = self.packed = self.grads = self.pieces = None
+        self.alive = self.grads = self.pieces = None
+        self.packs = {}
         self.key = np.zeros(3, np.uint64)
         self._flat, self._tensors, self._arrays = {}, {}, {}
 

@@ -75,7 +75,7 @@ def number(value):
 
 def collect(segment):
     """Find the gradients of a segment and check their kind."""
-    if segment.engine == "fused" and not torch.compiler.is_compiling():
+    if segment.engine == "fused":  # never while torch.compile looks on: step() runs between its graphs then
         collect_addresses(segment)
     else:
         collect_tensors(segment)
@@ -149,10 +149,10 @@ def apply(segment, rule, address):
     """
     if rule.capture or rule.fresh or rule.reset:
         start_absent(segment, rule)
-    if torch.compiler.is_compiling() or segment.engine in ("torch", "foreach"):
-        apply_torch(segment, rule, address)
-    elif segment.engine == "fused":
+    if segment.engine == "fused":
         apply_fused(segment, rule, address)
+    elif torch.compiler.is_compiling() or segment.engine in ("torch", "foreach"):
+        apply_torch(segment, rule, address)
     else:
         apply_compiled(segment, rule, address)
 
@@ -175,22 +175,23 @@ def start_absent(segment, rule):
 
 def apply_fused(segment, rule, address):
     """One pass of the CPU kernel."""
-    if segment.packed is None or segment.packed[0] is not rule:
-        pack(segment, rule)
+    pack = segment.packs.get(rule.capture)
+    if pack is None or pack[0] is not rule:
+        pack = segment.packs[rule.capture] = packed(segment, rule)
     if address is not None:
         segment.key[:] = address
-    bad = fused.inner_pass(segment.addresses, segment.sizes, segment.places, *segment.packed[1:], segment.key)
+    bad = fused.inner_pass(segment.addresses, segment.sizes, segment.places, *pack[1:], segment.key)
     if bad >= 0:
         raise not_finite(segment.params[bad], bad)
     torch.autograd.graph.increment_version(segment.params)
 
 
-def pack(segment, rule):
-    """The rule as the kernel's arguments: rows, numbers, flags; kept while the rule stays the same."""
+def packed(segment, rule):
+    """The rule as the kernel's arguments, after the rule itself: rows, numbers, flags."""
     roles, dtype = rule.rows, segment.buffer.dtype
     rows = [segment.array(roles.get(role, "y")) for role in "yxzm"]
     amounts = np.array([*rule.numbers, 1.0 - rule.average], NUMPY[dtype])
-    segment.packed = rule, *rows, amounts, switches(rule), UNSEEN[dtype]
+    return rule, *rows, amounts, switches(rule), UNSEEN[dtype]
 
 
 def switches(rule):
