@@ -192,7 +192,7 @@ class _Run:
             values = self._checked(values, time + done * dt, time + (done + count) * dt)
             done += count
             if seconds > 0:
-                self.chunk = max(1, min(64 * count, int(count * SECONDS_PER_CHUNK / seconds)))
+                self.chunk = max(1, min(8 * count, int(count * SECONDS_PER_CHUNK / seconds)))
         return values
 
     @staticmethod
