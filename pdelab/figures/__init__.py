@@ -48,13 +48,13 @@ class Result:
 
 @cache
 def gallery():
-    """All figures of the package, {name: module}, found in this folder."""
+    """All figures of the package, {name: module}, found in this folder: the papers' numbers first, then names."""
     found = {}
     for info in sorted(pkgutil.iter_modules(__path__), key=lambda m: m.name):
         module = importlib.import_module(f"{__name__}.{info.name}")
         if hasattr(module, "NAME"):
             found[module.NAME] = module
-    return found
+    return dict(sorted(found.items()))
 
 
 def find(name):

@@ -2,7 +2,8 @@
 
 Six networks from six seeds. Raw overlaps are zero; aligned by permutations of hidden units all pairs overlap equally
 and far from one. The mean of the weights is useless before the alignment, usable after it. Both matchings (greedy from
-the input on, as in the thesis, and by incoming and outgoing weights) give the same picture.
+the input on, as in the thesis, and by incoming and outgoing weights) give the same picture. On another data set:
+--set data=mnist folder=... hidden=1024.
 """
 
 import numpy as np
