@@ -26,14 +26,14 @@ TINY = {
     "5.3": {"epochs": 2, "seeds": 2},
     "5.4": {"epochs": 2, "seeds": 2},
     "5.5": {"epochs": 1, "seeds": 2},
-    "5.6": {"epochs": 1, "seeds": 2},
+    "5.6": {"epochs": 1, "third_epochs": 1, "seeds": 2},
     "5.7": {"epochs": 2, "seeds": 2},
     "6.1": {"epochs": 3, "samples": 60},
     "6.2": {"epochs": 3, "samples": 60},
     "table-2.1": {"epochs": 1, "seeds": 2},
     "table-3.1": {"epochs": 1, "text_epochs": 1, "seeds": 2},
     "table-4.1": {"epochs": 2, "seeds": 2},
-    "table-5.1": {"epochs": 1, "seeds": 2},
+    "table-5.1": {"epochs": 1, "svhn_epochs": 1, "seeds": 2},
     "table-5.2": {"epochs": 2, "seeds": 2},
 }
 NETWORKS = {name: module for name, module in figures.gallery().items() if getattr(module, "NEEDS", "") == "networks"}
@@ -85,6 +85,15 @@ def test_a_race_is_paired_and_flat(two_races):
     gap = data["two_words_adam_mean"] - data["two_words_sgd_mean"]
     assert data["two_words_adam_difference"] == pytest.approx(gap)
     assert data["two_words_adam_low"] <= gap <= data["two_words_adam_high"]
+
+
+def test_a_race_of_losses_shows_perplexities(two_races):
+    from pdelab.networks import training
+
+    run = training.train("sgd", seed=1, epochs=1)
+    assert two_races["other_sgd_curve"][1] == pytest.approx(np.exp(run.history[0]["validation_loss"]), rel=1e-12)
+    assert two_races["other_sgd_losses"][1, 0] == run.history[0]["train_loss"]
+    assert two_races["two_words_sgd_curve"][1, 0] != two_races["other_sgd_curve"][1, 0], "the first race is of errors"
 
 
 def test_a_table_has_a_row_a_problem_and_a_column_an_algorithm(two_races):

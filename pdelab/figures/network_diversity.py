@@ -45,6 +45,8 @@ def draw(data):
         figure, axes = subplots(1, 4, size=(13.0, 3.6), sharey=True)
         for ax, (name, (title, _)) in zip(axes, CASES.items()):
             draw_spectra(ax, data, name, title)
+            if ax is not axes[0]:
+                ax.get_legend().remove()
         axes[0].set_ylabel("eigenvalue of D(x)")
         figure.suptitle(TITLE, x=0.01, ha="left", fontsize=11)
     return figure

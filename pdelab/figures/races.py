@@ -54,9 +54,10 @@ def race(panels, *, seeds, metric="error", margin=0.2):
     """Train every panel's contestants on the same seeds.
 
     panels: {title: {contestant: arguments of `train`}}, the first contestant is the baseline. Returns per panel
-    PANEL_names, PANEL_metric and per contestant PANEL_NAME_curve and _losses (seeds, epochs), _epochs (epochs,), _mean,
-    _sd, _train_loss and _train_error at the end, _reached (the effective epoch after which the mean curve stays within
-    a tenth of its end), and against the baseline _difference, _low, _high (95 % Student intervals, paired by seed).
+    PANEL_names, PANEL_metric and per contestant PANEL_NAME_curve (validation error, or perplexity where the metric is
+    "loss") and _losses (of training), both (seeds, epochs), _epochs (epochs,), the test metric's _mean and _sd,
+    _train_loss and _train_error at the end, _reached (the effective epoch from which on the mean curve stays within a
+    tenth of its end), and against the baseline _difference, _low, _high (95 % Student intervals, paired by seed).
     """
     from pdelab.networks import training
 
@@ -67,6 +68,7 @@ def race(panels, *, seeds, metric="error", margin=0.2):
         for row in found.rows():
             key, name = f"{slug(panel)}_{slug(row['name'])}", row["name"]
             curve, ends = found.curves[name], [final["train"] for final in found.finals[name]]
+            curve = np.exp(curve) if metric == "loss" else curve
             data |= {f"{key}_curve": curve, f"{key}_losses": found.losses[name]}
             data |= {f"{key}_epochs": np.arange(1, curve.shape[1] + 1), f"{key}_reached": _reached(curve.mean(0))}
             data |= {f"{key}_mean": row["mean"], f"{key}_sd": row["deviation"]}

@@ -14,6 +14,8 @@ from pdelab.networks.checks import choice, whole
 from pdelab.networks.training.loop import train
 from pdelab.networks.training.setup import unboxed
 
+_KEPT = ("train_loss", "validation_loss", "validation_error", "gradients")  # of the history of a run
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -26,7 +28,7 @@ class Comparison:
     values : array (contestants, seeds)
         The metric at the end of each run.
     curves : dict
-        {name: array (seeds, epochs)} of the validation error along the way.
+        {name: array (seeds, epochs)} of the metric on the validation split along the way.
     losses : dict
         {name: array (seeds, epochs)} of the training loss along the way, as the mini-batches came.
     gradients : dict
@@ -147,8 +149,8 @@ def compare(
     if not all(split in run["final"] for run in runs.values()):
         raise ValueError(f"the data set has no {split} samples: choose another split")
     values = np.array([[runs[n, s]["final"][split][metric] for s in seeds] for n in names])
-    curves = {n: np.array([runs[n, s]["curve"] for s in seeds], float) for n in names}
-    losses = {n: np.array([runs[n, s]["losses"] for s in seeds]) for n in names}
+    curves = {n: np.array([runs[n, s][f"validation_{metric}"] for s in seeds], float) for n in names}
+    losses = {n: np.array([runs[n, s]["train_loss"] for s in seeds]) for n in names}
     gradients = {n: np.array(runs[n, seeds[0]]["gradients"]) for n in names}
     finals = {n: tuple(runs[n, s]["final"] for s in seeds) for n in names}
     return Comparison(names, seeds, values, curves, losses, gradients, finals, baseline, level, margin, metric, split)
@@ -260,7 +262,5 @@ def _one(name, seed, arguments, threads=None, failures=False):
         if not failures:
             raise
         return name, seed, None
-    curve, losses, gradients = (
-        [record[key] for record in result.history] for key in ("validation_error", "train_loss", "gradients")
-    )
-    return name, seed, {"final": result.final, "curve": curve, "losses": losses, "gradients": gradients}
+    kept = {key: [record[key] for record in result.history] for key in _KEPT}
+    return name, seed, {"final": result.final, **kept}
