@@ -9,7 +9,7 @@ import itertools
 
 import numpy as np
 
-from pdelab.figures.races import BUILT_IN
+from pdelab.figures.races import BUILT_IN, plain_ticks
 
 NAME = "3.1"
 TITLE = "Most directions at a minimum are flat, a few are steep, and those that lead down do so gently"
@@ -68,6 +68,7 @@ def draw(data):
                 ax.hist(values, np.linspace(low, high, 41), weights=counts, color=color, alpha=0.55, label=f"run {k}")
             ax.set(yscale="log", ylim=(0.7, None), xlabel="eigenvalue", title=name)
             ax.locator_params(axis="x", nbins=4)
+            plain_ticks(ax)
         axes[0].set_ylabel("eigenvalues")
         axes[2].legend()
         figure.suptitle(TITLE, x=0.01, ha="left", fontsize=11)
