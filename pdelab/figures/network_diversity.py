@@ -1,7 +1,10 @@
 """Figure 6.2 of Chaudhari's thesis on the digits: the gradient noise grows with the variety of the data.
 
 Two, five and ten classes in place of CIFAR-10 and CIFAR-100, and ten classes with random crops and mirror flips. What
-reproduces: more classes and augmented images give larger eigenvalues. On the real data: --set data=cifar10 folder=...
+reproduces: more classes and augmented images give larger eigenvalues; with augmented images, which are never learned by
+heart, the spectrum does not fall during training, as the thesis says of all its networks. What does not: without
+augmentation it falls many times (numbers *_trace_ratio, end over 20 %). On another data set: --set data=cifar10
+folder=...
 """
 
 import numpy as np
@@ -13,7 +16,12 @@ TITLE = "More classes and augmented images make the gradient noise larger"
 NEEDS = "networks"
 PARAMETERS = {"data": "digits", "folder": "", "epochs": 60, "samples": 500}
 QUICK = {"epochs": 15, "samples": 250}
-CHECKS = {"ten_over_two_classes": (1.0, None), "augmented_over_plain": (1.0, None)}
+CHECKS = {
+    "ten_over_two_classes": (1.0, None),
+    "augmented_over_plain": (1.0, None),
+    "augmented_trace_ratio": (0.3, None),
+    "ten_trace_ratio": (0.0, 0.2),
+}
 CASES = {
     "two": ("two classes", {"classes": 2}),
     "five": ("five classes", {"classes": 5}),
