@@ -98,6 +98,9 @@ def _edges(nodes):
 
 
 def _axis(ax, nodes):
-    ax.set_xscale("symlog", linthresh=1e-4 * float(abs(nodes).max()))
-    ax.set_yscale("log")
-    ax.tick_params(axis="x", labelrotation=45)
+    top, least = float(abs(nodes).max()), float(nodes.min())
+    decades = 10.0 ** np.arange(np.floor(np.log10(top)), np.log10(1e-4 * top) + 0.3, -2)
+    ax.set_xscale("symlog", linthresh=1e-4 * top)
+    ax.set_xticks([*-decades, 0.0, *decades], minor=False)
+    ax.set_xticks([], minor=True)
+    ax.set(yscale="log", xlim=(2.0 * least if least < 0 else -1e-4 * top, 2.0 * top))

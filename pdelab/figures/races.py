@@ -127,6 +127,7 @@ def draw_curves(ax, data, panel, ylabel, kind="curve"):
         low = np.maximum(mean - spread, 0.5 * mean.min())
         ax.fill_between(epochs, low, mean + spread, color=style["color"], alpha=0.12, lw=0)
     ax.set(yscale="log", xlabel="effective epochs", ylabel=ylabel, title=panel)
+    ax.locator_params(axis="x", integer=True)
     plain_ticks(ax)
     ax.legend(ncols=2)
 
