@@ -26,7 +26,8 @@ SECONDS_PER_CHUNK = 0.4  # compiled steps are run in pieces of about this length
 class Stepper:
     """What a scheme hands to `solve`.
 
-    advance : (values, time, dt, steps) -> values after `steps` equal steps of size dt from `time`; its input untouched
+    advance : (values, time, dt, steps) -> values after `steps` equal steps of size dt from `time`; it may overwrite the
+        array that it returned last, when it gets that one back, and no other input
     bound : (values, time) -> the largest dt that keeps the scheme's structure; math.inf when there is none
     dt : accuracy rule of an implicit scheme, used when the caller gives no dt; None means cfl * bound
     fixed : False when the bound must be taken anew from the current values before every step

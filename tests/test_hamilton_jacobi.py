@@ -417,6 +417,24 @@ def test_threads_change_no_bit(scheme, case, steps, count):
     assert np.array_equal(u, before)
 
 
+@pytest.mark.parametrize("scheme", [*MONOTONE, hj.weno, hj.filtered])
+@settings(random, max_examples=20)
+@given(case=cases(), parts=st.lists(st.integers(1, 3), min_size=1, max_size=4), count=st.sampled_from([1, 3]))
+def test_steps_in_parts_change_no_bit_and_overwrite_only_what_they_returned_last(scheme, case, parts, count):
+    problem, grid, rng = case
+    u = rng.normal(size=grid.shape)
+    before, stepper = u.copy(), scheme(problem, grid, u)
+    dt = 0.4 * stepper.bound(u, 0.0)
+    whole = on_threads(count, lambda: stepper.advance(u, 0.0, dt, sum(parts)))
+    kept = whole.copy()
+    for _ in range(2):  # the second round begins with fields that the first left behind
+        v = u
+        for done, steps in zip(np.cumsum([0, *parts]), parts):
+            v = on_threads(count, lambda v=v, at=done * dt, n=steps: stepper.advance(v, at, dt, n))
+        assert np.array_equal(v, whole)
+    assert np.array_equal(u, before) and np.array_equal(whole, kept)
+
+
 def test_how_many_threads(monkeypatch):
     monkeypatch.setattr(threads.config, "NUMBA_NUM_THREADS", 4)
     least = threads.LEAST

@@ -105,10 +105,10 @@ def _high_order(problem, grid, values, threshold):
     nu, flow, h = problem.viscosity, Flow(problem, grid), np.array(grid.spacing)
     kind = slopes.FITTED if problem.kinetic else slopes.GODUNOV
     unit = (1.0,) * (3 - grid.dimension) + tuple(max(float(s), TINY) for s in largest_slopes(values, grid) * h)
+    fields, padded = _Fields(), np.empty([n + 6 if n > 1 else 1 for n in shape])
 
     def advance(values, time, dt, steps):
-        out, stage = np.empty_like(values), np.empty_like(values)
-        padded = np.empty([n + 6 if n > 1 else 1 for n in shape])
+        out, stage = fields.pair(values, 2)
         arrays = values.reshape(-1), out.reshape(-1), stage.reshape(-1), padded
         k, d = coefficients(grid, problem.kinetic * dt / 2, nu * dt)
         threads = workers(values.size, 16) if grid.dimension > 1 else 1
@@ -146,16 +146,30 @@ def _stages(values, out, stage, padded, clock, shape, codes, k, d, flow, unit, t
                 each(lambda i, j: slopes.keep_close(out[i * n : j * n], stage[i * n : j * n], threshold), rows)
 
 
+class _Fields:
+    """The two fields that steps alternate between, kept: fresh memory costs as much as a few steps."""
+
+    def __init__(self):
+        self.out = self.spare = None
+
+    def pair(self, values, steps):
+        """(result, work) for so many steps from `values`, which are overwritten only if they are the last result."""
+        if self.spare is None:
+            self.spare = np.empty_like(values)
+        if values is not self.out:
+            self.out = np.empty_like(values)
+        elif steps % 2 == 1:
+            self.out, self.spare = self.spare, self.out
+        return self.out, self.spare
+
+
 def _explicit(problem, grid, kind):
     nu, flow, h, frame = problem.viscosity, Flow(problem, grid), np.array(grid.spacing), layout(grid)
     upwinded = kind != slopes.GODUNOV or not flow.none
-    scratch = []  # the second buffer, kept between calls: fresh memory costs as much as a few steps
+    fields = _Fields()
 
     def advance(values, time, dt, steps):
-        out = np.empty_like(values)
-        if steps > 1 and not scratch:
-            scratch.append(np.empty_like(values))
-        work = scratch[0] if steps > 1 else out
+        out, work = fields.pair(values, steps)
         arrays = values.reshape(-1), out.reshape(-1), work.reshape(-1)
         k, d = coefficients(grid, problem.kinetic * dt / 2, nu * dt)
         rest = (*frame, k, d, flow.at(time).shift, kind) if upwinded else (*frame, k, d)
