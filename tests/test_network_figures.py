@@ -1,4 +1,4 @@
-"""The network figures: each runs, is drawn and returns what it checks; the cheap ones hold in their quick form."""
+"""The network figures: each runs, is drawn and returns what it checks; what they share: races, tables, settings."""
 
 import struct
 
@@ -57,18 +57,6 @@ def test_figure_runs_and_is_drawn(name, tmp_path):
     assert set(module.CHECKS) <= {key for key, value in data.items() if np.ndim(value) == 0}
     assert all(np.isfinite(data[key]) for key in module.CHECKS)
     assert plotting.save_figure(module.draw(data), tmp_path / "figure").stat().st_size > 10_000
-
-
-# the tables and 5.6 are the races of other figures again
-OWN = [name for name in TINY if name != "5.6" and not name.startswith("table")]
-
-
-@pytest.mark.parametrize(
-    "name", [n if n in ("5.1", "5.2", "6.1") else pytest.param(n, marks=pytest.mark.slow) for n in OWN]
-)
-def test_quick_figure_holds(name):
-    result = figures.compute(name, quick=True)
-    assert [check.as_dict() for check in result.checks if not check.holds] == []
 
 
 @pytest.fixture(scope="module")
