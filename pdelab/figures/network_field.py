@@ -5,10 +5,10 @@ trivialisation) and in a field that is drawn anew at each step. (a) From PyTorch
 does not train and the fixed field helps, as printed; from He's initialisation Adam trains and the field hurts: the
 benefit is a repair of the initialisation. (b) The least back-propagated gradient of the print is zero for every ReLU
 network before the field is added and positive after by construction; the part of its entries that are zero is shown
-instead. (c) A convolutional network: the gain in print does not reproduce. Here the fixed field helps during the first
-epochs and hurts in the end, the resampled one does neither (numbers lenet_*_difference): Adam divides by the size of
-the gradient, so a small field rules once the images are learned. A field that is gone by then is harmless: --set
-lenet_decay_steps=50.
+instead. (c) A convolutional network: the gain in print does not reproduce. Here the fixed field hurts in the end, the
+resampled one does not (numbers lenet_*_difference): Adam divides by the size of the gradient, so a small field rules
+once the images are learned; a field that is gone by then is harmless (--set lenet_decay_steps=50). The first epochs say
+nothing: Adam is measured at the running batch-norm statistics, the other two at refreshed ones.
 The printed settings on the thesis's data: --set data=mnist folder=... hidden=128 epochs=50.
 """
 
