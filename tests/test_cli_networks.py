@@ -47,6 +47,12 @@ def test_settings_are_literals_and_the_words_of_the_shell(capsys):
     assert start["optimizer_options"]["nesterov"] is False
 
 
+def test_of_several_ranks_the_first_speaks(monkeypatch, capsys):
+    monkeypatch.setenv("RANK", "1")  # no WORLD_SIZE: nothing to join
+    assert main(["train", *SMALL]) == 0
+    assert capsys.readouterr() == ("", "")
+
+
 def test_several_seeds_give_a_mean(capsys):
     assert main(["train", *SMALL, "--seed", "0", "1", "2", "--out", "runs"]) == 0
     lines = capsys.readouterr().out.splitlines()

@@ -120,6 +120,16 @@ def test_a_lost_rank_is_said_clearly():
     assert "rank 0 of 2 lost contact with the others" in said and "from the last checkpoint" in said
 
 
+def test_ranks_that_do_not_come_are_said_clearly(monkeypatch):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    for name, value in {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(RuntimeError, match="rank 0 could not reach the other 1 within 1 s: start all ranks again"):
+        join(timeout_seconds=1.0)
+
+
 def test_stacked_means_are_the_ranks_means():
     """float32 sums in float64, rounded once: no order of the sum changes a bit; "native" does depend on it."""
     generator = torch.Generator().manual_seed(0)

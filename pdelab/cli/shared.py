@@ -3,11 +3,12 @@
 import sys
 
 
-def progress(total, unit):
+def progress(total, unit, shown=True):
     """A progress bar on stderr."""
     from tqdm import tqdm
 
-    return tqdm(total=total, unit=f" {unit}", file=sys.stderr, mininterval=0.5, dynamic_ncols=True, leave=False)
+    options = {"mininterval": 0.5, "dynamic_ncols": True, "leave": False, "disable": not shown}
+    return tqdm(total=total, unit=f" {unit}", file=sys.stderr, **options)
 
 
 def note(text):

@@ -3,6 +3,7 @@
 import ast
 import functools
 import math
+import os
 import sys
 import time
 from pathlib import Path
@@ -65,12 +66,13 @@ def _run_train(arguments):
     runs, seeds, results, comparison = _contestants(arguments, training.recipe), arguments.seed, [], None
     if len(set(seeds)) < len(seeds):
         raise ValueError(f"expected different seeds, one is named twice: {seeds}")
+    first = os.environ.get("RANK", "0") == "0"  # of the ranks of torchrun, one speaks
     epochs = sum(run.get("epochs", training.train.__kwdefaults__["epochs"]) for run in runs.values())
-    with progress(epochs * len(seeds), "epochs") as bar:
+    with progress(epochs * len(seeds), "epochs", shown=first) as bar:
 
         def on_run(name, seed, final):
             results.append({"name": name, "seed": seed, "final": final})
-            if not arguments.json:
+            if first and not arguments.json:
                 with bar.external_write_mode(sys.stdout):
                     print(_said(name if len(runs) > 1 else "", seed, final), flush=True)
 
@@ -80,9 +82,9 @@ def _run_train(arguments):
         else:
             ((name, run),) = runs.items()
             on_run(name, seeds[0], training.train(seed=seeds[0], **run, **common).final)
-    if arguments.json:
+    if first and arguments.json:
         print(records.dumps({"runs": results, "comparison": comparison.rows()} if len(runs) > 1 else results))
-    elif comparison:
+    elif first and comparison:
         print(comparison.table())
     return 0
 

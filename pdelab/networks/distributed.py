@@ -38,7 +38,14 @@ def join(backend=None, timeout_seconds=600.0):
             torch.cuda.set_device(here)
         from datetime import timedelta
 
-        distributed.init_process_group(backend, timeout=timedelta(seconds=timeout_seconds))
+        try:
+            distributed.init_process_group(backend, timeout=timedelta(seconds=timeout_seconds))
+        except RuntimeError as error:
+            rank, others = os.environ["RANK"], int(os.environ["WORLD_SIZE"]) - 1
+            raise RuntimeError(
+                f"rank {rank} could not reach the other {others} within {timeout_seconds:g} s: start all ranks again "
+                f"({str(error).splitlines()[0]})"
+            ) from error
     return distributed.group.WORLD
 
 

@@ -51,6 +51,9 @@ COMMON = {
 }
 
 
+COMMON["digits-dropout"] = COMMON["digits-lenet"] | {"model_options": {"dropout": (0.25, 0.25)}}  # as thesis 4.6.2
+
+
 def _run(optimizer, fixed, best, grid, **more):
     return {"arguments": {"optimizer": optimizer, "optimizer_options": fixed | best, **more}, "grid": grid}
 
@@ -173,6 +176,26 @@ RECIPES = {
             {"inner_lr": (1.0, 3.0, 10.0), "momentum": (0.0, 0.5)},
         ),
     },
+}
+
+_BEST_WITH_DROPOUT = {
+    "sgd": {"lr": 0.03},
+    "swa": {"lr": 0.03},
+    "lookahead": {"lr": 0.03},
+    "adam": {"lr": 0.02},
+    "entropy-sgd": {"inner_steps": 5, "inner_lr": 0.1},
+    "hj": {"inner_lr": 0.1},
+    "heat": {"lr": 0.3, "gamma": 1e-5},
+    "elastic-sgd": {"lr": 0.1, "rho": 10.0},
+    "parle": {"lr": 0.5, "inner_lr": 0.1},
+}
+RECIPES["digits-dropout"] = {
+    name: {
+        "arguments": run["arguments"] | {"optimizer_options": run["arguments"]["optimizer_options"] | best},
+        "grid": run["grid"],
+    }
+    for name, best in _BEST_WITH_DROPOUT.items()
+    for run in (RECIPES["digits-lenet"][name],)
 }
 
 
