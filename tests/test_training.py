@@ -369,11 +369,37 @@ def test_tuning_tries_the_whole_grid():
         ({"contestants": {"a": {}}, "baseline": "b"}, "unknown baseline"),
         ({"contestants": {"a": {}}, "metric": "beauty"}, "unknown metric"),
         ({"contestants": {"a": {}}, "level": 1.5}, "level"),
+        ({"contestants": {"a": {}}, "seeds": 2.5}, "expected seeds to be a whole number or a sequence"),
+        ({"contestants": {"a": {}}, "seeds": (0, 1, 1)}, "different seeds"),
+        (
+            {"contestants": {"a": {}}, "seeds": 2, "epochs": 1, "data_options": {"train": 1437, "validation": 360}},
+            "no test samples",
+        ),
     ],
 )
 def test_comparisons_refuse(arguments, words):
     with pytest.raises(ValueError, match=words):
         training.compare(**arguments)
+
+
+def test_intervals_need_numbers():
+    for values, level, words in [
+        ([1.0], 0.95, "at least two finite differences"),
+        ([], 0.95, "at least two finite"),
+        ([np.nan, 1.0], 0.95, "at least two finite"),
+        ([[1.0, 2.0], [3.0, 4.0]], 0.95, "at least two finite"),
+        ([1.0, 2.0], 1.0, "0 < level < 1"),
+        ([1.0, 2.0], np.nan, "0 < level < 1"),
+    ]:
+        with pytest.raises(ValueError, match=words):
+            training.paired(values, level)
+
+
+def test_tuning_needs_a_grid_and_validation():
+    with pytest.raises(ValueError, match="expected the grid's lr to be a sequence"):
+        training.tune({"epochs": 1}, {"lr": 0.1}, seeds=2)
+    with pytest.raises(ValueError, match="no validation samples"):
+        training.tune({"epochs": 1, "data_options": {"validation": 0}}, {"lr": np.array([0.1])}, seeds=1)
 
 
 # Recipes ------------------------------------------------------------------------------------------------------------

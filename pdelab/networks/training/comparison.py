@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pdelab.networks.checks import choice, whole
+from pdelab.networks.checks import choice, several, whole
 from pdelab.networks.training.loop import train
 from pdelab.networks.training.setup import unboxed
 
@@ -145,10 +145,10 @@ def compare(
         raise ValueError(f"expected 0 < level < 1 and margin >= 0, got {level} and {margin}")
     folders = {name: _folder(out, name if len(names) > 1 else "") for name in names}
     tasks = [(n, s, common | contestants[n] | {"seed": s, "out": folders[n](s)}) for s in seeds for n in names]
-    runs = {(name, seed): run for name, seed, run in _all(tasks, jobs, on_run)}
-    if not all(split in run["final"] for run in runs.values()):
-        raise ValueError(f"the data set has no {split} samples: choose another split")
-    values = np.array([[runs[n, s]["final"][split][metric] for s in seeds] for n in names])
+    runs, values = {}, np.zeros((len(names), len(seeds)))
+    for name, seed, run in _all(tasks, jobs, on_run):
+        runs[name, seed] = run
+        values[names.index(name), seeds.index(seed)] = _measured(run["final"], split, metric)
     curves = {n: np.array([runs[n, s][f"validation_{metric}"] for s in seeds], float) for n in names}
     losses = {n: np.array([runs[n, s]["train_loss"] for s in seeds]) for n in names}
     gradients = {n: np.array(runs[n, seeds[0]]["gradients"]) for n in names}
@@ -178,6 +178,9 @@ def tune(arguments, grid, *, seeds=3, metric="error", jobs=1, on_run=None):
     >>> len(found), found[0][0] <= found[1][0]
     (2, True)
     """
+    grid = unboxed(grid)
+    for option, tried in grid.items():
+        several(f"the grid's {option}", tried)
     points = [dict(zip(grid, values)) for values in itertools.product(*grid.values())]
     runs = {}
     for number, point in enumerate(points):
@@ -187,7 +190,7 @@ def tune(arguments, grid, *, seeds=3, metric="error", jobs=1, on_run=None):
     tasks = [(name, seed, run | {"seed": seed}) for seed in seeds for name, run in runs.items()]
     scores = {name: [] for name in runs}
     for name, _, run in _all(tasks, jobs, on_run, failures=True):
-        scores[name].append(run["final"]["validation"][metric] if run else np.inf)
+        scores[name].append(_measured(run["final"], "validation", metric) if run else np.inf)
     order = sorted(range(len(points)), key=lambda k: np.mean(scores[str(k)]))
     return [(float(np.mean(scores[str(k)])), points[k]) for k in order]
 
@@ -214,6 +217,10 @@ def paired(differences, level=0.95):
     from scipy.stats import t
 
     values = np.asarray(differences, float)
+    if values.ndim != 1 or len(values) < 2 or not np.isfinite(values).all():
+        raise ValueError(f"expected at least two finite differences in a row, got {differences!r}")
+    if not 0 < level < 1:
+        raise ValueError(f"expected 0 < level < 1, got {level!r}")
     count, mean = len(values), float(values.mean())
     error = float(values.std(ddof=1)) / count**0.5
     half = float(t.ppf(0.5 + level / 2, count - 1)) * error
@@ -222,7 +229,18 @@ def paired(differences, level=0.95):
 
 
 def _seeds(seeds):
-    return tuple(range(seeds)) if isinstance(seeds, int) else tuple(unboxed(list(seeds)))
+    if isinstance(seeds, int):
+        return tuple(range(seeds))
+    seeds = unboxed(seeds)
+    if not isinstance(seeds, (list, tuple)):
+        raise ValueError(f"expected seeds to be a whole number or a sequence of them, got {seeds!r}")
+    return tuple(seeds)
+
+
+def _measured(final, split, metric):
+    if split not in final:
+        raise ValueError(f"the data set has no {split} samples: choose another split")
+    return final[split][metric]
 
 
 def _folder(out, name):
