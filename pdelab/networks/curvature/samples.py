@@ -6,10 +6,13 @@ no gradient at all; a convolution is the same summed over positions, batch norm 
 embedding, a layer used twice) go through `torch.func.vmap(grad)`.
 """
 
+import numpy as np
 import torch
 from torch import nn
 from torch.func import grad, vmap
 from torch.nn import functional
+
+_NUMPY = {torch.float32: np.float32, torch.float64: np.float64}
 
 
 def per_sample_gradients(objective, chunk=None):
@@ -25,7 +28,7 @@ def per_sample_gradients(objective, chunk=None):
     -------
     tensor (N, d)
     """
-    found = torch.empty(objective.count, objective.dimension, dtype=objective.dtype, device=objective.device)
+    found = _memory(objective, objective.count)
     row = 0
     for x, y in objective.batches(_chunk(objective, chunk)):
         _fill(objective, x, y, found[row : row + len(y)])
@@ -38,7 +41,7 @@ def gradient_blocks(objective, chunk=None):
     buffer = None
     for x, y in objective.batches(_chunk(objective, chunk)):
         if buffer is None or len(buffer) != len(y):
-            buffer = torch.empty(len(y), objective.dimension, dtype=objective.dtype, device=objective.device)
+            buffer = _memory(objective, len(y))
         _fill(objective, x, y, buffer)
         yield buffer
 
@@ -68,6 +71,15 @@ def gram_matrix(objective, most=1 << 27, dtype=None):
             rows = rows.to(dtype)
             total += rows @ rows.T
     return total
+
+
+def _memory(objective, rows):
+    """An array (rows, d), not filled. On the CPU by NumPy, which asks for huge pages: the first touch of small ones can
+    cost more than the gradients."""
+    shape, dtype = (rows, objective.dimension), objective.dtype
+    if objective.device.type == "cpu" and dtype in _NUMPY:
+        return torch.from_numpy(np.empty(shape, _NUMPY[dtype]))
+    return torch.empty(shape, dtype=dtype, device=objective.device)
 
 
 def _columns(objective, layer, width):
