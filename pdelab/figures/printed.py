@@ -2,7 +2,7 @@
 
 `SETTINGS[problem]["common" | contestant]` are arguments of `train`. L outer steps of the text are L effective epochs
 here, so its epochs of Entropy-SGD and Parle are multiplied by L. Where the text gives no value the one tuned on the
-digits stands (the smoothing of heat, the inner rate of the letters). No figure of its own.
+digits stands (the smoothing of heat, the inner rate of the letters and their control SGD). No figure of its own.
 """
 
 from functools import partial
@@ -116,6 +116,7 @@ SETTINGS = {
     "char-lstm": {
         "common": {"model": "char-lstm", "data": "text", "epochs": 50, "batch_size": 128, "clip": 5.0},
         "adam": _run("adam", range(5, 50, 5), 0.5, 0.0, lr=2e-3),
+        "sgd": _run("sgd", range(5, 50, 5), 0.5, 0.0, lr=3.0, momentum=0.9),
         "entropy-adam": _run("entropy-adam", range(5, 25, 5), 0.5, 0.0, lr=0.01, inner_lr=3.0, inner_steps=5,
                              gamma=100.0, betas=(0.5, 0.999), inner_momentum=0.5) | {"epochs": 25},
     },
