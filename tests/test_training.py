@@ -465,6 +465,44 @@ def test_ranks_are_replicas_and_resume(tmp_path):
     assert events == ["start", "epoch", "epoch", "resume", "epoch", "epoch"]
 
 
+def test_a_run_of_other_ranks_is_refused(tmp_path):
+    """Neither continued nor overwritten by one process, nor started again over a model that is there."""
+    (tmp_path / "checkpoint-rank1-0.pt").write_bytes(b"another rank's")
+    for resume, words in ((False, "holds a run"), (True, "other processes: checkpoint-rank1-0.pt")):
+        with pytest.raises(ValueError, match=words):
+            training.train(out=tmp_path, resume=resume, **QUICK)
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-rank1-0.pt"]
+    (tmp_path / "checkpoint-rank1-0.pt").rename(tmp_path / "model.pt")
+    with pytest.raises(ValueError, match="holds a run"):
+        training.train(out=tmp_path, **QUICK)
+
+
+@pytest.mark.parametrize(
+    "everyone, position",
+    [
+        ([[], []], None),
+        ([[(0, 0)], []], None),  # killed while the first checkpoints were written
+        ([[(4, 0), (5, 0)], [(5, 0), (6, 0)]], (5, 0)),
+        ([[(4, 0), (5, 0)], []], ValueError),
+        ([[(4, 0)], [(6, 0)]], ValueError),
+    ],
+)
+def test_ranks_continue_where_all_of_them_were(everyone, position, monkeypatch):
+    from pdelab.networks.training.store import Ranks
+
+    def gather(found, mine, group):
+        found[:] = everyone
+
+    monkeypatch.setattr(torch.distributed, "all_gather_object", gather)
+    ranks = Ranks(None)
+    ranks.group, ranks.count = "two ranks", 2
+    if position is ValueError:
+        with pytest.raises(ValueError, match="no checkpoint in common"):
+            ranks.shared(everyone[0])
+    else:
+        assert ranks.shared(everyone[0]) == position
+
+
 # Checkpoints --------------------------------------------------------------------------------------------------------
 
 

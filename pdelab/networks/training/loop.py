@@ -177,7 +177,9 @@ def train(
         config |= {"epochs": epochs, "seed": seed, "batch_size": batch_size, "drops": milestones(drops, epochs)}
         config |= {"drop_factor": drop_factor, "clip": clip, "replacement": replacement, "precision": precision}
         config |= {"replicas": replicas, "share": share, "snapshots": sorted(snapshots)}
-        run = _Run(config, networks, stepper, dataset, where, Ranks(group))
+        ranks = Ranks(group)
+        config |= {"ranks": ranks.count}
+        run = _Run(config, networks, stepper, dataset, where, ranks)
         store = Store(out, resume, checkpoint_seconds, run)
         while run.epoch < epochs:
             run.finish_epoch(store.after_batch)

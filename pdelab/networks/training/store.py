@@ -26,12 +26,15 @@ class Ranks:
             torch.distributed.barrier(self.group)
 
     def shared(self, positions):
-        """The last of the positions that every rank has, or None."""
+        """The last of the positions (epoch, batch) that every rank has, or None where no rank got beyond the start."""
         everyone = [positions]
         if self.group is not None:
             everyone = [None] * self.count
             torch.distributed.all_gather_object(everyone, positions, self.group)
-        return max(set.intersection(*map(set, everyone)), default=None)
+        common = set.intersection(*map(set, everyone))
+        if not common and any(epoch for found in everyone for epoch, _ in found):
+            raise ValueError("the ranks have no checkpoint in common: bring all files back, or choose another folder")
+        return max(common, default=None)
 
 
 class Store:
@@ -45,14 +48,11 @@ class Store:
         if self.folder is None:
             return
         self.log, self.alone = self.folder / "log.jsonl", run.ranks.count == 1
-        names = ["checkpoint"] if self.alone else [f"checkpoint-rank{run.ranks.rank}-{k}" for k in (0, 1)]
-        self.checkpoints = [self.folder / f"{name}.pt" for name in names]
-        there = any(path.exists() for path in self.checkpoints)
-        if there and not resume:
-            raise ValueError(f"{self.folder} holds a run: continue it with resume=True, or choose another folder")
+        names = [self._names(rank) for rank in range(run.ranks.count)]
+        self.checkpoints = [self.folder / name for name in names[run.ranks.rank]]
+        self._refuse_others(resume, set().union(*names))
         self._sweep()
-        if resume:
-            there = self._continue()
+        there = resume and self._continue()
         if run.ranks.rank == 0:
             self._start_log(there)
         if self.alone or not there:
@@ -93,6 +93,17 @@ class Store:
         self.run.ranks.wait()  # no rank may be two checkpoints ahead of another
         checkpoints.save(self.checkpoints[self.run.epoch % len(self.checkpoints)], self.run.state())
         self.saved = time.monotonic()
+
+    def _names(self, rank):
+        return ["checkpoint.pt"] if self.alone else [f"checkpoint-rank{rank}-{k}.pt" for k in (0, 1)]
+
+    def _refuse_others(self, resume, names):
+        there = sorted(path.name for path in self.folder.glob("checkpoint*.pt"))
+        if not resume and (there or (self.folder / "model.pt").exists()):
+            raise ValueError(f"{self.folder} holds a run: continue it with resume=True, or choose another folder")
+        foreign = [name for name in there if name not in names]
+        if foreign:
+            raise ValueError(f"{self.folder} holds a run of other processes: {foreign[0]}; choose another folder")
 
     def _sweep(self):
         """Remove the unfinished files of a process that was killed while it wrote."""
