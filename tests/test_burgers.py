@@ -406,6 +406,27 @@ def test_impossible_roads(arguments):
         burgers.traffic(*arguments)
 
 
+@pytest.mark.parametrize(
+    "ask, message",
+    [
+        (lambda: burgers.riemann("a", 0.0, 0.0, 1.0), "left: expected a finite number, got 'a'"),
+        (lambda: burgers.riemann(1.0, math.nan, 0.0, 1.0), "right: expected a finite number, got nan"),
+        (lambda: burgers.riemann(1.0, 0.0, [0.0, math.nan], 1.0), "x: expected finite numbers"),
+        (lambda: burgers.riemann(1.0, 0.0, 0.0, "late"), "t: expected a finite number, got 'late'"),
+        (lambda: burgers.travelling_wave(0.0, 1.0, 0.0, 1.0, 0.1), "expected left > right"),
+        (lambda: burgers.travelling_wave(1.0, 0.0, 0.0, 1.0, "thin"), "viscosity: expected a positive number"),
+        (lambda: burgers.characteristics(np.sin, 0.0, 0.1), "loss: expected a Loss of one variable"),
+        (lambda: burgers.characteristics(Loss("x*y"), 0.0, 0.1), "loss: expected a Loss of one variable"),
+        (lambda: burgers.shock_time(Loss("x*y"), Grid((0, 0), (1, 1), 4)), "grid: expected one dimension, got 2"),
+        (lambda: burgers.traffic().density("fast"), "wave_speed: expected numbers"),
+        (lambda: burgers.traffic().speed("dense"), "density: expected numbers in"),
+    ],
+)
+def test_exact_solutions_refuse(ask, message):
+    with pytest.raises(ValueError, match=message):
+        ask()
+
+
 def test_impossible_densities():
     road = burgers.traffic()
     for bad in (-0.1, 1.1, math.nan, [0.5, 2.0]):

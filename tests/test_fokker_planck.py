@@ -660,6 +660,7 @@ def test_propagators_refuse_what_round_off_would_spoil():
 # --- the door ----------------------------------------------------------------------------------------------------
 
 LINE = pl.Grid(-1.0, 1.0, 11)
+PLANE = pl.Grid((0.0, 0.0), (1.0, 2.0), (5, 6))
 ONES = np.ones(11)
 
 
@@ -678,6 +679,9 @@ ONES = np.ones(11)
         (lambda: FokkerPlanck(drift=pl.Loss("x**2"), beta=1.0), "give a Loss as potential"),
         (lambda: Slices([0.0, 0.0], np.zeros((2, 3))), "strictly increasing"),
         (lambda: Slices([0.0, 1.0], np.zeros((3, 3))), "one finite field for each of 2 times"),
+        (lambda: Slices("ab", [1.0, 2.0]), "times: expected increasing numbers, got 'ab'"),
+        (lambda: Slices([0.0, 1.0], [[1.0, 2.0], [1.0]]), "values: expected one field of numbers for each"),
+        (lambda: Slices([0.0, 1.0], 1j * np.ones((2, 3))), "values: expected one field of numbers for each"),
     ],
 )
 def test_the_constructor_refuses(make, message):
@@ -697,6 +701,17 @@ def test_the_constructor_refuses(make, message):
         (FokkerPlanck(lambda t: ONES[:3], beta=1.0), ONES, LINE, r"potential: expected shape \(11,\)"),
         (FokkerPlanck(diffusion=-ONES, beta=1.0), ONES, LINE, "positive semi-definite"),
         (FokkerPlanck(diffusion=ONES[:4], beta=1.0), ONES, LINE, r"diffusion: expected shape \(11,\)"),
+        (FokkerPlanck(diffusion=np.ones((11, 2)), beta=1.0), ONES, LINE, r"diffusion: expected shape \(11,\)"),
+        (FokkerPlanck(diffusion=1j * ONES, beta=1.0), ONES, LINE, "diffusion: expected an array of numbers"),
+        (FokkerPlanck(diffusion=lambda t: ONES, beta=1.0), ONES, LINE, "diffusion: expected an array of numbers"),
+        (FokkerPlanck(diffusion=ONES * np.nan, beta=1.0), ONES, LINE, r"finite numbers, got nan at index \(0,\)"),
+        (
+            FokkerPlanck(sigma=np.ones((5, 6)), beta=1.0),
+            np.ones((5, 6)),
+            PLANE,
+            r"sigma: expected shape \(5, 6, 2, k\)",
+        ),
+        (FokkerPlanck(drift=lambda t: None, beta=1.0), ONES, LINE, r"drift: expected shape \(11,\)"),
         (FokkerPlanck(ONES, beta=1.0), ONES, pl.Grid(-1.0, 1.0, 11, boundary="outflow"), "got outflow"),
         (BackwardKolmogorov(ONES, beta=1.0), ONES, pl.Grid(-1.0, 1.0, 11, boundary="outflow"), "got outflow"),
     ],

@@ -597,6 +597,16 @@ def test_a_target_reached_with_probability_below_one_takes_forever():
         (lambda p, g: committor(p, g, g.x < 0.5, g.x > -0.5), "do not meet"),
         (lambda p, g: generator(p, pl.Grid(-1.0, 1.0, 11, boundary="outflow")), "got outflow"),
         (lambda p, g: current(p, g, np.ones(4)), r"density: expected shape \(11,\)"),
+        (lambda p, g: divergence((np.ones(9),), g), r"flux: expected one array an axis, of shapes \[\(10,\)\]"),
+        (lambda p, g: divergence(np.ones(10), g), "flux: expected one array an axis"),
+        *[
+            (lambda p, g, ask=ask: ask("diffusion", g), "problem: expected an equation such as FokkerPlanck")
+            for ask in (generator, stationary, spectral_gap, lambda p, g: mean_exit_time(p, g, g.x > 0))
+        ],
+        *[
+            (lambda p, g, ask=ask: ask(p, 11), "grid: expected a Grid, got 11")
+            for ask in (generator, stationary, spectral_gap, lambda p, g: committor(p, g, [True], [False]))
+        ],
     ],
 )
 def test_questions_refuse(ask, message):

@@ -624,8 +624,13 @@ def test_controlled_quadratic_with_terminal_data():
     for bad in ([-0.1, 0.2], [0.5, 0.9], [0.5, 0.5], []):
         with pytest.raises(ValueError, match="times"):
             hj.terminal(HamiltonJacobi(2.0), 0 * grid.x, grid, end, bad)
-    with pytest.raises(ValueError, match="end"):
-        hj.terminal(HamiltonJacobi(2.0), 0 * grid.x, grid, 0.0, 0.0)
+    for bad in (0.0, -1.0, math.nan, "late"):
+        with pytest.raises(ValueError, match="end: expected a positive number"):
+            hj.terminal(HamiltonJacobi(2.0), 0 * grid.x, grid, bad, 0.0)
+    with pytest.raises(ValueError, match="times: expected increasing times"):
+        hj.terminal(HamiltonJacobi(2.0), 0 * grid.x, grid, end, "now")
+    with pytest.raises(ValueError, match="problem: expected HamiltonJacobi"):
+        hj.terminal("control", 0 * grid.x, grid, end, 0.0)
 
 
 @pytest.mark.parametrize("bad", [0.0, -1.0, math.nan, math.inf, "small"])

@@ -4,6 +4,9 @@ import math
 
 import numpy as np
 
+from pdelab.grid import reals
+from pdelab.hamilton_jacobi.layout import positive
+
 
 def riemann(left, right, x, t):
     """Entropy solution of p_t + (p²/2)_x = 0 from p = left for x < 0, right for x > 0.
@@ -25,9 +28,9 @@ def riemann(left, right, x, t):
     >>> riemann(0.0, 1.0, [-1.0, 0.5, 3.0], 2.0)
     array([0.  , 0.25, 1.  ])
     """
-    x, t = np.asarray(x, dtype=float), _time(t)
+    left, right, x, t = _number(left, "left"), _number(right, "right"), _points(x), _time(t)
     if left > right or t == 0:
-        return np.where(x < 0.5 * (left + right) * t, float(left), float(right))
+        return np.where(x < 0.5 * (left + right) * t, left, right)
     return np.clip(x / t, left, right)
 
 
@@ -36,12 +39,11 @@ def travelling_wave(left, right, x, t, viscosity):
 
     Solves p_t + p p_x = ν p_xx for all time and tends to the shock of `riemann` as ν -> 0.
     """
+    left, right, viscosity = _number(left, "left"), _number(right, "right"), positive(viscosity, "viscosity")
     if not left > right:
         raise ValueError(f"expected left > right, got {left} and {right}: only compressive states are joined by a wave")
-    if not viscosity > 0:
-        raise ValueError(f"viscosity: expected a positive number, got {viscosity!r}")
     c, a = 0.5 * (left + right), 0.5 * (left - right)
-    return c - a * np.tanh(a * (np.asarray(x, dtype=float) - c * _time(t)) / (2 * viscosity))
+    return c - a * np.tanh(a * (_points(x) - c * _time(t)) / (2 * viscosity))
 
 
 def shock_time(loss, grid):
@@ -49,7 +51,9 @@ def shock_time(loss, grid):
 
     The maximum is over the nodes of the one-dimensional grid (Chaudhari, thesis Example 4.14).
     """
-    steepest = float(np.max(-loss.hessian(grid.x)))
+    if grid.dimension != 1:
+        raise ValueError(f"grid: expected one dimension, got {grid.dimension}")
+    steepest = float(np.max(-_of_one_variable(loss).hessian(grid.x)))
     return 1 / steepest if steepest > 0 else math.inf
 
 
@@ -72,7 +76,7 @@ def characteristics(loss, x, t):
     ValueError
         Characteristics that start between the feet of these points have met: the feet are not unique.
     """
-    x, t = np.asarray(x, dtype=float), _time(t)
+    loss, x, t = _of_one_variable(loss), _points(x), _time(t)
     low, high = _bracket(loss, x, t)
     for _ in range(60):
         middle = 0.5 * (low + high)
@@ -99,7 +103,27 @@ def _bracket(loss, x, t):
     raise ValueError("no foot of a characteristic was found: f' grows too fast")
 
 
+def _number(value, name):
+    number = reals(value, f"{name}: expected a finite number")
+    if number.ndim or not np.isfinite(number):
+        raise ValueError(f"{name}: expected a finite number, got {value!r}")
+    return float(number)
+
+
 def _time(t):
-    if not 0 <= float(t) < math.inf:
+    if _number(t, "t") < 0:
         raise ValueError(f"t: expected a finite number >= 0, got {t!r}")
     return float(t)
+
+
+def _points(x):
+    x = reals(x, "x: expected finite numbers")
+    if not np.isfinite(x).all():
+        raise ValueError("x: expected finite numbers, got NaN or infinity")
+    return x
+
+
+def _of_one_variable(loss):
+    if getattr(loss, "dimension", None) != 1:
+        raise ValueError(f"loss: expected a Loss of one variable, got {loss!r}")
+    return loss

@@ -6,6 +6,7 @@ import numpy as np
 
 from pdelab.burgers.equation import Burgers
 from pdelab.burgers.exact import riemann
+from pdelab.grid import reals
 from pdelab.hamilton_jacobi.layout import positive
 from pdelab.stepping import Solution, solve
 
@@ -79,7 +80,7 @@ class Traffic:
 
     def density(self, wave_speed):
         """ρ = (ρ_m/2)(1 - w/u_m), the inverse of `wave_speed`."""
-        return 0.5 * self.jam_density * (1 - np.asarray(wave_speed, dtype=float) / self.free_speed)
+        return 0.5 * self.jam_density * (1 - reals(wave_speed, "wave_speed: expected numbers") / self.free_speed)
 
     def shock_speed(self, behind, ahead):
         """(q_ahead - q_behind)/(ρ_ahead - ρ_behind) = u_m (1 - (ρ_behind + ρ_ahead)/ρ_m), Rankine-Hugoniot."""
@@ -120,7 +121,7 @@ class Traffic:
         return Solution(waves.times, values, grid, waves.steps, info)
 
     def _checked(self, density):
-        values = np.asarray(density, dtype=float)
+        values = reals(density, f"density: expected numbers in [0, {self.jam_density}]")
         slack = 1e-12 * self.jam_density
         if not ((values >= -slack) & (values <= self.jam_density + slack)).all():
             raise ValueError(f"density: expected values in [0, {self.jam_density}], got {_worst(values)}")

@@ -8,6 +8,7 @@ import numpy as np
 from pdelab.fokker_planck.moving import at, moves
 from pdelab.fokker_planck.schemes import implicit
 from pdelab.generator import INTERPRETATIONS, Coefficients, no_outflow
+from pdelab.grid import reals
 
 
 @dataclass(frozen=True, init=False, eq=False)
@@ -110,11 +111,11 @@ class FokkerPlanck:
         potential, drift = at(self.potential, time), at(self.drift, time)
         d = () if grid.dimension == 1 else (grid.dimension,)
         return Coefficients(
-            None if potential is None else grid.field(potential, "potential"),
-            None if drift is None else grid.vector_field(drift, "drift"),
+            None if self.potential is None else grid.field(potential, "potential"),
+            None if self.drift is None else grid.vector_field(drift, "drift"),
             self.diffusivity,
-            None if self.diffusion is None else _matrix_field(self.diffusion, (*grid.shape, *d, *d), "diffusion"),
-            None if self.sigma is None else _matrix_field(self.sigma, (*grid.shape, *d), "sigma"),
+            None if self.diffusion is None else _matrix_field(self.diffusion, (*grid.shape, *d, *d), 0, "diffusion"),
+            None if self.sigma is None else _matrix_field(self.sigma, (*grid.shape, *d), len(d), "sigma"),
             self.interpretation,
         )
 
@@ -163,10 +164,13 @@ def _diffusivity(beta, diffusivity):
     return number
 
 
-def _matrix_field(values, shape, name):
-    values = np.ascontiguousarray(values, dtype=float)
-    if values.shape[: len(shape)] != shape:
-        raise ValueError(f"{name}: expected shape {shape}, got {values.shape}")
+def _matrix_field(values, shape, free, name):
+    """Checked node matrices of this shape and `free` more axes."""
+    wanted = str((*shape, *"k" * free)).replace("'", "")
+    values = np.ascontiguousarray(reals(values, f"{name}: expected an array of numbers of shape {wanted}"))
+    if values.ndim != len(shape) + free or values.shape[: len(shape)] != shape:
+        raise ValueError(f"{name}: expected shape {wanted}, got {values.shape}")
     if not np.isfinite(values).all():
-        raise ValueError(f"{name}: expected finite numbers")
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
+        raise ValueError(f"{name}: expected finite numbers, got {values[where]} at index {where}")
     return values

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pdelab.grid import reals
+
 
 @dataclass(frozen=True, eq=False)
 class Slices:
@@ -22,7 +24,8 @@ class Slices:
     values: np.ndarray
 
     def __post_init__(self):
-        times, values = np.array(self.times, dtype=float), np.asarray(self.values, dtype=float)
+        times = np.array(reals(self.times, "times: expected increasing numbers"))
+        values = reals(self.values, "values: expected one field of numbers for each of the times")
         if times.ndim != 1 or times.size == 0 or not np.isfinite(times).all() or not (np.diff(times) > 0).all():
             raise ValueError(f"times: expected strictly increasing finite times, got {self.times!r}")
         if values.shape[:1] != times.shape or not np.isfinite(values).all():

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from scipy import sparse
 
-from pdelab.generator.coefficients import axis_rates, ito, no_outflow
+from pdelab.generator.coefficients import asked, axis_rates, ito
 from pdelab.stencils import selling
 
 
@@ -45,8 +45,7 @@ def generator(problem, grid, time=0.0):
            [ 1., -2.,  1.],
            [ 0.,  2., -2.]])
     """
-    no_outflow(grid)
-    form = ito(problem.coefficients(grid, time), grid)
+    form = ito(asked(problem, grid, time), grid)
     jumps = _axis_jumps(form, grid) if form.diagonal else _matrix_jumps(form, grid)[:3]
     return assemble(*jumps, math.prod(grid.shape))
 
@@ -116,8 +115,7 @@ def added_diffusion(problem, grid, time=0.0):
     dimensions the smallest that suffices. It vanishes as the grid is refined: in two dimensions like the spacing or
     faster, in three so in the mean, its largest value more slowly.
     """
-    no_outflow(grid)
-    form = ito(problem.coefficients(grid, time), grid)
+    form = ito(asked(problem, grid, time), grid)
     return np.zeros(grid.shape) if form.diagonal else _matrix_jumps(form, grid)[4]
 
 
@@ -139,9 +137,8 @@ def current(problem, grid, density, time=0.0):
     Jumps along other directions than the axes are led over the faces of the box between their ends, half of them
     first along the first axis, half of them first along the last.
     """
-    no_outflow(grid)
+    form = ito(asked(problem, grid, time), grid)
     density = grid.field(density, "density")
-    form = ito(problem.coefficients(grid, time), grid)
     mass = grid.weights * density
     if form.diagonal:
         flows = []
@@ -161,7 +158,12 @@ def current(problem, grid, density, time=0.0):
 
 def divergence(flux, grid):
     """div J on the nodes, shape grid.shape, of face fluxes as `current` returns them: the mass leaving each cell."""
-    total = np.zeros(grid.shape)
+    total, flux = np.zeros(grid.shape), [np.asarray(part) for part in flux]
+    open_axes = np.diag([name != "periodic" for name in grid.boundary])
+    wanted = [tuple(faces.tolist()) for faces in np.array(grid.shape) - open_axes]
+    if [part.shape for part in flux] != wanted:
+        got = [part.shape for part in flux]
+        raise ValueError(f"flux: expected one array an axis, of shapes {wanted} as `current` gives, got {got}")
     for axis, part in enumerate(flux):
         if grid.boundary[axis] == "periodic":
             change = part - np.roll(part, 1, axis)

@@ -7,7 +7,7 @@ from scipy import sparse
 from scipy.sparse import csgraph, linalg
 
 from pdelab.generator.assembly import generator
-from pdelab.generator.coefficients import axis_rates, ito, no_outflow
+from pdelab.generator.coefficients import asked, axis_rates, ito
 from pdelab.stencils import elimination, modes
 
 BANDED_WORK = 2e10  # multiplications above which an elimination gives way to a sparse factorisation
@@ -33,8 +33,7 @@ def stationary(problem, grid, time=0.0):
     >>> bool(abs(grid.integrate(grid.x**2 * rho) - 1) < 1e-3)
     True
     """
-    no_outflow(grid)
-    coefficients = problem.coefficients(grid, time)
+    coefficients = asked(problem, grid, time)
     _needs_noise(coefficients, "a stationary density")
     if coefficients.drift is None and coefficients.diffusion is None and coefficients.sigma is None:
         U = np.zeros(grid.shape) if coefficients.potential is None else coefficients.potential
@@ -143,8 +142,8 @@ def mean_exit_time(problem, grid, target, time=0.0):
     >>> bool(abs(v - (1 - grid.x**2) / 2).max() < 1e-14)
     True
     """
-    inside = _target(target, grid, "target")
     Q = generator(problem, grid, time)
+    inside = _target(target, grid, "target")
     found = np.full(inside.size, math.inf)
     found[inside] = 0.0
     certain = np.flatnonzero(_sure_to_reach(Q, inside) & ~inside)
@@ -170,7 +169,7 @@ def committor(problem, grid, a, b, time=0.0):
     ValueError
         No noise, sets that are empty or meet, a node that reaches neither.
     """
-    _needs_noise(problem.coefficients(grid, time), "a committor")
+    _needs_noise(asked(problem, grid, time), "a committor")
     a, b = _target(a, grid, "a"), _target(b, grid, "b")
     if (a & b).any():
         raise ValueError(f"a and b: expected sets that do not meet, they share {int((a & b).sum())} nodes")
@@ -247,9 +246,10 @@ def spectral_gap(problem, grid, time=0.0):
     >>> bool(abs(spectral_gap(pl.FokkerPlanck(grid.x**2 / 2, beta=1.0), grid) - 1) < 1e-4)
     True
     """
-    _needs_noise(problem.coefficients(grid, time), "a spectral gap")
+    coefficients = asked(problem, grid, time)
+    _needs_noise(coefficients, "a spectral gap")
     if grid.boundary == ("reflecting",):
-        ((up, down),) = axis_rates(ito(problem.coefficients(grid, time), grid), grid)
+        ((up, down),) = axis_rates(ito(coefficients, grid), grid)
         return _line_gap(up.ravel(), down.ravel())
     Q = generator(problem, grid, time)
     _closed_classes(Q, grid)

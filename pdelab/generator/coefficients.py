@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pdelab.grid import Grid
 from pdelab.stencils import tridiagonal
 
 INTERPRETATIONS = ("ito", "stratonovich", "klimontovich", "fick")
@@ -182,8 +183,18 @@ def largest_step(form, grid):
     return 1 / total.max() if total.max() > 0 else math.inf
 
 
+def asked(problem, grid, time=0.0):
+    """The coefficients of a problem on a grid where a Markov chain can live; ValueError for what is neither."""
+    no_outflow(grid)
+    if not hasattr(problem, "coefficients"):
+        raise ValueError(f"problem: expected an equation such as FokkerPlanck(potential, beta=1.0), got {problem!r}")
+    return problem.coefficients(grid, time)
+
+
 def no_outflow(grid):
-    """Raise ValueError for an outflow boundary, which a Markov chain on the box cannot have."""
+    """Raise ValueError for what is no Grid and for an outflow boundary, which a Markov chain on the box cannot have."""
+    if not isinstance(grid, Grid):
+        raise ValueError(f"grid: expected a Grid, got {grid!r}")
     if "outflow" in grid.boundary:
         raise ValueError(
             "a Markov generator needs reflecting (no flux) or periodic boundaries, got outflow: "

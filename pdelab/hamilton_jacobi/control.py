@@ -1,10 +1,10 @@
 """Hamilton-Jacobi-Bellman with terminal data: stochastic control, thesis (4.31)."""
 
-import math
-
 import numpy as np
 
+from pdelab.grid import reals
 from pdelab.hamilton_jacobi.equations import HamiltonJacobi
+from pdelab.hamilton_jacobi.layout import positive
 from pdelab.stepping import Solution, solve
 
 
@@ -44,11 +44,12 @@ def terminal(problem, values, grid, end, times, **options):
     >>> u.times
     array([0. , 0.5])
     """
-    end, times = float(end), np.atleast_1d(np.asarray(times, dtype=float))
-    if not 0 < end < math.inf:
-        raise ValueError(f"end: expected a positive time, got {end}")
+    end, between = positive(end, "end"), f"times: expected increasing times between 0 and end = {end}"
+    times = np.atleast_1d(reals(times, between))
+    if not hasattr(problem, "drift_on"):
+        raise ValueError(f"problem: expected HamiltonJacobi, got {problem!r}")
     if times.ndim != 1 or times.size == 0 or not ((times >= 0) & (times <= end)).all() or (np.diff(times) <= 0).any():
-        raise ValueError(f"times: expected increasing times between 0 and end = {end}, got {times}")
+        raise ValueError(f"{between}, got {times}")
     report = options.pop("on_save", None)
     if report is not None:
         options["on_save"] = lambda left, u: report(end - left, u)
