@@ -861,12 +861,30 @@ def test_the_compiled_engine_is_one_graph_without_breaks(heat, monkeypatch):
     assert counter.frame_count == 2  # the first update of a loop, and the others
 
 
-def test_step_itself_compiles_without_breaks():
+COMPILED = {  # more outer steps than torch.compile allows graphs
+    "sgld": lambda p, **engine: SGLD(p, temperature=1e-3, decay=0.5, **engine),
+    "entropy": lambda p, **engine: EntropySGD(p, inner_steps=3, temperature=1e-3, gamma=Exponential(9.0, 0.1), **engine),
+    "hj": lambda p, **engine: HJ(p, inner_steps=3, outer_momentum=0.5, form="4.42", **engine),
+    "heat": lambda p, **engine: Heat(p, inner_steps=2, **engine),
+    "field": lambda p, **engine: TrivializedSGD(p, layers=4, **engine),
+    "elastic": lambda p, **engine: ElasticSGD(p, period=2, **engine),
+    "parle": lambda p, **engine: Parle(p, inner_steps=2, **engine),
+}
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("name", COMPILED)
+def test_step_itself_compiles_without_breaks(name):
+    """fullgraph=True raises at a break, in the inner step and in the outer one; a few graphs serve all steps."""
+    from torch._dynamo.testing import CompileCounter
+
+    torch._dynamo.reset()
     x, gradient = problem()
     compiled, eager = parameters(x), parameters(x)
-    a, b = (EntropySGD(p, inner_steps=3, temperature=1e-3, engine="torch") for p in (compiled, eager))
-    step = torch.compile(a.step, fullgraph=True, backend="eager")
-    for k in range(7):
+    a, b = (COMPILED[name](p, engine="torch") for p in (compiled, eager))
+    graphs = CompileCounter()
+    step = torch.compile(a.step, fullgraph=True, backend=graphs)
+    for k in range(24):
         for params in (compiled, eager):
             give(params, gradient(vector(params), k))
         with warnings.catch_warnings():
@@ -874,6 +892,7 @@ def test_step_itself_compiles_without_breaks():
             step()
         b.step()
         close(vector(compiled), vector(eager), 1e-13)
+    assert graphs.frame_count <= 6
 
 
 def test_a_compiled_training_step_keeps_the_fused_pass():

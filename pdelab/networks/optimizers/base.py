@@ -36,7 +36,7 @@ class FlatOptimizer(Optimizer):
             with fullgraph=True on the inner update. Under torch.compile of the training step nothing needs to be set:
             the fused pass runs between its graphs ("torch" becomes part of them). All but "fused" need one more number
             a parameter for the flat gradient, and one for the noise where there is any. On an accelerator gradients
-            that are not finite are found at outer steps only, since looking means waiting.
+            that are not finite are found at outer steps only, since looking means waiting; in a compiled step never.
     """
 
     outer_row = None  # the row that eval() shows; None: the parameters are the outer weights
@@ -183,10 +183,9 @@ class FlatOptimizer(Optimizer):
         segments = self._layout.segments
         for segment in segments:
             collect(segment)
-        if (inner == 0 or not self._restores) and not torch.compiler.is_compiling():
+        if inner == 0 or not self._restores:
             for segment in segments:
-                if segment.buffer.device.type == "cpu":
-                    check_finite(segment)
+                check_finite(segment)
         for segment in segments:
             rule = self.present_rule(segment.group, outer, inner)
             address = (self.seed(), self.stream(segment), self.moment(outer, inner)) if rule.heat else None
@@ -314,7 +313,7 @@ class FlatOptimizer(Optimizer):
 
     def __getstate__(self):
         self._publish()
-        own = ("clock", "base", "communicator", "init")
+        own = ("clock", "base", "communicator", "independent")
         extra = {name: self.__dict__[name] for name in own if name in self.__dict__}
         return super().__getstate__() | extra
 

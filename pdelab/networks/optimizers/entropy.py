@@ -201,8 +201,7 @@ class HJ(FlatOptimizer):
             return super().inner(outer, inner)
         for segment in self._layout.segments:
             collect_tensors(segment)
-            if segment.buffer.device.type == "cpu":
-                check_tensors(segment)
+            check_tensors(segment)
             if inner == 0:
                 segment.write("x", "y")
         return None

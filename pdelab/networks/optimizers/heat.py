@@ -44,6 +44,10 @@ class Heat(FlatOptimizer):
         if group["gamma"] == float("inf"):
             raise ValueError("gamma must be finite for Heat: it is the variance of the perturbations over temperature")
 
+    def row_names(self, group):
+        extra = {"noise": group["temperature"], "outer_m": group["momentum"]}
+        return [*super().row_names(group), "x", "sum", *(name for name, used in extra.items() if used)]
+
     @torch.no_grad()
     def restart(self):
         """Take the model's present weights as x and start a new loop."""
@@ -65,8 +69,7 @@ class Heat(FlatOptimizer):
     def inner(self, outer, inner):
         for segment in self._layout.segments:
             collect_tensors(segment)
-            if segment.buffer.device.type == "cpu":
-                check_tensors(segment)
+            check_tensors(segment)
         for segment in self._layout.segments:
             group = self.param_groups[segment.group]
             share = (-1.0 if group["maximize"] else 1.0) / group["inner_steps"]

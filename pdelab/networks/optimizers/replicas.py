@@ -32,7 +32,7 @@ class Replicated:
     def connect(self, group, reduction, init):
         """Find the other replicas, and start at the first one's weights."""
         one_of("init", init, ("broadcast", "independent"))
-        self.init = init
+        self.independent = init == "independent"
         self.communicator = Communicator(self.param_groups[0]["replicas"], group, reduction)
         if init == "broadcast":
             with torch.no_grad():
@@ -67,7 +67,7 @@ class Replicated:
     def begin(self):
         """Before the first step: the master is the replicas' common start, or their mean."""
         for buffer in self._layout.buffers.values():
-            start = self.mean(buffer, "y") if self.init == "independent" else self.packed(buffer, "y")
+            start = self.mean(buffer, "y") if self.independent else self.packed(buffer, "y")
             buffer.row("master").copy_(start)
 
     def _advance(self):

@@ -124,7 +124,7 @@ def collect_tensors(segment):
 
 
 def check_finite(segment):
-    """Raise ValueError at the first gradient of a segment that is not finite."""
+    """Raise ValueError at the first gradient of a segment that is not finite; `check_tensors` says where it looks."""
     if segment.engine == "fused":
         bad = fused.first_nonfinite(segment.addresses, segment.sizes, UNSEEN[segment.buffer.dtype])
         if bad >= 0:
@@ -134,7 +134,10 @@ def check_finite(segment):
 
 
 def check_tensors(segment):
-    """`check_finite` on gradients collected as tensors."""
+    """`check_finite` on gradients collected as tensors: not on accelerators, where looking means waiting, and not
+    while torch.compile looks on, since an error that depends on numbers breaks its graph."""
+    if segment.buffer.device.type != "cpu" or torch.compiler.is_compiling():
+        return
     if not all(bool(torch.isfinite(g).all()) for g in segment.grads):
         for k, p in enumerate(segment.params):
             if p.grad is not None and not bool(torch.isfinite(local(p.grad)).all()):

@@ -221,7 +221,8 @@ class Trivialized(Wrapping):
 def field_strength(group, t):
     """√2 e^{-t/(2 τ₀)} J √(p(p-2)): the factor of (2.19)-(2.20) with n = N times the standard deviation of h."""
     p = group["layers"]
-    return math.sqrt(2.0 * p * (p - 2)) * group["coupling"] * math.exp(-t / (2.0 * group["decay_steps"]))
+    decayed = math.e ** (t / (-2.0 * group["decay_steps"]))  # for exp torch.compile would start afresh each step
+    return math.sqrt(2.0 * p * (p - 2)) * group["coupling"] * decayed
 
 
 def check_layers(p):
