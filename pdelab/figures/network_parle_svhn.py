@@ -1,8 +1,8 @@
 """Figure 5.5 and the last row of Table 5.1 of Chaudhari's thesis at the scale of the digits: plenty of data.
 
 A deeper residual network with all training images, as SVHN has the most images of the thesis's data sets. The settings
-are those tuned for Figure 5.4, not tuned again. What reproduces: all algorithms obtain comparable errors, and
-Elastic-SGD is as good as any. What does not at this scale: the order of the four (numbers *_low and *_high).
+are those tuned for Figure 5.4, not tuned again. What reproduces: all algorithms obtain comparable errors. What does not
+at this scale: Elastic-SGD is not ahead of the others (numbers *_low and *_high of the differences).
 The printed settings on the thesis's data: --set data=svhn folder=... (WRN-16-4, 160 epochs).
 """
 
