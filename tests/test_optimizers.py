@@ -789,6 +789,17 @@ def test_hooks_fire_once_a_step_and_schedulers_drive_the_rates():
     assert any("EntropySGD.step" in event.key for event in seen.key_averages())
 
 
+def test_a_scheduler_cycles_the_momentum_of_the_base_optimizer():
+    params = parameters(problem()[0])
+    opt = EntropyAdam(params, inner_steps=1)
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(opt, 0.1, total_steps=10)
+    assert opt.base.param_groups[0]["betas"][0] == 0.95
+    give(params, problem()[1](vector(params), 0))
+    opt.step()
+    scheduler.step()
+    assert opt.base.param_groups[0]["betas"][0] < 0.95
+
+
 def test_rates_may_be_tensors():
     x, gradient = problem()
     plain, tensors = parameters(x), parameters(x)

@@ -35,6 +35,7 @@ class Wrapping(FlatOptimizer):
             raise ValueError(f"the base optimizer has settings of the same name: {taken}")
         super().__init__(self.base.param_groups, defaults)
         self.base.param_groups = self.param_groups
+        self.defaults = self.base.defaults | self.defaults  # where schedulers look for betas or momentum to cycle
 
     def add_param_group(self, param_group):
         if self._layout is not None:
