@@ -874,7 +874,9 @@ def test_the_compiled_engine_is_one_graph_without_breaks(heat, monkeypatch):
 
 COMPILED = {  # more outer steps than torch.compile allows graphs
     "sgld": lambda p, **engine: SGLD(p, temperature=1e-3, decay=0.5, **engine),
-    "entropy": lambda p, **engine: EntropySGD(p, inner_steps=3, temperature=1e-3, gamma=Exponential(9.0, 0.1), **engine),
+    "entropy": lambda p, **engine: EntropySGD(
+        p, inner_steps=3, temperature=1e-3, gamma=Exponential(9.0, 0.1), **engine
+    ),
     "hj": lambda p, **engine: HJ(p, inner_steps=3, outer_momentum=0.5, form="4.42", **engine),
     "heat": lambda p, **engine: Heat(p, inner_steps=2, **engine),
     "field": lambda p, **engine: TrivializedSGD(p, layers=4, **engine),

@@ -14,8 +14,8 @@ from pdelab.networks.optimizers.thermal import TILE
 
 SCRATCH = ("g", "noise")
 NUMPY = {torch.float32: np.float32, torch.float64: np.float64}
-LINE = 64  # bytes: rows start on cache lines, as torch's own tensors do; a small network is 2 % faster on such weights
-STAGGER = 224  # numbers, whole lines: rows with equal low bits of their addresses slow each other by up to 4 %
+LINE = 64  # bytes: rows start on cache lines, as torch's own tensors do
+STAGGER = 224  # numbers, whole lines: rows with equal low bits of their addresses slow each other
 
 
 class Buffer:
