@@ -4,7 +4,7 @@ SGD, Entropy-SGD, HJ and HEAT, each tuned on its own seeds, with the same number
 Lookahead as controls. What reproduces: HEAT is worse on both networks; on the fully-connected one the others cannot be
 told apart. On the small convolutional one Entropy-SGD and HJ end no higher than SGD, but so does the control
 Lookahead, whose slow weights have no equation behind them (numbers convolutional_*_difference of this run). What does
-not: no smoothing is faster in effective epochs here (numbers *_reached).
+not: a clear gain in speed (numbers *_reached), beyond what Lookahead has too.
 The printed settings on the thesis's data: --set data=mnist folder=... (mnistfc and lenet, 100 epochs).
 """
 
