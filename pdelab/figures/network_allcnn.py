@@ -3,7 +3,7 @@
 An all-convolutional network without data augmentation. The settings are those tuned for the convolutional network of
 Figure 4.2, not tuned again, so differences of a few tenths of a per cent mean nothing here. What reproduces: HEAT is
 worse, here by far: it takes one step where SGD takes twenty, and at this budget these are too few. What does not: HJ
-and Entropy-SGD are not faster than SGD (numbers *_reached).
+and Entropy-SGD are not clearly faster than SGD (numbers *_reached).
 The printed settings on the thesis's data: --set data=cifar10 folder=... (allcnn, 200 epochs).
 """
 

@@ -2,7 +2,7 @@
 
 Entropy-SGD against SGD on an all-convolutional network: validation error and training loss in effective epochs. The
 settings are those tuned for the convolutional network of Figure 3.5, not tuned again. What reproduces: errors within
-the scatter of the seeds. What does not: Entropy-SGD is not faster (numbers *_reached).
+the scatter of the seeds. What does not: Entropy-SGD is not clearly faster (numbers *_reached).
 The printed settings on the thesis's data: --set data=cifar10 folder=... (allcnn, 200 epochs).
 """
 

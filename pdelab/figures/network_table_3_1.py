@@ -2,7 +2,7 @@
 
 The runs of Figures 3.5, 3.6 and 3.7: test errors of three networks on the digits, test perplexities of two on Python's
 help topics. What reproduces: errors of Entropy-SGD within the scatter of the seeds of those of SGD and Adam. What does
-not: fewer effective epochs (after the @).
+not: clearly fewer effective epochs (after the @).
 The printed settings on the thesis's data: --set images=mnist cifar=cifar10 words=ptb letters=text file=... folder=...
 """
 
