@@ -59,7 +59,8 @@ def test_readme_examples_run(monkeypatch):
     blocks = re.findall(r"```python\n(.*?)```", README, flags=re.S)
     assert blocks
     for block in blocks:
-        exec(compile(block, "README.md", "exec"), {})
+        if "import torch" not in block or find_spec("torch"):
+            exec(compile(block, "README.md", "exec"), {})
     (row,) = added.values()
     assert decide(row).holds and not decide(row, perturbed=True).holds
 
