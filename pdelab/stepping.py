@@ -19,6 +19,7 @@ import numpy as np
 
 from pdelab.grid import Grid, reals
 
+MOST_STEPS = 1e12  # hours even on two nodes
 SECONDS_PER_CHUNK = 0.4  # compiled steps are run in pieces of about this length, so that Ctrl-C is heard
 
 
@@ -155,7 +156,13 @@ class _Run:
         time = begin
         while time < end:
             bound = self.stepper.bound(values, time)
-            remaining = max(math.ceil((end - time) / self._step(bound, time) * (1 - 1e-12)), 1)
+            step = self._step(bound, time)
+            if (end - time) / step > MOST_STEPS:
+                raise ValueError(
+                    f"dt = {step:.3g} means {(end - time) / step:.1e} steps from t = {time:.6g} to {end:.6g}: "
+                    "take an implicit scheme with a larger dt, or less viscosity or noise"
+                )
+            remaining = max(math.ceil((end - time) / step * (1 - 1e-12)), 1)
             dt = (end - time) / remaining
             if self.stepper.fixed:
                 values = self._many(values, time, dt, remaining)

@@ -570,6 +570,19 @@ def test_compact_damps_a_point_mass():
     assert np.abs(final - exact).max() < 0.03 and final.min() > -1e-3
 
 
+@pytest.mark.parametrize("beta", [30.0, 300.0, 1e4, 1e12])
+def test_compact_is_no_worse_than_crank_nicolson_where_the_grid_does_not_resolve_the_drift(beta):
+    """Ornstein-Uhlenbeck, U/D differing by 5 to 1e14 between nodes."""
+    grid, t = pl.Grid(-2.0, 2.0, 101), 0.3
+    variance = 0.25 * math.exp(-4 * t) + (1 - math.exp(-4 * t)) / (2 * beta)
+    problem, start = FokkerPlanck(grid.x**2, beta=beta), gaussian(grid, 0.0, 0.5)
+    errors = [
+        l1(grid, pl.solve(problem, start, grid, t, scheme=scheme, dt=0.005).final, gaussian(grid, 0.0, variance**0.5))
+        for scheme in (compact, crank_nicolson)
+    ]
+    assert errors[0] < errors[1] < 0.05
+
+
 def test_compact_refuses_what_it_is_not_for():
     grid = pl.Grid(-1.0, 1.0, 20)
     for problem in (
@@ -653,6 +666,8 @@ def test_propagators_refuse_what_round_off_would_spoil():
             pl.solve(FokkerPlanck(grid.x**2, beta=2.0), point, grid, 1.0, scheme=scheme)
     with pytest.raises(ValueError, match="spectral: expected one reflecting axis"):
         pl.solve(FokkerPlanck(lambda t: grid.x, beta=2.0), point, grid, 1.0, scheme=spectral)
+    with pytest.raises(ValueError, match="chebyshev: t = 1e\\+12 takes 1e.* products"):
+        pl.solve(FokkerPlanck(grid.x**2 / 9, beta=2.0), np.ones(200), grid, 1e12, scheme=chebyshev)
     with pytest.raises(ValueError, match="chebyshev: expected a steady potential alone"):
         pl.solve(FokkerPlanck(drift=grid.x, beta=2.0), point, grid, 1.0, scheme=chebyshev)
 

@@ -157,6 +157,13 @@ def test_bad_options(options):
         run(1.0, **options)
 
 
+def test_more_steps_than_anyone_can_wait_for_are_refused():
+    grid = pl.Grid(0.0, 1.0, 8)
+    for problem, options in ((pl.Heat(beta=1e-15), {}), (pl.Heat(beta=1e-300), {}), (pl.Heat(beta=1.0), {"dt": 1e-14})):
+        with pytest.raises(ValueError, match="steps from t = 0 to 0.1: take an implicit scheme"):
+            pl.solve(problem, np.arange(8.0), grid, 0.1, **options)
+
+
 def test_bad_data():
     for bad in (np.ones(4), np.array([1, 2, np.inf, 4, 5]), "text"):
         with pytest.raises(ValueError, match="initial"):

@@ -72,10 +72,14 @@ def _fitted(coefficients, form, grid):
     if coefficients.drift is not None:
         form = _with_face_means(coefficients, grid)
     for axis, (up, down) in enumerate(axis_rates(form, grid)):
-        drop, h = lines(form.drops[axis], axis, grid.shape), grid.spacing[axis]
-        fastest = tridiagonal.fit(drop, D, grid.boundary[axis] == "periodic", up, down)
-        rates.append((up, down))
-        thetas.append(min(h * h / (12 * D), 1 / fastest))
+        drop, periodic = lines(form.drops[axis], axis, grid.shape), grid.boundary[axis] == "periodic"
+        theta, fitted = grid.spacing[axis] ** 2 / (12 * D), (up.copy(), down.copy())
+        fastest = tridiagonal.fit(drop, D, periodic, *fitted)
+        if theta * fastest > 1:  # θ must be less, and the factor of the rates 1 + θ U'' with it
+            fitted, theta = (up, down), 1 / fastest
+            fastest = tridiagonal.fit(drop, grid.spacing[axis] ** 2 / (12 * theta), periodic, *fitted)
+        rates.append(fitted)
+        thetas.append(min(theta, 1 / fastest))
     return rates, thetas
 
 

@@ -104,6 +104,11 @@ def chebyshev(problem, grid, values):
 
     def advance(values, time, dt, steps):
         z = dt * steps * largest
+        if z > 1e9:
+            raise ValueError(
+                f"chebyshev: t = {dt * steps:g} takes {8.5 * math.sqrt(z):.0e} products with the generator: "
+                "use implicit with a large step, or compact"
+            )
         m = values * half
         shares = _bessel(z)
         before, here = m, split_change(m, rates, problem.adjoint, 1 / largest)
