@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from pathlib import Path
 from statistics import median
 
@@ -227,7 +228,9 @@ def langevin_steps(repeats):
     from pdelab.networks import SGLD
 
     contestants = {"pdelab": training_step(lambda net: SGLD(net.parameters(), lr=1e-3, temperature=1e-4))}
-    torch_sgld, posteriors = peer("torch-sgld", "torch_sgld"), peer("posteriors")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of posteriors' imports
+        torch_sgld, posteriors = peer("torch-sgld", "torch_sgld"), peer("posteriors")
     if torch_sgld:
         contestants["torch-sgld"] = training_step(
             lambda net: torch_sgld.SGLD(net.parameters(), lr=1e-3, temperature=1e-4)

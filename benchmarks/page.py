@@ -10,7 +10,7 @@ from pdelab import records
 FOLDER = Path(__file__).resolve().parent
 PEERS = (
     "py-pde", "fipy", "clawpack", "hj-reachability", "exponax", "jax", "diffrax", "torchsde", "jitcsde", "sdeint",
-    "curvlinops-for-pytorch", "backpack-for-pytorch", "posteriors",
+    "curvlinops-for-pytorch", "backpack-for-pytorch", "posteriors", "torch-sgld",
 )  # fmt: skip
 HEAD = """# Benchmarks
 

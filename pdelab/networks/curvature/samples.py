@@ -12,6 +12,8 @@ from torch import nn
 from torch.func import grad, vmap
 from torch.nn import functional
 
+from pdelab.networks.curvature import fused
+
 _NUMPY = {torch.float32: np.float32, torch.float64: np.float64}
 
 
@@ -118,14 +120,24 @@ def _fill(objective, x, y, rows):
     for layer, (inputs, slopes) in zip(layers, _pass(objective, layers, x, y)):
         if isinstance(layer, nn.Linear):  # written in place: memory traffic is what it costs
             size = layer.weight.numel()
-            place = rows[:, column : column + size].unflatten(1, layer.weight.shape)
-            torch.mul(slopes[:, :, None], inputs[:, None, :], out=place)
+            _outer_products(slopes, inputs, rows, column)
             parts, column = [slopes] if layer.bias is not None else [], column + size
         else:
             parts = _gradients(layer, inputs, slopes)
         for part in parts:
             rows[:, column : column + part.shape[1]] = part
             column += part.shape[1]
+
+
+def _outer_products(slopes, inputs, rows, column):
+    """rows[k, column:] ← δ_k a_kᵀ, flat."""
+    if rows.device.type == "cpu" and rows.dtype in _NUMPY:
+        arrays = (slopes.contiguous(), inputs.contiguous(), rows)
+        fused.outer_products(*(array.numpy() for array in arrays), column)
+    else:
+        shape = slopes.shape[1], inputs.shape[1]
+        place = rows[:, column : column + shape[0] * shape[1]].unflatten(1, shape)
+        torch.mul(slopes[:, :, None], inputs[:, None, :], out=place)
 
 
 def _layers(objective):
