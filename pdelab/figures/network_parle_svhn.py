@@ -13,7 +13,7 @@ NAME = "5.5"
 TITLE = "With plenty of data all four algorithms reach comparable errors"
 NEEDS = "networks"
 PARAMETERS = {"data": "digits", "folder": "", "model": "", "epochs": 0, "seeds": 3}
-QUICK = {"epochs": 6, "seeds": 2}
+QUICK = {"epochs": 10, "seeds": 2}
 CHECKS = {
     "all_images_sgd_mean": (None, 6.0),
     "all_images_entropy_sgd_difference": (-2.0, 2.0),

@@ -17,7 +17,7 @@ PARAMETERS = {
     "data": "digits", "other": "digits", "third": "digits", "folder": "", "model": "", "epochs": 0, "third_epochs": 0,
     "seeds": 3,
 }  # fmt: skip
-QUICK = {"epochs": 40, "third_epochs": 6, "seeds": 2}
+QUICK = {"epochs": 40, "third_epochs": 10, "seeds": 2}
 CHECKS = {"residual_network_parle_train_error": (None, 1.0), "all_images_parle_train_error": (None, 2.0)}
 
 

@@ -17,7 +17,7 @@ PARAMETERS = {
     "data": "digits", "cifar": "digits", "cifar_100": "digits", "svhn": "digits", "folder": "", "epochs": 0,
     "svhn_epochs": 0, "seeds": 3,
 }  # fmt: skip
-QUICK = {"epochs": 30, "svhn_epochs": 6, "seeds": 2}
+QUICK = {"epochs": 30, "svhn_epochs": 10, "seeds": 2}
 CHECKS = {
     "convolutional_parle_difference": (-3.0, 3.0),
     "residual_network_parle_difference": (-3.0, 3.0),
