@@ -595,6 +595,15 @@ def test_weights_that_are_not_finite_are_not_kept(tmp_path, samples, batch):
         ({"batch_size": 5000}, "smaller batch_size"),
         ({"optimizer_options": {"rate": 1.0}}, "does not take these options"),
         ({"optimizer_options": {"lr": -1.0}}, "learning rate"),
+        ({"optimizer": "parle", "optimizer_options": {"gamma": {"schedule": "Linear", "start": 1.0}}}, "Linear needs"),
+        ({"optimizer": "parle", "optimizer_options": {"rho": {"schedule": "Linear", "start": "a"}}}, "Linear needs"),
+        (
+            {
+                "optimizer": "parle",
+                "optimizer_options": {"rho": {"schedule": "Exponential", "start": "a", "rate": 0.1}},
+            },
+            "expected start to be a number, got 'a'",
+        ),
         ({"clip": 0.0}, "clip"),
         ({"drops": (0,)}, "drops"),
         ({"device": "abacus"}, "there is no device 'abacus' here: use device='cpu'"),
@@ -679,6 +688,8 @@ def test_lookahead_moves_the_slow_weights():
         (controls.SWA, {"start": -1}),
         (controls.SWA, {"every": 0}),
         (controls.Lookahead, {"k": 0}),
+        (controls.Lookahead, {"k": True}),
+        (controls.Lookahead, {"alpha": "half"}),
         (controls.Lookahead, {"alpha": 0.0}),
     ],
 )

@@ -197,18 +197,17 @@ def _run_spectrum(arguments):
             )  # fmt: skip
     numbers = {what: {"method": s.method, "weights": s.dimension, "samples": s.samples} | s.numbers
                for what, s in found.items()}  # fmt: skip
-    if arguments.json:
-        print(records.dumps(numbers))
-    else:
-        for what, spectrum in found.items():
-            print(f"{what} of {spectrum.dimension} weights over {spectrum.samples} samples, {_ROUTES[spectrum.method]}")
-            for name, value in spectrum.numbers.items():
-                print(f"  {name:<24} {value:.6g}")
+    print(records.dumps(numbers) if arguments.json else "\n".join(map(_spectrum_said, found.items())))
     if arguments.out:
         arrays = {f"{what}_{part}": getattr(s, part) for what, s in found.items() for part in ("nodes", "weights")}
-        record = records.provenance(
-            options | {"run": str(arguments.folder)}, time.perf_counter() - start, arguments.seed
-        )
-        for path in records.save(arguments.out, arrays, record | {"numbers": numbers}):
+        given = options | {"run": str(arguments.folder)}
+        record = records.provenance(given, time.perf_counter() - start, arguments.seed) | {"numbers": numbers}
+        for path in records.save(arguments.out, arrays, record):
             print(path, file=sys.stderr if arguments.json else sys.stdout)
     return 0
+
+
+def _spectrum_said(item):
+    what, found = item
+    first = f"{what} of {found.dimension} weights over {found.samples} samples, {_ROUTES[found.method]}"
+    return "\n".join([first, *(f"  {name:<24} {value:.6g}" for name, value in found.numbers.items())])

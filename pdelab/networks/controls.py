@@ -5,6 +5,8 @@ Both have `eval()` and `train()`, which put the averaged weights into the parame
 
 import torch
 
+from pdelab.networks.checks import number, whole
+
 __all__ = ["SWA", "Lookahead"]
 
 
@@ -70,7 +72,8 @@ class SWA(_Swapped):
     """
 
     def __init__(self, params, *, start=0, every=1, **sgd):
-        _whole(start=start, every=every)
+        whole("start", start, 0)
+        whole("every", every, 1)
         super().__init__(params, "average", {"start": start, "every": every}, **sgd)
 
     def _average(self, group):
@@ -100,7 +103,8 @@ class Lookahead(_Swapped):
     """
 
     def __init__(self, params, *, k=5, alpha=0.5, **sgd):
-        _whole(k=k)
+        whole("k", k, 1)
+        number("alpha", alpha)
         if not 0 < alpha <= 1:
             raise ValueError(f"expected alpha in (0, 1], got {alpha}")
         super().__init__(params, "slow", {"k": k, "alpha": alpha}, **sgd)
@@ -115,10 +119,3 @@ class Lookahead(_Swapped):
         for p in group["params"]:
             slow = self.state[p]["slow"]
             p.copy_(slow.lerp_(p, group["alpha"]))
-
-
-def _whole(**numbers):
-    for name, number in numbers.items():
-        least = 0 if name == "start" else 1
-        if not isinstance(number, int) or number < least:
-            raise ValueError(f"expected {name} to be a whole number of at least {least}, got {number!r}")

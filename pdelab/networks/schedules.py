@@ -5,12 +5,9 @@ back, so that a checkpoint needs no pickled class.
 """
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 
-
-def _positive(name, value):
-    if not value > 0:
-        raise ValueError(f"{name} must be positive, got {value!r}")
+from pdelab.networks.checks import number, positive
 
 
 @dataclass(frozen=True)
@@ -29,7 +26,9 @@ class Exponential:
     high: float = math.inf
 
     def __post_init__(self):
-        _positive("start", self.start)
+        positive("start", self.start)
+        for name in ("rate", "low", "high"):
+            number(name, getattr(self, name))
         if not (self.rate < 1 and 0 <= self.low <= self.high):
             raise ValueError(f"expected rate < 1 and 0 <= low <= high, got {self}")
 
@@ -47,7 +46,7 @@ class Linear:
 
     def __post_init__(self):
         for name in ("start", "stop", "steps"):
-            _positive(name, getattr(self, name))
+            positive(name, getattr(self, name))
 
     def __call__(self, t):
         return self.start + (self.stop - self.start) * min(t / self.steps, 1.0)
@@ -72,8 +71,8 @@ class BoundedExponential:
     rate: float
 
     def __post_init__(self):
-        _positive("limit", self.limit)
-        _positive("rate", self.rate)
+        positive("limit", self.limit)
+        positive("rate", self.rate)
 
     def __call__(self, t):
         return self.limit / -math.expm1(-self.rate * (t + 1))
@@ -89,6 +88,11 @@ def to_plain(value):
 
 def from_plain(value):
     """The inverse of `to_plain`."""
-    if isinstance(value, dict) and value.get("schedule") in KINDS:
-        return KINDS[value["schedule"]](**{k: v for k, v in value.items() if k != "schedule"})
-    return value
+    if not (isinstance(value, dict) and value.get("schedule") in KINDS):
+        return value
+    kind, settings = KINDS[value["schedule"]], {k: v for k, v in value.items() if k != "schedule"}
+    try:
+        return kind(**settings)
+    except TypeError as error:
+        needed = ", ".join(field.name for field in fields(kind))
+        raise ValueError(f"the schedule {kind.__name__} needs {needed}, got {settings}") from error

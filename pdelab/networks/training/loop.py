@@ -158,30 +158,24 @@ def train(
     >>> [record["gradients"] for record in result.history]
     [16, 32]
     """
-    epochs, seed, batch_size, replicas = unboxed((epochs, seed, batch_size, replicas))
-    drops, drop_factor, clip, share, snapshots = unboxed((drops, drop_factor, clip, share, snapshots))
-    options = unboxed((optimizer_options, model_options, data_options))
-    _check_numbers(epochs, seed, batch_size, replicas, drop_factor, clip, checkpoint_seconds, snapshots)
-    _check_choices(precision, initialisation, replacement, deterministic, resume)
-    optimizer_options, model_options, data_options = options
-    where = place(device)
+    settings = {"epochs": epochs, "seed": seed, "batch_size": batch_size, "drops": drops, "drop_factor": drop_factor}
+    settings |= {"clip": clip, "replacement": replacement, "precision": precision, "replicas": replicas}
+    settings = _checked(unboxed(settings | {"share": share, "snapshots": snapshots}))
+    choice("initialisation", initialisation, INITIALISATIONS)
+    switch("deterministic", deterministic)
+    where, seed = place(device), settings["seed"]
     with surroundings(where, deterministic):
         torch.manual_seed(datasets.keyed_generator(seed, 0x5EED).initial_seed())
-        dataset, data_config = make_data(data, folder, data_options, seed)
-        networks, model_config = make_models(model, dataset, model_options, initialisation, replicas)
+        dataset, config = make_data(data, folder, unboxed(data_options), seed)
+        networks, more = make_models(model, dataset, unboxed(model_options), initialisation, settings["replicas"])
         for network in networks:
             network.to(where)
         group = join()
-        stepper, optimizer_config = make_optimizer(optimizer, networks, optimizer_options, seed, group)
-        config = optimizer_config | model_config | data_config
-        config |= {"epochs": epochs, "seed": seed, "batch_size": batch_size, "drops": milestones(drops, epochs)}
-        config |= {"drop_factor": drop_factor, "clip": clip, "replacement": replacement, "precision": precision}
-        config |= {"replicas": replicas, "share": share, "snapshots": sorted(snapshots)}
+        stepper, chosen = make_optimizer(optimizer, networks, unboxed(optimizer_options), seed, group)
         ranks = Ranks(group)
-        config |= {"ranks": ranks.count}
-        run = _Run(config, networks, stepper, dataset, where, ranks)
+        run = _Run(chosen | more | config | settings | {"ranks": ranks.count}, networks, stepper, dataset, where, ranks)
         store = Store(out, resume, checkpoint_seconds, run)
-        while run.epoch < epochs:
+        while run.epoch < settings["epochs"]:
             run.finish_epoch(store.after_batch)
             store.after_epoch()
             if on_epoch:
@@ -190,8 +184,9 @@ def train(
         store.last_checkpoint()
         final = run.final()
         store.result(final)
-    history, kept = tuple(run.history), run.snapshots
-    return TrainingResult(config, history, final, run.model, dataset, stepper, kept, store.folder)
+    return TrainingResult(
+        run.config, tuple(run.history), final, run.model, dataset, stepper, run.snapshots, store.folder
+    )
 
 
 class _Run:
@@ -353,21 +348,17 @@ def _shared(split, replicas, share, seed):
     return [split.take(torch.as_tensor(index, device=split.inputs.device)) for index in parts]
 
 
-def _check_numbers(epochs, seed, batch_size, replicas, drop_factor, clip, checkpoint_seconds, snapshots):
-    for name, value in (("epochs", epochs), ("batch_size", batch_size), ("replicas", replicas)):
-        whole(name, value, 1)
-    whole("seed", seed, 0)
-    positive("drop_factor", drop_factor)
-    positive("clip", 1.0 if clip is None else clip)
-    if not checkpoint_seconds >= 0:
-        raise ValueError(f"expected checkpoint_seconds >= 0, got {checkpoint_seconds!r}")
+def _checked(settings):
+    """The settings of a run, refused or completed: drops as epochs, snapshots in order."""
+    for name, least in (("epochs", 1), ("seed", 0), ("batch_size", 1), ("replicas", 1)):
+        whole(name, settings[name], least)
+    positive("drop_factor", settings["drop_factor"])
+    if settings["clip"] is not None:
+        positive("clip", settings["clip"])
+    switch("replacement", settings["replacement"])
+    choice("precision", settings["precision"], ("float32", "bfloat16"))
+    epochs, snapshots = settings["epochs"], settings["snapshots"]
     several("snapshots", snapshots)
     if not all(epoch in range(1, epochs + 1) for epoch in snapshots):
         raise ValueError(f"expected snapshots at epochs from 1 to {epochs}, got {snapshots!r}")
-
-
-def _check_choices(precision, initialisation, replacement, deterministic, resume):
-    choice("precision", precision, ("float32", "bfloat16"))
-    choice("initialisation", initialisation, INITIALISATIONS)
-    for name, value in (("replacement", replacement), ("deterministic", deterministic), ("resume", resume)):
-        switch(name, value)
+    return settings | {"drops": milestones(settings["drops"], epochs), "snapshots": sorted(snapshots)}

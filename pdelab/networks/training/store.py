@@ -10,6 +10,7 @@ import torch
 from pdelab import records
 from pdelab.networks import checkpoints, models
 from pdelab.networks import data as datasets
+from pdelab.networks.checks import number, switch
 
 
 class Ranks:
@@ -42,6 +43,10 @@ class Store:
 
     def __init__(self, out, resume, seconds, run):
         self.run, self.seconds, self.saved = run, seconds, time.monotonic()
+        switch("resume", resume)
+        number("checkpoint_seconds", seconds)
+        if not seconds >= 0:
+            raise ValueError(f"expected checkpoint_seconds >= 0, got {seconds!r}")
         if resume and out is None:
             raise ValueError("resume needs the folder of the run: give out=...")
         self.folder = None if out is None else records.output_folder(out)
