@@ -1,6 +1,7 @@
 """Training: effective epochs, exact resume, atomic files, clear refusals, honest controls."""
 
 import copy
+import dataclasses
 import json
 import os
 import select
@@ -347,6 +348,8 @@ def test_comparison_pairs_seeds_and_speaks(rng):
     assert found.values[0, 1] == single.final["test"]["loss"]
     assert found.curves["sgd"].shape == (3, 4) and found.gradients["sgd"].tolist() == [16, 32, 48, 64]
     assert "slow" in found.table() and "worse" in found.table()
+    long = dataclasses.replace(found, names=("a name of many letters", "twin", "slow"), baseline="twin")
+    assert len({line.index("±") for line in long.table().splitlines()[1:]}) == 1  # columns stand below one another
 
 
 def test_processes_give_the_same_numbers():

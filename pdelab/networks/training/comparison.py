@@ -68,11 +68,11 @@ class Comparison:
 
     def table(self):
         """The rows as text, in the form of the papers' tables."""
-        percent = " (%)" if self.metric == "error" else ""
+        percent, width = " (%)" if self.metric == "error" else "", max(16, 1 + max(map(len, self.names)))
         against = f"    minus {self.baseline}, {self.level:.0%} interval" if len(self.names) > 1 else ""
-        lines = [f"{'':16s}{self.split} {self.metric}{percent:4s}{against}"]
+        lines = [f"{'':{width}s}{self.split} {self.metric}{percent:4s}{against}"]
         for row in self.rows():
-            line = f"{row['name']:16s}{row['mean']:8.3f} ± {row['deviation']:.3f}"
+            line = f"{row['name']:{width}s}{row['mean']:8.3f} ± {row['deviation']:.3f}"
             if "low" in row:
                 line += f"    {row['difference']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]  {row['verdict']}"
             lines.append(line)
