@@ -42,6 +42,7 @@ class FlatOptimizer(Optimizer):
     outer_row = None  # the row that eval() shows; None: the parameters are the outer weights
     protected = True  # the inner loop leaves the outer weights alone
     by_address = True  # the fused engine hands gradients to its kernel only
+    steady = False  # the rule depends on the outer step by schedules only
 
     def __init__(self, params, defaults):
         params = list(params)
@@ -197,14 +198,15 @@ class FlatOptimizer(Optimizer):
         group = self.param_groups[number]
         if torch.compiler.is_compiling():
             return self.rule(group, outer, inner)
-        place, key = (number, inner == 0), (outer, *group.values())
-        kept_key, kept = self._rules.get(place, (None, None))
-        if kept_key == key:
+        place, settings = (number, inner == 0), (*group.values(),)
+        known, date, kept = self._rules.get(place, (None, None, None))
+        if known == settings and (date is None or date == outer):
             return kept
         rule = self.rule(group, outer, inner)
-        if not any(isinstance(value, torch.Tensor) for value in key):  # tensors change in place
+        if not any(isinstance(value, torch.Tensor) for value in settings):  # tensors change in place
             rule = kept if rule == kept else rule  # the same object, whose packed form is kept too
-            self._rules[place] = key, rule
+            steady = self.steady and not any(map(callable, settings))
+            self._rules[place] = settings, None if steady else outer, rule
         return rule
 
     def moment(self, outer, inner):

@@ -104,6 +104,7 @@ class EntropySGD(FlatOptimizer):
     """
 
     outer_row = "x"
+    steady = True
 
     def __init__(
         self, params, lr=1.0, inner_lr=0.1, inner_steps=20, gamma=1e4, averaging=None, temperature=0.0, momentum=0.9,
@@ -179,6 +180,7 @@ class HJ(FlatOptimizer):
     """
 
     outer_row = "x"
+    steady = True
     by_address = False
 
     def __init__(

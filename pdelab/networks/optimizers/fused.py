@@ -245,6 +245,14 @@ def inner_pass(addresses, sizes, places, y, x, z, m, amounts, flags, unseen, key
     amounts: numbers in the rows' dtype; unseen: as in `first_nonfinite`; key: (seed, stream, tick) as uint64. Stops
     soon after a bad gradient.
     """
+    if flags == STREAM:  # before any scratch is allocated: that would be felt in small networks
+        for k in range(addresses.size):
+            if addresses[k] != 0:
+                g = carray(pointer(addresses[k]), (sizes[k],), y.dtype)
+                lo, hi = places[k], places[k] + sizes[k]
+                if stream(g, y[lo:hi], x[lo:hi], z[lo:hi], m[lo:hi], amounts, unseen):
+                    return k
+        return -1
     d = np.empty(BLOCK, y.dtype)
     noisy = flags & (HEAT | FIELD) != 0
     xi = np.empty(BLOCK if noisy else 0, y.dtype)
@@ -254,11 +262,6 @@ def inner_pass(addresses, sizes, places, y, x, z, m, amounts, flags, unseen, key
         if addresses[k] == 0:
             continue
         g = carray(pointer(addresses[k]), (sizes[k],), y.dtype)
-        if flags == STREAM:
-            lo, hi = places[k], places[k] + sizes[k]
-            if stream(g, y[lo:hi], x[lo:hi], z[lo:hi], m[lo:hi], amounts, unseen):
-                return k
-            continue
         bits = carray(pointer(addresses[k]), (sizes[k],), unseen.dtype)
         for start in range(0, sizes[k], BLOCK):
             n = min(BLOCK, sizes[k] - start)
