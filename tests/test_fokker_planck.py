@@ -583,6 +583,24 @@ def test_compact_is_no_worse_than_crank_nicolson_where_the_grid_does_not_resolve
     assert errors[0] < errors[1] < 0.05
 
 
+@pytest.mark.parametrize("beta", [5.0, 80.0, 400.0])
+def test_compact_does_not_grow_along_lines_with_a_strong_drift(beta):
+    """Two dimensions between walls; errors against the next finer grid but one."""
+
+    def run(n, scheme):
+        grid = pl.Grid((0.0, 0.0), (2 * np.pi, np.pi), (n + 1, n + 1))
+        x, y = grid.points[..., 0], grid.points[..., 1]
+        start = normalised(grid, np.exp(2 * np.cos(x) + np.cos(y)))
+        U = np.cos(x) + 0.5 * np.cos(2 * y) + 0.4 * np.cos(x) * np.cos(y)
+        return grid, pl.solve(FokkerPlanck(U, beta=beta), start, grid, 0.5, scheme=scheme, dt=0.01).final
+
+    _, fine = run(128, compact)
+    for n in (16, 32):
+        grid, final = run(n, compact)
+        reference = fine[:: 128 // n, :: 128 // n]
+        assert l1(grid, final, reference) < l1(grid, run(n, crank_nicolson)[1], reference) < 0.2
+
+
 def test_compact_refuses_what_it_is_not_for():
     grid = pl.Grid(-1.0, 1.0, 20)
     for problem in (

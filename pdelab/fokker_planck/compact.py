@@ -24,8 +24,8 @@ def compact(problem, grid, values):
     of third order.
 
     Not positive: with too large steps for the data it may undershoot, see info["minimum"]. Second order in the spacing
-    where the density does not vanish at a wall with a force on it, and where U/D differs by more than 6
-    between nodes beside a wall, by more than 12 elsewhere.
+    where the density does not vanish at a wall with a force on it, and where U/D differs by more than 5 between nodes:
+    there θ and the factor of the rates shrink together, down to the operator of `crank_nicolson`.
     The rule for dt=None is twice that of `crank_nicolson`.
     """
     coefficients = problem.coefficients(grid)

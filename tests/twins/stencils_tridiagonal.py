@@ -250,11 +250,12 @@ def fit(drop, D, periodic, up, down):
             for rate in (up, down):
                 rate[o, i, j] = rate[o, i, j] * (1 + part) if part > 0 else rate[o, i, j] / (1 - part)
         Q = dense(up[o, :, j], down[o, :, j])
-        if periodic:
-            fastest = max(fastest, 2 * float((up[o, :, j] + np.roll(down[o, :, j], 1)).max()))
-        else:
-            S = np.sqrt(np.abs(Q)) * np.sqrt(np.abs(Q.T))
-            fastest = max(fastest, float(S.sum(axis=1).max()))
+        out = -2 * np.diag(Q)
+        if not periodic:
+            out[[0, -1]] *= 1.01 / 2
+            symmetric = np.sqrt(np.abs(Q)) * np.sqrt(np.abs(Q.T))
+            fastest = max(fastest, float(symmetric.sum(axis=1).max()))
+        fastest = max(fastest, float(out.max()))
     return fastest
 
 
