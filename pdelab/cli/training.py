@@ -117,7 +117,7 @@ def _contestants(arguments, recipe):
 def _show_epoch(bar, record):
     error = record["validation_error"]
     said = "" if error is None else f", validation error {error:.2f} %"
-    bar.set_postfix_str(f"loss {record['train_loss']:.4g}{said}")
+    bar.set_postfix_str(f"loss {record['train_loss']:.4g}{said}", refresh=False)
     bar.update()
 
 
