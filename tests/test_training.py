@@ -233,7 +233,7 @@ for line in sys.stdin:
     child = os.fork()
     if child == 0:
         try:
-            training.train("sgd", "digits-lenet", "digits", epochs=12, out=sys.argv[1], resume=True,
+            training.train("sgd", "digits-lenet", "digits", epochs=16, out=sys.argv[1], resume=True,
                            checkpoint_seconds=0, model_options={"dropout": (0.1, 0.1)},
                            data_options={"augment": True}, drops=(0.5,), optimizer_options={"lr": 0.05})
             os._exit(0)
@@ -256,7 +256,7 @@ def kill_and_resume(folder, kills, rng):
             if done < kills:
                 while not select.select([nursery.stdout], [], [], 0.002)[0]:
                     if path.exists() and path.stat().st_mtime_ns > started:
-                        time.sleep(rng.uniform(0.0, 0.12))
+                        time.sleep(rng.uniform(0.0, 0.04))  # a few steps at the most, or the run ends too soon
                         os.kill(child, signal.SIGKILL)
                         break
             status = int(nursery.stdout.readline())
