@@ -8,6 +8,7 @@ rates and factors included; scipy's contestants get the same rates for nothing.
 
 import functools
 import sys
+import tracemalloc
 
 import numpy as np
 from scipy import sparse
@@ -30,6 +31,7 @@ def rows(quick=False):
     yield from plane_rows(quick)
     yield from growth_rows(quick)
     yield from figure_row()
+    yield from generator_row(256 if quick else 512)
     if not quick:
         yield from structure_rows()
 
@@ -368,6 +370,23 @@ def figure_row():
     problem = FokkerPlanck(slices, diffusivity=0.02)
     times = race({"run": lambda: pl.solve(problem, start, grid, 16.0, scheme=implicit, dt=0.01)}, repeats=3)
     yield Row("figure 4.1", "pdelab implicit, moving potential", times["run"], note="1600 steps; aimed at < 1000 ms")
+
+
+def generator_row(n):
+    """The sparse generator of a diffusion whose long axis turns from place to place."""
+    grid = pl.Grid((-2.0, -2.0), (2.0, 2.0), (n, n))
+    turn = grid.points[..., 0] + grid.points[..., 1] / 2
+    along = np.stack([np.cos(turn), np.sin(turn)], axis=-1)
+    across = np.stack([-np.sin(turn), np.cos(turn)], axis=-1)
+    tensor = sum(size * axis[..., :, None] * axis[..., None, :] for size, axis in ((1.0, along), (0.05, across)))
+    problem = FokkerPlanck(grid.points[..., 0] ** 2, diffusivity=0.5, diffusion=tensor)
+    milliseconds = race({"run": lambda: generator(problem, grid)}, repeats=3)["run"]
+    tracemalloc.start()
+    generator(problem, grid)
+    peak = tracemalloc.get_traced_memory()[1] / 1e6
+    tracemalloc.stop()
+    note = f"peak {peak:.0f} MB; aimed at < 2000 ms and 500 MB at 512^2"
+    yield Row("generator", f"pdelab, turning D(x), {n}x{n}", milliseconds, note=note)
 
 
 def structure_rows():
