@@ -105,7 +105,7 @@ def test_the_travelling_wave_solves_the_equation():
 
 
 def test_characteristics_and_the_shock_time():
-    """Thesis Example 4.14 with theory.md's f_A: t* = 0.299110, u_xx = f''/(1 + t f'') until then."""
+    """Thesis Example 4.14 with the f_A of the ledger: t* = 0.299110, u_xx = f''/(1 + t f'') until then."""
     loss = Loss("0.05*x**4 - 0.4*x**2 + 0.15*x + 0.3*sin(3*x)")
     grid = Grid(-2.8, 2.8, 28001)
     t_star = burgers.shock_time(loss, grid)

@@ -107,7 +107,7 @@ def inner_loop_keeps_its_bias(perturbed=False, quick=False):
     common = {"gamma": gamma, "beta": beta, "step": 0.05, "inner_steps": 400}
     estimates = inner_expectation(f, x, **common)[[99, 199, 399]]
     limit = closed_forms.local_entropy_gradient(f, x, gamma, beta) - (0.0 if perturbed else biases[1] / gamma)
-    ratios = [-0.110, -0.091, -0.084, -0.080]  # theory.md, transfer operator: its three digits
+    ratios = [-0.110, -0.091, -0.084, -0.080]  # by the transfer operator, to three digits
     return [
         equal(limit, estimates, 1e-5),
         equal(ratios, biases / steps, 6e-4),
@@ -377,7 +377,7 @@ def printed_elastic_energy(perturbed=False, quick=False):
     distances = np.abs(np.array(fields) - limit)
     return [
         equal(exact, fields if perturbed else fields[0], 1e-6),
-        equal([0.404, 0.728, 1.355, 2.149, 3.012], fields[1:6], 1e-3),  # theory.md, exact convolutions: its digits
+        equal([0.404, 0.728, 1.355, 2.149, 3.012], fields[1:6], 1e-3),  # by exact convolutions, to these digits
         at_most(0.95 * distances[:-1], distances[1:]),
         at_most(0.1 * distances[0], distances[-1]),
         equal(ns * c / (1 + ns * c * gamma), slopes, 1e-6),
