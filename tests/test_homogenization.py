@@ -80,7 +80,7 @@ def test_order_in_epsilon(form):
 
 
 def test_the_bias_of_euler_maruyama_is_of_order_dt_over_epsilon():
-    """Ledger row X11: at fixed dt/epsilon it stays as epsilon -> 0; Leimkuhler-Matthews has none to speak of."""
+    """Row X11: at fixed dt/epsilon it stays as epsilon -> 0; Leimkuhler-Matthews has none to speak of."""
     gamma, beta, x0, t, epsilon = 0.2, 4.0, 1.0, 0.5, 0.005
     exact = paths.simulate(hom.homogenized(F_A, gamma, beta), x0, t, 0.005, scheme=paths.heun, seed=0).final[0]
     ratios, biases = np.array([0.04, 0.02, 0.01, 0.005]), []
@@ -94,7 +94,7 @@ def test_the_bias_of_euler_maruyama_is_of_order_dt_over_epsilon():
 
 
 def test_the_heat_form_tends_to_the_gaussian_average():
-    """Ledger row E4.28: x = .5, gamma = .7, beta = 3: (G_{gamma/beta} * f)' = -.13272; printed noise: -.15234."""
+    """Row E4.28: x = .5, gamma = .7, beta = 3: (G_{gamma/beta} * f)' = -.13272; printed noise: -.15234."""
     value, error = hom.heat_gradient(F_A, 0.5, gamma=0.7, beta=3.0, samples=200_000, seed=1)
     assert abs(value + 0.13272) < 4 * error and abs(value + 0.15234) > 4 * error
     t, epsilon = 0.02, 1e-4
@@ -120,7 +120,7 @@ def test_the_exponential_step_needs_not_resolve_the_spring():
 
 
 def test_the_leader_follows_local_entropy_for_every_number_of_workers():
-    """Ledger row E4.26A: f_A, gamma = .5, beta = 3: (X - Ybar)/gamma has mean f_gamma'(X), variance of Ybar over n."""
+    """Row E4.26A: f_A, gamma = .5, beta = 3: (X - Ybar)/gamma has mean f_gamma'(X), variance of Ybar over n."""
     for x, exact in ((-0.5, 0.3546), (1.0, -0.6798)):
         variances = []
         for n in (1, 4, 16):
@@ -202,7 +202,7 @@ def test_inner_steps_against_the_transfer_operator():
 
 
 def test_the_bias_of_the_inner_loop_is_of_order_of_its_step():
-    """Ledger row EMb: bias/eta of <y> at eta = .1, .05, .025, .0125; more inner steps do not remove it."""
+    """Row EMb: bias/eta of <y> at eta = .1, .05, .025, .0125; more inner steps do not remove it."""
     steps = np.array([0.1, 0.05, 0.025, 0.0125])
     common = {"gamma": 0.2, "beta": 4.0, "nodes": 401}
     biases = np.array([hom.inner_bias(F_A, 1.0, step=s, **common) for s in steps])

@@ -333,7 +333,7 @@ def test_quadratic_loss_at_equilibrium_is_exact_for_leimkuhler_matthews_and_baoa
 
 
 def test_underdamped_has_the_gibbs_law_for_every_friction_and_scheme():
-    """Ledger row E4.10m with our noise: Var q = 1/(beta k), Var p = 1/beta, whatever the friction."""
+    """Row E4.10m with our noise: Var q = 1/(beta k), Var p = 1/beta, whatever the friction."""
     count = 40_000
     for friction, scheme in ((0.5, paths.baoab), (5.0, paths.baoab), (2.0, paths.heun)):
         sde = paths.Underdamped(QUADRATIC, 2.0, friction)

@@ -140,7 +140,7 @@ def quadratic_moments(lr, t, x, model):
 
 
 def test_weak_orders_on_quadratics():
-    """Ledger row C6.5: order 1 for the equation, for the flow without noise too; order 2 only with the right noise."""
+    """Row C6.5: order 1 for the equation, for the flow without noise too; order 2 only with the right noise."""
     rates = np.array([0.1, 0.05, 0.025, 0.0125])
     orders = {}
     for model in ("first", "ode", "second", "second half"):
@@ -151,7 +151,7 @@ def test_weak_orders_on_quadratics():
 
 
 def test_weak_orders_on_a_nonconvex_sum():
-    """Ledger row C6.5: SGD by its transfer operator, the diffusions by their backward equations."""
+    """Row C6.5: SGD by its transfer operator, the diffusions by their backward equations."""
     rates = np.array([0.1, 0.05, 0.025, 0.0125])
     box, x, t, f = (-2.6, 2.6), 1.5, 1.0, NONCONVEX
     observable = lambda y: np.cos(2 * y)  # noqa: E731
@@ -194,7 +194,7 @@ def test_the_approximation_in_two_dimensions(rng):
 
 
 def test_stationary_covariances():
-    """Ledger row C6.53s: H S + S H - eta H S H = eta C for SGD; the diffusions' are off at order eta."""
+    """Row C6.53s: H S + S H - eta H S H = eta C for SGD; the diffusions' are off at order eta."""
     H, covariance = np.array([[2.0, 0.3], [0.3, 1.0]]), np.array([[1.0, 0.2], [0.2, 0.5]])
     for lr in (0.2, 0.05):
         S = sgd.stationary_covariance(H, covariance, lr)
