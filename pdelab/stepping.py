@@ -120,8 +120,8 @@ def solve(problem, initial, grid, times, *, scheme=None, dt=None, cfl=0.9, on_sa
     scheme = problem.default_scheme if scheme is None else scheme
     stepper = scheme(problem, grid, values)
     run = _Run(stepper, dt, cfl)
-    certificates = stepper.certificates | {"minimum": _minimum, "maximum": _maximum}
-    records = {name: [] for name in certificates}
+    certificates = stepper.certificates
+    records = {name: [] for name in (*certificates, "minimum", "maximum")}
     if "mass" in certificates:
         mass, size = (certificates["mass"](field, 0.0) for field in (first, np.abs(first)))
     saved = np.empty((len(times), *first.shape)) if len(times) > 1 else None
@@ -133,6 +133,8 @@ def solve(problem, initial, grid, times, *, scheme=None, dt=None, cfl=0.9, on_sa
             saved[k] = values
         for name, certificate in certificates.items():
             records[name].append(certificate(values, end))
+        records["minimum"].append(run.extremes[0])
+        records["maximum"].append(run.extremes[1])
         if on_save is not None:
             on_save(end, saved[k])
     info = {"scheme": _name(scheme), "dt": run.largest_dt, "steps": run.steps, "monotonicity": run.monotonicity}
@@ -150,10 +152,12 @@ class _Run:
     def __init__(self, stepper, dt, cfl):
         self.stepper, self.dt, self.cfl = stepper, dt, cfl
         self.steps, self.largest_dt, self.monotonicity = 0, 0.0, 0.0
-        self.chunk = 16
+        self.chunk, self.extremes = 16, None
 
     def advance(self, values, begin, end):
         time = begin
+        if not begin < end:
+            self._checked(values, begin, end)
         while time < end:
             bound = self.stepper.bound(values, time)
             step = self._step(bound, time)
@@ -164,7 +168,7 @@ class _Run:
                 )
             remaining = max(math.ceil((end - time) / step * (1 - 1e-12)), 1)
             dt = (end - time) / remaining
-            if self.stepper.fixed:
+            if self.stepper.fixed and remaining > 1:
                 values = self._many(values, time, dt, remaining)
                 time = end
             else:
@@ -203,9 +207,9 @@ class _Run:
                 self.chunk = max(1, min(8 * count, int(count * SECONDS_PER_CHUNK / seconds)))
         return values
 
-    @staticmethod
-    def _checked(values, begin, end):
-        if not (math.isfinite(values.min()) and math.isfinite(values.max())):  # nan is the minimum of whatever has it
+    def _checked(self, values, begin, end):
+        low, high = self.extremes = float(values.min()), float(values.max())  # nan is the minimum of whatever has it
+        if not (math.isfinite(low) and math.isfinite(high)):
             raise FloatingPointError(
                 f"the solution stopped being finite between t = {begin:.6g} and t = {end:.6g}: "
                 "check the size of the data and the step"
@@ -225,11 +229,3 @@ def _checked_times(times):
 def _name(scheme):
     function = getattr(scheme, "func", scheme)
     return f"{function.__module__.removeprefix('pdelab.').split('.')[0]}.{function.__name__}"
-
-
-def _minimum(values, time):
-    return float(values.min())
-
-
-def _maximum(values, time):
-    return float(values.max())

@@ -43,8 +43,9 @@ def spectral(problem, grid, values):
             known["begin"], known["rest"] = time, (rest @ m) * rest * scale / half
             known["moving"] = known["vectors"] * (known["vectors"] @ m)[:, np.newaxis] * (scale / half)
         elapsed = time + dt * steps - known["begin"]
-        alive = known["rates"][: np.searchsorted(known["rates"], LIFETIMES / elapsed)]
-        known["out"] = known["rest"] + np.exp(-elapsed * alive) @ known["moving"][: len(alive)]
+        alive = known["rates"][: known["rates"].searchsorted(LIFETIMES / elapsed)]
+        known["out"] = np.exp(-elapsed * alive) @ known["moving"][: len(alive)]
+        known["out"] += known["rest"]
         return known["out"]
 
     return Stepper(advance, dt=math.inf, certificates=certificates(problem, grid, form))

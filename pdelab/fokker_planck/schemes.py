@@ -96,4 +96,7 @@ def free_energy(density, potential, diffusivity, grid):
     Where a scheme that is not positive undershot, ρ log ρ counts as zero.
     """
     positive = np.maximum(density, TINY)
-    return float((grid.weights * (potential * density + diffusivity * (positive * np.log(positive)))).sum())
+    energy = np.log(positive)
+    energy *= diffusivity * positive
+    energy += potential * density
+    return float(np.vdot(grid.weights, energy))
