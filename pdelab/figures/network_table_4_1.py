@@ -1,7 +1,8 @@
 """Table 4.1 of Chaudhari's thesis at the scale of the digits: Entropy-SGD, HEAT, HJ and SGD on three networks.
 
 The runs of Figures 4.2 and 4.3. What reproduces: HEAT has the largest error on every network, the other three are
-within a few tenths to one per cent of each other. What does not: a clear gain in speed (after the @).
+within a few tenths to one per cent of each other. What does not: a clear gain in speed (after the @). The
+all-convolutional row has the settings tuned for the convolutional one, which is hard on HEAT.
 The printed settings on the thesis's data: --set data=mnist cifar=cifar10 folder=...
 """
 
