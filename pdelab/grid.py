@@ -161,7 +161,7 @@ class Grid:
         """Second-order differences of node values: central, one-sided at the ends of an axis that is not periodic.
 
         Returns shape (*shape,) in one dimension, (*shape, d) otherwise. This is the derivative of the data, whatever
-        the boundary condition; the solvers' ghosts are in their stencils.
+        the boundary condition; the solvers' ghosts are in their kernels.
         """
         values = self.field(values)
         parts = []

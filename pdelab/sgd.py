@@ -263,7 +263,7 @@ import numpy as np
 from numba import float32, njit
 
 from pdelab.noise import fill_words, {vectorised}
-from pdelab.paths.kernels import leave, record
+from pdelab.kernels.paths import leave, record
 
 {functions}
 @njit(cache=True, nogil=True, error_model="numpy")

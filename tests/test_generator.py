@@ -25,7 +25,7 @@ from pdelab.generator import (
     stationary,
 )
 from pdelab.generator.chains import _stationary_masses
-from pdelab.stencils import selling
+from pdelab.kernels import selling
 
 PROPERTY = settings(deadline=None, max_examples=40, derandomize=True)
 

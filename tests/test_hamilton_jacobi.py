@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from pdelab import hamilton_jacobi as hj
 from pdelab.grid import Grid
 from pdelab.hamilton_jacobi import HamiltonJacobi, Heat, threads
+from pdelab.kernels import policies
 from pdelab.losses import Loss
-from pdelab.stencils import policies
 from pdelab.stepping import solve
 
 BOTH = [hj.monotone, hj.engquist_osher]

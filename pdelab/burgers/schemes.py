@@ -6,7 +6,7 @@ import numpy as np
 
 from pdelab import hamilton_jacobi
 from pdelab.hamilton_jacobi.layout import CODES, inverse
-from pdelab.stencils import fluxes
+from pdelab.kernels import fluxes
 from pdelab.stepping import Stepper
 
 

@@ -9,7 +9,7 @@ import warnings
 import numpy as np
 
 from pdelab.closed_forms import door
-from pdelab.stencils import envelopes
+from pdelab.kernels import envelopes
 
 
 def node_minimum(values, grid, t, places=True):

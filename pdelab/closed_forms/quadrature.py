@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from pdelab.closed_forms import branching, descent
-from pdelab.stencils.envelopes import DEPTH
+from pdelab.kernels.envelopes import DEPTH
 
 
 def integrate(f, x, t, beta, moments=False):

@@ -12,7 +12,7 @@ import numpy as np
 
 from pdelab.closed_forms import branching, descent, inviscid, points, viscous
 from pdelab.grid import Grid
-from pdelab.stencils.envelopes import DEPTH
+from pdelab.kernels.envelopes import DEPTH
 
 LEVELS = (1, 2, 4, 8)  # halvings of the spacing that are tried
 LARGEST = 4 * 10**6  # nodes of a sampled field

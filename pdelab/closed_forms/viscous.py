@@ -22,7 +22,7 @@ import numpy as np
 from scipy import fft
 
 from pdelab.closed_forms import door
-from pdelab.stencils import envelopes
+from pdelab.kernels import envelopes
 
 RESOLVED = 2.0  # s²/h² from which the nodes resolve the kernel: relative error 2 exp(-2 pi² 2) = 1e-17
 WIDE = 40.0  # s²/h² above which a level is taken off

@@ -9,7 +9,7 @@ from pdelab.fokker_planck.splitting import Sweeps
 from pdelab.fokker_planck.timing import half_cells
 from pdelab.generator import axis_rates, ito
 from pdelab.generator.coefficients import lines
-from pdelab.stencils import tridiagonal
+from pdelab.kernels import tridiagonal
 from pdelab.stepping import Stepper
 
 START = ((2, 2.0), (3, -9.0), (4, 8.0))  # backward Euler in k parts, extrapolated: third order, decays at every rate

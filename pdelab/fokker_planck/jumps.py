@@ -7,7 +7,7 @@ from scipy import sparse
 
 from pdelab.fokker_planck.timing import half_cells, held_factor, instant, phases
 from pdelab.generator import factored, generator
-from pdelab.stencils import tridiagonal
+from pdelab.kernels import tridiagonal
 
 
 def sparse_advance(problem, grid, mode):

@@ -5,7 +5,7 @@ import numpy as np
 from pdelab.fokker_planck.moving import Slices, moves
 from pdelab.fokker_planck.timing import dt_over_held, half_cells, held_factor, instant, phases
 from pdelab.generator import axis_rates, ito
-from pdelab.stencils import tridiagonal
+from pdelab.kernels import tridiagonal
 
 CALLS_AT_ONCE = 256  # steps whose time-dependent coefficients are evaluated together
 

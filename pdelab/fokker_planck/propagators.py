@@ -10,7 +10,7 @@ from pdelab.fokker_planck.schemes import certificates
 from pdelab.fokker_planck.splitting import split_change
 from pdelab.fokker_planck.timing import half_cells
 from pdelab.generator import axis_rates, ito, largest_step
-from pdelab.stencils import modes
+from pdelab.kernels import modes
 from pdelab.stepping import Stepper
 
 LIFETIMES = 40  # after so many a mode is below round-off

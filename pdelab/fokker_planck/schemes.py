@@ -8,7 +8,7 @@ from pdelab.fokker_planck.jumps import sparse_advance
 from pdelab.fokker_planck.lines import line_advance
 from pdelab.fokker_planck.splitting import split_advance
 from pdelab.generator import added_diffusion, generator, ito, largest_step
-from pdelab.stencils import tridiagonal
+from pdelab.kernels import tridiagonal
 from pdelab.stepping import Stepper
 
 TINY = np.finfo(float).tiny

@@ -7,7 +7,7 @@ import numpy as np
 
 from pdelab.fokker_planck.timing import half_cells, held_factor, instant, phases
 from pdelab.generator import axis_rates, ito
-from pdelab.stencils import tridiagonal
+from pdelab.kernels import tridiagonal
 
 
 def split_advance(problem, grid, form, mode):

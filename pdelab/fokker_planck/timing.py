@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pdelab.stencils import tridiagonal
+from pdelab.kernels import tridiagonal
 
 
 def half_cells(problem, grid):

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import sparse
 
 from pdelab.generator.coefficients import asked, axis_rates, ito
-from pdelab.stencils import selling
+from pdelab.kernels import selling
 
 
 def generator(problem, grid, time=0.0):

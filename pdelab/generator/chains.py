@@ -8,7 +8,7 @@ from scipy.sparse import csgraph, linalg
 
 from pdelab.generator.assembly import generator
 from pdelab.generator.coefficients import asked, axis_rates, ito
-from pdelab.stencils import elimination, modes
+from pdelab.kernels import elimination, modes
 
 BANDED_WORK = 2e10  # multiplications above which an elimination gives way to a sparse factorisation
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pdelab.grid import Grid
-from pdelab.stencils import tridiagonal
+from pdelab.kernels import tridiagonal
 
 INTERPRETATIONS = ("ito", "stratonovich", "klimontovich", "fick")
 CORRECTION = {"ito": 0.0, "stratonovich": 0.5, "klimontovich": 1.0}  # α: σ is read at the point (1 - α) t + α (t + dt)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from scipy.sparse import identity
 
-from pdelab.stencils.uniformisation import poisson_sum
+from pdelab.kernels.uniformisation import poisson_sum
 
 
 def semigroup(Q, start, times):

@@ -6,7 +6,7 @@ import numpy as np
 
 from pdelab.hamilton_jacobi.layout import Flow, coefficients, inverse, largest_slopes, layout, positive
 from pdelab.hamilton_jacobi.threads import crew, march, workers
-from pdelab.stencils import slopes
+from pdelab.kernels import slopes
 from pdelab.stepping import Stepper
 
 TINY = 1e-30  # no smoothness is measured against less: its eighth power must not underflow

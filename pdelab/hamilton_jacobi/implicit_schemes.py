@@ -8,7 +8,7 @@ from scipy.sparse import linalg
 
 from pdelab.hamilton_jacobi.explicit_schemes import fitted
 from pdelab.hamilton_jacobi.layout import CODES, coefficients, inverse, largest_slopes, positive, shifts, speeds
-from pdelab.stencils import policies, slopes
+from pdelab.kernels import policies, slopes
 from pdelab.stepping import Stepper
 
 ITERATIONS = 100  # of policy iteration in one step; a handful is the rule

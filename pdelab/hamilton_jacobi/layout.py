@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from pdelab.stencils import slopes
+from pdelab.kernels import slopes
 
 CODES = {"periodic": slopes.PERIODIC, "reflecting": slopes.REFLECTING, "outflow": slopes.OUTFLOW}
 

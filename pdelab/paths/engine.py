@@ -9,8 +9,9 @@ from functools import cached_property
 
 import numpy as np
 
+from pdelab.kernels import paths as kernels
 from pdelab.noise import BLOCK, checked_seed, whole_number
-from pdelab.paths import door, kernels, tracing
+from pdelab.paths import door, tracing
 from pdelab.paths.schemes import leimkuhler_matthews, weak_euler
 from pdelab.paths.systems import System
 

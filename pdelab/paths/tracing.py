@@ -18,8 +18,8 @@ import numba
 import numpy as np
 
 from pdelab import noise
+from pdelab.kernels import paths as kernels
 from pdelab.losses import compiled_module
-from pdelab.paths import kernels
 
 VECTORISED = ("exp", "log", "sin", "cos", "tanh")
 LIBRARY = ("sqrt", "fabs", "tan", "asin", "acos", "atan", "sinh", "cosh", "asinh", "acosh", "atanh", "atan2", "erf",
@@ -304,7 +304,7 @@ import numpy as np
 from numba import float32, njit
 
 from pdelab.noise import SIGNS, fill_words, random_sign, {fill}, {vectorised}
-from pdelab.paths.kernels import leave, record, step_normals
+from pdelab.kernels.paths import leave, record, step_normals
 
 {functions}
 @njit(cache=True, nogil=True, error_model="numpy")

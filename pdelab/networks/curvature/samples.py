@@ -12,7 +12,7 @@ from torch import nn
 from torch.func import grad, vmap
 from torch.nn import functional
 
-from pdelab.networks.curvature import fused
+from pdelab.kernels import curvature as fused
 
 _NUMPY = {torch.float32: np.float32, torch.float64: np.float64}
 

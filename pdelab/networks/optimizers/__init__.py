@@ -1,6 +1,6 @@
 """The papers' optimizers for PyTorch: closure-free state machines on flat buffers.
 
-`buffers.py` memory, `thermal.py` noise, `update.py` and `fused.py` the one inner update, `base.py` the state machine;
+`buffers.py` memory, `thermal.py` noise, `update.py` the one inner update, `base.py` the state machine;
 `entropy.py`, `heat.py`, `langevin.py`, `wrapped.py`, `replicas.py` the algorithms, each with its equations.
 """
 

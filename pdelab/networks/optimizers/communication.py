@@ -12,7 +12,7 @@ what is rounded away then changes the float32 result only within 2⁻⁵³ of a 
 import torch
 import torch.distributed as distributed
 
-from pdelab.networks.optimizers import fused
+from pdelab.kernels import optimizers as fused
 
 REDUCTIONS = ("exact", "native", "ordered")
 

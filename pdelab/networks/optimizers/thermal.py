@@ -3,8 +3,8 @@
 Nothing is drawn and nothing has to be stored: a resumed run, a fallback without flat buffers and every data-parallel
 rank find the same numbers, and replicas (streams) find different ones. Threefry-2x64 with 13 rounds (Salmon et al.,
 SC 2011) gives two 64-bit words per counter, Box-Muller turns them into two normals in float64 or four in float32.
-Written in torch integer operations, so that it compiles and runs on any device; `fused.py` holds the CPU kernel of
-the same numbers.
+Written in torch integer operations, so that it compiles and runs on any device; `kernels/optimizers.py` holds
+the CPU kernel of the same numbers.
 
 A tile is 64 consecutive elements: one counter serves elements k, k + w, k + 2w, ... of its tile (w = 32 in float64,
 16 in float32), so that kernels write vectors. Tensors start on a tile.

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from pdelab.networks.optimizers import fused
+from pdelab.kernels import optimizers as fused
 from pdelab.networks.optimizers.buffers import NUMPY, local
 from pdelab.networks.optimizers.thermal import TILE, normals
 

@@ -1,4 +1,4 @@
-"""Slow, obvious twins of pdelab/stencils/slopes.py: one node after the other, one axis after the other."""
+"""Slow, obvious twins of pdelab/kernels/slopes.py: one node after the other, one axis after the other."""
 
 import itertools
 

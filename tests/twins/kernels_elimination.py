@@ -1,4 +1,4 @@
-"""Slow, obvious twins of pdelab/stencils/elimination.py: the chain as a dense matrix."""
+"""Slow, obvious twins of pdelab/kernels/elimination.py: the chain as a dense matrix."""
 
 import numpy as np
 

@@ -6,7 +6,7 @@ Everything is in units of the grid: matrices a_ij / (h_i h_j), drifts b_i / h_i,
 import numpy as np
 from numba import njit
 
-from pdelab.stencils.tridiagonal import bernoulli
+from pdelab.kernels.tridiagonal import bernoulli
 
 PAIRS_2 = np.array([[0, 1, 2, 2], [0, 2, 1, 1], [1, 2, 0, 0]])  # i, j and what is left of a superbase
 PAIRS_3 = np.array([[0, 1, 2, 3], [0, 2, 1, 3], [0, 3, 1, 2], [1, 2, 0, 3], [1, 3, 0, 2], [2, 3, 0, 1]])

@@ -4,7 +4,7 @@ import ctypes
 
 import numpy as np
 
-from pdelab.networks.optimizers import fused
+from pdelab.kernels import optimizers as fused
 
 WORD = (1 << 64) - 1
 U = np.uint64

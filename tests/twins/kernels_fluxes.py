@@ -1,4 +1,4 @@
-"""Slow, obvious twins of pdelab/stencils/fluxes.py: face by face, from the definitions."""
+"""Slow, obvious twins of pdelab/kernels/fluxes.py: face by face, from the definitions."""
 
 import numpy as np
 

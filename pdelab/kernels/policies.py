@@ -8,7 +8,7 @@ nodes gives a tridiagonal matrix, closed to a ring when periodic.
 import numpy as np
 from numba import njit
 
-from pdelab.stencils.slopes import FITTED, PERIODIC, neighbours, upwind_step, widen
+from pdelab.kernels.slopes import FITTED, PERIODIC, neighbours, upwind_step, widen
 
 STAGES = 6  # RODAS of Hairer and Wanner (1996), order 4 with an embedded order 3, stiffly accurate
 GAMMA = 0.25

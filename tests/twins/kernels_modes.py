@@ -1,4 +1,4 @@
-"""Slow, obvious twins of pdelab/stencils/modes.py: dense eigenvectors in fifty digits."""
+"""Slow, obvious twins of pdelab/kernels/modes.py: dense eigenvectors in fifty digits."""
 
 import mpmath
 import numpy as np

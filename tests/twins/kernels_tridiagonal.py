@@ -1,4 +1,4 @@
-"""Slow, obvious twins of pdelab/stencils/tridiagonal.py: dense matrices, one line after the other."""
+"""Slow, obvious twins of pdelab/kernels/tridiagonal.py: dense matrices, one line after the other."""
 
 import itertools
 import math

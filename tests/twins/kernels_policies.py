@@ -1,13 +1,13 @@
-"""Slow, obvious twins of pdelab/stencils/policies.py: candidates compared one by one, dense matrices."""
+"""Slow, obvious twins of pdelab/kernels/policies.py: candidates compared one by one, dense matrices."""
 
 import importlib.util
 from pathlib import Path
 
 import numpy as np
 
-from pdelab.stencils.policies import GAMMA, A, C
+from pdelab.kernels.policies import GAMMA, A, C
 
-spec = importlib.util.spec_from_file_location("twins_of_slopes", Path(__file__).parent / "stencils_slopes.py")
+spec = importlib.util.spec_from_file_location("twins_of_slopes", Path(__file__).parent / "kernels_slopes.py")
 slopes = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(slopes)
 

@@ -1,4 +1,4 @@
-"""Slow, obvious twins of pdelab/stencils/envelopes.py: all sources, exact fractions, many digits, dense matrices."""
+"""Slow, obvious twins of pdelab/kernels/envelopes.py: all sources, exact fractions, many digits, dense matrices."""
 
 import itertools
 import math

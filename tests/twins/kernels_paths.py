@@ -1,4 +1,4 @@
-"""Slow, obvious twins of pdelab.paths.kernels."""
+"""Slow, obvious twins of pdelab.kernels.paths."""
 
 import math
 from itertools import pairwise

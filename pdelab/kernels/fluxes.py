@@ -7,7 +7,7 @@ the edge value at an outflow end. All steps run in one call.
 import numpy as np
 from numba import njit
 
-from pdelab.stencils.slopes import PERIODIC, REFLECTING
+from pdelab.kernels.slopes import PERIODIC, REFLECTING
 
 BLOCK = 1024
 GODUNOV, ENGQUIST_OSHER, RUSANOV, HIGH_RESOLUTION = 0, 1, 2, 3

@@ -1,4 +1,4 @@
-"""Slow, obvious twins of pdelab/stencils/selling.py, in plain NumPy."""
+"""Slow, obvious twins of pdelab/kernels/selling.py, in plain NumPy."""
 
 import itertools
 

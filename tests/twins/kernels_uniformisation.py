@@ -1,4 +1,4 @@
-"""Slow, obvious twin of pdelab/stencils/uniformisation.py: a dense matrix, one power after the other."""
+"""Slow, obvious twin of pdelab/kernels/uniformisation.py: a dense matrix, one power after the other."""
 
 import math
 

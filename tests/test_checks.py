@@ -1,0 +1,76 @@
+"""Refusals at the door: what passes comes back plain, what does not is named with what was expected and what came."""
+
+import math
+
+import numpy as np
+import pytest
+
+from pdelab import checks
+
+PASSES = [
+    (checks.number, (math.inf,), math.inf),
+    (checks.number, (np.float32(2),), 2.0),
+    (checks.number, (np.array(3),), 3.0),
+    (checks.finite, (-1,), -1.0),
+    (checks.positive, (1e-300,), 1e-300),
+    (checks.nonnegative, (0,), 0.0),
+    (checks.within, (0, 0, 1), 0.0),
+    (checks.within, (1, 0, 1), 1.0),
+    (checks.whole, (np.int8(3),), 3),
+    (checks.switch, (np.True_,), True),
+    (checks.choice, ("b", ["a", "b"]), "b"),
+]
+REFUSED = [
+    (checks.number, ("1.0",)),
+    (checks.number, (1 + 0j,)),
+    (checks.number, (True,)),
+    (checks.number, (np.True_,)),
+    (checks.number, (None,)),
+    (checks.number, (np.zeros(1),)),
+    (checks.finite, (math.nan,)),
+    (checks.finite, (-math.inf,)),
+    (checks.positive, (0.0,)),
+    (checks.positive, (math.inf,)),
+    (checks.positive, (math.nan,)),
+    (checks.nonnegative, (-1e-300,)),
+    (checks.within, (1, 0, 1, "[)")),
+    (checks.within, (0, 0, 1, "(]")),
+    (checks.within, (math.nan, 0, 1)),
+    (checks.whole, (2.0,)),
+    (checks.whole, (True,)),
+    (checks.whole, (0,)),
+    (checks.whole, (5, 1, 4)),
+    (checks.switch, (1,)),
+    (checks.choice, ("c", ["a", "b"])),
+    (checks.choice, (1, [True])),
+    (checks.reals, ("text",)),
+    (checks.reals, ([1, 1j],)),
+    (checks.reals, ([[1], [1, 2]],)),
+]
+
+
+@pytest.mark.parametrize("check, arguments, plain", PASSES)
+def test_what_passes_comes_back_plain(check, arguments, plain):
+    value = check("it", *arguments)
+    assert value == plain and type(value) is type(plain)
+
+
+@pytest.mark.parametrize("check, arguments", REFUSED)
+def test_what_does_not_pass_is_named(check, arguments):
+    with pytest.raises(ValueError, match=r"^it: expected .+, got .+"):
+        check("it", *arguments)
+
+
+def test_infinity_is_asked_for_by_name():
+    assert checks.positive("beta", math.inf, infinite=True) == math.inf
+    assert checks.nonnegative("beta", math.inf, infinite=True) == math.inf
+
+
+def test_reals_are_float64():
+    assert checks.reals("it", [1, 2]).dtype == np.float64
+
+
+def test_what_came_is_shown_in_one_line():
+    with pytest.raises(ValueError) as refusal:
+        checks.positive("it", np.zeros((30, 30)))
+    assert len(str(refusal.value)) < 150 and "\n" not in str(refusal.value)
