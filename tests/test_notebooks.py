@@ -23,7 +23,7 @@ def test_pair_is_in_step(source):
     ours, executed = jupytext.read(source), jupytext.read(source.with_suffix(".ipynb"))
     assert [(c.cell_type, c.source) for c in ours.cells] == [(c.cell_type, c.source) for c in executed.cells]
     code = [cell for cell in executed.cells if cell.cell_type == "code"]
-    assert all(cell.execution_count for cell in code), "run it: see Contribute in README.md"
+    assert all(cell.execution_count for cell in code), "run it: see CONTRIBUTING.md"
     assert not [o for cell in code for o in cell.outputs if o.output_type == "error"]
 
 
