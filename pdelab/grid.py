@@ -11,7 +11,7 @@ from functools import cached_property
 
 import numpy as np
 
-BOUNDARIES = ("reflecting", "outflow", "periodic")
+from pdelab import boundaries
 
 
 @dataclass(frozen=True, init=False)
@@ -24,8 +24,10 @@ class Grid:
         The corners of the box, lower < upper in each axis.
     shape : int or sequence of d ints
         Nodes along each axis, at least two. A single number serves every axis.
-    boundary : str or sequence of d str
-        "reflecting" (mirror images, no flux: the Neumann problem), "outflow" (free ends) or "periodic".
+    boundary : str, or a sequence with one entry an axis
+        "reflecting" (mirror images, no flux: the Neumann problem), "outflow" (free ends), "periodic", or "absorbing"
+        (what arrives has left: the Dirichlet problem of densities and chains). An entry may be a pair of names, lower
+        and upper end: ("absorbing", "reflecting"), on an interval also as the whole argument.
 
     Raises
     ------
@@ -41,6 +43,8 @@ class Grid:
     0.75
     >>> Grid((-2, -2), (2, 2), (256, 256), boundary="periodic").spacing
     (0.015625, 0.015625)
+    >>> Grid(0.0, 1.0, 11, boundary=("absorbing", "reflecting")).ends
+    (('absorbing', 'reflecting'),)
     """
 
     lower: tuple
@@ -50,7 +54,7 @@ class Grid:
 
     def __init__(self, lower, upper, shape, boundary="reflecting"):
         lower, upper = _corner(lower, "lower"), _corner(upper, "upper")
-        names = _names(boundary)
+        names = boundaries.per_axis(boundary, (len(lower), len(upper), np.size(shape)))
         dimension = max(len(lower), len(upper), np.size(shape), len(names))
         if dimension > 3:
             raise ValueError(f"a Grid has 1, 2 or 3 dimensions, got {dimension}")
@@ -60,9 +64,6 @@ class Grid:
         for low, high in zip(lower, upper):
             if not low < high:
                 raise ValueError(f"expected lower < upper in each axis, got lower={lower} and upper={upper}")
-        for name in names:
-            if name not in BOUNDARIES:
-                raise ValueError(f"unknown boundary {name!r}: choose from {', '.join(BOUNDARIES)}")
         for key, value in zip(("lower", "upper", "shape", "boundary"), (lower, upper, shape, names)):
             object.__setattr__(self, key, value)
         for low, high, h in zip(lower, upper, self.spacing):
@@ -75,17 +76,41 @@ class Grid:
         return len(self.shape)
 
     @cached_property
+    def ends(self):
+        """(lower, upper) boundary names of each axis."""
+        return tuple(boundaries.pair(entry) for entry in self.boundary)
+
+    @cached_property
+    def periodic(self):
+        """True for each axis that wraps around."""
+        return tuple(entry == "periodic" for entry in self.boundary)
+
+    def on_end(self, name):
+        """Which nodes lie on an end with this boundary, a boolean field; on none of a periodic axis."""
+        inside = np.zeros(self.shape, dtype=bool)
+        for axis, ends in enumerate(self.ends):
+            for index, end in zip((0, -1), ends):
+                if end == name and not self.periodic[axis]:
+                    inside[(slice(None),) * axis + (index,)] = True
+        return inside
+
+    @cached_property
+    def absorbing(self):
+        """The nodes on absorbing ends, a read-only boolean field."""
+        return _frozen(self.on_end("absorbing"))
+
+    @cached_property
     def spacing(self):
         """Distance of neighbouring nodes, a tuple with one number an axis."""
-        cells = (n if name == "periodic" else n - 1 for n, name in zip(self.shape, self.boundary))
+        cells = (n if wraps else n - 1 for n, wraps in zip(self.shape, self.periodic))
         return tuple((high - low) / k for low, high, k in zip(self.lower, self.upper, cells))
 
     @cached_property
     def axes(self):
         """Coordinates of the nodes along each axis, a tuple of read-only arrays."""
         return tuple(
-            _frozen(np.linspace(low, high, n, endpoint=name != "periodic"))
-            for low, high, n, name in zip(self.lower, self.upper, self.shape, self.boundary)
+            _frozen(np.linspace(low, high, n, endpoint=not wraps))
+            for low, high, n, wraps in zip(self.lower, self.upper, self.shape, self.periodic)
         )
 
     @property
@@ -105,7 +130,7 @@ class Grid:
     @cached_property
     def axis_weights(self):
         """Trapezoid weights along each axis, a tuple of read-only arrays."""
-        return tuple(_frozen(_trapezoid(n, h, name)) for n, h, name in zip(self.shape, self.spacing, self.boundary))
+        return tuple(_frozen(_trapezoid(n, h, wraps)) for n, h, wraps in zip(self.shape, self.spacing, self.periodic))
 
     @cached_property
     def weights(self):
@@ -146,8 +171,8 @@ class Grid:
             raise ValueError(f"expected values on the nodes, first axes {self.shape}, got shape {values.shape}")
         points = self._inside(points)
         axes = list(self.axes)
-        for axis, name in enumerate(self.boundary):
-            if name == "periodic":
+        for axis, wraps in enumerate(self.periodic):
+            if wraps:
                 axes[axis] = np.append(axes[axis], self.upper[axis])
                 values = np.concatenate([values, values.take([0], axis=axis)], axis=axis)
         if self.dimension == 1 and values.ndim == 1:
@@ -165,8 +190,8 @@ class Grid:
         """
         values = self.field(values)
         parts = []
-        for axis, (n, h, name) in enumerate(zip(self.shape, self.spacing, self.boundary)):
-            if name == "periodic":
+        for axis, (n, h, wraps) in enumerate(zip(self.shape, self.spacing, self.periodic)):
+            if wraps:
                 parts.append((np.roll(values, -1, axis) - np.roll(values, 1, axis)) / (2 * h))
             else:
                 parts.append(np.gradient(values, h, axis=axis, edge_order=2 if n > 2 else 1))
@@ -203,9 +228,9 @@ class Grid:
         if not np.isfinite(points).all():
             raise ValueError("points: expected finite coordinates, got NaN or infinity")
         points = points.copy()
-        for axis, (low, high, name) in enumerate(zip(self.lower, self.upper, self.boundary)):
+        for axis, (low, high, wraps) in enumerate(zip(self.lower, self.upper, self.periodic)):
             x = points[..., axis]
-            if name == "periodic":
+            if wraps:
                 points[..., axis] = low + np.mod(x - low, high - low)
                 continue
             slack = 1e-12 * (high - low)
@@ -245,13 +270,6 @@ def _counts(shape):
     return tuple(int(n) for n in counts)
 
 
-def _names(boundary):
-    try:
-        return (boundary,) if isinstance(boundary, str) else tuple(boundary)
-    except TypeError as error:
-        raise ValueError(f"boundary: expected {', '.join(BOUNDARIES)} or one an axis, got {boundary!r}") from error
-
-
 def _per_axis(values, dimension, name):
     if len(values) == 1:
         return values * dimension
@@ -260,9 +278,9 @@ def _per_axis(values, dimension, name):
     return values
 
 
-def _trapezoid(n, h, name):
+def _trapezoid(n, h, wraps):
     weights = np.full(n, h)
-    if name != "periodic":
+    if not wraps:
         weights[[0, -1]] = h / 2
     return weights
 

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import pdelab as pl
 from pdelab import Grid
 
 NAMES = ("reflecting", "outflow", "periodic")
@@ -152,3 +153,51 @@ def test_bad_fields_are_refused():
         grid.integrate(np.zeros(4))
     with pytest.raises(AttributeError, match="one-dimensional"):
         _ = Grid((0, 0), (1, 1), 3).x
+
+
+def test_a_pair_of_names_is_one_an_end():
+    mixed = Grid(0.0, 1.0, 5, boundary=("absorbing", "reflecting"))
+    assert mixed.dimension == 1 and mixed.boundary == (("absorbing", "reflecting"),)
+    assert mixed.ends == (("absorbing", "reflecting"),) and mixed.absorbing.tolist() == [True] + [False] * 4
+    assert Grid(0.0, 1.0, 5, boundary=("reflecting", "reflecting")) == Grid(0.0, 1.0, 5)
+    assert Grid(0.0, 1.0, 5, boundary=[("absorbing", "reflecting")]) == mixed
+    plane = Grid((0, 0), (1, 1), (4, 5), boundary=(("reflecting", "absorbing"), "periodic"))
+    assert plane.ends == (("reflecting", "absorbing"), ("periodic", "periodic"))
+    assert plane.periodic == (False, True) and plane.absorbing.sum() == 5 and plane.absorbing[3].all()
+    both = Grid((0, 0), (1, 1), (4, 5), boundary=("absorbing", "reflecting"))  # one an axis
+    assert both.boundary == ("absorbing", "reflecting") and both.absorbing.sum() == 10
+    assert Grid((0, 0), (1, 1), 4, boundary=[("absorbing", "reflecting")]).absorbing.sum() == 7
+
+
+@pytest.mark.parametrize(
+    "boundary, message",
+    [
+        (("periodic", "reflecting"), "periodic at both ends of an axis or at none"),
+        (("absorbing", "sticky"), "unknown boundary 'sticky'"),
+        ([("absorbing",) * 3], "a pair"),
+        (7, "boundary: expected"),
+    ],
+)
+def test_boundaries_that_are_none_are_refused(boundary, message):
+    with pytest.raises(ValueError, match=message):
+        Grid(0.0, 1.0, 5, boundary=boundary)
+
+
+@pytest.mark.parametrize("boundary", ["absorbing", ("reflecting", "outflow")])
+def test_equations_without_such_a_boundary_refuse_it(boundary):
+    grid = Grid(-1.0, 1.0, 11, boundary=boundary)
+    values, loss = grid.x**2, pl.Loss("x**2")
+    start = pl.control.Control(None, loss, 1.0, 0.5)
+    for attempt in (
+        lambda: pl.solve(pl.HamiltonJacobi(beta=1.0), values, grid, 0.1),
+        lambda: pl.solve(pl.Heat(beta=1.0), values, grid, 0.1),
+        lambda: pl.solve(pl.Burgers(beta=1.0), values, grid, 0.1),
+        lambda: pl.hopf_lax(values, grid, 0.1),
+        lambda: pl.proximal(values, grid, 0.1),
+        lambda: pl.cole_hopf(values, grid, 0.1, 1.0),
+        lambda: pl.heat_smoothing(values, grid, 0.1, 1.0),
+        lambda: pl.control.hamilton_jacobi_bellman(start, grid, 0.0),
+        lambda: pl.control.logarithmic_transform(start, grid, 0.0),
+    ):
+        with pytest.raises(ValueError, match="boundary: expected reflecting or"):
+            attempt()

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pdelab import boundaries
 from pdelab.burgers.schemes import godunov, potential
 from pdelab.hamilton_jacobi.equations import one_of
 
@@ -55,6 +56,7 @@ class Burgers:
 
     def initial(self, values, grid):
         """p on the nodes as a checked float64 array: shape (n,), or (*grid.shape, d)."""
+        boundaries.only(grid, boundaries.FREE, "Burgers")
         if hasattr(values, "gradient"):
             if values.dimension != grid.dimension:
                 raise ValueError(f"initial: the Loss has {values.dimension} variables, the grid {grid.dimension} axes")

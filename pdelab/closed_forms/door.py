@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from pdelab import boundaries
 from pdelab.grid import Grid, reals
 from pdelab.losses import Loss
 
@@ -84,6 +85,7 @@ def outflow(values, grid, reach, outwards):
     Each end is continued as far as a minimiser can lie (`outwards` times the steepest descent out of the box) plus
     `reach`. Returns the larger array and the number of nodes added below each axis.
     """
+    boundaries.only(grid, boundaries.FREE, "closed forms")
     pads = []
     for axis, (h, name) in enumerate(zip(grid.spacing, grid.boundary)):
         if name != "outflow":

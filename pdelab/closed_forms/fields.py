@@ -5,6 +5,7 @@ import math
 import numpy as np
 from scipy import fft, special
 
+from pdelab import boundaries
 from pdelab.closed_forms import door, inviscid, points, sampled, viscous
 from pdelab.grid import Grid
 
@@ -172,6 +173,7 @@ def _convolved(values, kernel, axis):
 
 def _continued(f, grid, reaches):
     """Values on the box and `reach` nodes beyond each of its ends."""
+    boundaries.only(grid, boundaries.FREE, "closed forms")
     free = [name == "outflow" for name in grid.boundary]
     sampled = hasattr(f, "on")
     if sampled:

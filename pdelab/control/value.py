@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pdelab import boundaries
 from pdelab.fokker_planck import BackwardKolmogorov, Slices
 from pdelab.generator import generator, semigroup
 from pdelab.hamilton_jacobi import HamiltonJacobi, fitted, terminal
@@ -118,6 +119,7 @@ def hamilton_jacobi_bellman(control, grid, times, *, scheme=fitted, dt=None):
     (4.31), where the text before it prints u_t = H for -u_t = H.
     """
     times = checked_times(times, control.horizon)
+    boundaries.only(grid, boundaries.FREE, "a control without exit costs")
     loss = control.loss
     if loss is not None and not hasattr(loss, "gradient"):
         loss = -grid.gradient(grid.field(loss, "loss"))
@@ -158,6 +160,7 @@ def logarithmic_transform(control, grid, times):
 def weights_of_paths(control, grid, times):
     """(h, shift): h = exp(-(u - shift)/(2D)) at the times, shift = min V."""
     D = control.diffusivity
+    boundaries.only(grid, boundaries.CLOSED, "the logarithmic transform, which has no exit costs")
     V = control.terminal_on(grid)
     shift = float(V.min())
     if not D > 0:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pdelab import boundaries
 from pdelab.fokker_planck.moving import at, moves
 from pdelab.fokker_planck.schemes import implicit
 from pdelab.generator import INTERPRETATIONS, Coefficients, no_outflow
@@ -101,6 +102,7 @@ class FokkerPlanck:
     def initial(self, values, grid):
         """The density on the nodes, checked: finite, >= 0, of the grid's shape."""
         no_outflow(grid)
+        boundaries.only(grid, boundaries.CLOSED, "Fokker-Planck")
         values = grid.field(values, "initial")
         if values.min() < 0:
             raise ValueError(f"initial: expected a density >= 0, got {values.min():.6g}")
@@ -142,6 +144,7 @@ class BackwardKolmogorov(FokkerPlanck):
     def initial(self, values, grid):
         """The function on the nodes, checked: finite, of the grid's shape."""
         no_outflow(grid)
+        boundaries.only(grid, boundaries.CLOSED, "the backward Kolmogorov equation")
         return grid.field(values, "initial")
 
 

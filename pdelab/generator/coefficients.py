@@ -82,7 +82,7 @@ def ito(coefficients, grid):
 
 def _ito(potential, drift, a, grid):
     drops = []
-    for axis, (h, boundary) in enumerate(zip(grid.spacing, grid.boundary)):
+    for axis, (h, wraps) in enumerate(zip(grid.spacing, grid.periodic)):
         before, low, high, last = ((slice(None),) * axis + (part,) for part in (slice(-1), 0, slice(1, None), -1))
         drop = np.zeros(grid.shape)
         if potential is not None:
@@ -92,7 +92,7 @@ def _ito(potential, drift, a, grid):
             b = 0.5 * h * (drift if grid.dimension == 1 else drift[..., axis])
             drop[before] += b[before] + b[high]
             drop[last] += b[last] + b[low]
-        if boundary != "periodic":
+        if not wraps:
             drop[last] = 0.0
         drops.append(drop)
     return Ito(potential, drift, a, drops)
@@ -170,9 +170,17 @@ def axis_rates(form, grid):
         drop, a = lines(drop, axis, grid.shape), lines(form.a[axis], axis, grid.shape)
         up, down = np.empty_like(drop), np.empty_like(drop)
         scale = 1 / grid.spacing[axis] ** 2
-        tridiagonal.rates(drop, a, scale, grid.boundary[axis] == "periodic", up, down)
+        tridiagonal.rates(drop, a, scale, grid.periodic[axis], up, down)
+        if grid.absorbing.any():
+            _stop(lines(grid.absorbing, axis, grid.shape), up, down)
         found.append((up, down))
     return found
+
+
+def _stop(absorbing, up, down):
+    """No jump leaves an absorbing node."""
+    up[absorbing] = 0.0
+    down[np.roll(absorbing, -1, axis=1)] = 0.0
 
 
 def largest_step(form, grid):
@@ -195,8 +203,8 @@ def no_outflow(grid):
     """Raise ValueError for what is no Grid and for an outflow boundary, which a Markov chain on the box cannot have."""
     if not isinstance(grid, Grid):
         raise ValueError(f"grid: expected a Grid, got {grid!r}")
-    if "outflow" in grid.boundary:
+    if any("outflow" in ends for ends in grid.ends):
         raise ValueError(
-            "a Markov generator needs reflecting (no flux) or periodic boundaries, got outflow: "
+            "a Markov generator needs reflecting (no flux), absorbing or periodic boundaries, got outflow: "
             "what leaves the box would have to be followed; take a larger reflecting box"
         )

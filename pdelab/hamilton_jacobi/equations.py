@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pdelab import boundaries
 from pdelab.generator import Coefficients
 from pdelab.hamilton_jacobi.explicit_schemes import monotone
 
@@ -85,6 +86,7 @@ class HamiltonJacobi:
 
     def initial(self, values, grid):
         """The initial data as a checked float64 array of shape grid.shape."""
+        boundaries.only(grid, boundaries.FREE, "Hamilton-Jacobi")
         return grid.field(values, "initial")
 
     def coefficients(self, grid, time=0.0):
@@ -153,6 +155,7 @@ class Heat:
 
     def initial(self, values, grid):
         """The initial data as a checked float64 array of shape grid.shape."""
+        boundaries.only(grid, boundaries.FREE, "the heat equation")
         return grid.field(values, "initial")
 
     def coefficients(self, grid, time=0.0):

@@ -1,0 +1,64 @@
+"""Boundary conditions: their names and meanings, what each end of a grid has, and which of them an equation takes.
+
+A boundary is a name an axis, or a pair of names, one an end. Other modules ask `grid.periodic`, `grid.ends` and
+`grid.on_end`, and refuse by `only`: a new name begins here.
+"""
+
+from pdelab import checks
+
+MEANINGS = {
+    "reflecting": "no flux: mirror images, the Neumann problem",
+    "outflow": "free ends of Hamilton-Jacobi and Burgers",
+    "periodic": "the upper end is the lower one again; both ends of an axis",
+    "absorbing": "what arrives has left for ever: zero densities and values there, the Dirichlet problem",
+}
+NAMES = tuple(MEANINGS)
+FREE = ("reflecting", "outflow", "periodic")  # of Hamilton-Jacobi, heat and Burgers, alike at both ends of an axis
+CLOSED = ("reflecting", "periodic")  # nothing leaves
+
+
+def per_axis(boundary, lengths):
+    """One entry an axis, a name or a pair (lower, upper) of different names, for corners and shape of such lengths.
+
+    On an interval two names are its two ends; with more axes they are one an axis, and an entry may be a pair.
+    """
+    entries = (boundary,) if isinstance(boundary, str) else _sequence(boundary)
+    dimension = max(lengths)
+    if dimension == 1 and len(entries) == 2 and all(isinstance(name, str) for name in entries):
+        entries = (entries,)
+    entries = tuple(_checked(entry) for entry in entries)
+    return entries * dimension if len(entries) == 1 else entries
+
+
+def pair(entry):
+    """(lower, upper) names of an axis."""
+    return (entry, entry) if isinstance(entry, str) else entry
+
+
+def only(grid, allowed, equation):
+    """Refuse a grid with a boundary that an equation does not take, or with two different ends where it takes one."""
+    for entry in grid.boundary:
+        if entry not in allowed:
+            checks.refuse("boundary", f"{' or '.join(allowed)} for {equation}", entry)
+
+
+def _sequence(boundary):
+    try:
+        return tuple(boundary)
+    except TypeError:
+        return checks.refuse("boundary", f"{', '.join(NAMES)}, one an axis or a pair an axis", boundary)
+
+
+def _checked(entry):
+    """A name, or a pair of names as a tuple; two equal names are one."""
+    names = (entry,) if isinstance(entry, str) else _sequence(entry)
+    for name in names:
+        if not isinstance(name, str) or name not in NAMES:
+            raise ValueError(f"unknown boundary {name!r}: choose from {', '.join(NAMES)}")
+    if len(names) not in (1, 2):
+        checks.refuse("boundary", "a name or a pair (lower end, upper end) for each axis", entry)
+    if len(set(names)) == 1:
+        return names[0]
+    if "periodic" in names:
+        checks.refuse("boundary", "periodic at both ends of an axis or at none", entry)
+    return tuple(names)
