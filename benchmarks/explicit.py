@@ -115,7 +115,7 @@ def rate_case(shape, quick, other, target, pde=None):
     grid = pl.Grid((0.0,) * d, (1.0,) * d, shape, boundary="periodic")
     u = sum(np.meshgrid(*(np.sin(2 * np.pi * x) for x in grid.axes), indexing="ij")) / 100
     problem = pl.HamiltonJacobi(viscosity=NU)
-    dt = 0.9 * hamilton_jacobi.monotone(problem, grid, u).bound(u, 0.0)
+    dt = 0.9 * hamilton_jacobi.monotone(problem, grid, u).largest_step(u, 0.0)
     steps = max(95 if size <= 2**21 else 24, int((2e7 if quick else 2e8) / size))
     contestants = {"pdelab": lambda: pl.solve(problem, u, grid, steps * dt, dt=dt)}
     if pde:
@@ -371,7 +371,7 @@ def thread_case(scheme, shape, steps):
     grid = pl.Grid((0.0,) * d, (1.0,) * d, shape, boundary="periodic")
     u = sum(np.meshgrid(*(np.sin(2 * np.pi * x) for x in grid.axes), indexing="ij")) / 100
     problem, most = pl.HamiltonJacobi(viscosity=NU), len(os.sched_getaffinity(0))
-    dt = 0.9 * scheme(problem, grid, u).bound(u, 0.0)
+    dt = 0.9 * scheme(problem, grid, u).largest_step(u, 0.0)
     seconds = {count: [] for count in (1, most)}
     for _ in range(6):
         for count, found in seconds.items():

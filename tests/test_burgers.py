@@ -43,14 +43,14 @@ def test_differences_of_hamilton_jacobi_are_burgers(viscosity):
     u -= np.linspace(0, u[-1], n)
     p = (np.roll(u, -1) - u) / h
     problems = HamiltonJacobi(viscosity=viscosity), Burgers(viscosity=viscosity)
-    dt = 0.9 * hamilton_jacobi.monotone(problems[0], grid, u).bound(u, 0.0)
+    dt = 0.9 * hamilton_jacobi.monotone(problems[0], grid, u).largest_step(u, 0.0)
     times = [0.0, 20 * dt, 400 * dt]
     potential = solve(problems[0], u, grid, times, dt=dt)
     slopes = solve(problems[1], p, shifted, times, dt=dt, scheme=burgers.godunov)
     differences = (np.roll(potential.values, -1, axis=1) - potential.values) / h
     assert abs(differences - slopes.values).max() < 1e-12 * abs(p).max()
     assert abs(slopes.final).max() < 0.5 * abs(p).max()
-    assert dt == pytest.approx(0.9 * burgers.godunov(problems[1], shifted, p).bound(p, 0.0), rel=1e-12)
+    assert dt == pytest.approx(0.9 * burgers.godunov(problems[1], shifted, p).largest_step(p, 0.0), rel=1e-12)
 
 
 # --- exact solutions -------------------------------------------------------------------------------------------------
@@ -191,10 +191,10 @@ def test_monotone_fluxes_compare(scheme, case):
     problem, grid, p, rng = case
     q = p + rng.exponential(size=p.size) * rng.integers(0, 2, size=p.size)
     stepper = scheme(problem, grid, p)
-    dt = min(stepper.bound(v, 0.0) for v in (p, q))
+    dt = min(stepper.largest_step(v, 0.0) for v in (p, q))
     if dt == math.inf:
         return
-    new_p, new_q = (stepper.advance(v, 0.0, dt, 1) for v in (p, q))
+    new_p, new_q = (stepper.march(v, 0.0, dt, 1) for v in (p, q))
     assert (new_q - new_p).min() >= -1e-13
     if grid.boundary == ("periodic",):
         assert abs(new_q - new_p).sum() <= abs(q - p).sum() + 1e-12
@@ -208,13 +208,13 @@ def test_high_resolution_is_not_monotone():
         p = rng.normal(size=8)
         stepper = burgers.high_resolution(Burgers(viscosity=0.0), grid, p)
         q = p + rng.exponential(size=8) * rng.integers(0, 2, size=8)
-        dt = min(stepper.bound(v, 0.0) for v in (p, q))
-        broken += (stepper.advance(q, 0.0, dt, 1) - stepper.advance(p, 0.0, dt, 1)).min() < -1e-6
+        dt = min(stepper.largest_step(v, 0.0) for v in (p, q))
+        broken += (stepper.march(q, 0.0, dt, 1) - stepper.march(p, 0.0, dt, 1)).min() < -1e-6
     assert broken > 30
     p = np.array([-1.1, -1.1, 0.0, 1.3, 1.6, 1.3, 0.2, -0.6])
     stepper = burgers.high_resolution(Burgers(viscosity=0.0), grid, p)
     variation = stepper.certificates["total_variation"]
-    after = [variation(stepper.advance(p, 0.0, f * stepper.bound(p, 0.0), 1), 0.0) for f in (1.0, 1.2)]
+    after = [variation(stepper.march(p, 0.0, f * stepper.largest_step(p, 0.0), 1), 0.0) for f in (1.0, 1.2)]
     assert after[0] <= variation(p, 0.0) + 1e-12 and after[1] > variation(p, 0.0) + 0.01
 
 
@@ -224,7 +224,7 @@ def test_no_new_extremum_where_the_sign_changes():
     p = np.array([-0.14747643, -1.31488964, -0.28823675, 0.01322651])
     stepper = burgers.high_resolution(Burgers(viscosity=0.0), grid, p)
     for fraction in (0.3, 0.6, 1.0):
-        assert stepper.advance(p, 0.0, fraction * stepper.bound(p, 0.0), 1).max() <= p.max() + 1e-15
+        assert stepper.march(p, 0.0, fraction * stepper.largest_step(p, 0.0), 1).max() <= p.max() + 1e-15
 
 
 def test_rusanov_needs_a_third_of_the_step():
@@ -234,8 +234,8 @@ def test_rusanov_needs_a_third_of_the_step():
     stepper = burgers.rusanov(Burgers(viscosity=0.0), grid, p)
     raised = p + np.array([0, 0, -1e-3, 0, 0])
     for factor, keeps in ((1.0, True), (2.9, False)):
-        dt = factor * stepper.bound(p, 0.0)
-        lifted = (stepper.advance(p, 0.0, dt, 1) - stepper.advance(raised, 0.0, dt, 1)).min() >= -1e-15
+        dt = factor * stepper.largest_step(p, 0.0)
+        lifted = (stepper.march(p, 0.0, dt, 1) - stepper.march(raised, 0.0, dt, 1)).min() >= -1e-15
         assert lifted == keeps
 
 
@@ -243,7 +243,7 @@ def test_rusanov_needs_a_third_of_the_step():
 def test_a_step_just_above_the_bound_is_refused(scheme):
     grid = Grid(-1, 1, 50, boundary="periodic")
     p = np.sin(np.pi * grid.x)
-    bound = scheme(Burgers(50.0), grid, p).bound(p, 0.0)
+    bound = scheme(Burgers(50.0), grid, p).largest_step(p, 0.0)
     solve(Burgers(50.0), p, grid, 3 * bound, scheme=scheme, dt=bound)
     with pytest.raises(ValueError, match="above the bound"):
         solve(Burgers(50.0), p, grid, 3 * bound, scheme=scheme, dt=bound * (1 + 1e-6))

@@ -105,13 +105,13 @@ def test_simulate_names_its_schemes(capsys):
         (["--nodes", "1"], "at least 2 nodes"),
         (["--lower", "3", "--upper", "-3"], "lower < upper"),
         (["--boundary", "open"], "unknown boundary"),
-        (["--scheme", "magic"], "unknown scheme 'magic'"),
+        (["--scheme", "magic"], "scheme: expected a scheme of HamiltonJacobi (monotone, "),
         (["--dt", "10"], "dt"),
         (["--dt", "-1"], "dt"),
         (["--out", "missing/\0/u"], ""),
         (["--initial", "x"], "--initial"),
         (["--diffusivity", "1"], ""),
-        (["--equation", "wave"], "invalid choice"),
+        (["--equation", "wave"], "unknown equation 'wave': choose from hamilton-jacobi, heat, "),
     ],
 )
 def test_bad_options_of_solve(change, words, folder, capsys):

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from pdelab import boundaries
-from pdelab.burgers.schemes import godunov, potential
-from pdelab.hamilton_jacobi.equations import one_of
+from pdelab.burgers.potentials import potential
+from pdelab.hamilton_jacobi.equations import one_of, only_formula
+from pdelab.stepping import equation, schemes_of
 
 
+@equation
 @dataclass(frozen=True, init=False, eq=False)
 class Burgers:
     """p_t + (p·D)p = ν Δp, p = Du: conservative in one dimension, irrotational in two and three.
@@ -49,10 +51,15 @@ class Burgers:
         object.__setattr__(self, "beta", beta)
         object.__setattr__(self, "viscosity", viscosity)
 
+    @classmethod
+    def from_formula(cls, loss, initial=None, **coefficients):
+        """The problem and its initial data p = Df, f the formula."""
+        return cls(**coefficients), only_formula(loss, initial, cls.__name__)
+
     @property
     def default_scheme(self):
         """`godunov`."""
-        return godunov
+        return schemes_of(type(self))["godunov"]
 
     def initial(self, values, grid):
         """p on the nodes as a checked float64 array: shape (n,), or (*grid.shape, d)."""

@@ -297,8 +297,8 @@ def monotone_steps(perturbed=False, quick=False):
         for name, scheme in schemes.items():
             stepper = scheme(problem, grid, steeper)
             source = schemes["godunov"] if perturbed else scheme
-            dt = source(problem, grid, steeper).bound(steeper, 0.0)
-            gap = stepper.advance(v, 0.0, dt, 1) - stepper.advance(u, 0.0, dt, 1)
+            dt = source(problem, grid, steeper).largest_step(steeper, 0.0)
+            gap = stepper.march(v, 0.0, dt, 1) - stepper.march(u, 0.0, dt, 1)
             worst[name] = min(worst[name], float(gap.min()))
     # rounding of values of size one, updated with slopes of size 100: 1e-14
     return at_least(0.0, list(worst.values()), 1e-13)

@@ -1,6 +1,11 @@
 """`pdelab list`: everything there is, by name."""
 
+import sys
+from contextlib import suppress
+from importlib import import_module
+from importlib.metadata import entry_points
 from inspect import isfunction, signature
+from pkgutil import iter_modules
 
 from pdelab import records
 from pdelab.cli.shared import first_line
@@ -28,11 +33,15 @@ def _run_list(arguments):
 
 
 def _equations():
-    import pdelab as pl
+    from pdelab.paths import System
 
-    names = ("HamiltonJacobi", "Heat", "Burgers", "FokkerPlanck", "BackwardKolmogorov", "Langevin", "Underdamped")
-    names += ("Diffusion", "FastSlow")
-    return {name: first_line(getattr(pl, name)) for name in names if hasattr(pl, name)}
+    return {kind.__name__: first_line(kind) for kind in (*equations().values(), *_descendants(System))}
+
+
+def _descendants(kind):
+    """All public classes that inherit from this one."""
+    below = [other for child in kind.__subclasses__() for other in (child, *_descendants(child))]
+    return [other for other in below if not other.__name__.startswith("_")]
 
 
 def _losses():
@@ -108,33 +117,53 @@ CATALOGUE = {
 }
 
 
-def scheme_table():
-    """Schemes by equation and name: the public functions of its module that take what a scheme takes."""
-    from pdelab import burgers, fokker_planck, hamilton_jacobi, paths
+def equations(wanted=None):
+    """The equations of `solve` by name; unless `wanted` is there, all modules of the package are imported to find them.
 
-    modules = {
-        "hamilton-jacobi": hamilton_jacobi,
-        "heat": hamilton_jacobi,
-        "burgers": burgers,
-        "fokker-planck": fokker_planck,
-        "paths": paths,
-    }
-    return {
-        verb: {name: getattr(module, name) for name in module.__all__ if _is_scheme(getattr(module, name))}
-        for verb, module in modules.items()
-    }
+    So are those that other packages name as entry points of the group "pdelab".
+    """
+    import pdelab
+    from pdelab.stepping import EQUATIONS
+
+    for module in iter_modules(pdelab.__path__):
+        if wanted in EQUATIONS:
+            break
+        if module.name != "cli" and f"pdelab.{module.name}" not in sys.modules:
+            with suppress(ImportError):  # of an extra that is not installed
+                import_module(f"pdelab.{module.name}")
+    for entry in entry_points(group="pdelab") if wanted not in EQUATIONS else ():
+        entry.load()
+    return EQUATIONS
+
+
+def equation(name):
+    """The equation of that name; ValueError with the names there are."""
+    known = equations(wanted=name)
+    if name not in known:
+        raise ValueError(f"unknown equation {name!r}: choose from {', '.join(known)}")
+    return known[name]
+
+
+def scheme_table():
+    """Schemes by equation and name; those of `simulate` under "paths"."""
+    from pdelab.stepping import schemes_of
+
+    return {name: schemes_of(kind) for name, kind in equations().items()} | {"paths": _schemes_of_paths()}
+
+
+def _schemes_of_paths():
+    from pdelab import paths
+
+    return {name: getattr(paths, name) for name in paths.__all__ if _is_scheme(getattr(paths, name))}
 
 
 def _is_scheme(thing):
-    return isfunction(thing) and [*signature(thing).parameters][:3] in (
-        ["problem", "grid", "values"],
-        ["sde", "x", "t"],
-    )
+    return isfunction(thing) and [*signature(thing).parameters][:3] == ["sde", "x", "t"]
 
 
-def scheme(equation, name):
-    """The scheme of that name; None for None; ValueError with the names there are."""
-    known = scheme_table()[equation]
+def scheme_of_paths(name):
+    """The scheme of `simulate` of that name; None for None; ValueError with the names there are."""
+    known = _schemes_of_paths()
     if name not in (None, *known):
-        raise ValueError(f"unknown scheme {name!r} for {equation}: choose from {', '.join(known)}")
+        raise ValueError(f"unknown scheme {name!r} for paths: choose from {', '.join(known)}")
     return known.get(name)

@@ -1,21 +1,22 @@
 """`pdelab solve` and `simulate`: one equation or one SDE from the shell."""
 
 import time
+from inspect import signature
 from pathlib import Path
 
 from pdelab import records
-from pdelab.cli.catalogue import scheme
+from pdelab.cli.catalogue import equation, scheme_of_paths
 from pdelab.cli.shared import progress
-
-EQUATIONS = ("hamilton-jacobi", "heat", "burgers", "fokker-planck")
 
 
 def add_solve(verbs):
     """The verb `solve`."""
     parser = verbs.add_parser("solve", help="one equation from the shell; the result is an .npz with its record")
-    parser.add_argument("formula", help="initial data; the potential for fokker-planck, e.g. 'x**2/2 + cos(5*x)'")
-    parser.add_argument("--equation", choices=EQUATIONS, default=EQUATIONS[0])
-    parser.add_argument("--initial", help="initial density, a formula (fokker-planck only)")
+    parser.add_argument(
+        "formula", help="initial data, or the potential of fokker-planck and backward-kolmogorov, e.g. 'x**2/2'"
+    )
+    parser.add_argument("--equation", default="hamilton-jacobi", help="`pdelab list equations`")
+    parser.add_argument("--initial", help="initial data of an equation with a potential")
     size = parser.add_mutually_exclusive_group(required=True)
     size.add_argument("--beta", type=float, help="inverse temperature; inf means no viscosity or noise")
     size.add_argument("--viscosity", type=float, help="nu of hamilton-jacobi, heat, burgers")
@@ -37,12 +38,11 @@ def _run_solve(arguments):
     loss = pl.Loss(arguments.formula)
     grid = pl.Grid(arguments.lower, arguments.upper, arguments.nodes, boundary=arguments.boundary)
     problem, initial = _problem(arguments, loss, grid)
-    chosen = scheme(arguments.equation, arguments.scheme)
     records.output_folder(arguments.out.parent)
     start = time.perf_counter()
     with progress(len(arguments.times), "times") as bar:
         solution = pl.solve(
-            problem, initial, grid, arguments.times, scheme=chosen, dt=arguments.dt,
+            problem, initial, grid, arguments.times, scheme=arguments.scheme, dt=arguments.dt,
             on_save=lambda t, values: bar.update(),
         )  # fmt: skip
     arrays = {f"axis_{k}": axis for k, axis in enumerate(grid.axes)} | {
@@ -60,17 +60,16 @@ def _problem(arguments, loss, grid):
     """The problem and its initial data, from the options of `solve`."""
     import pdelab as pl
 
-    if arguments.equation == "fokker-planck":
-        if arguments.viscosity is not None:
-            raise ValueError("fokker-planck takes --beta or --diffusivity, not --viscosity")
-        if arguments.initial is None:
-            raise ValueError("fokker-planck needs --initial, a formula of the density at t = 0")
-        problem = pl.FokkerPlanck(loss, beta=arguments.beta, diffusivity=arguments.diffusivity)
-        return problem, pl.Loss(arguments.initial, variables=loss.variables).on(grid)
-    if arguments.diffusivity is not None or arguments.initial is not None:
-        raise ValueError(f"{arguments.equation} takes --beta or --viscosity and no --initial: the formula is its data")
-    kinds = {"hamilton-jacobi": pl.HamiltonJacobi, "heat": pl.Heat, "burgers": pl.Burgers}
-    return kinds[arguments.equation](beta=arguments.beta, viscosity=arguments.viscosity), loss
+    kind = equation(arguments.equation)
+    coefficients = {name: getattr(arguments, name) for name in ("beta", "viscosity", "diffusivity")}
+    coefficients = {name: value for name, value in coefficients.items() if value is not None}
+    takes = signature(kind).parameters
+    for name in coefficients:
+        if name not in takes:
+            others = " or ".join(f"--{other}" for other in ("beta", "viscosity", "diffusivity") if other in takes)
+            raise ValueError(f"{arguments.equation} takes {others}, not --{name}")
+    initial = None if arguments.initial is None else pl.Loss(arguments.initial, variables=loss.variables).on(grid)
+    return kind.from_formula(loss, initial, **coefficients)
 
 
 def add_simulate(verbs):
@@ -100,7 +99,7 @@ def _run_simulate(arguments):
     loss = pl.Loss(arguments.formula)
     langevin = arguments.friction is None
     sde = pl.Langevin(loss, arguments.beta) if langevin else pl.Underdamped(loss, arguments.beta, arguments.friction)
-    chosen = scheme("paths", arguments.scheme)
+    chosen = scheme_of_paths(arguments.scheme)
     initial = arguments.initial[0] if len(arguments.initial) == 1 else arguments.initial
     records.output_folder(arguments.out.parent)
     start = time.perf_counter()

@@ -9,12 +9,13 @@ from pdelab.fokker_planck.compact import compact
 from pdelab.fokker_planck.equations import BackwardKolmogorov, FokkerPlanck
 from pdelab.fokker_planck.moving import Slices
 from pdelab.fokker_planck.propagators import chebyshev, spectral
-from pdelab.fokker_planck.schemes import crank_nicolson, explicit, free_energy, implicit
+from pdelab.fokker_planck.schemes import accuracy_step, crank_nicolson, explicit, free_energy, implicit
 
 __all__ = [
     "BackwardKolmogorov",
     "FokkerPlanck",
     "Slices",
+    "accuracy_step",
     "chebyshev",
     "compact",
     "crank_nicolson",

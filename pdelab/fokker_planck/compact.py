@@ -4,17 +4,19 @@ from dataclasses import replace
 
 import numpy as np
 
+from pdelab.fokker_planck.equations import FokkerPlanck
 from pdelab.fokker_planck.schemes import accuracy_step, certificates
 from pdelab.fokker_planck.splitting import Sweeps
 from pdelab.fokker_planck.timing import half_cells
 from pdelab.generator import axis_rates, ito
 from pdelab.generator.coefficients import lines
 from pdelab.kernels import tridiagonal
-from pdelab.stepping import Stepper
+from pdelab.stepping import Stepper, scheme
 
 START = ((2, 2.0), (3, -9.0), (4, 8.0))  # backward Euler in k parts, extrapolated: third order, decays at every rate
 
 
+@scheme(FokkerPlanck)
 def compact(problem, grid, values):
     """Fourth order in dt and in the spacing; keeps mass and equilibrium. A steady problem with constant diffusivity.
 
@@ -36,22 +38,27 @@ def compact(problem, grid, values):
         )
     form = ito(coefficients, grid)
     sweeps, half = Sweeps(*_fitted(coefficients, form, grid), grid, problem.adjoint), half_cells(problem, grid)
-    last = {"out": None}  # what was handed out last, and the two solutions it was extrapolated from
 
-    def advance(values, time, dt, steps):
-        if values is last["out"] and time > 0:
-            coarse, fine = last["pair"]
-        else:
-            coarse = values * half
-            if time == 0:
-                coarse, steps = _start(coarse, dt, sweeps), steps - 1
+    def advance(state, time, dt, steps):
+        coarse, fine = state  # masses by steps of dt and of dt/2; None before the start, which both have in common
+        if fine is None:
+            coarse, steps = _start(coarse, dt, sweeps), steps - 1
             fine = coarse.copy()
         sweeps.trapezoid(coarse, dt, steps)
         sweeps.trapezoid(fine, dt / 2, 2 * steps)
-        last["pair"], last["out"] = (coarse, fine), (fine + (fine - coarse) / 3) / half
-        return last["out"]
+        return coarse, fine
 
-    return Stepper(advance, dt=2 * accuracy_step(form, grid, values), certificates=certificates(problem, grid, form))
+    def extrapolated(state):
+        coarse, fine = state
+        return (coarse if fine is None else fine + (fine - coarse) / 3) / half
+
+    return Stepper(
+        advance,
+        dt=2 * accuracy_step(form, grid, values),
+        certificates=certificates(problem, grid, form),
+        init=lambda values: (values * half, None),
+        values=extrapolated,
+    )
 
 
 def _start(m, dt, sweeps):

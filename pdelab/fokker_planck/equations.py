@@ -7,11 +7,12 @@ import numpy as np
 
 from pdelab import boundaries
 from pdelab.fokker_planck.moving import at, moves
-from pdelab.fokker_planck.schemes import implicit
 from pdelab.generator import INTERPRETATIONS, Coefficients, no_outflow
 from pdelab.grid import reals
+from pdelab.stepping import equation, schemes_of
 
 
+@equation
 @dataclass(frozen=True, init=False, eq=False)
 class FokkerPlanck:
     """ρ_t = div(ρ grad U) - div(b ρ) + D Δρ with no flux through the box: densities ρ in, densities out.
@@ -78,6 +79,13 @@ class FokkerPlanck:
         for key, value in zip(("potential", "drift", "diffusivity", "diffusion", "interpretation", "sigma"), values):
             object.__setattr__(self, key, value)
 
+    @classmethod
+    def from_formula(cls, loss, initial=None, **coefficients):
+        """The problem whose potential the formula is, and its initial data."""
+        if initial is None:
+            raise ValueError(f"initial: {cls.__name__} needs --initial, a formula of its data at t = 0; got none")
+        return cls(loss, **coefficients), initial
+
     @property
     def beta(self):
         """Inverse temperature 1/D, math.inf without noise."""
@@ -86,7 +94,7 @@ class FokkerPlanck:
     @property
     def default_scheme(self):
         """`implicit`: positive for every step."""
-        return implicit
+        return schemes_of(type(self))["implicit"]
 
     @property
     def steady(self):
@@ -122,6 +130,7 @@ class FokkerPlanck:
         )
 
 
+@equation
 class BackwardKolmogorov(FokkerPlanck):
     """v_t = (b - grad U)·grad v + D Δv: expectations v(x, t) = E[v(X_t, 0) | X_0 = x], the adjoint of `FokkerPlanck`.
 

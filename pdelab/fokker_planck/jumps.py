@@ -5,31 +5,30 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from pdelab.fokker_planck.timing import half_cells, held_factor, instant, phases
+from pdelab.fokker_planck.timing import held_factor, instant
 from pdelab.generator import factored, generator
 from pdelab.kernels import tridiagonal
 
 
-def sparse_advance(problem, grid, mode):
-    """advance() for a full matrix D(x): steps through the generator, sparse factors for each step size."""
-    half, known = half_cells(problem, grid), {}
+def sparse_run(problem, grid):
+    """(masses, mode, time, dt, steps) -> masses for a full matrix D(x): sparse factors for each step size."""
+    known = {}
 
-    def prepared(time, held):
-        key = (held, 0.0 if problem.steady else time)
+    def prepared(mode, time, held):
+        key = (mode, held, 0.0 if problem.steady else time)
         if key not in known:
             known.clear()
             known[key] = _Jumps.of(generator(problem, grid, time), held, mode != tridiagonal.EXPLICIT)
         return known[key]
 
-    def advance(values, time, dt, steps):
-        m = (values * half).ravel()
-        for phase, begin, step, count in phases(mode, time, dt, steps):
-            for k in range(count):
-                jumps = prepared(begin + (k + instant(problem, phase)) * step, held_factor(phase, step))
-                m = JUMP_STEPS[phase](m, jumps, problem.adjoint)
-        return m.reshape(grid.shape) / half
+    def run(m, mode, time, dt, steps):
+        m = m.ravel()
+        for k in range(steps):
+            jumps = prepared(mode, time + (k + instant(problem, mode)) * dt, held_factor(mode, dt))
+            m = JUMP_STEPS[mode](m, jumps, problem.adjoint)
+        return m.reshape(grid.shape)
 
-    return advance
+    return run
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,21 +3,21 @@
 import numpy as np
 
 from pdelab.fokker_planck.moving import Slices, moves
-from pdelab.fokker_planck.timing import dt_over_held, half_cells, held_factor, instant, phases
+from pdelab.fokker_planck.timing import dt_over_held, held_factor, instant
 from pdelab.generator import axis_rates, ito
 from pdelab.kernels import tridiagonal
 
 CALLS_AT_ONCE = 256  # steps whose time-dependent coefficients are evaluated together
 
 
-def line_advance(problem, grid, form, mode):
-    """advance() of a Stepper in one dimension."""
-    return (_steady_line if problem.steady else _moving_line)(problem, grid, form, mode)
+def line_run(problem, grid, form):
+    """(masses, mode, time, dt, steps) -> masses, written on the same array, in one dimension."""
+    return (_steady_line if problem.steady else _moving_line)(problem, grid, form)
 
 
-def _steady_line(problem, grid, form, mode):
-    """advance() of one line with constant coefficients, factorised once for each step size."""
-    half, n, periodic, known = half_cells(problem, grid), grid.shape[0], grid.boundary[0] == "periodic", {}
+def _steady_line(problem, grid, form):
+    """A line with constant coefficients, factorised once for each step size."""
+    n, periodic, known = grid.shape[0], grid.boundary[0] == "periodic", {}
     ((unit_up, unit_down),) = axis_rates(form, grid)
 
     def prepared(held):
@@ -28,39 +28,31 @@ def _steady_line(problem, grid, form, mode):
             known[held] = up, down, factors
         return known[held]
 
-    def advance(values, time, dt, steps):
-        m = values * half
-        for phase, _, step, count in phases(mode, time, dt, steps):
-            if count:
-                rates = prepared(held_factor(phase, step))
-                tridiagonal.steady_steps(m, *rates, periodic, problem.adjoint, phase, dt_over_held(phase), count)
-        return m / half
+    def run(m, mode, time, dt, steps):
+        if steps:
+            rates = prepared(held_factor(mode, dt))
+            tridiagonal.steady_steps(m, *rates, periodic, problem.adjoint, mode, dt_over_held(mode), steps)
+        return m
 
-    return advance
+    return run
 
 
-def _moving_line(problem, grid, form, mode):
-    """advance() of one line whose coefficients depend on time: rates anew in each step."""
-    half, a = half_cells(problem, grid), form.a[0]
-    scale, periodic = 1 / grid.spacing[0] ** 2, grid.boundary[0] == "periodic"
+def _moving_line(problem, grid, form):
+    """A line whose coefficients depend on time: rates anew in each step."""
+    a, scale, periodic = form.a[0], 1 / grid.spacing[0] ** 2, grid.boundary[0] == "periodic"
     saved = _saved_drops(problem, grid)
 
-    def run(m, phase, time, dt, steps):
-        where = instant(problem, phase)
+    def run(m, mode, time, dt, steps):
+        where = instant(problem, mode)
         for first in range(0, steps, CALLS_AT_ONCE):
             count, begin = min(CALLS_AT_ONCE, steps - first), time + first * dt
             times, faces = saved or _called_drops(problem, grid, begin + (np.arange(count) + where) * dt)
             tridiagonal.moving_steps(
-                m, times, faces, a, scale, periodic, problem.adjoint, phase, begin, dt, count, where
+                m, times, faces, a, scale, periodic, problem.adjoint, mode, begin, dt, count, where
             )
+        return m
 
-    def advance(values, time, dt, steps):
-        m = values * half
-        for phase in phases(mode, time, dt, steps):
-            run(m, *phase)
-        return m / half
-
-    return advance
+    return run
 
 
 def _saved_drops(problem, grid):

@@ -1,21 +1,24 @@
 """Propagators that are exact in time on the grid, for steady problems whose generator is symmetric in disguise."""
 
 import math
+from operator import itemgetter
 
 import numpy as np
 from scipy.linalg import lapack
 from scipy.special import ive
 
+from pdelab.fokker_planck.equations import FokkerPlanck
 from pdelab.fokker_planck.schemes import certificates
 from pdelab.fokker_planck.splitting import split_change
 from pdelab.fokker_planck.timing import half_cells
 from pdelab.generator import axis_rates, ito, largest_step
 from pdelab.kernels import modes
-from pdelab.stepping import Stepper
+from pdelab.stepping import Stepper, scheme
 
 LIFETIMES = 40  # after so many a mode is below round-off
 
 
+@scheme(FokkerPlanck)
 def spectral(problem, grid, values):
     """Exact in time on the grid, by the eigenvectors of the symmetrised generator: one reflecting axis, steady.
 
@@ -32,23 +35,32 @@ def spectral(problem, grid, values):
     root = _root_of_equilibrium(up, down, "spectral")
     _check_amplification(values * half, root, problem.adjoint, "spectral")
     rest, scale = root / np.linalg.norm(root), 1 / root if problem.adjoint else root
-    known = {"cut": 0.0, "out": None}  # the modes, and what the values handed out last were made of
 
-    def advance(values, time, dt, steps):
-        if values is not known["out"]:
-            if 1 / (dt * steps) > known["cut"]:
-                known["cut"] = 1 / (dt * steps)
-                known["rates"], known["vectors"] = _modes(up, down, rest, LIFETIMES * known["cut"])
-            m = values * half / scale
-            known["begin"], known["rest"] = time, (rest @ m) * rest * scale / half
-            known["moving"] = known["vectors"] * (known["vectors"] @ m)[:, np.newaxis] * (scale / half)
-        elapsed = time + dt * steps - known["begin"]
-        alive = known["rates"][: known["rates"].searchsorted(LIFETIMES / elapsed)]
-        known["out"] = np.exp(-elapsed * alive) @ known["moving"][: len(alive)]
-        known["out"] += known["rest"]
-        return known["out"]
+    def advance(state, time, dt, steps):
+        field, parts = state
+        if parts is None:
+            parts = decomposed(field, time, 1 / (dt * steps))
+        begin, rates, moving, resting = parts
+        elapsed = time + dt * steps - begin
+        alive = rates[: rates.searchsorted(LIFETIMES / elapsed)]
+        field = np.exp(-elapsed * alive) @ moving[: len(alive)]
+        field += resting
+        return field, parts
 
-    return Stepper(advance, dt=math.inf, certificates=certificates(problem, grid, form))
+    def decomposed(field, time, cut):
+        """(time, decay rates, the field's part in each mode, its part at equilibrium); modes that outlive 1/cut."""
+        rates, vectors = _modes(up, down, rest, LIFETIMES * cut)
+        m = field * half / scale
+        moving = vectors * (vectors @ m)[:, np.newaxis] * (scale / half)
+        return time, rates, moving, (rest @ m) * rest * scale / half
+
+    return Stepper(
+        advance,
+        dt=math.inf,
+        certificates=certificates(problem, grid, form),
+        init=lambda values: (values, None),
+        values=itemgetter(0),
+    )
 
 
 def _modes(up, down, rest, cut):
@@ -88,6 +100,7 @@ def _orthogonalised(up, down, rates, vectors):
     vectors[first:] = found.T
 
 
+@scheme(FokkerPlanck)
 def chebyshev(problem, grid, values):
     """Exact in time on the grid, to round-off, by Chebyshev polynomials of the generator: a steady potential, any d.
 
@@ -103,23 +116,28 @@ def chebyshev(problem, grid, values):
     _check_amplification(values * half, root, problem.adjoint, "chebyshev")
     rates, largest = axis_rates(form, grid), 1 / largest_step(form, grid)
 
-    def advance(values, time, dt, steps):
+    def advance(m, time, dt, steps):
         z = dt * steps * largest
         if z > 1e9:
             raise ValueError(
                 f"chebyshev: t = {dt * steps:g} takes {8.5 * math.sqrt(z):.0e} products with the generator: "
                 "use implicit with a large step, or compact"
             )
-        m = values * half
         shares = _bessel(z)
         before, here = m, split_change(m, rates, problem.adjoint, 1 / largest)
         total = shares[0] * before + shares[1] * here
         for share in shares[2:]:
             before, here = here, 2 * split_change(here, rates, problem.adjoint, 1 / largest) - before
             total += share * here
-        return total / half
+        return total
 
-    return Stepper(advance, dt=math.inf, certificates=certificates(problem, grid, form))
+    return Stepper(
+        advance,
+        dt=math.inf,
+        certificates=certificates(problem, grid, form),
+        init=lambda values: values * half,
+        values=lambda m: m / half,
+    )
 
 
 def _bessel(z):

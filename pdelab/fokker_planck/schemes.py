@@ -4,16 +4,19 @@ import math
 
 import numpy as np
 
-from pdelab.fokker_planck.jumps import sparse_advance
-from pdelab.fokker_planck.lines import line_advance
-from pdelab.fokker_planck.splitting import split_advance
+from pdelab.fokker_planck.equations import FokkerPlanck
+from pdelab.fokker_planck.jumps import sparse_run
+from pdelab.fokker_planck.lines import line_run
+from pdelab.fokker_planck.splitting import split_run
+from pdelab.fokker_planck.timing import half_cells, phases
 from pdelab.generator import added_diffusion, generator, ito, largest_step
 from pdelab.kernels import tridiagonal
-from pdelab.stepping import Stepper
+from pdelab.stepping import Stepper, scheme
 
 TINY = np.finfo(float).tiny
 
 
+@scheme(FokkerPlanck)
 def implicit(problem, grid, values):
     """Backward Euler: positive, mass and equilibrium kept, free energy falling, for every step; first order in dt.
 
@@ -24,6 +27,7 @@ def implicit(problem, grid, values):
     return _stepper(problem, grid, values, tridiagonal.IMPLICIT)
 
 
+@scheme(FokkerPlanck)
 def crank_nicolson(problem, grid, values):
     """Crank-Nicolson after four backward Euler quarter steps: second order in dt; keeps mass and equilibrium.
 
@@ -34,6 +38,7 @@ def crank_nicolson(problem, grid, values):
     return _stepper(problem, grid, values, tridiagonal.TRAPEZOID)
 
 
+@scheme(FokkerPlanck)
 def explicit(problem, grid, values):
     """Forward Euler: positive, mass and equilibrium kept, while dt times the largest rate out of a node is <= 1."""
     return _stepper(problem, grid, values, tridiagonal.EXPLICIT)
@@ -41,19 +46,29 @@ def explicit(problem, grid, values):
 
 def _stepper(problem, grid, values, mode):
     form = ito(problem.coefficients(grid), grid)
-    bound, info = lambda values, time: math.inf, {}
+    bound, info, half = lambda state, time: math.inf, {}, half_cells(problem, grid)
     if mode == tridiagonal.EXPLICIT:
         bound = _explicit_bound(problem, grid, form)
     if not form.diagonal:
-        advance = sparse_advance(problem, grid, mode)
+        run = sparse_run(problem, grid)
         info["added_diffusion"] = float(added_diffusion(problem, grid).max())
     elif grid.dimension > 1:
-        advance = split_advance(problem, grid, form, mode)
+        run = split_run(problem, grid, form)
     else:
-        advance = line_advance(problem, grid, form, mode)
+        run = line_run(problem, grid, form)
     rule = None if mode == tridiagonal.EXPLICIT else accuracy_step(form, grid, values)
     fixed = problem.steady or mode != tridiagonal.EXPLICIT
-    return Stepper(advance, bound, rule, fixed, certificates(problem, grid, form), info)
+
+    def advance(state, time, dt, steps):
+        m, fresh = state
+        for phase in phases(mode, fresh, time, dt, steps):
+            m = run(m, *phase)
+        return m, False
+
+    return Stepper(
+        advance, bound, rule, fixed, certificates(problem, grid, form), info,
+        init=lambda values: (values * half, True), values=lambda state: state[0] / half,
+    )  # fmt: skip
 
 
 def _explicit_bound(problem, grid, form):
@@ -65,7 +80,7 @@ def _explicit_bound(problem, grid, form):
         return 1 / float(-generator(problem, grid, time).diagonal().min())
 
     steady = at(0.0)
-    return lambda values, time: steady if problem.steady else at(time)
+    return lambda state, time: steady if problem.steady else at(time)
 
 
 def accuracy_step(form, grid, values):

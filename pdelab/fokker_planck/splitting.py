@@ -5,38 +5,36 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pdelab.fokker_planck.timing import half_cells, held_factor, instant, phases
+from pdelab.fokker_planck.timing import held_factor, instant
 from pdelab.generator import axis_rates, ito
 from pdelab.kernels import tridiagonal
 
 
-def split_advance(problem, grid, form, mode):
-    """advance() in two and three dimensions, axis by axis."""
-    half, known, steady = half_cells(problem, grid), {}, axis_rates(form, grid) if problem.steady else None
+def split_run(problem, grid, form):
+    """(masses, mode, time, dt, steps) -> masses in two and three dimensions, axis by axis."""
+    known, steady = {}, axis_rates(form, grid) if problem.steady else None
 
     def rates(time):
         return steady if problem.steady else axis_rates(ito(problem.coefficients(grid, time), grid), grid)
 
-    def axes(time, phase, dt):
-        if (phase, dt) not in known or not problem.steady:
+    def axes(time, mode, dt):
+        if (mode, dt) not in known or not problem.steady:
             known.clear()
-            known[phase, dt] = _axes(rates(time), grid, phase, dt)
-        return known[phase, dt]
+            known[mode, dt] = _axes(rates(time), grid, mode, dt)
+        return known[mode, dt]
 
-    def advance(values, time, dt, steps):
-        m = values * half
-        for phase, begin, step, count in phases(mode, time, dt, steps):
-            for k in range(count):
-                at = begin + (k + instant(problem, phase)) * step
-                if phase == tridiagonal.EXPLICIT:
-                    m = split_change(m, rates(at), problem.adjoint, step)
-                elif phase == tridiagonal.IMPLICIT:
-                    _split_implicit(m, axes(at, phase, step), problem.adjoint)
-                else:
-                    _split_trapezoid(m, axes(at, phase, step), problem.adjoint)
-        return m / half
+    def run(m, mode, time, dt, steps):
+        for k in range(steps):
+            at = time + (k + instant(problem, mode)) * dt
+            if mode == tridiagonal.EXPLICIT:
+                m = split_change(m, rates(at), problem.adjoint, dt)
+            elif mode == tridiagonal.IMPLICIT:
+                _split_implicit(m, axes(at, mode, dt), problem.adjoint)
+            else:
+                _split_trapezoid(m, axes(at, mode, dt), problem.adjoint)
+        return m
 
-    return advance
+    return run
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,9 +16,9 @@ def instant(problem, mode):
     return 1.0 - where if problem.adjoint and mode != tridiagonal.EXPLICIT else where
 
 
-def phases(mode, time, dt, steps):
+def phases(mode, fresh, time, dt, steps):
     """(mode, first time, dt, steps) of a run; Crank-Nicolson begins with four backward Euler quarter steps."""
-    if mode == tridiagonal.TRAPEZOID and time == 0:
+    if mode == tridiagonal.TRAPEZOID and fresh:
         return [(tridiagonal.IMPLICIT, time, dt / 4, 4), (mode, time + dt, dt, steps - 1)]
     return [(mode, time, dt, steps)]
 

@@ -11,6 +11,7 @@ from pdelab.generator.chains import committor, factored, mean_exit_time, spectra
 from pdelab.generator.coefficients import (
     INTERPRETATIONS,
     Coefficients,
+    DiffusionProblem,
     Ito,
     axis_rates,
     ito,
@@ -22,6 +23,7 @@ from pdelab.generator.uniformisation import semigroup
 __all__ = [
     "INTERPRETATIONS",
     "Coefficients",
+    "DiffusionProblem",
     "Ito",
     "added_diffusion",
     "axis_rates",

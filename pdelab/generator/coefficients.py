@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -30,6 +31,14 @@ class Coefficients:
     diffusion: np.ndarray | None = None
     sigma: np.ndarray | None = None
     interpretation: str = "ito"
+
+
+@runtime_checkable
+class DiffusionProblem(Protocol):
+    """What `generator` and the linear algebra on it ask of an equation."""
+
+    def coefficients(self, grid: Grid, time: float = 0.0) -> Coefficients:
+        """The diffusion dX = (b - grad U) dt + sqrt(2 D) σ dW that the equation belongs to, checked, at one time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,7 +203,7 @@ def largest_step(form, grid):
 def asked(problem, grid, time=0.0):
     """The coefficients of a problem on a grid where a Markov chain can live; ValueError for what is neither."""
     no_outflow(grid)
-    if not hasattr(problem, "coefficients"):
+    if not isinstance(problem, DiffusionProblem):
         raise ValueError(f"problem: expected an equation such as FokkerPlanck(potential, beta=1.0), got {problem!r}")
     return problem.coefficients(grid, time)
 

@@ -46,7 +46,7 @@ def terminal(problem, values, grid, end, times, **options):
     """
     end, between = positive(end, "end"), f"times: expected increasing times between 0 and end = {end}"
     times = np.atleast_1d(reals(times, between))
-    if not hasattr(problem, "drift_on"):
+    if not isinstance(problem, HamiltonJacobi):
         raise ValueError(f"problem: expected HamiltonJacobi, got {problem!r}")
     if times.ndim != 1 or times.size == 0 or not ((times >= 0) & (times <= end)).all() or (np.diff(times) <= 0).any():
         raise ValueError(f"{between}, got {times}")

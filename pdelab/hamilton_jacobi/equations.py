@@ -7,7 +7,7 @@ import numpy as np
 
 from pdelab import boundaries
 from pdelab.generator import Coefficients
-from pdelab.hamilton_jacobi.explicit_schemes import monotone
+from pdelab.stepping import equation, schemes_of
 
 
 def one_of(beta, viscosity, name):
@@ -29,6 +29,14 @@ def one_of(beta, viscosity, name):
     return (math.inf if number == 0 else 0.5 / number), number
 
 
+def only_formula(loss, initial, name):
+    """The loss, of an equation whose data it is; ValueError for other data beside it."""
+    if initial is not None:
+        raise ValueError(f"initial: {name} takes no --initial, the formula is its data, got {initial!r}")
+    return loss
+
+
+@equation
 @dataclass(frozen=True, init=False, eq=False)
 class HamiltonJacobi:
     """u_t = -|Du|²/2 + b·Du + ν Δu with u(·, 0) = f: local entropy without drift, stochastic control with it.
@@ -74,10 +82,15 @@ class HamiltonJacobi:
         for key, value in (("beta", beta), ("viscosity", viscosity), ("drift", drift)):
             object.__setattr__(self, key, value)
 
+    @classmethod
+    def from_formula(cls, loss, initial=None, **coefficients):
+        """The problem and its initial data, which the formula is."""
+        return cls(**coefficients), only_formula(loss, initial, cls.__name__)
+
     @property
     def default_scheme(self):
         """`monotone`."""
-        return monotone
+        return schemes_of(type(self))["monotone"]
 
     @property
     def steady(self):
@@ -111,6 +124,7 @@ class HamiltonJacobi:
         return np.ascontiguousarray(np.moveaxis(field.reshape(*grid.shape, grid.dimension), -1, 0))
 
 
+@equation
 @dataclass(frozen=True, init=False, eq=False)
 class Heat:
     """v_t = ν Δv: smoothing by a Gaussian of variance 2νt = t/beta (Chaudhari, thesis (4.28)).
@@ -148,10 +162,15 @@ class Heat:
         object.__setattr__(self, "beta", beta)
         object.__setattr__(self, "viscosity", viscosity)
 
+    @classmethod
+    def from_formula(cls, loss, initial=None, **coefficients):
+        """The problem and its initial data, which the formula is."""
+        return cls(**coefficients), only_formula(loss, initial, cls.__name__)
+
     @property
     def default_scheme(self):
         """`monotone`."""
-        return monotone
+        return schemes_of(type(self))["monotone"]
 
     def initial(self, values, grid):
         """The initial data as a checked float64 array of shape grid.shape."""

@@ -1,18 +1,21 @@
 """Explicit schemes: monotone (Godunov), Engquist-Osher, fitted, WENO and its filter."""
 
 import math
+from operator import itemgetter
 
 import numpy as np
 
+from pdelab.hamilton_jacobi.equations import HamiltonJacobi, Heat
 from pdelab.hamilton_jacobi.layout import Flow, coefficients, inverse, largest_slopes, layout, positive
 from pdelab.hamilton_jacobi.threads import crew, march, workers
 from pdelab.kernels import slopes
-from pdelab.stepping import Stepper
+from pdelab.stepping import Stepper, scheme
 
 TINY = 1e-30  # no smoothness is measured against less: its eighth power must not underflow
 STAGES = ((0.0, 1.0, 0.0), (0.75, 0.25, 1.0), (1 / 3, 2 / 3, 0.5))  # of Shu and Osher's method: a, b, and when
 
 
+@scheme(HamiltonJacobi, Heat)
 def monotone(problem, grid, values):
     """Godunov's scheme with central viscosity: explicit, monotone, order one in the sup norm, kinks included.
 
@@ -35,6 +38,7 @@ def monotone(problem, grid, values):
     return _explicit(problem, grid, slopes.GODUNOV)
 
 
+@scheme(HamiltonJacobi, Heat)
 def engquist_osher(problem, grid, values):
     """Engquist-Osher's scheme: as `monotone` with (p⁻⁺)² + (p⁺⁻)² in place of the larger of the two.
 
@@ -43,6 +47,7 @@ def engquist_osher(problem, grid, values):
     return _explicit(problem, grid, slopes.ENGQUIST_OSHER)
 
 
+@scheme(HamiltonJacobi, Heat)
 def fitted(problem, grid, values):
     """A monotone scheme: second order where the grid resolves the viscosity, L h <= 2ν, Godunov's where it does not.
 
@@ -57,6 +62,7 @@ def fitted(problem, grid, values):
     return _explicit(problem, grid, slopes.FITTED)
 
 
+@scheme(HamiltonJacobi, Heat)
 def weno(problem, grid, values):
     """WENO5 slopes in Godunov's Hamiltonian, sixth-order viscosity, Runge-Kutta of order three: no promise kept.
 
@@ -68,6 +74,7 @@ def weno(problem, grid, values):
     return _high_order(problem, grid, values, math.inf)
 
 
+@scheme(HamiltonJacobi, Heat)
 def filtered(problem, grid, values, *, threshold=None):
     """Froese-Oberman filter: the step of `weno` where it is close to the monotone step of `fitted`, that one elsewhere.
 
@@ -105,10 +112,10 @@ def _high_order(problem, grid, values, threshold):
     nu, flow, h = problem.viscosity, Flow(problem, grid), np.array(grid.spacing)
     kind = slopes.FITTED if problem.kinetic else slopes.GODUNOV
     unit = (1.0,) * (3 - grid.dimension) + tuple(max(float(s), TINY) for s in largest_slopes(values, grid) * h)
-    fields, padded = _Fields(), np.empty([n + 6 if n > 1 else 1 for n in shape])
+    padded = np.empty([n + 6 if n > 1 else 1 for n in shape])
 
-    def advance(values, time, dt, steps):
-        out, stage = fields.pair(values, 2)
+    def advance(state, time, dt, steps):
+        values, out, stage = _fields(state, 2)
         arrays = values.reshape(-1), out.reshape(-1), stage.reshape(-1), padded
         k, d = coefficients(grid, problem.kinetic * dt / 2, nu * dt)
         threads = workers(values.size, 16) if grid.dimension > 1 else 1
@@ -116,14 +123,14 @@ def _high_order(problem, grid, values, threshold):
             slopes.weno_march(*arrays, steps, shape, codes, k, d, flow.shift, unit, dt * threshold, kind)
         else:
             _stages(*arrays, (time, dt, steps), shape, codes, k, d, flow, unit, dt * threshold, kind, threads)
-        return out
+        return out, stage
 
-    def bound(values, time):
-        largest = problem.kinetic * largest_slopes(values, grid) + flow.at(time).speed
+    def bound(state, time):
+        largest = problem.kinetic * largest_slopes(state[0], grid) + flow.at(time).speed
         return inverse(np.sum(largest / h + 2.6 * nu / h**2))
 
     info = {"viscosity": nu} | ({"threshold": threshold} if threshold < math.inf else {})
-    return Stepper(advance, bound, fixed=flow.none, info=info)
+    return Stepper(advance, bound, fixed=flow.none, info=info, init=_fresh, values=itemgetter(0))
 
 
 def _stages(values, out, stage, padded, clock, shape, codes, k, d, flow, unit, threshold, kind, threads):
@@ -146,30 +153,25 @@ def _stages(values, out, stage, padded, clock, shape, codes, k, d, flow, unit, t
                 each(lambda i, j: slopes.keep_close(out[i * n : j * n], stage[i * n : j * n], threshold), rows)
 
 
-class _Fields:
-    """The two fields that steps alternate between, kept: fresh memory costs as much as a few steps."""
+def _fresh(values):
+    """A state from initial data: a field, and another to write on; None while the field belongs to the caller."""
+    return values, None
 
-    def __init__(self):
-        self.out = self.spare = None
 
-    def pair(self, values, steps):
-        """(result, work) for so many steps from `values`, which are overwritten only if they are the last result."""
-        if self.spare is None:
-            self.spare = np.empty_like(values)
-        if values is not self.out:
-            self.out = np.empty_like(values)
-        elif steps % 2 == 1:
-            self.out, self.spare = self.spare, self.out
-        return self.out, self.spare
+def _fields(state, steps):
+    """(source, target, work) for so many sweeps to and fro; memory is kept, since fresh memory is slow."""
+    values, spare = state
+    if spare is None:
+        return values, np.empty_like(values), np.empty_like(values)
+    return (values, spare, values) if steps % 2 == 1 else (values, values, spare)
 
 
 def _explicit(problem, grid, kind):
     nu, flow, h, frame = problem.viscosity, Flow(problem, grid), np.array(grid.spacing), layout(grid)
     upwinded = kind != slopes.GODUNOV or not flow.none
-    fields = _Fields()
 
-    def advance(values, time, dt, steps):
-        out, work = fields.pair(values, steps)
+    def advance(state, time, dt, steps):
+        values, out, work = _fields(state, steps)
         arrays = values.reshape(-1), out.reshape(-1), work.reshape(-1)
         k, d = coefficients(grid, problem.kinetic * dt / 2, nu * dt)
         rest = (*frame, k, d, flow.at(time).shift, kind) if upwinded else (*frame, k, d)
@@ -182,16 +184,19 @@ def _explicit(problem, grid, kind):
             slopes.upwind_march(*arrays, steps, *rest)
         else:
             slopes.godunov_march(*arrays, steps, *rest)
-        return out
+        return out, work
 
-    def bound(values, time):
-        largest = problem.kinetic * largest_slopes(values, grid) + flow.at(time).speed
+    def bound(state, time):
+        largest = problem.kinetic * largest_slopes(state[0], grid) + flow.at(time).speed
         return inverse(np.sum(_rates(kind, largest / h, 2 * nu / h**2)))
 
     certificates = {}
     if problem.kinetic == 0 and "outflow" not in grid.boundary:
         certificates["mass"] = lambda values, time: grid.integrate(values)
-    return Stepper(advance, bound, fixed=flow.none, certificates=certificates, info={"viscosity": nu})
+    return Stepper(
+        advance, bound, fixed=flow.none, certificates=certificates, info={"viscosity": nu},
+        init=_fresh, values=itemgetter(0),
+    )  # fmt: skip
 
 
 def _rates(kind, transport, diffusion):

@@ -1,20 +1,23 @@
 """Implicit schemes: backward Euler by policy iteration, and RODAS on a line."""
 
 import math
+from operator import itemgetter
 
 import numpy as np
 from scipy import sparse
 from scipy.sparse import linalg
 
+from pdelab.hamilton_jacobi.equations import HamiltonJacobi, Heat
 from pdelab.hamilton_jacobi.explicit_schemes import fitted
 from pdelab.hamilton_jacobi.layout import CODES, coefficients, inverse, largest_slopes, positive, shifts, speeds
 from pdelab.kernels import policies, slopes
-from pdelab.stepping import Stepper
+from pdelab.stepping import Stepper, scheme
 
 ITERATIONS = 100  # of policy iteration in one step; a handful is the rule
 TINY = 1e-300
 
 
+@scheme(HamiltonJacobi, Heat)
 def implicit(problem, grid, values):
     """Backward Euler for the operator of `fitted`, solved by policy iteration: monotone for every step.
 
@@ -107,6 +110,7 @@ class _System:
         return change.reshape(u.shape)
 
 
+@scheme(HamiltonJacobi, Heat)
 def rosenbrock(problem, grid, values, *, tolerance=1e-5):
     """The operator of `fitted` in space, RODAS in time with steps it chooses itself: the fast way to an accurate line.
 
@@ -131,19 +135,21 @@ def rosenbrock(problem, grid, values, *, tolerance=1e-5):
         )
     shift, nu = shifts(problem.drift_on(grid), grid), problem.viscosity
     allowed = positive(tolerance, "tolerance") * max(float(np.ptp(values)), TINY)
-    first = fitted(problem, grid, values).bound(values, 0.0)
-    info, following, code = {"viscosity": nu, "substeps": 0, "refused": 0}, {}, CODES[grid.boundary[0]]
+    first, code = fitted(problem, grid, values).largest_step(values), CODES[grid.boundary[0]]
 
-    def advance(values, time, dt, steps):
-        out, step = values, following.get(time, first)
+    def advance(state, time, dt, steps):
+        out, step, substeps, refusals = state
         k, d = max(problem.kinetic, TINY) / (2 * grid.spacing[0] ** 2), nu / grid.spacing[0] ** 2
         for _ in range(steps):
-            source, out = out, np.empty_like(values)
+            source, out = out, np.empty_like(out)
             step, taken, refused = policies.rosenbrock_march(source, out, dt, step, code, shift, k, d, allowed)
-            info["substeps"] += taken
-            info["refused"] += refused
-        following.clear()
-        following[time + steps * dt] = step
-        return out
+            substeps, refusals = substeps + taken, refusals + refused
+        return out, step, substeps, refusals
 
-    return Stepper(advance, info=info)
+    return Stepper(
+        advance,
+        info={"viscosity": nu},
+        init=lambda values: (values, first, 0, 0),
+        values=itemgetter(0),
+        report=lambda state: {"substeps": state[2], "refused": state[3]},
+    )
