@@ -53,7 +53,7 @@ def full_hessian(objective):
 
     def loss(flat):
         parameters = dict(zip(objective.parameters, objective.unflat(flat)))
-        return objective.sample_losses(parameters, objective.split.inputs, objective.split.targets).mean()
+        return objective.sample_losses(objective.data, parameters).mean()
 
     return torch.autograd.functional.hessian(loss, objective.weights)
 
@@ -405,7 +405,7 @@ def test_spectrum_of_a_text_model():
         ({"model": models.mlp(64)}, "give either"),
         ({"model": models.mlp(64), "data": "digits", "of": "colour"}, "unknown of"),
         ({"model": models.mlp(64), "data": "digits", "method": "magic"}, "unknown method"),
-        ({"model": models.mlp(64), "data": "digits", "samples": 0}, "at least one sample"),
+        ({"model": models.mlp(64), "data": "digits", "samples": 0}, "samples: expected a whole number, at least 1"),
         ({"model": torch.nn.ReLU(), "data": "digits"}, "no trainable parameters"),
         ({"model": models.mlp(64), "data": "digits", "of": "fisher", "method": "lanczos"}, "computed exactly"),
         ({"model": models.mlp(64, (2,)), "data": "digits", "method": "lanczos", "count": 200}, "count < d/2"),

@@ -130,28 +130,27 @@ def _functions(objective, origin, basis, chunk):
     origin, basis = (t.to(objective.device, objective.dtype) for t in (origin, basis))
     names, flat = tuple(objective.parameters), len(basis) == 1
 
-    def loss(u, x, y):
-        weights = dict(zip(names, objective.unflat(origin + u @ basis)))
-        return objective.sample_losses(weights, x, y).mean()
+    def loss(u, batch):
+        return objective.mean_loss(batch, dict(zip(names, objective.unflat(origin + u @ basis))))
 
     def over(function, points):
         points = torch.tensor(points, dtype=objective.dtype, device=objective.device).view(-1, len(basis))
         blocks = []
         for part in points.split(chunk):
-            parts = ((len(y) / objective.count) * function(part, x, y) for x, y in objective.batches())
+            parts = (objective.share(batch) * function(part, batch) for batch in objective.batches())
             blocks.append(sum(parts))
         return torch.cat(blocks).detach().cpu().double().numpy()
 
     def value(points):
         with torch.no_grad():
-            return over(vmap(loss, (0, None, None)), points)
+            return over(vmap(loss, (0, None)), points)
 
     def gradient(points):
-        slopes = over(vmap(grad(loss), (0, None, None)), points)
+        slopes = over(vmap(grad(loss), (0, None)), points)
         return slopes[:, 0] if flat else slopes
 
     def hessian(points):
-        curvatures = over(vmap(jacrev(grad(loss)), (0, None, None)), points)
+        curvatures = over(vmap(jacrev(grad(loss)), (0, None)), points)
         return curvatures[:, 0, 0] if flat else curvatures
 
     return value, gradient, hessian

@@ -5,7 +5,8 @@ Exact for small networks; by Lanczos with stochastic quadrature for large ones. 
 
 from pdelab.networks.curvature.lanczos import extreme_eigenvalues, lanczos, quadrature, stochastic_quadrature
 from pdelab.networks.curvature.noise import GradientNoise, fisher_diagonal, fisher_from_adam, gradient_noise
-from pdelab.networks.curvature.operators import Hessian, Noise, Objective, linear_operator
+from pdelab.networks.curvature.objective import Objective
+from pdelab.networks.curvature.operators import Hessian, Noise, linear_operator
 from pdelab.networks.curvature.overlap import align, average, overlap, overlap_matrix
 from pdelab.networks.curvature.samples import gram_matrix, per_sample_gradients
 from pdelab.networks.curvature.spectra import Spectrum, spectrum

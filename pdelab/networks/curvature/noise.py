@@ -196,8 +196,8 @@ def _gram(objective, _):
 
 
 def _true_fisher(objective):
-    if objective.split.targets.ndim > 1:
-        raise ValueError('kind="true" is for classifiers of images: use "empirical" for text')
+    if objective.split is None or objective.split.targets.ndim > 1:
+        raise ValueError('kind="true" is for classifiers of images: use "empirical" for text and other losses')
     weights = {n: p.detach() for n, p in objective.parameters.items()}
 
     def log_probabilities(parameters, x):

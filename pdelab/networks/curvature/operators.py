@@ -2,105 +2,14 @@
 
     H v = ∇⟨∇f, v⟩ (Pearlmutter 1994),    D v = (1/N) Σ_k g_k ⟨g_k, v⟩ - ḡ ⟨ḡ, v⟩
 
-with f the mean cross-entropy of a model in eval mode over N samples, g_k the gradient of sample k and ḡ their mean.
+with f the mean loss of a model in eval mode over N samples, g_k the gradient of sample k and ḡ their mean.
 Vectors are flat, in the order of `model.parameters()`; several are multiplied at once in batched passes.
 """
 
-import copy
-
 import numpy as np
 import torch
-from torch.func import functional_call
-from torch.nn import functional
 
-from pdelab.networks import models
-from pdelab.networks.data import Split
-from pdelab.networks.training.measure import cross_entropy
-
-
-class Objective:
-    """f(x) = mean cross-entropy of a model over a split, as a function of its flat weights.
-
-    Parameters
-    ----------
-    model : torch.nn.Module
-        Used as a copy in eval mode (dropout off, batch-norm statistics frozen), as in thesis 6.3.1.
-    split : pdelab.networks.data.Split
-        The samples; a running text is cut into windows of `steps` tokens that start afresh.
-    steps : int, optional
-        Window of a text stream.
-    samples : int, optional
-        Use only the first so many.
-    dtype : torch.dtype
-        Of weights, images and all arithmetic.
-    batch_size : int
-        Samples in one pass, at most.
-
-    Examples
-    --------
-    >>> from pdelab.networks import data
-    >>> f = Objective(models.mlp(64, (4,)), data.load("digits").train)
-    >>> f.dimension, f.value() > 0
-    (310, True)
-    """
-
-    def __init__(self, model, split, *, steps=None, samples=None, dtype=torch.float64, batch_size=600):
-        self.model = copy.deepcopy(model).to(dtype).eval()
-        for module in self.model.modules():
-            if isinstance(module, models.LSTM):
-                module.fused = False
-        self.parameters = {n: p for n, p in self.model.named_parameters() if p.requires_grad}
-        if not self.parameters:
-            raise ValueError("the model has no trainable parameters")
-        self.shapes = [p.shape for p in self.parameters.values()]
-        self.sizes = [p.numel() for p in self.parameters.values()]
-        self.dimension, self.dtype = sum(self.sizes), dtype
-        first = next(iter(self.parameters.values()))
-        self.device = first.device
-        self.split = _independent(split, steps, samples, dtype, self.device)
-        self.count, self.batch_size = len(self.split), batch_size
-
-    @property
-    def weights(self):
-        """The flat weights x, a copy."""
-        return torch.cat([p.detach().flatten() for p in self.parameters.values()])
-
-    def value(self):
-        """f(x), a float."""
-        with torch.no_grad():
-            parts = ((len(y) / self.count) * cross_entropy(self.model, x, y)[0] for x, y in self.batches())
-            return sum(part.item() for part in parts)
-
-    def gradient(self):
-        """∇f(x), flat (d,)."""
-        total = torch.zeros(self.dimension, dtype=self.dtype, device=self.device)
-        for x, y in self.batches():
-            loss = cross_entropy(self.model, x, y)[0] * (len(y) / self.count)
-            total += self.flat(torch.autograd.grad(loss, list(self.parameters.values())))
-        return total
-
-    def batches(self, size=None):
-        """Pairs (inputs, targets) of at most `size` samples, nearly equal."""
-        passes = -(-self.count // (size or self.batch_size))
-        return zip(*(part.tensor_split(passes) for part in (self.split.inputs, self.split.targets)))
-
-    def flat(self, parts):
-        """Tensors shaped like the parameters (leading axes in common) as one flat array."""
-        lead = parts[0].ndim - len(self.shapes[0])
-        return torch.cat([part.flatten(lead) for part in parts], -1)
-
-    def unflat(self, flat):
-        """The inverse of `flat`: a tuple shaped like the parameters."""
-        pieces = torch.as_tensor(flat, dtype=self.dtype, device=self.device).split(self.sizes, -1)
-        return tuple(piece.unflatten(-1, shape or (1,)) for piece, shape in zip(pieces, self.shapes))
-
-    def sample_losses(self, parameters, inputs, targets):
-        """The loss of each sample, as a function of the parameters (a dict)."""
-        own = parameters is self.parameters  # nothing to put in their place
-        output = self.model(inputs) if own else functional_call(self.model, parameters, (inputs,))
-        logits = output[0].flatten(0, 1) if isinstance(output, tuple) else output
-        losses = functional.cross_entropy(logits, targets.flatten(), reduction="none")
-        return losses.view(len(targets), -1).mean(1)
+from pdelab.networks.curvature.objective import derivative
 
 
 class Hessian:
@@ -120,6 +29,7 @@ class Hessian:
     def __init__(self, objective, *, block=16, on_products=None):
         self.objective, self.block, self.on_products = objective, block, on_products
         self.dimension, self.dtype, self.device = objective.dimension, objective.dtype, objective.device
+        self._symmetric = False
 
     def __matmul__(self, vectors):
         vectors = torch.as_tensor(vectors, dtype=self.dtype, device=self.device)
@@ -132,14 +42,30 @@ class Hessian:
         f = self.objective
         weights = list(f.parameters.values())
         total = torch.zeros_like(vectors)
-        for x, y in f.batches():
-            loss = cross_entropy(f.model, x, y)[0] * (len(y) / f.count)
-            gradient = torch.autograd.grad(loss, weights, create_graph=True)
+        for batch in f.batches():
+            share = f.share(batch)
+            gradient = derivative(f.mean_loss(batch) * share, weights, create_graph=True)
+            self._refuse_asymmetry(gradient, weights)
             for start in range(0, len(vectors), self.block):
                 part = vectors[start : start + self.block]
                 total[start : start + self.block] += f.flat(_batched_grad(gradient, weights, f.unflat(part)))
-                _tell(self, len(part) * len(y) / f.count)
+                _tell(self, len(part) * share)
         return total
+
+    def _refuse_asymmetry(self, gradient, weights):
+        """⟨u, H v⟩ = ⟨v, H u⟩ once, for random u and v: some of torch's operations have a wrong second derivative."""
+        if self._symmetric:
+            return
+        seeded = torch.Generator().manual_seed(0)
+        pair = torch.randn(2, self.dimension, generator=seeded).to(self.device, self.dtype)
+        images = self.objective.flat(_batched_grad(gradient, weights, self.objective.unflat(pair)))
+        gap = (pair[0] @ images[1] - pair[1] @ images[0]).abs()
+        if gap > torch.finfo(self.dtype).eps ** 0.5 * (pair.norm(dim=1) * images.norm(dim=1)).sum():
+            raise ValueError(
+                "model: expected operations that torch differentiates twice, got second derivatives that are not "
+                "symmetric (torch.nn.utils.weight_norm is one such operation: use torch.nn.utils.parametrizations)"
+            )
+        self._symmetric = True
 
     def matrix(self):
         """The full matrix (d, d), symmetrised."""
@@ -162,16 +88,16 @@ class Noise:
         f = self.objective
         weights = list(f.parameters.values())
         total = -(vectors @ self.mean)[:, None] * self.mean
-        for x, y in f.batches():
-            losses = f.sample_losses(f.parameters, x, y)
+        for batch in f.batches():
+            losses = f.sample_losses(batch)
             ones = torch.ones_like(losses, requires_grad=True)
-            summed = torch.autograd.grad(losses, weights, ones, create_graph=True)  # Jᵀ 1, linear in its ones
+            summed = derivative(losses, weights, ones, create_graph=True)  # Jᵀ 1, linear in its ones
             for start in range(0, len(vectors), self.block):
                 part = slice(start, start + self.block)
                 (along,) = _batched_grad(summed, (ones,), f.unflat(vectors[part]))  # ⟨g_k, v⟩ = J v
                 back = _batched_grad((losses,), weights, (along,))
                 total[part] += f.flat(back) / f.count
-                _tell(self, len(vectors[part]) * len(y) / f.count)
+                _tell(self, len(vectors[part]) * f.share(batch))
         return total
 
 
@@ -181,13 +107,23 @@ def _tell(operator, products):
 
 
 def _batched_grad(outputs, inputs, vectors):
-    """Vector-Jacobian products of several vectors at once; the graph is kept."""
-    if len(vectors[0]) == 1:
-        single = tuple(v[0] for v in vectors)
-        found = torch.autograd.grad(outputs, inputs, single, retain_graph=True, materialize_grads=True)
-        return tuple(g[None] for g in found)
-    options = {"retain_graph": True, "is_grads_batched": True, "materialize_grads": True}
-    return torch.autograd.grad(outputs, inputs, vectors, **options)
+    """Vector-Jacobian products of several vectors at once, zero where nothing depends; the graph is kept."""
+    moving = [k for k, output in enumerate(outputs) if output.requires_grad]
+    count = len(vectors[0])
+    if not moving:
+        return tuple(p.new_zeros(count, *p.shape) for p in inputs)
+    outputs, vectors = [outputs[k] for k in moving], [vectors[k] for k in moving]
+    options = {"retain_graph": True, "materialize_grads": True}
+    if count > 1:
+        try:
+            found = torch.autograd.grad(outputs, inputs, vectors, is_grads_batched=True, **options)
+            return tuple(g if g.ndim > p.ndim else g.expand(count, *p.shape) for g, p in zip(found, inputs))
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError:  # an operation whose backward pass has no batched form
+            pass
+    rows = [torch.autograd.grad(outputs, inputs, [v[k] for v in vectors], **options) for k in range(count)]
+    return tuple(torch.stack(parts) for parts in zip(*rows))
 
 
 def linear_operator(operator):
@@ -200,16 +136,3 @@ def linear_operator(operator):
     size = (operator.dimension,) * 2
     kind = torch.zeros(1, dtype=operator.dtype).numpy().dtype
     return LinearOperator(size, matvec=lambda v: matmat(v.ravel()), matmat=matmat, dtype=kind)
-
-
-def _independent(split, steps, samples, dtype, device):
-    inputs, targets = split.inputs, split.targets
-    if split.stream:
-        if not steps:
-            raise ValueError("a running text needs steps=..., the length of its windows")
-        count = len(split) // steps
-        inputs, targets = (part[: count * steps].view(count, steps) for part in (inputs, targets))
-    inputs, targets = inputs[:samples].to(device), targets[:samples].to(device)
-    if not len(inputs):
-        raise ValueError("expected at least one sample, got an empty split")
-    return Split(inputs.to(dtype) if inputs.is_floating_point() else inputs, targets)

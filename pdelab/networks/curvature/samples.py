@@ -1,10 +1,14 @@
 """Gradients of single samples, written straight into one N × d array, and their Gram matrix.
 
-In eval mode samples do not see one another, so one ordinary backward pass gives δ_k = ∂f_k/∂(output of a layer) for
-all of them. With a_k the layer's input, a linear layer has g_k = δ_k a_kᵀ, so ⟨g_j, g_k⟩ = ⟨δ_j, δ_k⟩⟨a_j, a_k⟩ needs
-no gradient at all; a convolution is the same summed over positions, batch norm a product. Other layers (LSTM,
-embedding, a layer used twice) go through `torch.func.vmap(grad)`.
+Three rules, the fastest first. By layers: in eval mode samples do not see one another, so one ordinary backward pass
+gives δ_k = ∂f_k/∂(output of a layer) for all of them. With a_k the layer's input, a linear layer has g_k = δ_k a_kᵀ, so
+⟨g_j, g_k⟩ = ⟨δ_j, δ_k⟩⟨a_j, a_k⟩ needs no gradient at all; a convolution is the same summed over positions, batch norm
+a product. Any other model goes through `torch.func.vmap(grad)`, and what has no batched form sample by sample.
+
+A rule is believed only where Σ_k g_k equals the gradient of the batch; where it does not, the next one serves.
 """
+
+import warnings
 
 import numpy as np
 import torch
@@ -13,6 +17,7 @@ from torch.func import grad, vmap
 from torch.nn import functional
 
 from pdelab.kernels import curvature as fused
+from pdelab.networks.curvature.objective import derivative
 
 _NUMPY = {torch.float32: np.float32, torch.float64: np.float64}
 
@@ -29,22 +34,28 @@ def per_sample_gradients(objective, chunk=None):
     Returns
     -------
     tensor (N, d)
+
+    Raises
+    ------
+    ValueError
+        The rows do not add up to the gradient of the batch: samples see one another.
     """
     found = _memory(objective, objective.count)
     row = 0
-    for x, y in objective.batches(_chunk(objective, chunk)):
-        _fill(objective, x, y, found[row : row + len(y)])
-        row += len(y)
+    for batch in objective.batches(_chunk(objective, chunk)):
+        count = objective.length(batch)
+        _fill(objective, batch, found[row : row + count])
+        row += count
     return found
 
 
 def gradient_blocks(objective, chunk=None):
     """The rows of `per_sample_gradients` in blocks, in one buffer: use a block before the next one is asked for."""
     buffer = None
-    for x, y in objective.batches(_chunk(objective, chunk)):
-        if buffer is None or len(buffer) != len(y):
-            buffer = _memory(objective, len(y))
-        _fill(objective, x, y, buffer)
+    for batch in objective.batches(_chunk(objective, chunk)):
+        if buffer is None or len(buffer) != objective.length(batch):
+            buffer = _memory(objective, objective.length(batch))
+        _fill(objective, batch, buffer)
         yield buffer
 
 
@@ -61,18 +72,101 @@ def gram_matrix(objective, most=1 << 27, dtype=None):
     Returns
     -------
     tensor (N, N)
+
+    Raises
+    ------
+    ValueError
+        As `per_sample_gradients`.
     """
-    dtype = dtype or objective.dtype
+    dtype, width = dtype or objective.dtype, max(1, most // objective.count)
+    goal = objective.gradient() * objective.count
+    return _believed(objective, lambda rule: _gram(objective, rule, width, dtype, goal))
+
+
+def _believed(objective, attempt):
+    """attempt(rule) for the first rule that can be used and whose rows add up; those that fail are not tried again."""
+    if not hasattr(objective, "rules"):
+        objective.rules = ["layers"] if _layers(objective) else []
+        objective.rules += ["loop"] if objective.recurrent else ["vmap", "loop"]
+    while True:
+        rule = objective.rules[0]
+        try:
+            found = attempt(rule)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError:  # what torch.func or a layer cannot do
+            if len(objective.rules) == 1:
+                raise
+            found = None
+        if found is not None:
+            return found
+        if len(objective.rules) == 1:
+            raise ValueError(
+                "model: expected samples that do not see one another: the gradients of single samples do not add up "
+                "to the gradient of their batch"
+            )
+        objective.rules.pop(0)
+
+
+def _fill(objective, batch, rows):
+    """rows[k] ← g_k for the samples of a batch."""
+    losses, count = objective.mean_loss(batch), len(rows)
+    goal = objective.flat(derivative(losses, list(objective.parameters.values()))) * count
+
+    def attempt(rule):
+        if rule == "layers":
+            _fill_layers(objective, batch, rows)
+        else:
+            torch.cat(_RULES[rule](objective, list(objective.parameters), batch), 1, out=rows)
+        if rule == "layers" and not _alone(objective, batch, rows[0].norm()):
+            return None
+        some = rows[:: max(1, count // 32)]
+        lengths = [part.norm(dim=1).max() for part in some.split(objective.sizes, 1)]
+        return _adds_up(rows.sum(0).split(objective.sizes), goal.split(objective.sizes), lengths, count) or None
+
+    _believed(objective, attempt)
+
+
+def _alone(objective, batch, length):
+    """Whether the first sample of a batch has a gradient of this length also when it is alone."""
+    loss = objective.mean_loss(next(objective.singles(batch)))
+    exact = objective.flat(derivative(loss, list(objective.parameters.values()))).norm().to(length.dtype)
+    return (length - exact).abs() <= torch.finfo(objective.dtype).eps ** 0.5 * exact
+
+
+def _adds_up(sums, goals, lengths, count):
+    """Whether sums over `count` samples equal what they should, to half the digits of rows of such lengths."""
+    half = torch.finfo(sums[0].dtype).eps ** 0.5
+    scales = [goal.norm() + count * length for goal, length in zip(goals, lengths)]
+    floor = 1e-3 * half * max(scales)  # parts that are zero but for rounding
+    return all((s - g).norm() <= half * scale + floor for s, g, scale in zip(sums, goals, scales))
+
+
+def _gram(objective, rule, width, dtype, goal):
+    """The Gram matrix by a rule, or None where the rows do not add up to `goal`."""
     total = torch.zeros(objective.count, objective.count, dtype=dtype, device=objective.device)
-    for layer in _layers(objective) or _groups(objective, most // objective.count):
+    parts = _layers(objective) if rule == "layers" else _groups(objective, width)
+    sums, goals, lengths, first = [], [], [], 0
+    for layer, names in parts:
         if isinstance(layer, nn.Linear):
-            inputs, slopes = (torch.cat(parts).to(dtype) for parts in zip(*_records(objective, layer)))
+            inputs, slopes = (torch.cat(records) for records in zip(*_records(objective, layer)))
+            sums.append(torch.cat([(slopes.T @ inputs).flatten(), *([] if layer.bias is None else [slopes.sum(0)])]))
+            lengths.append((slopes.norm(dim=1) * (inputs.square().sum(1) + 1.0).sqrt()).max())
+            inputs, slopes = inputs.to(dtype), slopes.to(dtype)
             total += (inputs @ inputs.T + (0.0 if layer.bias is None else 1.0)) * (slopes @ slopes.T)
-            continue
-        for rows in _columns(objective, layer, max(1, most // objective.count)):
-            rows = rows.to(dtype)
-            total += rows @ rows.T
-    return total
+        else:
+            columns = []
+            for rows in _columns(objective, rule, layer, names, width):
+                columns.append(rows.sum(0))
+                rows = rows.to(dtype)
+                total += rows @ rows.T
+            sums.append(torch.cat(columns))
+            lengths.append(rows.norm(dim=1).max().to(sums[-1].dtype))
+        goals.append(goal[first : first + len(sums[-1])])
+        first += len(sums[-1])
+    if not _adds_up(sums, goals, lengths, objective.count):
+        return None
+    return total if rule != "layers" or _alone(objective, objective.data, total[0, 0].clamp(min=0).sqrt()) else None
 
 
 def _memory(objective, rows):
@@ -84,40 +178,36 @@ def _memory(objective, rows):
     return torch.empty(shape, dtype=dtype, device=objective.device)
 
 
-def _columns(objective, layer, width):
-    """The N × (numbers in a layer, or in a list of parameters) array, `width` columns at a time."""
-    size = sum(p.numel() for p in (layer.parameters() if isinstance(layer, nn.Module) else layer.values()))
+def _columns(objective, rule, layer, names, width):
+    """The N × (numbers in these parameters) array, `width` columns at a time."""
+    size = sum(objective.parameters[name].numel() for name in names)
     for start in range(0, size, width):
-        if isinstance(layer, nn.Module):
+        if rule == "layers":
             blocks = (torch.cat(_gradients(layer, a, d), 1) for a, d in _records(objective, layer))
         else:
-            blocks = (torch.cat(_by_vmap(objective, list(layer), x, y), 1) for x, y in objective.batches(256))
+            blocks = (torch.cat(_RULES[rule](objective, names, batch), 1) for batch in objective.batches(256))
         yield torch.cat([block[:, start : start + width] for block in blocks])
 
 
 def _records(objective, layer):
-    return (_pass(objective, [layer], x, y)[0] for x, y in objective.batches())
+    return (_pass(objective, [layer], batch)[0] for batch in objective.batches())
 
 
 def _groups(objective, most):
-    """Parameters {name: tensor} in runs of at most `most` numbers (a larger one stands alone)."""
+    """(None, names) of parameters in runs of at most `most` numbers (a larger one stands alone)."""
     groups, size = [], most + 1
     for name, parameter in objective.parameters.items():
         if size + parameter.numel() > most:
-            groups.append({})
+            groups.append((None, []))
             size = 0
-        groups[-1][name] = parameter
+        groups[-1][1].append(name)
         size += parameter.numel()
     return groups
 
 
-def _fill(objective, x, y, rows):
-    layers = _layers(objective)
-    if layers is None:
-        torch.cat(_by_vmap(objective, list(objective.parameters), x, y), 1, out=rows)
-        return
-    column = 0
-    for layer, (inputs, slopes) in zip(layers, _pass(objective, layers, x, y)):
+def _fill_layers(objective, batch, rows):
+    layers, column = [layer for layer, _ in _layers(objective)], 0
+    for layer, (inputs, slopes) in zip(layers, _pass(objective, layers, batch)):
         if isinstance(layer, nn.Linear):  # written in place: memory traffic is what it costs
             size = layer.weight.numel()
             _outer_products(slopes, inputs, rows, column)
@@ -141,55 +231,67 @@ def _outer_products(slopes, inputs, rows, column):
 
 
 def _layers(objective):
-    """The modules that hold all parameters, in their order, or None where the formulas do not apply."""
+    """[(module, names of its parameters)] that hold all of x in its order, or [] where the formulas do not apply."""
     if not hasattr(objective, "layers"):
-        found = [m for m in objective.model.modules() if list(m.parameters(recurse=False))]
-        owned = [p for m in found for p in m.parameters(recurse=False)]
-        known = list(objective.parameters.values())
-        same = len(owned) == len(known) and all(p is q for p, q in zip(owned, known))
-        usable = same and all(map(_direct, found)) and _used_once(objective, found)
-        objective.layers = found if usable else None
+        names = {id(p): name for name, p in objective.parameters.items()}
+        owned = [(m, [names.get(id(p)) for p in m.parameters(recurse=False)]) for m in objective.model.modules()]
+        found = [(m, known) for m, known in owned if any(known)]
+        same = [name for _, known in found for name in known] == list(objective.parameters)
+        usable = same and all(_direct(m) for m, _ in found) and _used_once(objective, [m for m, _ in found])
+        objective.layers = found if usable else []
     return objective.layers
 
 
 def _direct(module):
-    if isinstance(module, nn.Conv2d):
+    """Whether a module computes exactly what its class does in torch."""
+    changed = "forward" in vars(module) or module._forward_hooks or module._forward_pre_hooks
+    if changed or {name for name, _ in module.named_parameters(recurse=False)} - {"weight", "bias"}:
+        return False
+    if type(module) is nn.Conv2d:
         return module.groups == 1 and module.padding_mode == "zeros" and not isinstance(module.padding, str)
-    norm = isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)) and module.track_running_stats and module.affine
+    norm = type(module) in (nn.BatchNorm1d, nn.BatchNorm2d) and module.track_running_stats and module.affine
     return type(module) is nn.Linear or norm
 
 
 def _used_once(objective, layers):
-    """Whether a sample passes every layer exactly once, and linear ones as a vector."""
-    calls = []
+    """Whether samples pass every layer exactly once and along its first axis, linear ones as vectors."""
+    calls, few = [], 2 if objective.count > 1 else 1
+    ranks = {nn.Linear: (2,), nn.Conv2d: (4,), nn.BatchNorm1d: (2, 3), nn.BatchNorm2d: (4,)}
 
-    def note(module, arguments, output):
-        calls.append((module, not isinstance(module, nn.Linear) or arguments[0].ndim == 2))
+    def note(module, arguments, keywords, output):
+        plain = not keywords and arguments[0].ndim in ranks[type(module)] and len(arguments[0]) == few
+        calls.append((module, plain))
 
-    hooks = [layer.register_forward_hook(note) for layer in layers]
+    hooks = [layer.register_forward_hook(note, with_kwargs=True) for layer in layers]
     try:
         with torch.no_grad():
-            objective.model(objective.split.inputs[:1])
+            objective.mean_loss(objective.first(few))
     finally:
         for hook in hooks:
             hook.remove()
-    return len(calls) == len(layers) == len({id(m) for m, _ in calls}) and all(fits for _, fits in calls)
+    return len(calls) == len(layers) == len({id(m) for m, _ in calls}) and all(plain for _, plain in calls)
 
 
-def _pass(objective, layers, x, y):
-    """[(input, δ)] of every layer from one forward and one backward pass."""
-    inputs, outputs = {}, {}
+def _pass(objective, layers, batch):
+    """[(input, δ)] of every layer from one forward and one backward pass.
+
+    δ is asked for at the place in the graph where the layer ends: an activation may overwrite the tensor afterwards.
+    """
+    inputs, ends, versions = {}, {}, {}
 
     def keep(module, arguments, output):
-        inputs[module], outputs[module] = arguments[0].detach(), output
+        inputs[module], ends[module] = arguments[0].detach(), torch.autograd.graph.get_gradient_edge(output)
+        versions[module] = arguments[0]._version
 
     hooks = [layer.register_forward_hook(keep) for layer in layers]
     try:
-        loss = objective.sample_losses(objective.parameters, x, y).sum()
+        loss = objective.mean_loss(batch) * objective.length(batch)
     finally:
         for hook in hooks:
             hook.remove()
-    slopes = torch.autograd.grad(loss, [outputs[layer] for layer in layers])
+    if any(inputs[layer]._version != versions[layer] for layer in layers):
+        raise RuntimeError("the input of a layer was overwritten")
+    slopes = torch.autograd.grad(loss, [ends[layer] for layer in layers], materialize_grads=False)
     return [(inputs[layer], slope) for layer, slope in zip(layers, slopes)]
 
 
@@ -208,15 +310,27 @@ def _gradients(layer, inputs, slopes):
             slopes.flatten(2).sum(2) if inputs.ndim > 2 else slopes]  # fmt: skip
 
 
-def _by_vmap(objective, names, x, y):
-    """The general rule, for any model."""
+def _by_vmap(objective, names, batch):
+    """The general rule, for any model whose operations have a batched form."""
     fixed = {n: p.detach() for n, p in objective.parameters.items()}
 
-    def loss(parameters, a, b):
-        return objective.sample_losses(fixed | parameters, a[None], b[None])[0]
+    def loss(parameters, single):
+        return objective.mean_loss(single, fixed | parameters)
 
-    found = vmap(grad(loss), (None, 0, 0))({n: fixed[n] for n in names}, x, y)
-    return [part.flatten(1) if part.ndim > 1 else part[:, None] for part in found.values()]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "There is a performance drop")
+        found = vmap(grad(loss), (None, 0))({n: fixed[n] for n in names}, objective.apart(batch))
+    return [found[name].flatten(1) if found[name].ndim > 1 else found[name][:, None] for name in names]
+
+
+def _by_loop(objective, names, batch):
+    """Sample by sample, for any model."""
+    weights = [objective.parameters[name] for name in names]
+    rows = [derivative(objective.mean_loss(single), weights) for single in objective.singles(batch)]
+    return [torch.stack([part.flatten() for part in parts]) for parts in zip(*rows)]
+
+
+_RULES = {"vmap": _by_vmap, "loop": _by_loop}
 
 
 def _chunk(objective, chunk):

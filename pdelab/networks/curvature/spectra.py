@@ -9,7 +9,8 @@ from pdelab.networks import data as datasets
 from pdelab.networks.checks import place, whole
 from pdelab.networks.curvature.lanczos import extreme_eigenvalues, stochastic_quadrature
 from pdelab.networks.curvature.noise import fisher_diagonal, gradient_noise
-from pdelab.networks.curvature.operators import Hessian, Noise, Objective
+from pdelab.networks.curvature.objective import Objective, derivative
+from pdelab.networks.curvature.operators import Hessian, Noise
 
 MOST_WEIGHTS = 5000  # of a Hessian whose eigenvalues are all computed unasked
 MOST_OPERATIONS = 4e10  # in d gradients of the mean loss
@@ -73,6 +74,9 @@ def spectrum(
     seed=0,
     precision="float64",
     device="cpu",
+    loss=None,
+    parameters=None,
+    statistics="running",
     on_progress=None,
 ):
     """The spectrum of the Hessian, of the gradient noise or of the Fisher diagonal at the weights of a model.
@@ -81,7 +85,7 @@ def spectrum(
     ----------
     run : path or TrainingResult, optional
         A finished run of `train`; or give `model` and `data`.
-    model : torch.nn.Module; data : Data, Split or the name of a data set
+    model : torch.nn.Module; data : Data, Split, the name of a data set, or anything that `Objective` takes
     of : "hessian", "noise" or "fisher"
         ∇²f(x); D_w(x) (thesis 6.4); the diagonal E g² - (E g)² (thesis 3.3.1 iv).
     method : "exact", "lanczos" or "auto"
@@ -98,6 +102,8 @@ def spectrum(
         Of the quadrature: see `stochastic_quadrature`.
     precision : "float64" or "float32"
     device : str
+    loss, parameters, statistics
+        As for `Objective`: another loss, some of the weights only, batch-norm statistics collected anew.
     on_progress : function (done, total), optional
         Called while products with the Hessian or the noise are made; total is None where it is not known beforehand.
 
@@ -128,7 +134,10 @@ def spectrum(
     whole("count", count, 1)
     where = place(device)
     network, part, window = _subject(run, model, data, split)
-    objective = Objective(network.to(where), part, steps=window, samples=samples, dtype=getattr(torch, precision))
+    objective = Objective(
+        network.to(where), part, loss=loss, parameters=parameters, steps=window, samples=samples,
+        dtype=getattr(torch, precision), statistics=statistics,
+    )  # fmt: skip
     if count > objective.dimension and method != "lanczos":
         raise ValueError(f"expected count to be at most the number of weights {objective.dimension}, got {count}")
     return _MEASURES[of](objective, method, count, {"probes": probes, "steps": steps, "seed": seed}, on_progress)
@@ -145,9 +154,9 @@ def _subject(run, model, data, split):
         model, data, _ = training.load_run(run)
     if isinstance(data, str):
         data = datasets.load(data)
-    if isinstance(data, datasets.Split):
-        return model, data, None
-    return model, getattr(data, split), data.steps
+    if isinstance(data, datasets.Data):
+        return model, getattr(data, split), data.steps
+    return model, data, None
 
 
 def _hessian(objective, method, count, quadrature, on_progress):
@@ -185,10 +194,10 @@ def affordable(objective):
         return False
     from torch.utils.flop_counter import FlopCounterMode
 
-    x, y = next(objective.batches(64))
+    batch = next(objective.batches(64))
     with FlopCounterMode(display=False) as counter:
-        torch.autograd.grad(objective.sample_losses(objective.parameters, x, y).sum(), objective.parameters.values())
-    return objective.dimension * counter.get_total_flops() * objective.count / len(y) <= MOST_OPERATIONS
+        derivative(objective.mean_loss(batch), list(objective.parameters.values()))
+    return objective.dimension * counter.get_total_flops() / objective.share(batch) <= MOST_OPERATIONS
 
 
 def _counted(on_progress, total):

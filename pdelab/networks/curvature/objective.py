@@ -1,0 +1,332 @@
+"""The loss of a network as a function of its flat weights: any model, any batch, any loss that is a mean over samples."""
+
+import copy
+import math
+import types
+from collections.abc import Mapping
+from contextlib import ExitStack, contextmanager
+
+import numpy as np
+import torch
+from torch import nn
+from torch.func import functional_call, vmap
+from torch.nn import functional
+
+from pdelab.checks import choice, refuse, whole
+from pdelab.networks import models
+from pdelab.networks.data import Split
+from pdelab.networks.optimizers.averaging import collecting
+
+_NORMS = nn.modules.batchnorm._BatchNorm
+
+
+class Objective:
+    """f(x) = (1/N) Σ_k f_k(x): the mean loss of a model over samples, as a function of its flat weights.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Used as a copy in eval mode (dropout off, batch-norm statistics frozen), as in thesis 6.3.1.
+    data : pdelab.networks.data.Split, tensor, or tuple, list or dict of them
+        The samples, along the first axis of every tensor. A running text is cut into windows of `steps` tokens that
+        start afresh. Without `loss` a Split, or a pair (inputs, labels) of a classifier.
+    loss : callable, optional
+        loss(model, batch) -> the mean over the samples of the batch, or one number for each of them; a batch has the
+        form of `data`. Default: cross-entropy.
+    parameters : sequence of str, optional
+        Which of the weights are x: names of parameters, or of modules for all in them; the others stay as they are.
+        Default: all that require a gradient.
+    steps : int, optional
+        Window of a text stream.
+    samples : int, optional
+        Use only the first so many.
+    dtype : torch.dtype
+        Of weights, inputs that are not whole numbers, and all arithmetic.
+    batch_size : int
+        Samples in one pass, at most.
+    statistics : "running" or "fresh"
+        Of batch norms: as the model holds them, or collected anew in one pass over the samples. They are fresh where
+        the weights have moved since: in the middle of a training loop, or at weights put in from outside.
+
+    Raises
+    ------
+    ValueError
+        No samples, no weights, or a loss that is no mean over samples (checked on the first few).
+
+    Examples
+    --------
+    >>> from pdelab.networks import data
+    >>> f = Objective(models.mlp(64, (4,)), data.load("digits").train)
+    >>> f.dimension, f.value() > 0
+    (310, True)
+    >>> x, y = torch.randn(20, 3), torch.randn(20, 1)
+    >>> regression = Objective(torch.nn.Linear(3, 1), (x, y), loss=lambda model, batch: (model(batch[0]) - batch[1]) ** 2)
+    Traceback (most recent call last):
+        ...
+    ValueError: loss: expected the mean over a batch, or one number a sample (3,), got shape (3, 1)
+    >>> def square(model, batch):
+    ...     return (model(batch["in"]) - batch["out"]).square().mean()
+    >>> Objective(torch.nn.Linear(3, 1), {"in": x, "out": y}, loss=square).dimension
+    4
+    """
+
+    def __init__(
+        self, model, data, *, loss=None, parameters=None, steps=None, samples=None, dtype=torch.float64, batch_size=600,
+        statistics="running",
+    ):  # fmt: skip
+        self.batch_size = whole("batch_size", batch_size)
+        samples = samples if samples is None else whole("samples", samples)
+        choice("statistics", statistics, ("running", "fresh"))
+        self.loss = _classifier if loss is None else loss
+        self.model = _copied(model).to(dtype).eval()
+        self.recurrent = any(map(_fused_recurrence, self.model.modules()))
+        self.parameters = _chosen(self.model, parameters)
+        self.shapes = [p.shape for p in self.parameters.values()]
+        self.sizes = [p.numel() for p in self.parameters.values()]
+        self.dimension, self.dtype = sum(self.sizes), dtype
+        self.device = next(iter(self.parameters.values())).device
+        self.split = _windows(data, steps) if isinstance(data, Split) else None
+        data = data if self.split is None else (self.split.inputs, self.split.targets)
+        self.count = min(_length(data), samples or math.inf)
+        self.data = _each_tensor(lambda t: _moved(t[: self.count], dtype, self.device), data)
+        if self.split is not None:
+            self.split = Split(*self.data)
+        if statistics == "fresh":
+            self._collect()
+        self._refuse_what_is_no_mean()
+
+    @property
+    def weights(self):
+        """The flat weights x, a copy."""
+        return torch.cat([p.detach().flatten() for p in self.parameters.values()])
+
+    def value(self):
+        """f(x), a float."""
+        with torch.no_grad():
+            return sum(part.item() for part in self._parts())
+
+    def gradient(self):
+        """∇f(x), flat (d,); zero along weights that the loss does not use."""
+        total = torch.zeros(self.dimension, dtype=self.dtype, device=self.device)
+        for part in self._parts():
+            total += self.flat(derivative(part, list(self.parameters.values())))
+        return total
+
+    def batches(self, size=None):
+        """Batches of at most `size` samples, nearly equal, in the form of the data."""
+        passes = -(-self.count // (size or self.batch_size))
+        least, more = divmod(self.count, passes)
+        edges = [least * k + min(k, more) for k in range(passes + 1)]
+        return (_each_tensor(lambda t: t[low:high], self.data) for low, high in zip(edges, edges[1:]))  # noqa: B023
+
+    def first(self, count):
+        """The first so many samples."""
+        return _each_tensor(lambda t: t[:count], self.data)
+
+    def singles(self, batch):
+        """The samples of a batch, as batches of one."""
+        return (_each_tensor(lambda t: t[k : k + 1], batch) for k in range(_length(batch)))  # noqa: B023
+
+    def apart(self, batch):
+        """A batch with a second axis of length one: what `vmap` makes batches of one from."""
+        return _each_tensor(lambda t: t[:, None], batch)
+
+    def length(self, batch):
+        """Samples in a batch."""
+        return _length(batch)
+
+    def share(self, batch):
+        """Samples of a batch over all samples."""
+        return _length(batch) / self.count
+
+    def flat(self, parts):
+        """Tensors shaped like the parameters (leading axes in common) as one flat array."""
+        lead = parts[0].ndim - len(self.shapes[0])
+        return torch.cat([part.reshape(*part.shape[:lead], -1) for part in parts], -1)
+
+    def unflat(self, flat):
+        """The inverse of `flat`: a tuple shaped like the parameters."""
+        pieces = torch.as_tensor(flat, dtype=self.dtype, device=self.device).split(self.sizes, -1)
+        return tuple(piece.reshape(*piece.shape[:-1], *shape) for piece, shape in zip(pieces, self.shapes))
+
+    def mean_loss(self, batch, parameters=None):
+        """The mean loss of a batch, as a function of the parameters (a dict; default: the model's own)."""
+        return self._call(parameters, batch).mean()
+
+    def sample_losses(self, batch, parameters=None):
+        """The loss of each sample of a batch (n,), as a function of the parameters."""
+        losses, count = self._call(parameters, batch), _length(batch)
+        if losses.ndim:
+            return losses
+        if count == 1:
+            return losses[None]
+        try:
+            return vmap(lambda single: self._call(parameters, single))(self.apart(batch))
+        except RuntimeError:  # an operation without a batched form
+            return torch.stack([self._call(parameters, single) for single in self.singles(batch)])
+
+    def _parts(self):
+        """The parts of the mean loss, a batch at a time."""
+        return (self.share(batch) * self.mean_loss(batch) for batch in self.batches())
+
+    def _call(self, parameters, batch):
+        with differentiable(self.recurrent):
+            if parameters is None:  # nothing to put in their place
+                return self.loss(self.model, batch)
+            named = {f"model.{name}": value for name, value in parameters.items()}
+            return functional_call(_Caller(self.model, self.loss), named, (batch,))
+
+    def _collect(self):
+        norms = [m for m in self.model.modules() if isinstance(m, _NORMS) and m.track_running_stats]
+        with torch.no_grad(), collecting(self.model, norms):
+            for batch in self.batches():
+                self.loss(self.model, batch)
+
+    def _refuse_what_is_no_mean(self):
+        """The loss of the first few samples together against that of each alone."""
+        few = self.first(3)
+        with torch.no_grad():
+            together = _tensor(self._call(None, few))
+            if together.shape not in ((), (_length(few),)):
+                wanted = f"the mean over a batch, or one number a sample ({_length(few)},)"
+                raise ValueError(f"loss: expected {wanted}, got shape {tuple(together.shape)}")
+            alone = torch.stack([_tensor(self._call(None, one)).mean() for one in self.singles(few)])
+        expected = alone if together.ndim else alone.mean()
+        if not torch.allclose(together, expected, rtol=torch.finfo(self.dtype).eps ** 0.5, atol=1e-30, equal_nan=True):
+            got = f"{together.tolist()} for some samples together and {alone.tolist()} for each alone"
+            raise ValueError(
+                f"loss: expected a mean over samples that do not see one another, got {got}: divide a sum by the "
+                "samples, give batch norms running statistics, let the batch be the first axis"
+            )
+
+
+class _Caller(nn.Module):
+    """A loss as a module, so that `functional_call` reaches the weights of its model."""
+
+    def __init__(self, model, loss):
+        super().__init__()
+        self.model, self.loss = model, loss
+
+    def forward(self, batch):
+        return self.loss(self.model, batch)
+
+
+def derivative(value, inputs, along=None, **options):
+    """`torch.autograd.grad` with zeros for inputs that do not enter, also where none does."""
+    if not value.requires_grad:
+        return tuple(torch.zeros_like(p) for p in inputs)
+    return torch.autograd.grad(value, inputs, along, materialize_grads=True, **options)
+
+
+@contextmanager
+def differentiable(recurrent=False):
+    """Inside, attention is computed in elementary operations, which have second and per-sample derivatives; with
+    `recurrent` so are LSTM, GRU and RNN."""
+    fast = torch.backends.mha.get_fastpath_enabled()
+    with ExitStack() as stack:
+        stack.enter_context(nn.attention.sdpa_kernel(nn.attention.SDPBackend.MATH))
+        stack.callback(torch.backends.mha.set_fastpath_enabled, fast)
+        torch.backends.mha.set_fastpath_enabled(False)
+        if recurrent:
+            stack.enter_context(torch.backends.cudnn.flags(enabled=False))
+        yield
+
+
+def _classifier(model, batch):
+    """Cross-entropy of each sample; of a text the mean over its tokens."""
+    inputs, targets = batch
+    output = model(inputs)
+    logits = output[0].flatten(0, 1) if isinstance(output, tuple) else output
+    losses = functional.cross_entropy(logits, targets.flatten(), reduction="none")
+    return losses.view(len(targets), -1).mean(1)
+
+
+def _copied(model):
+    try:
+        found = copy.deepcopy(model)
+    except RuntimeError as error:  # torch.nn.utils.weight_norm keeps a result of its last call, which has a graph
+        raise ValueError(
+            f"model: expected one that can be copied, got {error}: use torch.nn.utils.parametrizations instead of "
+            "torch.nn.utils.weight_norm, or call the model once under torch.no_grad()"
+        ) from error
+    for module in found.modules():
+        if isinstance(module, models.LSTM):
+            module.fused = False
+        if type(module).__name__ == "_WeightNorm":  # the second derivative of torch's own operation is wrong
+            module.forward = types.MethodType(_weight_norm, module)
+    return found
+
+
+def _weight_norm(module, length, direction):
+    return direction * (length / torch.norm_except_dim(direction, 2, module.dim))
+
+
+def _fused_recurrence(module):
+    return isinstance(module, nn.RNNBase) and getattr(module, "fused", True)
+
+
+def _chosen(model, wanted):
+    """{name: parameter} of the weights that are x; the others no longer require a gradient."""
+    known = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    if not known:
+        raise ValueError("the model has no trainable parameters")
+    if wanted is None:
+        return known
+    wanted = (wanted,) if isinstance(wanted, str) else tuple(wanted)
+    chosen = {name: p for name, p in known.items() if any(_inside(name, one) for one in wanted)}
+    for one in wanted:
+        if not any(_inside(name, one) for name in known):
+            refuse("parameters", f"names of trainable parameters or of modules, such as {next(iter(known))!r}", one)
+    if not chosen:
+        refuse("parameters", "at least one name", wanted)
+    for name, p in known.items():
+        p.requires_grad_(name in chosen)
+    return chosen
+
+
+def _inside(name, module):
+    return name == module or name.startswith(f"{module}.")
+
+
+def _windows(split, steps):
+    if not split.stream:
+        return split
+    if not steps:
+        raise ValueError("a running text needs steps=..., the length of its windows")
+    count = len(split) // steps
+    return Split(*(part[: count * steps].view(count, steps) for part in (split.inputs, split.targets)))
+
+
+def _each_tensor(function, tree):
+    """The same nest of tuples, lists and dicts, with function(tensor) for every tensor."""
+    if isinstance(tree, Mapping):
+        return {key: _each_tensor(function, item) for key, item in tree.items()}
+    if isinstance(tree, (tuple, list)):
+        items = [_each_tensor(function, item) for item in tree]
+        return type(tree)(*items) if hasattr(tree, "_fields") else type(tree)(items)
+    return function(_tensor(tree, "data"))
+
+
+def _tensor(value, name="loss"):
+    if isinstance(value, np.ndarray) and name == "data":
+        return torch.from_numpy(value)
+    if not isinstance(value, torch.Tensor):
+        refuse(name, "a tensor" if name == "loss" else "tensors, in tuples, lists or dicts", value)
+    return value
+
+
+def _tensors(tree):
+    found = []
+    _each_tensor(found.append, tree)
+    return found
+
+
+def _length(tree):
+    lengths = {len(t) if t.ndim else 0 for t in _tensors(tree)}
+    if len(lengths) != 1 or not min(lengths):
+        raise ValueError(f"data: expected at least one sample along the first axis of each tensor, got {lengths}")
+    return lengths.pop()
+
+
+def _moved(tensor, dtype, device):
+    return tensor.to(device, dtype if tensor.is_floating_point() else None)
