@@ -110,19 +110,20 @@ def _believed(objective, attempt):
 
 def _fill(objective, batch, rows):
     """rows[k] ← g_k for the samples of a batch."""
-    losses, count = objective.mean_loss(batch), len(rows)
-    goal = objective.flat(derivative(losses, list(objective.parameters.values()))) * count
+    count, weights = len(rows), list(objective.parameters.values())
 
     def attempt(rule):
         if rule == "layers":
-            _fill_layers(objective, batch, rows)
+            goal = _fill_layers(objective, batch, rows)
+            if not _alone(objective, batch, rows[0].norm()):
+                return None
         else:
             torch.cat(_RULES[rule](objective, list(objective.parameters), batch), 1, out=rows)
-        if rule == "layers" and not _alone(objective, batch, rows[0].norm()):
-            return None
+            goal = derivative(objective.mean_loss(batch) * count, weights)
         some = rows[:: max(1, count // 32)]
         lengths = [part.norm(dim=1).max() for part in some.split(objective.sizes, 1)]
-        return _adds_up(rows.sum(0).split(objective.sizes), goal.split(objective.sizes), lengths, count) or None
+        sums = rows.sum(0).split(objective.sizes)
+        return _adds_up(sums, [part.flatten() for part in goal], lengths, count) or None
 
     _believed(objective, attempt)
 
@@ -190,7 +191,7 @@ def _columns(objective, rule, layer, names, width):
 
 
 def _records(objective, layer):
-    return (_pass(objective, [layer], batch)[0] for batch in objective.batches())
+    return (_pass(objective, [layer], batch)[0][0] for batch in objective.batches())
 
 
 def _groups(objective, most):
@@ -206,8 +207,10 @@ def _groups(objective, most):
 
 
 def _fill_layers(objective, batch, rows):
+    """The rows of a batch by the formulas of its layers; returns the gradient of the batch, summed over samples."""
     layers, column = [layer for layer, _ in _layers(objective)], 0
-    for layer, (inputs, slopes) in zip(layers, _pass(objective, layers, batch)):
+    records, gradient = _pass(objective, layers, batch)
+    for layer, (inputs, slopes) in zip(layers, records):
         if isinstance(layer, nn.Linear):  # written in place: memory traffic is what it costs
             size = layer.weight.numel()
             _outer_products(slopes, inputs, rows, column)
@@ -217,6 +220,7 @@ def _fill_layers(objective, batch, rows):
         for part in parts:
             rows[:, column : column + part.shape[1]] = part
             column += part.shape[1]
+    return gradient
 
 
 def _outer_products(slopes, inputs, rows, column):
@@ -273,7 +277,7 @@ def _used_once(objective, layers):
 
 
 def _pass(objective, layers, batch):
-    """[(input, δ)] of every layer from one forward and one backward pass.
+    """[(input, δ)] of every layer and the gradient of their parameters, from one forward and one backward pass.
 
     δ is asked for at the place in the graph where the layer ends: an activation may overwrite the tensor afterwards.
     """
@@ -291,8 +295,9 @@ def _pass(objective, layers, batch):
             hook.remove()
     if any(inputs[layer]._version != versions[layer] for layer in layers):
         raise RuntimeError("the input of a layer was overwritten")
-    slopes = torch.autograd.grad(loss, [ends[layer] for layer in layers], materialize_grads=False)
-    return [(inputs[layer], slope) for layer, slope in zip(layers, slopes)]
+    weights = [p for layer in layers for p in layer.parameters(recurse=False)]
+    found = torch.autograd.grad(loss, [*(ends[layer] for layer in layers), *weights])
+    return [(inputs[layer], slope) for layer, slope in zip(layers, found)], found[len(layers) :]
 
 
 def _gradients(layer, inputs, slopes):
