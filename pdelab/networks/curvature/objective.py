@@ -1,4 +1,4 @@
-"""The loss of a network as a function of its flat weights: any model, any batch, any loss that is a mean over samples."""
+"""The loss of a network as a function of its flat weights: any model, any input, any mean over samples."""
 
 import copy
 import math
@@ -60,10 +60,6 @@ class Objective:
     >>> f.dimension, f.value() > 0
     (310, True)
     >>> x, y = torch.randn(20, 3), torch.randn(20, 1)
-    >>> regression = Objective(torch.nn.Linear(3, 1), (x, y), loss=lambda model, batch: (model(batch[0]) - batch[1]) ** 2)
-    Traceback (most recent call last):
-        ...
-    ValueError: loss: expected the mean over a batch, or one number a sample (3,), got shape (3, 1)
     >>> def square(model, batch):
     ...     return (model(batch["in"]) - batch["out"]).square().mean()
     >>> Objective(torch.nn.Linear(3, 1), {"in": x, "out": y}, loss=square).dimension
