@@ -94,6 +94,21 @@ class Grid:
                     inside[(slice(None),) * axis + (index,)] = True
         return inside
 
+    def absorbing_ends(self):
+        """{(axis, side): boolean field} of the nodes on each absorbing end; side 0 is the lower end, 1 the upper one.
+
+        A node on two absorbing ends stands in the first of them only.
+        """
+        ends, taken = {}, np.zeros(self.shape, dtype=bool)
+        for axis, names in enumerate(self.ends):
+            for side, name in enumerate(names):
+                if name == "absorbing":
+                    nodes = np.zeros(self.shape, dtype=bool)
+                    nodes[(slice(None),) * axis + (-side,)] = True
+                    ends[axis, side] = nodes & ~taken
+                    taken |= nodes
+        return ends
+
     @cached_property
     def absorbing(self):
         """The nodes on absorbing ends, a read-only boolean field."""

@@ -7,7 +7,7 @@ with whole-number offsets e_k and λ_k >= 0 gives a monotone stencil in two and 
 """
 
 from pdelab.generator.assembly import added_diffusion, current, divergence, generator
-from pdelab.generator.chains import committor, factored, mean_exit_time, spectral_gap, stationary
+from pdelab.generator.chains import committor, factored, log_stationary, mean_exit_time, splitting, stationary
 from pdelab.generator.coefficients import (
     INTERPRETATIONS,
     Coefficients,
@@ -18,6 +18,7 @@ from pdelab.generator.coefficients import (
     largest_step,
     no_outflow,
 )
+from pdelab.generator.gaps import spectral_gap
 from pdelab.generator.uniformisation import semigroup
 
 __all__ = [
@@ -34,9 +35,11 @@ __all__ = [
     "generator",
     "ito",
     "largest_step",
+    "log_stationary",
     "mean_exit_time",
     "no_outflow",
     "semigroup",
     "spectral_gap",
+    "splitting",
     "stationary",
 ]

@@ -1,4 +1,4 @@
-"""Linear algebra on the generator: stationary law, exit times, committor, spectral gap."""
+"""Questions to a chain: its stationary law, exit times and committors, each with a certificate or refused."""
 
 import math
 
@@ -6,24 +6,32 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse import csgraph, linalg
 
+from pdelab import boundaries
 from pdelab.generator.assembly import generator
-from pdelab.generator.coefficients import asked, axis_rates, ito
-from pdelab.kernels import elimination, modes
+from pdelab.generator.censored import Censored, Wide
+from pdelab.generator.coefficients import asked, ito
 
-BANDED_WORK = 2e10  # multiplications above which an elimination gives way to a sparse factorisation
+STEEPEST = 700.0  # kT between neighbouring nodes: beyond, exp() of it leaves float64 and the chain falls apart
+TRUSTED = 1e-7  # what a sparse factorisation, whose pivots are differences, may be wrong by
 
 
 def stationary(problem, grid, time=0.0):
     """The stationary density of the generator: Q^T (w ρ) = 0, ρ >= 0, integral one.
 
-    A potential alone gives exp(-U/D) in closed form; otherwise the chain is eliminated without subtractions, so that
-    a probability like 1e-200 has its digits too. Grids too large for that are solved by sparse inverse iteration, which
-    is positive but accurate relative to the largest value only.
+    A potential alone gives exp(-U/D) in closed form; otherwise the chain is eliminated without subtractions, with
+    exponents of any size, so that a probability like 1e-200 has its digits too, and wells behind a barrier of a
+    thousand kT keep their shares. Grids too large for that (some 370² or 29³ nodes) are solved by sparse inverse
+    iteration, accurate relative to the largest value only.
+
+    Returns
+    -------
+    array grid.shape; zero where the density is below the range of float64, see `log_stationary`.
 
     Raises
     ------
     ValueError
-        No noise at all, or a chain with more than one closed class, naming the classes.
+        No noise at all; an absorbing end; a chain with more than one closed class, naming the classes; neighbouring
+        nodes more than 700 kT apart; a large chain so nearly disconnected that its sparse factors cannot tell.
 
     Examples
     --------
@@ -33,30 +41,74 @@ def stationary(problem, grid, time=0.0):
     >>> bool(abs(grid.integrate(grid.x**2 * rho) - 1) < 1e-3)
     True
     """
-    coefficients = asked(problem, grid, time)
-    _needs_noise(coefficients, "a stationary density")
-    if coefficients.drift is None and coefficients.diffusion is None and coefficients.sigma is None:
-        U = np.zeros(grid.shape) if coefficients.potential is None else coefficients.potential
-        density = np.exp(-(U - U.min()) / coefficients.diffusivity)
-    else:
-        density = _stationary_masses(generator(problem, grid, time), grid).reshape(grid.shape) / grid.weights
+    masses, logs = _law(problem, grid, time)
+    density = np.exp(logs - logs.max()) if masses is None else masses.scaled(*masses.largest()) / grid.weights
     return density / float(np.sum(grid.weights * density))
 
 
-def _needs_noise(coefficients, what):
+def log_stationary(problem, grid, time=0.0):
+    """log of the stationary density, of any size; -inf on nodes that the chain leaves for ever.
+
+    Arguments and errors as in `stationary`.
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> grid = pl.Grid(-2.0, 2.0, 801)
+    >>> logs = log_stationary(pl.FokkerPlanck(drift=-1e4 * grid.x, beta=1.0), grid)
+    >>> round(float(logs[400] - logs[0]))                 # exp(-20000) is no float64
+    20000
+    """
+    masses, logs = _law(problem, grid, time)
+    if logs is None:
+        logs = masses.log() - np.log(grid.weights)
+    top = logs.max()
+    return logs - (top + math.log(float(np.sum(grid.weights * np.exp(logs - top)))))
+
+
+def _law(problem, grid, time):
+    """(masses, None) as `Wide` numbers by linear algebra, or (None, log density) of Gibbs, neither normalised."""
+    coefficients = asked(problem, grid, time)
+    needs_noise(coefficients, "a stationary density")
+    boundaries.only(grid, boundaries.CLOSED, "a stationary density")
+    if coefficients.drift is None and coefficients.diffusion is None and coefficients.sigma is None:
+        U = np.zeros(grid.shape) if coefficients.potential is None else coefficients.potential
+        return None, -(U - U.min()) / coefficients.diffusivity
+    return _masses(checked_chain(problem, grid, time), grid), None
+
+
+def needs_noise(coefficients, what):
     if coefficients.diffusivity == 0:
         raise ValueError(f"{what} needs noise: with beta = inf (diffusivity 0) it is not unique")
 
 
-def _stationary_masses(Q, grid):
-    (inside,) = _closed_classes(Q, grid)
-    masses = np.zeros(Q.shape[0])
+def _not_too_steep(coefficients, grid):
+    """Refuse neighbours so far apart in energy that float64 holds no rate between them."""
+    form = ito(coefficients, grid)
+    if not form.diagonal:
+        return
+    for axis, (drop, a) in enumerate(zip(form.drops, form.a)):
+        noisy = a > 0
+        steepest = float((np.abs(drop[noisy]) / a[noisy]).max(initial=0.0))
+        if steepest > STEEPEST:
+            raise ValueError(
+                f"grid: neighbouring nodes along axis {axis} differ by {steepest:.4g} kT, and float64 has no rates for "
+                f"more than {STEEPEST:g}: take more nodes, or a larger diffusivity"
+            )
+
+
+def _masses(Q, grid):
+    """Stationary masses of the nodes, shape grid.shape, as `Wide` numbers of any sum."""
+    inside = closed_class(Q, grid)
     chain = Q[inside][:, inside]
-    masses[inside] = _chain_masses(chain)
-    return masses
+    eliminated = Censored.of(chain, np.zeros(inside.size))
+    masses = Wide.of(sparse_masses(chain)) if eliminated is None else eliminated.masses()
+    mantissas, exponents = np.zeros(Q.shape[0]), np.zeros(Q.shape[0], dtype=np.int64)
+    mantissas[inside], exponents[inside] = masses.mantissas, masses.exponents
+    return Wide(mantissas.reshape(grid.shape), exponents.reshape(grid.shape))
 
 
-def _closed_classes(Q, grid):
+def closed_class(Q, grid):
     """Node numbers of the one closed communicating class."""
     count, label = csgraph.connected_components(Q, connection="strong")
     jumps = Q.tocoo()
@@ -75,44 +127,29 @@ def _closed_classes(Q, grid):
             f"the chain has {closed.size} closed components, so its stationary law is not unique: "
             f"{'; '.join(names)}{more}: give them noise or drift that connects them, or solve on each by itself"
         )
-    return (np.flatnonzero(label == closed[0]),)
+    return np.flatnonzero(label == closed[0])
 
 
-def _banded(Q, killing, load):
-    """The chain in an order of small bandwidth, eliminated; None when that is too much work."""
-    order = csgraph.reverse_cuthill_mckee(Q, symmetric_mode=False)
-    chain = Q[order][:, order].tocoo()
-    width = max(int(np.abs(chain.row - chain.col).max()), 1)
-    nodes = Q.shape[0]
-    if nodes * float(width) ** 2 > BANDED_WORK:
-        return None
-    band = np.zeros((nodes, 2 * width + 1))
-    band[chain.row, chain.col - chain.row + width] = chain.data
-    killing, load, leaving = killing[order].copy(), load[order].copy(), np.empty(nodes)
-    elimination.eliminate(band, killing, load, leaving)
-    return order, band, load, leaving
-
-
-def _chain_masses(Q):
-    nodes = Q.shape[0]
-    if nodes == 1:
-        return np.ones(1)
-    eliminated = _banded(Q, np.zeros(nodes), np.zeros(nodes))
-    masses = np.empty(nodes)
-    if eliminated is not None:
-        order, band, _, _ = eliminated
-        masses[order] = elimination.weights(band)
-        return masses
-    shift = 1e-11 * float(-Q.diagonal().min())
+def sparse_masses(Q):
+    """Stationary masses of a large chain by inverse iteration, with a certificate that nothing else is as slow."""
+    fastest = float(-Q.diagonal().min())
+    shift = 1e-11 * fastest
     factors = factored(shift, 1.0, Q.T)
-    x = np.ones(nodes) / nodes
+    operator = linalg.LinearOperator(Q.shape, matvec=factors.solve, dtype=float)
+    slow, x = linalg.eigs(operator, k=2, ncv=30, v0=np.ones(Q.shape[0]), tol=1e-10)
+    gap = float(np.sort((1 / slow).real)[1]) - shift
+    if gap < np.finfo(float).eps * fastest / TRUSTED:
+        raise ValueError(
+            f"grid: the chain of {Q.shape[0]} nodes is nearly disconnected (gap {gap:.1e} of {fastest:.1e}), and a "
+            "sparse factorisation cannot tell the shares of its parts: take a grid of less than 370² or 29³ nodes"
+        )
+    x = np.abs(x[:, np.argmax(slow.real)].real)
     for _ in range(200):
-        new = factors.solve(x)
-        new /= new.sum()
-        if np.abs(new - x).max() <= 1e-14 * new.max():
-            return new
-        x = new
-    raise ValueError("the stationary law did not converge: the chain is nearly disconnected; use a smaller grid")
+        before, x = x / x.sum(), factors.solve(x)
+        x /= x.sum()
+        if np.abs(x - before).max() <= 1e-14 * x.max() and x.min() > 0:
+            return x
+    raise ValueError("grid: the stationary law did not converge to a positive one: take a smaller grid")
 
 
 def factored(shift, step, Q):
@@ -123,16 +160,25 @@ def factored(shift, step, Q):
     )
 
 
-def mean_exit_time(problem, grid, target, time=0.0):
+def mean_exit_time(problem, grid, target=None, time=0.0, *, logarithm=False):
     """E[τ] for the first time τ in the target set, from every node: -Q v = 1 outside, v = 0 inside.
 
     Parameters
     ----------
-    target : boolean array grid.shape, or callable points -> boolean array
+    target : boolean array grid.shape, or callable points -> boolean array; None: the absorbing ends of the grid
+    logarithm : bool
+        True: log v, which is finite also where v is beyond the range of float64; -inf inside the target.
 
     Returns
     -------
-    array grid.shape; math.inf where the target may never be reached. Relative accuracy also for huge times.
+    array grid.shape; math.inf where the target may never be reached (also because an absorbing end outside it comes
+    first). Relative accuracy also for huge times.
+
+    Raises
+    ------
+    ValueError
+        No target, neighbouring nodes more than 700 kT apart, a time beyond the range of float64, or a large grid (some
+        370² or 29³ nodes) whose sparse solution fails its certificate.
 
     Examples
     --------
@@ -141,16 +187,29 @@ def mean_exit_time(problem, grid, target, time=0.0):
     >>> v = mean_exit_time(pl.FokkerPlanck(beta=1.0), grid, lambda x: x >= 1.0)
     >>> bool(abs(v - (1 - grid.x**2) / 2).max() < 1e-14)
     True
+    >>> walls = pl.Grid(0.0, 1.0, 11, boundary="absorbing")
+    >>> bool(abs(mean_exit_time(pl.FokkerPlanck(beta=1.0), walls) - walls.x * (1 - walls.x) / 2).max() < 1e-14)
+    True
     """
-    Q = generator(problem, grid, time)
-    inside = _target(target, grid, "target")
-    found = np.full(inside.size, math.inf)
-    found[inside] = 0.0
+    Q = checked_chain(problem, grid, time)
+    inside = grid.absorbing.ravel() if target is None else _target(target, grid, "target")
+    if not inside.any():
+        raise ValueError("target: expected a set of nodes, since this grid has no absorbing end")
+    times, logs = np.full((2, inside.size), math.inf)
+    times[inside], logs[inside] = 0.0, -math.inf
     certain = np.flatnonzero(_sure_to_reach(Q, inside) & ~inside)
     if certain.size:
-        killing = np.asarray(Q[certain][:, np.flatnonzero(inside)].sum(axis=1)).ravel()
-        found[certain] = _solved(Q[certain][:, certain], killing, np.ones(certain.size))
-    return found.reshape(grid.shape)
+        killing = _rates_into(Q[certain], inside)
+        (found,) = _solutions(Q[certain][:, certain], killing, [np.ones(certain.size)])
+        times[certain], logs[certain] = found.scaled(), found.log()
+    if logarithm:
+        return logs.reshape(grid.shape)
+    if np.isinf(times[certain]).any():
+        raise ValueError(
+            f"mean_exit_time: it reaches exp({logs[certain].max():.6g}), beyond the range of float64: "
+            "ask for logarithm=True"
+        )
+    return times.reshape(grid.shape)
 
 
 def committor(problem, grid, a, b, time=0.0):
@@ -162,38 +221,102 @@ def committor(problem, grid, a, b, time=0.0):
 
     Returns
     -------
-    array grid.shape in [0, 1]
+    array grid.shape in [0, 1], of relative accuracy however small. Paths that an absorbing end outside a and b takes
+    reach neither and count as zero.
 
     Raises
     ------
     ValueError
-        No noise, sets that are empty or meet, a node that reaches neither.
+        No noise, sets that are empty or meet, a node that reaches neither, neighbouring nodes more than 700 kT apart,
+        or a large grid (some 370² or 29³ nodes) whose sparse solution fails its certificate.
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> grid = pl.Grid(0.0, 1.0, 5)
+    >>> committor(pl.FokkerPlanck(beta=1.0), grid, grid.x <= 0.0, grid.x >= 1.0)
+    array([0.  , 0.25, 0.5 , 0.75, 1.  ])
     """
-    _needs_noise(asked(problem, grid, time), "a committor")
+    needs_noise(asked(problem, grid, time), "a committor")
     a, b = _target(a, grid, "a"), _target(b, grid, "b")
     if (a & b).any():
         raise ValueError(f"a and b: expected sets that do not meet, they share {int((a & b).sum())} nodes")
-    Q = generator(problem, grid, time)
+    return reached_first(checked_chain(problem, grid, time), b, a | (grid.absorbing.ravel() & ~b)).reshape(grid.shape)
+
+
+def splitting(problem, grid, time=0.0):
+    """P(the box is left through this end) from every node, for each absorbing end.
+
+    Returns
+    -------
+    dict {(axis, side): array grid.shape}, side 0 for the lower end and 1 for the upper one; they sum to one. A node on
+    two absorbing ends counts to the first of them.
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> grid = pl.Grid(0.0, 1.0, 5, boundary="absorbing")
+    >>> splitting(pl.FokkerPlanck(beta=1.0), grid)[0, 1]
+    array([0.  , 0.25, 0.5 , 0.75, 1.  ])
+    """
+    needs_noise(asked(problem, grid, time), "a splitting probability")
+    Q, ends = checked_chain(problem, grid, time), grid.absorbing_ends()
+    if not ends:
+        raise ValueError("grid: expected at least one absorbing end")
+    return {
+        end: reached_first(Q, nodes.ravel(), grid.absorbing.ravel() & ~nodes.ravel()).reshape(grid.shape)
+        for end, nodes in ends.items()
+    }
+
+
+def reached_first(Q, b, a):
+    """P(b is reached before a), from every node of a chain, for boolean arrays of nodes."""
     if not _sure_to_reach(Q, a | b).all():
         raise ValueError("committor: some nodes never reach a or b, so the question has no answer there")
     found = b.astype(float)
     outside = np.flatnonzero(~(a | b))
     if outside.size:
         rows = Q[outside]
-        to_a, to_b = (np.asarray(rows[:, np.flatnonzero(s)].sum(axis=1)).ravel() for s in (a, b))
-        found[outside] = _solved(rows[:, outside], to_a + to_b, to_b)
-    return found.reshape(grid.shape)
+        to_a, to_b = _rates_into(rows, a), _rates_into(rows, b)
+        first, second = _solutions(rows[:, outside], to_a + to_b, [to_b, to_a])
+        found[outside] = first.share(second)
+    return found
 
 
-def _solved(Q, killing, load):
-    """v of (killing - Q) v = load, where the diagonal of Q counts for nothing but its off-diagonals."""
-    eliminated = _banded(Q, killing, load)
-    v = np.empty(load.size)
+def checked_chain(problem, grid, time):
+    """The generator, with rates that float64 can hold."""
+    _not_too_steep(asked(problem, grid, time), grid)
+    return generator(problem, grid, time)
+
+
+def _rates_into(rows, nodes):
+    return np.asarray(rows[:, np.flatnonzero(nodes)].sum(axis=1)).ravel()
+
+
+def _solutions(Q, killing, loads):
+    """v of (killing - Q) v = load for each load, as `Wide` numbers; only the off-diagonals of Q count."""
+    eliminated = Censored.of(Q, killing)
     if eliminated is not None:
-        order, band, load, leaving = eliminated
-        v[order] = elimination.values(band, load, leaving)
-        return v
-    return factored(0.0, 1.0, Q).solve(load)
+        return [eliminated.solve(load) for load in loads]
+    factors = factored(0.0, 1.0, Q)
+    longest = _certified(Q, np.ones(killing.size), factors, 1.0)
+    return [Wide.of(_certified(Q, load, factors, longest)) for load in loads]
+
+
+def _certified(Q, load, factors, longest):
+    """v of -Q v = load by sparse factors, refined once: v >= 0 and |error| <= max|residual| E[τ], else refused.
+
+    The bound is exact for an M-matrix; with load 1 it is relative. `longest` is E[τ], or 1 while it is asked for.
+    """
+    v = factors.solve(load)
+    v += factors.solve(load + Q @ v)
+    residual = float(np.abs(load + Q @ v).max())
+    if not (v.min() >= 0 and residual * np.max(longest) <= TRUSTED * max(float(np.abs(load).max()), v.max())):
+        raise ValueError(
+            f"grid: {Q.shape[0]} nodes are too many for an elimination without subtractions, and the sparse solution "
+            f"fails its certificate (residual {residual:.1e}): take a grid of less than 370² or 29³ nodes"
+        )
+    return v
 
 
 def _target(target, grid, name):
@@ -231,67 +354,3 @@ def _ancestors(graph, members):
     found = np.zeros(nodes + 1, dtype=bool)
     found[reached] = True
     return found[:nodes]
-
-
-def spectral_gap(problem, grid, time=0.0):
-    """min Re(-λ) over the eigenvalues λ != 0 of Q: the rate at which densities forget where they began; > 0.
-
-    One dimension without a periodic axis: with relative accuracy, also where it is exponentially small. Otherwise
-    shift-and-invert, accurate relative to the size of Q.
-
-    Examples
-    --------
-    >>> import pdelab as pl
-    >>> grid = pl.Grid(-6.0, 6.0, 601)
-    >>> bool(abs(spectral_gap(pl.FokkerPlanck(grid.x**2 / 2, beta=1.0), grid) - 1) < 1e-4)
-    True
-    """
-    coefficients = asked(problem, grid, time)
-    _needs_noise(coefficients, "a spectral gap")
-    if grid.boundary == ("reflecting",):
-        ((up, down),) = axis_rates(ito(coefficients, grid), grid)
-        return _line_gap(up.ravel(), down.ravel())
-    Q = generator(problem, grid, time)
-    _closed_classes(Q, grid)
-    if Q.shape[0] <= 400:
-        rates = -np.linalg.eigvals(Q.toarray())
-        return float(np.delete(rates, np.argmin(np.abs(rates))).real.min())
-    return _sparse_gap(Q)
-
-
-def _line_gap(up, down):
-    """Smallest decay rate after zero, by bisection with pivots without subtractions."""
-    if (up[:-1] == 0).any() or (down[:-1] == 0).any():
-        raise ValueError("a spectral gap needs jumps both ways over every face: there is no noise on some of them")
-    top, gap = max(up.max(), down.max()), np.empty(1)
-    modes.slowest(up / top, down / top, 4.0, 4e-16, gap)
-    return top * float(gap[0])
-
-
-def _sparse_gap(Q):
-    """The eigenvalue nearest to zero, or a slower one that rotates: those of (I - τQ/32)^-32 ~ exp(τQ) show it."""
-    share = _chain_masses(Q)
-    share /= share.sum()
-    nearest = 1 / _largest(_forgetting(factored(1e-12 * float(-Q.diagonal().min()), 1.0, Q), share, 1), Q.shape, 4)[0]
-    gap = float(nearest.real.min())
-    _, modes = _largest(_forgetting(factored(1.0, 2 / gap / 32, Q), share, 32), Q.shape, 6)
-    rates = -np.sum(modes.conj() * (Q @ modes), axis=0).real / np.sum(np.abs(modes) ** 2, axis=0)
-    return min(gap, float(rates.min()))
-
-
-def _forgetting(factors, share, power):
-    """x -> factors^-power x, the constants projected out before and after."""
-
-    def operate(x):
-        y = np.ravel(x) - share @ np.ravel(x)
-        for _ in range(power):
-            y = factors.solve(y)
-        return y - share @ y
-
-    return operate
-
-
-def _largest(operate, shape, count):
-    """Eigenvalues and vectors of largest modulus; the start is fixed, so that the answer is too."""
-    operator = linalg.LinearOperator(shape, matvec=operate, dtype=float)
-    return linalg.eigs(operator, k=count, ncv=30, v0=np.cos(np.arange(shape[0])), tol=1e-10)

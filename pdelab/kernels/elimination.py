@@ -3,15 +3,50 @@
 `band[i, j - i + width]` is the rate from i to j, its diagonal is ignored. Nodes are eliminated from the last to the
 first; what leaves a node is always summed from its rates and its killing, never formed by a difference, so that every
 result has the relative accuracy of the rates, however small it is.
+
+Where the numbers leave the range of float64 they are wide: m 2^(512 e) with a whole number e and 2^-256 <= m < 2^256,
+or zero. The arrays of e stand beside those of m; a band without wide numbers has an empty one.
 """
 
 import numpy as np
 from numba import njit
 
+LARGE, SMALL, UP, DOWN = 2.0**256, 2.0**-256, 2.0**512, 2.0**-512
+
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def eliminate(band, killing, load, leaving):
-    """Censor the chain node by node, in place. killing: rates out of the chain; load: right-hand side of `values`."""
+def normal(m, e):
+    """A number m 2^(512 e), m >= 0, with m in its range."""
+    if m == 0.0 or m == np.inf:
+        return m, 0
+    while m >= LARGE:
+        m *= DOWN
+        e += 1
+    while m < SMALL:
+        m *= UP
+        e -= 1
+    return m, e
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def plus(m, e, n, f):
+    """The sum of two wide numbers."""
+    if n == 0.0 or (m != 0.0 and e - f > 1):  # what is smaller by 2^-512 does not count
+        return m, e
+    if m == 0.0 or f - e > 1:
+        return n, f
+    if e == f:
+        return normal(m + n, e)
+    return normal(m + n * DOWN, e) if e > f else normal(n + m * DOWN, f)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def eliminate(band, killing, leaving):
+    """Censor the chain node by node, in place; killing: rates out of the chain; `leaving` gets what leaves a node.
+
+    Column `last` of the band gets the rates into the node over what leaves it, its row the rates of the chain that is
+    left. Right while these numbers stay within 1e±150; see `eliminate_wide`.
+    """
     n, width = band.shape[0], band.shape[1] // 2
     for last in range(n - 1, 0, -1):
         low = max(0, last - width)
@@ -22,7 +57,6 @@ def eliminate(band, killing, load, leaving):
             band[i, last - i + width] = share
             if share > 0.0:
                 killing[i] += share * killing[last]
-                load[i] += share * load[last]
                 into = band[i, low - i + width : last - i + width]
                 for j in range(row.size):
                     into[j] += share * row[j]
@@ -30,27 +64,73 @@ def eliminate(band, killing, load, leaving):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def weights(band):
-    """Stationary masses after `eliminate` without killing, largest one about 1."""
+def eliminate_wide(band, exponents, killing, killing_exponents, leaving, leaving_exponents):
+    """`eliminate` with wide numbers, in place."""
     n, width = band.shape[0], band.shape[1] // 2
-    mass = np.zeros(n)
-    mass[0] = 1.0
-    for i in range(n):
-        if mass[i] > 1e150:
-            mass *= 1e-150
-        for j in range(i + 1, min(n, i + width + 1)):
-            mass[j] += mass[i] * band[i, j - i + width]
-    return mass / mass.max()
+    for last in range(n - 1, 0, -1):
+        low = max(0, last - width)
+        row, row_exponents = band[last, low - last + width : width], exponents[last, low - last + width : width]
+        killed, killed_exponent = killing[last], killing_exponents[last]
+        m, e = killed, killed_exponent
+        for j in range(row.size):
+            m, e = plus(m, e, row[j], row_exponents[j])
+        leaving[last], leaving_exponents[last] = m, e
+        for i in range(low, last):
+            at = last - i + width
+            if band[i, at] == 0.0:
+                continue
+            share, power = normal(band[i, at] / m, exponents[i, at] - e)
+            band[i, at], exponents[i, at] = share, power
+            add, more = normal(share * killed, power + killed_exponent)
+            killing[i], killing_exponents[i] = plus(killing[i], killing_exponents[i], add, more)
+            for j in range(row.size):
+                if row[j] > 0.0:
+                    add, more = normal(share * row[j], power + row_exponents[j])
+                    k = low - i + width + j
+                    band[i, k], exponents[i, k] = plus(band[i, k], exponents[i, k], add, more)
+    leaving[0], leaving_exponents[0] = killing[0], killing_exponents[0]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def values(band, load, leaving):
-    """The solution v of (killing - Q) v = load after `eliminate`."""
+def weights(band, exponents):
+    """Stationary masses after the elimination without killing, the first one 1: wide numbers (m, e)."""
     n, width = band.shape[0], band.shape[1] // 2
-    v = np.empty(n)
+    mass, powers = np.zeros(n), np.zeros(n, dtype=np.int64)
+    mass[0] = 1.0
     for i in range(n):
-        total = load[i]
+        for j in range(i + 1, min(n, i + width + 1)):
+            share = band[i, j - i + width]
+            if share > 0.0:
+                power = exponents[i, j - i + width] if exponents.size else 0
+                add, more = normal(mass[i] * share, powers[i] + power)
+                mass[j], powers[j] = plus(mass[j], powers[j], add, more)
+    return mass, powers
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def forward(band, exponents, load, powers):
+    """Carry a load along with the elimination, in place: wide numbers."""
+    n, width = band.shape[0], band.shape[1] // 2
+    for last in range(n - 1, 0, -1):
+        if load[last] > 0.0:
+            for i in range(max(0, last - width), last):
+                share = band[i, last - i + width]
+                if share > 0.0:
+                    power = exponents[i, last - i + width] if exponents.size else 0
+                    add, more = normal(share * load[last], power + powers[last])
+                    load[i], powers[i] = plus(load[i], powers[i], add, more)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def values(band, exponents, load, powers, leaving, leaving_powers):
+    """The solution v of (killing - Q) v = load after `forward`, in place of the load: wide numbers."""
+    n, width = band.shape[0], band.shape[1] // 2
+    for i in range(n):
+        m, e = load[i], powers[i]
         for j in range(max(0, i - width), i):
-            total += band[i, j - i + width] * v[j]
-        v[i] = total / leaving[i]
-    return v
+            rate = band[i, j - i + width]
+            if rate > 0.0 and load[j] > 0.0:
+                power = exponents[i, j - i + width] if exponents.size else 0
+                add, more = normal(rate * load[j], power + powers[j])
+                m, e = plus(m, e, add, more)
+        load[i], powers[i] = normal(m / leaving[i], e - leaving_powers[i])

@@ -1,0 +1,169 @@
+"""The spectral gap of a chain, to relative accuracy also where it is exponentially small."""
+
+import math
+
+import numpy as np
+from scipy.sparse import linalg
+
+from pdelab.generator.censored import Censored
+from pdelab.generator.chains import checked_chain, closed_class, factored, needs_noise, sparse_masses
+from pdelab.generator.coefficients import asked, axis_rates, ito
+from pdelab.kernels import modes
+
+DENSE = 60  # nodes up to which the inverse is formed
+FAST = 1e-7  # a gap above this share of the fastest rate is well seen by a sparse factorisation
+CERTAIN = 1e-6  # relative residual of the slowest mode that is accepted
+
+
+def spectral_gap(problem, grid, time=0.0):
+    """min Re(-λ) over the eigenvalues λ != 0 of Q: the rate at which densities forget where they began; > 0.
+
+    With absorbing ends: the slowest rate at which what is left in the box dies out. Exponentially small gaps have
+    relative accuracy too, on open and periodic axes and in one to three dimensions: of an open line by bisection with
+    pivots without subtractions, elsewhere by Arnoldi's iteration for the inverse of Q, applied through an elimination
+    without subtractions.
+
+    Raises
+    ------
+    ValueError
+        No noise, several closed classes, neighbouring nodes more than 700 kT apart; a gap below 1e-300 of the fastest
+        rate; a grid too large for the elimination (some 370² or 29³ nodes) with a gap below 1e-7 of it.
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> grid = pl.Grid(-6.0, 6.0, 601)
+    >>> bool(abs(spectral_gap(pl.FokkerPlanck(grid.x**2 / 2, beta=1.0), grid) - 1) < 1e-4)
+    True
+    """
+    coefficients = asked(problem, grid, time)
+    needs_noise(coefficients, "a spectral gap")
+    Q = checked_chain(problem, grid, time)
+    if grid.boundary == ("reflecting",):
+        ((up, down),) = axis_rates(ito(coefficients, grid), grid)
+        gap = _line_gap(up.ravel(), down.ravel())
+    elif grid.absorbing.any():
+        inner = np.flatnonzero(~grid.absorbing.ravel())
+        killing = np.asarray(Q[inner][:, np.flatnonzero(grid.absorbing.ravel())].sum(axis=1)).ravel()
+        gap = _gap(Q[inner][:, inner], killing)
+    else:
+        inside = closed_class(Q, grid)
+        gap = _gap(Q if inside.size == Q.shape[0] else Q[inside][:, inside], None)
+    if not 0 < gap < math.inf:
+        raise ValueError(f"spectral_gap: expected a positive number, got {gap}: the chain falls apart on this grid")
+    return gap
+
+
+def _line_gap(up, down):
+    """Smallest decay rate after zero, by bisection with pivots without subtractions."""
+    if (up[:-1] == 0).any() or (down[:-1] == 0).any():
+        raise ValueError("a spectral gap needs jumps both ways over every face: there is no noise on some of them")
+    top, gap = max(up.max(), down.max()), np.empty(1)
+    modes.slowest(up / top, down / top, 4.0, 4e-16, gap)
+    return _within_range(float(gap[0]), top)
+
+
+def _within_range(gap, top):
+    if gap < 1e-300:
+        raise ValueError(
+            f"spectral_gap: below 1e-300 of the fastest rate {top:.3g}, which float64 cannot hold: "
+            "see mean_exit_time(..., logarithm=True) for its size, or take less beta"
+        )
+    return top * gap
+
+
+def _gap(Q, killing):
+    """Smallest real part of a decay rate of a connected chain, killed (`killing`) or not (None)."""
+    fastest = float(-Q.diagonal().min())
+    if Q.shape[0] <= 400:
+        rates = np.linalg.eigvals(-Q.toarray())
+        rates = rates if killing is not None else np.delete(rates, np.argmin(np.abs(rates)))
+        gap = float(rates.real.min(initial=math.inf))
+    else:
+        gap = _sparse_gap(Q, killing)
+    return gap if gap > FAST * fastest else _slowest(Q, killing, fastest)
+
+
+def _slowest(Q, killing, fastest):
+    """The decay rate nearest to zero, by Arnoldi's iteration for the inverse of Q off its equilibrium."""
+    nodes, at_rest = Q.shape[0], None
+    if killing is None:  # hold one node, in the deepest well; what it holds is projected out
+        law = Censored.of(Q, np.zeros(nodes))
+        if law is not None:
+            at_rest = law.masses()
+            at_rest = at_rest.scaled(*at_rest.largest())
+            killing = np.where(np.arange(nodes) == np.argmax(at_rest), fastest, 0.0)
+            at_rest /= at_rest.sum()
+    inverse = None if killing is None else Censored.of(Q, killing)
+    if inverse is None:
+        raise ValueError(
+            f"spectral_gap: below {FAST:g} of the fastest rate, and {nodes} nodes are too many for the elimination "
+            "that such a small gap needs: take a grid of less than 370² or 29³ nodes"
+        )
+    unit = inverse.solve(np.ones(nodes)).largest()
+
+    def operate(x):
+        x = np.ravel(x)
+        x = x if at_rest is None else x - at_rest @ x
+        y = inverse.solve(np.maximum(x, 0.0)).scaled(*unit) - inverse.solve(np.maximum(-x, 0.0)).scaled(*unit)
+        return y if at_rest is None else y - at_rest @ y
+
+    time, v = _longest(operate, nodes)
+    residual = np.linalg.norm(operate(v.real) + 1j * operate(v.imag) - time * v) / (abs(time) * np.linalg.norm(v))
+    if not (time.real > 0 and residual < CERTAIN):
+        raise ValueError(
+            f"spectral_gap: the slowest mode did not converge (residual {residual:.1e}): take another grid"
+        )
+    m, e = unit
+    logarithm = math.log((1 / time).real) - math.log(m) - 512 * math.log(2.0) * e
+    if logarithm < math.log(1e-300) + math.log(fastest):
+        return _within_range(0.0, fastest)
+    return (1 / time).real * float(np.ldexp(1 / m, -512 * e))
+
+
+def _longest(operate, nodes):
+    """The eigenvalue t with the smallest Re 1/t and its vector; the start is fixed, so that the answer is too."""
+    if nodes <= DENSE:
+        matrix = np.column_stack([operate(column) for column in np.eye(nodes)])
+        times, vectors = np.linalg.eigvals(matrix), None
+    else:
+        times, vectors = _arnoldi(operate, (nodes, nodes), 4)
+    clear = np.abs(times) > 1e-6 * np.abs(times).max()  # what is left of the others is rounding
+    slowest = int(np.argmin(np.where(clear & (times.real > 0), 1 / np.where(times == 0, 1, times), math.inf).real))
+    if vectors is not None:
+        return times[slowest], vectors[:, slowest]
+    return times[slowest], np.linalg.svd(matrix - times[slowest] * np.eye(nodes))[2][-1].conj()
+
+
+def _sparse_gap(Q, killing):
+    """The eigenvalue nearest to zero, or a slower one that rotates: those of (I - τQ/32)^-32 ~ exp(τQ) show it."""
+    fastest, share = float(-Q.diagonal().min()), None
+    if killing is None:
+        law = Censored.of(Q, np.zeros(Q.shape[0]))
+        share = sparse_masses(Q) if law is None else law.masses().scaled(*law.masses().largest())
+        share = share / share.sum()
+    near = _forgetting(factored(1e-12 * fastest, 1.0, Q), share, 1)
+    gap = float((1 / _arnoldi(near, Q.shape, 4)[0]).real.min())
+    if not gap > FAST * fastest:
+        return gap
+    _, found = _arnoldi(_forgetting(factored(1.0, 2 / gap / 32, Q), share, 32), Q.shape, 6)
+    rates = -np.sum(found.conj() * (Q @ found), axis=0).real / np.sum(np.abs(found) ** 2, axis=0)
+    return min(gap, float(rates.min()))
+
+
+def _forgetting(factors, share, power):
+    """x -> factors^-power x, the constants projected out before and after."""
+
+    def operate(x):
+        y = np.ravel(x)
+        y = y if share is None else y - share @ y
+        for _ in range(power):
+            y = factors.solve(y)
+        return y if share is None else y - share @ y
+
+    return operate
+
+
+def _arnoldi(operate, shape, count):
+    operator = linalg.LinearOperator(shape, matvec=operate, dtype=float)
+    return linalg.eigs(operator, k=count, ncv=30, v0=np.cos(np.arange(shape[0])), tol=1e-10)
