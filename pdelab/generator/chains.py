@@ -78,6 +78,7 @@ def _law(problem, grid, time):
 
 
 def needs_noise(coefficients, what):
+    """Refuse a problem without noise."""
     if coefficients.diffusivity == 0:
         raise ValueError(f"{what} needs noise: with beta = inf (diffusivity 0) it is not unique")
 
