@@ -94,6 +94,7 @@ class Stepper:
     dt : accuracy rule of an implicit scheme, used when the caller gives no dt; None means cfl * bound
     fixed : False when the bound must be taken anew from the current state before every step
     certificates : {name: (values, time) -> float}, evaluated at the saved times and reported in `info`
+    records : {name: (state, time) -> number or array}, likewise, of what only the state knows
     info : constants to report
     init : values -> state that may be used up without touching these values; by default the values themselves, which is
         right for an `advance` that writes on nothing it was given
@@ -107,6 +108,7 @@ class Stepper:
     fixed: bool = True
     certificates: dict[str, Callable] = field(default_factory=dict)
     info: dict = field(default_factory=dict)
+    records: dict[str, Callable] = field(default_factory=dict)
     init: Callable[[np.ndarray], State] = _same
     values: Callable[[State], np.ndarray] = _same
     report: Callable[[State], dict] = lambda state: {}
@@ -174,7 +176,9 @@ def solve(
     Solution
         `info` is the certificate: scheme, dt (largest step), steps, monotonicity (dt over the bound, largest over the
         run: at most 1), minimum and maximum at the saved times, and where the equation conserves it mass and
-        mass_drift: the change of mass since the start over the integral of |values| at the start.
+        mass_drift: the change of mass since the start over the integral of |values| at the start. With absorbing ends
+        mass is what is left, and absorbed and flux, arrays (times, d, 2), say what has left through the lower and upper
+        end of each axis and how fast; mass_drift then counts what has left, too.
 
     Raises
     ------
@@ -207,7 +211,7 @@ def solve(
     stepper = chosen(problem, grid, first)
     run, state = _Run(stepper, dt, cfl), stepper.init(first)
     certificates = stepper.certificates
-    records = {name: [] for name in (*certificates, "minimum", "maximum")}
+    records = {name: [] for name in (*certificates, *stepper.records, "minimum", "maximum")}
     if "mass" in certificates:
         mass, size = (certificates["mass"](field, 0.0) for field in (first, np.abs(first)))
     saved = np.empty((len(times), *first.shape)) if len(times) > 1 else None
@@ -220,6 +224,8 @@ def solve(
             saved[k] = values
         for name, certificate in certificates.items():
             records[name].append(certificate(values, end))
+        for name, record in stepper.records.items():
+            records[name].append(record(state, end))
         records["minimum"].append(run.extremes[0])
         records["maximum"].append(run.extremes[1])
         if on_save is not None:
@@ -227,7 +233,8 @@ def solve(
     info = {"scheme": _name(chosen), "dt": run.largest_dt, "steps": run.steps, "monotonicity": run.monotonicity}
     info |= stepper.info | stepper.report(state) | {name: np.array(record) for name, record in records.items()}
     if "mass" in certificates:
-        info["mass_drift"] = np.abs(info["mass"] - mass) / max(size, np.finfo(float).tiny)
+        left = info["absorbed"].sum(axis=(1, 2)) if "absorbed" in info else 0.0
+        info["mass_drift"] = np.abs(info["mass"] + left - mass) / max(size, np.finfo(float).tiny)
     for array in (times, saved):
         array.flags.writeable = False
     return Solution(times, saved, grid, run.steps, info)

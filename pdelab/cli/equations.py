@@ -24,7 +24,12 @@ def add_solve(verbs):
     parser.add_argument("--lower", type=float, nargs="+", default=[-3.0])
     parser.add_argument("--upper", type=float, nargs="+", default=[3.0])
     parser.add_argument("--nodes", type=int, nargs="+", default=[1024])
-    parser.add_argument("--boundary", nargs="+", default=["reflecting"], help="reflecting, outflow or periodic")
+    parser.add_argument(
+        "--boundary",
+        nargs="+",
+        default=["reflecting"],
+        help="reflecting, absorbing, outflow or periodic; one an axis, in 1-D also one an end",
+    )
     parser.add_argument("--times", type=float, nargs="+", default=[1.0])
     parser.add_argument("--scheme", help="`pdelab list schemes`")
     parser.add_argument("--dt", type=float)

@@ -10,9 +10,11 @@ from pdelab.fokker_planck.equations import BackwardKolmogorov, FokkerPlanck
 from pdelab.fokker_planck.moving import Slices
 from pdelab.fokker_planck.propagators import chebyshev, spectral
 from pdelab.fokker_planck.schemes import accuracy_step, crank_nicolson, explicit, free_energy, implicit
+from pdelab.fokker_planck.walls import FirstPassage, first_passage
 
 __all__ = [
     "BackwardKolmogorov",
+    "FirstPassage",
     "FokkerPlanck",
     "Slices",
     "accuracy_step",
@@ -20,6 +22,7 @@ __all__ = [
     "compact",
     "crank_nicolson",
     "explicit",
+    "first_passage",
     "free_energy",
     "implicit",
     "spectral",

@@ -8,6 +8,7 @@ from pdelab.fokker_planck.equations import FokkerPlanck
 from pdelab.fokker_planck.schemes import accuracy_step, certificates
 from pdelab.fokker_planck.splitting import Sweeps
 from pdelab.fokker_planck.timing import half_cells
+from pdelab.fokker_planck.walls import with_walls
 from pdelab.generator import axis_rates, ito
 from pdelab.generator.coefficients import lines
 from pdelab.kernels import tridiagonal
@@ -52,13 +53,14 @@ def compact(problem, grid, values):
         coarse, fine = state
         return (coarse if fine is None else fine + (fine - coarse) / 3) / half
 
-    return Stepper(
+    stepper = Stepper(
         advance,
         dt=2 * accuracy_step(form, grid, values),
         certificates=certificates(problem, grid, form),
         init=lambda values: (values * half, None),
         values=extrapolated,
     )
+    return with_walls(stepper, problem, grid)
 
 
 def _start(m, dt, sweeps):

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pdelab import boundaries
 from pdelab.fokker_planck.moving import at, moves
 from pdelab.generator import INTERPRETATIONS, Coefficients, no_outflow
 from pdelab.grid import reals
@@ -15,7 +14,10 @@ from pdelab.stepping import equation, schemes_of
 @equation
 @dataclass(frozen=True, init=False, eq=False)
 class FokkerPlanck:
-    """ρ_t = div(ρ grad U) - div(b ρ) + D Δρ with no flux through the box: densities ρ in, densities out.
+    """ρ_t = div(ρ grad U) - div(b ρ) + D Δρ with no flux through the ends of the box: densities ρ in, densities out.
+
+    No flux at reflecting ends; at absorbing ends ρ = 0, the mass falls, and what leaves through each end stands in
+    `info["absorbed"]` and `info["flux"]`; see `first_passage`.
 
     Parameters
     ----------
@@ -108,13 +110,12 @@ class FokkerPlanck:
         return plain and self.potential is not None and self.steady and self.diffusivity > 0
 
     def initial(self, values, grid):
-        """The density on the nodes, checked: finite, >= 0, of the grid's shape."""
+        """The density on the nodes, checked: finite, >= 0, of the grid's shape; zero on absorbing ends."""
         no_outflow(grid)
-        boundaries.only(grid, boundaries.CLOSED, "Fokker-Planck")
         values = grid.field(values, "initial")
         if values.min() < 0:
             raise ValueError(f"initial: expected a density >= 0, got {values.min():.6g}")
-        return values
+        return np.where(grid.absorbing, 0.0, values) if grid.absorbing.any() else values
 
     def coefficients(self, grid, time=0.0):
         """The problem's `Coefficients` on the grid at one time, checked."""
@@ -134,9 +135,10 @@ class FokkerPlanck:
 class BackwardKolmogorov(FokkerPlanck):
     """v_t = (b - grad U)·grad v + D Δv: expectations v(x, t) = E[v(X_t, 0) | X_0 = x], the adjoint of `FokkerPlanck`.
 
-    Takes the same arguments. Each step is the exact transpose of the Fokker-Planck step in the weights of the grid, so
-    that sum(w v(T) ρ(0)) = sum(w v(0) ρ(T)) to round-off. Its time runs backwards: a potential or drift that depends on
-    time is given as a function of the time to go.
+    Takes the same arguments. At absorbing ends v = 0: expectations over the paths that have not left. Each step is the
+    exact transpose of the Fokker-Planck step in the weights of the grid, so that sum(w v(T) ρ(0)) = sum(w v(0) ρ(T)) to
+    round-off. Its time runs backwards: a potential or drift that depends on time is given as a function of the time to
+    go.
 
     Examples
     --------
@@ -151,10 +153,10 @@ class BackwardKolmogorov(FokkerPlanck):
     equation = "v_t = (b - grad U)·grad v + D Δv"
 
     def initial(self, values, grid):
-        """The function on the nodes, checked: finite, of the grid's shape."""
+        """The function on the nodes, checked: finite, of the grid's shape; zero on absorbing ends."""
         no_outflow(grid)
-        boundaries.only(grid, boundaries.CLOSED, "the backward Kolmogorov equation")
-        return grid.field(values, "initial")
+        values = grid.field(values, "initial")
+        return np.where(grid.absorbing, 0.0, values) if grid.absorbing.any() else values
 
 
 def _diffusivity(beta, diffusivity):

@@ -11,6 +11,7 @@ from pdelab.fokker_planck.equations import FokkerPlanck
 from pdelab.fokker_planck.schemes import certificates
 from pdelab.fokker_planck.splitting import split_change
 from pdelab.fokker_planck.timing import half_cells
+from pdelab.fokker_planck.walls import with_walls
 from pdelab.generator import axis_rates, ito, largest_step
 from pdelab.kernels import modes
 from pdelab.stepping import Stepper, scheme
@@ -131,13 +132,14 @@ def chebyshev(problem, grid, values):
             total += share * here
         return total
 
-    return Stepper(
+    stepper = Stepper(
         advance,
         dt=math.inf,
         certificates=certificates(problem, grid, form),
         init=lambda values: values * half,
         values=lambda m: m / half,
     )
+    return with_walls(stepper, problem, grid)
 
 
 def _bessel(z):

@@ -9,6 +9,7 @@ from pdelab.fokker_planck.jumps import sparse_run
 from pdelab.fokker_planck.lines import line_run
 from pdelab.fokker_planck.splitting import split_run
 from pdelab.fokker_planck.timing import half_cells, phases
+from pdelab.fokker_planck.walls import with_walls
 from pdelab.generator import added_diffusion, generator, ito, largest_step
 from pdelab.kernels import tridiagonal
 from pdelab.stepping import Stepper, scheme
@@ -52,7 +53,7 @@ def _stepper(problem, grid, values, mode):
     if not form.diagonal:
         run = sparse_run(problem, grid)
         info["added_diffusion"] = float(added_diffusion(problem, grid).max())
-    elif grid.dimension > 1:
+    elif grid.dimension > 1 or (grid.absorbing.any() and not problem.steady):
         run = split_run(problem, grid, form)
     else:
         run = line_run(problem, grid, form)
@@ -65,10 +66,11 @@ def _stepper(problem, grid, values, mode):
             m = run(m, *phase)
         return m, False
 
-    return Stepper(
+    stepper = Stepper(
         advance, bound, rule, fixed, certificates(problem, grid, form), info,
         init=lambda values: (values * half, True), values=lambda state: state[0] / half,
     )  # fmt: skip
+    return with_walls(stepper, problem, grid)
 
 
 def _explicit_bound(problem, grid, form):
@@ -100,7 +102,7 @@ def certificates(problem, grid, form):
     if problem.adjoint:
         return {}
     found = {"mass": lambda values, time: float((grid.weights * values).sum())}
-    if problem.gibbs:
+    if problem.gibbs and not grid.absorbing.any():
         found["free_energy"] = lambda values, time: free_energy(values, form.potential, problem.diffusivity, grid)
     return found
 

@@ -1,0 +1,245 @@
+"""Absorbing ends: densities, survival, fluxes and exit problems against exact answers."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy.special import erf
+
+import pdelab as pl
+from pdelab import BackwardKolmogorov, FokkerPlanck
+from pdelab.fokker_planck import chebyshev, compact, crank_nicolson, explicit, first_passage, implicit, spectral
+from pdelab.generator import committor, current, divergence, generator, mean_exit_time, spectral_gap, splitting
+
+D = 0.4
+
+
+def interval(x, start, t, length=1.0):
+    """Density of Brownian motion of diffusivity D from `start`, absorbed at 0 and `length`: the sine series."""
+    k = np.pi * np.arange(1, 200)[:, None] / length
+    return (2 / length * np.sin(k * x) * np.sin(k * start) * np.exp(-D * k**2 * t)).sum(axis=0)
+
+
+def interval_flux(start, t):
+    """What leaves through (0, 1) at time t, from the derivatives of the series."""
+    k = np.pi * np.arange(1, 200)
+    terms = 2 * D * k * np.sin(k * start) * np.exp(-D * k**2 * t)
+    return np.array([terms.sum(), -(terms * (-1.0) ** np.arange(1, 200)).sum()])
+
+
+def interval_survival(start, t):
+    k = np.pi * np.arange(1, 200, 2)
+    return float((4 / k * np.sin(k * start) * np.exp(-D * k**2 * t)).sum())
+
+
+@pytest.mark.parametrize(
+    "scheme, order, options",
+    [
+        (crank_nicolson, 2, {"dt": 2e-4}),
+        (chebyshev, 2, {}),
+        (compact, 4, {"dt": 5e-4}),
+    ],
+)
+def test_brownian_motion_between_absorbing_ends(scheme, order, options):
+    begin, end, errors = 0.01, 0.16, []
+    for n in (17, 33, 65):
+        grid = pl.Grid(0.0, 1.0, n, boundary="absorbing")
+        start = np.maximum(interval(grid.x, 0.3, begin), 0.0)
+        start[[0, -1]] = 0.0
+        solution = pl.solve(FokkerPlanck(0 * grid.x, diffusivity=D), start, grid, end - begin, scheme=scheme, **options)
+        assert solution.info["mass_drift"].max() < 1e-13
+        assert solution.final[0] == solution.final[-1] == 0.0
+        error = [
+            np.abs(solution.final - interval(grid.x, 0.3, end)).max(),
+            abs(solution.info["mass"][0] - interval_survival(0.3, end)),
+            np.abs(solution.info["flux"][0, 0] - interval_flux(0.3, end)).max() if order == 2 else 0.0,
+        ]
+        errors.append(error)
+    errors = np.array(errors)[:, : 3 if order == 2 else 1]
+    rates = np.log2(errors[:-1] / errors[1:])
+    assert (rates[-1] > order - 0.2).all() and (rates[-1] < order + 0.5).all(), (errors, rates)
+
+
+def drifted(x, a, v, t):
+    """Brownian motion with drift -v from a, absorbed at zero."""
+    gauss = lambda y: np.exp(-(y**2) / (4 * D * t)) / math.sqrt(4 * math.pi * D * t)  # noqa: E731
+    return gauss(x - a + v * t) - math.exp(v * a / D) * gauss(x + a + v * t)
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_first_passage_of_a_drift_is_inverse_gaussian(side):
+    a, v, begin = 1.0, 0.8, 0.05
+    names = ("absorbing", "reflecting")
+    grid = pl.Grid(*((0.0, 9.0) if side == 0 else (-9.0, 0.0)), 1801, boundary=names if side == 0 else names[::-1])
+    distance, sign = np.abs(grid.x), 1 if side == 0 else -1
+    start = np.maximum(drifted(distance, a, v, begin), 0.0)
+    problem = FokkerPlanck(drift=np.full(grid.shape, -sign * v), diffusivity=D)
+    times = np.array([0.2, 0.5, 1.0, 2.0, 4.0])
+    law = first_passage(problem, start, grid, times, scheme=crank_nicolson, dt=2e-3)
+    survived = grid.integrate(start)
+    t = times + begin
+    exact = a / np.sqrt(4 * np.pi * D * t**3) * np.exp(-((a - v * t) ** 2) / (4 * D * t))
+    np.testing.assert_allclose(law.density * survived, exact, rtol=2e-4)
+    assert (law.flux >= 0).all() and (law.flux[:, 0, 1 - side] == 0).all()
+    np.testing.assert_allclose(law.survival + law.absorbed.sum(axis=(1, 2)), 1, rtol=1e-13)
+    assert (np.diff(law.survival) < 0).all()
+
+
+def test_the_density_of_the_time_integrates_to_what_has_left():
+    grid = pl.Grid(0.0, 1.0, 101, boundary="absorbing")
+    times = np.linspace(0.0, 0.5, 501)[1:]
+    law = first_passage(FokkerPlanck(3 * grid.x, diffusivity=D), np.ones(101), grid, times, dt=1e-3)
+    assert (law.density > 0).all()
+    left = 1 - law.survival
+    integral = np.cumsum(np.diff(times) * law.density[1:])  # backward Euler moves dt times the flux at the step's end
+    np.testing.assert_allclose(integral, left[1:] - left[0], rtol=1e-12)
+
+
+def test_survival_of_ornstein_uhlenbeck():
+    grid, t = pl.Grid(0.0, 7.0, 1401, boundary=("absorbing", "reflecting")), 0.7
+    v = pl.solve(
+        BackwardKolmogorov(drift=-grid.x, diffusivity=D), np.ones(grid.shape), grid, t, scheme=crank_nicolson, dt=2e-3
+    ).final
+    exact = erf(grid.x * math.exp(-t) / math.sqrt(2 * D * (1 - math.exp(-2 * t))))
+    np.testing.assert_allclose(v[:800], exact[:800], atol=2e-5)
+
+
+@pytest.mark.parametrize("d", [2, 3])
+def test_a_box_of_absorbing_ends_is_a_product(d):
+    n = {2: 41, 3: 21}[d]
+    grid = pl.Grid((0.0,) * d, (1.0,) * d, n, boundary="absorbing")
+    line = pl.Grid(0.0, 1.0, n, boundary="absorbing")
+    start = np.sin(np.pi * line.x) ** 2
+    product = math.prod(np.ix_(*[start] * d)) if d == 2 else np.einsum("i,j,k", start, start, start)
+    one = pl.solve(FokkerPlanck(0 * line.x, diffusivity=D), start, line, 0.1, scheme=chebyshev)
+    many = pl.solve(FokkerPlanck(np.zeros(grid.shape), diffusivity=D), product, grid, 0.1, scheme=chebyshev)
+    assert many.info["mass"][0] == pytest.approx(one.info["mass"][0] ** d, rel=1e-11)
+    flux = many.info["flux"][0]
+    np.testing.assert_allclose(flux, np.full((d, 2), flux[0, 0]), rtol=1e-10)
+    assert flux[0, 0] == pytest.approx(one.info["flux"][0, 0, 0] * one.info["mass"][0] ** (d - 1), rel=1e-10)
+
+
+def test_mixed_ends_in_the_plane_are_those_of_the_line():
+    line = pl.Grid(0.0, 2.0, 31, boundary=("absorbing", "reflecting"))
+    grid = pl.Grid((0.0, 0.0), (2.0, 1.0), (31, 8), boundary=(("absorbing", "reflecting"), "periodic"))
+    U = 2 * np.cos(2 * line.x)
+    start = np.exp(-((line.x - 1) ** 2))
+    for scheme in (implicit, chebyshev, explicit):
+        options = {} if scheme is chebyshev else {"dt": 2e-3}
+        one = pl.solve(FokkerPlanck(U, diffusivity=D), start, line, [0.1, 0.3], scheme=scheme, **options)
+        wide = np.broadcast_to(start[:, None], grid.shape)
+        many = pl.solve(
+            FokkerPlanck(np.tile(U[:, None], 8), diffusivity=D), wide, grid, [0.1, 0.3], scheme=scheme, **options
+        )
+        np.testing.assert_allclose(many.values, np.tile(one.values[..., None], 8), rtol=1e-11, atol=1e-13)
+        np.testing.assert_allclose(many.info["absorbed"][:, 0], one.info["absorbed"][:, 0], rtol=1e-11, atol=1e-14)
+        assert many.info["mass_drift"].max() < 1e-13
+
+
+@pytest.mark.parametrize("shape, boundary", [((14,), "absorbing"), ((9, 7), (("reflecting", "absorbing"), "periodic"))])
+@pytest.mark.parametrize("scheme, moving", [(implicit, False), (implicit, True), (explicit, False)])
+def test_functions_and_densities_stay_dual(shape, boundary, scheme, moving):
+    rng = np.random.default_rng(3)
+    grid = pl.Grid((0.0,) * len(shape), (1.0,) * len(shape), shape, boundary=boundary)
+    U = rng.normal(size=shape)
+    field, back = (U, U)
+    if moving:
+        field, back = (lambda t: U * (1 + t)), (lambda s: U * (1 + 0.02 - s))
+    rho, v = rng.random(shape), rng.normal(size=shape)
+    forward = pl.solve(FokkerPlanck(field, diffusivity=D), rho, grid, 0.02, scheme=scheme, dt=5e-4)
+    backward = pl.solve(BackwardKolmogorov(back, diffusivity=D), v, grid, 0.02, scheme=scheme, dt=5e-4)
+    inner = np.where(grid.absorbing, 0.0, 1.0)
+    left = grid.integrate(v * inner * forward.final)
+    right = grid.integrate(rho * inner * backward.final)
+    assert left == pytest.approx(right, rel=1e-12)
+    assert np.abs(backward.final[grid.absorbing]).max() == 0 and np.abs(forward.final[grid.absorbing]).max() == 0
+
+
+def test_moving_data_in_one_dimension_are_those_that_stand_still():
+    grid = pl.Grid(0.0, 1.0, 21, boundary=("reflecting", "absorbing"))
+    U, start = 3 * grid.x**2, np.exp(-grid.x)
+    for scheme in (implicit, crank_nicolson):
+        still, moving = (
+            pl.solve(FokkerPlanck(potential, diffusivity=D), start, grid, [0.05, 0.1], scheme=scheme, dt=1e-3)
+            for potential in (U, lambda t: U)
+        )
+        np.testing.assert_allclose(moving.values, still.values, rtol=1e-12, atol=1e-15)
+        np.testing.assert_allclose(moving.info["flux"], still.info["flux"], rtol=1e-11, atol=1e-14)
+
+
+def test_the_generator_stops_at_absorbing_nodes():
+    grid = pl.Grid((0.0, 0.0), (1.0, 1.0), (6, 5), boundary=(("absorbing", "reflecting"), "absorbing"))
+    Q = generator(FokkerPlanck(np.zeros(grid.shape), beta=1.0), grid).toarray()
+    walls = grid.absorbing.ravel()
+    assert not Q[walls].any() and Q[~walls][:, walls].max() > 0
+    np.testing.assert_allclose(Q.sum(axis=1), 0, atol=1e-12)
+    assert (Q - np.diag(np.diag(Q)) >= 0).all()
+
+
+def test_mean_exit_times_without_a_target():
+    line = pl.Grid(-1.0, 2.0, 31, boundary="absorbing")
+    exact = (line.x + 1) * (2 - line.x) / (2 * D)
+    np.testing.assert_allclose(mean_exit_time(FokkerPlanck(diffusivity=D), line), exact, atol=1e-12)
+    errors = []
+    for n in (17, 33, 65):  # the torsion of a square: its largest value is known as a series
+        square = pl.Grid((0.0, 0.0), (1.0, 1.0), n, boundary="absorbing")
+        errors.append(abs(mean_exit_time(FokkerPlanck(diffusivity=1.0), square).max() - 0.07367135328136873))
+    assert np.log2(errors[0] / errors[1]) > 1.9 and np.log2(errors[1] / errors[2]) > 1.9
+    half = pl.Grid(0.0, 1.0, 11, boundary=("absorbing", "reflecting"))
+    assert np.isinf(mean_exit_time(FokkerPlanck(beta=1.0), half, half.x > 0.95)[:-1]).all()  # the end may come first
+
+
+def test_splitting_probabilities():
+    grid, v = pl.Grid(0.0, 1.0, 41, boundary="absorbing"), 1.7
+    problem = FokkerPlanck(drift=np.full(41, v), diffusivity=D)
+    shares = splitting(problem, grid)
+    upper = -np.expm1(-v * grid.x / D) / -np.expm1(-v / D)
+    np.testing.assert_allclose(shares[0, 1], upper, rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(shares[0, 0] + shares[0, 1], 1, rtol=1e-14)
+    solid = pl.Grid((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), (7, 7, 7), boundary="absorbing")
+    shares = splitting(FokkerPlanck(diffusivity=D), solid)
+    assert len(shares) == 6 and all(share[3, 3, 3] == pytest.approx(1 / 6, rel=1e-12) for share in shares.values())
+    np.testing.assert_allclose(sum(shares.values()), 1, rtol=1e-13)
+    np.testing.assert_allclose(
+        committor(problem, grid, grid.x < 0.01, grid.x > 0.99), upper, rtol=1e-12, atol=1e-15
+    )  # the same sets by hand
+    middle = committor(problem, grid, grid.x < 0.01, np.abs(grid.x - 0.5) < 0.01)
+    assert middle[-1] == 0 and 0 < middle[-2] < 1  # taken by the upper end, which is neither
+
+
+def test_the_slowest_decay_between_absorbing_ends():
+    for n in (40, 901):
+        grid = pl.Grid(0.0, 2.0, n, boundary="absorbing")
+        h = grid.spacing[0]
+        exact = 4 * D / h**2 * math.sin(math.pi * h / 4) ** 2
+        assert spectral_gap(FokkerPlanck(diffusivity=D), grid) == pytest.approx(exact, rel=1e-9)
+    grid = pl.Grid(-1.6, 1.6, 121, boundary="absorbing")  # a deep well: the rate is one over the mean time
+    problem = FokkerPlanck(60 * (1 - (grid.x / 1.6) ** 2) * -1, beta=1.0)
+    assert spectral_gap(problem, grid) == pytest.approx(1 / mean_exit_time(problem, grid)[60], rel=1e-6)
+
+
+def test_the_current_carries_what_leaves():
+    grid = pl.Grid((0.0, 0.0), (1.0, 1.0), (9, 7), boundary=("absorbing", "reflecting"))
+    problem, rho = FokkerPlanck(grid.points[..., 0] * 2, beta=1.0), np.random.default_rng(0).random((9, 7))
+    rho[grid.absorbing] = 0
+    J = current(problem, grid, rho)
+    masses = generator(problem, grid).T @ (grid.weights * rho).ravel()
+    np.testing.assert_allclose(-divergence(J, grid) * grid.weights, masses.reshape(9, 7), atol=1e-12)
+    solution = pl.solve(problem, rho, grid, 0.0)
+    lower = -(J[0][0] * grid.axis_weights[1]).sum()
+    assert solution.info["flux"][0, 0, 0] == pytest.approx(lower, rel=1e-12)
+
+
+def test_what_absorbing_ends_cannot_have():
+    grid = pl.Grid(0.0, 1.0, 11, boundary="absorbing")
+    closed = pl.Grid(0.0, 1.0, 11)
+    for ask, message in (
+        (lambda: pl.stationary(FokkerPlanck(diffusivity=D), grid), "boundary: expected reflecting or periodic"),
+        (lambda: first_passage(FokkerPlanck(diffusivity=D), np.ones(11), closed, 1.0), "at least one absorbing end"),
+        (lambda: first_passage(FokkerPlanck(diffusivity=D), np.eye(11)[0], grid, 1.0), "some mass inside"),
+        (lambda: splitting(FokkerPlanck(diffusivity=D), closed), "at least one absorbing end"),
+        (lambda: mean_exit_time(FokkerPlanck(diffusivity=D), closed), "no absorbing end"),
+        (lambda: pl.solve(FokkerPlanck(diffusivity=D), np.ones(11), grid, 1.0, scheme=spectral), "one reflecting axis"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            ask()
