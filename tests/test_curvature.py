@@ -12,6 +12,7 @@ pytest.importorskip("sklearn")
 from torch.nn import functional  # noqa: E402
 
 from pdelab.networks import curvature, data, models, training  # noqa: E402
+from pdelab.networks.curvature import extremes  # noqa: E402
 
 DOUBLE = torch.float64
 
@@ -219,6 +220,123 @@ def test_extreme_eigenvalues_within_1e_6(name, digits):
     np.testing.assert_allclose(largest, values[-3:], rtol=1e-6)
     residual = (operator @ torch.as_tensor(high)).numpy() - high * largest
     assert abs(residual).max() < 1e-6 * largest[-1] and low.shape == high.shape == (operator.dimension, 3)
+
+
+class Counting(Matrix):
+    """A matrix that counts the products with it."""
+
+    products = 0
+
+    def rows(self, vectors):
+        self.products += len(vectors)
+        return super().rows(vectors)
+
+
+REPEATED = {
+    "every eigenvalue nine times": (np.repeat(np.linspace(-1.0, 1.0, 133) ** 3, 9), 9),
+    "two values": (np.r_[np.full(700, 1.0), np.full(500, -1.0)], 8),
+    "low rank": (np.r_[np.zeros(1170), np.repeat([3.0, 2.0, 1.0, 0.5, 0.1, 0.01], 5)], 12),
+    "one outside a cluster": (np.r_[np.full(1199, 1.0), 1.0 + 1e-3], 3),
+    "small gaps": (np.r_[np.linspace(0.0, 1.0, 1190), np.repeat(1.01, 10)], 4),
+    "zero": (np.zeros(1100), 2),
+}
+
+
+@pytest.mark.parametrize("dense", [True, False])
+@pytest.mark.parametrize("name", REPEATED)
+def test_repeated_eigenvalues_are_found_as_often_as_they_occur(monkeypatch, rng, name, dense):
+    values, count = REPEATED[name]
+    if not dense:
+        monkeypatch.setattr(extremes, "STILL_DENSE", 0)
+    operator = Counting(symmetric(rng, values))
+    smallest, largest, low, high = curvature.extreme_eigenvalues(operator, count, vectors=True)
+    exact = np.sort(values)
+    np.testing.assert_allclose(np.r_[smallest, largest], np.r_[exact[:count], exact[-count:]], atol=2e-9)
+    for found, states in ((smallest, low), (largest, high)):
+        np.testing.assert_allclose(operator.matrix.numpy() @ states, states * found, atol=5e-9)
+        np.testing.assert_allclose(states.T @ states, np.eye(count), atol=1e-8)
+    assert operator.products <= (2.1 * len(values) if dense else 20000)
+
+
+def test_eigenvalues_of_softmax_regression_at_zero(digits):
+    """Every eigenvalue nine-fold and a null space: the Kronecker product of two matrices says what they are."""
+    model = models.mlp(64, ())
+    with torch.no_grad():
+        for p in model.parameters():
+            p.zero_()
+    objective = curvature.Objective(model, digits.train, samples=200)
+    x = torch.cat([objective.split.inputs.flatten(1), torch.ones(200, 1, dtype=DOUBLE)], 1)
+    second = np.linalg.eigvalsh((x.T @ x / 200).numpy())
+    exact = np.sort(np.kron(second, np.r_[0.0, np.full(9, 0.1)]))
+    smallest, largest = curvature.extreme_eigenvalues(curvature.Hessian(objective), 12)
+    np.testing.assert_allclose(smallest, exact[:12], atol=1e-12)
+    np.testing.assert_allclose(largest, exact[-12:], atol=1e-12)
+
+
+def test_the_work_is_bounded_and_the_end_is_said_in_words(monkeypatch, rng):
+    operator = Counting(symmetric(rng, np.exp(-np.arange(1100) / 20.0)))
+    exact = np.exp(-np.arange(3) / 20.0)
+    _, largest = curvature.extreme_eigenvalues(operator, 3)  # the small end crowds at zero: the matrix is solved
+    np.testing.assert_allclose(largest[::-1], exact, atol=1e-12)
+    assert 1100 < operator.products < 2400
+    monkeypatch.setattr(extremes, "STILL_DENSE", 0)
+    operator.products = 0
+    with pytest.raises(RuntimeError, match="did not converge: after 5.. products .* allow more products"):
+        curvature.extreme_eigenvalues(operator, 3, products=500)
+    assert 500 <= operator.products < 520
+
+
+def test_a_missed_eigenvalue_is_seen(monkeypatch, rng):
+    """A start that is blind to the top of the spectrum converges to what lies below; the check sends it back."""
+    values = np.r_[np.linspace(0.0, 1.0, 1099), 5.0]
+    basis, _ = np.linalg.qr(rng.standard_normal((1100, 1100)))
+    operator, top = Counting((basis * values) @ basis.T), torch.as_tensor(basis[:, -1])
+    start = extremes._Krylov._random
+    blind = [True]
+
+    def shadowed(self, count):
+        rows = start(self, count)
+        if not blind.pop() if blind else True:
+            return rows
+        return self._orthonormal(rows - torch.outer(rows @ top, top))
+
+    monkeypatch.setattr(extremes._Krylov, "_random", shadowed)
+    _, largest = curvature.extreme_eigenvalues(operator, 1, tolerance=1e-3)
+    assert largest[0] == pytest.approx(5.0, abs=1e-3)
+
+
+def test_the_null_space_of_the_noise_costs_nothing(digits):
+    objective = curvature.Objective(models.mlp(64, (16,)), digits.train, samples=30)
+    operator = curvature.Noise(objective)
+    products = []
+    operator.on_products = products.append
+    smallest, largest = curvature.extreme_eigenvalues(operator, 2)
+    exact = curvature.gradient_noise(objective).eigenvalues
+    np.testing.assert_allclose(largest[::-1], exact[:2], rtol=1e-9)
+    assert not smallest.any() and sum(products) < 200
+    with pytest.raises(ValueError, match="NaN or infinities"):
+        curvature.extreme_eigenvalues(Matrix(np.full((6, 6), np.nan)), 1)
+
+
+# Layers -------------------------------------------------------------------------------------------------------------
+
+
+def test_spectra_and_traces_by_layer(digits):
+    model = models.mlp(64, (4,))
+    objective = curvature.Objective(model, digits.train, samples=60)
+    matrix = curvature.Hessian(objective).matrix()
+    found = curvature.layer_spectra(model=model, data=digits, samples=60)
+    assert list(found) == ["1", "3"]
+    for name, block in {"1": slice(0, 260), "3": slice(260, None)}.items():
+        np.testing.assert_allclose(found[name].nodes, np.linalg.eigvalsh(matrix[block, block].numpy()), atol=1e-12)
+        part = curvature.Objective(model, digits.train, samples=60, parameters=[name])
+        exact = matrix[block, block].trace().item()
+        assert curvature.trace(curvature.Hessian(part), probes=300) == (pytest.approx(exact, rel=1e-10), 0.0)
+        value, error = curvature.trace(curvature.Hessian(part), probes=40)
+        assert error > 0 and abs(value - exact) < 4 * error
+    noise = curvature.layer_spectra(model=model, data=digits, samples=60, of="noise", layers=["3.weight"])
+    rows = curvature.per_sample_gradients(objective)[:, 260:300]
+    assert noise["3.weight"].moment(1) * 40 == pytest.approx(rows.var(0, correction=0).sum().item(), rel=1e-9)
 
 
 # Noise --------------------------------------------------------------------------------------------------------------

@@ -3,7 +3,9 @@
 Exact for small networks; by Lanczos with stochastic quadrature for large ones. Models are measured in eval mode.
 """
 
-from pdelab.networks.curvature.lanczos import extreme_eigenvalues, lanczos, quadrature, stochastic_quadrature
+from pdelab.networks.curvature.blocks import layer_spectra, trace
+from pdelab.networks.curvature.extremes import extreme_eigenvalues
+from pdelab.networks.curvature.lanczos import lanczos, quadrature, stochastic_quadrature
 from pdelab.networks.curvature.noise import GradientNoise, fisher_diagonal, fisher_from_adam, gradient_noise
 from pdelab.networks.curvature.objective import Objective
 from pdelab.networks.curvature.operators import Hessian, Noise, linear_operator
@@ -25,6 +27,7 @@ __all__ = [
     "gradient_noise",
     "gram_matrix",
     "lanczos",
+    "layer_spectra",
     "linear_operator",
     "overlap",
     "overlap_matrix",
@@ -32,4 +35,5 @@ __all__ = [
     "quadrature",
     "spectrum",
     "stochastic_quadrature",
+    "trace",
 ]

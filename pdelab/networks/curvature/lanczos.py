@@ -1,4 +1,4 @@
-"""Lanczos on symmetric operators: extreme eigenvalues, and the density of all of them by stochastic quadrature.
+"""Lanczos on symmetric operators: Gauss quadrature, and the density of all eigenvalues by stochastic quadrature.
 
 m steps from a unit vector v give the Gauss quadrature Σ_i w_i p(θ_i) = vᵀ p(A) v, exact for polynomials p of degree
 up to 2m - 1 (Golub and Meurant 2010); averaged over random v it estimates tr p(A)/d (Ubaru, Chen and Saad 2017).
@@ -6,8 +6,6 @@ up to 2m - 1 (Golub and Meurant 2010); averaged over random v it estimates tr p(
 
 import numpy as np
 import torch
-
-from pdelab.networks.curvature.operators import linear_operator
 
 
 def lanczos(operator, starts, steps):
@@ -85,71 +83,3 @@ def stochastic_quadrature(operator, *, probes=8, steps=64, seed=0, together=None
         signs = rng.integers(0, 2, (min(together, probes - start), size)) * 2.0 - 1.0
         rules.append(quadrature(*lanczos(operator, torch.as_tensor(signs).to(operator.device, operator.dtype), steps)))
     return tuple(np.concatenate(parts) for parts in zip(*rules))
-
-
-def extreme_eigenvalues(operator, count=1, *, tolerance=1e-9, seed=0, vectors=False, restarts=2000):
-    """The smallest and the largest eigenvalues of a symmetric operator.
-
-    Parameters
-    ----------
-    operator
-        `Hessian` or `Noise`, of dimension d > 2 count.
-    count : int
-        Eigenvalues at each end.
-    tolerance : float
-        Residuals |A v - λ v| are at most about tolerance × |A|; the error of λ is smaller still (their square over the
-        gap).
-    seed : int
-        Of the start vector.
-    vectors : bool
-        Return the eigenvectors as well.
-    restarts : int
-        Give up after so many.
-
-    Returns
-    -------
-    smallest, largest : arrays (count,), ascending
-        With `vectors` two arrays (d, count) follow.
-
-    Raises
-    ------
-    ValueError
-        Not 1 <= count < d/2.
-    RuntimeError
-        No convergence.
-    """
-    size = operator.dimension
-    if not 1 <= count < size / 2:
-        raise ValueError(f"expected 1 <= count < d/2 = {size / 2:g}, got {count}")
-    start = np.random.default_rng(seed).standard_normal(size)
-    nodes, _ = quadrature(*lanczos(operator, torch.as_tensor(start[None]).to(operator.device, operator.dtype), 10))
-    scale = float(abs(nodes).max())
-    if scale == 0.0:
-        zeros, axes = np.zeros(count), np.eye(size, count)
-        return (zeros, zeros, axes, axes) if vectors else (zeros, zeros)
-    tolerance = max(tolerance, 10 * torch.finfo(operator.dtype).eps)
-    ends = [_end(operator, sign, 2.0 * scale, count, tolerance, start, restarts) for sign in (-1.0, 1.0)]
-    (smallest, low), (largest, high) = ends
-    return (smallest, largest, low, high) if vectors else (smallest, largest)
-
-
-def _end(operator, sign, shift, count, tolerance, start, restarts):
-    """Eigenvalues at one end of A from the largest ones of shift + sign A > 0: no tolerance is relative to 0."""
-    from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
-
-    plain = linear_operator(operator)
-    moved = LinearOperator(
-        plain.shape, matvec=lambda v: shift * v.ravel() + sign * (plain @ v.ravel()), dtype=plain.dtype
-    )
-    krylov = min(operator.dimension, max(4 * count, 40))
-    start = start.astype(plain.dtype)
-    try:
-        _, states = eigsh(moved, count, which="LA", tol=tolerance, v0=start, ncv=krylov, maxiter=restarts)
-    except ArpackNoConvergence as error:
-        raise RuntimeError(
-            f"Lanczos did not converge to {tolerance:g}: allow more restarts or less precision"
-        ) from error
-    images = (operator @ torch.as_tensor(states)).cpu().numpy()
-    values = (states * images).sum(0)
-    order = np.argsort(values)
-    return values[order], states[:, order]

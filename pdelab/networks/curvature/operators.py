@@ -74,12 +74,15 @@ class Hessian:
 
 
 class Noise:
-    """D(x) of an `Objective`, with replacement (thesis 6.4): `noise @ v` by two reverse passes."""
+    """D(x) of an `Objective`, with replacement (thesis 6.4): `noise @ v` by two reverse passes.
+
+    D has no negative eigenvalues, and at least `nullity` = d - N + 1 that are zero.
+    """
 
     def __init__(self, objective, *, block=16, on_products=None):
         self.objective, self.block, self.on_products = objective, block, on_products
         self.dimension, self.dtype, self.device = objective.dimension, objective.dtype, objective.device
-        self.mean = objective.gradient()
+        self.mean, self.nullity = objective.gradient(), max(0, objective.dimension - objective.count + 1)
 
     __matmul__ = Hessian.__matmul__
 

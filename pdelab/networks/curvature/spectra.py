@@ -7,12 +7,14 @@ import torch
 
 from pdelab.networks import data as datasets
 from pdelab.networks.checks import place, whole
-from pdelab.networks.curvature.lanczos import extreme_eigenvalues, stochastic_quadrature
+from pdelab.networks.curvature.extremes import extreme_eigenvalues
+from pdelab.networks.curvature.lanczos import stochastic_quadrature
 from pdelab.networks.curvature.noise import fisher_diagonal, gradient_noise
 from pdelab.networks.curvature.objective import Objective, derivative
 from pdelab.networks.curvature.operators import Hessian, Noise
 
 MOST_WEIGHTS = 5000  # of a Hessian whose eigenvalues are all computed unasked
+RESIDUAL = 1e-6  # of the extreme eigenvalues of larger ones, over |A|
 MOST_OPERATIONS = 4e10  # in d gradients of the mean loss
 
 
@@ -133,7 +135,7 @@ def spectrum(
             raise ValueError(f"unknown {name} {value!r}: choose from {', '.join(allowed)}")
     whole("count", count, 1)
     where = place(device)
-    network, part, window = _subject(run, model, data, split)
+    network, part, window = subject(run, model, data, split)
     objective = Objective(
         network.to(where), part, loss=loss, parameters=parameters, steps=window, samples=samples,
         dtype=getattr(torch, precision), statistics=statistics,
@@ -143,7 +145,8 @@ def spectrum(
     return _MEASURES[of](objective, method, count, {"probes": probes, "steps": steps, "seed": seed}, on_progress)
 
 
-def _subject(run, model, data, split):
+def subject(run, model, data, split):
+    """The model, its samples and the length of their windows, from a run or from what was given."""
     from pdelab.networks import training
 
     if (run is None) == (model is None) or (model is None) != (data is None):
@@ -166,7 +169,7 @@ def _hessian(objective, method, count, quadrature, on_progress):
         nodes = torch.linalg.eigvalsh(operator.matrix()).cpu().numpy()
         weights, smallest, largest = np.full(len(nodes), 1 / len(nodes)), nodes[:count], nodes[-count:]
     else:
-        smallest, largest = extreme_eigenvalues(operator, count, seed=quadrature["seed"])
+        smallest, largest = extreme_eigenvalues(operator, count, tolerance=RESIDUAL, seed=quadrature["seed"])
         nodes, weights = _averaged(*stochastic_quadrature(operator, **quadrature))
     name = "exact" if exact else "lanczos"
     found = Spectrum("hessian", name, nodes, weights, smallest, largest, objective.dimension, objective.count)
@@ -218,7 +221,7 @@ def _noise(objective, method, count, quadrature, on_progress):
     exact = method == "exact" or (method == "auto" and objective.count <= 20000)
     if not exact:
         operator = Noise(objective, on_products=_counted(on_progress, None))
-        smallest, largest = extreme_eigenvalues(operator, count, seed=quadrature["seed"])
+        smallest, largest = extreme_eigenvalues(operator, count, tolerance=RESIDUAL, seed=quadrature["seed"])
         nodes, weights = _averaged(*stochastic_quadrature(operator, **quadrature))
         numbers = {"largest": float(largest[-1]), "gradient_norm": operator.mean.norm().item()}
     else:
