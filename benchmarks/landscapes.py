@@ -1,15 +1,35 @@
-"""Hard landscapes: the perceptron's enumeration against matrix products, its counts against their limit."""
+"""Hard landscapes: gradients of the spin glass against their matrix product, the perceptron's enumeration likewise."""
 
 import numpy as np
 
 from benchmarks.harness import Row, race
-from pdelab import perceptron
+from pdelab import perceptron, spin_glass
 
 
 def rows(quick=False):
-    """The binary perceptron."""
+    """The spin glass and the binary perceptron."""
+    yield from _gradients(((50, 512), (100, 256)) if not quick else ((30, 64),), 3 if quick else 9)
     yield from _enumeration(15 if quick else 21, 2 if quick else 5)
     yield from _local_counts(15 if quick else 21, 2 if quick else 5)
+
+
+def _gradients(sizes, repeats):
+    for n, count in sizes:
+        yield from _one_gradient(n, count, repeats)
+
+
+def _one_gradient(n, count, repeats):
+    glass = spin_glass.SpinGlass(n, 3, seed=1)
+    points = glass.random_points(count)
+    couplings, products = glass.couplings, np.random.default_rng(0).normal(size=(n * (n + 1) // 2, count))
+    contestants = {"gradients": lambda: glass.gradient(points), "bare W @ q": lambda: couplings @ products}
+    x, y = points[0], points[0] + 1e-6 * glass.gradient(points[:1])[0]
+    slope = n * (glass.energy(glass.project(y)) - glass.energy(x)) / 1e-6
+    error = abs(slope / np.square(glass.gradient(x)).sum() - 1)
+    times = race(contestants, repeats)
+    for name, ms in times.items():
+        share = ms / times["gradients"] if "bare" in name else None
+        yield Row(f"3-spin, N = {n}, {count} points", name, ms, error, share, 0.6 if share else None)
 
 
 def _by_products(instance, chunk=1 << 15):

@@ -20,6 +20,7 @@ from pdelab import (
     perceptron,
     regularity,
     sgd,
+    spin_glass,
     transport,
 )
 from pdelab.burgers import Burgers
@@ -83,6 +84,7 @@ __all__ = [
     "simulate",
     "solve",
     "spectral_gap",
+    "spin_glass",
     "stationary",
     "transport",
 ]
