@@ -660,7 +660,7 @@ def test_duality_with_the_matrix_exponential():
     grid = pl.Grid((-1, -1), (1, 1), (7, 8), boundary=("periodic", "reflecting"))
     U, b, density, v = rng.normal(size=(7, 8)), rng.normal(size=(7, 8, 2)), rng.random((7, 8)), rng.normal(size=(7, 8))
     exact = (expm(0.3 * generator(FokkerPlanck(U, b, diffusivity=0.2), grid).toarray()) @ v.ravel()).reshape(7, 8)
-    got = pl.solve(BackwardKolmogorov(U, b, diffusivity=0.2), v, grid, 0.3, scheme=crank_nicolson, dt=2e-4).final
+    got = pl.solve(BackwardKolmogorov(U, b, diffusivity=0.2), v, grid, 0.3, scheme=crank_nicolson, dt=1e-4).final
     np.testing.assert_allclose(got, exact, atol=1e-5)
     forward = pl.solve(FokkerPlanck(U, b, diffusivity=0.2), density, grid, 0.3, scheme=implicit, dt=0.01).final
     backward = pl.solve(BackwardKolmogorov(U, b, diffusivity=0.2), v, grid, 0.3, scheme=implicit, dt=0.01).final

@@ -7,7 +7,7 @@ import numpy as np
 from pdelab.fokker_planck.equations import FokkerPlanck
 from pdelab.fokker_planck.schemes import accuracy_step, certificates
 from pdelab.fokker_planck.splitting import Sweeps
-from pdelab.fokker_planck.timing import half_cells
+from pdelab.fokker_planck.timing import damped, half_cells
 from pdelab.fokker_planck.walls import with_walls
 from pdelab.generator import axis_rates, ito
 from pdelab.generator.coefficients import lines
@@ -40,25 +40,25 @@ def compact(problem, grid, values):
     form = ito(coefficients, grid)
     sweeps, half = Sweeps(*_fitted(coefficients, form, grid), grid, problem.adjoint), half_cells(problem, grid)
 
-    def advance(state, time, dt, steps):
-        coarse, fine = state  # masses by steps of dt and of dt/2; None before the start, which both have in common
-        if fine is None:
-            coarse, steps = _start(coarse, dt, sweeps), steps - 1
-            fine = coarse.copy()
+    def run(pair, time, dt, steps):
+        coarse, fine = pair  # by steps of dt and of dt / 2
         sweeps.trapezoid(coarse, dt, steps)
         sweeps.trapezoid(fine, dt / 2, 2 * steps)
-        return coarse, fine
+        return pair
 
-    def extrapolated(state):
-        coarse, fine = state
-        return (coarse if fine is None else fine + (fine - coarse) / 3) / half
-
+    init, advance, masses = damped(
+        problem.adjoint,
+        lambda m, time, dt: _start(m, dt, sweeps),
+        run,
+        pack=lambda m: (m, m.copy()),
+        unpack=lambda pair: pair[1] + (pair[1] - pair[0]) / 3,
+    )
     stepper = Stepper(
         advance,
         dt=2 * accuracy_step(form, grid, values),
         certificates=certificates(problem, grid, form),
-        init=lambda values: (values * half, None),
-        values=extrapolated,
+        init=lambda values: init(values * half),
+        values=lambda state: masses(state) / half,
     )
     return with_walls(stepper, problem, grid)
 

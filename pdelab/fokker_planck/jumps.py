@@ -1,6 +1,7 @@
 """Steps for a full matrix D(x): through the sparse generator."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy import sparse
@@ -12,19 +13,16 @@ from pdelab.kernels import tridiagonal
 
 def sparse_run(problem, grid):
     """(masses, mode, time, dt, steps) -> masses for a full matrix D(x): sparse factors for each step size."""
-    known = {}
 
+    @lru_cache(maxsize=2)
     def prepared(mode, time, held):
-        key = (mode, held, 0.0 if problem.steady else time)
-        if key not in known:
-            known.clear()
-            known[key] = _Jumps.of(generator(problem, grid, time), held, mode != tridiagonal.EXPLICIT)
-        return known[key]
+        return _Jumps.of(generator(problem, grid, time), held, mode != tridiagonal.EXPLICIT)
 
     def run(m, mode, time, dt, steps):
         m = m.ravel()
         for k in range(steps):
-            jumps = prepared(mode, time + (k + instant(problem, mode)) * dt, held_factor(mode, dt))
+            at = 0.0 if problem.steady else time + (k + instant(problem, mode)) * dt
+            jumps = prepared(mode, at, held_factor(mode, dt))
             m = JUMP_STEPS[mode](m, jumps, problem.adjoint)
         return m.reshape(grid.shape)
 

@@ -1,5 +1,7 @@
 """Steps in one dimension: all of them in one compiled call."""
 
+from functools import lru_cache
+
 import numpy as np
 
 from pdelab.fokker_planck.moving import Slices, moves
@@ -17,16 +19,14 @@ def line_run(problem, grid, form):
 
 def _steady_line(problem, grid, form):
     """A line with constant coefficients, factorised once for each step size."""
-    n, periodic, known = grid.shape[0], grid.boundary[0] == "periodic", {}
+    n, periodic = grid.shape[0], grid.boundary[0] == "periodic"
     ((unit_up, unit_down),) = axis_rates(form, grid)
 
+    @lru_cache(maxsize=2)
     def prepared(held):
-        if held not in known:
-            known.clear()
-            up, down, factors = held * unit_up.reshape(n), held * unit_down.reshape(n), np.empty((5, n))
-            tridiagonal.factor(up, down, periodic, factors)
-            known[held] = up, down, factors
-        return known[held]
+        up, down, factors = held * unit_up.reshape(n), held * unit_down.reshape(n), np.empty((5, n))
+        tridiagonal.factor(up, down, periodic, factors)
+        return up, down, factors
 
     def run(m, mode, time, dt, steps):
         if steps:

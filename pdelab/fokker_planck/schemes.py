@@ -1,6 +1,7 @@
 """The stepping schemes: backward Euler, Crank-Nicolson and forward Euler, each on a line, by axis or through Q."""
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
@@ -8,7 +9,7 @@ from pdelab.fokker_planck.equations import FokkerPlanck
 from pdelab.fokker_planck.jumps import sparse_run
 from pdelab.fokker_planck.lines import line_run
 from pdelab.fokker_planck.splitting import split_run
-from pdelab.fokker_planck.timing import half_cells, phases
+from pdelab.fokker_planck.timing import damped, half_cells
 from pdelab.fokker_planck.walls import with_walls
 from pdelab.generator import added_diffusion, generator, ito, largest_step
 from pdelab.kernels import tridiagonal
@@ -47,9 +48,9 @@ def explicit(problem, grid, values):
 
 def _stepper(problem, grid, values, mode):
     form = ito(problem.coefficients(grid), grid)
-    bound, info, half = lambda state, time: math.inf, {}, half_cells(problem, grid)
+    largest, info, half = None, {}, half_cells(problem, grid)
     if mode == tridiagonal.EXPLICIT:
-        bound = _explicit_bound(problem, grid, form)
+        largest = _largest_steps(problem, grid, form)
     if not form.diagonal:
         run = sparse_run(problem, grid)
         info["added_diffusion"] = float(added_diffusion(problem, grid).max())
@@ -58,31 +59,62 @@ def _stepper(problem, grid, values, mode):
     else:
         run = line_run(problem, grid, form)
     rule = None if mode == tridiagonal.EXPLICIT else accuracy_step(form, grid, values)
-    fixed = problem.steady or mode != tridiagonal.EXPLICIT
 
-    def advance(state, time, dt, steps):
-        m, fresh = state
-        for phase in phases(mode, fresh, time, dt, steps):
-            m = run(m, *phase)
-        return m, False
+    def steps(m, time, dt, count):
+        return run(m, mode, time, dt, count)
 
+    def quarters(m, time, dt):
+        return run(m, tridiagonal.IMPLICIT, time, dt / 4, 4)
+
+    def explicit_steps(m, time, dt, count):
+        if dt > largest(time + (dt if problem.adjoint else 0.0)) * (1 + 1e-12):
+            raise ValueError(f"explicit: the rates grow so fast that dt = {dt:.6g} is too large at t = {time:.6g}")
+        return steps(m, time, dt, count)
+
+    init, advance, masses = np.copy, steps, lambda m: m
+    if mode == tridiagonal.TRAPEZOID:
+        init, advance, masses = damped(problem.adjoint, quarters, steps)
+    elif mode == tridiagonal.EXPLICIT and not problem.steady:
+        advance = explicit_steps
     stepper = Stepper(
-        advance, bound, rule, fixed, certificates(problem, grid, form), info,
-        init=lambda values: (values * half, True), values=lambda state: state[0] / half,
-    )  # fmt: skip
+        advance,
+        _never if largest is None else _bound(largest, problem),
+        rule,
+        problem.steady or mode != tridiagonal.EXPLICIT,
+        certificates(problem, grid, form),
+        info,
+        init=lambda values: init(values * half),
+        values=lambda state: masses(state) / half,
+    )
     return with_walls(stepper, problem, grid)
 
 
-def _explicit_bound(problem, grid, form):
-    """1 / (largest rate out of a node)."""
+def _never(state, time):
+    return math.inf
 
+
+def _largest_steps(problem, grid, form):
+    """time -> 1 / (largest rate out of a node)."""
+
+    @lru_cache(maxsize=4)
     def at(time):
         if form.diagonal:
             return largest_step(ito(problem.coefficients(grid, time), grid), grid)
         return 1 / float(-generator(problem, grid, time).diagonal().min())
 
-    steady = at(0.0)
-    return lambda state, time: steady if problem.steady else at(time)
+    return (lambda time: at(0.0)) if problem.steady else at
+
+
+def _bound(largest, problem):
+    """The bound of an explicit step: that of its rates, which the adjoint takes at the end of the step."""
+
+    def bound(state, time):
+        step = largest(time)
+        while problem.adjoint and step > largest(time + step):
+            step = largest(time + step)
+        return step
+
+    return bound
 
 
 def accuracy_step(form, grid, values):

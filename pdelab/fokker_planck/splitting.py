@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -12,20 +13,18 @@ from pdelab.kernels import tridiagonal
 
 def split_run(problem, grid, form):
     """(masses, mode, time, dt, steps) -> masses in two and three dimensions, axis by axis."""
-    known, steady = {}, axis_rates(form, grid) if problem.steady else None
+    steady = axis_rates(form, grid) if problem.steady else None
 
     def rates(time):
         return steady if problem.steady else axis_rates(ito(problem.coefficients(grid, time), grid), grid)
 
+    @lru_cache(maxsize=2)
     def axes(time, mode, dt):
-        if (mode, dt) not in known or not problem.steady:
-            known.clear()
-            known[mode, dt] = _axes(rates(time), grid, mode, dt)
-        return known[mode, dt]
+        return _axes(rates(time), grid, mode, dt)
 
     def run(m, mode, time, dt, steps):
         for k in range(steps):
-            at = time + (k + instant(problem, mode)) * dt
+            at = 0.0 if problem.steady else time + (k + instant(problem, mode)) * dt
             if mode == tridiagonal.EXPLICIT:
                 m = split_change(m, rates(at), problem.adjoint, dt)
             elif mode == tridiagonal.IMPLICIT:
