@@ -1,5 +1,6 @@
 """Closed forms against independent quadrature, brute force and exact formulas; structure on random data; bad input."""
 
+import itertools
 import math
 
 import mpmath
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 from scipy.special import erfcx, logsumexp
 
 import pdelab as pl
@@ -302,18 +304,138 @@ def test_proximal_map_is_the_minimiser_and_the_smallest_on_ties():
 
 
 def test_refinement_pays():
-    """Plain: O(h²) above the true minimum. Refined: orders of magnitude closer on the same nodes."""
-    loss, t, plain, refined = losses.three_wells(), 0.2, [], []
+    """Plain: O(h²) above the true minimum. Multilinear: below h² max|f''|/8. Quartics: orders of magnitude closer."""
+    loss, t, plain, linear, quartic = losses.three_wells(), 0.2, [], [], []
     for n in (101, 201, 401, 801):
         grid = Grid(-4.0, 4.0, n, boundary="outflow")
         inner = np.abs(grid.x) < 2.4
         exact = pl.local_entropy(loss, grid.x[inner], t, math.inf)
         values = loss.on(grid)
-        plain.append(np.abs(pl.hopf_lax(values, grid, t, refine=False)[inner] - exact).max())
-        refined.append(np.abs(pl.hopf_lax(values, grid, t)[inner] - exact).max())
-    rates = np.log2(np.array(plain[:-1]) / plain[1:])
-    assert ((rates > 1.7) & (rates < 2.3)).all(), rates
-    assert refined[-1] < 1e-3 * plain[-1] and refined[0] < 0.1 * plain[0]
+        errors = [pl.hopf_lax(values, grid, t, refine=how)[inner] - exact for how in (False, True, "quartic")]
+        for series, error in zip((plain, linear, quartic), errors):
+            series.append(np.abs(error).max())
+        bend = np.abs(loss.hessian(np.linspace(-3.0, 3.0, 1001))).max()
+        assert linear[-1] <= grid.spacing[0] ** 2 * bend / 8 + 1e-14
+    for series in (plain, linear):
+        rates = np.log2(np.array(series[:-1]) / series[1:])
+        assert ((rates > 1.7) & (rates < 2.3)).all(), rates
+    assert linear[-1] < plain[-1]
+    assert quartic[-1] < 1e-3 * plain[-1] and quartic[0] < 0.1 * plain[0]
+
+
+def random_problem(rng, names=("reflecting", "periodic")):
+    """A small grid of one to three dimensions and rough data, some of them forbidden."""
+    d = int(rng.integers(1, 4))
+    shape = tuple(int(n) for n in rng.integers(2, 6, d))
+    grid = Grid((0.0,) * d, rng.uniform(0.3, 3.0, d), shape, boundary=tuple(rng.choice(names, d)))
+    f = rng.normal(size=shape) * 10 ** rng.uniform(-2, 2)
+    f = np.where(rng.random(shape) < 0.2, f + rng.choice([0.0, 1e6, math.inf]), f)
+    f.flat[int(rng.integers(f.size))] = 0.0
+    return grid, f, 10 ** rng.uniform(-2, 1)
+
+
+def multilinear(f, grid, points):
+    """The interpolant, +inf wherever a corner with a weight is."""
+    total = np.zeros(len(points))
+    axes = []
+    for x, n, h, low, name in zip(points.T, grid.shape, grid.spacing, grid.lower, grid.boundary):
+        s = np.round((x - low) / h, 12)
+        base = np.floor(s).astype(int) if name == "periodic" else np.clip(np.floor(s).astype(int), 0, n - 2)
+        axes.append([(base % n, 1 - (s - base)), ((base + 1) % n, s - base)])
+    for corner in itertools.product(*axes):
+        weight = math.prod(w for _, w in corner)
+        total += np.where(weight > 0, f[tuple(k for k, _ in corner)], 0.0) * np.where(weight > 0, weight, 1.0)
+    return total
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_hopf_lax_is_the_minimum_of_one_interpolant(seed):
+    """Attained where `proximal` says, and below all else: a fine lattice of points, images included."""
+    rng = np.random.default_rng(seed)
+    grid, f, t = random_problem(rng)
+    d = grid.dimension
+    u, nodes = pl.hopf_lax(f, grid, t).ravel(), grid.points.reshape(-1, d)
+    place = pl.proximal(f, grid, t).reshape(-1, d)
+    size = 1e-12 * (1 + np.abs(f[np.isfinite(f)]).max())
+    attained = multilinear(f, grid, place) + ((place - nodes) ** 2).sum(1) / (2 * t)
+    np.testing.assert_allclose(attained, u, rtol=1e-7, atol=100 * size)
+    fine = [np.linspace(low, high, (200, 40, 16)[d - 1]) for low, high in zip(grid.lower, grid.upper)]
+    lattice = np.concatenate([place, np.stack(np.meshgrid(*fine, indexing="ij"), axis=-1).reshape(-1, d)])
+    move = np.abs(lattice[:, None] - nodes[None])
+    span = np.array(grid.upper) - np.array(grid.lower)
+    rings = np.array([name == "periodic" for name in grid.boundary])
+    move = np.where(rings, np.minimum(move % span, span - move % span), move)
+    others = multilinear(f, grid, lattice)[:, None] + (move**2).sum(-1) / (2 * t)
+    assert (u <= others.min(axis=0) + 1000 * size).all()
+
+
+@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("refine", [False, True])
+def test_hopf_lax_keeps_the_order_of_rough_data(refine, seed):
+    """f <= g on the nodes gives u_f <= u_g; constants are added; min u = min f."""
+    rng = np.random.default_rng(seed)
+    grid, f, t = random_problem(rng)
+    g = f + rng.exponential(size=f.shape) * (rng.random(f.shape) < 0.5) * 10 ** rng.uniform(-3, 3)
+    u, v, w = (pl.hopf_lax(values, grid, t, refine=refine) for values in (f, g, f + 2.5))
+    size = 1e-12 * (1 + np.abs(f[np.isfinite(f)]).max())
+    assert (u <= v + size).all() and abs(u.min() - f.min()) <= size
+    np.testing.assert_allclose(w, u + 2.5, rtol=1e-12, atol=size)
+
+
+def test_a_peak_does_not_pull_its_neighbours_down():
+    f = np.array([[0.0, 0.0], [0.0, 1e6]])
+    for function in (pl.hopf_lax, lambda f, g, t: pl.cole_hopf(f, g, t, math.inf)):
+        assert function(f, Grid((0.0, 0.0), (1.0, 1.0), 2), 0.5)[1, 1] == 1.0
+
+
+@pytest.mark.parametrize("shape", [(40,), (30, 25), (12, 9, 14)])
+@pytest.mark.parametrize("refine", [False, True, "quartic"])
+def test_the_distance_from_a_set(shape, refine):
+    """Data 0 on a set and +inf elsewhere: SciPy's exact Euclidean distance transform."""
+    rng = np.random.default_rng(len(shape))
+    grid = Grid((0.0,) * len(shape), rng.uniform(1.0, 20.0, len(shape)), shape)
+    for share in (0.01, 0.3):
+        inside = rng.random(shape) < share
+        inside.flat[3] = True
+        squares = pl.hopf_lax(np.where(inside, 0.0, math.inf), grid, 0.5, refine=refine)
+        distance = ndimage.distance_transform_edt(~inside, sampling=grid.spacing)
+        np.testing.assert_allclose(np.sqrt(squares), distance, atol=1e-12)
+
+
+@pytest.mark.parametrize("boundary", ["periodic", "reflecting"])
+@pytest.mark.parametrize("n", [2, 3, 5, 8, 9])
+def test_images_as_far_as_half_a_period_are_seen(boundary, n):
+    """The minimiser of a single hole is up to half a period away, along each axis."""
+    for d in (1, 2):
+        grid = Grid((0.0,) * d, (1.0,) * d, n, boundary=boundary)
+        f = np.full(grid.shape, math.inf)
+        f.flat[0] = 0.0
+        distance = grid.points.reshape(*grid.shape, d)
+        distance = np.minimum(distance, 1.0 - distance) if boundary == "periodic" else distance
+        for refine in (False, True):
+            np.testing.assert_allclose(pl.hopf_lax(f, grid, 0.5, refine=refine), (distance**2).sum(axis=-1), atol=1e-14)
+
+
+def test_constraints_are_values_of_infinity():
+    """-log x, +inf for x <= 0: the proximal point of the logarithm, (x + sqrt(x² + 4t))/2."""
+    grid = Grid(-1.0, 5.0, 1201)
+    with np.errstate(all="ignore"):
+        f = np.where(grid.x > 0, -np.log(np.maximum(grid.x, 1e-300)), math.inf)
+    exact = (grid.x + np.sqrt(grid.x**2 + 4 * 0.3)) / 2
+    near = exact < 4.5
+    np.testing.assert_allclose(pl.proximal(f, grid, 0.3)[near], exact[near], atol=grid.spacing[0])
+    u = pl.hopf_lax(f, grid, 0.3)
+    np.testing.assert_allclose(u[near], (-np.log(exact) + (grid.x - exact) ** 2 / 0.6)[near], atol=2e-4)
+    free = Grid(-1.0, 5.0, 1201, boundary="outflow")
+    inner = grid.x < 2.0
+    with pytest.warns(UserWarning, match="leaves the box"):
+        np.testing.assert_allclose(pl.hopf_lax(f, free, 0.3)[inner], u[inner], rtol=1e-12)
+
+
+@pytest.mark.parametrize("bad", ["cubic", None, 2, "True"])
+def test_unknown_refinements_are_refused(bad):
+    with pytest.raises(ValueError, match="refine: expected"):
+        pl.hopf_lax(np.zeros(5), Grid(0.0, 1.0, 5), 0.1, refine=bad)
 
 
 @settings(deadline=None, max_examples=40, derandomize=True)
@@ -423,7 +545,8 @@ def test_sandwich_of_jensen():
         (np.zeros(5), "now", "t: expected"),
         (np.zeros(4), 1.0, "expected shape"),
         (np.array([0, 1, math.nan, 0, 0]), 1.0, "finite"),
-        (np.array([0, 1, math.inf, 0, 0]), 1.0, "finite"),
+        (np.array([0, 1, -math.inf, 0, 0]), 1.0, "finite"),
+        (np.full(5, math.inf), 1.0, "finite"),
     ],
 )
 def test_bad_data_are_refused(function, values, t, words):

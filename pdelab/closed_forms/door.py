@@ -43,6 +43,18 @@ def loss(f, dimension=None):
     return f
 
 
+def field(f, grid):
+    """Node values of a Loss or an array, +inf allowed in an array where it forbids a node; ValueError otherwise."""
+    if hasattr(f, "on"):
+        return grid.field(f, "f")
+    values = reals(f, f"f: expected a Loss or an array of numbers of shape {grid.shape}")
+    forbidden = values == np.inf
+    if values.size and forbidden.all():
+        raise ValueError("f: expected a finite number on at least one node, got +inf on all")
+    grid.field(np.where(forbidden, 0.0, values), "f")
+    return np.ascontiguousarray(values)
+
+
 def points(where, dimension):
     """Points as a flat array (count, d) and the shape of what is computed at them."""
     array = reals(where, "points: expected a Grid or an array of numbers")
@@ -92,8 +104,7 @@ def outflow(values, grid, reach, outwards):
             pads.append((0, 0))
             continue
         line = np.moveaxis(values, axis, 0)
-        ends = line[1] - line[0], line[-2] - line[-1]
-        pads.append(tuple(_added(float(end.max()) / h, h, reach, outwards) for end in ends))
+        pads.append(tuple(_added(_steepest(*ends) / h, h, reach, outwards) for ends in (line[:2], line[:-3:-1])))
     sizes = [n + low + high for n, (low, high) in zip(values.shape, pads)]
     if math.prod(sizes) > LARGEST:
         raise ValueError(
@@ -107,6 +118,12 @@ def outflow(values, grid, reach, outwards):
     return values, tuple(int(low) for low, _ in pads)
 
 
+def _steepest(edge, inner):
+    """The largest rise from an end inwards; 0 where one of the two is infinite."""
+    known = np.isfinite(edge) & np.isfinite(inner)
+    return float((inner[known] - edge[known]).max(initial=0.0))
+
+
 def _added(slope, h, reach, outwards):
     """Nodes to add at an end that the data leave downhill with `slope` (>= 0) or uphill (< 0)."""
     distance = outwards * max(slope, 0.0) + reach
@@ -117,5 +134,12 @@ def _continued(values, axis, low, high):
     line = np.moveaxis(values, axis, 0)
     column = (-1,) + (1,) * (line.ndim - 1)
     below, above = np.arange(low, 0, -1).reshape(column), np.arange(1, high + 1).reshape(column)
-    parts = [line[0] - below * (line[1] - line[0]), line, line[-1] + above * (line[-1] - line[-2])]
+    parts = [_linearly(line[0], line[1], below), line, _linearly(line[-1], line[-2], above)]
     return np.ascontiguousarray(np.moveaxis(np.concatenate(parts), 0, axis))
+
+
+def _linearly(edge, inner, steps):
+    """The edge value plus so many times its difference to the inner one; +inf where one of them is infinite."""
+    known = np.isfinite(edge) & np.isfinite(inner)
+    slope = np.subtract(edge, inner, out=np.zeros(edge.shape), where=known)
+    return np.where(known, edge + steps * slope, np.inf)

@@ -9,7 +9,7 @@ import warnings
 import numpy as np
 
 from pdelab.closed_forms import door
-from pdelab.kernels import envelopes
+from pdelab.kernels import cells, envelopes, quartics
 
 
 def node_minimum(values, grid, t, places=True):
@@ -22,34 +22,66 @@ def node_minimum(values, grid, t, places=True):
     return _node_minimum(wide, low, grid, t, places or wide is not values)
 
 
-def refined_minimum(values, grid, t, places=True):
-    """As node_minimum, over the interpolant of the nodes: the minimiser's node numbers are then fractions.
+def multilinear_minimum(values, grid, t, places=True):
+    """As node_minimum, over the multilinear interpolant of the nodes: node numbers are then fractions.
 
-    The interpolant is the tensor product of quartics around the best node where the data are smooth (seven nodes each
-    way, see `smooth_nodes`), and linear between the nodes, axis by axis, elsewhere.
+    Monotone in the values, and at most Σ_k h_k² max|∂_k² f|/8 above the minimum of a smooth f.
     """
-    values, low = door.outflow(values, grid, 0.0, t)
-    u, nodes = _node_minimum(values, low, grid, t)
-    lead = 3 - grid.dimension
+    wide, low = door.outflow(values, grid, 0.0, t)
+    u, nodes, levels = _node_minimum(wide, low, grid, t, windows=True)
+    return _between(wide, low, grid, t, u, nodes, levels)
+
+
+def quartic_minimum(values, grid, t, places=True):
+    """As node_minimum, with quartics between the nodes where the data are smooth, multilinear elsewhere.
+
+    The quartics are those through the five nodes around the best one, along each axis; seven nodes each way decide
+    whether the data are smooth (see `quartics.smooth_nodes`). Fifth order there, but not monotone in the values.
+    """
+    wide, low = door.outflow(values, grid, 0.0, t)
+    u, nodes = _node_minimum(wide, low, grid, t)
+    source, lead = _three(wide), 3 - grid.dimension
+    smooth = _three(_smooth(wide, grid))
+    shape = (1,) * lead + grid.shape
     low3 = np.array([0] * lead + list(low))
-    nodes3 = np.zeros((*[1] * lead, *grid.shape, 3), np.int64)
+    nodes3 = np.zeros((*shape, 3), np.int64)
     np.add(nodes.reshape(nodes3[..., lead:].shape), low3[lead:], out=nodes3[..., lead:])
-    periodic = np.array([0] * lead + [name == "periodic" for name in grid.boundary], dtype=np.int64)
+    refined, minimiser = u.reshape(shape).copy(), np.empty((*shape, 3))
     c = np.array([1.0] * lead + [h * h / (2.0 * t) for h in grid.spacing])
-    u = u.reshape(nodes3.shape[:3])
-    minimiser = np.empty(nodes3.shape)
-    source = values.reshape(*[1] * lead, *values.shape)
-    smooth = _smooth(values, grid).reshape(source.shape)
-    envelopes.polish_all(source, smooth, periodic, nodes3, low3.astype(float), c, u, minimiser)
-    u = u.reshape(grid.shape)
-    minimiser = minimiser.reshape(*grid.shape, 3)[..., lead:] - low3[lead:] if places else None
-    rough = np.isnan(u)
+    quartics.polish_all(source, smooth, _rings(grid), nodes3, low3.astype(float), c, refined, minimiser)
+    refined = refined.reshape(grid.shape)
+    minimiser = minimiser.reshape(*grid.shape, 3)[..., lead:] - low3[lead:]
+    rough = np.isnan(refined)
     if rough.any():
-        linear, fractions = _linear_minimum(values, low, grid, t)
-        u[rough] = linear[rough]
-        if places:
-            minimiser[rough] = fractions[rough]
-    return u, minimiser
+        linear, fractions = multilinear_minimum(values, grid, t)
+        refined[rough], minimiser[rough] = linear[rough], fractions[rough]
+    return refined, minimiser
+
+
+def _between(wide, low, grid, t, u, nodes, levels):
+    """(minimum, minimiser) over the multilinear interpolant, from what the passes over the nodes left."""
+    d, value, minimiser = grid.dimension, u.copy(), np.empty(nodes.shape)
+    nodes = nodes + np.array(low)
+    rings = tuple(name == "periodic" for name in grid.boundary)
+    start, c = tuple(float(k) for k in low), np.array([h * h / (2.0 * t) for h in grid.spacing])
+    fields, first, last = zip(*levels)
+    if d == 1:
+        ends = first[0], last[0]
+        cells.linear_minimum(wide, rings[0], *ends, nodes[:, 0], start[0], c[0], value, minimiser[:, 0])
+    elif d == 2:
+        cells.bilinear_minimum(wide, rings, fields[1], first, last, nodes, start, c, value, minimiser)
+    else:
+        cells.trilinear_minimum(wide, rings, *fields[1:], first, last, nodes, start, c, value, minimiser)
+    return value, minimiser - np.array(low)
+
+
+def _three(field):
+    """A field as a contiguous array of three axes, those of a single node in front."""
+    return np.ascontiguousarray(field).reshape((1,) * (3 - field.ndim) + field.shape)
+
+
+def _rings(grid):
+    return np.array([0] * (3 - grid.dimension) + [name == "periodic" for name in grid.boundary], dtype=np.int64)
 
 
 def _smooth(values, grid):
@@ -63,7 +95,7 @@ def _smooth(values, grid):
         line = np.moveaxis(values, axis, 0)
         line = np.concatenate([line[-3:], line, line[:3]]) if name == "periodic" else np.ascontiguousarray(line)
         inner = np.ones((line.shape[0] - 6, line[0].size), dtype=bool)
-        envelopes.smooth_nodes(line.reshape(line.shape[0], -1), floor, inner)
+        quartics.smooth_nodes(line.reshape(line.shape[0], -1), floor, inner)
         inner = np.moveaxis(inner.reshape(-1, *line.shape[1:]), 0, axis)
         if name != "periodic":
             inner = np.take(inner, np.clip(np.arange(n) - 3, 0, n - 7), axis=axis)
@@ -71,40 +103,33 @@ def _smooth(values, grid):
     return smooth
 
 
-def _linear_minimum(values, low, grid, t):
-    """(minimum, minimiser as fractional node numbers) with data that are linear between the nodes, axis by axis."""
-    chosen = []
-    for axis in reversed(range(grid.dimension)):
-        rows, start, c = _sources(values, axis, low, grid, t)
-        count = grid.shape[axis]
-        best, index = np.empty((rows.shape[0], count)), np.empty((rows.shape[0], count), np.int64)
-        envelopes.lower_envelope(rows, float(start), 1.0, c, best, index)
-        place = np.empty(best.shape)
-        envelopes.linear_envelope(rows, float(start), 1.0, c, index, best, place)
-        values, place = _back(best, values, axis), _back(place, values, axis) - start
-        if chosen:
-            chosen = _follow(chosen, np.rint(place).astype(np.int64), axis, low, grid)
-        chosen.append(place)
-    return values, np.stack(chosen[::-1], axis=-1)
+def _node_minimum(values, low, grid, t, places=True, windows=False):
+    """(minimum, its minimiser as node numbers or None); with `windows` also what `multilinear_minimum` needs, an axis.
 
-
-def _node_minimum(values, low, grid, t, places=True):
+    That is the field after the pass over the axis, and between which source numbers a value within Σ c/4 of it lies.
+    """
     chosen = []  # the node numbers along the axes passed so far, as fields over their targets
+    depth = sum(h * h for h in grid.spacing) / (8.0 * t)
+    levels = []
     for axis in reversed(range(grid.dimension)):
         rows, start, c = _sources(values, axis, low, grid, t)
         count = grid.shape[axis]
         best, index = np.empty((rows.shape[0], count)), np.empty((rows.shape[0], count), np.int64)
         envelopes.lower_envelope(rows, float(start), 1.0, c, best, index)
         values, before = _back(best, values, axis), values
+        if windows:
+            first, last = np.empty(index.shape, np.int64), np.empty(index.shape, np.int64)
+            envelopes.windows(rows, index, float(start), 1.0, c, depth * (1.0 + 1e-9), first, last)
+            shift = start - low[axis]
+            levels.append((values, _back(first - shift, before, axis), _back(last - shift, before, axis)))
         if places:
             index -= start
             index = _back(index, before, axis)
-            chosen = _follow(chosen, index, axis, low, grid) + [index]
-    if not places:
-        return values, None
-    nodes = np.stack(chosen[::-1], axis=-1)
-    _warn_outside(nodes, grid)
-    return values, nodes
+            chosen = [*_follow(chosen, index, axis, low, grid), index]
+    nodes = np.stack(chosen[::-1], axis=-1) if places else None
+    if places:
+        _warn_outside(nodes, grid)
+    return (values, nodes, levels[::-1]) if windows else (values, nodes)
 
 
 def _sources(values, axis, low, grid, t):

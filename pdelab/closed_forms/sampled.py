@@ -79,7 +79,7 @@ def _on_nodes(f, grid, gamma, beta, reach, level):
         wide = Grid([a[0] for a in axes], [a[-1] for a in axes], counts, boundary="outflow")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the nodes beyond the box, which are not asked for
-            u, nodes = inviscid.refined_minimum(values, wide, gamma)
+            u, nodes = inviscid.quartic_minimum(values, wide, gamma)
         inner = tuple(slice(m, m + level * (n - 1) + 1, level) for m, n in zip(more, grid.shape))
         place = inviscid.coordinates(nodes, wide)[inner]
         return polished(f, grid, gamma, u[inner], place, wide)[0]

@@ -22,7 +22,7 @@ import numpy as np
 from scipy import fft
 
 from pdelab.closed_forms import door
-from pdelab.kernels import envelopes
+from pdelab.kernels import envelopes, sums
 
 RESOLVED = 2.0  # s²/h² from which the nodes resolve the kernel: relative error 2 exp(-2 pi² 2) = 1e-17
 WIDE = 40.0  # s²/h² above which a level is taken off
@@ -109,7 +109,7 @@ def _once(rows, line, t, beta, extra, derivatives):
     u, index = np.empty(shape), np.empty(shape, np.int64)
     envelopes.lower_envelope(rows, offset, line.stride, c, u, index)
     moments = np.empty((2 if extra is None else 4, *shape)) if derivatives else NO_MOMENTS
-    kernel = envelopes.node_sum if t >= RESOLVED * beta * h * h else envelopes.cell_sum
+    kernel = sums.node_sum if t >= RESOLVED * beta * h * h else sums.cell_sum
     kernel(rows, EMPTY if extra is None else extra, offset, line.stride, c, beta, index, u, moments)
     if derivatives:
         moments[0] *= -h / t
