@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import pdelab
-from pdelab.claims import decide
+from pdelab.claims import challenge, decide
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 MODULES = sorted(m.name for m in pkgutil.walk_packages(pdelab.__path__, "pdelab."))
@@ -62,7 +62,7 @@ def test_readme_examples_run(monkeypatch):
         if "import torch" not in block or find_spec("torch"):
             exec(compile(block, "README.md", "exec"), {})
     (row,) = added.values()
-    assert decide(row).holds and not decide(row, perturbed=True).holds
+    assert decide(row).holds and challenge(row) and not any(verdict.holds for verdict in challenge(row))
 
 
 def test_readme_pictures_exist():

@@ -1,14 +1,15 @@
 """The ledger: every checkable claim of the papers as a small function with a verdict.
 
-A claim compares a measured number with the number it must be, and it can fail: called with `perturbed=True` the same
-function tests a wrong version of the statement (the one in print, where the papers err), which must be rejected.
+A claim compares measured numbers with the numbers they must be, and it can fail: called with the changes in `rejects`
+the same function tests wrong versions of the statement (first the one in print, where the papers err). Every version
+must be rejected, and every piece of evidence must be rejected by one of them.
 
 Adding a claim takes one function in the chapter's module:
 
-    @claim("E3.10", source="thesis (3.10)", as_printed="corrected",
-           statement="grad f_gamma = +(x - <y>)/gamma", perturbation="the printed sign")
-    def gradient_is_an_average(perturbed=False, quick=False):
-        sign = -1.0 if perturbed else 1.0
+    @claim("E3.10", source="thesis (3.10)", as_printed="corrected", printed="-grad f_gamma(x) = <x - y>/gamma",
+           statement="grad f_gamma = +(x - <y>)/gamma", perturbation="the printed sign", rejects={"sign": -1.0},
+           tolerance="fourth-order differences")
+    def gradient_is_an_average(quick=False, sign=1.0):
         ...
         return equal(expected=derivative, measured=sign * (x - mean) / gamma, tolerance=1e-8)
 
@@ -17,6 +18,7 @@ what is confirmed is the counter-example); `new` (not in the papers). `holds` sp
 """
 
 import importlib
+import inspect
 import math
 import pkgutil
 import time
@@ -28,6 +30,9 @@ from importlib.util import find_spec
 import numpy as np
 
 KINDS = ("right", "corrected", "wrong", "new")
+WORDS = ("id", "source", "statement", "as_printed", "printed")  # of a record
+LONG = 12  # of longer arrays a record keeps the worst number
+NUMBERS = ("expected", "measured", "tolerance", "relation")
 _REGISTRY: dict = {}
 
 
@@ -44,12 +49,24 @@ class Evidence:
     def holds(self):
         """Whether every measured number stands in the relation to the expected one; NaN never does."""
         expected, measured, tolerance = (np.asarray(v, float) for v in (self.expected, self.measured, self.tolerance))
-        good = {
-            "equal": np.abs(measured - expected) <= tolerance,
-            "at most": measured <= expected + tolerance,
-            "at least": measured >= expected - tolerance,
-        }[self.relation]
+        with np.errstate(invalid="ignore"):  # infinity minus infinity
+            good = {
+                "equal": np.abs(measured - expected) <= tolerance,
+                "at most": measured <= expected + tolerance,
+                "at least": measured >= expected - tolerance,
+            }[self.relation]
         return bool(np.all(good | ((measured == expected) & np.isinf(expected))))
+
+    def worst(self):
+        """The one number of an array that is nearest to failing, or fails most, as Evidence of its own."""
+        expected, measured, tolerance = np.broadcast_arrays(
+            *(np.asarray(value, float) for value in (self.expected, self.measured, self.tolerance))
+        )
+        sign = {"equal": 0.0, "at most": 1.0, "at least": -1.0}[self.relation]
+        with np.errstate(invalid="ignore"):
+            distance = sign * (measured - expected) if sign else np.abs(measured - expected)
+            place = int(np.argmax(np.nan_to_num(np.ravel(distance - tolerance), nan=np.inf)))
+        return Evidence(*(float(np.ravel(one)[place]) for one in (expected, measured, tolerance)), self.relation)
 
 
 def equal(expected, measured, tolerance):
@@ -69,14 +86,34 @@ def at_least(bound, measured, tolerance=0.0):
 
 @dataclass(frozen=True)
 class Claim:
-    """One row of the ledger; `check(perturbed, quick)` returns Evidence or a list of it."""
+    """One row of the ledger.
+
+    Attributes
+    ----------
+    id, source, statement, as_printed : str
+    check : callable or None
+        check(quick=False, **changes) returns Evidence or a list of it.
+    perturbations : tuple of str
+        Wrong versions of the statement in words, one for each of `rejects`.
+    rejects : tuple of dict
+        What each of them changes in the arguments of `check`.
+    printed : str or None
+        The words or the formula in print, where the papers err.
+    tolerance : str or None
+        Where the tolerance comes from: a theorem, a standard error, a bound on an error.
+    needs, reason : str or None
+        An extra that must be installed; why there is no check.
+    """
 
     id: str
     source: str
     statement: str
     as_printed: str
-    perturbation: str | None
-    check: Callable | None
+    check: Callable | None = None
+    perturbations: tuple = ()
+    rejects: tuple = ()
+    printed: str | None = None
+    tolerance: str | None = None
     needs: str | None = None
     reason: str | None = None
 
@@ -93,33 +130,52 @@ class Verdict:
 
     def as_dict(self):
         """The record printed by `pdelab verify --json`."""
-        one = len(self.evidence) == 1
-        pick = lambda name: [getattr(e, name) for e in self.evidence]  # noqa: E731
-        record = {
-            "id": self.claim.id,
-            "source": self.claim.source,
-            "statement": self.claim.statement,
-            "as_printed": self.claim.as_printed,
-        }
-        for name in ("expected", "measured", "tolerance", "relation"):
-            values = pick(name)
-            record[name] = values[0] if one else values
-        return record | {"holds": self.holds, "seconds": round(self.seconds, 3), "skipped": self.skipped}
+        words = {name: getattr(self.claim, name) for name in WORDS}
+        return (
+            words
+            | numbers(self.evidence)
+            | {"holds": self.holds}
+            | {"seconds": round(self.seconds, 3), "skipped": self.skipped}
+        )
 
 
-def claim(id, *, source, statement, as_printed, perturbation, needs=None):
-    """Register a function (perturbed=False, quick=False) -> Evidence | list[Evidence] as a row of the ledger."""
+def claim(id, *, source, statement, as_printed, perturbation, rejects, printed=None, tolerance="round-off", needs=None):
+    """Register a function (quick=False, ...) -> Evidence | list[Evidence] as a row of the ledger.
+
+    Parameters
+    ----------
+    rejects : dict or sequence of dict
+        Changes of the function's arguments that make the statement a wrong one.
+    perturbation : str or sequence of str
+        The same in words; versions without words are named by their changes.
+    source, statement, as_printed, printed, tolerance, needs
+        As in `Claim`.
+
+    Raises
+    ------
+    ValueError
+        A change of an argument that the function does not have, or that changes nothing.
+    """
+    versions = (rejects,) if isinstance(rejects, dict) else tuple(rejects)
+    words = [perturbation] if isinstance(perturbation, str) else list(perturbation)
+    words += [", ".join(f"{name} = {value}" for name, value in one.items()) for one in versions[len(words) :]]
 
     def register(function):
-        _add(Claim(id, source, statement, as_printed, perturbation, function, needs=needs))
+        defaults = {name: p.default for name, p in inspect.signature(function).parameters.items()}
+        for changes in versions:
+            for name, value in changes.items():
+                if name == "quick" or defaults.get(name, value) == value:
+                    raise ValueError(f"claim {id}: {name}={value!r} changes nothing in {function.__name__}")
+        row = Claim(id, source, statement, as_printed, function, tuple(words), versions, printed, tolerance, needs)
+        _add(row)
         return function
 
     return register
 
 
-def not_computable(id, *, source, statement, as_printed, reason):
+def not_computable(id, *, source, statement, as_printed, reason, printed=None):
     """Register a row that only fixes wording, or that no computer can decide, with the reason."""
-    _add(Claim(id, source, statement, as_printed, None, None, reason=reason))
+    _add(Claim(id, source, statement, as_printed, printed=printed, reason=reason))
 
 
 def _add(row):
@@ -153,18 +209,61 @@ def verify(ids=(), *, quick=False) -> Iterator[Verdict]:
         yield decide(row, quick=quick)
 
 
-def decide(row, *, perturbed=False, quick=False):
-    """The verdict on one claim, or on its perturbed statement."""
+def decide(row, *, quick=False, changes=None):
+    """The verdict on one claim, or on the version of it that `changes` (one of `row.rejects`) makes."""
     if row.check is None:
         return Verdict(row, (), None, 0.0, skipped=f"not computable: {row.reason}")
     if row.needs == "networks" and find_spec("torch") is None:
         return Verdict(row, (), None, 0.0, skipped="needs pdelab[networks]")
     start = time.perf_counter()
-    evidence = row.check(perturbed=perturbed, quick=quick)
+    evidence = row.check(quick=quick, **(changes or {}))
     evidence = tuple(evidence) if isinstance(evidence, (list, tuple)) else (evidence,)
     if not evidence:
         raise ValueError(f"claim {row.id} returned no evidence")
     return Verdict(row, evidence, all(e.holds for e in evidence), time.perf_counter() - start)
+
+
+def challenge(row, *, quick=False):
+    """The verdicts on all wrong versions of a claim, in the order of `row.rejects`."""
+    return tuple(decide(row, quick=quick, changes=changes) for changes in row.rejects)
+
+
+def record(row, *, quick=False):
+    """The evidence on a claim as plain values, and the worst numbers of each wrong version of it."""
+    verdict = decide(row, quick=quick)
+    found = verdict.as_dict()
+    if found["skipped"]:
+        return found
+    short = [one.worst() if np.size(one.measured) > LONG or np.size(one.expected) > LONG else one
+             for one in verdict.evidence]  # fmt: skip
+    versions = [
+        {"perturbation": words} | numbers([one.worst() for one in wrong.evidence]) | {"holds": wrong.holds}
+        for words, wrong in zip(row.perturbations, challenge(row, quick=quick))
+    ]
+    return found | numbers(short) | {"rejected": versions}
+
+
+def numbers(evidence):
+    """expected, measured, tolerance, relation of a piece of evidence; lists of them where there is not just one."""
+    found = {name: [getattr(one, name) for one in evidence] for name in NUMBERS}
+    return {name: values[0] for name, values in found.items()} if len(evidence) == 1 else found
+
+
+def pieces(found):
+    """The Evidence of a record, or of one of its rejected versions, read back from plain values."""
+    if isinstance(found["relation"], str):
+        return (Evidence(*(found[name] for name in NUMBERS)),)
+    return tuple(Evidence(*values) for values in zip(*(found[name] for name in NUMBERS)))
+
+
+def unshaken(verdicts):
+    """Places of the pieces of evidence that no wrong version rejects; empty for a claim that can fail in every piece.
+
+    ValueError when the versions have different numbers of pieces.
+    """
+    if len({len(verdict.evidence) for verdict in verdicts}) > 1:
+        raise ValueError(f"claim {verdicts[0].claim.id}: its wrong versions return different numbers of pieces")
+    return [k for k, pieces in enumerate(zip(*(v.evidence for v in verdicts))) if all(e.holds for e in pieces)]
 
 
 def observed_order(sizes, errors):

@@ -1,12 +1,14 @@
 """The errata page: every correction to the papers with its numerical evidence, written from the ledger.
 
-    python -m pdelab.claims.errata [--quick] [PATH]          writes ERRATA.md, or PATH
+    python -m pdelab.claims.errata                 measures the ledger, writes figures/claims.json and ERRATA.md
+    python -m pdelab.claims.errata --stored        writes ERRATA.md from the numbers in figures/claims.json
 
-Nothing of it is typed by hand. What is printed and what is right are the words of the ledger; the numbers are measured
-when the page is written, those of the rejected version by the same function that confirms the correction.
+Nothing of it is typed by hand. What is printed and what is right are the words of the ledger; the numbers are measured,
+those of the rejected version by the same function that confirms the correction.
 """
 
 import argparse
+import json
 import re
 from pathlib import Path
 
@@ -40,7 +42,7 @@ def rows():
 def page(evidence=None):
     """The page as text.
 
-    evidence : {id: (verdict, verdict on the perturbed statement)}; None leaves the lines of numbers out.
+    evidence : {id: record of `claims.record`}; None leaves the lines of numbers out.
     """
     parts, chapter = [HEAD], None
     for row in rows():
@@ -51,14 +53,19 @@ def page(evidence=None):
             parts.append(f"\n### {VERDICTS[row.as_printed]}\n")
         chapter = here
         parts.append(_entry(row, evidence and evidence.get(row.id)))
-    return "\n".join(parts)
+    return "\n".join(parts) + "\n"
 
 
 def measure(*, quick=False):
-    """{id: (verdict, verdict on the perturbed statement)} of all rows of the page."""
-    return {
-        row.id: (claims.decide(row, quick=quick), claims.decide(row, perturbed=True, quick=quick)) for row in rows()
-    }
+    """{id: record} of the whole ledger; ValueError where it does not stand."""
+    found = {}
+    for id, row in claims.ledger().items():
+        found[id] = record = claims.record(row, quick=quick)
+        if record["holds"] is False:
+            raise ValueError(f"claim {id} does not hold: no page")
+        if any(version["holds"] for version in record.get("rejected", ())):
+            raise ValueError(f"claim {id} accepts what it must reject: no page")
+    return found
 
 
 def wording(text):
@@ -66,40 +73,37 @@ def wording(text):
     return "\n".join(line for line in text.splitlines() if not line.startswith(NUMBERS))
 
 
-def _entry(row, pair):
+def _entry(row, record):
     lines = [f"\n- **{row.id}** ({row.source}): {row.statement}"]
+    if row.printed:
+        lines.append(f"  - printed: {row.printed}")
     if row.check is None:
         return "\n".join([*lines, f"  - no number: {row.reason}"])
-    verdict, rejected = pair if pair else (None, None)
-    if verdict is not None:
-        lines.append(NUMBERS + _numbers(verdict))
-    lines.append(f"  - rejected: {row.perturbation}")
-    if rejected is not None:
-        lines.append(NUMBERS + _numbers(rejected))
+    if record is not None:
+        lines.append(NUMBERS + _numbers(record, record["skipped"]))
+    lines.append(f"  - rejected: {row.perturbations[0]}")
+    if record is not None:
+        lines.append(NUMBERS + _numbers((record.get("rejected") or [record])[0], record["skipped"]))
     return "\n".join(lines)
 
 
-def _numbers(verdict):
+def _numbers(numbers, skipped=None):
     """What a verdict rests on: all evidence where it holds, the worst piece where it does not."""
-    if verdict.skipped:
-        return verdict.skipped
-    pieces = verdict.evidence if verdict.holds else [one for one in verdict.evidence if not one.holds][:1]
-    return "; ".join(_piece(one) for one in pieces)
+    if skipped:
+        return skipped
+    found = claims.pieces(numbers)
+    if not numbers["holds"]:
+        found = [one for one in found if not one.holds][:1]
+    return "; ".join(_piece(one) for one in found)
 
 
 def _piece(evidence):
     """One number against another, the worst of an array."""
-    expected, measured, tolerance = np.broadcast_arrays(
-        *(np.asarray(value, float) for value in (evidence.expected, evidence.measured, evidence.tolerance))
-    )
-    sign = {"equal": 0.0, "at most": 1.0, "at least": -1.0}[evidence.relation]
-    distance = sign * (measured - expected) if sign else np.abs(measured - expected)
-    with np.errstate(invalid="ignore"):
-        worst = int(np.argmax(np.nan_to_num(np.ravel(distance - tolerance), nan=np.inf)))
-    value, bound, slack = (float(np.ravel(one)[worst]) for one in (measured, expected, tolerance))
+    size, worst = np.broadcast(evidence.expected, evidence.measured, evidence.tolerance).size, evidence.worst()
+    value, bound, slack = worst.measured, worst.expected, worst.tolerance
     word = "" if evidence.relation == "equal" else f"{evidence.relation} "
     margin = f" ± {slack:.1e}" if slack > 0 else f" with {-slack:.1e} to spare" if slack < 0 else ""
-    more = f" (worst of {measured.size})" if measured.size > 1 else ""
+    more = f" (worst of {size})" if size > 1 else ""
     return f"{value:.5g}, {'must be ' + word}{bound:.5g}{margin}{more}"
 
 
@@ -119,22 +123,37 @@ def _place(row):
     return _paper(row), list(VERDICTS).index(row.as_printed), place, row.id
 
 
+def write(path, evidence):
+    """Write the page; returns its path."""
+    text = page(evidence)
+    with records.atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return path
+
+
+def load(path):
+    """{id: record} from a file that `main` or `pdelab reproduce` wrote; ValueError when it has no rejected versions."""
+    found = {record["id"]: record for record in json.loads(Path(path).read_text(encoding="utf-8"))}
+    if not any("rejected" in record for record in found.values()):
+        raise ValueError(f"{path}: no rejected versions in it, it comes from a quick run")
+    return found
+
+
 def main(arguments=None):
-    """Measure everything and write the page; returns its path. ValueError where the ledger does not stand."""
+    """Measure the ledger, write the evidence and the page; returns the page's path."""
     parser = argparse.ArgumentParser(prog="python -m pdelab.claims.errata", description="write the errata page")
     parser.add_argument("path", nargs="?", type=Path, default=Path("ERRATA.md"))
+    parser.add_argument(
+        "--evidence", type=Path, default=Path("figures/claims.json"), help="the numbers behind the page"
+    )
+    parser.add_argument("--stored", action="store_true", help="write the page from the evidence there is")
     parser.add_argument("--quick", action="store_true", help="the quick sizes of the ledger")
     chosen = parser.parse_args(arguments)
+    if chosen.stored:
+        return write(chosen.path, load(chosen.evidence))
     evidence = measure(quick=chosen.quick)
-    for id, (verdict, rejected) in evidence.items():
-        if verdict.holds is False or rejected.holds:
-            raise ValueError(
-                f"claim {id} {'accepts what it must reject' if verdict.holds else 'does not hold'}: no page"
-            )
-    text = page(evidence)
-    with records.atomic(chosen.path) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
-    return chosen.path
+    records.save_json(chosen.evidence, list(evidence.values()))
+    return write(chosen.path, load(chosen.evidence))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ The thesis writes beta = log(t + 1), that is c = 1, whatever the loss: with a ba
 
 import numpy as np
 
-from pdelab.claims.invariant import RIGHT, SADDLE, annealing, tilted
+from pdelab.claims.metastability import RIGHT, SADDLE, annealing, tilted
 
 NAME = "annealing"
 TITLE = "Annealing finds the global minimum only if it cools no faster than the barrier allows: c >= E*"

@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from pdelab.claims.invariant import LEFT, RIGHT, SADDLE, at_infinity, exact_time, kramers, tilted
+from pdelab.claims.metastability import LEFT, RIGHT, SADDLE, at_infinity, exact_time, kramers, tilted
 
 NAME = "kramers"
 TITLE = "The time to leave a well grows like exp(β barrier); with its prefactor Kramers' law is right up to C/β"
