@@ -227,7 +227,7 @@ def _normals(repeats, count=2**20):
     from numba import njit
 
     import pdelab as pl
-    from pdelab import noise
+    from pdelab.kernels import noise
 
     @njit(nogil=True)
     def fill(z, words, groups):

@@ -60,6 +60,14 @@ def whole(name, value, least=1, most=math.inf):
     return integer if least <= integer <= most else refuse(name, expected, integer)
 
 
+def seed(name, value):
+    """A seed as int: a whole number in [0, 2**64)."""
+    try:
+        return whole(name, value, least=0, most=2**64 - 1)
+    except ValueError:
+        return refuse(name, "a whole number in [0, 2**64)", value)
+
+
 def switch(name, value):
     """True or False."""
     return bool(value) if isinstance(value, (bool, np.bool_)) else refuse(name, "True or False", value)

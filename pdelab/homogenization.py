@@ -13,11 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pdelab import checks
 from pdelab.closed_forms import local_entropy_gradient, local_entropy_hessian
 from pdelab.losses import Loss
-from pdelab.noise import normals, whole_number
+from pdelab.noise import normals
 from pdelab.paths import Diffusion, System, leimkuhler_matthews, simulate
-from pdelab.paths.systems import a_loss, amplitude, at, gradient, number_or_none, positive
+from pdelab.paths.terms import a_loss, amplitude, at, gradient, parameter
 from pdelab.paths.tracing import NotTraceable
 
 FORMS = ("average", "gradient", "heat")
@@ -50,7 +51,7 @@ def homogenized(loss, gamma, beta):
     0.3012
     """
     a_loss(loss)
-    gamma, beta = positive(gamma, "gamma"), positive(beta, "beta", infinite=True)
+    gamma, beta = parameter("gamma", gamma), parameter("beta", beta, infinite=True)
 
     def drift(x, t):
         return -local_entropy_gradient(loss, x, at(gamma, t, "gamma"), at(beta, t, "beta"))
@@ -92,11 +93,10 @@ class FastSlow(System):
 
     def __post_init__(self):
         a_loss(self.loss)
-        object.__setattr__(self, "gamma", positive(self.gamma, "gamma"))
-        object.__setattr__(self, "beta", positive(self.beta, "beta", infinite=True))
-        object.__setattr__(self, "epsilon", positive(self.epsilon, "epsilon", timed=False))
-        if self.form not in FORMS:
-            raise ValueError(f"form: expected one of {', '.join(FORMS)}, got {self.form!r}")
+        object.__setattr__(self, "gamma", parameter("gamma", self.gamma))
+        object.__setattr__(self, "beta", parameter("beta", self.beta, infinite=True))
+        object.__setattr__(self, "epsilon", checks.positive("epsilon", self.epsilon))
+        checks.choice("form", self.form, FORMS)
 
     @property
     def state_size(self):
@@ -172,12 +172,11 @@ class Elastic(System):
 
     def __post_init__(self):
         a_loss(self.loss)
-        object.__setattr__(self, "gamma", positive(self.gamma, "gamma"))
-        object.__setattr__(self, "beta", positive(self.beta, "beta", infinite=True))
-        object.__setattr__(self, "workers", whole_number(self.workers, "workers"))
-        object.__setattr__(self, "epsilon", positive(self.epsilon, "epsilon", timed=False))
-        if self.tie not in ("leader", "mean"):
-            raise ValueError(f"tie: expected 'leader' or 'mean', got {self.tie!r}")
+        object.__setattr__(self, "gamma", parameter("gamma", self.gamma))
+        object.__setattr__(self, "beta", parameter("beta", self.beta, infinite=True))
+        object.__setattr__(self, "workers", checks.whole("workers", self.workers))
+        object.__setattr__(self, "epsilon", checks.positive("epsilon", self.epsilon))
+        checks.choice("tie", self.tie, ("leader", "mean"))
 
     @property
     def state_size(self):
@@ -246,12 +245,11 @@ class EntropyDescent(System):
 
     def __post_init__(self):
         a_loss(self.loss)
-        object.__setattr__(self, "gamma", positive(self.gamma, "gamma"))
-        object.__setattr__(self, "beta", positive(self.beta, "beta", infinite=True))
-        object.__setattr__(self, "inner_steps", whole_number(self.inner_steps, "inner_steps"))
-        if number_or_none(self.lr) is None or self.lr < 0:
-            raise ValueError(f"lr: expected a number >= 0, got {self.lr!r}")
-        _averaging(self.averaging)
+        object.__setattr__(self, "gamma", parameter("gamma", self.gamma))
+        object.__setattr__(self, "beta", parameter("beta", self.beta, infinite=True))
+        object.__setattr__(self, "inner_steps", checks.whole("inner_steps", self.inner_steps))
+        object.__setattr__(self, "lr", checks.nonnegative("lr", self.lr))
+        object.__setattr__(self, "averaging", _averaging(self.averaging))
 
     @property
     def state_size(self):
@@ -288,8 +286,7 @@ class EntropyDescent(System):
 
 
 def _averaging(weight):
-    if weight is not None and (number_or_none(weight) is None or not 0 < weight <= 1):
-        raise ValueError(f"averaging: expected a number in (0, 1] or None, got {weight!r}")
+    return None if weight is None else checks.within("averaging", weight, 0.0, 1.0, "(]")
 
 
 def inner_and_outer(sde, x, t, dt, noise):
@@ -332,7 +329,7 @@ def inner_gradient(loss, x, *, gamma, beta, step, inner_steps, averaging=0.75, p
     -------
     (mean, standard_error) : floats, or (d,)
     """
-    gamma = positive(gamma, "gamma", timed=False)
+    gamma = checks.positive("gamma", gamma)
     sde = EntropyDescent(loss, gamma, beta, inner_steps, lr=0.0, averaging=averaging)
     run = simulate(sde, x, inner_steps * step, step, paths=paths, seed=seed, threads=threads, store=False)
     d = loss.dimension
@@ -364,7 +361,7 @@ def inner_expectation(loss, x, *, gamma, beta, step, inner_steps, averaging=0.75
     density = np.exp(-((y - start) ** 2) / (2 * kick**2))
     density /= density.sum()
     z, estimates = float(x), []
-    for k in range(1, whole_number(inner_steps, "inner_steps") + 1):
+    for k in range(1, checks.whole("inner_steps", inner_steps) + 1):
         weight = 1.0 / k if averaging is None else averaging
         z += weight * (y @ density - z)
         estimates.append((x - z) / gamma)
@@ -389,7 +386,7 @@ def _transfer(loss, x, gamma, beta, step, nodes):
     if a_loss(loss).dimension != 1:
         raise ValueError(f"loss: expected one dimension, got {loss.dimension}")
     for value, name in ((gamma, "gamma"), (beta, "beta"), (step, "step")):
-        positive(value, name, timed=False)
+        checks.positive(name, value)
     mean = x - gamma * local_entropy_gradient(loss, x, gamma, beta)
     spread = math.sqrt(gamma / beta * (1.0 - gamma * float(local_entropy_hessian(loss, x, gamma, beta))))
     kick = math.sqrt(2 * step / beta)
@@ -410,10 +407,10 @@ def hamilton_jacobi_steps(loss, x, *, gamma, step, inner_steps):
     Its fixed point is y = x - prox_{γf}(x), where y/γ = ∇f(x - y) = ∇u(x, γ) of the Hopf-Lax formula. Thesis (4.42).
     x: float or (n,), in more dimensions (n, d).
     """
-    gamma, step = positive(gamma, "gamma", timed=False), positive(step, "step", timed=False)
+    gamma, step = checks.positive("gamma", gamma), checks.positive("step", step)
     x = np.asarray(x, float)
     y = np.zeros_like(x)
-    for _ in range(whole_number(inner_steps, "inner_steps")):
+    for _ in range(checks.whole("inner_steps", inner_steps)):
         y = (1.0 - step / gamma) * y + step * a_loss(loss).gradient(x - y)
     return y, loss.gradient(x - y)
 
@@ -421,8 +418,8 @@ def hamilton_jacobi_steps(loss, x, *, gamma, step, inner_steps):
 def heat_gradient(loss, x, *, gamma, beta, samples, seed):
     """Mean and standard error of ∇f(x + N(0, γ/β I)): an estimate of ∇(G_{γ/β} * f)(x). Thesis (4.43), there β = 1."""
     d = a_loss(loss).dimension
-    gamma, beta = positive(gamma, "gamma", timed=False), positive(beta, "beta", infinite=True, timed=False)
-    z = normals(seed, whole_number(samples, "samples", least=2), 1, d)[0]
+    gamma, beta = checks.positive("gamma", gamma), checks.positive("beta", beta, infinite=True)
+    z = normals(seed, checks.whole("samples", samples, least=2), 1, d)[0]
     if np.shape(x) not in ((), (d,)[: d - 1]):
         raise ValueError(f"x: expected {'a number' if d == 1 else f'shape ({d},)'}, got shape {np.shape(x)}")
     points = np.asarray(x, float) + math.sqrt(gamma / beta) * (z[0] if d == 1 else z.T)
@@ -432,7 +429,7 @@ def heat_gradient(loss, x, *, gamma, beta, samples, seed):
 
 def scope(start, end, time):
     """Scoping, a function of time for the `gamma` above: γ(t) = start (end/start)^{t/time}, and `end` from then on."""
-    start, end, time = (positive(v, n, timed=False) for v, n in ((start, "start"), (end, "end"), (time, "time")))
+    start, end, time = (checks.positive(n, v) for v, n in ((start, "start"), (end, "end"), (time, "time")))
     return lambda t: start * (end / start) ** min(t / time, 1.0)
 
 

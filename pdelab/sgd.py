@@ -16,10 +16,10 @@ from itertools import combinations, product
 import numpy as np
 from scipy.linalg import expm, solve_continuous_lyapunov, solve_discrete_lyapunov
 
+from pdelab import checks
 from pdelab.losses import Loss
-from pdelab.noise import whole_number
 from pdelab.paths import Diffusion, System
-from pdelab.paths.systems import as_components, as_points, positive
+from pdelab.paths.terms import as_components, as_points
 from pdelab.paths.tracing import NotTraceable, kept_kernel, scalar_functions
 
 LARGEST_ENUMERATION = 100_000
@@ -163,7 +163,7 @@ def _tuple(names):
 
 
 def _batch(problem, batch, replacement):
-    batch = whole_number(batch, "batch")
+    batch = checks.whole("batch", batch)
     if not replacement and batch > problem.count:
         raise ValueError(f"batch: expected at most N = {problem.count} without replacement, got {batch}")
     return batch
@@ -262,7 +262,7 @@ from math import {library}
 import numpy as np
 from numba import float32, njit
 
-from pdelab.noise import fill_words, {vectorised}
+from pdelab.kernels.noise import fill_words, {vectorised}
 from pdelab.kernels.paths import leave, record
 
 {functions}
@@ -348,7 +348,7 @@ def approximation(problem, lr, *, batch=1, replacement=True, order=1):
     -------
     Diffusion in the sense of Ito, with σ the symmetric square root of ηΣ.
     """
-    lr = positive(lr, "lr", timed=False)
+    lr = checks.positive("lr", lr)
     if order not in (1, 2):
         raise ValueError(f"order: expected 1 or 2, got {order!r}")
     batch = _batch(problem, batch, replacement)
@@ -385,7 +385,7 @@ def stationary_covariance(H, covariance, lr, model="sgd"):
         raise ValueError(f"model: expected 'sgd', 'order 1' or 'order 2', got {model!r}")
     if H.shape != covariance.shape or H.shape != H.T.shape:
         raise ValueError(f"H, covariance: expected two (d, d) matrices, got shapes {H.shape} and {covariance.shape}")
-    lr, curvatures = positive(lr, "lr", timed=False), np.linalg.eigvals(H).real
+    lr, curvatures = checks.positive("lr", lr), np.linalg.eigvals(H).real
     if curvatures.min() <= 0 or (model == "sgd" and lr * curvatures.max() >= 2):
         raise ValueError(f"H: nothing is stationary at lr = {lr} with eigenvalues {curvatures}: 0 < lr h < 2 is needed")
     if model == "sgd":
@@ -412,7 +412,7 @@ def expectation(problem, observable, x, t, lr, *, batch=1, replacement=True, box
     box : (lower, upper)
         Must contain what SGD reaches from inside it.
     """
-    lr, t = positive(lr, "lr", timed=False), positive(t, "t", timed=False)
+    lr, t = checks.positive("lr", lr), checks.positive("t", t)
     if problem.dimension != 1:
         raise ValueError(f"problem: expected one coordinate, got {problem.dimension}")
     steps = round(t / lr)

@@ -17,6 +17,7 @@ PASSES = [
     (checks.within, (0, 0, 1), 0.0),
     (checks.within, (1, 0, 1), 1.0),
     (checks.whole, (np.int8(3),), 3),
+    (checks.seed, (np.uint64(2**64 - 1),), 2**64 - 1),
     (checks.switch, (np.True_,), True),
     (checks.choice, ("b", ["a", "b"]), "b"),
 ]
@@ -40,6 +41,9 @@ REFUSED = [
     (checks.whole, (True,)),
     (checks.whole, (0,)),
     (checks.whole, (5, 1, 4)),
+    (checks.seed, (2**64,)),
+    (checks.seed, (-1,)),
+    (checks.seed, (1.0,)),
     (checks.switch, (1,)),
     (checks.choice, ("c", ["a", "b"])),
     (checks.choice, (1, [True])),

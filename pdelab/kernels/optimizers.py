@@ -1,35 +1,20 @@
 """CPU kernels: one pass over memory for an inner update, with its noise, straight from the gradients' addresses.
 
 Work goes in blocks of 1024 numbers that stay in the first-level cache, so that each simple loop is one vector loop and
-main memory is read and written once. The noise is that of `thermal.py`, with polynomials of its own for log, sin and
-cos because library calls are not vectorised; the two agree to a few units in the last place.
+main memory is read and written once. The noise is that of `kernels/noise.py`, laid out in tiles; `thermal.py` computes
+the same numbers in torch, and the two agree to a few units in the last place.
 """
-
-import math
 
 import numpy as np
 from llvmlite import ir
 from numba import carray, njit, types
 from numba.extending import intrinsic
 
+from pdelab.kernels import noise
+
 BLOCK = 1024
 TILE = 64
 OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy"}
-ONE = np.uint64(1)
-FOUR = np.uint64(4)
-LOW = np.uint64(0xFFFFFFFF)
-PARITY = np.uint64(0x1BD11BDAA9FC1A22)
-SQRT2 = math.sqrt(2.0)
-LOG2 = math.log(2.0)
-EXPONENT = np.int64(52)
-BIAS = np.int64(1023)
-FRACTION = np.int64((1 << 52) - 1)
-UNITY = np.int64(1023 << 52)
-UNIT, HALF, TWO, THREE, QUAD = (np.float32(v) for v in (1.0, 0.5, 2.0, 3.0, 4.0))
-ROOT, TURN, WIDTH = np.float32(SQRT2), np.float32(0.5 * math.pi), np.float32(2.0**-32)
-LOGS = tuple(np.float32(v) for v in (1 / 3, 1 / 5, 1 / 7, 1 / 9, LOG2))
-SINS = tuple(np.float32(v) for v in (-1 / 6, 1 / 120, -1 / 5040, 1 / 362880))
-COSS = tuple(np.float32(v) for v in (-1 / 2, 1 / 24, -1 / 720, 1 / 40320, -1 / 3628800))
 
 
 @intrinsic
@@ -60,108 +45,6 @@ def carried(typing, seen, number):
 
 
 @njit(**OPTIONS)
-def threefry(c0, c1, k0, k1):
-    """Threefry-2x64-13 of the counter (c0, c1) under the key (k0, k1), unsigned 64-bit words."""
-    k2 = PARITY ^ k0 ^ k1
-    a, b = c0 + k0, c1 + k1
-    a, b = four_rounds(a, b, 16, 42, 12, 31)
-    a, b = a + k1, b + k2 + ONE
-    a, b = four_rounds(a, b, 16, 32, 24, 21)
-    a, b = a + k2, b + k0 + np.uint64(2)
-    a, b = four_rounds(a, b, 16, 42, 12, 31)
-    a, b = a + k0, b + k1 + np.uint64(3)
-    a = a + b
-    return a, ((b << np.uint64(16)) | (b >> np.uint64(48))) ^ a
-
-
-@njit(**OPTIONS)
-def four_rounds(a, b, r0, r1, r2, r3):
-    """Four rounds of add, rotate, exclusive or."""
-    a = a + b
-    b = ((b << np.uint64(r0)) | (b >> np.uint64(64 - r0))) ^ a
-    a = a + b
-    b = ((b << np.uint64(r1)) | (b >> np.uint64(64 - r1))) ^ a
-    a = a + b
-    b = ((b << np.uint64(r2)) | (b >> np.uint64(64 - r2))) ^ a
-    a = a + b
-    b = ((b << np.uint64(r3)) | (b >> np.uint64(64 - r3))) ^ a
-    return a, b
-
-
-@njit(**OPTIONS, fastmath={"contract"})
-def box_muller(first, second, scratch):
-    """Two uniforms in (0, 1] into two normals, in place, in float64; scratch is int64 of the same length.
-
-    log u = e log 2 + 2 atanh((m - 1)/(m + 1)), m in [1/√2, √2); the angle 2πv is folded to [-π/4, π/4].
-    """
-    n = first.size
-    bits = first.view(np.int64)
-    for i in range(n):
-        scratch[i] = (bits[i] >> EXPONENT) - BIAS
-        bits[i] = (bits[i] & FRACTION) | UNITY
-    for i in range(n):
-        m, e = first[i], float(scratch[i])
-        large = m > SQRT2
-        m = 0.5 * m if large else m
-        e = e + 1.0 if large else e
-        s = (m - 1.0) / (m + 1.0)
-        q = s * s
-        p = 1 / 15 + q * (1 / 17 + q * (1 / 19 + q * (1 / 21)))
-        p = 1 / 3 + q * (1 / 5 + q * (1 / 7 + q * (1 / 9 + q * (1 / 11 + q * (1 / 13 + q * p)))))
-        first[i] = math.sqrt(-2.0 * (e * LOG2 + 2.0 * s * (1.0 + q * p)))
-    for i in range(n):
-        quarter = 4.0 * second[i]
-        k = math.floor(quarter + 0.5)
-        t = (quarter - k) * (0.5 * math.pi)
-        q = t * t
-        sin = 1 / 362880 + q * (-1 / 39916800 + q * (1 / 6227020800 + q * (-1 / 1307674368000 + q / 355687428096000)))
-        sin = t * (1.0 + q * (-1 / 6 + q * (1 / 120 + q * (-1 / 5040 + q * sin))))
-        cos = 1 / 479001600 + q * (-1 / 87178291200 + q * (1 / 20922789888000 - q / 6402373705728000))
-        cos = 1.0 + q * (-1 / 2 + q * (1 / 24 + q * (-1 / 720 + q * (1 / 40320 + q * (-1 / 3628800 + q * cos)))))
-        odd = (k == 1.0) | (k == 3.0)
-        c = -sin if odd else cos
-        s = cos if odd else sin
-        back = (k == 2.0) | (k == 3.0)
-        c, s = (-c, -s) if back else (c, s)
-        second[i] = first[i] * s
-        first[i] = first[i] * c
-
-
-@njit(**OPTIONS, fastmath={"contract"})
-def box_muller_single(first, second, scratch):
-    """Two uniforms in (0, 1] into two normals, in place, in float32; scratch is int32 of the same length."""
-    n = first.size
-    bits = first.view(np.int32)
-    for i in range(n):
-        scratch[i] = (bits[i] >> np.int32(23)) - np.int32(127)
-        bits[i] = (bits[i] & np.int32(0x7FFFFF)) | np.int32(127 << 23)
-    for i in range(n):
-        m, e = first[i], np.float32(scratch[i])
-        large = m > ROOT
-        m = HALF * m if large else m
-        e = e + UNIT if large else e
-        s = (m - UNIT) / (m + UNIT)
-        q = s * s
-        p = LOGS[0] + q * (LOGS[1] + q * (LOGS[2] + q * LOGS[3]))
-        first[i] = math.sqrt(-TWO * (e * LOGS[4] + TWO * s * (UNIT + q * p)))
-    for i in range(n):
-        quarter = QUAD * second[i]
-        k = np.floor(quarter + HALF)
-        t = (quarter - k) * TURN
-        q = t * t
-        sin = t * (UNIT + q * (SINS[0] + q * (SINS[1] + q * (SINS[2] + q * SINS[3]))))
-        cos = UNIT + q * (COSS[0] + q * (COSS[1] + q * (COSS[2] + q * (COSS[3] + q * COSS[4]))))
-        odd = (k == UNIT) | (k == THREE)
-        c = -sin if odd else cos
-        s = cos if odd else sin
-        back = (k == TWO) | (k == THREE)
-        c = -c if back else c
-        s = -s if back else s
-        second[i] = first[i] * s
-        first[i] = first[i] * c
-
-
-@njit(**OPTIONS)
 def spread(out, source, offset, width):
     """Lay `source` out in tiles: out[64 t + offset + k] = source[width t + k]."""
     for t in range(source.size // width):
@@ -169,45 +52,6 @@ def spread(out, source, offset, width):
         start = source[width * t : width * t + width]
         for k in range(width):
             to[k] = start[k]
-
-
-@njit(**OPTIONS)
-def normals_double(out, tile, when, k0, k1, words, scratch):
-    """Standard normals of whole tiles from `tile` on, float64: out (64 t,), words (4, ≥ 32 t) uint64, scratch int64."""
-    n = out.size // 2
-    a, b = words[0, :n], words[1, :n]
-    base = np.uint64(32 * tile)
-    for i in range(n):
-        a[i], b[i] = threefry(base + np.uint64(i), when, k0, k1)
-    first, second = a.view(np.float64), b.view(np.float64)
-    for i in range(n):
-        first[i] = (float(np.int64(a[i] >> np.uint64(11))) + 0.5) * 2.0**-53
-        second[i] = (float(np.int64(b[i] >> np.uint64(11))) + 0.5) * 2.0**-53
-    box_muller(first, second, scratch[:n])
-    spread(out, first, 0, 32)
-    spread(out, second, 32, 32)
-
-
-@njit(**OPTIONS)
-def normals_single(out, tile, when, k0, k1, words, scratch):
-    """Standard normals of whole tiles from `tile` on, float32: out (64 t,), words (4, ≥ 32 t) uint64, scratch int64."""
-    n = out.size // 4
-    a, b = words[0, :n], words[1, :n]
-    base = np.uint64(16 * tile)
-    for i in range(n):
-        a[i], b[i] = threefry(base + np.uint64(i), when, k0, k1)
-    first, second = words[2].view(np.float32)[: 2 * n], words[3].view(np.float32)[: 2 * n]
-    for i in range(n):
-        first[i] = (np.float32(np.uint32(a[i] >> np.uint64(32))) + HALF) * WIDTH
-        second[i] = (np.float32(np.uint32(a[i])) + HALF) * WIDTH
-    for i in range(n):
-        first[n + i] = (np.float32(np.uint32(b[i] >> np.uint64(32))) + HALF) * WIDTH
-        second[n + i] = (np.float32(np.uint32(b[i])) + HALF) * WIDTH
-    box_muller_single(first, second, scratch.view(np.int32)[: 2 * n])
-    spread(out, first[:n], 0, 16)
-    spread(out, second[:n], 16, 16)
-    spread(out, first[n:], 32, 16)
-    spread(out, second[n:], 48, 16)
 
 
 @njit(**OPTIONS)
@@ -256,8 +100,8 @@ def inner_pass(addresses, sizes, places, y, x, z, m, amounts, flags, unseen, key
     d = np.empty(BLOCK, y.dtype)
     noisy = flags & (HEAT | FIELD) != 0
     xi = np.empty(BLOCK if noisy else 0, y.dtype)
-    words = np.empty((4, BLOCK // 2 if noisy else 0), np.uint64)
-    scratch = np.empty(BLOCK if noisy else 0, np.int64)
+    words = np.empty((2, BLOCK // 2 if noisy else 0), np.uint64)
+    lanes = np.empty((16 // y.itemsize, words.shape[1]), y.dtype)
     for k in range(addresses.size):
         if addresses[k] == 0:
             continue
@@ -270,7 +114,7 @@ def inner_pass(addresses, sizes, places, y, x, z, m, amounts, flags, unseen, key
             lo = places[k] + start
             if noisy:
                 tiles = (n + TILE - 1) // TILE
-                normals(xi[: TILE * tiles], lo // TILE, key[2], key[0], key[1], words, scratch)
+                normals(xi[: TILE * tiles], lo // TILE, key, lanes, words)
             hi = lo + n
             block(g[start : start + n], y[lo:hi], x[lo:hi], z[lo:hi], m[lo:hi], d[:n], xi, amounts, flags)
     return -1
@@ -279,19 +123,27 @@ def inner_pass(addresses, sizes, places, y, x, z, m, amounts, flags, unseen, key
 @njit(**OPTIONS)
 def fill_normals(out, tile, key):
     """Standard normals of whole tiles from `tile` on; key: (seed, stream, tick) as uint64."""
-    words = np.empty((4, BLOCK // 2), np.uint64)
-    scratch = np.empty(BLOCK, np.int64)
+    words = np.empty((2, BLOCK // 2), np.uint64)
+    lanes = np.empty((16 // out.itemsize, BLOCK // 2), out.dtype)
     for start in range(0, out.size, BLOCK):
-        normals(out[start : start + BLOCK], tile + start // TILE, key[2], key[0], key[1], words, scratch)
+        normals(out[start : start + BLOCK], tile + start // TILE, key, lanes, words)
 
 
 @njit(**OPTIONS)
-def normals(out, tile, when, k0, k1, words, scratch):
-    """Standard normals of whole tiles in out's dtype."""
+def normals(out, tile, key, lanes, words):
+    """Standard normals of whole tiles in out's dtype; lanes (2 or 4, >= n) and words (2, >= n) are scratch.
+
+    A tile of 64 numbers takes 32 counters in float64 and 16 in float32, each with two or four normals: the first of
+    all counters, then the second, ...
+    """
+    width = TILE // len(lanes)
+    n = out.size // len(lanes)
     if out.itemsize == 8:
-        normals_double(out, tile, when, k0, k1, words, scratch)
+        noise.fill_normals(lanes, words, n, key[0], key[1], key[2], width * tile)
     else:
-        normals_single(out, tile, when, k0, k1, words, scratch)
+        noise.fill_normals32(lanes, words, n, key[0], key[1], key[2], width * tile)
+    for k in range(len(lanes)):
+        spread(out, lanes[k, :n], width * k, width)
 
 
 @njit(**OPTIONS)

@@ -8,7 +8,7 @@ import math
 import numpy as np
 from numba import njit
 
-from pdelab.noise import (
+from pdelab.kernels.noise import (
     BLOCK,
     DRAWS,
     SIGNS,

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pdelab import checks
 from pdelab.losses import Loss, formulas
-from pdelab.noise import whole_number
-from pdelab.paths.systems import System, as_points, gradient, number_or_none
+from pdelab.paths.systems import System
+from pdelab.paths.terms import as_points, gradient
 from pdelab.paths.tracing import NotTraceable, as_vector
 
 KINDS = ("additive", "diagonal", "scalar", "general")
@@ -299,7 +300,7 @@ def _coordinates(drift, noise, variables, dimension):
         sizes.add(drift.dimension)
         variables = drift.variables if variables is None else variables
     if dimension is not None:
-        sizes.add(whole_number(dimension, "dimension"))
+        sizes.add(checks.whole("dimension", dimension))
     if variables is not None:
         variables = (variables,) if isinstance(variables, str) else tuple(variables)
         if "t" in variables:
@@ -359,7 +360,7 @@ def _noise_field(noise, kind, given, names, size, wieners):
         if kind == "general":
             if wieners is None:
                 raise ValueError("wieners: general noise by a function needs the number of Wiener processes")
-            wieners = whole_number(wieners, "wieners")
+            wieners = checks.whole("wieners", wieners)
             return _Function(noise, (size, wieners), "noise"), wieners
         return _Function(noise, (size,), "noise"), 1 if kind == "scalar" else size
     entries = np.asarray(noise, object)
@@ -382,16 +383,24 @@ def _field(part, names, shape, name):
     if entries.ndim and entries.shape != shape:
         raise ValueError(f"{name}: expected one entry, or entries of shape {shape}, got shape {entries.shape}")
     entries = np.broadcast_to(entries, shape)
-    numbers = [number_or_none(entry) for entry in entries.ravel()]
+    numbers = [_number_or_none(entry) for entry in entries.ravel()]
     if None not in numbers:
         return _Numbers(np.array(numbers).reshape(shape))
     built = np.empty(shape, object)
     for index, entry in np.ndenumerate(entries):
-        value = number_or_none(entry)
+        value = _number_or_none(entry)
         if value is None and not isinstance(entry, str):
             raise ValueError(f"{name}: expected formulas and finite numbers, got {entry!r}")
         built[index] = Loss(entry, (*names, "t")) if value is None else value
     return _Formulas(built, shape)
+
+
+def _number_or_none(value):
+    """A finite real number as float, None for anything else."""
+    try:
+        return checks.finite("entry", value)
+    except ValueError:
+        return None
 
 
 def _rates(linear, size):

@@ -7,23 +7,15 @@ import os
 import numba
 import numpy as np
 
+from pdelab import checks
 from pdelab.grid import Grid
-from pdelab.noise import whole_number
 
 LARGEST_STEPS = 2**53  # step numbers that float64 holds
 
 
-def positive(value, name):
-    """The value as a float > 0."""
-    good = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, (bool, np.bool_))
-    if not good or not 0 < value < math.inf:
-        raise ValueError(f"{name}: expected a number > 0, got {value!r}")
-    return float(value)
-
-
 def steps(t, dt):
     """How many steps of at most dt make t."""
-    t, dt = positive(t, "t"), positive(dt, "dt")
+    t, dt = checks.positive("t", t), checks.positive("dt", dt)
     if not t / dt < LARGEST_STEPS:
         raise ValueError(f"dt: expected at most {LARGEST_STEPS} steps, got t / dt = {t / dt:g}: take a larger dt")
     return max(math.ceil(t / dt * (1 - 1e-12)), 1)
@@ -51,7 +43,7 @@ def takes(function, name, wanted):
 
 def threads(wanted):
     """How many threads run; None: one a processor."""
-    return min(available_threads(), 64) if wanted is None else whole_number(wanted, "threads")
+    return min(available_threads(), 64) if wanted is None else checks.whole("threads", wanted)
 
 
 def available_threads():
@@ -79,7 +71,7 @@ def states(sde, initial, paths, dtype=np.float64):
     if values.ndim not in (1, 2) or values.shape[-1] != size:
         raise ValueError(f"initial: expected {wanted}, got shape {np.shape(initial)}")
     given = shape[0] if values.ndim == 2 else None
-    paths = whole_number((1 if given is None else given) if paths is None else paths, "paths")
+    paths = checks.whole("paths", (1 if given is None else given) if paths is None else paths)
     if given is not None and given != paths:
         raise ValueError(f"initial: {given} states for {paths} paths: give one for all, or one each")
     x = np.empty((size, paths), dtype)

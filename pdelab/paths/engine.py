@@ -9,8 +9,9 @@ from functools import cached_property
 
 import numpy as np
 
+from pdelab import checks
 from pdelab.kernels import paths as kernels
-from pdelab.noise import BLOCK, checked_seed, whole_number
+from pdelab.kernels.noise import BLOCK
 from pdelab.paths import door, tracing
 from pdelab.paths.schemes import leimkuhler_matthews, weak_euler
 from pdelab.paths.systems import System
@@ -135,11 +136,11 @@ def simulate(
     if on_save is not None:
         door.takes(on_save, "on_save", "(time, states)")
     dtype, steps = door.precision(dtype), door.steps(t, dt)
-    every = steps if save_every is None else whole_number(save_every, "save_every")
+    every = steps if save_every is None else checks.whole("save_every", save_every)
     run = _Run(
         sde, sde.default_scheme if scheme is None else scheme, door.states(sde, initial, paths, dtype),
-        float(t) / steps, steps, checked_seed(seed), every,
-        whole_number(refine, "refine"), door.threads(threads), store, histogram, exit, bridge, on_save,
+        float(t) / steps, steps, checks.seed("seed", seed), every,
+        checks.whole("refine", refine), door.threads(threads), store, histogram, exit, bridge, on_save,
     )  # fmt: skip
     return run.result()
 

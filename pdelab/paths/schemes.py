@@ -22,7 +22,7 @@ With additive noise Milstein's scheme is Euler-Maruyama: the "Milstein" of the t
 
 import numpy as np
 
-from pdelab.paths.systems import Langevin, Underdamped, amplitude, hessian
+from pdelab.paths.terms import amplitude
 
 
 def euler_maruyama(sde, x, t, dt, noise):
@@ -111,7 +111,7 @@ def baoab(sde, x, t, dt, noise):
     Weak order 2; the law of the positions at equilibrium has an error O(dt²), exact for quadratic losses at any
     stable step (dt < 2/ω). Leimkuhler & Matthews, Appl. Math. Res. Express (2013).
     """
-    if not isinstance(sde, Underdamped):
+    if not sde.has_momenta:
         raise ValueError(f"baoab: expected an Underdamped equation, got {type(sde).__name__}: use euler_maruyama")
     d, decay = sde.dimension, np.exp(-sde.friction * dt)
     q, p = x[:d], x[d:]
@@ -151,13 +151,13 @@ def implicit(sde, x, t, dt, noise):
     Solvable for every step when f is convex, otherwise for dt λ_max(-Hess f) < 1. Strong order 1. A step costs about
     d³ operations a path.
     """
-    if not isinstance(sde, Langevin):
+    if sde.drift_jacobian is None:
         raise ValueError(f"implicit: expected Langevin dynamics, got {type(sde).__name__}: use exponential")
     target, d = x + sde.noise_term(x, t, noise.dw), len(x)
     identity = np.eye(d).reshape(d, d, *(1,) * (x.ndim - 1))
     y = x
     for _ in range(3):
-        y = y - _solved(identity + dt * hessian(sde.loss, y), y - dt * sde.drift(y, t) - target)
+        y = y - _solved(identity - dt * sde.drift_jacobian(y, t), y - dt * sde.drift(y, t) - target)
     return y
 
 

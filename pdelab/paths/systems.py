@@ -8,101 +8,15 @@ A scheme sees an equation through `drift`, `noise_term`, `sigma` and a few facts
 (d, paths), or of symbols (d,) when the step is compiled. Formulas and numbers compile; Python functions run in NumPy.
 """
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
+from pdelab import checks
 from pdelab.losses import Loss
-from pdelab.paths.tracing import NotTraceable, Schedule, as_vector, compiled_step
-
-# --------------------------------------------------------------------------------------- evaluating a function
-
-
-def gradient(loss, x):
-    """grad f of components: (d, n) -> (d, n), or of symbols (d,)."""
-    if x.dtype == object:
-        if loss.formula is None:
-            raise NotTraceable
-        return as_vector(x[0].trace.call(loss, "gradient", x))
-    return as_components(loss.gradient(as_points(x)), x)
-
-
-def hessian(loss, x):
-    """Hess f of components: (d, n) -> (d, d, n), or of symbols (d,) -> (d, d)."""
-    d = len(x)
-    if x.dtype != object:
-        return np.moveaxis(loss.hessian(as_points(x)).reshape(-1, d, d), 0, -1)
-    if loss.formula is None:
-        raise NotTraceable
-    matrix, upper = np.empty((d, d), object), np.triu_indices(d)
-    matrix[upper] = x[0].trace.call(loss, "hessian", x)
-    matrix.T[upper] = matrix[upper]
-    return matrix
-
-
-def as_points(x):
-    """Components (d, n) -> points (n, d), in one dimension (n,)."""
-    return x[0] if len(x) == 1 else x.T
-
-
-def as_components(values, x):
-    """Vectors at points, (n, d) or (n,), as components of the shape of x."""
-    return values[None] if len(x) == 1 else values.T
-
-
-def at(parameter, t, name=None):
-    """A parameter at time t: numbers stay, functions of time are evaluated (at every step of a Schedule).
-
-    With a name the values must be positive.
-    """
-    if not callable(parameter):
-        return parameter
-    values = [_value_of(parameter, float(v), name) for v in (t.values if isinstance(t, Schedule) else [t])]
-    return Schedule(values) if isinstance(t, Schedule) else values[0]
-
-
-def _value_of(parameter, t, name):
-    value = parameter(t)
-    try:
-        number = float(value)
-    except TypeError:
-        number = math.nan
-    if name is not None and not number > 0:
-        raise ValueError(f"{name}: expected values > 0, got {value!r} at t = {t:.6g} in the schedule")
-    return number
-
-
-def amplitude(temperature_inverse, t, factor=1.0):
-    """sqrt(2 factor / beta(t))."""
-    return np.sqrt(2.0 * factor / at(temperature_inverse, t, "beta"))
-
-
-def positive(value, name, infinite=False, timed=True):
-    """A positive number as float or, where timed, a function of time as it is; ValueError otherwise."""
-    if callable(value) and timed:
-        return value
-    good = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, (bool, np.bool_))
-    if not good or not value > 0 or (math.isinf(value) and not infinite):
-        wanted = "a number > 0" + " or math.inf" * infinite + " (or a function of time)" * timed
-        raise ValueError(f"{name}: expected {wanted}, got {value!r}")
-    return float(value)
-
-
-def number_or_none(value):
-    """A finite real number as float, None for anything else."""
-    good = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, (bool, np.bool_))
-    return float(value) if good and math.isfinite(value) else None
-
-
-def a_loss(value):
-    """The argument if it is a Loss; ValueError otherwise."""
-    if not isinstance(value, Loss):
-        raise ValueError(f"loss: expected a Loss, e.g. pl.Loss('x**4/4 - x**2/2'), got {type(value).__name__}")
-    return value
-
-
-# ---------------------------------------------------------------------------------------------------- equations
+from pdelab.paths.schemes import baoab, euler_maruyama
+from pdelab.paths.terms import a_loss, amplitude, gradient, hessian, parameter
+from pdelab.paths.tracing import compiled_step
 
 
 class System:
@@ -112,6 +26,8 @@ class System:
     interpretation = "ito"
     alpha = 0.0
     linear = None
+    has_momenta = False  # True: `baoab` finds `force`, `friction` and `beta`
+    drift_jacobian = None  # a function (x, t) -> (d, d, ...), symmetric, which `implicit` asks for
 
     @property
     def dimension(self):
@@ -131,8 +47,6 @@ class System:
     @property
     def default_scheme(self):
         """The scheme that `simulate` takes when none is given."""
-        from pdelab.paths.schemes import euler_maruyama
-
         return euler_maruyama
 
     def noise_term(self, x, t, dw):
@@ -175,11 +89,15 @@ class Langevin(System):
 
     def __post_init__(self):
         a_loss(self.loss)
-        object.__setattr__(self, "beta", positive(self.beta, "beta", infinite=True))
+        object.__setattr__(self, "beta", parameter("beta", self.beta, infinite=True))
 
     def drift(self, x, t):
         """-grad f."""
         return -gradient(self.loss, x)
+
+    def drift_jacobian(self, x, t):
+        """-Hess f."""
+        return -hessian(self.loss, x)
 
     def sigma(self, x, t):
         """sqrt(2/beta(t))."""
@@ -206,10 +124,12 @@ class Underdamped(System):
     beta: object
     friction: float
 
+    has_momenta = True
+
     def __post_init__(self):
         a_loss(self.loss)
-        object.__setattr__(self, "beta", positive(self.beta, "beta", infinite=True))
-        object.__setattr__(self, "friction", positive(self.friction, "friction", timed=False))
+        object.__setattr__(self, "beta", parameter("beta", self.beta, infinite=True))
+        object.__setattr__(self, "friction", checks.positive("friction", self.friction))
 
     @property
     def state_size(self):
@@ -219,8 +139,6 @@ class Underdamped(System):
     @property
     def default_scheme(self):
         """BAOAB."""
-        from pdelab.paths.schemes import baoab
-
         return baoab
 
     def force(self, q):

@@ -17,7 +17,7 @@ from pathlib import Path
 import numba
 import numpy as np
 
-from pdelab import noise
+from pdelab.kernels import noise
 from pdelab.kernels import paths as kernels
 from pdelab.losses import compiled_module
 
@@ -303,7 +303,7 @@ from math import {library}
 import numpy as np
 from numba import float32, njit
 
-from pdelab.noise import SIGNS, fill_words, random_sign, {fill}, {vectorised}
+from pdelab.kernels.noise import SIGNS, fill_words, random_sign, {fill}, {vectorised}
 from pdelab.kernels.paths import leave, record, step_normals
 
 {functions}

@@ -1,8 +1,9 @@
-"""Slow twins of the optimizers' kernels: Python integers for Threefry, NumPy for the rest, plain formulas."""
+"""Slow twins of the optimizers' kernels: NumPy, plain formulas, and the twins of the noise."""
 
 import ctypes
 
 import numpy as np
+from twins import kernels_noise
 
 from pdelab.kernels import optimizers as fused
 
@@ -11,80 +12,25 @@ U = np.uint64
 KEEP = []  # arrays whose addresses are arguments
 
 
-def rotate(x, r):
-    return ((x << r) | (x >> (64 - r))) & WORD
-
-
-def rounds(a, b, turns):
-    for r in turns:
-        a = (a + b) & WORD
-        b = rotate(b, r) ^ a
-    return a, b
-
-
-def four_rounds(a, b, r0, r1, r2, r3):
-    a, b = rounds(int(a), int(b), (r0, r1, r2, r3))
-    return U(a), U(b)
-
-
-def threefry(c0, c1, k0, k1):
-    """Salmon et al. (2011), section 4.2: 13 rounds, a key injection after every fourth."""
-    turns = (16, 42, 12, 31, 16, 32, 24, 21)
-    keys = [int(k0), int(k1), 0x1BD11BDAA9FC1A22 ^ int(k0) ^ int(k1)]
-    a, b = (int(c0) + keys[0]) & WORD, (int(c1) + keys[1]) & WORD
-    for r in range(13):
-        a, b = rounds(a, b, (turns[r % 8],))
-        if r % 4 == 3:
-            n = r // 4 + 1
-            a, b = (a + keys[n % 3]) & WORD, (b + keys[(n + 1) % 3] + n) & WORD
-    return U(a), U(b)
-
-
-def box_muller(first, second, scratch):
-    scratch[:] = np.frexp(first)[1] - 1
-    radius, angle = np.sqrt(-2.0 * np.log(first.astype(float))), 2.0 * np.pi * second.astype(float)
-    first[:], second[:] = radius * np.cos(angle), radius * np.sin(angle)
-
-
 def spread(out, source, offset, width):
     for i, value in enumerate(source[: source.size // width * width]):
         out[64 * (i // width) + offset + i % width] = value
 
 
-def counters(tile, width, n, when, k0, k1):
-    pairs = [threefry(U(width * int(tile) + i), when, k0, k1) for i in range(n)]
-    return np.array([p[0] for p in pairs], U), np.array([p[1] for p in pairs], U)
-
-
-def normals_double(out, tile, when, k0, k1, words, scratch):
-    n = out.size // 2
-    a, b = counters(tile, 32, n, when, k0, k1)
-    first, second = (((w >> U(11)).astype(float) + 0.5) * 2.0**-53 for w in (a, b))
-    box_muller(first, second, scratch[:n])
-    words[0, :n], words[1, :n] = first.view(U), second.view(U)
-    spread(out, first, 0, 32)
-    spread(out, second, 32, 32)
-
-
-def normals_single(out, tile, when, k0, k1, words, scratch):
-    n = out.size // 4
-    a, b = counters(tile, 16, n, when, k0, k1)
-    words[0, :n], words[1, :n] = a, b
-    high = np.concatenate([a >> U(32), b >> U(32)])
-    low = np.concatenate([a & U(0xFFFFFFFF), b & U(0xFFFFFFFF)])
-    first, second = ((h.astype(np.float32) + np.float32(0.5)) * np.float32(2.0**-32) for h in (high, low))
-    box_muller(first, second, scratch.view(np.int32)[: 2 * n])
-    words[2].view(np.float32)[: 2 * n], words[3].view(np.float32)[: 2 * n] = first, second
-    for k, part in enumerate((first[:n], second[:n], first[n:], second[n:])):
-        spread(out, part, 16 * k, 16)
-
-
-def normals(out, tile, when, k0, k1, words, scratch):
-    (normals_double if out.itemsize == 8 else normals_single)(out, tile, when, k0, k1, words, scratch)
+def normals(out, tile, key, lanes, words):
+    """By their addresses, one counter at a time, with the twins of the noise."""
+    count, wide = len(lanes), out.itemsize == 8
+    width, n = 64 // count, out.size // count
+    fill = kernels_noise.fill_normals if wide else kernels_noise.fill_normals32
+    fill(lanes, words, n, key[0], key[1], key[2], width * tile)
+    for i in range(out.size):
+        t, lane, k = i // 64, i % 64 // width, i % width
+        out[i] = lanes[lane, width * t + k]
 
 
 def fill_normals(out, tile, key):
-    normals(out, tile, key[2], key[0], key[1], np.zeros((4, out.size), U), np.zeros(out.size, np.int64))
+    lanes = np.zeros((16 // out.itemsize, out.size), out.dtype)
+    normals(out, tile, key, lanes, np.zeros((2, out.size), U))
 
 
 def at(address, size, itemsize):
@@ -165,30 +111,6 @@ def mean_rows(rows, out, count):
     out[:] = [sum(map(float, column)) / count for column in rows.T]
 
 
-def words_cases(rng):
-    for k0, k1 in KEYS:
-        yield U(0), U(0), k0, k1
-        yield U(WORD), U(WORD), k0, k1
-        yield U(int(rng.integers(1 << 62))), U(int(rng.integers(1 << 62))), k0, k1
-
-
-def rounds_cases(rng):
-    for a, b, *_ in words_cases(rng):
-        yield a, b, 16, 42, 12, 31
-        yield a, b, 16, 32, 24, 21
-
-
-def uniform_cases(dtype, integer):
-    def cases(rng):
-        low = 2.0**-54 if dtype is np.float64 else 2.0**-33
-        yield np.array([1.0, low, 0.5, 0.75], dtype), np.array([0.1, 0.3, 1.0, low], dtype), np.zeros(4, integer)
-        for n in (1, 2, 3, 300):
-            first, second = (1.0 - rng.random((2, n))).astype(dtype)
-            yield np.maximum(first, dtype(low)), np.maximum(second, dtype(low)), np.zeros(n, integer)
-
-    return cases
-
-
 def spread_cases(rng):
     for width, tiles in ((16, 1), (16, 3), (32, 5)):
         for offset in range(0, 64, width):
@@ -199,8 +121,9 @@ def normal_cases(*dtypes):
     def cases(rng):
         for dtype in dtypes:
             for tiles, tile in ((1, 0), (3, 5), (16, 1 << 20)):
-                scratch = np.zeros((4, 32 * tiles), U), np.zeros(64 * tiles, np.int64)
-                yield np.zeros(64 * tiles, dtype), tile, U(tile << 24 | 3), *KEYS[tiles % 4], *scratch
+                key = np.array([*KEYS[tiles % 4], tile << 24 | 3], U)
+                lanes = np.zeros((16 // np.dtype(dtype).itemsize, 32 * tiles), dtype)
+                yield np.zeros(64 * tiles, dtype), tile, key, lanes, np.zeros((2, 32 * tiles), U)
 
     return cases
 
@@ -299,13 +222,7 @@ def mean_cases(rng):
 
 TWINS = {
     "mean_rows": (mean_rows, mean_cases, 0.0),
-    "threefry": (threefry, words_cases),
-    "four_rounds": (four_rounds, rounds_cases),
-    "box_muller": (box_muller, uniform_cases(np.float64, np.int64)),
-    "box_muller_single": (box_muller, uniform_cases(np.float32, np.int32), 2e-6),
     "spread": (spread, spread_cases),
-    "normals_double": (normals_double, normal_cases(np.float64)),
-    "normals_single": (normals_single, normal_cases(np.float32), 2e-6),
     "normals": (normals, normal_cases(np.float64, np.float32), 2e-6),
     "fill_normals": (fill_normals, fill_cases, 2e-6),
     "first_nonfinite": (first_nonfinite, finite_cases),

@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 
 from pdelab import noise
+from pdelab.kernels import noise as kernels
 from pdelab.noise import BLOCK
 
 
@@ -40,7 +41,7 @@ def step_normals(out, z, words, held, n, seed, step, refine, pairs, first):
     if last != held:  # what the kernel leaves in its buffers: the group of the last fine step
         steps = range(last * group, last * group + group)
         z[:, :, :n] = noise.normals(int(seed), range(first, first + n), steps, len(out), dtype=out.dtype).swapaxes(0, 1)
-        noise.fill_words(words, n, seed, len(out) - 1, last, first)
+        kernels.fill_words(words, n, seed, len(out) - 1, last, first)
     return last
 
 
@@ -51,7 +52,7 @@ def normals_of_step(out, seed, step, refine, pairs, first):
 def words_of_step(out, seed, step, first):
     words = np.zeros((2, out.shape[1]), np.uint64)
     for c in range(len(out)):
-        noise.fill_words(words, out.shape[1], seed, c, step // 2, first)
+        kernels.fill_words(words, out.shape[1], seed, c, step // 2, first)
         out[c] = words[step % 2]
 
 
@@ -132,7 +133,7 @@ def chance_to_stay(before, xs, i, box):
 def left(before, after, seed, path, step, box):
     if len(box) == 2:
         return step if not all(low < x < high for x, (low, high) in zip(after, box.T)) else math.inf
-    word, _ = noise.threefry13(np.uint64(path), np.uint64(step), np.uint64(seed), np.uint64(noise.DRAWS))
+    word, _ = kernels.threefry13(np.uint64(path), np.uint64(step), np.uint64(seed), np.uint64(kernels.DRAWS))
     return step - 0.5 if (int(word) >> 11) / 2**53 >= stay(before, after, box) else math.inf
 
 
@@ -151,7 +152,7 @@ def leave_all(before, x, begin, end, seed, step, exits, box):
 def signs_of_step(out, seed, step, first):
     words = np.zeros((2, out.shape[1]), np.uint64)
     for c in range(len(out)):
-        noise.fill_words(words, out.shape[1], seed, noise.SIGNS + c, step // 128, first)
+        kernels.fill_words(words, out.shape[1], seed, kernels.SIGNS + c, step // 128, first)
         out[c] = [-1.0 if int(w) >> (step % 64) & 1 else 1.0 for w in words[step // 64 % 2]]
 
 

@@ -2,9 +2,12 @@
 
 Nothing is drawn and nothing has to be stored: a resumed run, a fallback without flat buffers and every data-parallel
 rank find the same numbers, and replicas (streams) find different ones. Threefry-2x64 with 13 rounds (Salmon et al.,
-SC 2011) gives two 64-bit words per counter, Box-Muller turns them into two normals in float64 or four in float32.
-Written in torch integer operations, so that it compiles and runs on any device; `kernels/optimizers.py` holds
-the CPU kernel of the same numbers.
+SC 2011) gives two 64-bit words per counter, Box-Muller turns them into two normals in float64 or four in float32, in
+the form of `kernels/noise.py`, which is the CPU kernel of the same numbers:
+
+    (z0, z1) = sqrt(-log u) (cos a - sin a, cos a + sin a) with random signs,  a uniform in (-pi/4, pi/4).
+
+Written in torch integer operations, so that it compiles and runs on any device.
 
 A tile is 64 consecutive elements: one counter serves elements k, k + w, k + 2w, ... of its tile (w = 32 in float64,
 16 in float32), so that kernels write vectors. Tensors start on a tile.
@@ -51,20 +54,32 @@ def normals(tiles, dtype, device, seed, stream, when, first=0):
     wide = dtype == torch.float64
     width = TILE // (2 if wide else 4)
     block = torch.arange(first * width, (first + tiles) * width, dtype=torch.int64, device=device)
-    a, b = threefry(block, torch.zeros_like(block) + when, seed, stream)
+    words = threefry(block, torch.zeros_like(block) + when, seed, stream)
     if wide:
-        pairs = [(_unit(a >> 11, 53, dtype), _unit(b >> 11, 53, dtype))]
+        columns = box_muller(*words, 52, dtype)
     else:
-        halves = [_unit(w >> shift, 32, torch.float32) for w in (a, b) for shift in (32, 0)]
-        pairs = [(halves[0], halves[1]), (halves[2], halves[3])]
-    columns = []
-    for first, second in pairs:
-        radius = torch.sqrt(-2.0 * torch.log(first))
-        angle = second * (2.0 * math.pi)
-        columns += [radius * torch.cos(angle), radius * torch.sin(angle)]
+        columns = box_muller(*(w >> 32 for w in words), 31, dtype)
+        columns += box_muller(*words, 31, dtype)
     return torch.stack([c.view(tiles, width) for c in columns], dim=1).reshape(-1).to(dtype)
 
 
-def _unit(words, bits, dtype):
-    """The low `bits` of integer words as numbers in (0, 1]."""
+def box_muller(first, second, bits, dtype):
+    """Two normals of integer words, whose last 64 (bits = 52) or 32 (bits = 31) bits count.
+
+    The radius comes from the first word and the angle from the second, which also gives both signs by its last bits.
+    """
+    if bits == 52:
+        u = _centred(first >> 12, 52, dtype)
+        angle = (0.5 * math.pi) * (_centred(second >> 12, 52, dtype) - 0.5)
+    else:
+        u = ((first >> 1) & 0x7FFFFFFF).to(torch.float32) * 2.0**-31 + 2.0**-32
+        low = second & 0xFFFFFFFF
+        angle = (math.pi * 2.0**-33) * (low - ((low >> 31) << 32)).to(torch.float32)
+    radius, cos, sin = torch.sqrt(-torch.log(u)), torch.cos(angle), torch.sin(angle)
+    signs = [(1 - 2 * ((second >> k) & 1)).to(radius.dtype) for k in (0, 1)]
+    return [signs[0] * radius * (cos - sin), signs[1] * radius * (cos + sin)]
+
+
+def _centred(words, bits, dtype):
+    """The low `bits` of integer words as the middles of 2^bits cells of (0, 1)."""
     return ((words & ((1 << bits) - 1)).to(dtype) + 0.5) * 2.0**-bits

@@ -1,4 +1,4 @@
-"""Slow, obvious twins of pdelab.noise: 64-bit arithmetic in Python integers, Box-Muller with libm."""
+"""Slow, obvious twins of pdelab.kernels.noise: 64-bit arithmetic in Python integers, Box-Muller with libm."""
 
 import math
 from fractions import Fraction
