@@ -414,7 +414,7 @@ def test_impossible_roads(arguments):
         (lambda: burgers.riemann(1.0, 0.0, [0.0, math.nan], 1.0), "x: expected finite numbers"),
         (lambda: burgers.riemann(1.0, 0.0, 0.0, "late"), "t: expected a finite number, got 'late'"),
         (lambda: burgers.travelling_wave(0.0, 1.0, 0.0, 1.0, 0.1), "expected left > right"),
-        (lambda: burgers.travelling_wave(1.0, 0.0, 0.0, 1.0, "thin"), "viscosity: expected a positive number"),
+        (lambda: burgers.travelling_wave(1.0, 0.0, 0.0, 1.0, "thin"), "viscosity: expected a number > 0"),
         (lambda: burgers.characteristics(np.sin, 0.0, 0.1), "loss: expected a Loss of one variable"),
         (lambda: burgers.characteristics(Loss("x*y"), 0.0, 0.1), "loss: expected a Loss of one variable"),
         (lambda: burgers.shock_time(Loss("x*y"), Grid((0, 0), (1, 1), 4)), "grid: expected one dimension, got 2"),

@@ -625,7 +625,7 @@ def test_controlled_quadratic_with_terminal_data():
         with pytest.raises(ValueError, match="times"):
             hj.terminal(HamiltonJacobi(2.0), 0 * grid.x, grid, end, bad)
     for bad in (0.0, -1.0, math.nan, "late"):
-        with pytest.raises(ValueError, match="end: expected a positive number"):
+        with pytest.raises(ValueError, match="end: expected a number > 0"):
             hj.terminal(HamiltonJacobi(2.0), 0 * grid.x, grid, bad, 0.0)
     with pytest.raises(ValueError, match="times: expected increasing times"):
         hj.terminal(HamiltonJacobi(2.0), 0 * grid.x, grid, end, "now")

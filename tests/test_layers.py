@@ -85,14 +85,54 @@ def test_siblings_do_not_import_in_circles():
             parts = name.split(".")
             if parts[0] == "pdelab" and len(parts) > 1 and parts[1] in FLOOR and parts[1] != here and here in FLOOR:
                 edges.setdefault(here, set()).add(parts[1])
+    assert not on_a_circle(edges), "siblings import themselves through each other"
+
+
+def on_a_circle(edges):
+    """The nodes of a graph {node: successors} from which a way leads back to them."""
+    found = []
     for start in edges:
         seen, todo = set(), list(edges[start])
         while todo:
             node = todo.pop()
-            assert node != start, f"{start} imports itself through its siblings"
             if node not in seen:
                 seen.add(node)
                 todo += edges.get(node, ())
+        found += [start] * (start in seen)
+    return sorted(found)
+
+
+def inner_edges(files, root):
+    """Imports among files, inside functions too: {module: modules}; a package stands for its __init__."""
+    modules = {".".join(path.relative_to(root.parent).with_suffix("").parts): path for path in files}
+    modules = {name.removesuffix(".__init__"): path for name, path in modules.items()}
+    edges = {}
+    for here, path in modules.items():
+        for name, _ in imports(path):
+            there = name if name in modules else name.rpartition(".")[0]
+            if there in modules and not (here + ".").startswith(there + ".") and there.count(".") > 1:
+                edges.setdefault(here, set()).add(there)
+    return edges
+
+
+def test_files_of_a_package_do_not_import_in_circles():
+    assert not on_a_circle(inner_edges(sources(), ROOT))
+
+
+def test_a_circle_inside_a_package_is_found(tmp_path):
+    package = tmp_path / "pdelab" / "paths"
+    package.mkdir(parents=True)
+    files = {
+        "one": "from pdelab.paths.two import f",
+        "two": "def f():\n    from pdelab.paths import three",
+        "three": "",
+    }
+    for circle in (False, True):
+        for name, text in files.items():
+            (package / f"{name}.py").write_text(text)
+        found = on_a_circle(inner_edges(package.glob("*.py"), tmp_path / "pdelab"))
+        assert found == (["pdelab.paths.one", "pdelab.paths.three", "pdelab.paths.two"] if circle else [])
+        files["three"] = "import pdelab.paths.one"
 
 
 def test_heavy_packages_stay_at_home():

@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
+from pdelab import checks
 from pdelab.grid import reals
-from pdelab.hamilton_jacobi.layout import positive
 
 
 def riemann(left, right, x, t):
@@ -39,7 +39,7 @@ def travelling_wave(left, right, x, t, viscosity):
 
     Solves p_t + p p_x = ν p_xx for all time and tends to the shock of `riemann` as ν -> 0.
     """
-    left, right, viscosity = _number(left, "left"), _number(right, "right"), positive(viscosity, "viscosity")
+    left, right, viscosity = _number(left, "left"), _number(right, "right"), checks.positive("viscosity", viscosity)
     if not left > right:
         raise ValueError(f"expected left > right, got {left} and {right}: only compressive states are joined by a wave")
     c, a = 0.5 * (left + right), 0.5 * (left - right)

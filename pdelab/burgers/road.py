@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pdelab import checks
 from pdelab.burgers.equation import Burgers
 from pdelab.burgers.exact import riemann
 from pdelab.grid import reals
-from pdelab.hamilton_jacobi.layout import positive
 from pdelab.stepping import Solution, solve
 
 
@@ -52,8 +52,8 @@ class Traffic:
     viscosity: float = 0.0
 
     def __post_init__(self):
-        object.__setattr__(self, "free_speed", positive(self.free_speed, "free_speed"))
-        object.__setattr__(self, "jam_density", positive(self.jam_density, "jam_density"))
+        object.__setattr__(self, "free_speed", checks.positive("free_speed", self.free_speed))
+        object.__setattr__(self, "jam_density", checks.positive("jam_density", self.jam_density))
         object.__setattr__(self, "viscosity", self.burgers.viscosity)
 
     @property

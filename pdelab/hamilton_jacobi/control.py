@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from pdelab import checks
 from pdelab.grid import reals
 from pdelab.hamilton_jacobi.equations import HamiltonJacobi
-from pdelab.hamilton_jacobi.layout import positive
 from pdelab.stepping import Solution, solve
 
 
@@ -44,7 +44,7 @@ def terminal(problem, values, grid, end, times, **options):
     >>> u.times
     array([0. , 0.5])
     """
-    end, between = positive(end, "end"), f"times: expected increasing times between 0 and end = {end}"
+    end, between = checks.positive("end", end), f"times: expected increasing times between 0 and end = {end}"
     times = np.atleast_1d(reals(times, between))
     if not isinstance(problem, HamiltonJacobi):
         raise ValueError(f"problem: expected HamiltonJacobi, got {problem!r}")

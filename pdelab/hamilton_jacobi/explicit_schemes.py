@@ -5,8 +5,9 @@ from operator import itemgetter
 
 import numpy as np
 
+from pdelab import checks
 from pdelab.hamilton_jacobi.equations import HamiltonJacobi, Heat
-from pdelab.hamilton_jacobi.layout import Flow, coefficients, inverse, largest_slopes, layout, positive
+from pdelab.hamilton_jacobi.layout import Flow, coefficients, inverse, largest_slopes, layout
 from pdelab.hamilton_jacobi.threads import crew, march, workers
 from pdelab.kernels import slopes
 from pdelab.stepping import Stepper, scheme
@@ -93,7 +94,7 @@ def filtered(problem, grid, values, *, threshold=None):
     -----
     Froese, Oberman 2013; Bokanowski, Falcone, Sahu 2016 for the equation in time. `info["threshold"]` reports ε.
     """
-    threshold = _consistency(grid, values) if threshold is None else positive(threshold, "threshold")
+    threshold = _consistency(grid, values) if threshold is None else checks.positive("threshold", threshold)
     return _high_order(problem, grid, values, threshold)
 
 

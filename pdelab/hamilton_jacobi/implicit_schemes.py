@@ -7,9 +7,10 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse import linalg
 
+from pdelab import checks
 from pdelab.hamilton_jacobi.equations import HamiltonJacobi, Heat
 from pdelab.hamilton_jacobi.explicit_schemes import fitted
-from pdelab.hamilton_jacobi.layout import CODES, coefficients, inverse, largest_slopes, positive, shifts, speeds
+from pdelab.hamilton_jacobi.layout import CODES, coefficients, inverse, largest_slopes, shifts, speeds
 from pdelab.kernels import policies, slopes
 from pdelab.stepping import Stepper, scheme
 
@@ -134,7 +135,7 @@ def rosenbrock(problem, grid, values, *, tolerance=1e-5):
             "rosenbrock: expected a drift that does not depend on time, got a function of time: take implicit or weno"
         )
     shift, nu = shifts(problem.drift_on(grid), grid), problem.viscosity
-    allowed = positive(tolerance, "tolerance") * max(float(np.ptp(values)), TINY)
+    allowed = checks.positive("tolerance", tolerance) * max(float(np.ptp(values)), TINY)
     first, code = fitted(problem, grid, values).largest_step(values), CODES[grid.boundary[0]]
 
     def advance(state, time, dt, steps):

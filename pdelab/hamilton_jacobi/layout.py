@@ -59,17 +59,6 @@ def speeds(drift, grid):
     return np.zeros(grid.dimension) if drift is None else np.abs(drift).reshape(grid.dimension, -1).max(axis=1)
 
 
-def positive(value, name):
-    """The number itself, or ValueError."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name}: expected a positive number, got {value!r}") from error
-    if not 0 < number < math.inf:
-        raise ValueError(f"{name}: expected a positive number, got {value!r}")
-    return number
-
-
 def inverse(rate):
     """1/rate, and math.inf for 0."""
     return 1 / float(rate) if rate > 0 else math.inf

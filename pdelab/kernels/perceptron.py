@@ -11,7 +11,7 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-from pdelab.noise import threefry13
+from pdelab.kernels.noise import threefry13
 
 _KERNEL = {"cache": True, "nogil": True, "error_model": "numpy"}
 _U = np.uint64

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from pdelab import checks
 from pdelab.losses.loss import Loss
 
 __all__ = [
@@ -288,14 +289,8 @@ def _finite(**values):
 
 
 def _positive(**values):
-    numbers = _finite(**values)
-    for name, number in zip(values, numbers):
-        if number <= 0:
-            raise ValueError(f"{name}: expected a number > 0, got {number}")
-    return numbers
+    return [checks.positive(name, value) for name, value in values.items()]
 
 
 def _count(dimension):
-    if isinstance(dimension, bool) or not isinstance(dimension, (int, np.integer)) or dimension < 1:
-        raise ValueError(f"dimension: expected a whole number, at least 1, got {dimension!r}")
-    return int(dimension)
+    return checks.whole("dimension", dimension)

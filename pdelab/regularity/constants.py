@@ -5,8 +5,9 @@ from itertools import product
 
 import numpy as np
 
+from pdelab import checks
 from pdelab.losses import Loss
-from pdelab.regularity.door import fits, nonnegative
+from pdelab.regularity.door import fits
 
 
 def second_differences(values, grid, direction=0):
@@ -135,7 +136,7 @@ def hessian_bounds(lower, upper, gamma):
     -----
     Corrects thesis, Lemma 3.5, whose printed constants hold for strongly convex f only and are weaker.
     """
-    lower, upper, gamma = float(lower), float(upper), nonnegative(gamma, "gamma")
+    lower, upper, gamma = float(lower), float(upper), checks.nonnegative("gamma", gamma)
     if not lower <= upper:
         raise ValueError(f"expected lower <= upper, got {lower} and {upper}")
     if not 1 + gamma * lower > 0:

@@ -5,9 +5,10 @@ import math
 import numpy as np
 from scipy import optimize
 
+from pdelab import checks
 from pdelab.losses import Loss
 from pdelab.regularity.constants import second_differences, semiconcavity
-from pdelab.regularity.door import eigenvalues, fits, nodes_of, nonnegative, polished, smallest_eigenvalue
+from pdelab.regularity.door import eigenvalues, fits, nodes_of, polished, smallest_eigenvalue
 
 
 def convexity_intervals(f, grid):
@@ -71,7 +72,7 @@ def transported_inflections(f, grid, t):
     -----
     Thesis, Example 4.15, which holds until the first shock only.
     """
-    t, shock = nonnegative(t, "t"), first_shock_time(f, grid)
+    t, shock = checks.nonnegative("t", t), first_shock_time(f, grid)
     if t >= shock:
         raise ValueError(
             f"inflection points move in straight lines until the first shock at t = {shock:.6g}, got t = {t}"

@@ -1,7 +1,5 @@
 """Checks and small searches shared by the parts of regularity."""
 
-import math
-
 import numpy as np
 from scipy import optimize
 
@@ -15,22 +13,6 @@ def fits(f, grid):
     if f.dimension != grid.dimension:
         raise ValueError(f"f: a loss of {f.dimension} variables does not fit a grid of dimension {grid.dimension}")
     return f
-
-
-def nonnegative(value, name):
-    """value as a finite float >= 0; ValueError otherwise."""
-    value = float(value)
-    if not 0 <= value < math.inf:
-        raise ValueError(f"{name}: expected a finite number >= 0, got {value}")
-    return value
-
-
-def positive(value, name):
-    """value as a float > 0, possibly infinite; ValueError otherwise."""
-    value = float(value)
-    if not value > 0:
-        raise ValueError(f"{name}: expected a number > 0, got {value}")
-    return value
 
 
 def eigenvalues(f, points):

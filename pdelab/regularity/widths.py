@@ -5,10 +5,9 @@ import math
 import numpy as np
 from scipy import optimize
 
-from pdelab import closed_forms
+from pdelab import checks, closed_forms
 from pdelab.losses import Loss
 from pdelab.regularity.door import eigenvalues as spectrum
-from pdelab.regularity.door import nonnegative, positive
 
 
 def harmonic_mean(values):
@@ -30,7 +29,7 @@ def harmonic_mean_bound(constants, t):
 
     Thesis, Lemma 4.19, whose printed hypothesis on sup u_kk(., t) must be taken at t = 0.
     """
-    t = nonnegative(t, "t")
+    t = checks.nonnegative("t", t)
     return float(1.0 / (t + 1.0 / harmonic_mean(np.asarray(constants, dtype=float))))
 
 
@@ -48,7 +47,7 @@ def quadratic_robust_width(eigenvalues, epsilon, beta):
         Without noise the value at a minimum never rises: math.inf.
     """
     eigenvalues = np.atleast_1d(np.asarray(eigenvalues, dtype=float))
-    epsilon, beta = positive(epsilon, "epsilon"), positive(beta, "beta")
+    epsilon, beta = checks.positive("epsilon", epsilon), checks.positive("beta", beta, infinite=True)
     if not (eigenvalues >= 0).all():
         raise ValueError(f"eigenvalues: expected those of a minimum, all >= 0, got {eigenvalues}")
     if math.isinf(beta) or not eigenvalues.any():
@@ -93,7 +92,8 @@ def robust_width(f, point, epsilon, beta, *, largest=1e6):
     """
     if not isinstance(f, Loss):
         raise ValueError(f"f: expected a Loss, got {type(f).__name__}")
-    epsilon, beta, largest = positive(epsilon, "epsilon"), positive(beta, "beta"), positive(largest, "largest")
+    epsilon, beta = checks.positive("epsilon", epsilon), checks.positive("beta", beta, infinite=True)
+    largest = checks.positive("largest", largest, infinite=True)
     point = np.asarray(point, dtype=float)
     rise = lambda gamma: float(closed_forms.local_entropy(f, point, gamma, beta)) - f(point) - epsilon  # noqa: E731
     if math.isinf(beta):

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from pdelab.noise import threefry13
+from pdelab.kernels.noise import threefry13
 
 
 def bits(word):
