@@ -1,0 +1,357 @@
+"""The steady state of a diffusion on a grid: potential, remaining force, currents, entropy, free energy."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
+
+from pdelab import checks
+from pdelab.generator import axis_rates, current, divergence, generator, ito, log_stationary, stationary
+from pdelab.generator.coefficients import asked
+from pdelab.grid import Grid
+
+ROUNDING = 1e-9  # share of the traffic over an edge below which its net current is rounding
+
+
+@dataclass(frozen=True, eq=False)
+class Decomposition:
+    """b = j - D grad Φ + div(D)/β on a grid, with what certifies it.
+
+    Attributes
+    ----------
+    potential : array grid.shape
+        Φ = -log(ρ_ss)/β, minimum 0.
+    force : array (*grid.shape, d), in one dimension (n,)
+        j on the nodes, by central differences of Φ (second order); also where ρ_ss underflows.
+    current : tuple of face arrays
+        J_ss as `pl.current` gives it: ρ_t = -div J holds exactly on the grid.
+    balanced : bool
+        Detailed balance: no edge of the grid carries a net current beyond rounding.
+    entropy_production : float
+    residual : float
+        max |div J_ss| over the largest traffic out of a node: rounding.
+    """
+
+    potential: NDArray[np.float64]
+    force: NDArray[np.float64]
+    current: tuple[NDArray[np.float64], ...]
+    balanced: bool
+    entropy_production: float
+    residual: float
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """b = -(D + Q) grad Φ + div(D + Q)/β with an antisymmetric Q, in the plane.
+
+    Attributes
+    ----------
+    potential : array grid.shape
+    Q : array grid.shape
+        Q_12 = -Q_21 on the nodes.
+    stream : array (n_1 + 1, n_2 + 1)
+        The stream function ψ of J_ss on the corners of the nodes' cells, zero on the walls: J_1 = d_2 ψ and
+        J_2 = -d_1 ψ on the faces, up to rounding; Q_12 = β ψ/ρ_ss.
+    """
+
+    potential: NDArray[np.float64]
+    Q: NDArray[np.float64]
+    stream: NDArray[np.float64]
+
+
+def potential(problem, grid: Grid, time: float = 0.0) -> NDArray[np.float64]:
+    """Φ = -log(ρ_ss)/β of a FokkerPlanck problem, minimum 0, of any height (thesis (6.23), sign corrected).
+
+    Parameters
+    ----------
+    problem : FokkerPlanck
+        With any potential, drift, diffusion matrix and interpretation; noise must not vanish.
+    grid : Grid
+        Closed: reflecting or periodic ends.
+
+    Returns
+    -------
+    array grid.shape; math.inf on nodes that the chain leaves for ever
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> grid = pl.Grid(-3.0, 3.0, 301)
+    >>> phi = potential(pl.FokkerPlanck(drift=-grid.x, beta=5000.0), grid)
+    >>> bool(abs(phi - grid.x**2 / 2).max() < 1e-3)      # exp(-22500) at the ends is no float64
+    True
+    """
+    logs = log_stationary(problem, grid, time)
+    return asked(problem, grid, time).diffusivity * (logs.max() - logs)
+
+
+def decompose(problem, grid: Grid, time: float = 0.0) -> Decomposition:
+    """The stationary state of a diffusion: where it sits, and what keeps it from equilibrium.
+
+    Parameters are those of `potential`. D grad Φ is a gradient only where D is isotropic and constant, and div j = 0 is
+    no consequence (thesis, Assumption 6.22, fails in its own example): what holds is div(j ρ_ss) = 0.
+
+    Examples
+    --------
+    >>> import numpy as np, pdelab as pl
+    >>> grid = pl.Grid((-4, -4), (4, 4), (81, 81))
+    >>> turning = pl.FokkerPlanck(drift=grid.points @ np.array([[-1.0, -3.0], [3.0, -1.0]]), beta=1.0)
+    >>> state = decompose(turning, grid)
+    >>> state.balanced, bool(state.residual < 1e-12)
+    (False, True)
+    """
+    phi = potential(problem, grid, time)
+    density = stationary(problem, grid, time)
+    fluxes = current(problem, grid, density, time)
+    edges = _Edges.of(problem, grid, density, time)
+    produced = entropy_production(problem, grid, time=time)
+    residual = np.abs(divergence(fluxes, grid) * grid.weights).max() / max(edges.traffic.max(initial=0.0), 1e-300)
+    return Decomposition(phi, force(problem, grid, phi, time), fluxes, edges.balanced, produced, float(residual))
+
+
+def force(problem, grid, phi, time=0.0):
+    """j = b + D grad Φ - div(D)/β on the nodes."""
+    coefficients = asked(problem, grid, time)
+    form = ito(coefficients, grid)
+    d, scale = grid.dimension, coefficients.diffusivity
+    slope = grid.gradient(np.where(np.isfinite(phi), phi, 0.0)).reshape(*grid.shape, d)
+    j = np.zeros((*grid.shape, d))
+    if form.potential is not None:
+        j -= grid.gradient(form.potential).reshape(*grid.shape, d)
+    if form.drift is not None:
+        j += form.drift.reshape(*grid.shape, d)
+    a = np.stack([part[..., None] * row for part, row in zip(form.a, np.eye(d))], -2) if form.diagonal else form.a
+    for i in range(d):
+        for k in range(d):
+            entry = a[..., i, k]
+            if np.ptp(entry):
+                j[..., i] -= grid.gradient(entry).reshape(*grid.shape, d)[..., k]
+            j[..., i] += entry * slope[..., k] / scale
+    return j[..., 0] if d == 1 else j
+
+
+def entropy_production(problem, grid: Grid, density: ArrayLike | None = None, time: float = 0.0) -> float:
+    """Entropy produced per time, in units of Boltzmann's constant: β ∫ j·D^-1 j ρ, zero in detailed balance only.
+
+    Parameters
+    ----------
+    problem : FokkerPlanck
+    grid : Grid
+    density : array grid.shape or None
+        None: the stationary one.
+
+    Returns
+    -------
+    float >= 0, possibly math.inf (a current against no noise)
+
+    Notes
+    -----
+    On a diagonal diffusion the grid is a Markov chain with both directions on every edge, and the result is the exact
+    entropy production of that chain, sum J log(forward/backward) (Schnakenberg 1976). Otherwise it is the integral
+    of j·D^-1 j by central differences. Thesis, Lemma 6.25, prints it with the opposite sign and a divergence.
+    """
+    if density is None and isinstance(grid, Grid) and grid.periodic == (True,):
+        return _on_ring(problem, grid, time)
+    density = stationary(problem, grid, time) if density is None else grid.field(density, "density")
+    return _production(_Edges.of(problem, grid, density, time), problem, grid, time)
+
+
+def entropy_production_density(
+    problem, grid: Grid, density: ArrayLike | None = None, time: float = 0.0
+) -> NDArray[np.float64]:
+    """Where the entropy is produced: a field whose `grid.integrate` is `entropy_production`, shape grid.shape."""
+    density = stationary(problem, grid, time) if density is None else grid.field(density, "density")
+    edges = _Edges.of(problem, grid, density, time)
+    if not edges.exact:
+        return _continuous(problem, grid, edges.log_mass - np.log(grid.weights).ravel(), time)
+    per_node = np.zeros(grid.weights.size)
+    for ends in (edges.start, edges.end):
+        np.add.at(per_node, ends, 0.5 * edges.flow * edges.affinity)
+    return per_node.reshape(grid.shape) / grid.weights
+
+
+def free_energy(problem, grid: Grid, density: ArrayLike, time: float = 0.0) -> float:
+    """F = KL(ρ | ρ_ss)/β, which decreases along the Fokker-Planck equation for any stationary state (Theorem 6.24).
+
+    Parameters
+    ----------
+    density : array grid.shape
+        Nonnegative, of mass 1.
+
+    Returns
+    -------
+    float >= 0; math.inf where ρ has mass that ρ_ss has not
+    """
+    density = _density(grid, density)
+    logs = log_stationary(problem, grid, time)
+    there = density > 0
+    if np.isneginf(logs[there]).any():
+        return math.inf
+    excess = np.zeros(grid.shape)
+    ratio = np.log(density[there]) - logs[there]
+    # ρ log(ρ/π) - ρ + π, which is >= 0 node by node; the masses are equal, so that the sum is the same
+    excess[there] = density[there] * (ratio - 1) + np.exp(logs[there])
+    excess[~there] = np.exp(logs[~there])
+    return max(asked(problem, grid, time).diffusivity * float(grid.integrate(excess)), 0.0)
+
+
+def dissipation(problem, grid: Grid, density: ArrayLike, time: float = 0.0) -> tuple[float, float]:
+    """(dF/dt on the grid, -∫ ρ D grad δF·grad δF): the two sides of Theorem 6.24, δF = log(ρ/ρ_ss)/β.
+
+    The first is the exact derivative of the free energy along the chain, which is never positive; the second is the
+    integral by central differences. They agree to second order. The theorem does not need div j = 0.
+
+    Parameters
+    ----------
+    density : array grid.shape
+        Positive, of mass 1.
+    """
+    density = _density(grid, density)
+    if not (density > 0).all():
+        raise ValueError("density: expected positive values, so that its logarithm has a gradient, got zeros")
+    scale = asked(problem, grid, time).diffusivity
+    excess = np.log(density) - log_stationary(problem, grid, time)
+    rate = -divergence(current(problem, grid, density, time), grid)
+    slope = grid.gradient(excess).reshape(*grid.shape, grid.dimension)
+    form = ito(asked(problem, grid, time), grid)
+    if form.diagonal:
+        square = sum(a * slope[..., k] ** 2 for k, a in enumerate(form.a))
+    else:
+        square = np.einsum("...i,...ij,...j->...", slope, form.a, slope)
+    return scale * float(grid.integrate(rate * excess)), -scale * float(grid.integrate(density * square))
+
+
+def winding_rate(problem, grid: Grid, centre: ArrayLike = (0.0, 0.0), time: float = 0.0) -> float:
+    """Mean angular velocity of the steady state around a point of the plane, in radians per time: E[(r × j)/r²].
+
+    On a periodic interval: mean turns per time around the ring.
+    """
+    density = stationary(problem, grid, time)
+    if grid.dimension == 1:
+        if not grid.periodic[0]:
+            raise ValueError("grid: expected a periodic interval or a plane, got an interval that cannot be gone round")
+        return float(np.mean(current(problem, grid, density, time)[0]))
+    if grid.dimension != 2:
+        raise ValueError(
+            f"grid: expected a ring or a plane, got dimension {grid.dimension}: winding has no meaning there"
+        )
+    centre = checks.reals("centre", centre, "two numbers")
+    if centre.shape != (2,):
+        raise ValueError(f"centre: expected two numbers, got shape {centre.shape}")
+    j = force(problem, grid, potential(problem, grid, time), time)
+    r = grid.points - centre
+    square = (r * r).sum(-1)
+    turning = np.divide(
+        r[..., 0] * j[..., 1] - r[..., 1] * j[..., 0], square, where=square > 0, out=np.zeros(grid.shape)
+    )
+    if (square == 0).any():  # on the centre itself: the mean of the nodes around it
+        at = np.unravel_index(int(np.argmin(square)), grid.shape)
+        around = [tuple(np.add(at, step)) for step in ((1, 0), (-1, 0), (0, 1), (0, -1))]
+        turning[at] = np.mean(
+            [turning[place] for place in around if all(0 <= i < n for i, n in zip(place, grid.shape))]
+        )
+    return float(grid.integrate(density * turning))
+
+
+def split(problem, grid: Grid, time: float = 0.0) -> Split:
+    """Write the drift as b = -(D + Q) grad Φ + div(D + Q)/β with div row by row (thesis (6.53)), in a closed plane box.
+
+    Q is not unique, as the thesis has it: Q_12 + c exp(β Φ) serves as well for any c. Here ψ = 0 on the walls.
+
+    Raises
+    ------
+    ValueError
+        Other than two dimensions (on an interval Q = 0; in space Q has a whole field of gauges), periodic axes.
+    """
+    if not isinstance(grid, Grid) or grid.dimension != 2 or any(grid.periodic):
+        raise ValueError("grid: expected a closed box in the plane, where the current has a stream function")
+    phi, density = potential(problem, grid, time), stationary(problem, grid, time)
+    first = current(problem, grid, density, time)[0]
+    stream = np.zeros(
+        (grid.shape[0] + 1, grid.shape[1] + 1)
+    )  # on the corners of the nodes' cells; the frame is the walls
+    stream[1:-1, 1:-1] = np.cumsum(first * grid.axis_weights[1], axis=1)[:, :-1]
+    centre = 0.25 * (stream[:-1, :-1] + stream[1:, :-1] + stream[:-1, 1:] + stream[1:, 1:])
+    scale = asked(problem, grid, time).diffusivity
+    with np.errstate(divide="ignore", invalid="ignore"):
+        q = np.where(density > 0, centre / (scale * density), 0.0)
+    return Split(phi, q, stream)
+
+
+@dataclass(frozen=True, eq=False)
+class _Edges:
+    """Net flows and affinities over the edges of the chain, each edge once."""
+
+    start: np.ndarray
+    end: np.ndarray
+    flow: np.ndarray
+    affinity: np.ndarray
+    traffic: np.ndarray
+    log_mass: np.ndarray
+    exact: bool
+
+    @classmethod
+    def of(cls, problem, grid, density, time):
+        """The edges of a problem's chain with these masses."""
+        Q = generator(problem, grid, time).tocsr()
+        upper = sparse.triu(Q, 1).tocoo()
+        start, end, rate = upper.row, upper.col, upper.data
+        back = np.asarray(Q[end, start]).ravel()
+        both = bool((rate > 0).all() and (back > 0).all() and sparse.tril(Q, -1).count_nonzero() == rate.size)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            log_mass = np.log(grid.weights.ravel()) + np.log(density.ravel())
+            logs = log_mass[start] + np.log(rate), log_mass[end] + np.log(back)
+            affinity = logs[0] - logs[1]
+            flow = np.exp(np.maximum(*logs)) * np.copysign(-np.expm1(-np.abs(affinity)), affinity)
+        good = np.isfinite(affinity)
+        flow, affinity = np.where(good, flow, 0.0), np.where(good, affinity, 0.0)
+        traffic = np.where(good, np.exp(logs[0]) + np.exp(logs[1]), 0.0)
+        return cls(start, end, flow, affinity, traffic, log_mass, both)
+
+    @property
+    def balanced(self):
+        """No edge with more net flow than rounding makes."""
+        return bool((np.abs(self.flow) <= ROUNDING * self.traffic).all())
+
+
+def _production(edges, problem, grid, time):
+    """Total entropy production over the edges, or by the integral where an edge has one direction only."""
+    if not edges.exact:
+        logs = edges.log_mass - np.log(grid.weights).ravel()
+        return float(grid.integrate(_continuous(problem, grid, logs, time)))
+    return max(float(np.sum(edges.flow * edges.affinity)), 0.0)
+
+
+def _on_ring(problem, grid, time):
+    """The current times the affinity of one turn: relative accuracy however small the current."""
+    ((up, down),) = axis_rates(ito(asked(problem, grid, time), grid), grid)
+    around = float(np.sum(np.log(up) - np.log(down)))
+    return max(around * float(np.mean(current(problem, grid, stationary(problem, grid, time), time)[0])), 0.0)
+
+
+def _continuous(problem, grid, log_density, time):
+    """ρ β j·D^-1 j on the nodes."""
+    coefficients = asked(problem, grid, time)
+    logs = log_density.reshape(grid.shape)
+    scale, d = coefficients.diffusivity, grid.dimension
+    j = force(problem, grid, scale * (logs.max() - logs), time).reshape(*grid.shape, d)
+    a = ito(coefficients, grid).a
+    values, vectors = np.linalg.eigh(a)
+    along = np.einsum("...ik,...i->...k", vectors, j)
+    still = values <= 1e-12 * values.max(-1, keepdims=True)
+    square = np.divide(along**2, values, where=~still, out=np.zeros_like(along))
+    if (np.abs(along[still]) > 1e-6 * max(np.abs(j).max(), 1e-300)).any():
+        return np.full(grid.shape, math.inf)
+    return np.exp(logs) * square.sum(-1)
+
+
+def _density(grid, density):
+    density = grid.field(density, "density")
+    if not (density >= 0).all() or abs(grid.integrate(density) - 1) > 1e-9:
+        raise ValueError(
+            f"density: expected nonnegative values of integral 1, got minimum {density.min():.6g} and integral "
+            f"{grid.integrate(density):.12g}: divide it by its integral"
+        )
+    return density

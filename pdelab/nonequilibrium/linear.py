@@ -1,0 +1,171 @@
+"""The linear case in closed form: dX = -F X dt + sqrt(2 D/β) dW, F = (D + Q) U (thesis, Lemma 6.44)."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import linalg as dense
+
+from pdelab import checks
+
+ROUNDING = 1e-12  # relative size below which a sum of eigenvalues or an eigenvalue of the covariance is zero
+
+
+@dataclass(frozen=True)
+class Linear:
+    """The stationary state of dX = -F X dt + sqrt(2 D/β) dW.
+
+    Attributes
+    ----------
+    F, D : arrays (d, d)
+    beta : float
+    covariance : array (d, d)
+        Of the stationary law, U^-1/β.
+    U : array (d, d)
+        Φ(x) = x·U x/2 = -log(ρ_ss)/β up to a constant.
+    Q : array (d, d)
+        Antisymmetric: the force beyond detailed balance is j = -Q U x. Unique here, unlike for a general field.
+    entropy_production : float
+        -tr(D^-1 Q U Q) per time, whatever β; math.inf if j leaves the range of D.
+    kind : str
+        "stable node", "stable focus" (complex eigenvalues of F), or, with `algebraic`, "saddle" or "unstable".
+    residual : float
+        |F S + S F^T - 2D| over |F| |S|, S = U^-1: its certificate.
+    """
+
+    F: NDArray[np.float64]
+    D: NDArray[np.float64]
+    beta: float
+    covariance: NDArray[np.float64]
+    U: NDArray[np.float64]
+    Q: NDArray[np.float64]
+    entropy_production: float
+    kind: str
+    residual: float
+
+    @property
+    def balanced(self) -> bool:
+        """Detailed balance: Q = 0 up to rounding, that is F D symmetric."""
+        return bool(np.abs(self.Q).max() <= 1e-10 * np.abs(self.D).max())
+
+    @property
+    def gap(self) -> float:
+        """The spectral gap of the generator: the smallest real part of the eigenvalues of F."""
+        return float(np.linalg.eigvals(self.F).real.min())
+
+    @property
+    def reversed_drift(self) -> NDArray[np.float64]:
+        """(D - Q) U, the drift matrix of the process run backwards in time."""
+        return (self.D - self.Q) @ self.U
+
+    def irreversibility(self, dt: float) -> float:
+        """KL(law(x_0, x_dt) || law(x_dt, x_0))/dt: what snapshots show of the entropy production, its limit."""
+        dt = checks.positive("dt", dt)
+        S, C = self.covariance, dense.expm(-self.F * dt) @ self.covariance
+        ahead = np.block([[S, C.T], [C, S]])
+        back = np.block([[S, C], [C.T, S]])
+        return float(0.5 * (np.trace(np.linalg.solve(back, ahead)) - 2 * len(S)) / dt)
+
+
+def linear(F: ArrayLike, D: ArrayLike, beta: float = 1.0, *, algebraic: bool = False) -> Linear:
+    """Solve F S + S F^T = 2D and read off U = S^-1, Q = F S - D, the stationary covariance S/β and the rest.
+
+    Parameters
+    ----------
+    F : array (d, d)
+        Drift matrix, dX = -F X dt + ...; a number in one dimension.
+    D : array (d, d)
+        Symmetric positive semi-definite.
+    beta : float > 0
+    algebraic : bool
+        Also answer where no stationary law exists but the equation has one invertible solution (a saddle or a
+        maximum): then U is indefinite and `covariance` is not one.
+
+    Raises
+    ------
+    ValueError
+        F that is not stable (an eigenvalue with real part <= 0: no stationary law); resonant F (two eigenvalues with
+        sum 0: no unique solution); D singular and not controllable (the covariance is singular, U does not exist).
+
+    Notes
+    -----
+    Thesis, Lemma 6.44, which says "uniquely" without these conditions. By the method of Bartels and Stewart with one
+    step of refinement.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> state = linear([[2, 0.8], [0.8, 1]], np.diag([1, 0.1]))
+    >>> round(float(state.Q[0, 1]), 4), round(state.entropy_production, 4), state.kind
+    (-0.24, 1.728, 'stable node')
+    """
+    F, D = _square("F", F), _square("D", D)
+    beta = checks.positive("beta", beta)
+    if F.shape != D.shape:
+        raise ValueError(f"D: expected the shape of F, {F.shape}, got {D.shape}")
+    if np.abs(D - D.T).max() > ROUNDING * np.abs(D).max() or np.linalg.eigvalsh(D)[0] < -ROUNDING * np.abs(D).max():
+        raise ValueError("D: expected a symmetric positive semi-definite matrix, got one that is not")
+    eigenvalues = np.linalg.eigvals(F)
+    kind = _kind(eigenvalues, F)
+    if not kind.startswith("stable") and not algebraic:
+        raise ValueError(
+            f"F: expected eigenvalues with positive real part, got {np.round(eigenvalues, 6).tolist()} ({kind}): there "
+            "is no stationary law (algebraic=True gives the matrices all the same)"
+        )
+    S = _lyapunov(F, D)
+    values, vectors = np.linalg.eigh(S)
+    if np.abs(values).min() <= ROUNDING * np.abs(values).max():
+        raise ValueError(
+            "D: expected noise that reaches every direction through F (controllability), got a singular covariance: "
+            f"nothing moves along {np.round(vectors[:, np.abs(values).argmin()], 6).tolist()}"
+        )
+    U = (vectors / values) @ vectors.T
+    product = F @ S
+    Q = 0.5 * (product - product.T)
+    residual = np.abs(product + product.T - 2 * D).max() / max(np.abs(F).max() * np.abs(S).max(), 1e-300)
+    return Linear(F, D, beta, S / beta, U, Q, _entropy(D, Q, U), kind, float(residual))
+
+
+def _lyapunov(F, D):
+    """S with F S + S F^T = 2D, refined once."""
+    S = dense.solve_continuous_lyapunov(F, 2 * D)
+    S = 0.5 * (S + S.T)
+    change = dense.solve_continuous_lyapunov(F, 2 * D - F @ S - S @ F.T)
+    return S + 0.5 * (change + change.T)
+
+
+def _kind(eigenvalues, F):
+    """What the flow x' = -F x does; refuses what has no unique stationary covariance."""
+    size = np.abs(F).max()
+    real = eigenvalues.real
+    if (np.abs(eigenvalues) <= ROUNDING * size).any():
+        raise ValueError(f"F: expected an invertible matrix, got eigenvalues {np.round(eigenvalues, 6).tolist()}")
+    sums = np.abs(eigenvalues[:, None] + eigenvalues[None, :])
+    if sums.min() <= ROUNDING * size:
+        raise ValueError(
+            f"F: expected no two eigenvalues with sum 0 (resonance), got {np.round(eigenvalues, 6).tolist()}: the "
+            "Lyapunov equation has no unique solution"
+        )
+    if (real > 0).all():
+        turning = (np.abs(eigenvalues.imag) > ROUNDING * size).any()
+        return "stable focus" if turning else "stable node"
+    return "unstable" if (real < 0).all() else "saddle"
+
+
+def _entropy(D, Q, U):
+    """-tr(D^-1 Q U Q): the mean of j D^-1 j β over the stationary law."""
+    values, vectors = np.linalg.eigh(D)
+    still = values <= ROUNDING * values.max(initial=0.0)
+    force = vectors.T @ Q
+    if still.any() and np.abs(force[still]).max() > 1e-9 * max(np.abs(Q).max(), 1e-300):
+        return math.inf
+    moving = force[~still] / np.sqrt(values[~still])[:, None]
+    return float(np.trace(moving @ U @ moving.T))
+
+
+def _square(name, matrix):
+    matrix = np.atleast_2d(checks.reals(name, matrix, "a square matrix of real numbers"))
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not np.isfinite(matrix).all():
+        raise ValueError(f"{name}: expected a square matrix of finite numbers, got shape {matrix.shape}")
+    return matrix

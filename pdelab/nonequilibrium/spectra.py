@@ -1,0 +1,142 @@
+"""Spectra of trajectories, with bands and the null that fits: a process that relaxes, not white noise (6.3.3)."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import signal, stats
+
+from pdelab import checks
+from pdelab.nonequilibrium.linear import Linear
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """Power spectral densities of several series, averaged.
+
+    Attributes
+    ----------
+    frequencies : array (k,)
+        Cycles per unit of time, 0 left out.
+    power : array (k,)
+        Mean over the series, each scaled to mean 1 over the frequencies when `normalise`.
+    low, high : arrays (k,)
+        Confidence band of the mean over the series; with one series, of its Welch average (χ²).
+    """
+
+    frequencies: NDArray[np.float64]
+    power: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+
+
+def spectrum(
+    series: ArrayLike, step: float = 1.0, *, segments: int = 8, normalise: bool = True, confidence: float = 0.95
+) -> Spectrum:
+    """Welch's power spectral density (Hann windows, half overlapping) of series saved at equal times.
+
+    Parameters
+    ----------
+    series : array (times,) or (times, series)
+    step : float > 0
+        Time between two entries.
+    segments : int >= 1
+        Pieces of a series. More pieces: less noise, fewer low frequencies. Good values: 4 to 32.
+    normalise : bool
+        Scale each series to mean power 1, so that weights of different size can be averaged.
+    confidence : float in (0, 1)
+
+    Raises
+    ------
+    ValueError
+        A series shorter than 16 entries a segment, or constant.
+    """
+    series, step = _series(series), checks.positive("step", step)
+    segments = checks.whole("segments", segments)
+    confidence = checks.within("confidence", confidence, 0, 1, "()")
+    if series.shape[0] < 16 * segments:
+        raise ValueError(
+            f"series: expected at least {16 * segments} times for {segments} segments, got {series.shape[0]}"
+        )
+    length = series.shape[0] // segments
+    frequencies, power = signal.welch(series, 1 / step, window="hann", nperseg=length, axis=0)
+    frequencies, power = frequencies[1:], power[1:]
+    if normalise:
+        power = power / power.mean(0)
+    mean = power.mean(1)
+    if power.shape[1] > 1:
+        error = power.std(1, ddof=1) / math.sqrt(power.shape[1])
+        half = stats.t.ppf(0.5 + 0.5 * confidence, power.shape[1] - 1) * error
+        return Spectrum(frequencies, mean, mean - half, mean + half)
+    freedom = 36 * segments**2 / (19 * segments - 1)  # of half-overlapping Hann segments (Percival, Walden 1993)
+    low, high = freedom / stats.chi2.ppf([0.5 + 0.5 * confidence, 0.5 - 0.5 * confidence], freedom)
+    return Spectrum(frequencies, mean, low * mean, high * mean)
+
+
+def autocorrelation(series: ArrayLike, lags: ArrayLike) -> tuple[NDArray[np.float64], float]:
+    """Autocorrelation of series at some lags, averaged over them, and the 99 % band of white noise, 2.576/sqrt(n).
+
+    The band is the null of independent entries: the positions of any process that relaxes slowly lie outside it (an
+    Ornstein-Uhlenbeck process up to the lag log(sqrt(n)/2.576)/(rate step)), cycles or not.
+
+    Parameters
+    ----------
+    series : array (times,) or (times, series)
+    lags : ints in [0, times)
+    """
+    series = _series(series)
+    lags = np.array([checks.whole("lags", lag, 0, series.shape[0] - 1) for lag in np.atleast_1d(np.asarray(lags))])
+    centred = series - series.mean(0)
+    square = (centred * centred).sum(0)
+    values = [(centred[: len(centred) - lag] * centred[lag:]).sum(0) / square for lag in lags]
+    return np.mean(values, axis=1), 2.576 / math.sqrt(series.shape[0])
+
+
+def increment_spectrum(frequencies: ArrayLike, memory: float) -> NDArray[np.float64]:
+    """The spectrum of increments of x_{t+1} = φ x_t + noise, scaled to mean 1: 4 sin²(w/2)/|1 - φ e^{iw}|² (1 + φ)/2.
+
+    The null for increments of a process that relaxes: low frequencies are suppressed. That they are not (as for flat
+    white noise, the wrong null) shows drift, not cycles.
+
+    Parameters
+    ----------
+    frequencies : array
+        Cycles per step, in [0, 1/2].
+    memory : float in (-1, 1]
+        φ, e.g. the autocorrelation of x at lag 1.
+    """
+    w = 2 * math.pi * checks.reals("frequencies", frequencies)
+    memory = checks.within("memory", memory, -1, 1, "(]")
+    if memory == 1.0:
+        return np.ones_like(w)
+    return 0.5 * (1 + memory) * 4 * np.sin(w / 2) ** 2 / (1 - 2 * memory * np.cos(w) + memory**2)
+
+
+def linear_spectrum(state: Linear, frequencies: ArrayLike) -> NDArray[np.complex128]:
+    """The spectral matrix of dX = -F X dt + sqrt(2 D/β) dW, (k, d, d): (F + iω)^-1 (2D/β) (F^T - iω)^-1.
+
+    Its diagonal decreases with ω where the process is in detailed balance: a peak in the spectrum of a coordinate
+    breaks detailed balance, while complex eigenvalues of Q U alone need not show.
+
+    Parameters
+    ----------
+    state : Linear
+    frequencies : array (k,)
+        Angular frequencies ω in radians per time.
+    """
+    if not isinstance(state, Linear):
+        checks.refuse("state", "what `linear` returns", state)
+    omega = np.atleast_1d(checks.reals("frequencies", frequencies))
+    transfer = np.linalg.inv(state.F + 1j * omega[:, None, None] * np.eye(len(state.F)))
+    return transfer @ (2 * state.D / state.beta) @ np.conj(np.swapaxes(transfer, -1, -2))
+
+
+def _series(series):
+    series = checks.reals("series", series)
+    series = series[:, None] if series.ndim == 1 else series
+    if series.ndim != 2 or series.shape[0] < 2 or not series.shape[1] or not np.isfinite(series).all():
+        raise ValueError(f"series: expected an array (times,) or (times, series) of finite numbers, got {series.shape}")
+    if (np.ptp(series, axis=0) == 0).any():
+        raise ValueError("series: expected series that vary, got a constant one")
+    return series

@@ -1,0 +1,231 @@
+"""What saved trajectories show: the antisymmetric matrix of currents, windings, entropy production, with intervals."""
+
+import math
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+from pdelab import checks
+
+BATCHES = 24  # pieces of one trajectory whose averages are taken as independent
+FLIPS = 9999  # sign flips of the test of reversibility
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A rate per time with its confidence interval."""
+
+    value: float
+    low: float
+    high: float
+    confidence: float
+
+
+@dataclass(frozen=True)
+class Rotation:
+    """The antisymmetric part of the lagged covariance, and whether it is there at all.
+
+    Attributes
+    ----------
+    Q : array (d, d)
+        Estimate of Q/β, Q of `linear`: (C^T - C)/(2 τ) with C = E x(t + τ) x(t)^T.
+    low, high : arrays (d, d)
+        Confidence interval of each entry.
+    areal_velocity : array (d, d)
+        E[x_i dx_j - x_j dx_i]/dt = 2 Q_ij/β.
+    p_value : float
+        Of detailed balance, in which every entry is zero: how often batches with random signs give as large a
+        statistic. At least 1/10,000.
+    lag : float
+        τ, in units of time.
+    batches : int
+    confidence : float
+    """
+
+    Q: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    areal_velocity: NDArray[np.float64]
+    p_value: float
+    lag: float
+    batches: int
+    confidence: float
+
+
+def rotation(
+    states: ArrayLike,
+    times: ArrayLike,
+    D: ArrayLike | None = None,
+    *,
+    lag: int = 1,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Rotation:
+    """Test detailed balance on saved trajectories of a stationary process, and measure how it is broken.
+
+    x_i(t) x_j(t + τ) - x_j(t) x_i(t + τ) is averaged in batches: one a path if there are at least 12 paths, else pieces
+    of the trajectories. Running time backwards turns its sign, so that in detailed balance each batch is as likely with
+    the other sign: that is the null of the p-value, exact for independent batches. Intervals are Student's.
+
+    Parameters
+    ----------
+    states : array (times, d) or (times, paths, d)
+        One or several trajectories, saved at equal intervals, d >= 2. Of many weights take a few projections first.
+    times : array (times,)
+        Increasing, equally spaced.
+    D : array (d, d) or None
+        With it each coordinate is scaled by sqrt(D_ii) in the statistic, which else uses the standard deviations.
+    lag : int >= 1
+        τ in saved steps. Good values: a fraction of the relaxation time; too long a lag biases Q towards 0, like
+        exp(-F τ).
+    confidence : float in (0, 1)
+    seed : int
+        Of the signs.
+
+    Raises
+    ------
+    ValueError
+        For one coordinate, unequal times, or trajectories too short for the lag (fewer than 20 pairs a batch).
+
+    Warns
+    -----
+    UserWarning
+        When a piece of a trajectory is shorter than ten correlation times: the intervals are then too narrow.
+    """
+    states, step = _trajectories(states, times, least=2)
+    lag = checks.whole("lag", lag)
+    confidence = checks.within("confidence", confidence, 0, 1, "()")
+    count, paths, d = states.shape
+    pieces = 1 if paths >= 12 else math.ceil(BATCHES / paths)
+    if count - lag < 20 * pieces:
+        raise ValueError(f"states: expected at least {20 * pieces + lag} saved times for lag {lag}, got {count}")
+    centred = states - states.mean((0, 1))
+    products = np.einsum("tpi,tpj->tpij", centred[:-lag], centred[lag:]) / (2 * lag * step)
+    turning = products - np.swapaxes(products, -1, -2)
+    length = turning.shape[0] // pieces
+    batches = turning[: length * pieces].reshape(pieces, length, paths, d, d).mean(1).reshape(-1, d, d)
+    if pieces > 1:
+        _long_enough(centred, length)
+    mean, error = batches.mean(0), batches.std(0, ddof=1) / math.sqrt(len(batches))
+    half = stats.t.ppf(0.5 + 0.5 * confidence, len(batches) - 1) * error
+    size = centred.reshape(-1, d).std(0) if D is None else np.sqrt(np.diag(_matrix("D", D, d)))
+    p = _sign_flips(batches[:, *np.triu_indices(d, 1)] / np.outer(size, size)[np.triu_indices(d, 1)], seed)
+    return Rotation(mean, mean - half, mean + half, 2 * mean, p, lag * step, len(batches), confidence)
+
+
+def winding(states: ArrayLike, times: ArrayLike, centre: ArrayLike = (0.0, 0.0), *, confidence: float = 0.95) -> Rate:
+    """Mean angular velocity around a point of the plane, in radians per time, from saved trajectories.
+
+    Parameters
+    ----------
+    states : array (times, 2) or (times, paths, 2)
+        Saved so often that no path turns by half a circle between two saved times.
+    times : array (times,)
+    centre : two numbers
+    """
+    states, step = _trajectories(states, times, least=2)
+    if states.shape[-1] != 2:
+        raise ValueError(f"states: expected two coordinates, got {states.shape[-1]}")
+    moved = states - checks.reals("centre", centre, "two numbers")
+    angles = np.unwrap(np.arctan2(moved[..., 1], moved[..., 0]), axis=0)
+    return _rate(np.diff(angles, axis=0) / step, checks.within("confidence", confidence, 0, 1, "()"))
+
+
+def path_entropy_production(
+    states: ArrayLike, times: ArrayLike, drift, D: ArrayLike, beta: float = 1.0, *, confidence: float = 0.95
+) -> Rate:
+    """Entropy production per time of a stationary process from its paths: the work β ∫ b·D^-1 ∘ dX (Stratonovich).
+
+    Parameters
+    ----------
+    states : array (times, d) or (times, paths, d)
+        Saved finely: the midpoint rule leaves an error of second order in the saved step.
+    times : array (times,)
+    drift : callable, points (..., d) -> (..., d)
+        b of dX = b dt + sqrt(2 D/β) dW.
+    D : array (d, d), constant, positive definite
+    beta : float > 0
+    """
+    states, step = _trajectories(states, times, least=1)
+    D, beta = _matrix("D", D, states.shape[-1]), checks.positive("beta", beta)
+    if np.linalg.eigvalsh(D)[0] <= 0:
+        raise ValueError("D: expected a positive definite matrix, got one that is not")
+    if not callable(drift):
+        checks.refuse("drift", "a function of points (..., d)", drift)
+    forces = np.asarray(drift(0.5 * (states[1:] + states[:-1])), dtype=float)
+    if forces.shape != states[1:].shape:
+        raise ValueError(f"drift: expected values of shape {states[1:].shape}, got {forces.shape}")
+    work = beta * (forces @ np.linalg.inv(D) * np.diff(states, axis=0)).sum(-1)
+    return _rate(work / step, checks.within("confidence", confidence, 0, 1, "()"))
+
+
+def _rate(values, confidence):
+    """Mean of values (times, paths) with Student's interval over paths, or over pieces of few paths."""
+    count, paths = values.shape
+    pieces = 1 if paths >= 12 else math.ceil(BATCHES / paths)
+    length = count // pieces
+    if length < 1:
+        raise ValueError(f"states: expected at least {pieces + 1} saved times, got {count + 1}")
+    batches = values[: length * pieces].reshape(pieces, length, paths).mean(1).ravel()
+    error = batches.std(ddof=1) / math.sqrt(batches.size)
+    half = float(stats.t.ppf(0.5 + 0.5 * confidence, batches.size - 1) * error)
+    mean = float(batches.mean())
+    return Rate(mean, mean - half, mean + half, confidence)
+
+
+def _sign_flips(batches, seed):
+    """p-value of symmetry around zero, batches (n, k): T², with the signs of whole batches flipped at random."""
+    n, k = batches.shape
+    second = batches.T @ batches  # does not change when signs do
+    inverse = np.linalg.pinv(second, rcond=1e-10, hermitian=True)
+    signs = np.random.default_rng(checks.whole("seed", seed, 0)).integers(0, 2, (FLIPS, n)) * 2.0 - 1
+    sums, own = signs @ batches, batches.sum(0)
+    larger = np.einsum("fk,kl,fl->f", sums, inverse, sums) >= own @ inverse @ own * (1 - 1e-12)
+    return float((1 + larger.sum()) / (1 + FLIPS))
+
+
+def _long_enough(centred, length):
+    """Warn where batches are shorter than ten integrated correlation times of a coordinate."""
+    count, _, d = centred.shape
+    longest = 0.0
+    for k in range(d):
+        x = centred[:, 0, k]
+        spectrum = np.abs(np.fft.rfft(x, 2 * count)) ** 2
+        covariance = np.fft.irfft(spectrum)[:count] / max(float(x @ x), 1e-300)
+        cut = int(np.argmax(covariance < 0)) or count
+        longest = max(longest, 1 + 2 * float(covariance[1:cut].sum()))
+    if length < 10 * longest:
+        warnings.warn(
+            f"pieces of {length} saved times are shorter than ten correlation times ({10 * longest:.0f}): intervals "
+            "and p-value are too optimistic; give a longer trajectory or more of them",
+            stacklevel=3,
+        )
+
+
+def _trajectories(states, times, least):
+    """States as (times, paths, d) of finite numbers and the spacing of the times."""
+    states, times = checks.reals("states", states), checks.reals("times", times)
+    if states.ndim == 2:
+        states = states[:, None]
+    if states.ndim != 3 or states.shape[-1] < least or not states.size:
+        raise ValueError(
+            f"states: expected an array (times, d) or (times, paths, d) with d >= {least}, got shape {states.shape}"
+        )
+    if not np.isfinite(states).all():
+        raise ValueError("states: expected finite numbers, got some that are not")
+    if times.shape != (states.shape[0],) or times.size < 2:
+        raise ValueError(f"times: expected one for each of the {states.shape[0]} saved states, got shape {times.shape}")
+    steps = np.diff(times)
+    if not (steps > 0).all() or np.ptp(steps) > 1e-6 * steps.mean():
+        raise ValueError("times: expected increasing times at equal distances, got others")
+    return states, float(steps.mean())
+
+
+def _matrix(name, matrix, d):
+    matrix = np.atleast_2d(checks.reals(name, matrix))
+    if matrix.shape != (d, d) or np.abs(matrix - matrix.T).max() > 1e-12 * np.abs(matrix).max():
+        raise ValueError(f"{name}: expected a symmetric matrix ({d}, {d}), got shape {matrix.shape}")
+    return matrix
