@@ -10,12 +10,15 @@ import os
 import platform
 import sys
 import tempfile
+import zipfile
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
 import numpy as np
+
+_UNPACKED = 1 << 30  # bytes; more than that only where the file itself is large
 
 
 @dataclass(frozen=True)
@@ -78,11 +81,21 @@ def save(path, arrays, record):
 
 
 def load(path):
-    """Read back what `save` wrote: (arrays, record). No pickle is executed."""
+    """Read back what `save` wrote: (arrays, record). No pickle is executed; ValueError when missing or damaged."""
     path = Path(str(path).removesuffix(".npz"))
-    with np.load(path.with_name(path.name + ".npz"), allow_pickle=False) as file:
-        arrays = {name: file[name] for name in file.files}
-    return arrays, json.loads(path.with_name(path.name + ".json").read_text(encoding="utf-8"))
+    arrays, record = path.with_name(path.name + ".npz"), path.with_name(path.name + ".json")
+    try:
+        with zipfile.ZipFile(arrays) as file:
+            size = sum(part.file_size for part in file.infolist())
+        if size > max(_UNPACKED, 200 * arrays.stat().st_size):
+            raise ValueError(f"it unpacks to {size} bytes")
+        with np.load(arrays, allow_pickle=False) as file:
+            found = {name: file[name] for name in file.files}
+        return found, json.loads(record.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"cannot read the result {path}: {error.strerror or error}") from error
+    except Exception as error:  # NumPy raises whatever the damage leads to
+        raise ValueError(f"the result {path} is damaged: {error}") from error
 
 
 def save_json(path, record):

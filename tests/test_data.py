@@ -1,6 +1,7 @@
 """Data sets: published formats written here byte by byte, damage, preprocessing, the order of batches."""
 
 import gzip
+import itertools
 import struct
 
 import numpy as np
@@ -183,6 +184,31 @@ def test_drawing_with_replacement_repeats_samples():
     split = data.Split(torch.arange(50.0)[:, None], torch.arange(50))
     drawn = torch.cat([t for _, t in data.batches(split, 10, seed=0, epoch=0, replacement=True)])
     assert len(drawn) == 50 and len(set(drawn.tolist())) < 50
+
+
+@pytest.mark.parametrize("replacement", [False, True])
+def test_samples_and_augmentation_are_keyed_by_epoch_replica_and_seed(replacement):
+    images = torch.randn(40, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    split = data.Split(images, torch.arange(40))
+    keys = [
+        {"epoch": 0, "seed": 0},
+        {"epoch": 1, "seed": 0},
+        {"epoch": 0, "seed": 1},
+        {"epoch": 0, "seed": 0, "replica": 1},
+    ]
+    labels, moved = [], []
+    for key in keys:
+        pairs = list(data.batches(split, 10, replacement=replacement, augment=data.crops_and_flips, **key))
+        labels.append([tuple(y.tolist()) for _, y in pairs])
+        # the same images in every key, so that only the augmentation can differ
+        same = list(data.batches(data.Split(images[:1].expand(40, -1, -1, -1), split.targets), 10,
+                                 replacement=replacement, augment=data.crops_and_flips, **key))  # fmt: skip
+        moved.append(torch.cat([x for x, _ in same]))
+        assert len(set(labels[-1])) == len(labels[-1])  # batches differ from one another
+    assert len({tuple(order) for order in labels}) == len(keys)
+    assert all(not torch.equal(a, b) for a, b in itertools.combinations(moved, 2))
+    parts = moved[0].split(10)
+    assert all(not torch.equal(a, b) for a, b in itertools.combinations(parts, 2))
 
 
 def test_windows_of_a_stream_follow_one_another():

@@ -3,6 +3,8 @@
 import json
 import math
 import os
+import pickle
+import zipfile
 
 import numpy as np
 import pytest
@@ -28,6 +30,67 @@ def test_nothing_half_written(tmp_path):
         temporary.write_text("half")
         raise RuntimeError
     assert (tmp_path / "r.json").read_text() == "old" and os.listdir(tmp_path) == ["r.json"]
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, GeneratorExit, OSError])
+def test_nothing_is_left_of_what_was_interrupted(tmp_path, kind):
+    with pytest.raises(kind), records.atomic(tmp_path / "r.json") as temporary:
+        temporary.write_text("half")
+        raise kind
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o077, 0o002])
+def test_files_have_the_mode_that_the_user_asks_for(tmp_path, mask):
+    before = os.umask(mask)
+    try:
+        records.save(tmp_path / "r", {"x": np.ones(2)}, {})
+        assert os.umask(mask) == mask
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o666 & ~mask}
+
+
+def packed(path, size):
+    """An .npz of few bytes that unpacks to `size`."""
+    with (
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("x.npy", "w", force_zip64=True) as file,
+    ):
+        for _ in range(size >> 24):
+            file.write(bytes(1 << 24))
+
+
+ODD = {
+    "empty": lambda path: path.write_bytes(b""),
+    "text": lambda path: path.write_text("hello"),
+    "half": lambda path: path.write_bytes(path.read_bytes()[:90]),
+    "pickle": lambda path: path.write_bytes(pickle.dumps([1])),
+    "array of objects": lambda path: np.savez(path, x=np.array([{}], object)),
+    "a claim of 8 PB": lambda path: claiming(path, "(1000000000000000,)"),
+    "no header": lambda path: claiming(path, "(2,"),
+    "missing": lambda path: path.unlink(),
+    "bomb": lambda path: packed(path, 3 << 30),
+}
+
+
+def claiming(path, shape):
+    header = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}".encode().ljust(117) + b"\n"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_an_odd_result_is_refused_in_a_sentence(tmp_path, name):
+    records.save(tmp_path / "r", {"x": np.arange(5.0)}, {"a": 1})
+    ODD[name](tmp_path / "r.npz")
+    with pytest.raises(ValueError, match="is damaged|cannot read the result"):
+        records.load(tmp_path / "r")
+    records.save(tmp_path / "r", {"x": np.arange(5.0)}, {"a": 1})
+    for content in ("", "{", "\xff"):
+        (tmp_path / "r.json").write_text(content, encoding="latin-1")
+        with pytest.raises(ValueError, match="is damaged"):
+            records.load(tmp_path / "r")
 
 
 def test_json_is_strict():

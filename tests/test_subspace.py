@@ -46,6 +46,18 @@ def test_values_and_derivatives(objective, dimension, rng):
         np.testing.assert_allclose(hessian[..., axis] if dimension > 1 else hessian, bend, atol=1e-7)
 
 
+@pytest.mark.parametrize("batch_size", [1, 7, 60, 99, 100])
+def test_batches_count_by_their_samples(objective, batch_size):
+    """Batches of unlike sizes: the loss on the slice stays the mean over samples."""
+    parted = curvature.Objective(objective.model, objective.split, batch_size=batch_size)
+    directions = subspace.random_directions(objective, 2)
+    whole, part = (subspace.restrict(f, directions) for f in (objective, parted))
+    points = np.array([[0.0, 0.0], [1.0, -0.5]])
+    np.testing.assert_allclose(part.loss(points), whole.loss(points), rtol=1e-13)
+    np.testing.assert_allclose(part.loss.gradient(points), whole.loss.gradient(points), atol=1e-13)
+    np.testing.assert_allclose(part.loss.hessian(points), whole.loss.hessian(points), atol=1e-12)
+
+
 def test_the_basis_is_orthonormal_and_starts_with_the_first_direction(objective):
     directions = subspace.random_directions(objective, 3, seed=1)
     part = subspace.restrict(objective, directions)

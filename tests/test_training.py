@@ -4,11 +4,9 @@ import copy
 import dataclasses
 import json
 import os
-import select
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -151,6 +149,7 @@ def test_the_folder_of_a_run(tmp_path):
     assert same(weights(result), model.state_dict()) and config == result.config
     assert training.evaluate(model, digits.test) == result.final["test"]
     assert sorted(p.name for p in (tmp_path / "run").iterdir()) == [
+        ".lock",
         "checkpoint.pt",
         "log.jsonl",
         "model.pt",
@@ -226,12 +225,26 @@ def test_a_stream_continues_with_its_state(tmp_path, monkeypatch):
 
 
 NURSERY = """
-import os, sys, torch
+import os, signal, sys, torch
 torch.set_num_threads(1)
 from pdelab.networks import training
+
+def counted(holder, name):
+    function = getattr(holder, name)
+    def dying(*arguments, **options):
+        global left
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*arguments, **options)
+    setattr(holder, name, dying)
+
+for holder, name in ((torch.optim.SGD, "step"), (os, "fsync"), (os, "replace"), (os, "close"), (os, "umask")):
+    counted(holder, name)
 for line in sys.stdin:
     child = os.fork()
     if child == 0:
+        left = int(line)
         try:
             training.train("sgd", "digits-lenet", "digits", epochs=16, out=sys.argv[1], resume=True,
                            checkpoint_seconds=0, model_options={"dropout": (0.1, 0.1)},
@@ -239,44 +252,33 @@ for line in sys.stdin:
             os._exit(0)
         finally:
             os._exit(1)
-    print(child, flush=True)
     print(os.waitpid(child, 0)[1], flush=True)
 """
 
 
 def kill_and_resume(folder, kills, rng):
-    """Kill a training process at random moments, `kills` times, then let it finish; returns how often it was killed."""
+    """Kill a training process at random events (steps, and the calls that write a file), then let it finish."""
     command, pipes = [sys.executable, "-c", NURSERY, str(folder)], {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    path, done = folder / "checkpoint.pt", 0
+    events = [*(int(k) for k in rng.integers(1, 40, kills)), -1]
     with subprocess.Popen(command, bufsize=0, env=os.environ | {"OMP_NUM_THREADS": "1"}, **pipes) as nursery:
-        while True:
-            started = path.stat().st_mtime_ns if path.exists() else 0
-            nursery.stdin.write(b"go\n")
-            child = int(nursery.stdout.readline())
-            if done < kills:
-                while not select.select([nursery.stdout], [], [], 0.002)[0]:
-                    if path.exists() and path.stat().st_mtime_ns > started:
-                        time.sleep(rng.uniform(0.0, 0.04))  # a few steps at the most, or the run ends too soon
-                        os.kill(child, signal.SIGKILL)
-                        break
-            status = int(nursery.stdout.readline())
-            assert status in (0, signal.SIGKILL)
-            done += status == signal.SIGKILL
-            if status == 0:
-                nursery.stdin.close()
-                return done
+        found = []
+        for event in events:
+            nursery.stdin.write(f"{event}\n".encode())
+            found.append(int(nursery.stdout.readline()))
+        nursery.stdin.close()
+    return found
 
 
 @pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.slow)])
 def test_kill_minus_nine_changes_nothing(tmp_path, rng, kills):
     folder = tmp_path / "run"
     folder.mkdir()
-    assert kill_and_resume(folder, kills, rng) == kills
+    assert kill_and_resume(folder, kills, rng) == [signal.SIGKILL] * kills + [0]
     model, digits, config = training.load_run(folder)
     config = {key: config[key] for key in ("epochs", "model_options", "data_options", "drops", "optimizer_options")}
     whole = training.train("sgd", "digits-lenet", "digits", **config)
     assert same(weights(whole), model.state_dict())
-    assert not list(folder.glob(".*"))  # no unfinished temporary file
+    assert [path.name for path in folder.glob(".*")] == [".lock"]  # no unfinished temporary file
 
 
 def test_schedules_and_infinities_are_recorded(tmp_path):
@@ -310,7 +312,7 @@ def test_what_a_kill_left_behind_is_removed(tmp_path):
         (tmp_path / name).write_bytes(b"half")
     (tmp_path / ".mine").write_bytes(b"whole")
     training.train(out=tmp_path, resume=True, **QUICK)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".mine", *files]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([".mine", *files])
 
 
 # Comparison ---------------------------------------------------------------------------------------------------------

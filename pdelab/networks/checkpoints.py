@@ -4,10 +4,12 @@ import hashlib
 import io
 import os
 import pickle
+import zipfile
 from pathlib import Path
 
 import torch
 
+from pdelab.checks import shown
 from pdelab.records import atomic
 
 _MAGIC = b"pdelab checkpoint 1 "
@@ -54,6 +56,46 @@ def load(path, device="cpu"):
     if hashlib.sha256(payload).hexdigest().encode() != raw[len(_MAGIC) : _HEAD - 1]:
         raise ValueError(f"the checkpoint {path} is damaged: its contents do not match its checksum")
     try:
-        return torch.load(io.BytesIO(payload), map_location=device, weights_only=True)
+        _refuse_packed(payload)
+        content = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ValueError(f"{path} holds more than tensors and plain values, which is not read") from error
+    except Exception as error:  # torch raises whatever a foreign content leads to
+        raise ValueError(f"{path} is not a checkpoint of pdelab: {shown(str(error) or type(error))}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} is not a checkpoint of pdelab: it holds a {type(content).__name__}")
+    return _placed(content, device, len(payload), path)
+
+
+def fields(content, path, **kinds):
+    """Refuse a checkpoint that lacks one of these entries, or has one of another kind."""
+    for name, kind in kinds.items():
+        if not isinstance(content.get(name), kind):
+            got = f"a {type(content[name]).__name__}" if name in content else "nothing"
+            raise ValueError(f"{path} is not such a checkpoint: expected {name} to be a {kind.__name__}, got {got}")
+
+
+def _refuse_packed(payload):
+    """A checkpoint is an archive that is not compressed, so that nothing in it is larger than the file."""
+    with zipfile.ZipFile(io.BytesIO(payload)) as archive:
+        for part in archive.infolist():
+            if part.compress_type != zipfile.ZIP_STORED or part.file_size > len(payload):
+                raise ValueError(f"its part {part.filename} is packed: {part.file_size} bytes in {part.compress_size}")
+
+
+def _placed(value, device, most, path):
+    """Nested containers with their tensors on the device; a tensor of more numbers than the file holds is refused."""
+    if isinstance(value, torch.Tensor):
+        size = value.numel() * value.element_size()
+        if value.layout != torch.strided:
+            raise ValueError(f"{path} is not a checkpoint of pdelab: it holds a tensor of layout {value.layout}")
+        if max(size, value.untyped_storage().nbytes()) > most:
+            raise ValueError(f"{path} is not a checkpoint of pdelab: a tensor claims {size} bytes, the file has {most}")
+        return value.to(device)
+    if isinstance(value, dict):  # in place: a Counter or an OrderedDict stays one
+        for key, item in value.items():
+            value[key] = _placed(item, device, most, path)
+        return value
+    if isinstance(value, (list, tuple)):
+        return type(value)(_placed(item, device, most, path) for item in value)
+    return value

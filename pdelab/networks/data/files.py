@@ -9,9 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
+MOST = 1 << 30  # bytes of a file, unpacked: the largest of the published ones, EMNIST's images, have half of it
+
 
 def locate(folder, name, files):
-    """{file: path} of a data set's files: in the folder or below the data set's name, plain or gzipped."""
+    """{file: path} of a data set's files: in the folder, below the data set's name, or where torchvision puts them
+    (MNIST/raw); plain or gzipped."""
     found = {file: _path(folder, name, file) for file in files}
     missing = [file for file, path in found.items() if path is None]
     if missing:
@@ -21,7 +24,7 @@ def locate(folder, name, files):
 
 
 def _path(folder, name, file):
-    for base in (folder / name, folder):
+    for base in (folder / name, folder, folder / name.upper() / "raw"):
         for stem in (base / file, base / Path(file).name):
             for candidate in (stem, stem.with_name(f"{stem.name}.gz")):
                 if candidate.is_file():
@@ -29,13 +32,16 @@ def _path(folder, name, file):
     return None
 
 
-def read(path):
-    """The bytes of a file, unpacked when its name ends in .gz."""
+def read(path, most=MOST):
+    """The bytes of a file, unpacked when its name ends in .gz; refused when they are more than `most`."""
     try:
-        raw = path.read_bytes()
-        return gzip.decompress(raw) if path.suffix == ".gz" else raw
+        with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
+            raw = file.read(most + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise ValueError(f"{path} is damaged and cannot be read: {error}") from error
+    if len(raw) > most:
+        raise ValueError(f"{path} is damaged or no file of this kind: it holds more than {most} bytes")
+    return raw
 
 
 def idx(path, dimensions):
@@ -62,10 +68,14 @@ def cifar(path, labels):
 
 def mat(path):
     """Pixels in [0, 1] and labels 0 to 9 (the file says 10 for 0) of a MATLAB file of SVHN."""
-    from scipy.io import loadmat
+    from scipy.io import loadmat, whosmat
 
+    raw = io.BytesIO(read(path, 2 * MOST))
     try:
-        content = loadmat(io.BytesIO(read(path)), variable_names=["X", "y"])
+        shapes = {name: shape for name, shape, _ in whosmat(raw)}
+        if math.prod(shapes["X"]) > 2 * MOST or math.prod(shapes["y"]) > MOST:  # before they are unpacked
+            raise ValueError(f"arrays of shapes {shapes['X']} and {shapes['y']}")
+        content = loadmat(raw, variable_names=["X", "y"])
         pixels, labels = content["X"], content["y"].ravel()
     except Exception as error:  # loadmat raises whatever the damage leads to
         raise ValueError(f"{path} is damaged or no MATLAB file with X and y: {error}") from error
@@ -78,8 +88,8 @@ def mat(path):
 
 
 def text(path):
-    """A text in UTF-8."""
+    """A text in UTF-8, without the byte-order mark that some editors put in front."""
     try:
-        return read(path).decode("utf-8")
+        return read(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is damaged or not UTF-8: {error.reason} at byte {error.start}") from error

@@ -25,6 +25,8 @@ def plain(folder, *, file=None, **options):
     """Any plain text in UTF-8, by characters: file=..."""
     if not isinstance(file, (str, Path)):
         raise ValueError(f"the data set 'text' needs the name of a plain text: {NO_FILE}")
+    if ".." in Path(file).parts:
+        raise ValueError(f"file: expected a name in the folder of the data, or a whole path, got {str(file)!r}")
     path = next((path for path in (Path(file), folder / file) if path.is_file()), None)
     if path is None:
         raise ValueError(f"there is no file {file}: put a plain text in UTF-8 there, or name another with file=...")

@@ -143,6 +143,8 @@ def compare(
     whole("jobs", jobs, 1)
     if not 0 < level < 1 or not margin >= 0:
         raise ValueError(f"expected 0 < level < 1 and margin >= 0, got {level} and {margin}")
+    for name in names:
+        _refuse_path(name)
     folders = {name: _folder(out, name if len(names) > 1 else "") for name in names}
     tasks = [(n, s, common | contestants[n] | {"seed": s, "out": folders[n](s)}) for s in seeds for n in names]
     runs, values = {}, np.zeros((len(names), len(seeds)))
@@ -234,7 +236,16 @@ def _seeds(seeds):
     seeds = unboxed(seeds)
     if not isinstance(seeds, (list, tuple)):
         raise ValueError(f"expected seeds to be a whole number or a sequence of them, got {seeds!r}")
+    for seed in seeds:
+        whole("seed", seed, 0)
     return tuple(seeds)
+
+
+def _refuse_path(name):
+    """A contestant's name is a folder below `out`: words, with single slashes between them."""
+    words = name.split("/") if isinstance(name, str) else [""]
+    if not all(word.strip() and word.strip(".") and word.isprintable() and "\\" not in word for word in words):
+        raise ValueError(f"contestants: expected names without .., backslashes or a leading slash, got {name!r}")
 
 
 def _measured(final, split, metric):

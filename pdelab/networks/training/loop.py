@@ -1,7 +1,7 @@
 """train(): the one training loop, and the state that makes it continue exactly."""
 
 import time
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -174,16 +174,16 @@ def train(
         stepper, chosen = make_optimizer(optimizer, networks, unboxed(optimizer_options), seed, group)
         ranks = Ranks(group)
         run = _Run(chosen | more | config | settings | {"ranks": ranks.count}, networks, stepper, dataset, where, ranks)
-        store = Store(out, resume, checkpoint_seconds, run)
-        while run.epoch < settings["epochs"]:
-            run.finish_epoch(store.after_batch)
-            store.after_epoch()
-            if on_epoch:
-                with torch.random.fork_rng(devices=cuda(where)):
-                    on_epoch(dict(run.history[-1]))
-        store.last_checkpoint()
-        final = run.final()
-        store.result(final)
+        with closing(Store(out, resume, checkpoint_seconds, run)) as store:
+            while run.epoch < settings["epochs"]:
+                run.finish_epoch(store.after_batch)
+                store.after_epoch()
+                if on_epoch:
+                    with torch.random.fork_rng(devices=cuda(where)):
+                        on_epoch(dict(run.history[-1]))
+            store.last_checkpoint()
+            final = run.final()
+            store.result(final)
     return TrainingResult(
         run.config, tuple(run.history), final, run.model, dataset, stepper, run.snapshots, store.folder
     )
@@ -270,14 +270,18 @@ class _Run:
 
     def restore(self, state):
         """Put a checkpoint's state back."""
-        for network, weights in zip(self.networks, state["models"]):
+        epoch, batch = state["position"]
+        whole = 0 <= epoch <= self.config["epochs"] and 0 <= batch < self.batches and epoch == len(state["history"])
+        if not whole or len(state["carried"]) != len(self.networks) or state["losses"].shape != self.losses.shape:
+            raise ValueError("its parts do not belong together")
+        for network, weights in zip(self.networks, state["models"], strict=True):
             network.load_state_dict(weights)
         self.optimizer.load_state_dict(state["optimizer"])
         self.scheduler.load_state_dict(state["scheduler"])
         torch.set_rng_state(state["rng"].cpu())
         if state["cuda_rng"] is not None:
             torch.cuda.set_rng_state(state["cuda_rng"].cpu(), self.device)
-        self.epoch, self.batch = state["position"]
+        self.epoch, self.batch = epoch, batch
         self.losses, self.carried = state["losses"], state["carried"]
         self.history, self.snapshots, self.seconds = state["history"], state["snapshots"], state["seconds"]
 

@@ -6,11 +6,22 @@ import warnings
 from pathlib import Path
 
 import torch
+from filelock import FileLock, Timeout  # torch needs it too
 
 from pdelab import records
 from pdelab.networks import checkpoints, models
 from pdelab.networks import data as datasets
 from pdelab.networks.checks import number, switch
+
+_CHECKPOINT = {
+    "config": dict,
+    "models": list,
+    "optimizer": dict,
+    "scheduler": dict,
+    "rng": torch.Tensor,
+    "threads": int,
+}
+_CHECKPOINT |= {"position": tuple, "losses": torch.Tensor, "carried": list, "history": list, "snapshots": dict}
 
 
 class Ranks:
@@ -56,9 +67,31 @@ class Store:
         names = [self._names(rank) for rank in range(run.ranks.count)]
         self.checkpoints = [self.folder / name for name in names[run.ranks.rank]]
         self._refuse_others(resume, set().union(*names))
+        self.lock = FileLock(self.folder / ".lock", blocking=False)
+        try:
+            self._begin(resume, set().union(*names))
+        except BaseException:
+            self.lock.release()
+            raise
+
+    def close(self):
+        """Let other processes use the folder."""
+        if self.folder is not None:
+            self.lock.release()
+
+    def _begin(self, resume, names):
+        """Take the folder, put the last state back where there is one, and write the first lines and checkpoint."""
+        if self.run.ranks.rank == 0:
+            try:
+                self.lock.acquire()
+            except Timeout as error:
+                raise ValueError(
+                    f"another process trains in {self.folder}: wait for it, or choose another folder"
+                ) from error
+        self._refuse_others(resume, names)
         self._sweep()
         there = resume and self._continue()
-        if run.ranks.rank == 0:
+        if self.run.ranks.rank == 0:
             self._start_log(there)
         if self.alone or not there:
             self._save()
@@ -114,7 +147,7 @@ class Store:
         """Remove the unfinished files of a process that was killed while it wrote."""
         others = [self.log, self.folder / "model.pt", self.folder / "result.json"]
         for path in [*self.checkpoints, *([] if self.run.ranks.rank else others)]:
-            for unfinished in self.folder.glob(f".{path.stem}-*{path.suffix}"):
+            for unfinished in self.folder.glob(f".{path.stem}-????????{path.suffix}"):  # as `records.atomic` names them
                 unfinished.unlink(missing_ok=True)
 
     def _continue(self):
@@ -123,6 +156,7 @@ class Store:
         for path in self.checkpoints:
             if path.exists():
                 state = checkpoints.load(path, self.run.device)
+                checkpoints.fields(state, path, **_CHECKPOINT)
                 _same(state["config"], self.run.config, path)
                 found[tuple(state["position"])] = state
         position = self.run.ranks.shared(sorted(found))
@@ -135,7 +169,10 @@ class Store:
                 "the weights may differ in the last bits",
                 stacklevel=5,
             )
-        self.run.restore(state)
+        try:
+            self.run.restore(state)
+        except (RuntimeError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+            raise ValueError(f"the checkpoint in {self.folder} does not fit this run: {error}") from error
         return True
 
     def _start_log(self, resumed):
@@ -170,13 +207,19 @@ def load_run(folder):
     ValueError
         No finished run there, damaged weights, or a run of a model or data set that was not given by name.
     """
-    state = checkpoints.load(Path(folder) / "model.pt")
+    path = Path(folder) / "model.pt"
+    state = checkpoints.load(path)
+    checkpoints.fields(state, path, config=dict, model=dict)
     config = state["config"]
+    checkpoints.fields(config, path, model=str, data=str, model_options=dict, data_options=dict)
     if config["model"] not in models.MODELS or config["data"] not in datasets.DATA:
         raise ValueError(f"{folder} was trained from objects: build the model, then load_state_dict from model.pt")
-    data = datasets.load(config["data"], config["folder"], **config["data_options"])
+    data = datasets.load(config["data"], config.get("folder"), **config["data_options"])
     model = models.build(config["model"], data, **config["model_options"])
-    model.load_state_dict(state["model"])
+    try:
+        model.load_state_dict(state["model"])
+    except (RuntimeError, TypeError, AttributeError) as error:
+        raise ValueError(f"the weights in {path} do not fit the model {config['model']!r}: {error}") from error
     return model.eval(), data, config
 
 
