@@ -6,7 +6,7 @@ import numpy as np
 from scipy import sparse
 
 from pdelab.generator.coefficients import asked, axis_rates, ito
-from pdelab.kernels import selling
+from pdelab.generator.edges import edges, on_nodes
 
 
 def generator(problem, grid, time=0.0):
@@ -34,7 +34,12 @@ def generator(problem, grid, time=0.0):
     -----
     Scharfetter-Gummel rates where the matrix Σ is diagonal; elsewhere Selling's decomposition, with offsets of at most
     sqrt(n)/2 nodes and, where Σ is so nearly degenerate that this does not suffice, the isotropic addition that
-    `added_diffusion` reports; it vanishes as the grid is refined. Reflection at a wall is along the normal.
+    `added_diffusion` reports; it vanishes as the grid is refined. No flux at a reflecting wall: paths are reflected
+    along the co-normal Σ n. With "fick" and no drift a constant density is stationary to round-off.
+
+    Order in the spacing h: second for a diagonal matrix and, with a full one, while the drift is small against the
+    diffusion of a cell, |b| h <= 2 λ with λ the smallest eigenvalue of D Σ; first where it is large, because what is
+    monotone there is upwind (measured with a turning wind: errors fall as h^1.7 at |b| h = 10 λ, as h^1.1 at 100 λ).
 
     Examples
     --------
@@ -46,7 +51,7 @@ def generator(problem, grid, time=0.0):
            [ 0.,  2., -2.]])
     """
     form = ito(asked(problem, grid, time), grid)
-    jumps = _axis_jumps(form, grid) if form.diagonal else _matrix_jumps(form, grid)[:3]
+    jumps = _axis_jumps(form, grid) if form.diagonal else edges(form, grid).jumps()
     return assemble(*jumps, math.prod(grid.shape))
 
 
@@ -73,41 +78,6 @@ def _axis_jumps(form, grid):
     return np.concatenate(rows), np.concatenate(columns), np.concatenate(rates)
 
 
-def _matrix_jumps(form, grid):
-    """(rows, columns, rates, displacements, τ) of all jumps of a diffusion with a full matrix, Ito, on the nodes."""
-    d, nodes, h = grid.dimension, math.prod(grid.shape), np.array(grid.spacing)
-    drift = np.zeros((*grid.shape, d)) if form.drift is None else form.drift
-    if form.potential is not None:
-        drift = drift - grid.gradient(form.potential)
-    count = 5 if d == 2 else 9
-    offsets, added = np.empty((nodes, count, d)), np.empty(nodes)
-    forward, backward = np.empty((nodes, count)), np.empty((nodes, count))
-    radius = max(2.0, round(0.5 * math.sqrt(min(grid.shape))))
-    matrices = np.ascontiguousarray((form.a / np.outer(h, h)).reshape(nodes, d, d))
-    drifts = np.ascontiguousarray((drift / h).reshape(nodes, d))
-    selling.jumps(matrices, drifts, np.diag(1 / h**2), radius, offsets, forward, backward, added)
-    here = np.stack(np.unravel_index(np.arange(nodes), grid.shape), axis=-1)[:, None, :]
-    steps = np.concatenate([offsets, -offsets], axis=1).astype(np.int64)
-    rates = np.concatenate([forward, backward], axis=1)
-    there, steps = _landing(here, steps, grid)
-    columns = np.ravel_multi_index(tuple(np.moveaxis(there, -1, 0)), grid.shape)
-    rows = np.broadcast_to(np.arange(nodes)[:, None], columns.shape)
-    return rows.ravel(), columns.ravel(), rates.ravel(), steps.reshape(-1, d), added.reshape(grid.shape)
-
-
-def _landing(here, steps, grid):
-    """Where jumps end, periodic axes wrapped and the others mirrored, and the steps really taken."""
-    there = here + steps
-    for axis, (n, boundary) in enumerate(zip(grid.shape, grid.boundary)):
-        if boundary == "periodic":
-            there[..., axis] %= n
-        else:
-            folded = np.abs(there[..., axis]) % (2 * (n - 1))
-            there[..., axis] = np.minimum(folded, 2 * (n - 1) - folded)
-            steps[..., axis] = there[..., axis] - here[..., axis]
-    return there, steps
-
-
 def added_diffusion(problem, grid, time=0.0):
     """The isotropic diffusion τ(x) that `generator` added to D Σ(x) to stay monotone, shape grid.shape.
 
@@ -116,7 +86,7 @@ def added_diffusion(problem, grid, time=0.0):
     faster, in three so in the mean, its largest value more slowly.
     """
     form = ito(asked(problem, grid, time), grid)
-    return np.zeros(grid.shape) if form.diagonal else _matrix_jumps(form, grid)[4]
+    return np.zeros(grid.shape) if form.diagonal else on_nodes(edges(form, grid).added, grid)
 
 
 def current(problem, grid, density, time=0.0):
@@ -177,9 +147,9 @@ def divergence(flux, grid):
 
 def _routed(form, grid, mass):
     """Flows over the faces of each axis, of jumps led along the axes in both orders."""
-    rows, _, rates, steps, _ = _matrix_jumps(form, grid)
-    keep = rates > 0
-    rows, steps, flow = rows[keep], steps[keep], 0.5 * rates[keep] * mass.ravel()[rows[keep]]
+    network, mass = edges(form, grid), mass.ravel()
+    rows, steps = network.tail, network.steps.astype(np.int64)
+    flow = 0.5 * (network.up * mass[network.tail] - network.down * mass[network.head])
     flows = [np.zeros(grid.shape) for _ in range(grid.dimension)]
     for order in (range(grid.dimension), reversed(range(grid.dimension))):
         at = np.stack(np.unravel_index(rows, grid.shape), axis=-1)

@@ -1,11 +1,12 @@
 """What a problem says about its diffusion, reduced to Ito form, and the rates along the axes."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from pdelab.generator.edges import cell_shape, corner_gradient, corner_mean
 from pdelab.grid import Grid
 from pdelab.kernels import tridiagonal
 
@@ -48,12 +49,14 @@ class Ito:
     a: list of one field an axis when the matrix is diagonal everywhere, else an array (*grid.shape, d, d).
     drops: spacing times drift on the faces of each axis, fields of grid.shape. Face i joins node i to the next one; a
     potential enters by its difference, a drift by its face average; the last face of an open axis is empty.
+    fick: where a is a full matrix, β of div(a grad ρ - β ρ), the same equation, on the cells: (*cells, d).
     """
 
     potential: np.ndarray | None
     drift: np.ndarray | None
     a: object
     drops: list
+    fick: np.ndarray | None = None
 
     @property
     def diagonal(self):
@@ -72,7 +75,7 @@ def ito(coefficients, grid):
     if matrix is None and sigma is None:
         return _ito(coefficients.potential, coefficients.drift, [np.full(grid.shape, D)] * d, grid)
     sigma, matrix = _matrices(sigma, matrix, grid)
-    drift, added = coefficients.drift, None
+    drift, added, root = coefficients.drift, None, None
     if coefficients.interpretation == "fick":
         added = D * _divergence_of_matrix(matrix, grid)
     elif CORRECTION[coefficients.interpretation]:
@@ -86,7 +89,24 @@ def ito(coefficients, grid):
         return _ito(
             coefficients.potential, drift, [np.ascontiguousarray(D * matrix[..., k, k]) for k in range(d)], grid
         )
-    return _ito(coefficients.potential, drift, D * matrix, grid)
+    form = _ito(coefficients.potential, drift, D * matrix, grid)
+    return replace(form, fick=_fick_drift(coefficients, D * matrix, root, grid))
+
+
+def _fick_drift(coefficients, a, root, grid):
+    """β of div(a grad ρ - β ρ) on the cells: b - grad U, what the interpretation adds, less div a; 0 for Fick's law."""
+    found = np.zeros((*cell_shape(grid), grid.dimension))
+    if coefficients.drift is not None:
+        found += corner_mean(coefficients.drift, grid)
+    if coefficients.potential is not None:
+        found -= corner_gradient(coefficients.potential, grid)
+    if coefficients.interpretation == "fick":
+        return found
+    found -= np.einsum("...ikk->...i", corner_gradient(a, grid))
+    if root is not None:
+        weight = 2 * coefficients.diffusivity * CORRECTION[coefficients.interpretation]
+        found += weight * np.einsum("...kj,...ijk->...i", corner_mean(root, grid), corner_gradient(root, grid))
+    return found
 
 
 def _ito(potential, drift, a, grid):

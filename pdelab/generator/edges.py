@@ -1,0 +1,202 @@
+"""A full diffusion matrix as a network of edges: fluxes between pairs of nodes that never point out of the box.
+
+The Fokker-Planck equation in the form ρ_t = div(a grad ρ - β ρ) has the no-flux wall n·(a grad ρ - β ρ) = 0 as its
+natural condition (the process is reflected along the co-normal a n). Its weak form is summed cell by cell,
+
+    ∫ grad v · a grad ρ  ~  sum over cells, sum_k λ_k (difference of v along e_k) (difference of ρ along e_k),
+
+with Selling's decomposition a = sum_k λ_k e_k e_k^T, λ_k >= 0, of the cell's matrix, each difference taken over the
+edges along e_k that are nearest to the cell: moved into the box at reflecting walls, cut at absorbing ones. With the
+exponential fitting of the drift along each edge all rates are >= 0, and what leaves one node of an edge arrives at the
+other. Weickert; Fehrenbach and Mirebeau (2014).
+
+Second order in the spacing h while the drift along an edge is at most about two diffusions (cell Peclet number |z|/2
+up to one: |β| h over the smallest eigenvalue of a), first order where it dominates, since a monotone stencil is upwind
+there. Offsets of r nodes, which strong anisotropy needs, leave an error of (r h)² at walls.
+"""
+
+import itertools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from pdelab.kernels import selling
+
+
+@dataclass(frozen=True, eq=False)
+class Edges:
+    """Pairs of nodes and the rates between them; a pair may stand more than once.
+
+    tail, head : numbers of the nodes
+    up, down : rates from tail to head and back
+    steps : head less tail in nodes, across periodic ends too, (edges, d)
+    added : isotropic diffusion that was added to each cell, in the units of a
+    """
+
+    tail: np.ndarray
+    head: np.ndarray
+    up: np.ndarray
+    down: np.ndarray
+    steps: np.ndarray
+    added: np.ndarray
+
+    def jumps(self):
+        """(rows, columns, rates) of all jumps."""
+        return (
+            np.concatenate([self.tail, self.head]),
+            np.concatenate([self.head, self.tail]),
+            np.concatenate([self.up, self.down]),
+        )
+
+
+def edges(form, grid):
+    """The `Edges` of an `Ito` form with a full matrix."""
+    d, h, cells = grid.dimension, np.array(grid.spacing), cell_shape(grid)
+    count, number = (5 if d == 2 else 9), math.prod(cells)
+    matrices = np.ascontiguousarray(corner_mean(form.a, grid) / np.outer(h, h))
+    offsets, added = np.empty((number, count, d)), np.empty(number)
+    forward, backward = np.empty((number, count)), np.empty((number, count))
+    radius = max(1.0, min(max(2.0, round(0.5 * math.sqrt(min(grid.shape)))), min(cells)))
+    matrices, drifts = matrices.reshape(number, d, d), np.ascontiguousarray((form.fick / h).reshape(number, d))
+    selling.jumps(matrices, drifts, np.diag(1 / h**2), radius, offsets, forward, backward, added)
+    _join_corners(matrices, drifts, radius, forward, backward, grid)
+    parts = [
+        _along(offsets[:, k], forward[:, k], backward[:, k], bits, grid)
+        for k in range(count)
+        for bits in itertools.product((0, 1), repeat=d)
+    ]
+    tail, head, up, down, steps = (np.concatenate(part) for part in zip(*parts))
+    volume = (grid.weights / math.prod(grid.spacing)).ravel()
+    stops = grid.absorbing.ravel()
+    up, down = up / volume[tail], down / volume[head]
+    if stops.any():
+        up[stops[tail]] = 0.0
+        down[stops[head]] = 0.0
+    return Edges(tail, head, up, down, steps, added.reshape(cells))
+
+
+def _join_corners(matrices, drifts, radius, forward, backward, grid):
+    """Edges along the axes for cells near two walls or more that have none, in place.
+
+    No edge along a long offset ends in a corner that the diffusion does not point to: these join it to the others, with
+    the drift of what the cell is in balance with. Their weight, the smallest eigenvalue over the number of nodes along
+    an axis, vanishes with the grid.
+    """
+    near = np.zeros(cell_shape(grid), dtype=int)
+    for axis, wraps in enumerate(grid.periodic):
+        if not wraps:
+            k, n = np.arange(near.shape[axis]), near.shape[axis]
+            line = ((k < radius) | (k >= n - radius)).astype(int)
+            near += line.reshape([-1 if other == axis else 1 for other in range(grid.dimension)])
+    lacking = (forward[:, -grid.dimension :] + backward[:, -grid.dimension :] == 0).any(axis=1)
+    corners = np.flatnonzero((near.ravel() >= 2) & lacking)
+    smallest = np.linalg.eigvalsh(matrices[corners])[:, 0]
+    corners = corners[smallest > 1e-10 * np.trace(matrices[corners], axis1=1, axis2=2)]
+    weight = np.linalg.eigvalsh(matrices[corners])[:, :1] / min(grid.shape)
+    z = np.linalg.solve(matrices[corners], drifts[corners][..., None])[..., 0]
+    with np.errstate(invalid="ignore", over="ignore"):
+        against = np.where(np.abs(z) < 1e-10, 1.0, z / np.expm1(z))
+    forward[corners, -grid.dimension :] += weight * (against + z)
+    backward[corners, -grid.dimension :] += weight * against
+
+
+def _along(offsets, forward, backward, bits, grid):
+    """Edges nearest to each cell along its offset: the one centred in it, or half of each of the two beside its centre.
+
+    `bits` chooses between the two along each axis; near a reflecting wall both are the last one inside the box.
+    """
+    lengths = np.abs(offsets).astype(np.int32)
+    even = lengths % 2 == 0
+    used = np.flatnonzero((forward + backward > 0) & (even | (np.array(bits) == 0)).all(axis=1))
+    lengths, even, offsets = lengths[used], even[used], offsets[used]
+    share = 0.5 ** even.sum(axis=1)
+    low = np.stack(np.unravel_index(used, cell_shape(grid)), axis=-1).astype(np.int32) - lengths // 2 + np.array(bits)
+    low = low.astype(np.int32)
+    for axis, (n, names) in enumerate(zip(grid.shape, grid.ends)):
+        if names[0] == "reflecting":
+            low[:, axis] = np.maximum(low[:, axis], 0)
+        if names[1] == "reflecting":
+            low[:, axis] = np.minimum(low[:, axis], n - 1 - lengths[:, axis])
+    back = offsets < 0
+    tail, head = low + np.where(back, lengths, 0), low + np.where(back, 0, lengths)
+    forward, backward = share * forward[used], share * backward[used]
+    if grid.absorbing.any():
+        _cut(tail, head, forward, backward, grid)
+    numbers = [
+        np.ravel_multi_index(tuple((nodes % np.array(grid.shape)).T), grid.shape).astype(np.int32)
+        for nodes in (tail, head)
+    ]
+    return *numbers, forward, backward, (head - tail).astype(np.int8)
+
+
+def _cut(tail, head, forward, backward, grid):
+    """Shorten edges that cross an absorbing wall, in place: they end at its nearest node, at a part s of their length.
+
+    The difference over the edge becomes the value inside over s, hence λ B(-z) becomes λ B(-s z) / s².
+    """
+    for inside, outside, out, into in ((tail, head, forward, backward), (head, tail, backward, forward)):
+        part = np.ones(len(out))
+        for axis, (n, names) in enumerate(zip(grid.shape, grid.ends)):
+            for side, wall in ((0, 0), (1, n - 1)):
+                if names[side] == "absorbing":
+                    beyond = outside[:, axis] < 0 if side == 0 else outside[:, axis] > n - 1
+                    step = (outside[:, axis] - inside[:, axis])[beyond]
+                    part[beyond] = np.minimum(part[beyond], (wall - inside[beyond, axis]) / step)
+        cut = np.flatnonzero(part < 1)
+        s, f, b = part[cut], out[cut], into[cut]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            z = np.log(f) - np.log(b)
+            weight = np.where(np.abs(z) < 1e-6, np.sqrt(f * b), (f - b) / z)
+            fitted = np.where(np.abs(s * z) < 1e-6, 1 + 0.5 * s * z, -s * z / np.expm1(-s * z))
+            out[cut] = np.where((f > 0) & (b > 0), weight * fitted / s**2, f / s)
+        into[cut] = 0.0
+        landing = inside[cut] + np.rint(s[:, None] * (outside[cut] - inside[cut]))
+        outside[cut] = np.where(np.array(grid.periodic), landing, np.clip(landing, 0, np.array(grid.shape) - 1))
+
+
+def cell_shape(grid):
+    """Cells between nodes along each axis."""
+    return tuple(n if wraps else n - 1 for n, wraps in zip(grid.shape, grid.periodic))
+
+
+def _corners(field, axis, grid):
+    """(lower, upper) nodes of the cells along one axis."""
+    if grid.periodic[axis]:
+        return field, np.roll(field, -1, axis)
+    before = (slice(None),) * axis
+    return field[(*before, slice(-1))], field[(*before, slice(1, None))]
+
+
+def corner_mean(field, grid):
+    """The mean of a field (*grid.shape, ...) over the corners of each cell."""
+    for axis in range(grid.dimension):
+        low, high = _corners(field, axis, grid)
+        field = 0.5 * (low + high)
+    return field
+
+
+def corner_gradient(field, grid):
+    """The gradient of a field (*grid.shape, ...) at the centre of each cell, trailing axis k."""
+    parts = []
+    for axis in range(grid.dimension):
+        part = field
+        for other in range(grid.dimension):
+            low, high = _corners(part, other, grid)
+            part = (high - low) / grid.spacing[axis] if other == axis else 0.5 * (low + high)
+        parts.append(part)
+    return np.stack(parts, axis=-1)
+
+
+def on_nodes(cells, grid):
+    """The largest of the cells round each node."""
+    for axis, wraps in enumerate(grid.periodic):
+        if wraps:
+            cells = np.maximum(cells, np.roll(cells, 1, axis))
+        else:
+            edge = [(0, 0)] * grid.dimension
+            edge[axis] = (1, 1)
+            padded = np.pad(cells, edge, mode="edge")
+            low, high = (slice(None),) * axis + (slice(-1),), (slice(None),) * axis + (slice(1, None),)
+            cells = np.maximum(padded[low], padded[high])
+    return cells

@@ -1,0 +1,190 @@
+"""Full diffusion matrices at walls: no flux, absorption, and the orders of both."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import sparse
+from scipy.sparse.linalg import spsolve
+
+import pdelab as pl
+from pdelab import BackwardKolmogorov, FokkerPlanck
+from pdelab.generator import current, divergence, generator, mean_exit_time, stationary
+
+INTERPRETATIONS = ("ito", "stratonovich", "klimontovich", "fick")
+
+
+def turned(angle, *values):
+    """Rotation of diag(values) by a field of angles, in the first plane and, in three dimensions, in the last."""
+    d, c, s = len(values), np.cos(angle), np.sin(angle)
+    R = np.zeros((*np.shape(angle), d, d)) + np.eye(d)
+    R[..., 0, 0], R[..., 0, 1], R[..., 1, 0], R[..., 1, 1] = c, -s, s, c
+    if d == 3:
+        S = np.zeros_like(R) + np.eye(3)
+        S[..., 1, 1], S[..., 1, 2], S[..., 2, 1], S[..., 2, 2] = c, -s, s, c
+        R = R @ S
+    return R @ np.diag(values) @ np.swapaxes(R, -1, -2)
+
+
+def box(d, n, boundary="reflecting"):
+    return pl.Grid((0.0,) * d, (1.0, 1.2, 0.9)[:d], n, boundary=boundary)
+
+
+def orders(errors):
+    errors = np.array(errors)
+    return np.log2(errors[:-1] / errors[1:])
+
+
+@pytest.mark.parametrize("d, n", [(2, 11), (2, 32), (3, 7)])
+@pytest.mark.parametrize("kind", ["constant", "turning", "needle"])
+def test_without_drift_a_constant_density_is_stationary_under_ficks_law(d, n, kind):
+    grid = box(d, n)
+    x = grid.points[..., 0]
+    smallest = 0.003 if kind == "needle" else 0.2
+    matrix = turned(0.6 + 0 * x if kind == "constant" else 0.4 + 2 * x, 1.0, *[smallest] * (d - 1))
+    problem = FokkerPlanck(diffusivity=0.7, diffusion=matrix, interpretation="fick")
+    np.testing.assert_allclose(stationary(problem, grid), 1 / math.prod(grid.upper), rtol=1e-11)
+    Q = generator(problem, grid).toarray()
+    np.testing.assert_allclose(grid.weights.ravel() @ Q, 0, atol=1e-11 * np.abs(Q).max())
+    flows = current(problem, grid, np.ones(grid.shape))
+    assert max(np.abs(J).max() for J in flows) < 1e-11 * np.abs(Q).max()
+
+
+def test_the_corner_of_the_unit_box_is_like_everywhere_else():
+    grid = pl.Grid((0, 0), (1, 1), 21)
+    matrix = np.broadcast_to(np.array([[1.0, 0.6], [0.6, 1.0]]) / 2, (21, 21, 2, 2))
+    problem = FokkerPlanck(diffusivity=1.0, diffusion=matrix, interpretation="fick")
+    end = pl.solve(problem, np.ones((21, 21)), grid, 1.0, dt=0.05)
+    np.testing.assert_allclose(end.final, 1, rtol=1e-12)
+    bump = np.exp(-20 * ((grid.points - 0.3) ** 2).sum(axis=-1))
+    late = pl.solve(problem, bump, grid, 20.0, dt=0.2)
+    np.testing.assert_allclose(late.final, grid.integrate(bump), rtol=1e-9)
+    assert late.info["mass_drift"].max() < 1e-12 and late.info["minimum"].min() > 0
+
+
+def gibbs_problem(grid, interpretation, c=1.5):
+    """A drift for which exp(-Φ) solves div(a grad ρ - β ρ) = 0 with no flux at all, β = -a grad Φ, and exp(-Φ)."""
+    points = grid.points
+    x, d = points[..., 0], grid.dimension
+    angle = lambda x: 0.3 + 0.8 * x  # noqa: E731
+    values = (1.0, 0.3, 0.5)[:d]
+    phi = c * (np.cos(2.5 * x) + 0.5 * x * points[..., -1])
+    grad = np.zeros(points.shape)
+    grad[..., 0] = c * (-2.5 * np.sin(2.5 * x) + 0.5 * points[..., -1])
+    grad[..., -1] += c * 0.5 * x
+    a, step = turned(angle(x), *values), 1e-5
+    slope = lambda f: (f(x + step) - f(x - step)) / (2 * step)  # noqa: E731 - coefficients depend on x_1 alone
+    div_a = slope(lambda x: turned(angle(x), *values))[..., :, 0]
+    drift = -np.einsum("...ij,...j", a, grad)
+    if interpretation != "fick":
+        root = lambda x: turned(angle(x), *np.sqrt(values))  # noqa: E731
+        alpha = {"ito": 0.0, "stratonovich": 0.5, "klimontovich": 1.0}[interpretation]
+        drift = drift + div_a - 2 * alpha * np.einsum("...j,...ij->...i", root(x)[..., 0, :], slope(root))
+    gibbs = np.exp(-phi)
+    problem = FokkerPlanck(drift=drift, diffusivity=1.0, diffusion=a, interpretation=interpretation)
+    return problem, gibbs / grid.integrate(gibbs)
+
+
+@pytest.mark.parametrize("interpretation", INTERPRETATIONS)
+def test_laws_without_flux_through_walls_are_second_order(interpretation):
+    errors = []
+    for n in (21, 41, 81):
+        grid = box(2, n)
+        problem, gibbs = gibbs_problem(grid, interpretation)
+        errors.append(grid.integrate(np.abs(stationary(problem, grid) - gibbs)))
+    assert (np.abs(orders(errors) - 2) < 0.2).all() and errors[-1] < 1e-3, errors
+
+
+@pytest.mark.parametrize("interpretation", INTERPRETATIONS)
+def test_laws_without_flux_through_walls_in_three_dimensions(interpretation):
+    errors = []
+    for n in (6, 11, 16):
+        grid = box(3, n)
+        problem, gibbs = gibbs_problem(grid, interpretation)
+        errors.append(np.abs(stationary(problem, grid) - gibbs).max())
+    rates = np.log(np.array(errors[:-1]) / errors[1:]) / np.log([2.0, 1.5])
+    assert (rates > 1.3).all() and errors[-1] < 0.1, (errors, rates)
+
+
+@pytest.mark.parametrize("smallest, angle", [(0.2, 0.5), (0.3, math.pi / 4), (0.02, 0.3)])
+@pytest.mark.parametrize("boundary", ["reflecting", "absorbing"])
+def test_boundary_value_problems_are_second_order(smallest, angle, boundary):
+    """v with grad v = 0 on reflecting walls, v = 0 on absorbing ones, from its source -div(a grad v)."""
+    errors = []
+    for n in (17, 33, 65):
+        grid = pl.Grid((0, 0), (1, 1), n, boundary=boundary)
+        x, y = np.pi * grid.points[..., 0], np.pi * grid.points[..., 1]
+        a = turned(0.0 * x + angle, 1.0, smallest)
+        if boundary == "reflecting":
+            v = np.sin(x) ** 2 * np.sin(y) ** 2
+            xx, yy, xy = (2 * np.cos(2 * x) * np.sin(y) ** 2, 2 * np.cos(2 * y) * np.sin(x) ** 2,
+                          np.sin(2 * x) * np.sin(2 * y))  # fmt: skip
+        else:
+            v = np.sin(x) * np.sin(y)
+            xx, yy, xy = -v, -v, np.cos(x) * np.cos(y)
+        source = np.pi**2 * (a[..., 0, 0] * xx + a[..., 1, 1] * yy + 2 * a[..., 0, 1] * xy)
+        problem = FokkerPlanck(diffusivity=1.0, diffusion=a, interpretation="fick")
+        errors.append(np.abs(solved(generator(problem, grid), source, grid, v) - v).max())
+    if boundary == "absorbing" and smallest == 0.02:  # offsets of several nodes, more of them on finer grids
+        assert errors[-1] < 0.03 and errors[-1] < errors[-2] / 1.8, errors
+    else:
+        assert (orders(errors) > 1.8).all(), errors
+
+
+def solved(Q, source, grid, v):
+    """u with Q u = source: of the mean of v, or zero on the absorbing ends."""
+    w, inner = grid.weights.ravel(), np.flatnonzero(~grid.absorbing.ravel())
+    if grid.absorbing.any():
+        u = np.zeros(w.size)
+        u[inner] = spsolve(Q[inner][:, inner].tocsc(), source.ravel()[inner])
+        return u.reshape(grid.shape)
+    source = source - grid.integrate(source)
+    bordered = sparse.block_array([[Q, np.ones((w.size, 1))], [w[None], None]]).tocsc()
+    return spsolve(bordered, np.append(source.ravel(), w @ v.ravel()))[:-1].reshape(grid.shape)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_any_matrix_gives_a_conservative_chain_with_its_current(seed):
+    rng = np.random.default_rng(seed)
+    d = 2 + seed % 2
+    shape = tuple(rng.integers(2, 8, d))
+    names = [("reflecting", "periodic", "absorbing", ("absorbing", "reflecting"))[k] for k in rng.integers(0, 4, d)]
+    grid = pl.Grid((0.0,) * d, tuple(rng.uniform(0.3, 2.0, d)), shape, boundary=names)
+    sigma = rng.normal(size=(*shape, d, rng.integers(1, d + 1)))
+    problem = FokkerPlanck(
+        rng.normal(size=shape), 5 * rng.normal(size=(*shape, d)), beta=1.0, sigma=sigma,
+        interpretation=INTERPRETATIONS[seed % 4],
+    )  # fmt: skip
+    Q = generator(problem, grid).toarray()
+    off = Q - np.diag(np.diag(Q))
+    assert (off >= 0).all() and not Q[grid.absorbing.ravel()].any()
+    np.testing.assert_allclose(Q.sum(axis=1), 0, atol=1e-12 * np.abs(Q).max())
+    rho = np.where(grid.absorbing, 0.0, rng.random(shape))
+    change = (Q.T @ (grid.weights * rho).ravel()).reshape(shape)
+    carried = -divergence(current(problem, grid, rho), grid) * grid.weights
+    np.testing.assert_allclose(carried, change, atol=1e-11 * np.abs(change).max())
+
+
+def test_exits_of_a_tilted_diffusion_through_a_strip():
+    """Across the strip the time is that of the line with diffusivity a_11, whatever the tilt."""
+    grid = pl.Grid((0.0, 0.0), (1.0, 1.0), (21, 12), boundary=("absorbing", "periodic"))
+    a = np.broadcast_to(np.array([[0.8, 0.5], [0.5, 0.6]]), (21, 12, 2, 2))
+    times = mean_exit_time(FokkerPlanck(diffusivity=1.0, diffusion=a), grid)
+    x = grid.points[..., 0]
+    np.testing.assert_allclose(times, x * (1 - x) / (2 * 0.8), atol=5e-4)
+    square = pl.Grid((0.0, 0.0), (1.0, 1.0), (21, 20), boundary=("absorbing", "periodic"))  # offsets of one node
+    times = mean_exit_time(FokkerPlanck(diffusivity=1.0, diffusion=np.broadcast_to(a[0, 0], (21, 20, 2, 2))), square)
+    np.testing.assert_allclose(times[:, 0], square.axes[0] * (1 - square.axes[0]) / (2 * 0.8), atol=1e-12)
+    solution = pl.solve(FokkerPlanck(diffusivity=1.0, diffusion=a), np.ones(grid.shape), grid, [0.1, 0.4], dt=2e-3)
+    assert solution.info["mass_drift"].max() < 1e-12 and (solution.info["flux"][:, 0] > 0).all()
+
+
+def test_a_tilted_diffusion_and_its_adjoint_at_walls_stay_dual():
+    rng = np.random.default_rng(1)
+    grid = box(2, 12, ("reflecting", ("absorbing", "reflecting")))
+    options = {"beta": 1.0, "diffusion": turned(grid.points[..., 0], 1.0, 0.1), "drift": rng.normal(size=(12, 12, 2))}
+    rho, v = rng.random((2, 12, 12))
+    forward = pl.solve(FokkerPlanck(**options), rho, grid, 0.1, dt=0.02).final
+    backward = pl.solve(BackwardKolmogorov(**options), v, grid, 0.1, dt=0.02).final
+    inner = ~grid.absorbing
+    assert grid.integrate(inner * v * forward) == pytest.approx(grid.integrate(inner * rho * backward), rel=1e-11)
