@@ -128,7 +128,7 @@ def test_hamilton_jacobi_and_fokker_planck_share_q_at_equal_coefficients():
 
 @pytest.mark.parametrize("axis_ratio", [1.0, 0.2])
 def test_solutions_with_the_full_stencil_are_second_order(axis_ratio):
-    """b·Dv + a : D²v = f with v = 0 on the walls; at single points the stencil is less consistent where offsets turn."""
+    """b·Dv + a : D²v = f with v = 0 on the walls; at single nodes the stencil is less consistent."""
 
     def error(n):
         grid = pl.Grid((-1.0, -1.0), (1.0, 1.0), (n, n), boundary="absorbing")

@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 from scipy import sparse
-from scipy.sparse.linalg import spsolve
+from scipy.linalg import expm, solve_continuous_lyapunov
+from scipy.sparse.linalg import expm_multiply, spsolve
 
 import pdelab as pl
 from pdelab import BackwardKolmogorov, FokkerPlanck
@@ -188,3 +189,29 @@ def test_a_tilted_diffusion_and_its_adjoint_at_walls_stay_dual():
     backward = pl.solve(BackwardKolmogorov(**options), v, grid, 0.1, dt=0.02).final
     inner = ~grid.absorbing
     assert grid.integrate(inner * v * forward) == pytest.approx(grid.integrate(inner * rho * backward), rel=1e-11)
+
+
+@pytest.mark.parametrize("scale, low, high", [(1.0, 1.75, 2.25), (0.005, 0.75, 1.35)])
+def test_orders_with_a_turning_wind(scale, low, high):
+    """The Gaussian of a linear drift that turns: second order where the diffusion is resolved, first elsewhere."""
+    t, mean, spread = 0.3, np.array([1.0, 0.3]), 0.15 * np.eye(2)
+    a, B = scale * turned(0.5, 1.0, 0.3), np.array([[-1.0, -2.0], [2.0, -0.7]])
+    rest = solve_continuous_lyapunov(B, -2 * a)
+    moved = expm(B * t)
+
+    def gauss(points, m, S):
+        away = points - m
+        return np.exp(-0.5 * np.einsum("...i,ij,...j", away, np.linalg.inv(S), away)) / (
+            2 * np.pi * math.sqrt(np.linalg.det(S))
+        )
+
+    errors = []
+    for n in (41, 81, 161):
+        grid = pl.Grid((-5, -5), (5, 5), n)
+        problem = FokkerPlanck(drift=grid.points @ B.T, diffusivity=1.0, diffusion=np.broadcast_to(a, (n, n, 2, 2)))
+        w = grid.weights.ravel()
+        masses = expm_multiply(generator(problem, grid).T * t, w * gauss(grid.points, mean, spread).ravel())
+        exact = gauss(grid.points, moved @ mean, moved @ (spread - rest) @ moved.T + rest)
+        errors.append(np.abs(masses - w * exact.ravel()).sum())
+    rate = orders(errors)[-1]
+    assert low < rate < high, errors
