@@ -12,7 +12,7 @@ from scipy.special import ndtr
 from pdelab import transport
 from pdelab.grid import Grid
 from pdelab.losses import Loss
-from pdelab.transport import Law, free_energy, jko, jko_gaussian, law, wasserstein, wasserstein_gaussian
+from pdelab.transport import Law, free_energy, jko, jko_gaussian, law, movement, wasserstein, wasserstein_gaussian
 
 EXAMPLES = settings(deadline=None, max_examples=25, derandomize=True)
 SEEDS = st.integers(0, 2**32 - 1)
@@ -188,12 +188,12 @@ def test_derivatives_of_a_step(rng):
     potential, masses = Loss("(x**2 - 1)**2/4 + 0.3*sin(3*x)"), rng.dirichlet(np.ones(6))
     start, edges = (np.cumsum(rng.uniform(0.3, 0.6, size=7)) - 1.5 for _ in range(2))
     rest = start, masses, potential, 0.2, 2.0
-    gradient, diagonal, side = transport._derivatives(edges, *rest)
+    gradient, diagonal, side = movement._derivatives(edges, *rest)
     hessian = np.diag(diagonal) + np.diag(side, 1) + np.diag(side, -1)
     slope, rows = [], []
     for e in 1e-5 * np.eye(7):
-        slope.append((transport._energy(edges + e, *rest) - transport._energy(edges - e, *rest)) / 2e-5)
-        ahead, behind = (transport._derivatives(edges + sign * e, *rest)[0] for sign in (1, -1))
+        slope.append((movement._energy(edges + e, *rest) - movement._energy(edges - e, *rest)) / 2e-5)
+        ahead, behind = (movement._derivatives(edges + sign * e, *rest)[0] for sign in (1, -1))
         rows.append((ahead - behind) / 2e-5)
     assert gradient == pytest.approx(np.array(slope), abs=1e-8)
     assert hessian == pytest.approx(np.array(rows), abs=1e-7)
@@ -252,3 +252,146 @@ def test_masses_of_many_decades():
 def test_bad_input_is_refused(make, words):
     with pytest.raises(ValueError, match=words):
         make(Grid(0.0, 2.0, 21))
+
+
+# -- atoms, samples, other orders, the plane ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("order", [1, 1.5, 2, 3, 7])
+def test_samples_against_samples_is_sorting(order, rng):
+    x, y = rng.standard_cauchy(400), rng.normal(size=400)  # outliers
+    expected = np.mean(np.abs(np.sort(x) - np.sort(y)) ** order) ** (1 / order)
+    assert wasserstein(transport.law_of_samples(x), transport.law_of_samples(y), order) == pytest.approx(
+        expected, rel=1e-11
+    )
+
+
+def test_weights_and_ties_are_what_they_stand_for(rng):
+    values, repeats = rng.integers(-3, 4, 50).astype(float), rng.integers(0, 5, 50)
+    plain = transport.law_of_samples(np.repeat(values, repeats))
+    weighted = transport.law_of_samples(values, repeats)
+    assert np.array_equal(plain.left, weighted.left) and np.allclose(plain.masses, weighted.masses, rtol=1e-14)
+    for order in (1, 2):
+        assert wasserstein(plain, weighted, order) < 1e-7
+
+
+def test_order_one_is_that_of_scipy(rng):
+    from scipy.stats import wasserstein_distance
+
+    for _ in range(50):
+        x, y = (np.round(rng.normal(size=rng.integers(1, 30)), 1) * 10.0 ** rng.integers(-3, 4) for _ in range(2))
+        u, v = rng.exponential(size=x.size), rng.exponential(size=y.size)
+        ours = wasserstein(transport.law_of_samples(x, u), transport.law_of_samples(y, v), order=1)
+        assert ours == pytest.approx(wasserstein_distance(x, y, u, v), rel=1e-10, abs=1e-14)
+
+
+@EXAMPLES
+@given(SEEDS, st.sampled_from([1, 1.7, 2, 4]))
+def test_atoms_against_densities(seed, order):
+    """Cells, atoms and both, against quadrature of the quantile functions."""
+    rng = np.random.default_rng(seed)
+    edges = np.sort(rng.normal(size=8))
+    left, right = edges[::2].copy(), edges[1::2].copy()
+    right[1] = left[1]
+    mixed, samples = (
+        Law(left, right, rng.dirichlet(np.ones(4))),
+        transport.law_of_samples(np.round(rng.normal(size=9), 1)),
+    )
+    breaks = np.unique(np.concatenate([[0.0], np.cumsum(mixed.masses), np.cumsum(samples.masses)]))
+    breaks[-1] = 1.0
+    total = 0.0
+    for a, b in zip(breaks[:-1], breaks[1:]):
+        if b - a > 1e-12:
+            gap = lambda s: abs(float(mixed.quantiles(s) - samples.quantiles(s))) ** order  # noqa: E731
+            total += quad(gap, a + 1e-13, b - 1e-13, limit=200, epsabs=1e-11)[0]
+    assert wasserstein(mixed, samples, order) == pytest.approx(total ** (1 / order), rel=1e-5, abs=1e-6)
+    assert mixed.entropy == math.inf
+
+
+def test_huge_outliers_do_not_overflow():
+    one, two = transport.law_of_samples([0.0, 1e200]), transport.law_of_samples([0.0, 3e200])
+    assert wasserstein(one, two) == pytest.approx(math.sqrt(0.5) * 2e200)
+    assert wasserstein(one, two, order=1) == pytest.approx(1e200)
+
+
+def test_atoms_on_a_grid_keep_their_mass(rng):
+    grid = Grid(-4.0, 4.0, 33)
+    values = np.append(rng.normal(size=200).clip(-4, 4), [-4.0, 4.0, 0.125])
+    density = transport.law_of_samples(values).density(grid)
+    assert grid.integrate(density) == pytest.approx(1.0, abs=1e-14)
+    assert abs(wasserstein(law(grid, density), transport.law_of_samples(values))) < grid.spacing[0]
+
+
+def test_displacement_is_a_geodesic(rng):
+    ends = transport.law_of_samples(rng.normal(size=20)), random_law(rng, 7)
+    whole = wasserstein(*ends)
+    for share in (0.0, 0.3, 1.0):
+        between = transport.displacement(*ends, share)
+        assert wasserstein(ends[0], between) == pytest.approx(share * whole, abs=1e-9)
+        assert wasserstein(between, ends[1]) == pytest.approx((1 - share) * whole, abs=1e-9)
+
+
+def test_clouds_on_a_line_agree_with_quantiles(rng):
+    pytest.importorskip("ot")
+    for order in (1, 2):
+        for _ in range(5):
+            x, y = rng.normal(size=rng.integers(5, 60)), rng.normal(size=rng.integers(5, 60))
+            u, v = rng.exponential(size=x.size), rng.exponential(size=y.size)
+            exact = wasserstein(transport.law_of_samples(x, u), transport.law_of_samples(y, v), order)
+            moved = transport.wasserstein_points(x, y, (u, v), order=order)
+            assert abs(moved.distance - exact) < 1e-9
+            assert moved.low <= moved.distance <= moved.high and moved.high - moved.low < 1e-7
+            assert np.allclose(moved.plan.sum(1), u / u.sum()) and np.allclose(moved.plan.sum(0), v / v.sum())
+
+
+def test_regularised_bounds_hold(rng):
+    pytest.importorskip("ot")
+    x, y = rng.normal(size=(40, 2)), rng.normal(size=(50, 2)) + 1
+    exact = transport.wasserstein_points(x, y).distance
+    gaps = []
+    for regularisation in (0.05, 0.005):
+        rough = transport.wasserstein_points(x, y, regularisation=regularisation)
+        assert rough.low <= exact * (1 + 1e-12) and exact <= rough.high * (1 + 1e-12)
+        assert np.allclose(rough.plan.sum(1), 1 / 40) and np.allclose(rough.plan.sum(0), 1 / 50)
+        gaps.append(rough.high - rough.low)
+    assert gaps[1] < 0.3 * gaps[0]
+
+
+def test_gaussians_in_the_plane():
+    pytest.importorskip("ot")
+    grid, h = Grid((-5, -5), (5, 5), (26, 26)), 0.4
+
+    def normal(mean, covariance):
+        moved = grid.points - mean
+        density = np.exp(-0.5 * np.einsum("...i,ij,...j->...", moved, np.linalg.inv(covariance), moved))
+        return density / grid.integrate(density)
+
+    first, second = np.diag([1.0, 0.5]), np.array([[0.8, 0.3], [0.3, 1.0]])
+    exact = wasserstein_gaussian([0, 0], first, [1, -0.5], second)
+    moved = transport.wasserstein_grid(grid, normal([0, 0], first), normal([1, -0.5], second))
+    assert abs(moved.distance - exact) < h * h
+
+
+@pytest.mark.parametrize("call, words", [
+    (lambda: transport.law_of_samples([]), "values"),
+    (lambda: transport.law_of_samples([1.0, math.nan]), "values"),
+    (lambda: transport.law_of_samples([1.0], [-1.0]), "weights"),
+    (lambda: transport.law_of_samples([1.0, 2.0], [1.0]), "weights"),
+    (lambda: wasserstein(transport.law_of_samples([1.0]), transport.law_of_samples([1.0]), 0.5), "order"),
+    (lambda: transport.displacement(transport.law_of_samples([1.0]), transport.law_of_samples([1.0]), 2), "share"),
+    (lambda: jko(transport.law_of_samples([1.0, 2.0]), None, 0.1), "atoms"),
+    (lambda: transport.wasserstein_points(np.zeros((3, 2)), np.zeros((3, 1))), "coordinates"),
+    (lambda: transport.wasserstein_points(np.zeros((3, 2)), np.full((3, 2), np.inf)), "second"),
+    (lambda: transport.wasserstein_points(np.zeros(3), np.zeros(3), ([1, 1], None)), "weights"),
+    (lambda: transport.wasserstein_grid(Grid(0, 1, 5), np.ones(5), 2 * np.ones(5)), "integral"),
+    (lambda: transport.wasserstein_grid(Grid(0, 1, 5, boundary="periodic"), np.ones(5), np.ones(5)), "periodic"),
+])  # fmt: skip
+def test_bad_input_of_laws_and_clouds(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()
+
+
+def test_a_missing_package_is_asked_for_by_name(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "ot", None)
+    with pytest.raises(ModuleNotFoundError, match=r"pdelab\[transport\]"):
+        transport.wasserstein_points([0.0], [1.0])
