@@ -87,6 +87,7 @@ def cole_hopf(f, grid, t, beta):
     Parameters
     ----------
     f : Loss or array (*shape)
+        +inf where y is forbidden, on some nodes.
     grid : Grid
     t : float or sequence of floats >= 0
     beta : float > 0 or inf
@@ -94,7 +95,13 @@ def cole_hopf(f, grid, t, beta):
 
     Returns
     -------
-    array (*shape), or (len(t), *shape) for a sequence of times.
+    array (*shape), or (len(t), *shape) for a sequence of times. +inf where no cell without a forbidden corner is near.
+
+    Notes
+    -----
+    Monotone in f and never below its minimum. Where the nodes resolve the kernel, t/beta >= 2 h², f enters by its node
+    values (the trapezoid rule: spectrally accurate for smooth f); elsewhere by its multilinear interpolant, second
+    order in h, which in two and three dimensions is integrated on rows that are refined as far as is affordable.
     """
     beta, grid = door.inverse_temperature(beta), door.grid(grid)
     if math.isinf(beta):

@@ -1,6 +1,6 @@
 """Sums of Cole-Hopf: -(1/beta) log of the sum over the sources, or of the integral over the cells between them.
 
-Lines, energies and minimisers are those of `envelopes`.
+Lines, energies and minimisers are those of `envelopes`. Where nothing but +inf is near, the value is +inf.
 """
 
 import math
@@ -136,6 +136,8 @@ def cell_sum(f, extra, offset, stride, c, beta, index, u, moments):
             lowest = lowest_in_cells(row, low, high, a, x, c)
             total = s1 = s2 = e0 = e1 = 0.0
             for j in range(low, high):
+                if not abs(row[j + 1] - row[j]) < np.inf:
+                    continue  # forbidden at one end, hence inside
                 g0, g1 = gap(row, j, a, x, c) - lowest, gap(row, j + 1, a, x, c) - lowest
                 y0 = (x - j) - (row[j + 1] - row[j]) / (2.0 * c)
                 middle = math.exp(-beta * (g0 - c * (y0 * y0))) if 0.0 < y0 < 1.0 else 0.0
