@@ -36,6 +36,10 @@ def add_train(verbs):
     parser.add_argument("--folder", type=Path, help="where the files of the data set lie")
     parser.add_argument("--epochs", type=int, help="effective epochs: passes in gradients (default: 25)")
     parser.add_argument("--seed", type=int, nargs="+", default=[0], help="several seeds give a table")
+    parser.add_argument(
+        "--folds", type=int, help="train so many times a seed and test on every image (digits, mnist-5k)"
+    )
+    parser.add_argument("--jobs", type=int, default=1, help="runs at the same time, each with one thread (default: 1)")
     parser.add_argument("--batch-size", type=int, help="samples of a gradient (default: 64)")
     for what in ("optimizer", "model", "data"):
         parser.add_argument(
@@ -68,7 +72,7 @@ def _run_train(arguments):
         raise ValueError(f"expected different seeds, one is named twice: {seeds}")
     first = os.environ.get("RANK", "0") == "0"  # of the ranks of torchrun, one speaks
     epochs = sum(run.get("epochs", training.train.__kwdefaults__["epochs"]) for run in runs.values())
-    with progress(epochs * len(seeds), "epochs", shown=first) as bar:
+    with progress(epochs * len(seeds) * (arguments.folds or 1), "epochs", shown=first) as bar:
 
         def on_run(name, seed, final):
             results.append({"name": name, "seed": seed, "final": final})
@@ -76,9 +80,17 @@ def _run_train(arguments):
                 with bar.external_write_mode(sys.stdout):
                     print(_said(name if len(runs) > 1 else "", seed, final), flush=True)
 
-        common = {"on_epoch": lambda record: _show_epoch(bar, record), "out": arguments.out}
+        common = {"out": arguments.out}
+        if arguments.jobs == 1:
+            common["on_epoch"] = lambda record: _show_epoch(bar, record)
+        else:
+            bar.reset(total=len(runs) * len(seeds) * (arguments.folds or 1))
+            bar.unit, common["progress"] = " runs", lambda done, total: bar.update(done - bar.n)
+        if arguments.folds and len(seeds) == 1:
+            raise ValueError("--folds needs at least two --seed")
         if len(runs) * len(seeds) > 1:
-            comparison = training.compare(runs, seeds=seeds, on_run=on_run, **common)
+            shared = {"folds": arguments.folds, "jobs": arguments.jobs}
+            comparison = training.compare(runs, seeds=seeds, on_run=on_run, **shared, **common)
         else:
             ((name, run),) = runs.items()
             on_run(name, seeds[0], training.train(seed=seeds[0], **run, **common).final)

@@ -1,10 +1,12 @@
 """spectrum(): one door to the spectra of a trained network."""
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 
+from pdelab.checks import switch
 from pdelab.networks import data as datasets
 from pdelab.networks.checks import place, whole
 from pdelab.networks.curvature.extremes import extreme_eigenvalues
@@ -80,6 +82,7 @@ def spectrum(
     parameters=None,
     statistics="running",
     on_progress=None,
+    progress=False,
 ):
     """The spectrum of the Hessian, of the gradient noise or of the Fisher diagonal at the weights of a model.
 
@@ -108,6 +111,9 @@ def spectrum(
         As for `Objective`: another loss, some of the weights only, batch-norm statistics collected anew.
     on_progress : function (done, total), optional
         Called while products with the Hessian or the noise are made; total is None where it is not known beforehand.
+
+    progress : bool
+        Show a bar of the products on stderr.
 
     Returns
     -------
@@ -142,7 +148,28 @@ def spectrum(
     )  # fmt: skip
     if count > objective.dimension and method != "lanczos":
         raise ValueError(f"expected count to be at most the number of weights {objective.dimension}, got {count}")
-    return _MEASURES[of](objective, method, count, {"probes": probes, "steps": steps, "seed": seed}, on_progress)
+    quadrature = {"probes": probes, "steps": steps, "seed": seed}
+    with _shown(progress, on_progress) as told:
+        return _MEASURES[of](objective, method, count, quadrature, told)
+
+
+@contextmanager
+def _shown(progress, on_progress):
+    """What is called with (products done, all of them), or None."""
+    if not switch("progress", progress):
+        yield on_progress
+        return
+    from tqdm import tqdm
+
+    with tqdm(unit=" products", leave=False) as bar:
+
+        def told(done, total):
+            bar.total = total
+            bar.update(round(done) - bar.n)
+            if on_progress:
+                on_progress(done, total)
+
+        yield told
 
 
 def subject(run, model, data, split):

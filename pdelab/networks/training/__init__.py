@@ -5,7 +5,7 @@ outer step of Entropy-SGD costs L of them. All randomness is keyed by the seed o
 run that was killed continues to the same weights (CPU, same number of threads).
 """
 
-from pdelab.networks.training.comparison import Comparison, compare, paired, tune
+from pdelab.networks.training.comparison import Comparison, compare, merged, paired, tune
 from pdelab.networks.training.loop import TrainingResult, train
 from pdelab.networks.training.measure import evaluate, outer_weights
 from pdelab.networks.training.recipes import RECIPES, recipe, retune
@@ -20,6 +20,7 @@ __all__ = [
     "compare",
     "evaluate",
     "load_run",
+    "merged",
     "outer_weights",
     "paired",
     "recipe",

@@ -5,14 +5,16 @@ taken seed by seed. Intervals are Student's t over the seeds; they say nothing a
 """
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
+from pdelab import checks
 from pdelab.networks.checks import choice, several, whole
-from pdelab.networks.training.loop import train
-from pdelab.networks.training.setup import unboxed
+from pdelab.networks.training.loop import tell, train
+from pdelab.networks.training.setup import alone, unboxed
 
 _KEPT = ("train_loss", "validation_loss", "validation_error", "gradients")  # of the history of a run
 
@@ -88,9 +90,12 @@ def compare(
     split="test",
     level=0.95,
     margin=0.2,
+    folds=None,
     jobs=1,
+    threads=None,
     out=None,
     on_run=None,
+    progress=False,
     **common,
 ):
     """Train every contestant with every seed and compare them pair by pair.
@@ -109,12 +114,21 @@ def compare(
         Confidence of the intervals.
     margin : float
         Two contestants are the same when the interval of their difference lies within ± margin.
-    jobs : int
-        Processes, each with one thread (joblib).
+    folds : int, optional
+        Train so many times a seed, each time testing on another part of the data (digits, mnist-5k): a seed's value is
+        then over all images. Runs lie in seed_S/fold_K.
+    jobs : int or None
+        Processes (joblib); None: the backend and the number of `joblib.parallel_config`, a cluster for one.
+    threads : int, optional
+        Of torch in a run. Default: one where `jobs` is not 1, else as they are. With the same number the same numbers
+        come to the last bit, however the runs are spread: seeds can be compared in shards and put together by
+        `merged`.
     out : path, optional
         Folder of the runs: NAME/seed_S below it (seed_S with one contestant); with resume=True it continues there.
     on_run : callable, optional
         Called with (name, seed, final) as runs end.
+    progress : bool or callable
+        True: a bar on stderr; or a function of (runs done, runs in all).
     common
         Arguments of `train` that all contestants share.
 
@@ -140,17 +154,25 @@ def compare(
     choice("baseline", baseline, names)
     choice("metric", metric, ("error", "loss"))
     choice("split", split, ("train", "validation", "test"))
-    whole("jobs", jobs, 1)
+    if folds is not None:
+        checks.whole("folds", folds, 2)
     if not 0 < level < 1 or not margin >= 0:
         raise ValueError(f"expected 0 < level < 1 and margin >= 0, got {level} and {margin}")
     for name in names:
         _refuse_path(name)
     folders = {name: _folder(out, name if len(names) > 1 else "") for name in names}
-    tasks = [(n, s, common | contestants[n] | {"seed": s, "out": folders[n](s)}) for s in seeds for n in names]
-    runs, values = {}, np.zeros((len(names), len(seeds)))
-    for name, seed, run in _all(tasks, jobs, on_run):
-        runs[name, seed] = run
-        values[names.index(name), seeds.index(seed)] = _measured(run["final"], split, metric)
+    tasks = [
+        (name, seed, _folded(common | contestants[name] | {"seed": seed, "out": folders[name](seed)}, folds, fold))
+        for seed in seeds for name in names for fold in range(folds or 1)
+    ]  # fmt: skip
+    parts, runs = {}, {}
+    for name, seed, run in _all(tasks, jobs, None, threads=threads, progress=progress):
+        parts.setdefault((name, seed), []).append(run)
+        if len(parts[name, seed]) == (folds or 1):
+            runs[name, seed] = _pooled(parts.pop((name, seed)))
+            if on_run:
+                on_run(name, seed, runs[name, seed]["final"])
+    values = np.array([[_measured(runs[n, s]["final"], split, metric) for s in seeds] for n in names])
     curves = {n: np.array([runs[n, s][f"validation_{metric}"] for s in seeds], float) for n in names}
     losses = {n: np.array([runs[n, s]["train_loss"] for s in seeds]) for n in names}
     gradients = {n: np.array(runs[n, seeds[0]]["gradients"]) for n in names}
@@ -158,7 +180,51 @@ def compare(
     return Comparison(names, seeds, values, curves, losses, gradients, finals, baseline, level, margin, metric, split)
 
 
-def tune(arguments, grid, *, seeds=3, metric="error", jobs=1, on_run=None):
+def merged(*comparisons):
+    """One comparison from shards of its seeds, made anywhere: the same, to the last bit, as all seeds at once.
+
+    Parameters
+    ----------
+    *comparisons : Comparison
+        Of the same contestants and settings, with different seeds; at least one.
+
+    Returns
+    -------
+    Comparison
+        Seeds in ascending order.
+
+    Examples
+    --------
+    >>> run = {"contestants": {"sgd": {}, "adam": {"optimizer": "adam"}}, "epochs": 1}
+    >>> merged(compare(**run, seeds=(2, 3)), compare(**run, seeds=(0, 1))).seeds
+    (0, 1, 2, 3)
+    """
+    if not comparisons or not all(isinstance(part, Comparison) for part in comparisons):
+        raise ValueError("comparisons: expected at least one Comparison")
+    first, seeds = comparisons[0], [seed for part in comparisons for seed in part.seeds]
+    for part in comparisons:
+        for name in ("names", "baseline", "level", "margin", "metric", "split"):
+            if getattr(part, name) != getattr(first, name):
+                got = f"{getattr(first, name)!r} and {getattr(part, name)!r}"
+                raise ValueError(f"comparisons: expected shards of one comparison, got {name} {got}")
+    if len(set(seeds)) < len(seeds):
+        raise ValueError(f"comparisons: expected different seeds in the shards, got {sorted(seeds)}")
+    order = np.argsort(seeds)
+
+    def joined(field):
+        return {
+            name: np.concatenate([getattr(part, field)[name] for part in comparisons])[order] for name in first.names
+        }
+
+    finals = {name: [final for part in comparisons for final in part.finals[name]] for name in first.names}
+    return replace(
+        first, seeds=tuple(seeds[k] for k in order), curves=joined("curves"), losses=joined("losses"),
+        values=np.concatenate([part.values for part in comparisons], axis=1)[:, order],
+        finals={name: tuple(found[k] for k in order) for name, found in finals.items()},
+    )  # fmt: skip
+
+
+def tune(arguments, grid, *, seeds=3, metric="error", jobs=1, threads=None, on_run=None, progress=False):
     """Validation error of every point of a grid of optimizer options: what was tried is part of the result.
 
     Parameters
@@ -167,7 +233,7 @@ def tune(arguments, grid, *, seeds=3, metric="error", jobs=1, on_run=None):
         Of `train`.
     grid : dict
         {option: values}; all combinations are tried.
-    seeds, metric, jobs, on_run
+    seeds, metric, jobs, threads, on_run, progress
         As for `compare`.
 
     Returns
@@ -191,7 +257,7 @@ def tune(arguments, grid, *, seeds=3, metric="error", jobs=1, on_run=None):
     seeds = _seeds(seeds)
     tasks = [(name, seed, run | {"seed": seed}) for seed in seeds for name, run in runs.items()]
     scores = {name: [] for name in runs}
-    for name, _, run in _all(tasks, jobs, on_run, failures=True):
+    for name, _, run in _all(tasks, jobs, on_run, failures=True, threads=threads, progress=progress):
         scores[name].append(_measured(run["final"], "validation", metric) if run else np.inf)
     order = sorted(range(len(points)), key=lambda k: np.mean(scores[str(k)]))
     return [(float(np.mean(scores[str(k)])), points[k]) for k in order]
@@ -264,32 +330,72 @@ def _verdict(low, high, margin):
     return "worse" if low > 0 else "better" if high < 0 else "undecided"
 
 
-def _all(tasks, jobs, on_run, failures=False):
-    """Run the tasks, here or in processes; yields (name, seed, summary) in their order."""
-    if jobs == 1:
-        found = (_one(*task, failures=failures) for task in tasks)
-    else:
-        from joblib import Parallel, delayed
+def _folded(arguments, folds, fold):
+    """The arguments of a run, or those of one of its folds."""
+    if folds is None:
+        return arguments
+    out = arguments["out"]
+    options = dict(arguments.get("data_options") or {}) | {"folds": folds, "fold": fold}
+    return arguments | {"data_options": options, "out": None if out is None else out / f"fold_{fold}"}
 
-        found = Parallel(n_jobs=jobs, return_as="generator")(
-            delayed(_one)(*task, threads=1, failures=failures) for task in tasks
-        )
-    for name, seed, run in found:
-        if on_run:
-            on_run(name, seed, run["final"] if run else None)
-        yield name, seed, run
+
+def _pooled(runs):
+    """One run from its folds: measures are means over all samples, histories means over the folds."""
+    if len(runs) == 1:
+        return runs[0]
+    final = {}
+    for split in runs[0]["final"]:
+        weights = np.array([run["counts"][split] for run in runs], float)
+        measures = {key: [run["final"][split][key] for run in runs] for key in runs[0]["final"][split]}
+        final[split] = {key: float(weights @ found / weights.sum()) for key, found in measures.items()}
+    histories = {
+        key: np.array([run[key] for run in runs], float).mean(0).tolist() for key in _KEPT if key != "gradients"
+    }
+    return {"final": final, "gradients": runs[0]["gradients"], **histories}
+
+
+def _all(tasks, jobs, on_run, *, threads=None, failures=False, progress=False):
+    """Run the tasks, here or through joblib; yields (name, seed, summary) in their order."""
+    for name, value in (("jobs", jobs), ("threads", threads)):
+        if value is not None:
+            whole(name, value, 1)
+    with tell(progress, len(tasks), "runs") as told:
+        if jobs == 1:
+            found = (_one(*task, threads=threads, failures=failures) for task in tasks)
+        else:
+            from joblib import delayed
+
+            calls = [delayed(_one)(*task, threads=threads or 1, failures=failures) for task in tasks]
+            found = _parallel(jobs)(calls)
+        for done, (name, seed, run) in enumerate(found, 1):
+            told(done)
+            if on_run:
+                on_run(name, seed, run["final"] if run else None)
+            yield name, seed, run
+
+
+def _parallel(jobs):
+    """joblib's `Parallel`, which hands results out as they come where its backend can."""
+    from joblib import Parallel
+
+    try:
+        return Parallel(n_jobs=jobs, return_as="generator")
+    except ValueError:
+        return Parallel(n_jobs=jobs)
 
 
 def _one(name, seed, arguments, threads=None, failures=False):
-    import torch
-
-    if threads:
-        torch.set_num_threads(threads)
-    try:
-        result = train(**arguments)
-    except FloatingPointError:
-        if not failures:
-            raise
-        return name, seed, None
+    with alone():
+        before = torch.get_num_threads()
+        torch.set_num_threads(threads or before)
+        try:
+            result = train(**arguments)
+        except FloatingPointError:
+            if not failures:
+                raise
+            return name, seed, None
+        finally:
+            torch.set_num_threads(before)
     kept = {key: [record[key] for record in result.history] for key in _KEPT}
-    return name, seed, {"final": result.final, **kept}
+    counts = {split: len(getattr(result.data, split)) for split in result.final}
+    return name, seed, {"final": result.final, "counts": counts, **kept}

@@ -1,7 +1,7 @@
 """train(): the one training loop, and the state that makes it continue exactly."""
 
 import time
-from contextlib import closing, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -84,6 +84,7 @@ def train(
     device="cpu",
     deterministic=False,
     on_epoch=None,
+    progress=False,
 ):
     """Train a network and measure it.
 
@@ -131,7 +132,9 @@ def train(
     deterministic : bool
         Only deterministic kernels, or an error where there is none.
     on_epoch : callable, optional
-        Called with each record of the history, for progress.
+        Called with each record of the history.
+    progress : bool or callable
+        True: a bar on stderr; or a function of (epochs done, epochs in all). Quiet by default.
 
     Returns
     -------
@@ -174,10 +177,13 @@ def train(
         stepper, chosen = make_optimizer(optimizer, networks, unboxed(optimizer_options), seed, group)
         ranks = Ranks(group)
         run = _Run(chosen | more | config | settings | {"ranks": ranks.count}, networks, stepper, dataset, where, ranks)
-        with closing(Store(out, resume, checkpoint_seconds, run)) as store:
+        total = settings["epochs"]
+        with closing(Store(out, resume, checkpoint_seconds, run)) as store, tell(progress, total, "epochs") as told:
+            told(run.epoch)
             while run.epoch < settings["epochs"]:
                 run.finish_epoch(store.after_batch)
                 store.after_epoch()
+                told(run.epoch)
                 if on_epoch:
                     with torch.random.fork_rng(devices=cuda(where)):
                         on_epoch(dict(run.history[-1]))
@@ -187,6 +193,20 @@ def train(
     return TrainingResult(
         run.config, tuple(run.history), final, run.model, dataset, stepper, run.snapshots, store.folder
     )
+
+
+@contextmanager
+def tell(progress, total, unit):
+    """A function of what is done: the caller's, with the total; a bar on stderr; or nothing."""
+    if callable(progress):
+        yield lambda done: progress(done, total)
+    elif switch("progress", progress) or not progress:
+        yield lambda done: None
+    else:
+        from tqdm import tqdm
+
+        with tqdm(total=total, unit=f" {unit}", leave=False) as bar:
+            yield lambda done: bar.update(done - bar.n)
 
 
 class _Run:

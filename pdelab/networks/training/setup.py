@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+import threading
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -146,11 +147,19 @@ def milestones(drops, epochs):
     return sorted(found)
 
 
+_TURN = threading.RLock()
+
+
+def alone():
+    """One run at a time in a process: torch's generator and its number of threads belong to all of its threads."""
+    return _TURN
+
+
 @contextmanager
 def surroundings(device, deterministic):
     """Torch's random generators and its choice of kernels, given back as they were."""
     before = torch.are_deterministic_algorithms_enabled()
-    with torch.random.fork_rng(devices=cuda(device)):
+    with alone(), torch.random.fork_rng(devices=cuda(device)):
         torch.use_deterministic_algorithms(deterministic or before)
         try:
             yield
