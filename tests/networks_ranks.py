@@ -128,6 +128,23 @@ def data_parallel(rank, ranks):
     return record(opt, [net])
 
 
+def partial(rank, ranks):
+    """Parle without `group`, where rank 0 uses two layers and the others only the first."""
+    net = network(torch.float64, seed=4)
+    start = [p.detach().clone() for p in net.parameters()]
+    opt = Parle(net.parameters(), inner_steps=3, rho=0.5)
+    inputs, labels = data(torch.float64)
+    for _ in range(6):
+        opt.zero_grad()
+        hidden = net[1](net[0](inputs))
+        (net[2](hidden) if rank == 0 else hidden).square().mean().backward()
+        opt.step()
+    found = {"start": start, "inner": [p.detach().clone() for p in net.parameters()]}
+    with opt.outer_weights():
+        found |= {"outer": [p.detach().clone() for p in net.parameters()], "master": vector(net)}
+    return found | {"group": opt.communicator.ranks == ranks}
+
+
 MEANS = [
     (reduction, dtype, size)
     for reduction, dtypes in {
@@ -162,6 +179,7 @@ def main(folder):
         return lose(group, rank)
     found = {case: run(case, ranks, [rank], group) for case in CASES}
     found["means"] = means(group, rank, ranks)
+    found["partial"] = partial(rank, ranks)
     found["data parallel"] = data_parallel(rank, ranks)
     torch.save(found, Path(folder) / f"{ranks}-{rank}.pt")
     torch.distributed.destroy_process_group()

@@ -33,7 +33,7 @@ def entropy_sgd(
         y = z = x
         inside = Momentum(momentum, nesterov)
         if variant == "official":
-            extra = gradient(x, count) + weight_decay * x
+            extra = gradient(x, count)
             count += 1
             if t == 0:
                 outside.m = extra
@@ -41,8 +41,12 @@ def entropy_sgd(
         for k in range(inner_steps):
             g = gradient(y, count) + weight_decay * y
             count += 1
-            d = inside(g + c * (y - x)) if variant == "paper" else inside(g) + c * (y - x)
-            y = y - inner_lr * d + np.sqrt(2.0 * inner_lr * temperature) * noise(t, k)
+            xi = np.sqrt(2.0 * temperature / inner_lr) * noise(t, k)
+            if variant == "official" and not nesterov and momentum > 0:  # dw = mdw: what is added to dw stays in mdw
+                y = y - inner_lr * inside(g + c * (y - x) + xi)
+            else:
+                d = inside(g + c * (y - x)) if variant == "paper" else inside(g) + c * (y - x)
+                y = y - inner_lr * (d - xi)
             z = (1.0 - averaging) * z + averaging * y
             if k + 1 < inner_steps:
                 yield x, y

@@ -15,8 +15,9 @@ if not torch.distributed.is_available():
 
 import networks_ranks as ranks_module  # noqa: E402
 
-from pdelab.networks import join, split_indices, stacked  # noqa: E402
-from pdelab.networks.optimizers.communication import Communicator  # noqa: E402
+from pdelab.networks import Parle, join, split_indices, stacked  # noqa: E402
+from pdelab.networks.devices import generic  # noqa: E402
+from pdelab.networks.optimizers.communication import REDUCTIONS, Communicator  # noqa: E402
 
 SCRIPT = Path(__file__).parent / "networks_ranks.py"
 CASES = list(ranks_module.CASES)
@@ -74,7 +75,7 @@ def test_one_collective_a_loop(trained, case):
     dtype = ranks_module.CASES[case][0]
     net = ranks_module.network(dtype, 0)
     numbers = sum(p.numel() for p in net.parameters())
-    columns = sum(-(-p.numel() // 64) * 64 for p in net.parameters())
+    columns = sum(-(-p.numel() // 64) * 64 for p in net.parameters()) + 64  # and who had a gradient
     per_loop = 2 if case == "parle official" else 1
     for found in trained:
         calls = per_loop * found[case]["steps"]
@@ -144,6 +145,22 @@ def test_stacked_means_are_the_ranks_means():
     assert ordered.numbers == 2 * 5 * 4000 and ordered.collectives == ordered.bytes == 0
 
 
+@pytest.mark.parametrize("branch", [False, True], ids=["kernel", "generic"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+def test_a_mean_leaves_the_rows_alone_on_both_branches(reduction, dtype, branch):
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.randn(3, 200, generator=generator).to(dtype)
+    before = rows.clone()
+    with generic(branch):
+        mean = Communicator(3, reduction=reduction).mean(rows)
+    assert torch.equal(rows, before)
+    expected = rows.double().mean(0)
+    assert torch.allclose(mean.double(), expected, rtol=0, atol=4 * torch.finfo(dtype).eps)
+    if reduction != "native":
+        assert torch.equal(mean, Communicator(3, reduction=reduction).mean(rows))
+
+
 @pytest.mark.parametrize(
     "count, replicas, share", [(120, 3, 0.5), (100, 6, 0.25), (10, 3, None), (7, 7, None), (9, 2, 1.0), (10, 3, 0.34)]
 )
@@ -162,6 +179,25 @@ def test_split_data_refuses_parts_that_cannot_cover():
     for share in (0.3, 0.0, 1.5, -1.0, np.nan):
         with pytest.raises(ValueError, match="share in"):
             split_indices(100, 3, share)
+
+
+def test_ranks_that_have_not_joined_are_warned(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.warns(UserWarning, match="WORLD_SIZE is 2, but there is no process group.*call pdelab.networks.join"):
+        Parle(ranks_module.network(torch.float32, 0).parameters())
+
+
+def test_a_gradient_of_one_rank_moves_the_master_of_all(trained):
+    """A layer unused on all ranks stays exactly, one used on rank 0 alone moves there and in the master."""
+    start, first = ranks_module.partial(0, 1)["start"], trained[0]["partial"]
+    for found in trained:
+        own = found["partial"]
+        assert torch.equal(own["master"], first["master"]) and own["group"]
+        for k in (4, 5):  # of no rank
+            assert torch.equal(own["inner"][k], start[k]) and torch.equal(own["outer"][k], start[k])
+        for k in (2, 3):  # of rank 0
+            assert not torch.equal(own["outer"][k], start[k])
+            assert torch.equal(own["inner"][k], start[k]) == (own is not first)
 
 
 def test_alone_there_is_nothing_to_join(monkeypatch):

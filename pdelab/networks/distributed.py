@@ -108,8 +108,7 @@ class DiLoCo(Replicated, Wrapping):
     def inner(self, outer, inner):
         for segment in self._layout.segments:
             collect_tensors(segment)
-            if segment.buffer.device.type == "cpu":
-                check_tensors(segment)
+            check_tensors(segment)
             segment.release()
         self.base.step()
 
@@ -117,14 +116,20 @@ class DiLoCo(Replicated, Wrapping):
         means = {buffer: self.mean(buffer, "y") for buffer in self._layout.buffers.values()}
         for segment in self._layout.segments:
             group = self.param_groups[segment.group]
-            master, mean = segment.flat("master"), means[segment.buffer][segment.start : segment.stop]
+            wanted = self.moving_together(segment, means[segment.buffer])
+            if not any(wanted):
+                continue
+            master, mean = segment.columns("master", wanted), segment.cut(means[segment.buffer], wanted)
             if group["outer_momentum"] or group["outer_lr"] != 1.0:
                 own = {"outer_momentum": group["outer_momentum"], "nesterov": group["outer_nesterov"]}
-                add([master], accelerate(segment, [master - mean], own, lambda name, s=segment: [s.flat(name)]),
-                    group["outer_lr"], -1.0)  # fmt: skip
+                direction = accelerate(
+                    segment, torch._foreach_sub(master, mean), own, lambda name, s=segment, w=wanted: s.columns(name, w)
+                )
+                add(master, direction, group["outer_lr"], -1.0)
             else:
-                master.copy_(mean)
-            segment.write("y", "master")
+                torch._foreach_copy_(master, mean)
+            torch._foreach_copy_(segment.chosen("y", wanted), segment.chosen("master", wanted))
+            segment.written([2 * want for want in wanted])
 
 
 class LocalSGD(DiLoCo):

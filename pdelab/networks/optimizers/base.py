@@ -10,10 +10,11 @@ from torch.autograd import profiler
 from torch.optim import Optimizer
 from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
-from pdelab.networks.optimizers.buffers import SCRATCH, Layout, like, local
-from pdelab.networks.optimizers.settings import check_loss, check_parameters, check_settings, one_of
+from pdelab.networks.devices import looking_waits
+from pdelab.networks.optimizers.buffers import SCRATCH, Layout, alone, like, local
+from pdelab.networks.optimizers.settings import check_loss, check_parameters, check_settings, drawn_seed, one_of
 from pdelab.networks.optimizers.thermal import INNER_BITS, tick
-from pdelab.networks.optimizers.update import Rule, apply, check_finite, collect
+from pdelab.networks.optimizers.update import Rule, apply, check_finite, check_home, collect
 from pdelab.networks.schedules import from_plain, to_plain
 
 ENGINES = ("auto", "fused", "torch", "compiled", "foreach")
@@ -29,7 +30,13 @@ def watched():
 class FlatOptimizer(Optimizer):
     """A torch optimizer on flat rows. Subclasses give `rule` (the inner update) and `outer`, and name `outer_row`.
 
+    As with torch's optimizers, a parameter without a gradient stays as it is: in an inner update where it has none, and
+    in an outer one where it had none in the whole loop. The weights that `eval()` shows have no batch-norm statistics:
+    those in the model are of the inner weights, and `update_bn(model, batches, optimizer)` collects the others.
+
     Settings of every subclass, keyword only:
+        seed, where there is noise: a number is its key; None draws one from torch's generator at construction (on rank
+            0 where torch.distributed runs), so that `torch.manual_seed` rules it as it does dropout.
         maximize: ascend instead of descend.
         engine: "auto" takes "fused" (one compiled pass, CPU, float32 or float64), else "torch" (eager, flat), else
             "foreach" (tensor by tensor, where parameters cannot be views of one buffer); "compiled" is torch.compile
@@ -42,6 +49,7 @@ class FlatOptimizer(Optimizer):
     outer_row = None  # the row that eval() shows; None: the parameters are the outer weights
     protected = True  # the inner loop leaves the outer weights alone
     by_address = True  # the fused engine hands gradients to its kernel only
+    process_group = None  # of torch.distributed, on whose ranks it runs; None: all there are
     steady = False  # the rule depends on the outer step by schedules only
 
     def __init__(self, params, defaults):
@@ -51,8 +59,13 @@ class FlatOptimizer(Optimizer):
         self._layout = self._stash = None
         self.clock = {"outer_step": 0, "inner_step": 0}  # a dictionary: torch.compile loses attributes set in step()
         common = {"maximize": False, "engine": "auto", "replicas": 1}
-        super().__init__(params, common | defaults | {"kind": type(self).__name__})
+        own = common | defaults | {"kind": type(self).__name__}
+        self._required = {*own, *self.clock}
+        super().__init__(params, own)
+        if any(group.get("temperature") or group.get("coupling") for group in self.param_groups):
+            self.seed()
         self._build()
+        self._collect()
 
     # settings
 
@@ -65,13 +78,20 @@ class FlatOptimizer(Optimizer):
             self.param_groups.pop()
             raise
         if self._layout is not None:
-            self.rebuild()
+            with self._in_training():
+                self.rebuild()
+                self.welcome([s for s in self._layout.segments if s.group == len(self.param_groups) - 1])
+
+    def welcome(self, segments):
+        """What a group that joins late needs beside its rows."""
 
     def _check(self, group):
         check_settings(group)
         one_of("engine", group["engine"], ENGINES)
         check_parameters(group["params"], group["replicas"])
         head = self.param_groups[0]
+        if group.get("seed", 0) is None:
+            group["seed"] = head["seed"]
         for name in SAME:
             if name in group and group[name] != head[name]:
                 raise ValueError(f"{name} must be the same in every group, got {head[name]!r} and {group[name]!r}")
@@ -87,26 +107,73 @@ class FlatOptimizer(Optimizer):
         self._rules = {}
         for segment in self._layout.segments:
             segment.choose_engine(head["engine"], self._layout.reason)
-            if segment.engine != "fused":
-                segment.make(self.row_names(self.param_groups[segment.group]))
+            scratch = () if segment.engine == "fused" else ("g",)
+            segment.make([*scratch, *self.row_names(self.param_groups[segment.group])])
 
         fused = all(segment.engine == "fused" for segment in self._layout.segments)
         self._restores = self.protected and fused  # bad gradients are found on the way, and x is gone back to
         self._plain = self.by_address and fused  # no operation of torch sees a tensor that requires gradients
-        self._untraceable = any(segment.engine == "fused" for segment in self._layout.segments)
-        self._waits = self.protected and any(b.device.type != "cpu" for b in self._layout.buffers.values())
+        self._untraceable = self._untraced() or any(s.engine == "fused" for s in self._layout.segments)
+        self._waits = self.protected and any(looking_waits(b.device) for b in self._layout.buffers.values())
 
     def row_names(self, group):
-        """The rows in use: made early, so that torch.compile(opt.step) sees no new ones."""
+        """The rows in use: made early, so that a checkpoint and torch.compile(opt.step) see them all."""
         rule = self.rule(group, 0, 0)
-        extra = {"g": True, "noise": rule.heat, "outer_m": group.get("outer_momentum"), "master": "rho" in group}
+        extra = {"noise": rule.heat, "outer_m": group.get("outer_momentum"), "master": "rho" in group}
         return [*rule.rows.values(), *(name for name, used in extra.items() if used)]
 
+    @torch.no_grad()
     def rebuild(self):
-        """Lay the memory out again, after a group was added or the model was moved; the state is kept."""
-        self._publish()
-        self._build()
-        self._collect()
+        """Lay the memory out again, after the model was moved or its weights were exchanged; the state is kept.
+
+        A parameter whose memory was exchanged keeps the value it has now; where that is another value than the
+        optimizer's, not only another type or place, its loop starts again there. Raises ValueError where its shape
+        changed.
+        """
+        shown = "y" if self._stash is None or not self._shows_other_weights() else self.outer_row
+        with self._in_training():
+            self._publish()
+            exchanged = self._exchanged(shown)
+            for p in exchanged:
+                self.state[p].update({name: p.detach().clone() for name in self.state[p].keys() & {*WEIGHTS, "y"}})
+            self._build()
+            self._collect()
+            self._adopted(exchanged)
+        return self
+
+    def _exchanged(self, shown):
+        """The parameters that got other values in other memory than the row `shown` has."""
+        found = []
+        for segment in self._layout.segments:
+            if not segment.views:
+                continue
+            for p, home, value in zip(segment.params, segment.homes, segment.tensors(shown)):
+                if p.shape != value.shape:
+                    raise ValueError(
+                        f"parameters: expected the shapes the optimizer was built with, got {tuple(p.shape)} for "
+                        f"{tuple(value.shape)}: build a new optimizer"
+                    )
+                if p.data_ptr() != home and not torch.equal(p.detach(), value.to(p)):
+                    found.append(p)
+        return found
+
+    def _adopted(self, exchanged):
+        """Told by `rebuild` which parameters start again at values of their own."""
+
+    @contextmanager
+    def _in_training(self):
+        """The inner weights in the model; afterwards the outer ones again where those were shown."""
+        evaluating = self._stash is not None
+        self._end_eval()
+        try:
+            yield
+        finally:
+            if evaluating:
+                self.eval()
+
+    def _untraced(self):
+        """Whether no graph of torch.compile may hold a step."""
+        return False
 
     # the state machine
 
@@ -136,8 +203,9 @@ class FlatOptimizer(Optimizer):
     def step(self, closure=None):
         """One inner update from the present gradients, and the outer one when the loop is full.
 
-        closure: optional; called once, with gradients enabled; clears and fills the gradients and returns the loss,
-        which is returned. Raises ValueError at a loss or gradient that is not finite, RuntimeError in eval mode.
+        closure: optional; called once, with gradients enabled; clears and fills the gradients and returns the loss, or
+        a tuple that starts with it; what it returns is returned. Raises ValueError at a loss or gradient that is not
+        finite, RuntimeError in eval mode.
         """
         if torch.compiler.is_compiling() and self._untraceable:
             return _eager_step(self, closure)
@@ -163,8 +231,11 @@ class FlatOptimizer(Optimizer):
         return loss
 
     def _advance(self):
-        clock = self.clock
+        clock, segments = self.clock, self._layout.segments
         outer, inner = clock["outer_step"], clock["inner_step"]
+        if inner == 0:
+            for segment in segments:
+                segment.start_loop()
         try:
             self.inner(outer, inner)
         except ValueError as error:
@@ -177,6 +248,8 @@ class FlatOptimizer(Optimizer):
             if self._waits and not torch.compiler.is_compiling():
                 self._check_on_accelerators()
             self.outer(outer)
+            for segment in segments:
+                segment.written()
             clock["inner_step"], clock["outer_step"] = 0, outer + 1
 
     def inner(self, outer, inner):
@@ -191,6 +264,7 @@ class FlatOptimizer(Optimizer):
             rule = self.present_rule(segment.group, outer, inner)
             address = (self.seed(), self.stream(segment), self.moment(outer, inner)) if rule.heat else None
             apply(segment, rule, address)
+            segment.written()
             segment.release()
 
     def present_rule(self, number, outer, inner):
@@ -221,8 +295,13 @@ class FlatOptimizer(Optimizer):
         """The outer update on every segment."""
 
     def seed(self):
-        """Key of the noise."""
-        return self.param_groups[0].get("seed", 0)
+        """Key of the noise, drawn now where none was given."""
+        key = self.param_groups[0].get("seed", 0)
+        if key is None:
+            key = drawn_seed(self.process_group)
+            for settings in (self.defaults, *self.param_groups):
+                settings["seed"] = key
+        return key
 
     def stream(self, segment):
         """Second key of the noise: the buffer and the replica."""
@@ -245,6 +324,7 @@ class FlatOptimizer(Optimizer):
             return False
         for segment in self._layout.segments:
             segment.write("y", "x")
+            segment.written()
         self.restart()
         return True
 
@@ -257,11 +337,13 @@ class FlatOptimizer(Optimizer):
     def eval(self):
         """Put the outer weights into the model, for evaluation and for deployment; undone by train()."""
         if self._stash is None:
+            self._check_homes()
             self._stash = {}
             if self._shows_other_weights():
                 for number, segment in enumerate(self._layout.segments):
                     self._stash[number] = segment.saved("y")
                     segment.write("y", self.outer_row)
+                    segment.written(segment.whole)
         return self
 
     def train(self, mode=True):
@@ -269,13 +351,30 @@ class FlatOptimizer(Optimizer):
         if not mode:
             return self.eval()
         if self._stash is not None:
+            self._check_homes()
+        return self._end_eval()
+
+    def _check_homes(self):
+        """Raise RuntimeError where parameters lie in other memory than the optimizer's."""
+        for segment in self._layout.segments:
+            check_home(segment)
+
+    def _end_eval(self):
+        if self._stash is not None:
             for number, values in self._stash.items():
                 self._layout.segments[number].restore("y", values)
+                self._layout.segments[number].written(self._layout.segments[number].whole)
             self._stash = None
         return self
 
     def _shows_other_weights(self):
         return self.outer_row is not None and self.inner_step > 0
+
+    def _moving(self):
+        """(segment, its group) of the segments that have parameters with a gradient in the present loop."""
+        for segment in self._layout.segments:
+            if any(segment.active):
+                yield segment, self.param_groups[segment.group]
 
     @contextmanager
     def outer_weights(self):
@@ -305,26 +404,33 @@ class FlatOptimizer(Optimizer):
         Raises ValueError, and changes nothing, when the state is of another optimizer or another model.
         """
         self._check_state(state_dict)
+        evaluating, self._stash = self._stash is not None, None
+        engine = self.param_groups[0]["engine"]
         super().load_state_dict(state_dict)
-        self._stash = None
         for group in self.param_groups:
             self.clock.update({name: group.pop(name) for name in self.clock})
             group.update({name: from_plain(value) for name, value in group.items() if name != "params"})
+            group["engine"] = engine  # belongs to this process, not to the run
         self._rules = {}
         self._collect()
+        if evaluating:
+            self.eval()
 
     def __getstate__(self):
         self._publish()
-        own = ("clock", "base", "communicator", "independent")
+        own = ("clock", "base", "communicator", "independent", "process_group", "_required")
         extra = {name: self.__dict__[name] for name in own if name in self.__dict__}
-        return super().__getstate__() | extra
+        return super().__getstate__() | extra | {"_evaluating": self._stash is not None}
 
     def __setstate__(self, state):
+        evaluating = state.pop("_evaluating", False)
         super().__setstate__(state)
         if "_layout" not in self.__dict__:
             self._layout = self._stash = None
             self._build()
             self._collect()
+            if evaluating:
+                self.eval()
 
     def _check_state(self, state_dict):
         if not {"state", "param_groups"} <= set(state_dict):
@@ -334,7 +440,7 @@ class FlatOptimizer(Optimizer):
                 f"the state has {len(state_dict['param_groups'])} groups, the optimizer {len(self.param_groups)}"
             )
         for ours, theirs in zip(self.param_groups, state_dict["param_groups"]):
-            missing = {*ours, *self.clock} - set(theirs)
+            missing = self._required - set(theirs)
             if missing or theirs.get("kind") != ours["kind"]:
                 raise ValueError(f"the state is not one of {ours['kind']} (missing: {sorted(missing) or 'its kind'})")
             if len(ours["params"]) != len(theirs["params"]):
@@ -352,32 +458,34 @@ class FlatOptimizer(Optimizer):
         """Show the rows as `self.state`, one dictionary a parameter."""
         for number, segment in enumerate(self._layout.segments):
             names = [name for name in segment.buffer.rows if name not in (*SCRATCH, "y")]
-            stashed = dict(zip(segment.params, self._stashed(number, segment)))
+            rows = {name: segment.own(name) for name in names} | {"y": self._inner_weights(number, segment)}
             for k, p in enumerate(segment.params):
-                self.state[p] = {name: segment.tensors(name)[k] for name in names} | {"y": stashed[p]}
+                self.state[p] = {name: rows[name][k] for name in rows} | {"seen": segment.seen[k]}
 
-    def _stashed(self, number, segment):
+    def _inner_weights(self, number, segment):
         """The inner weights, tensor by tensor, in either mode."""
         if not self._stash:
-            return segment.tensors("y")
+            return segment.own("y")
         values = self._stash[number]
-        if not segment.viewable:
+        if not segment.views:
             return values
-        return [like(values[0], p.data, k - segment.start) for p, k in zip(segment.params, segment.offsets)]
+        return [alone(like(values[0], p.data, k - segment.start)) for p, k in zip(segment.params, segment.offsets)]
 
     @torch.no_grad()
     def _collect(self):
         """Take `self.state` into the rows; a row of weights without a stored value starts at the parameters."""
         for segment in self._layout.segments:
             stored = [self.state.get(p, {}) for p in segment.params]
+            segment.seen = tuple(values.get("seen", 2 if values else 0) for values in stored)
             names = {name for values in stored for name in values} | set(segment.buffer.rows) - set(SCRATCH)
-            for name in sorted(names, key=lambda name: name != "y"):
+            for name in sorted(names - {"seen"}, key=lambda name: name != "y"):
                 for k, values in enumerate(stored):
                     target = segment.tensors(name)[k]
                     if name in values:
                         target.copy_(local(values[name]))
                     elif name != "y":
                         target.copy_(segment.tensors("y")[k]) if name in WEIGHTS else target.zero_()
+            segment.written(segment.whole)
         self._publish()
 
 

@@ -1,8 +1,12 @@
 """One flat buffer per device and dtype: parameters become views of it, and every state of an optimizer is a row of it.
 
 A replica's row holds all of its parameters one after the other, in the order of the groups, each starting on a tile
-of 64 elements. One pass, one collective and one copy then serve a whole network. Where parameters cannot be views
-(shards of FSDP, tensors that share memory), the rows stay flat and the parameters are updated tensor by tensor.
+of 64 elements. One pass, one collective and one copy then serve a whole network. Every parameter has a storage of its
+own on its part of the row, so that whoever saves it alone (safetensors, `torch.save`) finds nothing else there. Where
+parameters cannot be views (shards of FSDP, tensors that share memory), and in a graph of torch.compile, which must see
+that parameters change, the rows stay flat and the parameters are updated tensor by tensor.
+
+After the weights a row has one column a parameter, of use in replicas: whether the parameter had a gradient.
 """
 
 from array import array
@@ -10,6 +14,7 @@ from array import array
 import numpy as np
 import torch
 
+from pdelab.networks.devices import kernels_serve
 from pdelab.networks.optimizers.thermal import TILE
 
 SCRATCH = ("g", "noise")
@@ -24,8 +29,13 @@ class Buffer:
     def __init__(self, device, dtype, number, replicas):
         self.device, self.dtype, self.number, self.replicas = device, dtype, number, replicas
         self.size = self.count = 0  # columns, and how many of them are weights
+        self.tensors = 0  # of a replica
         self.rows = {}
         self.spare = None
+
+    def flags(self, row):
+        """The columns of a row after those of the weights, one a parameter."""
+        return row[..., self.size - padded(self.tensors) :][..., : self.tensors]
 
     def column_memory(self):
         """Memory for one number a column, the same each time: new pages would cost more than what is written there."""
@@ -51,9 +61,12 @@ def zeros(count, dtype, device):
 
 
 class Segment:
-    """One group's parameters on one buffer for one replica: columns start … stop of the replica's row."""
+    """One group's parameters on one buffer for one replica: columns start … stop of the replica's row.
 
-    def __init__(self, buffer, group, replica, params, offsets):
+    seen: of each parameter 0 before its first gradient, 2 when it had one in the present loop, else 1.
+    """
+
+    def __init__(self, buffer, group, replica, params, offsets, first):
         self.buffer, self.group, self.replica, self.params, self.offsets = buffer, group, replica, params, offsets
         self.start, self.stop = offsets[0], offsets[-1] + padded(params[-1].numel())
         self.tiles = (self.stop - self.start) // TILE
@@ -63,7 +76,9 @@ class Segment:
         self.places = np.array(offsets, np.int64)
         self.table = array("q", [0] * len(params))
         self.addresses = np.frombuffer(self.table, np.int64)
-        self.viewable, self.homes, self.engine = False, None, None
+        self.first = first  # of its parameters among those of the replica on this buffer
+        self.views, self.homes, self.engine = False, None, None
+        self.seen, self.whole = (0,) * len(params), (2,) * len(params)
         self.alive = self.grads = self.pieces = None
         self.packs = {}
         self.key = np.zeros(3, np.uint64)
@@ -71,16 +86,61 @@ class Segment:
 
     def choose_engine(self, engine, reason):
         """Settle "auto"; ValueError where the wish cannot be met."""
-        fits = self.buffer.device.type == "cpu" and self.buffer.dtype in (torch.float32, torch.float64)
-        if engine in ("fused", "compiled") and not self.viewable:
+        fits = kernels_serve(self.buffer)
+        if engine in ("fused", "compiled") and not self.views:
             raise ValueError(f"engine={engine!r} needs parameters that are views of one buffer, but {reason}")
         if engine == "fused" and not fits:
             raise ValueError(
                 f"engine='fused' needs float32 or float64 on the CPU, got {self.buffer.dtype} on {self.buffer.device}"
             )
         if engine in ("auto", "torch"):
-            engine = "foreach" if not self.viewable else "fused" if fits and engine == "auto" else "torch"
+            engine = "foreach" if not self.views else "fused" if fits and engine == "auto" else "torch"
         self.engine = engine
+
+    @property
+    def viewable(self):
+        """Whether the parameters are the row "y": in a graph, which knows of no shared memory, they are not."""
+        return self.views and not torch.compiler.is_compiling()
+
+    def start_loop(self):
+        """Forget which parameters had a gradient in the last loop."""
+        self.seen = tuple(min(state, 1) for state in self.seen)
+
+    def note(self, present):
+        """Gradients were found for the parameters that `present` is true for."""
+        self.seen = self.whole if all(present) else tuple(2 if p else s for p, s in zip(present, self.seen))
+
+    @property
+    def active(self):
+        """Of each parameter, whether it had a gradient in the present loop: the others do not move."""
+        return tuple(state == 2 for state in self.seen)
+
+    def moving(self, name):
+        """`lists` of the parameters that had a gradient in the present loop."""
+        return self.lists(name) if self.seen == self.whole else self.chosen(name, self.active)
+
+    def chosen(self, name, wanted):
+        """`lists` of the parameters that `wanted` is true for."""
+        return self.lists(name) if all(wanted) else [t for t, want in zip(self.tensors(name), wanted) if want]
+
+    def columns(self, name, wanted):
+        """A row that is no parameter's own memory, cut as `cut` does."""
+        return self.cut(self.buffer.row(name)[self.replica], wanted)
+
+    def cut(self, vector, wanted):
+        """Of a vector with one number a column those of the parameters that `wanted` is true for, a list of tensors: a
+        single one where that is all of them."""
+        if all(wanted):
+            return [vector[self.start : self.stop]]
+        places = zip(self.params, self.offsets, wanted)
+        return [like(vector, local(p.data), offset) for p, offset, want in places if want]
+
+    def written(self, wanted=None):
+        """Tell autograd that the weights changed, those with a gradient in this loop or, with `whole`, all of them: a
+        graph that still needs the old ones must not run backward."""
+        wanted = self.seen if wanted is None else wanted
+        changed = self.params if wanted is self.whole else [p for p, want in zip(self.params, wanted) if want == 2]
+        torch.autograd.graph.increment_version(changed)
 
     def flat(self, name):
         """The segment's columns of a row, 1-D."""
@@ -90,12 +150,18 @@ class Segment:
 
     def tensors(self, name):
         """The row cut into views with the parameters' shapes; for "y" the parameters' own memory."""
-        if name == "y" and not self.viewable:
+        if name == "y" and torch.compiler.is_compiling():
+            return [local(p) for p in self.params]
+        if name == "y" and not self.views:
             return [local(p.data) for p in self.params]
         if name not in self._tensors:
             row = self.buffer.row(name)[self.replica]
             self._tensors[name] = [like(row, local(p.data), k) for p, k in zip(self.params, self.offsets)]
         return self._tensors[name]
+
+    def own(self, name):
+        """`tensors` with a storage each, as long as the row lives."""
+        return self.tensors(name) if name == "y" and not self.views else [alone(t) for t in self.tensors(name)]
 
     def release(self):
         """Let go of the gradients."""
@@ -139,12 +205,14 @@ class Layout:
         self.reason = why_not_views(groups) if views else "views were not wanted"
         for number, group in enumerate(groups):
             self._place(number, group["params"], replicas)
+        for buffer in self.buffers.values():
+            buffer.size += padded(buffer.tensors)
         if self.reason is None:
             self._adopt()
 
     def _place(self, number, params, replicas):
         share = len(params) // replicas
-        offsets = {}
+        offsets, firsts = {}, {}
         for replica in range(replicas):
             kinds = {}
             for p in params[replica * share : (replica + 1) * share]:
@@ -154,8 +222,9 @@ class Layout:
                 if buffer is None:
                     buffer = self.buffers[key] = Buffer(*key, len(self.buffers), replicas)
                 if key not in offsets:
-                    offsets[key] = [self._reserve(buffer, p) for p in members]
-                self.segments.append(Segment(buffer, number, replica, members, offsets[key]))
+                    offsets[key], firsts[key] = [self._reserve(buffer, p) for p in members], buffer.tensors
+                    buffer.tensors += len(members)
+                self.segments.append(Segment(buffer, number, replica, members, offsets[key], firsts[key]))
 
     @staticmethod
     def _reserve(buffer, p):
@@ -166,10 +235,10 @@ class Layout:
 
     def _adopt(self):
         for segment in self.segments:
-            segment.viewable = True
+            segment.views = True
             for p, view in zip(segment.params, segment.tensors("y")):
                 view.copy_(p.detach())
-                p.data = view
+                p.data = alone(view)
             segment.homes = [p.data_ptr() for p in segment.params]
 
 
@@ -181,12 +250,26 @@ def padded(count):
 def like(row, p, offset):
     """The part of a flat row that holds p, with p's shape and order in memory."""
     part = row[offset : offset + p.numel()]
-    return part.as_strided(p.shape, p.stride(), part.storage_offset()) if dense(p) else part.view(p.shape)
+    if p.is_contiguous() or not dense(p):
+        return part.view(p.shape)
+    return part.as_strided(p.shape, p.stride(), part.storage_offset())
+
+
+def alone(view):
+    """The same numbers in the same memory as a tensor whose storage is no larger than itself."""
+    return torch.from_dlpack(view) if view.numel() else torch.empty_like(view)
 
 
 def local(tensor):
     """The piece of a sharded tensor that lives here; a plain tensor as it is."""
     return tensor.to_local() if hasattr(tensor, "to_local") else tensor
+
+
+def spread(p, part):
+    """The inverse of `local`: a local piece as the kind of tensor that p is."""
+    if not hasattr(p, "to_local"):
+        return part
+    return type(p.data).from_local(part, p.device_mesh, p.placements, shape=p.shape, stride=p.stride())
 
 
 def why_not_views(groups):

@@ -13,6 +13,7 @@ import torch
 import torch.distributed as distributed
 
 from pdelab.kernels import optimizers as fused
+from pdelab.networks.devices import kernels_serve
 
 REDUCTIONS = ("exact", "native", "ordered")
 
@@ -119,11 +120,10 @@ class Communicator:
 
 def average(rows, out, count):
     """out ← (Σ rows, in their order, in float64)/count, rounded once; returns out."""
-    plain = out.device.type == "cpu" and {rows.dtype, out.dtype} <= {torch.float32, torch.float64}
-    if plain and not torch.compiler.is_compiling():
+    if kernels_serve(rows, out) and not torch.compiler.is_compiling():
         fused.mean_rows(rows.numpy(), out.numpy(), count)
         return out
-    total = rows[0].double()
+    total = rows[0].to(torch.float64, copy=True)
     for row in rows[1:]:
         total += row
     return out.copy_(total.div_(count))

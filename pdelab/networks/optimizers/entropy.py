@@ -7,6 +7,7 @@ Source: Chaudhari, thesis, chapters 3 and 4 ((3.10) with its sign corrected).
 import torch
 
 from pdelab.networks.optimizers.base import FlatOptimizer
+from pdelab.networks.optimizers.buffers import local
 from pdelab.networks.optimizers.settings import inverse, one_of
 from pdelab.networks.optimizers.update import (
     Rule,
@@ -45,11 +46,14 @@ def loop_rule(group, outer, inner, **changes):
 
 
 def accelerate(segment, direction, group, pieces=None, ahead=None):
-    """N(d): the outer direction with momentum, lists of tensors; the buffer "outer_m" is never reset."""
+    """N(d): the outer direction with momentum, lists of tensors; the buffer "outer_m" is never reset.
+
+    pieces: of the buffer, as the direction is one; default those with a gradient in this loop.
+    """
     if not group["outer_momentum"]:
         return direction
     momentum, usual = nesterov(group, "outer_momentum")
-    return with_momentum(direction, (pieces or segment.lists)("outer_m"), momentum, ahead or usual or None)
+    return with_momentum(direction, (pieces or segment.moving)("outer_m"), momentum, ahead or usual or None)
 
 
 class EntropySGD(FlatOptimizer):
@@ -89,7 +93,8 @@ class EntropySGD(FlatOptimizer):
             d ← N(∇f(y) + γ⁻¹ (y - x)), and the outer step keeps its factor, x ← x - (η/γ) N(x - z).
             "official": the authors' Python code: each loop starts with a gradient at x that moves nothing (L + 1
             gradients an outer step) and in the first loop fills the outer momentum buffer; weight decay acts on the
-            outer direction too, N(x - z + λ x). (Their scope never changes: give a number for gamma.)
+            outer direction too, N(x - z + λ x), though not on that first gradient; with nesterov=False the pull and the
+            noise enter the inner momentum. (Their scope never changes: give a number for gamma.)
 
     Raises ValueError for settings out of range, no parameters, sparse or complex ones, gradients that are not finite.
 
@@ -108,7 +113,8 @@ class EntropySGD(FlatOptimizer):
 
     def __init__(
         self, params, lr=1.0, inner_lr=0.1, inner_steps=20, gamma=1e4, averaging=None, temperature=0.0, momentum=0.9,
-        outer_momentum=0.0, nesterov=True, weight_decay=0.0, seed=0, *, variant="thesis", maximize=False, engine="auto",
+        outer_momentum=0.0, nesterov=True, weight_decay=0.0, seed=None, *, variant="thesis", maximize=False,
+        engine="auto",
     ):  # fmt: skip
         one_of("variant", variant, VARIANTS)
         if averaging is None:
@@ -124,7 +130,11 @@ class EntropySGD(FlatOptimizer):
         return head["inner_steps"] + (head["variant"] == "official")
 
     def rule(self, group, outer, inner):
-        return loop_rule(group, outer, inner, inside=group["variant"] == "paper")
+        rule = loop_rule(group, outer, inner, inside=group["variant"] == "paper")
+        if group["variant"] == "official" and rule.momentum and not group["nesterov"]:
+            heat = rule.heat / rule.rate if rule.rate else 0.0  # of the noise in a gradient
+            return rule._replace(inside=True, field=True, heat=heat)
+        return rule
 
     def inner(self, outer, inner):
         if self.param_groups[0]["variant"] == "official":
@@ -143,15 +153,14 @@ class EntropySGD(FlatOptimizer):
             group = self.param_groups[segment.group]
             if outer == 0 and group["outer_momentum"]:
                 sign = -1.0 if group["maximize"] else 1.0
-                for buffer, y, p in zip(segment.tensors("outer_m"), segment.tensors("y"), segment.params):
+                for buffer, p in zip(segment.tensors("outer_m"), segment.params):
                     if p.grad is not None:
-                        buffer.copy_(sign * p.grad + group["weight_decay"] * y)
+                        buffer.copy_(sign * local(p.grad))
 
     def outer(self, outer):
-        for segment in self._layout.segments:
-            group = self.param_groups[segment.group]
-            x, rate = segment.lists("x"), number(group["lr"])
-            direction = torch._foreach_sub(x, segment.lists("z"))
+        for segment, group in self._moving():
+            x, rate = segment.moving("x"), number(group["lr"])
+            direction = torch._foreach_sub(x, segment.moving("z"))
             if group["variant"] == "official" and group["weight_decay"]:
                 add(direction, x, group["weight_decay"])
             if group["variant"] == "paper":
@@ -209,14 +218,15 @@ class HJ(FlatOptimizer):
         return None
 
     def outer(self, outer):
-        for segment in self._layout.segments:
-            group = self.param_groups[segment.group]
-            x, y, pieces = segment.lists("x"), segment.lists("y"), segment.lists
+        for segment, group in self._moving():
+            if group["form"] == "4.42" and not segment.grads:
+                segment.write("y", "x")
+                continue
+            pieces = segment.moving if group["form"] == "4.40" else segment.pieces
+            x, y = pieces("x"), pieces("y")
             if group["form"] == "4.40":
                 direction = torch._foreach_sub(x, y)
             else:
-                pieces = segment.pieces
-                x, y = pieces("x"), pieces("y")
                 direction = torch._foreach_mul(segment.grads, -1.0 if group["maximize"] else 1.0)
                 if group["weight_decay"]:
                     add(direction, y, group["weight_decay"])

@@ -15,8 +15,8 @@ class Heat(FlatOptimizer):
         x ← x - η N( (1/L) Σᵢ ∇f(x + εᵢ) ),   εᵢ ~ N(0, γ T I),  i = 1 … L = inner_steps
 
     T = temperature = 1/β; the papers' preset is T = 1, variance γ. The parameters hold x + εᵢ from construction on (the
-    next perturbation is set at the end of `step()`), so evaluate in eval mode, and load a model's weights before the
-    optimizer is built, or call `restart()` afterwards.
+    next perturbation is set at the end of `step()`; weights that are frozen or never get a gradient stay at x), so
+    evaluate in eval mode, and load a model's weights before the optimizer is built, or call `restart()` afterwards.
 
     Cost: one gradient a step, L an outer step. Memory per parameter: x, the sum of gradients and, if any, momentum: 2-3
     numbers and one of scratch. Communication: none. `momentum` and `nesterov` are those of the outer step N;
@@ -31,7 +31,7 @@ class Heat(FlatOptimizer):
 
     def __init__(
         self, params, lr=0.1, inner_steps=20, gamma=1e-4, temperature=1.0, momentum=0.9, nesterov=True,
-        weight_decay=0.0, seed=0, *, maximize=False, engine="auto",
+        weight_decay=0.0, seed=None, *, maximize=False, engine="auto",
     ):  # fmt: skip
         super().__init__(params, {
             "lr": lr, "inner_steps": inner_steps, "gamma": gamma, "temperature": temperature, "momentum": momentum,
@@ -55,16 +55,26 @@ class Heat(FlatOptimizer):
         for segment in self._layout.segments:
             segment.write("x", "y")
             torch._foreach_zero_(segment.lists("sum"))
-            self._perturb(segment, self.outer_steps, 0)
+            self._perturb(segment, self.outer_steps, 0, fresh=self.outer_steps == 0)
 
-    def _perturb(self, segment, outer, inner):
-        """y ← x + √(γ T) ξ."""
+    @torch.no_grad()
+    def welcome(self, segments):
+        for segment in segments:
+            self._perturb(segment, self.outer_steps, self.inner_step, fresh=True)
+
+    def _adopted(self, exchanged):
+        self.welcome([s for s in self._layout.segments if any(p is q for p in s.params for q in exchanged)])
+
+    def _perturb(self, segment, outer, inner, fresh=False):
+        """y ← x + √(γ T) ξ where a gradient is known, or with `fresh` may be expected: unused weights do not move."""
         group = self.param_groups[segment.group]
         deviation = (scope(group["gamma"], outer) * group["temperature"]) ** 0.5
         segment.write("y", "x")
-        if deviation:
+        free = [p.requires_grad and (fresh or state > 0) for p, state in zip(segment.params, segment.seen)]
+        if deviation and any(free):
             thermal(segment, (self.seed(), self.stream(segment), tick(outer, inner)))
-            add(segment.lists("y"), segment.lists("noise"), deviation)
+            add(segment.chosen("y", free), segment.chosen("noise", free), deviation)
+        segment.written([2 * p.requires_grad for p in segment.params])
 
     def inner(self, outer, inner):
         for segment in self._layout.segments:
@@ -82,10 +92,10 @@ class Heat(FlatOptimizer):
                 self._perturb(segment, outer, inner + 1)
 
     def outer(self, outer):
+        for segment, group in self._moving():
+            direction = accelerate(segment, segment.moving("sum"), {**group, "outer_momentum": group["momentum"]})
+            add(segment.moving("x"), direction, number(group["lr"]), -1.0)
         for segment in self._layout.segments:
-            group = self.param_groups[segment.group]
-            direction = accelerate(segment, segment.lists("sum"), {**group, "outer_momentum": group["momentum"]})
-            add(segment.lists("x"), direction, number(group["lr"]), -1.0)
             torch._foreach_zero_(segment.lists("sum"))
             self._perturb(segment, outer + 1, 0)
 

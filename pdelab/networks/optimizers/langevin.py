@@ -22,7 +22,7 @@ class SGLD(FlatOptimizer):
     protected = False
 
     def __init__(
-        self, params, lr=0.1, temperature=1e-4, decay=0.0, weight_decay=0.0, seed=0, *, maximize=False, engine="auto"
+        self, params, lr=0.1, temperature=1e-4, decay=0.0, weight_decay=0.0, seed=None, *, maximize=False, engine="auto"
     ):
         super().__init__(params, {
             "lr": lr, "temperature": temperature, "decay": decay, "weight_decay": weight_decay, "seed": seed,

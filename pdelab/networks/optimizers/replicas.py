@@ -5,22 +5,39 @@ one a rank under torchrun (`group=torch.distributed.group.WORLD`), or both. The 
 computed there from one all-reduce, so nothing is sent back.
 """
 
+import os
+import warnings
+
 import torch
+import torch.distributed as distributed
 
 from pdelab.networks.optimizers.base import FlatOptimizer
 from pdelab.networks.optimizers.communication import Communicator
 from pdelab.networks.optimizers.entropy import accelerate, loop_rule
 from pdelab.networks.optimizers.settings import inverse, one_of
-from pdelab.networks.optimizers.update import Rule, add, nesterov, number
+from pdelab.networks.optimizers.update import Rule, add, collect, nesterov, number
 
 ORDERS = ("gauss-seidel", "jacobi")
+
+
+def everybody():
+    """All ranks of torch.distributed where there are several, else None; warns where torchrun's have not joined."""
+    if distributed.is_available() and distributed.is_initialized():
+        return distributed.group.WORLD if distributed.get_world_size() > 1 else None
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        warnings.warn(
+            f"WORLD_SIZE is {os.environ['WORLD_SIZE']}, but there is no process group: this rank's replicas train by "
+            "themselves; call pdelab.networks.join() before the optimizer is built",
+            stacklevel=5,
+        )
+    return None
 
 
 class Replicated:
     """What replicated optimizers share; keyword settings of all of them:
 
     replicas: number of replicas in this process; `params` holds the parameters of each, one network after the other.
-    group: a process group of torch.distributed whose ranks are replicas.
+    group: a process group of torch.distributed whose ranks are replicas; None: all ranks, where torch.distributed runs.
     reduction: "exact" (summed in float64 in the order of the ranks: stacked replicas and any number of ranks agree bit
         for bit), "ordered" (in the order of the replicas, which differs for float64 where a rank has several; traffic
         of all of them), "native" (the backend's own all-reduce).
@@ -33,19 +50,78 @@ class Replicated:
         """Find the other replicas, and start at the first one's weights."""
         one_of("init", init, ("broadcast", "independent"))
         self.independent = init == "independent"
+        self.process_group = group = group if group is not None else everybody()
         self.communicator = Communicator(self.param_groups[0]["replicas"], group, reduction)
         if init == "broadcast":
-            with torch.no_grad():
-                for buffer in self._layout.buffers.values():
-                    self.communicator.broadcast(self.packed(buffer, "y"))
+            self._broadcast()
+
+    @torch.no_grad()
+    def _broadcast(self):
+        """Every replica's weights ← the first one's."""
+        for buffer in self._layout.buffers.values():
+            self.communicator.broadcast(self.packed(buffer, "y"))
+            self.unpacked(buffer, "y")
+        for segment in self._layout.segments:
+            segment.written(segment.whole)
+
+    @torch.no_grad()
+    def welcome(self, segments):
+        """A late group has one master too, and with init="broadcast" the first replica's weights."""
+        columns = {}
+        for segment in segments:
+            columns.setdefault(segment.buffer, {})[segment.start, segment.stop] = None
+        for buffer, places in columns.items():
+            for start, stop in places:
+                part = self.packed(buffer, "y")[:, start:stop]
+                if self.independent:
+                    mean = self.communicator.mean(part.contiguous(), 0)
+                else:
+                    self.communicator.broadcast(part)
                     self.unpacked(buffer, "y")
+                    mean = part[0]
+                buffer.row("master")[:, start:stop] = mean
+        for segment in segments:
+            for name in {"x", "z"} & set(segment.buffer.rows):
+                segment.write(name, "y")
+            segment.written(segment.whole)
+
+    @torch.no_grad()
+    def _adopted(self, exchanged):
+        """Weights that were exchanged, in whatever replica, have one master: the mean of the replicas."""
+        if self.communicator.ranks == 1 and not exchanged:
+            return
+        marked = {id(p) for p in exchanged}
+        for buffer in self._layout.buffers.values():
+            rows = self._flagged(buffer, self.packed(buffer, "y"), lambda s: [id(p) in marked for p in s.params])
+            mean = self.communicator.mean(rows, 0)
+            flags = (buffer.flags(mean) > 0).tolist()
+            for segment in self._layout.segments:
+                wanted = flags[segment.first : segment.first + len(segment.params)]
+                if segment.buffer is buffer and any(wanted):
+                    torch._foreach_copy_(segment.columns("master", wanted), segment.cut(mean, wanted))
+
+    def _flagged(self, buffer, rows, marks):
+        """The rows, in whose flags each segment's `marks`, one truth a parameter, travel to the other ranks."""
+        for segment in self._layout.segments:
+            if segment.buffer is buffer:
+                place = slice(segment.first, segment.first + len(segment.params))
+                buffer.flags(rows)[segment.replica, place] = torch.tensor(marks(segment)).to(rows)
+        return rows
+
+    def moving_together(self, segment, mean):
+        """Of each parameter of a segment, whether it had a gradient in this loop in any replica, here or elsewhere."""
+        peers = [s.active for s in self._layout.segments if s.buffer is segment.buffer and s.group == segment.group]
+        here = tuple(map(any, zip(*peers)))
+        if all(here) or self.communicator.ranks == 1:
+            return here
+        return tuple((segment.buffer.flags(mean)[segment.first :][: len(here)] > 0).tolist())
 
     def first_replica(self):
         return self.communicator.rank * self.communicator.local
 
     def packed(self, buffer, name):
         """The row's numbers, (local replicas, size), in one piece also where parameters are not views."""
-        if self._layout.reason is None or name != "y":
+        if name != "y" or (self._layout.reason is None and not torch.compiler.is_compiling()):
             return buffer.row(name)
         for segment in self._layout.segments:
             if segment.buffer is buffer:
@@ -54,7 +130,7 @@ class Replicated:
 
     def unpacked(self, buffer, name):
         """Back from `packed` where that was a copy."""
-        if self._layout.reason is not None and name == "y":
+        if name == "y" and (self._layout.reason is not None or torch.compiler.is_compiling()):
             for segment in self._layout.segments:
                 if segment.buffer is buffer:
                     torch._foreach_copy_(segment.tensors("y"), segment.tensors("g"))
@@ -62,7 +138,10 @@ class Replicated:
     def mean(self, buffer, name):
         """The mean of a row over all replicas, in memory that the next mean of this buffer takes again."""
         out = None if torch.compiler.is_compiling() else buffer.column_memory()
-        return self.communicator.mean(self.packed(buffer, name), buffer.count, out)
+        rows = self.packed(buffer, name)
+        if self.communicator.ranks > 1:
+            self._flagged(buffer, rows, lambda segment: segment.active)
+        return self.communicator.mean(rows, buffer.count, out)
 
     def begin(self):
         """Before the first step: the master is the replicas' common start, or their mean."""
@@ -81,13 +160,19 @@ class Replicated:
     def relax_master(self, means, outer):
         """x̃ ← x̃ - (n η_m/ρ)(x̃ - mean): η_m = master_lr; None means n η_m/ρ = 1."""
         for segment in self._layout.segments:
-            group = self.param_groups[segment.group]
-            master, mean = segment.flat("master"), means[segment.buffer][segment.start : segment.stop]
-            if group["master_lr"] is None:
-                master.copy_(mean)
+            rate = self.param_groups[segment.group]["master_lr"]
+            pull = inverse(self.param_groups[segment.group]["rho"], outer)
+            self.move_master(segment, means, None if rate is None else self.communicator.replicas * rate * pull)
+
+    def move_master(self, segment, means, share):
+        """x̃ ← x̃ - share (x̃ - mean), share=None: the mean, of parameters that some replica had a gradient for."""
+        wanted = self.moving_together(segment, means[segment.buffer])
+        if any(wanted):
+            master, mean = segment.columns("master", wanted), segment.cut(means[segment.buffer], wanted)
+            if share is None:
+                torch._foreach_copy_(master, mean)
             else:
-                share = self.communicator.replicas * group["master_lr"] * inverse(group["rho"], outer)
-                master.lerp_(mean, share)
+                torch._foreach_lerp_(master, mean, share)
 
 
 class ElasticSGD(Replicated, FlatOptimizer):
@@ -152,6 +237,8 @@ class ElasticSGD(Replicated, FlatOptimizer):
         last = inner + 1 == head["period"]
         self._old = None
         if last and head["order"] == "jacobi" and head["variant"] == "thesis":
+            for segment in self._layout.segments:
+                collect(segment)  # the mean says whose gradients there are
             self._old = self._means()
         super().inner(outer, inner)
 
@@ -165,15 +252,14 @@ class ElasticSGD(Replicated, FlatOptimizer):
         return self.relax_master(means, outer)
 
     def _elastic_move(self, means, outer):
+        for segment, group in self._moving():
+            y, pull = segment.moving("y"), inverse(group["rho"], outer)
+            add(y, torch._foreach_sub(y, segment.moving("master")), number(group["lr"]) * pull, -1.0)
         for segment in self._layout.segments:
             group = self.param_groups[segment.group]
-            rate = number(group["lr"])
-            pull = inverse(group["rho"], outer)
-            y = segment.lists("y")
-            add(y, torch._foreach_sub(y, segment.lists("master")), rate * pull, -1.0)
-            master_rate = rate if group["master_lr"] is None else group["master_lr"]
-            mean = means[segment.buffer][segment.start : segment.stop]
-            segment.flat("master").lerp_(mean, self.communicator.replicas * master_rate * pull)
+            rate = number(group["lr"]) if group["master_lr"] is None else group["master_lr"]
+            share = self.communicator.replicas * rate * inverse(group["rho"], outer)
+            self.move_master(segment, means, share)
 
 
 class Parle(Replicated, FlatOptimizer):
@@ -218,7 +304,7 @@ class Parle(Replicated, FlatOptimizer):
 
     def __init__(
         self, params, lr=0.1, inner_lr=0.1, inner_steps=25, gamma=100.0, rho=1.0, averaging=None, temperature=0.0,
-        momentum=0.9, outer_momentum=0.9, nesterov=True, weight_decay=0.0, elastic=1.0, master_lr=None, seed=0, *,
+        momentum=0.9, outer_momentum=0.9, nesterov=True, weight_decay=0.0, elastic=1.0, master_lr=None, seed=None, *,
         order=None, variant="thesis", replicas=1, group=None, reduction="exact", init="broadcast", maximize=False,
         engine="auto",
     ):  # fmt: skip
@@ -249,30 +335,32 @@ class Parle(Replicated, FlatOptimizer):
         buffers = self._layout.buffers.values()
         old = {buffer: self.mean(buffer, "x").clone() for buffer in buffers} if jacobi else None
         if official:
-            for buffer in buffers:
-                buffer.row("master").copy_(self.mean(buffer, "z"))
-        for segment in self._layout.segments:
+            self._replace_master({buffer: self.mean(buffer, "z") for buffer in buffers})
+        for segment, _ in self._moving():
             self._move(segment, outer, official)
         means = old or {buffer: self.mean(buffer, "x") for buffer in buffers}
         if official:
-            for buffer in buffers:
-                buffer.row("master").copy_(means[buffer])
+            self._replace_master(means)
         else:
             self.relax_master(means, outer)
         for segment in self._layout.segments:
             segment.write("y", "x")
 
+    def _replace_master(self, means):
+        for segment in self._layout.segments:
+            self.move_master(segment, means, None)
+
     def _move(self, segment, outer, official):
         """(5.8c) on one segment."""
         group = self.param_groups[segment.group]
-        x = segment.lists("x")
-        direction = torch._foreach_sub(x, segment.lists("z"))
+        x = segment.moving("x")
+        direction = torch._foreach_sub(x, segment.moving("z"))
         if group["variant"] == "paper":
             torch._foreach_mul_(direction, inverse(group["gamma"], outer))
         pull = group["elastic"] * inverse(group["rho"], outer)
         if pull:
-            add(direction, torch._foreach_sub(x, segment.lists("master")), pull)
+            add(direction, torch._foreach_sub(x, segment.moving("master")), pull)
         direction = accelerate(segment, direction, group, ahead=1.0 if official and group["nesterov"] else None)
         if official:
-            segment.write("x", "y")
+            torch._foreach_copy_(x, segment.moving("y"))
         add(x, direction, number(group["lr"]), -1.0)

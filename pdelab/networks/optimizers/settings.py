@@ -3,6 +3,7 @@
 import math
 
 import torch
+import torch.distributed as distributed
 
 from pdelab.networks.schedules import KINDS
 
@@ -38,8 +39,8 @@ def check_settings(group):
         if name in group and not isinstance(group[name], bool):
             raise ValueError(f"{name} must be True or False, got {group[name]!r}")
     seed = group.get("seed", 0)
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 1 << 63:
-        raise ValueError(f"seed must be an integer in [0, 2^63), got {seed!r}")
+    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 1 << 63):
+        raise ValueError(f"seed must be an integer in [0, 2^63) or None, got {seed!r}")
 
 
 def check(name, value, good, expected):
@@ -74,7 +75,8 @@ def check_parameters(params, replicas):
 
 
 def check_loss(loss):
-    """Raise ValueError at a loss that is not finite."""
+    """Raise ValueError at a loss that is not finite; of a tuple the loss is the first."""
+    loss = loss[0] if isinstance(loss, (tuple, list)) and loss else loss
     value = loss.item() if isinstance(loss, torch.Tensor) else loss
     if value is not None and not math.isfinite(value):
         raise ValueError(f"the loss is {value}: nothing was updated; lower lr or inner_lr, or clip the gradients")
@@ -89,3 +91,12 @@ def inverse(value, t):
     """1/γ or 1/ρ after t outer steps; 0 for an infinite scope."""
     value = scope(value, t)
     return 0.0 if value == math.inf else 1.0 / value
+
+
+def drawn_seed(group=None):
+    """A key of the noise from torch's generator, on all ranks of a process group that of its first one."""
+    key = [int(torch.randint((1 << 63) - 1, (), dtype=torch.int64, device="cpu"))]
+    ready = distributed.is_available() and distributed.is_initialized()
+    if ready and distributed.get_world_size(group) > 1:
+        distributed.broadcast_object_list(key, group=group, group_src=0)
+    return key[0]

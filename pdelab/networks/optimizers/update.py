@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from pdelab.kernels import optimizers as fused
+from pdelab.networks.devices import kernels_serve, looking_waits
 from pdelab.networks.optimizers.buffers import NUMPY, local
 from pdelab.networks.optimizers.thermal import TILE, normals
 
@@ -81,10 +82,20 @@ def collect(segment):
         collect_tensors(segment)
 
 
+def check_home(segment):
+    """Raise RuntimeError unless the parameters lie in the memory, or are of the kind, that the optimizer knows."""
+    if segment.viewable:
+        if [where() for where in segment.where] != segment.homes:
+            raise moved()
+    elif not torch.compiler.is_compiling():
+        kind, device = segment.buffer.dtype, segment.buffer.device
+        if any(p.dtype is not kind or p.device != device for p in segment.params):
+            raise moved()
+
+
 def collect_addresses(segment):
     """Addresses of the gradients, 0 for None; copies of those laid out differently are kept alive."""
-    if [where() for where in segment.where] != segment.homes:
-        raise moved()
+    check_home(segment)
     table, kind, usual = segment.table, segment.buffer.dtype, segment.usual
     segment.alive = alive = []
     for k, p in enumerate(segment.params):
@@ -93,6 +104,7 @@ def collect_addresses(segment):
             g = adapted(p, k, g)
         table[k] = 0 if g is None else g.data_ptr()
         alive.append(g)
+    segment.note([p.grad is not None for p in segment.params] if 0 in table else (True,))
 
 
 def adapted(p, k, g):
@@ -109,9 +121,10 @@ def adapted(p, k, g):
 
 def collect_tensors(segment):
     """Gradients as a list, one flat tensor when all are there; `pieces(name)` are the matching parts of a row."""
-    if segment.viewable and not torch.compiler.is_compiling() and [where() for where in segment.where] != segment.homes:
-        raise moved()
-    present = [k for k, p in enumerate(segment.params) if p.grad is not None]
+    check_home(segment)
+    there = [p.grad is not None for p in segment.params]
+    present = [k for k, found in enumerate(there) if found]
+    segment.note(there)
     found = [local(segment.params[k].grad) for k in present]
     for k, g in zip(present, found):
         if g.layout is not torch.strided:
@@ -136,7 +149,7 @@ def check_finite(segment):
 def check_tensors(segment):
     """`check_finite` on gradients collected as tensors: not on accelerators, where looking means waiting, and not
     while torch.compile looks on, since an error that depends on numbers breaks its graph."""
-    if segment.buffer.device.type != "cpu" or torch.compiler.is_compiling():
+    if looking_waits(segment.buffer.device) or torch.compiler.is_compiling():
         return
     if not all(bool(torch.isfinite(g).all()) for g in segment.grads):
         for k, p in enumerate(segment.params):
@@ -186,7 +199,6 @@ def apply_fused(segment, rule, address):
     bad = fused.inner_pass(segment.addresses, segment.sizes, segment.places, *pack[1:], segment.key)
     if bad >= 0:
         raise not_finite(segment.params[bad], bad)
-    torch.autograd.graph.increment_version(segment.params)
 
 
 def packed(segment, rule):
@@ -224,7 +236,7 @@ def apply_torch(segment, rule, address):
 def thermal(segment, address):
     """The segment's standard normals, in its scratch row "noise"."""
     noise, first = segment.flat("noise"), segment.start // TILE
-    if noise.device.type == "cpu" and noise.dtype in NUMPY and not torch.compiler.is_compiling():
+    if kernels_serve(noise) and not torch.compiler.is_compiling():
         fused.fill_normals(noise.numpy(), first, np.array(address, np.uint64))
     else:
         noise.copy_(normals(segment.tiles, noise.dtype, noise.device, *address, first=first))

@@ -1,14 +1,18 @@
 """Gradients of the papers under any optimizer of torch: local entropy (Entropy-Adam) and an external field."""
 
+import inspect
 import math
 
 import torch
 
 from pdelab.networks.optimizers.base import FlatOptimizer
+from pdelab.networks.optimizers.buffers import local, spread
 from pdelab.networks.optimizers.entropy import loop_rule
 from pdelab.networks.optimizers.settings import inverse
 from pdelab.networks.optimizers.thermal import tick
 from pdelab.networks.optimizers.update import Rule, check_tensors, collect_tensors, nesterov, thermal
+
+FREE = inspect.Parameter("closure", inspect.Parameter.KEYWORD_ONLY, default=None)
 
 
 class Wrapping(FlatOptimizer):
@@ -31,6 +35,11 @@ class Wrapping(FlatOptimizer):
         if not isinstance(self.base, torch.optim.Optimizer):
             raise ValueError(f"expected `base` to build a torch.optim.Optimizer, got {type(self.base).__name__}")
         taken = sorted(set(defaults) & set(self.base.param_groups[0]) - {"maximize"})
+        if inspect.signature(self.base.step).parameters.get("closure", FREE).default is inspect.Parameter.empty:
+            raise ValueError(
+                f"base: expected an optimizer whose step() needs no closure, got {type(self.base).__name__}, which "
+                "evaluates the loss itself: it cannot be handed gradients"
+            )
         if taken:
             raise ValueError(f"the base optimizer has settings of the same name: {taken}")
         super().__init__(self.base.param_groups, defaults)
@@ -42,6 +51,10 @@ class Wrapping(FlatOptimizer):
             self.base.add_param_group(param_group)
             self.base.param_groups.pop()
         super().add_param_group(param_group)
+
+    def _untraced(self):
+        """Its base works on the parameters, ours on the rows, which are the same memory: no graph may hold both."""
+        return True
 
     def lend(self, gradients):
         """One step of the base optimizer with these gradients, {parameter: tensor}; the parameters keep their own."""
@@ -92,7 +105,7 @@ class LocalEntropy(Wrapping):
 
     def __init__(
         self, params, base, inner_lr=0.1, inner_steps=5, gamma=100.0, averaging=0.75, temperature=0.0,
-        inner_momentum=0.9, inner_nesterov=True, inner_weight_decay=0.0, seed=0, *, engine="auto",
+        inner_momentum=0.9, inner_nesterov=True, inner_weight_decay=0.0, seed=None, *, engine="auto",
     ):  # fmt: skip
         super().__init__(params, base, {
             "inner_lr": inner_lr, "inner_steps": inner_steps, "gamma": gamma, "averaging": averaging,
@@ -112,12 +125,12 @@ class LocalEntropy(Wrapping):
     def outer(self, outer):
         gradients = {}
         for segment in self._layout.segments:
-            group = self.param_groups[segment.group]
-            scale = inverse(group["gamma"], outer) * (-1.0 if group["maximize"] else 1.0)
-            direction = torch._foreach_sub(segment.tensors("x"), segment.tensors("z"))
-            torch._foreach_mul_(direction, scale)
-            gradients |= dict(zip(segment.params, direction))
             segment.write("y", "x")
+        for segment, group in self._moving():
+            scale = inverse(group["gamma"], outer) * (-1.0 if group["maximize"] else 1.0)
+            for p, x, z, active in zip(segment.params, segment.tensors("x"), segment.tensors("z"), segment.active):
+                if active:
+                    gradients[p] = spread(p, (x - z).mul_(scale))
         self.lend(gradients)
 
 
@@ -151,7 +164,7 @@ class TrivializedSGD(FlatOptimizer):
 
     def __init__(
         self, params, lr=0.1, *, layers, coupling=1e-4, decay_steps=500.0, momentum=0.9, nesterov=True,
-        weight_decay=0.0, seed=0, resampled=False, maximize=False, engine="auto",
+        weight_decay=0.0, seed=None, resampled=False, maximize=False, engine="auto",
     ):  # fmt: skip
         super().__init__(params, {
             "lr": lr, "layers": layers, "coupling": coupling, "decay_steps": decay_steps, "momentum": momentum,
@@ -193,7 +206,7 @@ class Trivialized(Wrapping):
     protected = False
 
     def __init__(
-        self, params, base, *, layers, coupling=1e-4, decay_steps=500.0, seed=0, resampled=False, engine="auto"
+        self, params, base, *, layers, coupling=1e-4, decay_steps=500.0, seed=None, resampled=False, engine="auto"
     ):  # fmt: skip
         super().__init__(params, base, {
             "layers": layers, "coupling": coupling, "decay_steps": decay_steps, "seed": seed, "resampled": resampled,
@@ -214,7 +227,7 @@ class Trivialized(Wrapping):
             strength = field_strength(group, outer)
             for p, noise in zip(segment.params, segment.tensors("noise")):
                 if p.grad is not None:
-                    gradients[p] = torch.add(p.grad, noise, alpha=strength)
+                    gradients[p] = spread(p, torch.add(local(p.grad), noise, alpha=strength))
             segment.release()
         self.lend(gradients)
 

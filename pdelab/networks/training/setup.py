@@ -112,7 +112,7 @@ def diloco(params, lr, momentum=0.9, nesterov=True, weight_decay=0.0, *, replica
     return _over_sgd("DiLoCo", params, sgd, outer | {"replicas": replicas, "group": group})
 
 
-def trivialized_adam(params, lr=1e-3, weight_decay=0.0, *, layers, seed=0, **field):
+def trivialized_adam(params, lr=1e-3, weight_decay=0.0, *, layers, seed=None, **field):
     """Adam in the external field of Trivialized-SGD, as in thesis 2.4.3, from plain settings."""
     from pdelab.networks import Trivialized
 
