@@ -239,6 +239,8 @@ class FlatOptimizer(Optimizer):
         try:
             self.inner(outer, inner)
         except ValueError as error:
+            for segment in segments:
+                segment.written()
             if not self._abandon(inner):
                 raise
             raise ValueError(f"{error} (the inner loop starts again at the outer weights)") from None
@@ -248,9 +250,9 @@ class FlatOptimizer(Optimizer):
             if self._waits and not torch.compiler.is_compiling():
                 self._check_on_accelerators()
             self.outer(outer)
-            for segment in segments:
-                segment.written()
             clock["inner_step"], clock["outer_step"] = 0, outer + 1
+        for segment in segments:
+            segment.written()
 
     def inner(self, outer, inner):
         """The inner update on every segment; nothing changes when a gradient is of the wrong kind."""
@@ -264,7 +266,6 @@ class FlatOptimizer(Optimizer):
             rule = self.present_rule(segment.group, outer, inner)
             address = (self.seed(), self.stream(segment), self.moment(outer, inner)) if rule.heat else None
             apply(segment, rule, address)
-            segment.written()
             segment.release()
 
     def present_rule(self, number, outer, inner):
@@ -477,6 +478,7 @@ class FlatOptimizer(Optimizer):
         for segment in self._layout.segments:
             stored = [self.state.get(p, {}) for p in segment.params]
             segment.seen = tuple(values.get("seen", 2 if values else 0) for values in stored)
+            segment.seen = segment.whole if segment.seen == segment.whole else segment.seen
             names = {name for values in stored for name in values} | set(segment.buffer.rows) - set(SCRATCH)
             for name in sorted(names - {"seen"}, key=lambda name: name != "y"):
                 for k, values in enumerate(stored):

@@ -78,7 +78,8 @@ class Segment:
         self.addresses = np.frombuffer(self.table, np.int64)
         self.first = first  # of its parameters among those of the replica on this buffer
         self.views, self.homes, self.engine = False, None, None
-        self.seen, self.whole = (0,) * len(params), (2,) * len(params)
+        self.seen, self.earlier, self.whole = ((state,) * len(params) for state in range(3))
+        self.everyone = (True,) * len(params)
         self.alive = self.grads = self.pieces = None
         self.packs = {}
         self.key = np.zeros(3, np.uint64)
@@ -104,7 +105,7 @@ class Segment:
 
     def start_loop(self):
         """Forget which parameters had a gradient in the last loop."""
-        self.seen = tuple(min(state, 1) for state in self.seen)
+        self.seen = self.earlier if self.seen is self.whole else tuple(min(state, 1) for state in self.seen)
 
     def note(self, present):
         """Gradients were found for the parameters that `present` is true for."""
@@ -113,11 +114,11 @@ class Segment:
     @property
     def active(self):
         """Of each parameter, whether it had a gradient in the present loop: the others do not move."""
-        return tuple(state == 2 for state in self.seen)
+        return self.everyone if self.seen is self.whole else tuple(state == 2 for state in self.seen)
 
     def moving(self, name):
         """`lists` of the parameters that had a gradient in the present loop."""
-        return self.lists(name) if self.seen == self.whole else self.chosen(name, self.active)
+        return self.lists(name) if self.seen is self.whole else self.chosen(name, self.active)
 
     def chosen(self, name, wanted):
         """`lists` of the parameters that `wanted` is true for."""
@@ -125,7 +126,7 @@ class Segment:
 
     def columns(self, name, wanted):
         """A row that is no parameter's own memory, cut as `cut` does."""
-        return self.cut(self.buffer.row(name)[self.replica], wanted)
+        return [self.flat(name)] if all(wanted) else self.cut(self.buffer.row(name)[self.replica], wanted)
 
     def cut(self, vector, wanted):
         """Of a vector with one number a column those of the parameters that `wanted` is true for, a list of tensors: a
@@ -138,7 +139,8 @@ class Segment:
     def written(self, wanted=None):
         """Tell autograd that the weights changed, those with a gradient in this loop or, with `whole`, all of them: a
         graph that still needs the old ones must not run backward."""
-        wanted = self.seen if wanted is None else wanted
+        if wanted is None:
+            wanted = self.seen
         changed = self.params if wanted is self.whole else [p for p, want in zip(self.params, wanted) if want == 2]
         torch.autograd.graph.increment_version(changed)
 

@@ -70,11 +70,14 @@ class Heat(FlatOptimizer):
         group = self.param_groups[segment.group]
         deviation = (scope(group["gamma"], outer) * group["temperature"]) ** 0.5
         segment.write("y", "x")
-        free = [p.requires_grad and (fresh or state > 0) for p, state in zip(segment.params, segment.seen)]
+        free = [p.requires_grad for p in segment.params]
+        if not fresh and segment.seen is not segment.whole:
+            free = [may and state > 0 for may, state in zip(free, segment.seen)]
         if deviation and any(free):
             thermal(segment, (self.seed(), self.stream(segment), tick(outer, inner)))
             add(segment.chosen("y", free), segment.chosen("noise", free), deviation)
-        segment.written([2 * p.requires_grad for p in segment.params])
+        if inner == 0 or not all(free):
+            segment.written([2 * p.requires_grad for p in segment.params])
 
     def inner(self, outer, inner):
         for segment in self._layout.segments:

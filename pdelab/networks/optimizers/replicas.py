@@ -110,6 +110,8 @@ class Replicated:
 
     def moving_together(self, segment, mean):
         """Of each parameter of a segment, whether it had a gradient in this loop in any replica, here or elsewhere."""
+        if segment.seen is segment.whole:
+            return segment.everyone
         peers = [s.active for s in self._layout.segments if s.buffer is segment.buffer and s.group == segment.group]
         here = tuple(map(any, zip(*peers)))
         if all(here) or self.communicator.ranks == 1:

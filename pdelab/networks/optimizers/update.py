@@ -104,7 +104,10 @@ def collect_addresses(segment):
             g = adapted(p, k, g)
         table[k] = 0 if g is None else g.data_ptr()
         alive.append(g)
-    segment.note([p.grad is not None for p in segment.params] if 0 in table else (True,))
+    if 0 in table:
+        segment.note([g is not None for g in alive])
+    else:
+        segment.seen = segment.whole
 
 
 def adapted(p, k, g):
