@@ -86,7 +86,7 @@ def restrict(objective, directions, *, origin=None, chunk=None):
     if start.shape != (size,) or not np.isfinite(start).all():
         raise ValueError(f"expected an origin of {size} finite numbers, got shape {start.shape}")
     chunk = chunk or max(1, (1 << 25) // (size + 64 * objective.count))
-    functions = _functions(objective, torch.as_tensor(start), torch.as_tensor(basis), chunk)
+    functions = _functions(objective, torch.from_numpy(start), torch.from_numpy(basis), chunk)
     return Subspace(Loss.from_functions(*functions, dimension=count), start, basis)
 
 

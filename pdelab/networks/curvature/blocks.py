@@ -74,7 +74,7 @@ def trace(operator, *, probes=64, seed=0):
     for start in range(0, size if exact else probes, 16):
         stop = min(start + 16, size if exact else probes)
         rows = np.eye(stop - start, size, start) if exact else rng.integers(0, 2, (stop - start, size)) * 2.0 - 1.0
-        rows = torch.as_tensor(rows).to(operator.device, operator.dtype)
+        rows = torch.from_numpy(rows).to(operator.device, operator.dtype)
         terms.append((rows * operator.rows(rows)).sum(1).double().cpu().numpy())
     terms = np.concatenate(terms)
     if exact:

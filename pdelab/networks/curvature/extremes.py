@@ -170,7 +170,7 @@ class _Krylov:
         self._project()
 
     def _random(self, count):
-        rows = torch.as_tensor(self.rng.standard_normal((count, self.operator.dimension)))
+        rows = torch.from_numpy(self.rng.standard_normal((count, self.operator.dimension)))
         return self._orthonormal(rows.to(self.operator.device, self.operator.dtype))
 
     def _orthonormal(self, rows):
@@ -201,7 +201,7 @@ def _nothing_beyond(operator, krylov, tolerance, rng, steps=30):
             image = operator.rows(vectors - (vectors @ rows.T) @ rows)
             return image - (image @ rows.T) @ rows
 
-    starts = torch.as_tensor(rng.standard_normal((2, operator.dimension))).to(operator.device, operator.dtype)
+    starts = torch.from_numpy(rng.standard_normal((2, operator.dimension))).to(operator.device, operator.dtype)
     starts = starts - (starts @ rows.T) @ rows
     nodes, weights = quadrature(*lanczos(Rest, starts, steps))
     nodes = nodes[weights > 1e-14]

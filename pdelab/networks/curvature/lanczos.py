@@ -81,5 +81,5 @@ def stochastic_quadrature(operator, *, probes=8, steps=64, seed=0, together=None
     rng, rules = np.random.default_rng(seed), []
     for start in range(0, probes, together):
         signs = rng.integers(0, 2, (min(together, probes - start), size)) * 2.0 - 1.0
-        rules.append(quadrature(*lanczos(operator, torch.as_tensor(signs).to(operator.device, operator.dtype), steps)))
+        rules.append(quadrature(*lanczos(operator, torch.from_numpy(signs).to(operator.device, operator.dtype), steps)))
     return tuple(np.concatenate(parts) for parts in zip(*rules))

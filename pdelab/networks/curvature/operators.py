@@ -56,8 +56,8 @@ class Hessian:
         """⟨u, H v⟩ = ⟨v, H u⟩ once, for random u and v: some of torch's operations have a wrong second derivative."""
         if self._symmetric:
             return
-        seeded = torch.Generator().manual_seed(0)
-        pair = torch.randn(2, self.dimension, generator=seeded).to(self.device, self.dtype)
+        seeded = torch.Generator("cpu").manual_seed(0)
+        pair = torch.randn(2, self.dimension, generator=seeded, device="cpu").to(self.device, self.dtype)
         images = self.objective.flat(_batched_grad(gradient, weights, self.objective.unflat(pair)))
         gap = (pair[0] @ images[1] - pair[1] @ images[0]).abs()
         if gap > torch.finfo(self.dtype).eps ** 0.5 * (pair.norm(dim=1) * images.norm(dim=1)).sum():
@@ -134,8 +134,8 @@ def linear_operator(operator):
     from scipy.sparse.linalg import LinearOperator
 
     def matmat(vectors):
-        return (operator @ torch.as_tensor(np.ascontiguousarray(vectors))).cpu().numpy()
+        return (operator @ torch.from_numpy(np.ascontiguousarray(vectors))).cpu().numpy()
 
     size = (operator.dimension,) * 2
-    kind = torch.zeros(1, dtype=operator.dtype).numpy().dtype
+    kind = torch.zeros(1, dtype=operator.dtype, device="cpu").numpy().dtype
     return LinearOperator(size, matvec=lambda v: matmat(v.ravel()), matmat=matmat, dtype=kind)

@@ -121,7 +121,7 @@ def _outgoing(layers, k):
 def _assign(ours, theirs):
     """The order of our units that has the largest Σ ⟨ours, theirs⟩."""
     gain = (theirs.double() @ ours.double().T).cpu().numpy()
-    return torch.as_tensor(linear_sum_assignment(gain, maximize=True)[1])
+    return torch.from_numpy(linear_sum_assignment(gain, maximize=True)[1])
 
 
 def _improve(layers, goal, k):

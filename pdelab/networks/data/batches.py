@@ -41,10 +41,12 @@ def batches(split, size, *, seed, epoch, replica=0, steps=None, augment=None, re
     if split.stream:
         yield from _windows(split, size, steps, count, start)
         return
-    order = torch.randperm(len(split), generator=keyed_generator(seed, replica, epoch))
+    order = torch.randperm(len(split), generator=keyed_generator(seed, replica, epoch), device="cpu")
     for number in range(start, count):
         if replacement:
-            index = torch.randint(len(split), (size,), generator=keyed_generator(seed, replica, epoch, number, 0))
+            index = torch.randint(
+                len(split), (size,), generator=keyed_generator(seed, replica, epoch, number, 0), device="cpu"
+            )
         else:
             index = order[number * size : (number + 1) * size]
         index = index.to(split.inputs.device)
@@ -63,4 +65,4 @@ def _windows(split, size, steps, count, start):
 def keyed_generator(*key):
     """A torch generator on the CPU whose stream is a function of a tuple of whole numbers."""
     seed = int(np.random.SeedSequence([int(k) for k in key]).generate_state(1, np.uint64)[0] >> np.uint64(1))
-    return torch.Generator().manual_seed(seed)
+    return torch.Generator("cpu").manual_seed(seed)

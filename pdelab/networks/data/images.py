@@ -51,7 +51,7 @@ def _parted(pair, usual, train, validation, *, seed=0, folds=None, fold=0, **opt
     that are equal up to one image."""
     images, labels = pair
     count = len(images)
-    order = torch.randperm(count, generator=keyed_generator(seed)).numpy()
+    order = torch.randperm(count, generator=keyed_generator(seed), device="cpu").numpy()
     test = order[:0]
     if folds is not None:
         whole("folds", folds, 2, count)
@@ -112,7 +112,7 @@ def _published(pairs, known, default, *, train=None, validation=0.12, seed=0, **
     kept = len(pixels) - held if train is None else size(train, len(pixels), "train")
     if kept + held > len(pixels):
         raise ValueError(f"train + validation = {kept + held} exceeds the {len(pixels)} training images")
-    order = torch.randperm(len(pixels), generator=keyed_generator(seed)).numpy()
+    order = torch.randperm(len(pixels), generator=keyed_generator(seed), device="cpu").numpy()
     cuts = (order[:kept], order[kept : kept + held])
     return _images([*((pixels[i], labels[i]) for i in cuts), test], known, default, **options)
 
@@ -131,9 +131,9 @@ def _images(pairs, known, default, *, augment=False, size=None, classes=None, pr
     pairs = [(pixels[labels < classes], labels[labels < classes]) for pixels, labels in pairs]
     if not len(pairs[0][0]):
         raise ValueError("there are no training images: choose a larger train")
-    images = [_pooled(torch.as_tensor(pixels, dtype=torch.float32), size) for pixels, _ in pairs]
+    images = [_pooled(torch.from_numpy(np.asarray(pixels, np.float32)), size) for pixels, _ in pairs]
     images = PREPROCESS[preprocess](*images)
-    splits = [Split(x.contiguous(), torch.as_tensor(y).long()) for x, (_, y) in zip(images, pairs)]
+    splits = [Split(x.contiguous(), torch.from_numpy(np.asarray(y, np.int64))) for x, (_, y) in zip(images, pairs)]
     return Data("", "images", *splits, classes, augment=crops_and_flips if augment else None)
 
 

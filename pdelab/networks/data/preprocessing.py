@@ -34,7 +34,7 @@ def zca(train, *others, regularisation=0.1):
     positive("regularisation", regularisation)
     flat = train.flatten(1)
     mean = flat.double().mean(0)
-    covariance = torch.zeros(flat.shape[1], flat.shape[1], dtype=torch.float64)
+    covariance = torch.zeros(flat.shape[1], flat.shape[1], dtype=torch.float64, device=train.device)
     for part in flat.split(8192):
         centred = part.double() - mean
         covariance += centred.T @ centred / len(flat)
@@ -48,12 +48,17 @@ def crops_and_flips(images, generator, padding=4):
     """Shift every image by up to `padding` pixels (zeros come in) and mirror it with probability 1/2 (thesis 5.4.3)."""
     count, _, height, width = images.shape
     device = images.device
-    shift = torch.randint(2 * padding + 1, (2, count, 1), generator=generator)
-    flip = torch.rand(count, 1, generator=generator) < 0.5
-    rows, columns = shift[0] + torch.arange(height), torch.arange(width).expand(count, -1)
+    shift = torch.randint(2 * padding + 1, (2, count, 1), generator=generator, device="cpu")
+    flip = torch.rand(count, 1, generator=generator, device="cpu") < 0.5
+    rows, columns = shift[0] + torch.arange(height, device="cpu"), torch.arange(width, device="cpu").expand(count, -1)
     columns = shift[1] + torch.where(flip, width - 1 - columns, columns)
     padded = torch.nn.functional.pad(images, (padding,) * 4)
-    picked = padded[torch.arange(count)[:, None, None], :, rows[:, :, None].to(device), columns[:, None, :].to(device)]
+    picked = padded[
+        torch.arange(count, device=device)[:, None, None],
+        :,
+        rows[:, :, None].to(device),
+        columns[:, None, :].to(device),
+    ]
     return picked.movedim(-1, 1)
 
 

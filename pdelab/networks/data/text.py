@@ -74,7 +74,7 @@ def _tokens(parts, vocabulary, steps):
     shortest = min(map(len, ids))
     if shortest < steps + 1:
         raise ValueError(f"the shortest part has {shortest} tokens: choose steps below that")
-    streams = [torch.tensor(part, dtype=torch.long) for part in ids]
+    streams = [torch.tensor(part, dtype=torch.long, device="cpu") for part in ids]
     return Data("", "text", *(Split(s[:-1], s[1:]) for s in streams), len(vocabulary), steps, vocabulary=vocabulary)
 
 
@@ -83,8 +83,10 @@ def _lines(data, lines, seed):
     whole("lines", lines, 1)
 
     def cut(split, count, key):
-        starts = torch.randint(len(split) - data.steps + 1, (count,), generator=keyed_generator(seed, key))
-        return split.take(starts[:, None] + torch.arange(data.steps))
+        starts = torch.randint(
+            len(split) - data.steps + 1, (count,), generator=keyed_generator(seed, key), device="cpu"
+        )
+        return split.take(starts[:, None] + torch.arange(data.steps, device="cpu"))
 
     counts = (lines, max(1, lines // 4), max(1, lines // 4))
     splits = (cut(s, n, k) for k, (s, n) in enumerate(zip((data.train, data.validation, data.test), counts)))

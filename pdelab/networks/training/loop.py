@@ -169,8 +169,9 @@ def train(
     where, seed = place(device), settings["seed"]
     with surroundings(where, deterministic):
         torch.manual_seed(datasets.keyed_generator(seed, 0x5EED).initial_seed())
-        dataset, config = make_data(data, folder, unboxed(data_options), seed)
-        networks, more = make_models(model, dataset, unboxed(model_options), initialisation, settings["replicas"])
+        with torch.device("cpu"):  # whatever torch's default: the same weights for a seed on every device
+            dataset, config = make_data(data, folder, unboxed(data_options), seed)
+            networks, more = make_models(model, dataset, unboxed(model_options), initialisation, settings["replicas"])
         for network in networks:
             network.to(where)
         group = join()

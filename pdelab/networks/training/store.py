@@ -215,7 +215,8 @@ def load_run(folder):
     if config["model"] not in models.MODELS or config["data"] not in datasets.DATA:
         raise ValueError(f"{folder} was trained from objects: build the model, then load_state_dict from model.pt")
     data = datasets.load(config["data"], config.get("folder"), **config["data_options"])
-    model = models.build(config["model"], data, **config["model_options"])
+    with torch.device("cpu"):
+        model = models.build(config["model"], data, **config["model_options"])
     try:
         model.load_state_dict(state["model"])
     except (RuntimeError, TypeError, AttributeError) as error:
