@@ -8,7 +8,17 @@ import pytest
 
 import pdelab as pl
 from pdelab import FokkerPlanck
-from pdelab.generator import censored, committor, generator, log_stationary, mean_exit_time, spectral_gap, stationary
+from pdelab.generator import (
+    censored,
+    committor,
+    current,
+    divergence,
+    generator,
+    log_stationary,
+    mean_exit_time,
+    spectral_gap,
+    stationary,
+)
 
 DIGITS = 900
 
@@ -222,3 +232,60 @@ def test_large_grids_answer_with_a_certificate_or_refuse(monkeypatch):
         np.testing.assert_allclose(asks[1](steep), steep_times, rtol=1e-6)
     except ValueError as error:
         assert "fails its certificate" in str(error)
+
+
+@pytest.mark.parametrize("force", [1.0, -0.3, 1e-6])
+@pytest.mark.parametrize("beta", [2.0, 30.0])
+@pytest.mark.parametrize("flat", [True, False])
+def test_small_currents_round_a_ring_keep_their_digits(force, beta, flat):
+    """The washboard -cos x - F x: a current far below the rounding of what jumps to and fro."""
+    grid = pl.Grid(0.0, 2 * np.pi, 48, boundary="periodic")
+    drift, matrix = np.full(48, force), None if flat else 1 + 0.4 * np.sin(grid.x)
+    problem = FokkerPlanck(-1.5 * np.cos(grid.x), drift, beta=beta, diffusion=matrix)
+    chain = Exact(problem, grid, 120)
+    law = chain.masses()
+    exact = float(chain.Q[3, 4] * law[3] - chain.Q[4, 3] * law[4])
+    (flux,) = current(problem, grid, stationary(problem, grid))
+    assert flux.shape == (48,) and np.ptp(flux) == 0
+    assert exact != 0
+    # the chain's own rates are rounded: one turn is worth its affinity give or take that
+    affinity = 2 * np.pi * force * beta
+    assert flux[0] == pytest.approx(exact, rel=1e-10 + 48 * 4e-15 / abs(affinity))
+
+
+def test_the_current_of_a_ring_in_the_continuum():
+    """Stratonovich: J = (1 - e^{-βFL}) / (β ∫dx ∫_x^{x+L}dy e^{β(V(y) - V(x))}) for V = -3 cos x - F x, β = 20."""
+    beta, turn = 20.0, 2 * np.pi
+    x = np.linspace(0.0, turn, 40001)
+    V = -3 * np.cos(x) - x
+    rising, falling = np.exp(beta * (V - V.max())), np.exp(-beta * (V - V.min()))
+    parts = (rising[1:] + rising[:-1]) / 2 * x[1]
+    before, after = np.cumsum(np.append(0.0, parts)), np.cumsum(np.append(0.0, parts[::-1]))[::-1]
+    double = np.sum((falling * (after + math.exp(-beta * turn) * before))[:-1]) * x[1]
+    exact = -math.expm1(-beta * turn) / beta / double * math.exp(-beta * (V.max() - V.min()))
+    assert exact < 1e-20
+    errors = []
+    for n in (200, 400, 800):
+        grid = pl.Grid(0.0, turn, n, boundary="periodic")
+        problem = FokkerPlanck(-3 * np.cos(grid.x), np.ones(n), beta=beta)
+        errors.append(abs(current(problem, grid, stationary(problem, grid))[0][0] / exact - 1))
+    assert errors[-1] < 2e-3 and np.log2(errors[0] / errors[1]) > 1.8, errors
+
+
+def test_other_densities_on_a_ring_have_the_current_of_their_faces():
+    grid, rng = pl.Grid(0.0, 1.0, 20, boundary="periodic"), np.random.default_rng(0)
+    problem = FokkerPlanck(np.cos(2 * np.pi * grid.x), np.ones(20), beta=1.0)
+    rho = stationary(problem, grid) * (1 + 1e-6 * rng.normal(size=20))
+    change = generator(problem, grid).T @ (grid.weights * rho)
+    np.testing.assert_allclose(-divergence(current(problem, grid, rho), grid) * grid.weights, change, atol=1e-15 * 400)
+    balanced = FokkerPlanck(np.cos(2 * np.pi * grid.x), beta=1.0)
+    assert current(balanced, grid, stationary(balanced, grid))[0].tolist() == [0.0] * 20
+
+
+def test_a_current_of_rounding_alone_comes_with_a_warning():
+    grid = pl.Grid((0.0, 0.0), (2 * np.pi, 1.0), (24, 4), boundary=("periodic", "reflecting"))
+    wind = np.zeros((24, 4, 2))
+    wind[..., 0] = 1e-3
+    problem = FokkerPlanck(-2 * np.cos(grid.points[..., 0]), wind, beta=20.0)
+    with pytest.warns(UserWarning, match="rounding of the"):
+        current(problem, grid, stationary(problem, grid))

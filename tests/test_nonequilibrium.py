@@ -250,7 +250,7 @@ def test_entropy_production_of_a_full_matrix():
             pl.FokkerPlanck(drift=-grid.points @ F.T, diffusion=noise, beta=1.0), grid
         )
         gaps.append(abs(value / exact - 1))
-    assert gaps[1] < 0.01 and gaps[1] < 0.3 * gaps[0]
+    assert gaps[1] < 0.01 and math.log2(gaps[0] / gaps[1]) > 1.5  # towards second order as the grid resolves D
 
 
 def ou_paths(rng, state, step, times, paths):

@@ -6,7 +6,7 @@ with constant diffusivity leaves exp(-U/D) invariant exactly; elsewhere Selling'
 with whole-number offsets e_k and λ_k >= 0 gives a monotone stencil in two and three dimensions.
 """
 
-from pdelab.generator.assembly import added_diffusion, current, divergence, generator
+from pdelab.generator.assembly import added_diffusion, generator
 from pdelab.generator.chains import committor, factored, log_stationary, mean_exit_time, splitting, stationary
 from pdelab.generator.coefficients import (
     INTERPRETATIONS,
@@ -18,6 +18,7 @@ from pdelab.generator.coefficients import (
     largest_step,
     no_outflow,
 )
+from pdelab.generator.currents import current, divergence
 from pdelab.generator.gaps import spectral_gap
 from pdelab.generator.uniformisation import semigroup
 

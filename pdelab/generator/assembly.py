@@ -1,4 +1,4 @@
-"""The generator as a sparse matrix, and the current that its jumps carry."""
+"""The generator as a sparse matrix."""
 
 import math
 
@@ -87,80 +87,3 @@ def added_diffusion(problem, grid, time=0.0):
     """
     form = ito(asked(problem, grid, time), grid)
     return np.zeros(grid.shape) if form.diagonal else on_nodes(edges(form, grid).added, grid)
-
-
-def current(problem, grid, density, time=0.0):
-    """The probability current J on the faces of each axis: ρ_t = -div J exactly on the grid.
-
-    Parameters
-    ----------
-    density : array grid.shape
-
-    Returns
-    -------
-    tuple of arrays, one an axis
-        J_k (probability per time and per area of the face), shape grid.shape with n_k - 1 faces along axis k, with n_k
-        faces when that axis is periodic; face i joins node i to the next.
-
-    Notes
-    -----
-    Jumps along other directions than the axes are led over the faces of the box between their ends, half of them
-    first along the first axis, half of them first along the last.
-    """
-    form = ito(asked(problem, grid, time), grid)
-    density = grid.field(density, "density")
-    mass = grid.weights * density
-    if form.diagonal:
-        flows = []
-        for axis, (up, down) in enumerate(axis_rates(form, grid)):
-            up, down = up.reshape(grid.shape), down.reshape(grid.shape)
-            flows.append(up * mass - down * np.roll(mass, -1, axis))
-    else:
-        flows = _routed(form, grid, mass)
-    found = []
-    for axis, flow in enumerate(flows):
-        area = np.moveaxis(grid.weights, axis, -1) / grid.axis_weights[axis]
-        flow = flow / np.moveaxis(area, -1, axis)
-        keep = slice(None) if grid.boundary[axis] == "periodic" else slice(-1)
-        found.append(flow[(slice(None),) * axis + (keep,)])
-    return tuple(found)
-
-
-def divergence(flux, grid):
-    """div J on the nodes, shape grid.shape, of face fluxes as `current` returns them: the mass leaving each cell."""
-    total, flux = np.zeros(grid.shape), [np.asarray(part) for part in flux]
-    open_axes = np.diag([name != "periodic" for name in grid.boundary])
-    wanted = [tuple(faces.tolist()) for faces in np.array(grid.shape) - open_axes]
-    if [part.shape for part in flux] != wanted:
-        got = [part.shape for part in flux]
-        raise ValueError(f"flux: expected one array an axis, of shapes {wanted} as `current` gives, got {got}")
-    for axis, part in enumerate(flux):
-        if grid.boundary[axis] == "periodic":
-            change = part - np.roll(part, 1, axis)
-        else:
-            edge = [(0, 0)] * grid.dimension
-            edge[axis] = (1, 1)
-            change = np.diff(np.pad(part, edge), axis=axis)
-        total += np.moveaxis(np.moveaxis(change, axis, -1) / grid.axis_weights[axis], -1, axis)
-    return total
-
-
-def _routed(form, grid, mass):
-    """Flows over the faces of each axis, of jumps led along the axes in both orders."""
-    network, mass = edges(form, grid), mass.ravel()
-    rows, steps = network.tail, network.steps.astype(np.int64)
-    flow = 0.5 * (network.up * mass[network.tail] - network.down * mass[network.head])
-    flows = [np.zeros(grid.shape) for _ in range(grid.dimension)]
-    for order in (range(grid.dimension), reversed(range(grid.dimension))):
-        at = np.stack(np.unravel_index(rows, grid.shape), axis=-1)
-        for axis in order:
-            remaining = steps[:, axis].copy()
-            while (moving := np.flatnonzero(remaining)).size:
-                sign = np.sign(remaining[moving])
-                face = at[moving].copy()
-                face[:, axis] += np.minimum(sign, 0)
-                face %= grid.shape
-                np.add.at(flows[axis], tuple(face.T), sign * flow[moving])
-                at[moving, axis] = (at[moving, axis] + sign) % grid.shape[axis]
-                remaining[moving] -= sign
-    return flows

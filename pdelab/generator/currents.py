@@ -1,0 +1,161 @@
+"""The probability current that the jumps of a chain carry over the faces of a grid, and its divergence."""
+
+import math
+import warnings
+
+import numpy as np
+
+from pdelab.generator.coefficients import asked, axis_rates, ito
+from pdelab.generator.edges import edges
+
+STATIONARY = 1e-11  # relative distance at which a density counts as the stationary one
+ROUNDING = 64 * np.finfo(float).eps
+
+
+def current(problem, grid, density, time=0.0):
+    """The probability current J on the faces of each axis: ρ_t = -div J exactly on the grid.
+
+    Parameters
+    ----------
+    density : array grid.shape
+
+    Returns
+    -------
+    tuple of arrays, one an axis
+        J_k (probability per time and per area of the face), shape grid.shape with n_k - 1 faces along axis k, with n_k
+        faces when that axis is periodic; face i joins node i to the next.
+
+    Warns
+    -----
+    UserWarning
+        A current that is all rounding: everywhere below 64 units in the last place of what jumps to and fro.
+
+    Notes
+    -----
+    On a ring (one periodic axis) the stationary density has one current all round. It is then not taken as a difference
+    of what jumps to and fro, but from the affinity A of one turn and sums of positive terms,
+
+        J = m_0 (1 - e^{-A}) / sum_i e^{-V_{i+1}} / down_i,    V_i = sum_{j<i} log(up_j / down_j),  A = V_n,
+
+    so that a current of 1e-20 has its digits, too (Hill; Schnakenberg). In more dimensions faces are subtracted.
+
+    Jumps along other directions than the axes are led over the faces of the box between their ends, half of them
+    first along the first axis, half of them first along the last.
+
+    Examples
+    --------
+    >>> import numpy as np, pdelab as pl
+    >>> ring = pl.Grid(0.0, 2 * np.pi, 200, boundary="periodic")
+    >>> tilted = pl.FokkerPlanck(-np.cos(ring.x), np.ones(200), beta=30.0)       # a washboard, force 1
+    >>> J = pl.current(tilted, ring, pl.stationary(tilted, ring))[0]
+    >>> bool(np.ptp(J) == 0), bool(J[0] > 0)
+    (True, True)
+    """
+    coefficients = asked(problem, grid, time)
+    form = ito(coefficients, grid)
+    density = grid.field(density, "density")
+    mass = grid.weights * density
+    if grid.boundary == ("periodic",):
+        turning = _around(coefficients, form, grid, mass)
+        if turning is not None:
+            return (np.full(grid.shape, turning),)
+    flows, traffic = _over_faces(form, grid, mass) if form.diagonal else _routed(form, grid, mass)
+    largest = max(float(np.abs(flow).max(initial=0.0)) for flow in flows)
+    if 0 < largest < ROUNDING * traffic and not _balanced(coefficients):
+        warnings.warn(
+            f"current: at most {largest:.1e}, which is rounding of the {traffic:.1e} that jumps to and fro: "
+            "take a larger force or less beta, or a ring, where small currents keep their digits",
+            stacklevel=2,
+        )
+    found = []
+    for axis, flow in enumerate(flows):
+        area = np.moveaxis(grid.weights, axis, -1) / grid.axis_weights[axis]
+        flow = flow / np.moveaxis(area, -1, axis)
+        keep = slice(None) if grid.periodic[axis] else slice(-1)
+        found.append(flow[(slice(None),) * axis + (keep,)])
+    return tuple(found)
+
+
+def _balanced(coefficients):
+    """True for a potential alone, in whose law nothing flows."""
+    still = coefficients.drift is None or not coefficients.drift.any()
+    return still and coefficients.diffusion is None and coefficients.sigma is None
+
+
+def _around(coefficients, form, grid, mass):
+    """The current round a ring, when these masses are the stationary ones up to rounding; else None."""
+    ((up, down),) = axis_rates(form, grid)
+    up, down = up.ravel(), down.ravel()
+    if (up == 0).any() or (down == 0).any() or not (mass > 0).all():
+        return None
+    logs = np.log(up) - np.log(down)
+    if coefficients.diffusion is None and coefficients.sigma is None:  # the potential comes back to where it began
+        affinity = 0.0 if form.drift is None else math.fsum(grid.spacing[0] * form.drift / form.a[0])
+    else:
+        affinity = math.fsum(logs)
+        affinity = affinity if abs(affinity) > ROUNDING * float(np.abs(logs).sum()) else 0.0
+    lowest = int(np.argmax(mass))  # from the deepest well on
+    heights = np.concatenate([[0.0], np.cumsum(np.roll(logs, -lowest))])
+    heights[-1] = affinity
+    terms = -heights[1:] - np.log(np.roll(down, -lowest))
+    top = float(terms.max())
+    ahead = np.exp(terms - top)
+    turning = mass[lowest] * -math.expm1(-affinity) / float(ahead.sum()) * math.exp(-top)
+    # m_i of the stationary law from m_0: e^{V_i} (m_0 - J sum_{j<i} e^{-V_{j+1}} / down_j), all terms of one sign
+    left = ahead[::-1].cumsum()[::-1]  # sum_{j>=i}
+    behind = np.concatenate([[0.0], ahead.cumsum()])[:-1]
+    law = np.exp(heights[:-1]) * (left + math.exp(-affinity) * behind) / ahead.sum() * mass[lowest]
+    away = np.abs(np.roll(mass, -lowest) - law)
+    return turning if (away <= STATIONARY * law).all() else None
+
+
+def _over_faces(form, grid, mass):
+    """(flows, largest one-way flow) of jumps to neighbours."""
+    flows, traffic = [], 0.0
+    for axis, (up, down) in enumerate(axis_rates(form, grid)):
+        ahead = up.reshape(grid.shape) * mass
+        back = down.reshape(grid.shape) * np.roll(mass, -1, axis)
+        flows.append(ahead - back)
+        traffic = max(traffic, float(ahead.max()), float(back.max()))
+    return flows, traffic
+
+
+def divergence(flux, grid):
+    """div J on the nodes, shape grid.shape, of face fluxes as `current` returns them: the mass leaving each cell."""
+    total, flux = np.zeros(grid.shape), [np.asarray(part) for part in flux]
+    open_axes = np.diag([not wraps for wraps in grid.periodic])
+    wanted = [tuple(faces.tolist()) for faces in np.array(grid.shape) - open_axes]
+    if [part.shape for part in flux] != wanted:
+        got = [part.shape for part in flux]
+        raise ValueError(f"flux: expected one array an axis, of shapes {wanted} as `current` gives, got {got}")
+    for axis, part in enumerate(flux):
+        if grid.periodic[axis]:
+            change = part - np.roll(part, 1, axis)
+        else:
+            edge = [(0, 0)] * grid.dimension
+            edge[axis] = (1, 1)
+            change = np.diff(np.pad(part, edge), axis=axis)
+        total += np.moveaxis(np.moveaxis(change, axis, -1) / grid.axis_weights[axis], -1, axis)
+    return total
+
+
+def _routed(form, grid, mass):
+    """(flows, largest one-way flow), jumps led along the axes in both orders."""
+    network, mass = edges(form, grid), mass.ravel()
+    rows, steps = network.tail, network.steps.astype(np.int64)
+    ahead, back = network.up * mass[network.tail], network.down * mass[network.head]
+    flow = 0.5 * (ahead - back)
+    flows = [np.zeros(grid.shape) for _ in range(grid.dimension)]
+    for order in (range(grid.dimension), reversed(range(grid.dimension))):
+        at = np.stack(np.unravel_index(rows, grid.shape), axis=-1)
+        for axis in order:
+            remaining = steps[:, axis].copy()
+            while (moving := np.flatnonzero(remaining)).size:
+                sign = np.sign(remaining[moving])
+                face = at[moving].copy()
+                face[:, axis] += np.minimum(sign, 0)
+                face %= grid.shape
+                np.add.at(flows[axis], tuple(face.T), sign * flow[moving])
+                at[moving, axis] = (at[moving, axis] + sign) % grid.shape[axis]
+                remaining[moving] -= sign
+    return flows, float(max(ahead.max(), back.max()))
