@@ -12,3 +12,12 @@ import pytest
 def rng():
     """A random generator with a fixed seed."""
     return np.random.default_rng(20260)
+
+
+@pytest.fixture(params=[False, True], ids=["kernels", "generic"])
+def branch(request):
+    """The kernels of the CPU for networks, then the branch that serves on every other device."""
+    from pdelab.networks.devices import generic
+
+    with generic(request.param):
+        yield request.param

@@ -105,7 +105,7 @@ def test_hessian_by_differences_of_the_gradient(trained, digits):
 
 
 @pytest.mark.parametrize("kind", ["mlp", "lenet", "lstm"])
-def test_gradients_of_single_samples(kind, digits):
+def test_gradients_of_single_samples(kind, digits, branch):
     objective = small(kind, digits)
     ours = curvature.per_sample_gradients(objective, chunk=4)
     for k, row in enumerate(ours):
@@ -343,7 +343,7 @@ def test_spectra_and_traces_by_layer(digits):
 
 
 @pytest.mark.parametrize("samples", [40, 400])
-def test_noise_spectrum_without_the_matrix(digits, samples):
+def test_noise_spectrum_without_the_matrix(digits, samples, branch):
     """N = 40 < d = 236 and N = 400 > d."""
     objective = curvature.Objective(models.mlp(16, (9,)), data.load("digits", size=4).train, samples=samples)
     gradients = curvature.per_sample_gradients(objective).numpy()
@@ -410,7 +410,7 @@ def test_ranks_of_a_known_spectrum():
 
 
 @pytest.mark.parametrize("kind", ["mlp", "lenet", "lstm"])
-def test_fisher_diagonal(kind, digits):
+def test_fisher_diagonal(kind, digits, branch):
     objective = small(kind, digits)
     g = curvature.per_sample_gradients(objective)
     torch.testing.assert_close(curvature.fisher_diagonal(objective), g.square().mean(0), rtol=1e-10, atol=1e-16)

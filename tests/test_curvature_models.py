@@ -7,6 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from networks_device import DEVICE, array  # noqa: E402
 from torch import nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
@@ -178,7 +179,7 @@ def images(count=5):
 def built(name, split):
     model = MODELS[name]()
     model(split.inputs)  # shapes and statistics
-    return model
+    return model.to(DEVICE)
 
 
 def one_by_one(objective):
@@ -192,7 +193,7 @@ def one_by_one(objective):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_gradients_of_single_samples(name):
+def test_gradients_of_single_samples(name, branch):
     split = images()
     objective = curvature.Objective(built(name, split), split)
     exact = one_by_one(objective)
@@ -200,7 +201,7 @@ def test_gradients_of_single_samples(name):
     fresh = curvature.Objective(objective.model, split)  # a Gram matrix first, with nothing learnt from rows
     torch.testing.assert_close(curvature.gram_matrix(fresh), exact @ exact.T, rtol=1e-9, atol=1e-12)
     torch.testing.assert_close(fresh.gradient(), exact.mean(0), rtol=1e-10, atol=1e-13)
-    largest = np.linalg.eigvalsh(np.cov(exact.T.numpy(), bias=True))[-1]
+    largest = np.linalg.eigvalsh(np.cov(array(exact.T), bias=True))[-1]
     for method in ("svd", "gram"):
         assert curvature.gradient_noise(fresh, method=method).eigenvalues[0] == pytest.approx(largest, rel=1e-9)
 
@@ -210,7 +211,7 @@ def test_products_with_hessian_and_noise(name):
     split = images()
     objective = curvature.Objective(built(name, split), split)
     weights, gradients = objective.weights, one_by_one(objective)
-    v = torch.randn(objective.dimension, dtype=DOUBLE)
+    v = torch.randn(objective.dimension, dtype=DOUBLE).to(DEVICE)
     v /= v.norm()
     slopes = []
     for step in (1e-5, -1e-5):

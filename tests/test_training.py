@@ -561,7 +561,7 @@ def test_another_run_is_refused_and_nothing_is_overwritten(tmp_path):
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
-def test_a_loss_that_is_not_finite_stops_before_anything_is_written(tmp_path):
+def test_a_loss_that_is_not_finite_stops_before_anything_is_written(tmp_path, branch):
     with pytest.raises(FloatingPointError, match=r"not finite in epoch 1, batch \d+ of 16"):
         training.train(out=tmp_path, checkpoint_seconds=0, epochs=3, optimizer_options={"lr": 1e20})
     state = checkpoints.load(tmp_path / "checkpoint.pt")
@@ -578,7 +578,7 @@ class Breaking(torch.optim.SGD):
 
 
 @pytest.mark.parametrize("samples, batch", [(64, 1), (128, 1)])
-def test_weights_that_are_not_finite_are_not_kept(tmp_path, samples, batch):
+def test_weights_that_are_not_finite_are_not_kept(tmp_path, samples, batch, branch):
     """A step breaks the weights after a loss that was still finite."""
     run = {"out": tmp_path, "data_options": {"train": samples}, "optimizer_options": {"lr": 0.1}}
     with pytest.raises(FloatingPointError, match=f"weights are not finite after epoch 1, batch {batch} of"):

@@ -128,3 +128,18 @@ def test_numbers_out_of_range_are_refused(change):
 
 def test_values_are_finite(whole):
     assert np.isfinite(whole.values).all() and len(set(whole.values.ravel())) > 2
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "entropy-sgd", "parle"])
+def test_both_branches_train_alike(optimizer):
+    """Kernels of the CPU and torch's operations follow one trajectory to rounding."""
+    from pdelab.networks.devices import generic
+
+    run = {"epochs": 2, "model_options": {"hidden": (4,)}, "seed": 1}
+    found = []
+    for on in (False, True):
+        with generic(on):
+            found.append(training.train(optimizer, **run))
+    losses = [[record["train_loss"] for record in result.history] for result in found]
+    np.testing.assert_allclose(*losses, rtol=1e-4)
+    assert found[0].final["test"]["error"] == pytest.approx(found[1].final["test"]["error"], abs=0.6)

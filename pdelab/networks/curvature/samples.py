@@ -18,8 +18,7 @@ from torch.nn import functional
 
 from pdelab.kernels import curvature as fused
 from pdelab.networks.curvature.objective import derivative
-
-_NUMPY = {torch.float32: np.float32, torch.float64: np.float64}
+from pdelab.networks.devices import kernels_serve
 
 
 def per_sample_gradients(objective, chunk=None):
@@ -174,8 +173,8 @@ def _memory(objective, rows):
     """An array (rows, d), not filled. On the CPU by NumPy, which asks for huge pages: the first touch of small ones can
     cost more than the gradients."""
     shape, dtype = (rows, objective.dimension), objective.dtype
-    if objective.device.type == "cpu" and dtype in _NUMPY:
-        return torch.from_numpy(np.empty(shape, _NUMPY[dtype]))
+    if kernels_serve(objective):
+        return torch.from_numpy(np.empty(shape, np.float32 if dtype == torch.float32 else np.float64))
     return torch.empty(shape, dtype=dtype, device=objective.device)
 
 
@@ -225,7 +224,7 @@ def _fill_layers(objective, batch, rows):
 
 def _outer_products(slopes, inputs, rows, column):
     """rows[k, column:] ← δ_k a_kᵀ, flat."""
-    if rows.device.type == "cpu" and rows.dtype in _NUMPY:
+    if kernels_serve(rows):
         arrays = (slopes.contiguous(), inputs.contiguous(), rows)
         fused.outer_products(*(array.numpy() for array in arrays), column)
     else:

@@ -9,6 +9,7 @@ import torch
 
 from pdelab.networks import data as datasets
 from pdelab.networks.checks import choice, place, positive, several, switch, whole
+from pdelab.networks.devices import looking_waits
 from pdelab.networks.distributed import join, split_indices
 from pdelab.networks.training.measure import cross_entropy, evaluate, outer_weights, to_outer_weights
 from pdelab.networks.training.setup import (
@@ -327,7 +328,7 @@ class _Run:
             network = self.networks[replica]
             with torch.autocast(self.device.type, torch.bfloat16) if half else nullcontext():
                 loss, carried = cross_entropy(network, inputs, targets, self.carried[replica])
-            if self.device.type == "cpu" and not torch.isfinite(loss):  # elsewhere looking means waiting
+            if not looking_waits(self.device) and not torch.isfinite(loss):
                 self._stop("loss is not finite in", self.batch + 1)
             loss.backward()
             total = total + loss.detach()
