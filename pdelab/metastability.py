@@ -206,7 +206,7 @@ def anneal(potential, beta, initial, grid, times, *, steps=1):
     # one implicit step an interval of the clock: dt is longer than all of them
     found = solve(problem, initial, grid, clock[1:], scheme=implicit, dt=2 * clock[-1])
     kept = slice(steps - 1, None, steps)
-    info = found.info | {"mass": found.info["mass"][kept], "mass_drift": found.info["mass_drift"][kept]}
+    info = {key: part[kept] if isinstance(part, np.ndarray) else part for key, part in found.info.items()}
     return Solution(times, found.values[kept], grid, found.steps, info)
 
 

@@ -431,3 +431,44 @@ def paths_of(problem, grid, initial, times=(0.0, 1.0), **counts):
 def test_bad_input_is_refused(make, words):
     with pytest.raises(ValueError, match=words):
         make(Grid(-2.0, 2.0, 41), Control(Loss("x**2"), Loss("x"), 1.0, 0.5))
+
+
+def test_paths_are_mirrored_at_walls():
+    """One step from the same noise: beyond a wall the end is the mirror image of the free one, not the wall."""
+    ends = {}
+    for width in (1.0, 50.0):
+        grid = Grid(-width, width, 101)
+        value = control.Value(
+            Control(None, np.zeros(101), 1.0, 0.5), grid, np.array([0.0, 1.0]), np.zeros((2, 101)), {}
+        )
+        ends[width] = controlled_paths(value, 0.6, paths=500, steps=1, seed=4, controlled=False).states
+    free = ends[50.0]
+    assert (np.abs(free) > 1).sum() > 50 and (np.abs(free) > 3).any()
+    turn = np.mod(free + 1.0, 4.0)
+    np.testing.assert_allclose(ends[1.0], np.minimum(turn, 4.0 - turn) - 1.0, atol=1e-12)
+    assert (np.abs(ends[1.0]) < 1).all()
+
+
+def test_effort_is_summed_by_the_trapezoid_rule():
+    """A control a(t) that is the same everywhere: the sum is known, and differs from that of the left points."""
+    grid, times = Grid(-9.0, 9.0, 181), np.linspace(0.0, 1.0, 6)
+    slopes = 1.0 + times**2
+    value = control.Value(Control(None, 2.0 * grid.x, 1.0, 0.01), grid, times, slopes[:, None] * grid.x, {})
+    found = controlled_paths(value, 0.0, paths=7, steps=5, seed=1)
+    expected = 0.5 * np.sum((slopes[:-1] ** 2 + slopes[1:] ** 2) / 2) / 5
+    np.testing.assert_allclose(found.effort, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("point", [0.97, 1.0, -0.02, 2.31])
+def test_a_point_mass_goes_round_a_periodic_axis(point):
+    grid = Grid(0.0, 1.0, 10, boundary="periodic")
+    values = np.random.default_rng(2).normal(size=10)
+    density = point_mass(grid, point)
+    assert grid.integrate(density) == pytest.approx(1, rel=1e-13) and density.min() >= 0
+    assert grid.integrate(values * density) == pytest.approx(grid.interpolate(values, point), rel=1e-12)
+    plane = Grid((0.0, 0.0), (1.0, 2.0), (6, 5), boundary=("periodic", "reflecting"))
+    field = np.random.default_rng(3).normal(size=(6, 5))
+    density = point_mass(plane, (point, 1.3))
+    assert plane.integrate(field * density) == pytest.approx(
+        plane.interpolate(field, np.array([point, 1.3])), rel=1e-12
+    )

@@ -511,6 +511,42 @@ def test_gap_with_rotation_is_the_slowest_real_part():
     assert np.abs(eigenvalues[np.argsort(-eigenvalues.real)][1].imag) > 1
 
 
+def test_the_gap_of_a_small_chain_is_a_real_part():
+    """A wind round a ring of 30 nodes: every mode but the constant rotates, |λ| > Re(-λ)."""
+    grid = pl.Grid(0.0, 2 * np.pi, 30, boundary="periodic")
+    problem = FokkerPlanck(drift=np.full(30, 8.0), diffusivity=1.0)
+    Q = generator(problem, grid)
+    exact = (Q[5, 6] + Q[5, 4]) * (1 - math.cos(2 * np.pi / 30))
+    assert spectral_gap(problem, grid) == pytest.approx(exact, rel=1e-10)
+    assert abs(Q[5, 6] - Q[5, 4]) * math.sin(2 * np.pi / 30) > 2 * exact  # the imaginary part
+
+
+def noise_induced(points, alpha):
+    """2 α sum_jk σ_kj d_k σ_ij by hand for σ = [[1 + x, y], [x y, 2]]; D = 1."""
+    x, y = points[..., 0], points[..., 1]
+    one, nil = np.ones_like(x), 0 * x
+    sigma = [[1 + x, y], [x * y, 2 * one]]
+    d = {0: [[one, nil], [y, nil]], 1: [[nil, one], [x, nil]]}  # d[k][i][j] = ∂_k σ_ij
+    return 2 * alpha * np.stack(
+        [sum(sigma[k][j] * d[k][i][j] for j in (0, 1) for k in (0, 1)) for i in (0, 1)], axis=-1
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("interpretation, alpha", [("stratonovich", 0.5), ("klimontovich", 1.0)])
+def test_the_noise_induced_drift_of_a_factor_that_is_not_symmetric(interpretation, alpha):
+    grid = pl.Grid((0.2, -0.6), (1.0, 0.9), (13, 15))
+    x, y = grid.points[..., 0], grid.points[..., 1]
+    sigma = np.stack([np.stack([1 + x, y], -1), np.stack([x * y, 2 + 0 * x], -1)], -2)
+    form = ito(FokkerPlanck(diffusivity=1.0, sigma=sigma, interpretation=interpretation).coefficients(grid), grid)
+    np.testing.assert_allclose(form.drift, noise_induced(grid.points, alpha), atol=1e-12)
+    middle = pl.Grid(*zip(*((a[:2].mean(), a[-2:].mean()) for a in grid.axes)), (12, 14))
+    mx, my = middle.points[..., 0], middle.points[..., 1]
+    div = np.stack([2 * (1 + mx) + (1 + mx) * mx + 2, my + 2 * mx * my + 2 * mx**2 * my], axis=-1)
+    np.testing.assert_allclose(
+        form.fick, noise_induced(middle.points, alpha) - div, atol=2e-2
+    )  # second order: h² = 0.01
+
+
 def test_gap_sees_a_fast_rotation_behind_slower_looking_modes():
     """A wind round a circle times diffusion across: the slowest mode has |λ| = 30 and stands behind four real ones."""
     grid = pl.Grid((0.0, 0.0), (2 * np.pi, 2.6), (128, 14), boundary=("periodic", "reflecting"))

@@ -274,3 +274,12 @@ def run(sde, **options):
 def test_bad_input_is_refused_in_words(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_every_coordinate_of_the_heat_gradient_has_its_own_noise():
+    """f = x²y: E[2(x + a)(y + b)] = 2xy and E[(x + a)²] = x² + γ/β for independent a and b."""
+    point, gamma, beta = (0.4, -0.7), 0.9, 1.5
+    value, error = hom.heat_gradient(Loss("x**2*y"), point, gamma=gamma, beta=beta, samples=100_000, seed=3)
+    exact = np.array([2 * point[0] * point[1], point[0] ** 2 + gamma / beta])
+    assert (np.abs(value - exact) < 4 * error).all()
+    assert 2 * gamma / beta > 40 * error[0]  # what one noise for both would add

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expi
 
-from pdelab.fokker_planck import FokkerPlanck
+from pdelab.fokker_planck import FokkerPlanck, implicit
 from pdelab.generator import mean_exit_time
 from pdelab.grid import Grid
 from pdelab.losses import Loss
@@ -183,3 +183,28 @@ def test_bad_input_is_refused(make, words):
     grid = Grid(-2.0, 2.0, 41)
     with pytest.raises(ValueError, match=words):
         make(grid, gaussian(grid, 0.0, 0.3))
+
+
+def test_each_step_takes_the_schedule_at_its_own_end():
+    """Two steps by hand: the clock of each from quadrature, the potential at the beta of its end."""
+    grid = Grid(-2.0, 2.0, 41)
+    f, start = TILTED(grid.x), gaussian(grid, 0.5, 0.4)
+    beta = lambda t: 2.0 + 3.0 * np.asarray(t) ** 2  # noqa: E731
+    clock = [math.atan(t * math.sqrt(1.5)) / math.sqrt(6) for t in (0.4, 1.0)]  # ∫ dt / (2 + 3t²)
+    by_hand, begin = start, 0.0
+    for time, tau in zip((0.4, 1.0), clock):
+        problem = FokkerPlanck(beta(time) * f, diffusivity=1.0)
+        by_hand = solve(problem, by_hand, grid, tau - begin, scheme=implicit, dt=1.0).final
+        begin = tau
+    found = anneal(f, beta, start, grid, [0.4, 1.0])
+    np.testing.assert_allclose(found.final, by_hand, rtol=1e-9)
+
+
+@pytest.mark.parametrize("steps", [1, 4])
+def test_what_an_annealing_reports_is_of_its_times(steps):
+    grid = Grid(-2.0, 2.0, 41)
+    found = anneal(TILTED, lambda t: 1.0 + np.asarray(t), gaussian(grid, 0.5, 0.4), grid, [0.5, 1.0, 2.0], steps=steps)
+    for name in ("minimum", "maximum", "mass", "mass_drift"):
+        assert found.info[name].shape == (3,), name
+    np.testing.assert_array_equal(found.info["minimum"], found.values.min(axis=1))
+    np.testing.assert_array_equal(found.info["maximum"], found.values.max(axis=1))
