@@ -264,11 +264,13 @@ from numba import float32, njit
 
 from pdelab.kernels.noise import fill_words, {vectorised}
 from pdelab.kernels.paths import leave, record
+from pdelab.kernels.walls import confine
 
 {functions}
 @njit(cache=True, nogil=True, error_model="numpy")
-def advance(x, begin, end, step, steps, every, refine, seed, K, S, saved, row, moments, counts, geometry, exits, box):
-    xs = np.empty({d} * 512, x.dtype)
+def advance(x, begin, end, step, steps, every, refine, seed, shift, K, S, saved, row, moments, counts, geometry, exits,
+            box, gone, walls):
+    xs, before = np.empty({d} * 512, x.dtype), np.empty({d} * 512, x.dtype)
     words = np.empty(({batch}, 2, 512), np.uint64)
     taken = np.empty({batch}, np.int64)
     size = np.uint64((K.shape[0] - 1) // {columns})
@@ -281,8 +283,10 @@ def advance(x, begin, end, step, steps, every, refine, seed, K, S, saved, row, m
         for s in range(step, step + steps):
             if s == step or s % 2 == 0:
                 for c in range({batch}):
-                    fill_words(words[c], n, seed, c, s // 2, block)
+                    fill_words(words[c], n, seed, c, s // 2, shift + block)
             lane = s & 1
+            if walls.shape[0] > 0:
+                before[:] = xs
             for i in range(n):
                 {loads}
                 {zeros}
@@ -291,10 +295,13 @@ def advance(x, begin, end, step, steps, every, refine, seed, K, S, saved, row, m
                     g = gradient_0({arguments})
                     {sums}
                 {stores}
+            if walls.shape[0] > 0:
+                confine(before, xs, n, seed, shift + block, s + 1, gone[block : block + n], walls)
             if exits.shape[0] > 0:
-                leave(xs, xs, n, seed, block, s + 1, exits, box)
+                leave(xs, xs, n, seed, shift + block, s + 1, exits[block : block + n], box)
             if (s + 1) % every == 0:
-                record(xs, n, {d}, block, (s + 1) // every - row, saved, moments, counts, geometry)
+                record(xs, n, {d}, block, (s + 1) // every - row, saved, moments, counts, geometry,
+                       gone[block : block + n])
         for j in range({d}):
             for i in range(n):
                 x[j, block + i] = xs[512 * j + i]

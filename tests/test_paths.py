@@ -672,7 +672,7 @@ GOOD = {"sde": paths.Langevin(WELL, 2.0), "initial": 0.0, "t": 1.0, "dt": 0.1, "
         ({"scheme": paths.baoab}, "baoab: expected an Underdamped"),
         ({"scheme": paths.exponential}, "exponential: expected an equation with a linear part"),
         ({"sde": "x"}, "sde: expected an equation"),
-        ({"scheme": "milstein"}, "scheme: expected a function"),
+        ({"scheme": "milstien"}, "scheme: expected one of .*milstein"),
         ({"dt": 1e-300}, "dt: expected at most"),
         ({"dtype": "half"}, "dtype: expected float64 or float32"),
         ({"initial": 1e300, "dtype": np.float32}, "initial: expected finite numbers of float32"),

@@ -111,8 +111,11 @@ def signs_of_step(out, seed, step, first):
 
 
 @njit(**_KERNEL)
-def record(xs, n, dimension, first, row, saved, moments, counts, geometry):
-    """Record a block at a saved time: states, means and squared deviations, counts; empty arrays take nothing."""
+def record(xs, n, dimension, first, row, saved, moments, counts, geometry, gone):
+    """Record a block at a saved time: states, means and squared deviations, counts; empty arrays take nothing.
+
+    gone: the steps at which its paths were absorbed, which are not counted then; empty without absorbing ends.
+    """
     if saved.shape[0] > 0:
         for j in range(dimension):
             for i in range(n):
@@ -125,11 +128,11 @@ def record(xs, n, dimension, first, row, saved, moments, counts, geometry):
             moments[row, first // BLOCK, 0, j] = mean
             moments[row, first // BLOCK, 1, j] = tree_sum(tree, xs, BLOCK * j, n, mean, 2)
     if counts.shape[0] > 0:
-        count_cells(xs, n, counts[row], geometry)
+        count_cells(xs, n, counts[row], geometry, gone)
 
 
 @njit(**_KERNEL)
-def record_all(x, begin, end, row, saved, moments, counts, geometry):
+def record_all(x, begin, end, row, saved, moments, counts, geometry, gone):
     """`record` for the paths begin to end of an ensemble x (d, paths); begin is a multiple of BLOCK."""
     dimension = x.shape[0]
     xs = np.empty(dimension * BLOCK, x.dtype)
@@ -138,7 +141,7 @@ def record_all(x, begin, end, row, saved, moments, counts, geometry):
         for j in range(dimension):
             for i in range(n):
                 xs[BLOCK * j + i] = x[j, first + i]
-        record(xs, n, dimension, first, row, saved, moments, counts, geometry)
+        record(xs, n, dimension, first, row, saved, moments, counts, geometry, gone[first : first + n])
 
 
 @njit(**_KERNEL)
@@ -156,7 +159,7 @@ def tree_sum(tree, xs, at, n, centre, power):
 
 
 @njit(**_KERNEL)
-def count_cells(xs, n, counts, geometry):
+def count_cells(xs, n, counts, geometry, gone):
     """Add each path to the cell of its nearest node; geometry rows: lower end, spacing, nodes, periodic?, per axis."""
     for i in range(n):
         cell = 0
@@ -170,13 +173,13 @@ def count_cells(xs, n, counts, geometry):
             else:
                 inside = place >= 0.0 and place <= nodes - 1.0
             cell = cell * int(nodes) + int(nearest) if inside and cell >= 0 else -1
-        if cell >= 0:
+        if cell >= 0 and (gone.size == 0 or gone[i] == math.inf):
             counts[cell] += 1
 
 
 @njit(**_KERNEL)
 def leave(before, xs, n, seed, first, step, exits, box):
-    """exits[path] = the step after which it was outside the box for the first time; inf means not yet.
+    """exits[i] = the step after which the path first + i was outside the box for the first time; inf means not yet.
 
     A third row of the box, the variance of a step along each axis, asks for the exits between two looks as well: each
     is drawn with the probability that the Brownian bridge from `before` to xs has, and noted at step - 1/2.
@@ -187,15 +190,15 @@ def leave(before, xs, n, seed, first, step, exits, box):
             for i in range(n):
                 x = xs[BLOCK * axis + i]
                 left = not (x > low and x < high)
-                exits[first + i] = step if left and exits[first + i] == math.inf else exits[first + i]
+                exits[i] = step if left and exits[i] == math.inf else exits[i]
         return
     for i in range(n):
-        if exits[first + i] == math.inf:
+        if exits[i] == math.inf:
             stays = chance_to_stay(before, xs, i, box)
             if stays < 1.0:
                 word, _ = threefry13(np.uint64(first + i), np.uint64(step), np.uint64(seed), np.uint64(DRAWS))
                 if fraction(word) >= stays:
-                    exits[first + i] = step - 0.5
+                    exits[i] = step - 0.5
 
 
 @njit(**_KERNEL)
@@ -214,7 +217,7 @@ def chance_to_stay(before, xs, i, box):
 
 
 @njit(**_KERNEL)
-def leave_all(before, x, begin, end, seed, step, exits, box):
+def leave_all(before, x, begin, end, seed, shift, step, exits, box):
     """`leave` for the paths begin to end of an ensemble x (d, paths), which was `before` (d, end - begin)."""
     xs, old = np.empty(x.shape[0] * BLOCK, x.dtype), np.empty(x.shape[0] * BLOCK, x.dtype)
     for first in range(begin, end, BLOCK):
@@ -222,4 +225,4 @@ def leave_all(before, x, begin, end, seed, step, exits, box):
         for j in range(x.shape[0]):
             for i in range(n):
                 xs[BLOCK * j + i], old[BLOCK * j + i] = x[j, first + i], before[j, first - begin + i]
-        leave(old, xs, n, seed, first, step, exits, box)
+        leave(old, xs, n, seed, shift + first, step, exits[first : first + n], box)

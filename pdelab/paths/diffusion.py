@@ -33,8 +33,8 @@ class Diffusion(System):
         b. Text is a formula in the coordinates and t; a sequence has one entry a coordinate; a Loss means -∇f. A
         function is called as drift(x) or drift(x, t) with points (n, d), in one dimension (n,), and returns the same.
     noise : number, matrix of numbers, formula(s) or function
-        σ. Numbers are additive noise: one for all coordinates, one each, or a matrix (d, m). One formula a coordinate
-        is diagonal noise, rows of formulas are general noise (d, m). A function needs `kind`.
+        σ. Numbers and formulas of t are additive noise: one for all coordinates, one each, or a matrix (d, m). One
+        formula a coordinate is diagonal noise, rows of formulas are general noise (d, m). A function needs `kind`.
     kind : "diagonal", "scalar" or "general", optional
         What the values of `noise` multiply: dW_i for each coordinate, the same dW for all, or (d, m) m processes.
         A function returns (n, d), in one dimension (n,), for general noise (n, d, m).
@@ -347,7 +347,7 @@ def _kind(noise, kind):
     entries = np.asarray(noise, object)
     if entries.ndim > 2:
         raise ValueError(f"noise: expected a number, one entry a coordinate, or rows (d, m), got {entries.ndim} axes")
-    if not _texts(noise):
+    if not {name for text in _texts(noise) for name in formulas.parse(text)[1]} - {"t"}:
         return "additive"
     shape = "general" if entries.ndim == 2 else "diagonal"
     if kind is not None and (kind == "general") != (shape == "general"):

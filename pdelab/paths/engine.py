@@ -2,17 +2,19 @@
 
 import math
 import time as clock
-from collections.abc import Callable
+import warnings
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from functools import cached_property
+from contextlib import ExitStack
 
 import numpy as np
 
 from pdelab import checks
 from pdelab.kernels import paths as kernels
 from pdelab.kernels.noise import BLOCK
-from pdelab.paths import door, tracing
+from pdelab.kernels.walls import confine_all
+from pdelab.paths import checkpoints, door, tracing, walls
+from pdelab.paths.increments import Noise
+from pdelab.paths.results import Paths
 from pdelab.paths.schemes import leimkuhler_matthews, weak_euler
 from pdelab.paths.systems import System
 
@@ -22,50 +24,10 @@ NUMBERS_PER_CHUNK = 2**21  # of statistics that are not yet reduced: bounds thei
 NUMPY_PATHS = 32 * BLOCK  # paths that one call of a Python function sees: the same for any number of threads
 
 
-@dataclass(frozen=True)
-class Paths:
-    """What `simulate` returns; nothing in it changes.
-
-    times : (k,) the saved times, from 0 to t
-    states : (k, paths), for more than one component (k, paths, components); None with store=False
-    final : (paths,) or (paths, components), the states at t
-    density : (k, *grid.shape), the histogram as a density at the nodes of the grid; None without `histogram`
-    exit_times : (paths,) time of the first state outside `exit`, inf for paths that stayed; None without it
-    info : scheme, dt, steps, compiled (False: the equation ran through NumPy), threads
-    """
-
-    times: np.ndarray
-    states: np.ndarray | None
-    final: np.ndarray
-    density: np.ndarray | None
-    exit_times: np.ndarray | None
-    info: dict
-    moments: Callable = field(repr=False)
-
-    @cached_property
-    def _mean_and_variance(self):
-        mean, variance = self.moments()
-        return (mean[:, 0], variance[:, 0]) if mean.shape[1] == 1 else (mean, variance)
-
-    @property
-    def mean(self):
-        """Means over the paths at the saved times, (k,) or (k, components): the same bits for any number of threads."""
-        return self._mean_and_variance[0]
-
-    @property
-    def variance(self):
-        """Variances over the paths, with the divisor paths - 1 (NaN for a single path)."""
-        return self._mean_and_variance[1]
-
-    @property
-    def standard_error(self):
-        """Standard errors of the means."""
-        return np.sqrt(self.variance / len(self.final))
-
-
 def simulate(
     sde, initial, t, dt, *, scheme=None, paths=None, seed, save_every=None, threads=None, refine=1, store=True,
-    histogram=None, exit=None, bridge=False, dtype=np.float64, on_save=None,
+    histogram=None, exit=None, walls=None, bridge=None, dtype=np.float64, on_save=None, start=0.0, first_path=0,
+    progress=False, checkpoint=None,
 ):  # fmt: skip
     """Simulate an ensemble of paths of a stochastic equation.
 
@@ -75,20 +37,21 @@ def simulate(
         The equation. Made of formulas and numbers it is compiled (once; kept on disk); with Python functions in it
         it runs through NumPy, on the same noise.
     initial : float, (d,), (paths,) or (paths, d)
-        The states at time 0: one for all paths, or one each.
-    t : float > 0
-        Final time.
+        The states at the start: real numbers, one for all paths, or one each.
+    t : float > start, or increasing sequence
+        Final time; or the times to be saved, of which the first may be the start.
     dt : float > 0
-        The largest step: t is cut into ceil(t / dt) equal steps.
-    scheme : function, optional
-        One of `pdelab.paths`, e.g. `milstein`; by default the equation's own choice.
+        The largest step: each stretch between the start and t, or between the times of a sequence, is cut into
+        ceil(length / dt) equal steps.
+    scheme : function or str, optional
+        One of `pdelab.paths`, e.g. `milstein` or "milstein"; by default the equation's own choice.
     paths : int >= 1, optional
         By default as many as initial states are given.
     seed : int in [0, 2**64)
         With path, step and channel the address of every normal number: path i is the same path whatever the number
         of paths and threads.
     save_every : int >= 1, optional
-        Steps between saved times; t itself is always saved. None keeps the times 0 and t.
+        Steps between saved times; t itself is always saved. None keeps the start and t. Not with a sequence of times.
     threads : int >= 1, optional
         By default the processors this process may use. Results do not depend on it, to the bit.
     refine : int >= 1
@@ -101,14 +64,30 @@ def simulate(
     exit : (lower, upper), optional
         Box of the first coordinates whose first exit is recorded, looked at after each step: exits between two looks
         are missed, as if the box were wider by 0.5826 sigma sqrt(dt), and mean exit times have an error O(sqrt(dt)).
-    bridge : bool
+    walls : Grid, (lower, upper) or (lower, upper, boundary), optional
+        Box of the first coordinates with what its ends do, by the names of `Grid`: "reflecting" (the default),
+        "absorbing", "periodic", one name, one an axis, or pairs (lower end, upper end). A reflecting end mirrors each
+        step (the symmetrised Euler scheme; weak order 1, exact for Brownian motion) along the co-normal D n, as the
+        no-flux condition of Fokker-Planck wants; noise whose co-normal changes along the wall is refused. An
+        absorbing end stops a path at its place of exit. Bossy, Gobet & Talay, J. Appl. Probab. 41 (2004).
+    bridge : bool, optional
         True: exits between two looks are drawn as well, with the probability that the Brownian bridge between both
         states has of touching the box (its coordinates taken as independent), and are noted at half a step: the error
-        is O(dt) then. For noise that is constant. Gobet, Stochastic Process. Appl. 87 (2000).
+        is O(dt) then. For noise that is constant in the box. By default True at absorbing walls where it can be, with a
+        warning where it cannot, and False for `exit`. Gobet, Stochastic Process. Appl. 87 (2000).
     dtype : float64 or float32
         Precision of states and noise; float32 uses other normal numbers.
     on_save : callable (time, states), optional
         Called at each saved time; what it was handed survives Ctrl-C.
+    start : float
+        Time of the initial states.
+    first_path : int >= 0
+        Number of the first path: an ensemble may be run in parts, with the same paths to the bit.
+    progress : bool or callable (steps done, steps in all)
+        True shows a bar on stderr.
+    checkpoint : path, optional
+        A file .npz that takes the saved times as they come, every few seconds and on Ctrl-C. The same call goes on from
+        it, with the same bits as a run in one piece; a file of another run is refused.
 
     Returns
     -------
@@ -129,45 +108,110 @@ def simulate(
     >>> run.times, run.states.shape
     (array([0., 1., 2.]), (3, 600))
     """
+    return prepared(
+        sde, initial, t, dt, scheme=scheme, paths=paths, seed=seed, save_every=save_every, threads=threads,
+        refine=refine, store=store, histogram=histogram, exit=exit, walls=walls, bridge=bridge, dtype=dtype,
+        on_save=on_save, start=start, first_path=first_path, progress=progress, checkpoint=checkpoint,
+    ).result()  # fmt: skip
+
+
+def prepared(
+    sde, initial, t, dt, *, scheme, paths, seed, save_every, threads, refine, store, histogram, exit, walls, bridge,
+    dtype, on_save, start, first_path, progress, checkpoint,
+):  # fmt: skip
+    """The run that `simulate` starts, with everything checked."""
     if not isinstance(sde, System):
-        raise ValueError(f"sde: expected an equation such as Langevin(loss, beta), got {type(sde).__name__}")
-    if scheme is not None:
-        door.takes(scheme, "scheme", "(sde, x, t, dt, noise), such as pdelab.paths.milstein")
+        checks.refuse("sde", "an equation such as Langevin(loss, beta)", sde)
+    scheme = door.scheme(scheme, sde.default_scheme)
     if on_save is not None:
         door.takes(on_save, "on_save", "(time, states)")
-    dtype, steps = door.precision(dtype), door.steps(t, dt)
-    every = steps if save_every is None else checks.whole("save_every", save_every)
-    run = _Run(
-        sde, sde.default_scheme if scheme is None else scheme, door.states(sde, initial, paths, dtype),
-        float(t) / steps, steps, checks.seed("seed", seed), every,
-        checks.whole("refine", refine), door.threads(threads), store, histogram, exit, bridge, on_save,
+    if callable(progress):
+        door.takes(progress, "progress", "(done, total)")
+    else:
+        checks.switch("progress", progress)
+    plan = door.plan(t, dt, start, save_every)
+    x = door.states(sde, initial, paths, door.precision(dtype))
+    return _Run(
+        sde, scheme, x, plan, checks.seed("seed", seed), checks.whole("first_path", first_path, 0, 2**62),
+        checks.whole("refine", refine), door.threads(threads), checks.switch("store", store), histogram, exit, walls,
+        bridge if bridge is None else checks.switch("bridge", bridge), on_save, progress, checkpoint,
     )  # fmt: skip
-    return run.result()
 
 
 class _Run:
     """One simulation: the ensemble x (components, paths) and what is recorded on the way."""
 
+    keeps_blocks = False  # True: moments of all blocks stay apart, so that parts of an ensemble can be put together
+
     def __init__(
-        self, sde, scheme, x, dt, steps, seed, every, refine, threads, store, histogram, exit, bridge, on_save,
+        self, sde, scheme, x, plan, seed, shift, refine, threads, store, histogram, exit, box, bridge, on_save,
+        progress, checkpoint,
     ):  # fmt: skip
-        self.sde, self.scheme, self.x, self.dt, self.steps, self.seed = sde, scheme, x, dt, steps, seed
+        self.sde, self.scheme, self.x, self.plan, self.seed, self.shift = sde, scheme, x, plan, seed, shift
         self.before = np.empty_like(x)  # the states before the piece of the run that is under way
-        self.every, self.refine, self.threads, self.on_save = min(every, steps), refine, threads, on_save
+        self.steps, self.every, self.times, self.origin = plan.steps, plan.every, plan.times, plan.pieces[0].start
+        self.dt, self.first = plan.pieces[0].dt, 0
+        self.refine, self.threads, self.on_save, self.progress = refine, threads, on_save, progress
         self.grid, self.geometry, self.box = histogram, door.cells(histogram, len(x)), door.box(exit, len(x))
-        if bridge:
-            self.box = np.vstack([self.box, self._variances_of_a_step()])
-        saved_steps = np.append(np.arange(0, steps, self.every), steps)
-        self.times, rows = saved_steps * dt, len(saved_steps)
+        self.walls = walls.rows(box, sde)
+        rows = len(self.times)
         self.saved = np.empty((rows if store else 0, *x.shape), x.dtype)
         self.moments = np.empty((0 if store else rows, 2, len(x)))
+        self.blocks = {}
         self.counts = np.zeros((rows, math.prod(histogram.shape)) if histogram else (0, 0), np.int64)
         self.exits = np.full(x.shape[1] if exit is not None else 0, math.inf)
+        self.gone = np.full(x.shape[1] if walls.absorbs(self.walls) else 0, math.inf)
+        self._enter_the_box(exit)
         if check := getattr(getattr(scheme, "func", scheme), "check", None):
             check(sde, x[:, :NUMPY_PATHS].astype(float))
-        self.advance = self._compiled() or self._interpreted()
+        self.bridge = self._with_bridge(bridge)
+        self.kernel = None
+        self._begin_piece(plan.pieces[0])
         self.tasks = self._tasks()
         self.rows_per_chunk = max(NUMBERS_PER_CHUNK // self._numbers_a_row(), 1)
+        self.checkpoint = None if checkpoint is None else checkpoints.Checkpoint(checkpoint, self)
+
+    def _enter_the_box(self, exit):
+        """Refuse starts outside the walls; those on an absorbing end, or outside `exit`, have left at once."""
+        if not len(self.walls):
+            pass
+        elif getattr(self.scheme, "func", self.scheme) is leimkuhler_matthews and walls.reflects(self.walls):
+            raise ValueError("walls: a mirror spoils increments that are used twice: use euler_maruyama or heun")
+        elif len(self.gone) and exit is not None:
+            raise ValueError("exit: expected None beside absorbing walls, which record exits themselves")
+        for axis, (low, high, *codes) in enumerate(self.walls[:, :4]):
+            x = self.x[axis]
+            outside = ~((x >= low) & (x <= high)) & (max(codes) > walls.OPEN)
+            if outside.any():
+                path = int(np.argmax(outside))
+                raise ValueError(
+                    f"initial: expected states inside the walls, got {x[path]} on axis {axis}, path {path}"
+                )
+        self.gone[walls.sides(self.x, np.zeros(self.x.shape[1]), self.walls)[: len(self.gone)] >= 0] = 0.0
+        for axis, (low, high) in enumerate(self.box.T):
+            self.exits[~((self.x[axis] > low) & (self.x[axis] < high))] = 0.0
+
+    def _begin_piece(self, piece):
+        """Steps of this size from here on."""
+        self.dt, self.origin, self.first = piece.dt, piece.start, piece.first
+        if self.bridge:
+            variances = self._variances_of_a_step()
+            if len(self.gone):
+                self.walls[:, 4] = variances
+            else:
+                self.box = np.vstack([self.box[:2], variances])
+        if walls.reflects(self.walls):
+            states = walls.points_in(*self.walls[:, :2].T, self.x)
+            walls.directions(self.walls, self.sde, states, self._some_times(), self.dt)
+        self.advance = self._compiled() or self._interpreted()
+
+    def time(self, step):
+        """The time after so many steps of the run, in the present piece."""
+        return self.origin + (step - self.first) * self.dt
+
+    def _some_times(self):
+        begin, end = self.plan.pieces[0].start, self.times[-1]
+        return [begin, begin + 0.4 * (end - begin), end]
 
     def _numbers_a_row(self):
         blocks, cells = -(-self.x.shape[1] // BLOCK), self.counts.shape[1] * len(self.tasks)
@@ -175,47 +219,70 @@ class _Run:
 
     def result(self):
         """Run to the end; returns Paths."""
-        for axis, (low, high) in enumerate(self.box[:2].T):
-            self.exits[~((self.x[axis] > low) & (self.x[axis] < high))] = 0.0
-        self._record_now(0)
-        with ThreadPoolExecutor(self.threads) as pool:
-            self.map = map if self.threads == 1 else pool.map
-            self._loop()
-        for array in (self.times, self.saved, self.x, self.moments, self.exits):
+        self.done = 0 if self.checkpoint is None else self.checkpoint.load()
+        if self.done == 0 and self.plan.saves_start:
+            self._record_now(0)
+            self._hand_out(0)
+        try:
+            with ExitStack() as stack:
+                self.map = map if self.threads == 1 else stack.enter_context(ThreadPoolExecutor(self.threads)).map
+                self.tell = door.teller(self.progress, self.steps, stack)
+                self._loop()
+        except KeyboardInterrupt as interrupt:
+            if self.checkpoint is None:
+                raise
+            self.x[...] = self.before
+            raise KeyboardInterrupt(self.checkpoint.save(self.done)) from interrupt
+        if self.checkpoint is not None:
+            self.checkpoint.save(self.steps)
+        return self.summary()
+
+    def summary(self):
+        """The arrays as Paths."""
+        for array in (self.times, self.saved, self.x, self.moments, self.exits, self.gone):
             array.flags.writeable = False
         one = len(self.x) == 1
         view = (lambda a: a[..., 0, :]) if one else (lambda a: np.swapaxes(a, -1, -2))
-        density = None
-        if self.grid is not None:
-            cells = self.x.shape[1] * self.grid.weights
-            density = self.counts.reshape(-1, *self.grid.shape) / cells
-        exit_times = self.exits * self.dt if self.box.size else None
-        info = {"scheme": _name(self.scheme), "dt": self.dt, "steps": self.steps}
-        info |= {"compiled": self.is_compiled, "threads": self.threads}
+        density, error = door.densities(self.counts, self.grid, self.x.shape[1])
+        left = self.gone if len(self.gone) else self.exits
+        exit_times = self.plan.when(left) if len(left) else None
+        sides = walls.sides(self.x, self.gone, self.walls) if len(self.gone) else None
+        info = {"equation": type(self.sde).__name__, "scheme": _name(self.scheme), "dt": self.plan.largest_step}
+        info |= {"steps": self.steps, "compiled": self.is_compiled, "threads": self.threads, "seed": self.seed}
+        info |= {"bridge": self.bridge}
         states = view(self.saved) if len(self.saved) else None
-        return Paths(self.times, states, view(self.x), density, exit_times, info, self._all_moments)
+        pieces = [(piece.dt, piece.steps) for piece in self.plan.pieces]
+        noise = self.sde.wieners, self.seed, self.shift, self.refine, self.x.dtype, pieces
+        moments = self._all_moments
+        return Paths(self.times, states, view(self.x), density, error, exit_times, sides, info, moments, noise)
 
     # ------------------------------------------------------------------------------------------ the time loop
 
     def _loop(self):
-        step, chunk = 0, max(STEPS_AT_FIRST // self.x.size, 4) if self.is_compiled else 4
-        while step < self.steps:
-            count = min(chunk, self.steps - step)
-            if self.on_save is not None:
-                count = min(count, self.every - step % self.every)
-            count = min(count, self.rows_per_chunk * self.every)
-            tic = clock.perf_counter()
-            self._chunk(step, count)
-            seconds = clock.perf_counter() - tic
-            step += count
-            if seconds < SECONDS_PER_CHUNK / 4 and count == chunk:
-                chunk *= 4
-            elif seconds > 2 * SECONDS_PER_CHUNK:
-                chunk = max(chunk // 4, 1)
-            if self.on_save is not None and (step % self.every == 0 or step == self.steps):
-                self._hand_out(step)
+        chunk = max(STEPS_AT_FIRST // self.x.size, 4) if self.is_compiled else 4
+        for piece in self.plan.pieces:
+            if self.done < piece.end and piece.first > 0:
+                self._begin_piece(piece)
+            while self.done < piece.end:
+                step = self.done
+                count = min(chunk, piece.end - step, self.rows_per_chunk * self.every)
+                if self.on_save is not None:
+                    count = min(count, self.every - step % self.every)
+                tic = clock.perf_counter()
+                self._chunk(step, count, piece)
+                seconds = clock.perf_counter() - tic
+                self.before[...], self.done = self.x, step + count
+                if seconds < SECONDS_PER_CHUNK / 4 and count == chunk:
+                    chunk *= 4
+                elif seconds > 2 * SECONDS_PER_CHUNK:
+                    chunk = max(chunk // 4, 1)
+                if self.done % self.every == 0 or self.done == piece.end:
+                    self._hand_out(self.done)
+                self.tell(self.done)
+                if self.checkpoint is not None and self.checkpoint.is_due():
+                    self.checkpoint.save(self.done)
 
-    def _chunk(self, step, count):
+    def _chunk(self, step, count, piece):
         self.before[...] = self.x
         first_row, last_row = step // self.every + 1, (step + count) // self.every
         rows = max(last_row - first_row + 1, 0)
@@ -223,15 +290,16 @@ class _Run:
         moments = np.empty((rows if len(self.moments) else 0, -(-self.x.shape[1] // BLOCK), 2, len(self.x)))
         counts = np.zeros((len(self.tasks), rows if self.counts.size else 0, self.counts.shape[1]), np.int64)
         bound = self.advance(step, count, first_row)
-        list(self.map(lambda task, own: bound(*task, saved, moments, own, self.exits), self.tasks, counts))
+        list(self.map(lambda task, own: bound(*task, saved, moments, own), self.tasks, counts))
         if not np.isfinite(self.x).all():
             self._explain(step, count)
         if len(moments):
             self.moments[first_row : last_row + 1] = _reduce(moments, self.x.shape[1])
+            self.blocks |= {first_row + k: row for k, row in enumerate(moments) if self.keeps_blocks}
         if self.counts.size:
             self.counts[first_row : last_row + 1] = counts.sum(0)
-        if step + count == self.steps and self.steps % self.every:
-            self._record_now(len(self.times) - 1)
+        if step + count == piece.end and piece.end % self.every:
+            self._record_now(piece.row)
 
     def _tasks(self):
         """The ensemble in runs of whole blocks, about four for each thread, so that a slow core holds nobody up.
@@ -249,15 +317,15 @@ class _Run:
         """Record the ensemble as it is, outside the time loop."""
         moments = np.empty((1 if len(self.moments) else 0, -(-self.x.shape[1] // BLOCK), 2, len(self.x)))
         saved, counts = self.saved[row : row + 1], self.counts[row : row + 1]
-        kernels.record_all(self.x, 0, self.x.shape[1], 0, saved, moments, counts, self.geometry)
+        kernels.record_all(self.x, 0, self.x.shape[1], 0, saved, moments, counts, self.geometry, self.gone)
         if len(moments):
             self.moments[row] = _reduce(moments, self.x.shape[1])[0]
-        if row == 0 and self.on_save is not None:
-            self._hand_out(0)
+            self.blocks |= {row: moments[0]} if self.keeps_blocks else {}
 
     def _hand_out(self, step):
-        states = self.x.copy()
-        self.on_save(step * self.dt, states[0] if len(states) == 1 else states.T)
+        if self.on_save is not None:
+            states = self.x.copy()
+            self.on_save(self.time(step), states[0] if len(states) == 1 else states.T)
 
     def _all_moments(self):
         """Means and variances (rows, components), reduced over blocks in their order."""
@@ -267,7 +335,7 @@ class _Run:
             block = np.empty((1, -(-self.x.shape[1] // BLOCK), 2, len(self.x)))
             nothing = np.empty((0, 0, 0), self.x.dtype), np.empty((0, 0), np.int64)
             for row, x in enumerate(self.saved):
-                kernels.record_all(x, 0, x.shape[1], 0, nothing[0], block, nothing[1], self.geometry)
+                kernels.record_all(x, 0, x.shape[1], 0, nothing[0], block, nothing[1], self.geometry, self.gone[:0])
                 moments[row] = _reduce(block, x.shape[1])[0]
         paths = self.x.shape[1]
         return moments[:, 0], moments[:, 1] / (paths - 1) if paths > 1 else np.full_like(moments[:, 1], np.nan)
@@ -275,7 +343,7 @@ class _Run:
     def _explain(self, step, count):
         """A path is not finite any more: run the piece again, step by step, and say which path and when."""
         self.x[...] = self.before
-        nothing = [self.x[:0, None], np.empty((0,) * 4), np.empty((0, 0), np.int64), np.empty(0)]
+        nothing = [self.x[:0, None], np.empty((0,) * 4), np.empty((0, 0), np.int64)]
         for s in range(step, step + count):
             previous = self.x.copy()
             bound = self.advance(s, 1, s // self.every + 1, quiet=True)
@@ -288,28 +356,62 @@ class _Run:
                 if s == 0:
                     self._check_functions(state, first=path)
                 with np.errstate(all="ignore"):
-                    drift = np.asarray(self.sde.drift(state, s * self.dt))[:, 0]
+                    drift = np.asarray(self.sde.drift(state, self.time(s)))[:, 0]
                 raise FloatingPointError(
-                    f"path {path} exploded at t = {(s + 1) * self.dt:.6g} (step {s + 1} of {self.steps}, "
+                    f"path {path + self.shift} exploded at t = {self.time(s + 1):.6g} (step {s + 1} of {self.steps}, "
                     f"{int(bad.sum())} of {len(bad)} paths in this step); before it the state was {state[:, 0]}, "
-                    f"the drift {drift}: take a smaller dt, or check the drift"
+                    f"the drift {drift}: {self._advice(state, s)}"
                 )
         raise AssertionError("a piece of a run gave different numbers the second time")
 
+    def _advice(self, state, step):
+        """What to do about a state after which a path was not finite."""
+        t = self.time(step)
+        with np.errstate(all="ignore"):
+            parts = {"drift": self.sde.drift(state, t), "noise": self.sde.noise_term(state, t, self._kick())}
+            if hasattr(self.sde, "bend"):
+                parts["derivative of the noise"] = self.sde.bend(state, t)
+        bad = [name for name, values in parts.items() if not np.isfinite(values).all()]
+        if bad:
+            return f"there the {' and the '.join(bad)} is not finite: mend the formula, or take another scheme"
+        return "take a smaller dt, or check the drift"
+
+    def _kick(self):
+        return np.full((self.sde.wieners, 1), math.sqrt(self.dt))
+
+    def _with_bridge(self, bridge):
+        """Whether exits between two looks are drawn; by default at absorbing walls where the noise allows it."""
+        if bridge is None and not len(self.gone):
+            return False
+        if bridge is not False:
+            try:
+                self._variances_of_a_step()
+            except ValueError as reason:
+                if bridge:
+                    raise
+                warnings.warn(
+                    f"{reason}; exits are looked for after each step alone, with an error O(sqrt(dt)): bridge=False "
+                    "says that this is meant", UserWarning, stacklevel=5,
+                )  # fmt: skip
+                return False
+        return bool(bridge is None or bridge)
+
     def _variances_of_a_step(self):
         """Of the coordinates in the box; ValueError where the bridge between two states is not Brownian."""
-        axes, wieners, t = self.box.shape[1], self.sde.wieners, self.dt * self.steps
+        box = self.walls[:, :2].T if len(self.gone) else self.box[:2]
+        axes = box.shape[1]
         if axes == 0:
-            raise ValueError("bridge: expected a box, exit=(lower, upper)")
+            raise ValueError("bridge: expected a box, exit=(lower, upper), or absorbing walls, got none")
         if getattr(self.scheme, "func", self.scheme) in (leimkuhler_matthews, weak_euler):
             raise ValueError(f"bridge: the steps of {_name(self.scheme)} are not Brownian: use euler_maruyama or heun")
-        kicks = np.sqrt(self.dt) * np.eye(wieners)[:, :, None]
-        x = self.x[:, :1].astype(float)
-        sizes = [[self.sde.noise_term(x, s, kick)[:axes, 0] for kick in kicks] for s in (0.0, 0.4 * t, t)]
-        variances = np.square(sizes).sum(axis=1)
-        if self.sde.kind != "additive" or not (variances == variances[0]).all() or not variances[0].any():
+        states = walls.points_in(*box, self.x)
+        matrices = walls.diffusion_matrices(self.sde, states, self._some_times(), self.dt)
+        variances = np.array([matrices[:, axis, axis] for axis in range(axes)])
+        first = variances[:, 0, 0]
+        constant = np.allclose(variances, first[:, None, None], rtol=1e-12, atol=0.0)
+        if not walls.is_formula(self.sde) or not constant or not first.any():
             raise ValueError("bridge: expected constant noise in the coordinates of the box: use a smaller dt instead")
-        return variances[0]
+        return first
 
     # -------------------------------------------------------------------------------------- compiled, or NumPy
 
@@ -317,18 +419,21 @@ class _Run:
         """A function (step, count, first_row) -> (begin, end, arrays...) that runs the compiled kernel, or None."""
         try:
             kernel, numbers, scheduled = self.sde.compiled(self.scheme, self.dt, self.refine, self.x.dtype)
+            self.kernel = kernel, numbers
         except tracing.NotTraceable:
             self.is_compiled = False
             return None
         self.is_compiled, seed = True, np.uint64(self.seed)
 
         def advance(step, count, first_row, quiet=False):
-            schedules = scheduled((step + np.arange(count)) * self.dt)
+            schedules = scheduled(self.time(step + np.arange(count)))
             every = step + count + 1 if quiet else self.every
 
-            def bound(begin, end, saved, moments, counts, exits):
-                kernel(self.x, begin, end, step, count, every, self.refine, seed, numbers, schedules, saved,
-                       first_row, moments, counts, self.geometry, exits, self.box)  # fmt: skip
+            exits, gone = (np.empty(0), self.gone.copy()) if quiet else (self.exits, self.gone)
+
+            def bound(begin, end, saved, moments, counts):
+                kernel(self.x, begin, end, step, count, every, self.refine, seed, self.shift, numbers, schedules, saved,
+                       first_row, moments, counts, self.geometry, exits, self.box, gone, self.walls)  # fmt: skip
 
             return bound
 
@@ -341,18 +446,25 @@ class _Run:
         wieners = self.sde.wieners
 
         def advance(step, count, first_row, quiet=False):
-            def bound(begin, end, saved, moments, counts, exits):
+            exits, gone = (np.empty(0), self.gone.copy()) if quiet else (self.exits, self.gone)
+            seed = np.uint64(self.seed)
+
+            def bound(begin, end, saved, moments, counts):
                 with np.errstate(all="ignore"):
                     for s in range(step, step + count):
                         x = self.x[:, begin:end].astype(float)  # as it was kept, in its own precision
-                        noise = _Noise(wieners, end - begin, self.dt, self.seed, s, self.refine, begin, self.x.dtype)
+                        noise = Noise(
+                            wieners, end - begin, self.dt, self.seed, s, self.refine, begin + self.shift, self.x.dtype
+                        )
                         before = x.astype(self.x.dtype)
                         self.x[:, begin:end] = self._moved(x, s, noise)
+                        if len(self.walls):
+                            confine_all(before, self.x, begin, end, seed, self.shift, s + 1, gone, self.walls)
                         if exits.size:
-                            kernels.leave_all(before, self.x, begin, end, np.uint64(self.seed), s + 1, exits, self.box)
+                            kernels.leave_all(before, self.x, begin, end, seed, self.shift, s + 1, exits, self.box)
                         if (s + 1) % self.every == 0 and not quiet:
                             row = (s + 1) // self.every - first_row
-                            kernels.record_all(self.x, begin, end, row, saved, moments, counts, self.geometry)
+                            kernels.record_all(self.x, begin, end, row, saved, moments, counts, self.geometry, gone)
 
             return bound
 
@@ -360,68 +472,26 @@ class _Run:
 
     def _moved(self, x, step, noise):
         """One step by NumPy; ValueError if the scheme does not return states of the shape it was given."""
-        moved = np.asarray(self.scheme(self.sde, x, step * self.dt, self.dt, noise), float)
+        moved = np.asarray(self.scheme(self.sde, x, self.time(step), self.dt, noise), float)
         if moved.shape != x.shape:
             raise ValueError(f"scheme: expected states of shape {x.shape} back, got {moved.shape}")
         return moved
 
     def _check_functions(self, x, first=0):
         """ValueError if drift or noise is not finite at these initial states (their shapes they check themselves)."""
-        noise = _Noise(self.sde.wieners, x.shape[1], self.dt, self.seed, 0, self.refine, first, self.x.dtype)
+        noise = Noise(
+            self.sde.wieners, x.shape[1], self.dt, self.seed, 0, self.refine, first + self.shift, self.x.dtype
+        )
+        t = self.origin
         with np.errstate(all="ignore"):
-            parts = {"drift": self.sde.drift(x, 0.0), "noise": self.sde.noise_term(x, 0.0, noise.dw)}
+            parts = {"drift": self.sde.drift(x, t), "noise": self.sde.noise_term(x, t, noise.dw)}
         for name, values in parts.items():
             bad = ~np.isfinite(np.broadcast_to(values, x.shape)).all(axis=0)
             if bad.any():
                 path = int(np.argmax(bad))
-                raise ValueError(f"{name}: not finite at t = 0, initial state {x[:, path]} of path {first + path}")
-
-
-class _Noise:
-    """The noise of one step as arrays, computed when a scheme asks for it."""
-
-    def __init__(self, wieners, paths, dt, seed, step, refine, first, dtype):
-        self.dt, self._parts = dt, (wieners, paths, seed, step, refine, first, dtype)
-
-    def _normals(self, ahead=0, pairs=False):
-        wieners, paths, seed, step, refine, first, dtype = self._parts
-        out = np.empty((2 * wieners if pairs else wieners, paths), dtype)
-        kernels.normals_of_step(out, np.uint64(seed), step + ahead, refine, pairs, first)
-        return out.astype(float)
-
-    @cached_property
-    def normals(self):
-        return self._normals()
-
-    @property
-    def dw(self):
-        return np.sqrt(self.dt) * self.normals
-
-    @cached_property
-    def next_dw(self):
-        return np.sqrt(self.dt) * self._normals(ahead=1)
-
-    @property
-    def signs(self):
-        wieners, paths, seed, step, refine, first, _ = self._parts
-        if refine > 1:
-            raise ValueError(tracing.NO_FINER_SIGNS)
-        out = np.empty((wieners, paths))
-        kernels.signs_of_step(out, np.uint64(seed), step, first)
-        return out
-
-    def words(self, draws):
-        """Random 64-bit words (draws, paths) of this step."""
-        _, paths, seed, step, _, first, _ = self._parts
-        out = np.empty((draws, paths), np.uint64)
-        kernels.words_of_step(out, np.uint64(seed), step, first)
-        return out
-
-    @cached_property
-    def dz(self):
-        z = self._normals(pairs=True)
-        half = len(z) // 2
-        return self.dt**1.5 * (0.5 * z[:half] + z[half:] / np.sqrt(12.0))
+                raise ValueError(
+                    f"{name}: not finite at t = {t:.6g}, initial state {x[:, path]} of path {first + path}"
+                )
 
 
 def _reduce(blocks, paths):

@@ -109,7 +109,8 @@ def baoab(sde, x, t, dt, noise):
     """Half kick, half drift, exact Ornstein-Uhlenbeck step of the momenta, half drift, half kick; for `Underdamped`.
 
     Weak order 2; the law of the positions at equilibrium has an error O(dt²), exact for quadratic losses at any
-    stable step (dt < 2/ω). Leimkuhler & Matthews, Appl. Math. Res. Express (2013).
+    stable step (dt < 2/ω). That of the momenta has an error O(dt²) even then: for f = ω²q²/2 their variance is
+    (1 - (ω dt/2)²)/β in place of 1/β. Leimkuhler & Matthews, Appl. Math. Res. Express (2013).
     """
     if not sde.has_momenta:
         raise ValueError(f"baoab: expected an Underdamped equation, got {type(sde).__name__}: use euler_maruyama")
@@ -215,3 +216,11 @@ def _check_commutes(sde, x):
 
 
 milstein.check = derivative_free_milstein.check = _check_commutes
+
+SCHEMES = {
+    function.__name__: function
+    for function in (
+        euler_maruyama, weak_euler, milstein, derivative_free_milstein, heun, sra1, leimkuhler_matthews, baoab,
+        exponential, implicit,
+    )
+}  # fmt: skip

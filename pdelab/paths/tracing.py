@@ -17,7 +17,7 @@ from pathlib import Path
 import numba
 import numpy as np
 
-from pdelab.kernels import noise
+from pdelab.kernels import noise, walls
 from pdelab.kernels import paths as kernels
 from pdelab.losses import compiled_module
 
@@ -292,7 +292,7 @@ def kept_kernel(source):
 @cache
 def _versions():
     digest = hashlib.sha256()
-    for module in (noise, kernels):
+    for module in (noise, kernels, walls):
         digest.update(Path(module.__file__).read_bytes())
     return f"{numba.__version__} {digest.hexdigest()}"
 
@@ -305,10 +305,12 @@ from numba import float32, njit
 
 from pdelab.kernels.noise import SIGNS, fill_words, random_sign, {fill}, {vectorised}
 from pdelab.kernels.paths import leave, record, step_normals
+from pdelab.kernels.walls import confine
 
 {functions}
 @njit(cache=True, nogil=True, error_model="numpy")
-def advance(x, begin, end, step, steps, every, refine, seed, K, S, saved, row, moments, counts, geometry, exits, box):
+def advance(x, begin, end, step, steps, every, refine, seed, shift, K, S, saved, row, moments, counts, geometry, exits,
+            box, gone, walls):
     xs, before = np.empty({d} * 512, x.dtype), np.empty({d} * 512, x.dtype)
     group = np.empty(({channels}, {size}, 512), x.dtype)
     ring = np.empty((2, {channels}, 512), x.dtype)
@@ -325,16 +327,19 @@ def advance(x, begin, end, step, steps, every, refine, seed, K, S, saved, row, m
         for s in range(step, step + steps):
 {noise}
             {schedules}
-            if box.shape[0] > 2:
+            if box.shape[0] > 2 or walls.shape[0] > 0:
                 before[:] = xs
             for i in range(n):
                 {loads}
 {body}
                 {stores}
+            if walls.shape[0] > 0:
+                confine(before, xs, n, seed, shift + block, s + 1, gone[block : block + n], walls)
             if exits.shape[0] > 0:
-                leave(before, xs, n, seed, block, s + 1, exits, box)
+                leave(before, xs, n, seed, shift + block, s + 1, exits[block : block + n], box)
             if (s + 1) % every == 0:
-                record(xs, n, {d}, block, (s + 1) // every - row, saved, moments, counts, geometry)
+                record(xs, n, {d}, block, (s + 1) // every - row, saved, moments, counts, geometry,
+                       gone[block : block + n])
         for j in range({d}):
             for i in range(n):
                 x[j, block + i] = xs[512 * j + i]
@@ -342,20 +347,20 @@ def advance(x, begin, end, step, steps, every, refine, seed, K, S, saved, row, m
 DIRECT = """\
             if s == step or s % {size} == 0:
                 for c in range({channels}):
-                    {fill}(group[c], words, n, seed, c, s // {size}, block)
+                    {fill}(group[c], words, n, seed, c, s // {size}, shift + block)
             at = 512 * (s % {size})
 """
 SIGNED = """\
             if s == step or s % 128 == 0:
                 for c in range({signs}):
-                    fill_words(bits[c], n, seed, SIGNS + c, s // 128, block)
+                    fill_words(bits[c], n, seed, SIGNS + c, s // 128, shift + block)
             word = (s >> 6) & 1
 """
 COARSE = """\
-            {first}held = step_normals(ring[s & 1], group, words, held, n, seed, s, refine, {pairs}, block)
+            {first}held = step_normals(ring[s & 1], group, words, held, n, seed, s, refine, {pairs}, shift + block)
 """
 AHEAD = """\
-            held = step_normals(ring[(s + 1) & 1], group, words, held, n, seed, s + 1, refine, {pairs}, block)
+            held = step_normals(ring[(s + 1) & 1], group, words, held, n, seed, s + 1, refine, {pairs}, shift + block)
 """
 
 

@@ -61,7 +61,7 @@ def add_area(area, position, z, zeta, n, start):
         area[i] = (0.0 if start else area[i] + position[i]) + z[i] / 2 + zeta[i] / math.sqrt(12)
 
 
-def record(xs, n, dimension, first, row, saved, moments, counts, geometry):
+def record(xs, n, dimension, first, row, saved, moments, counts, geometry, gone):
     x = xs.reshape(-1, BLOCK)[:dimension, :n].astype(float)
     if len(saved):
         saved[row, :, first : first + n] = x
@@ -69,15 +69,15 @@ def record(xs, n, dimension, first, row, saved, moments, counts, geometry):
         moments[row, first // BLOCK, 0] = [math.fsum(c) / n for c in x]
         moments[row, first // BLOCK, 1] = [math.fsum((c - math.fsum(c) / n) ** 2) for c in x]
     if len(counts):
-        count_cells(xs, n, counts[row], geometry)
+        count_cells(xs, n, counts[row], geometry, gone)
 
 
-def record_all(x, begin, end, row, saved, moments, counts, geometry):
+def record_all(x, begin, end, row, saved, moments, counts, geometry, gone):
     for first in range(begin, end, BLOCK):
         n = min(BLOCK, end - first)
         xs = np.zeros((len(x), BLOCK), x.dtype)
         xs[:, :n] = x[:, first : first + n]
-        record(xs.ravel(), n, len(x), first, row, saved, moments, counts, geometry)
+        record(xs.ravel(), n, len(x), first, row, saved, moments, counts, geometry, gone[first : first + n])
 
 
 def tree_sum(tree, xs, at, n, centre, power):
@@ -92,7 +92,7 @@ def tree_sum(tree, xs, at, n, centre, power):
     return tree[0]
 
 
-def count_cells(xs, n, counts, geometry):
+def count_cells(xs, n, counts, geometry, gone):
     shape = tuple(int(nodes) for nodes in geometry[:, 2])
     for i in range(n):
         cell = []
@@ -102,7 +102,7 @@ def count_cells(xs, n, counts, geometry):
                 cell.append(round_half_up(place) % int(nodes))
             elif 0 <= place <= nodes - 1:
                 cell.append(round_half_up(place))
-        if len(cell) == len(shape):
+        if len(cell) == len(shape) and (len(gone) == 0 or math.isinf(gone[i])):
             counts[np.ravel_multi_index(tuple(cell), shape)] += 1
 
 
@@ -139,14 +139,14 @@ def left(before, after, seed, path, step, box):
 
 def leave(before, xs, n, seed, first, step, exits, box):
     for i in range(n):
-        if exits[first + i] == math.inf:
-            exits[first + i] = left(before[i::BLOCK], xs[i::BLOCK], seed, first + i, step, box)
+        if exits[i] == math.inf:
+            exits[i] = left(before[i::BLOCK], xs[i::BLOCK], seed, first + i, step, box)
 
 
-def leave_all(before, x, begin, end, seed, step, exits, box):
+def leave_all(before, x, begin, end, seed, shift, step, exits, box):
     for i in range(begin, end):
         if exits[i] == math.inf:
-            exits[i] = left(before[:, i - begin], x[:, i], seed, i, step, box)
+            exits[i] = left(before[:, i - begin], x[:, i], seed, shift + i, step, box)
 
 
 def signs_of_step(out, seed, step, first):
@@ -190,15 +190,16 @@ def recordings(rng):
     for n, d, first in ((1, 1, 0), (512, 2, 512), (37, 2, 0)):
         xs = rng.normal(size=2 * BLOCK)
         arrays = np.zeros((2, d, 1100)), np.zeros((2, 3, 2, d)), np.zeros((2, 36), np.int64)
-        yield xs, n, d, first, 1, *arrays, geometry(d)
+        yield xs, n, d, first, 1, *arrays, geometry(d), np.where(rng.random(n) < 0.3, 2.0, np.inf)
         nothing = np.zeros((0, d, 1100)), np.zeros((0, 3, 2, d)), np.zeros((0, 36), np.int64)
-        yield xs, n, d, first, 1, *nothing, geometry(0)
+        yield xs, n, d, first, 1, *nothing, geometry(0), np.zeros(0)
 
 
 def whole_recordings(rng):
     for paths, begin, d in ((1, 0, 1), (1100, 512, 2), (513, 0, 2)):
         arrays = np.zeros((1, d, paths)), np.zeros((1, 3, 2, d)), np.zeros((1, 36), np.int64)
-        yield rng.normal(size=(d, paths)), begin, paths, 0, *arrays, geometry(d)
+        gone = np.where(rng.random(paths) < 0.3, 2.0, np.inf)
+        yield rng.normal(size=(d, paths)), begin, paths, 0, *arrays, geometry(d), gone
 
 
 def cells(rng):
@@ -206,9 +207,9 @@ def cells(rng):
     xs = np.zeros(2 * BLOCK)
     xs[: ugly.size] = ugly
     for periodic in (0.0, 1.0):
-        yield xs, ugly.size, np.zeros(9, np.int64), geometry(1)
+        yield xs, ugly.size, np.zeros(9, np.int64), geometry(1), np.zeros(0)
         points = np.concatenate([rng.normal(size=BLOCK), 5 * rng.normal(size=BLOCK)])
-        yield points, 200, np.zeros(36, np.int64), geometry(2, periodic)
+        yield points, 200, np.zeros(36, np.int64), geometry(2, periodic), np.zeros(0)
 
 
 BOX = np.array([[-1.0, -math.inf], [1.0, 2.0], [0.3, 0.0]])
@@ -232,7 +233,7 @@ def whole_exits(rng):
     for rows in (2, 3):
         for begin, end in pairwise((0, 512, 600)):
             states = 0.3 * rng.normal(size=(2, end - begin)), 0.7 * rng.normal(size=(2, 600))
-            yield *states, begin, end, np.uint64(9), 4, np.full(600, np.inf), BOX[:rows].copy()
+            yield *states, begin, end, np.uint64(9), 1024, 4, np.full(600, np.inf), BOX[:rows].copy()
 
 
 def sign_steps(rng):

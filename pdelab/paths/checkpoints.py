@@ -1,0 +1,74 @@
+"""Checkpoints of a run: what was saved so far, in one file, from which the same call goes on."""
+
+import hashlib
+import math
+import os
+import time as clock
+from pathlib import Path
+
+import numpy as np
+
+SECONDS = 5.0  # between two writings
+
+
+class Checkpoint:
+    """One file of one run; written whole beside its place and then moved there."""
+
+    def __init__(self, path, run):
+        self.path, self.run, self.last = Path(path), run, clock.monotonic()
+        self.print = self._fingerprint()
+        if not self.path.parent.is_dir():
+            raise ValueError(f"checkpoint: expected a file in a folder that exists, got {str(path)!r}")
+
+    def is_due(self):
+        """Whether the last writing is some seconds ago."""
+        return clock.monotonic() - self.last > SECONDS
+
+    def save(self, done):
+        """Write the state after `done` steps; returns what to tell the user."""
+        run = self.run
+        for array in (run.exits, run.gone):
+            array[array > done] = math.inf
+        arrays = {"x": run.x, "moments": run.moments, "counts": run.counts, "exits": run.exits, "gone": run.gone}
+        rows = int(np.searchsorted(run.times, run.plan.when(np.float64(done)) * (1 + 1e-12), side="right"))
+        arrays |= {"saved": run.saved[:rows], "times": run.times[:rows], "done": done, "print": self.print}
+        new = self.path.with_name(self.path.name + ".new")
+        with open(new, "wb") as file:
+            np.savez(file, **arrays)
+        os.replace(new, self.path)
+        self.last = clock.monotonic()
+        held = f"{self.path} holds {rows} of {len(run.times)} saved times"
+        return f"{held}; the same call goes on from t = {run.time(done):.6g}"
+
+    def load(self):
+        """Take over the state of the file if there is one; returns how many steps were done."""
+        if not self.path.exists():
+            return 0
+        with np.load(self.path) as file:
+            if str(file["print"]) != self.print:
+                raise ValueError(f"checkpoint: {self.path} holds another run: name another file, or remove it")
+            run = self.run
+            run.saved[: len(file["saved"])] = file["saved"]
+            for name in ("x", "moments", "counts", "exits", "gone"):
+                getattr(run, name)[...] = file[name]
+            run.before[...] = run.x
+            return int(file["done"])
+
+    def _fingerprint(self):
+        """Of everything that decides the numbers; of Python functions only their equation's name."""
+        run, digest = self.run, hashlib.sha256()
+        code = (run.kernel[0].__module__, run.kernel[1].tolist()) if run.kernel else type(run.sde).__name__
+        facts = (
+            code,
+            run.scheme.__name__,
+            run.seed,
+            run.shift,
+            run.refine,
+            run.plan.pieces,
+            run.times.tolist(),
+            run.every,
+        )
+        shapes = run.x.shape, str(run.x.dtype), run.saved.shape, run.bridge, run.walls.tolist(), run.box.tolist()
+        digest.update(repr((facts, shapes, run.geometry.tolist())).encode())
+        digest.update(run.x.tobytes())
+        return digest.hexdigest()

@@ -1,0 +1,96 @@
+"""What `simulate` returns."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from pdelab import checks
+from pdelab.paths.increments import Noise
+
+
+@dataclass(frozen=True, repr=False)
+class Paths:
+    """What `simulate` returns; nothing in it changes. `print(paths)` is a summary.
+
+    times : (k,) the saved times, from the start to t
+    states : (k, paths), for more than one component (k, paths, components); None with store=False. A path that was
+        absorbed stays at its place of exit.
+    final : (paths,) or (paths, components), the states at the last time
+    density : (k, *grid.shape), the histogram as a density at the nodes of the grid, without what was absorbed; None
+        without `histogram`
+    density_error : (k, *grid.shape), its standard errors: those of counts, without the width of the cells
+    exit_times : (paths,) time of the first state outside `exit`, or of absorption at `walls`; inf for paths that
+        stayed; None without either
+    exit_sides : (paths,) where a path was absorbed, 2 axis for the lower end and 2 axis + 1 for the upper one, -1 for
+        paths that stayed; None without absorbing walls. The place of exit is `final`.
+    info : equation, scheme, dt, steps, compiled (False: the equation ran through NumPy), threads, seed, bridge
+    """
+
+    times: np.ndarray
+    states: np.ndarray | None
+    final: np.ndarray
+    density: np.ndarray | None
+    density_error: np.ndarray | None
+    exit_times: np.ndarray | None
+    exit_sides: np.ndarray | None
+    info: dict
+    moments: Callable
+    noise: tuple
+
+    def __str__(self):
+        info, end = self.info, np.ravel(self.mean[-1])
+        errors = np.ravel(self.standard_error[-1])
+        ends = ", ".join(f"{m:.6g} ± {e:.2g}" for m, e in zip(end, errors))
+        lines = [
+            f"{len(self.final)} paths of {info['equation']} by {info['scheme']}",
+            f"dt = {info['dt']:.6g}, {info['steps']} steps, seed {info['seed']}",
+            f"t = {self.times[0]:.6g} to {self.times[-1]:.6g}, {len(self.times)} saved; mean at the end {ends}",
+        ]
+        if self.exit_times is not None:
+            lines.append(f"{np.isfinite(self.exit_times).mean():.2%} left")
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+    @cached_property
+    def _mean_and_variance(self):
+        mean, variance = self.moments()
+        return (mean[:, 0], variance[:, 0]) if mean.shape[1] == 1 else (mean, variance)
+
+    @property
+    def mean(self):
+        """Means over the paths at the saved times, (k,) or (k, components): the same bits for any number of threads."""
+        return self._mean_and_variance[0]
+
+    @property
+    def variance(self):
+        """Variances over the paths, with the divisor paths - 1 (NaN for a single path)."""
+        return self._mean_and_variance[1]
+
+    @property
+    def standard_error(self):
+        """Standard errors of the means."""
+        return np.sqrt(self.variance / len(self.final))
+
+    @property
+    def survival(self):
+        """(k,) the fraction of paths that have not left at the saved times; ValueError without walls or `exit`."""
+        if self.exit_times is None:
+            raise ValueError("survival: expected a run with absorbing walls or exit=, got one without")
+        return (self.exit_times > self.times[:, None]).mean(axis=1)
+
+    def increments(self, first=0, last=None):
+        """Increments of the Wiener processes in the steps first to last - 1, found again by their addresses.
+
+        Returns an array (steps, paths, m), for one process (steps, paths), with variance dt.
+        """
+        wieners, seed, shift, refine, dtype, pieces = self.noise
+        total = sum(steps for _, steps in pieces)
+        first = checks.whole("first", first, least=0, most=total)
+        last = total if last is None else checks.whole("last", last, least=first, most=total)
+        dts = np.repeat([dt for dt, _ in pieces], [steps for _, steps in pieces])
+        noises = (Noise(wieners, len(self.final), dts[s], seed, s, refine, shift, dtype) for s in range(first, last))
+        rows = np.array([noise.dw.T for noise in noises]).reshape(last - first, len(self.final), wieners)
+        return rows[..., 0] if wieners == 1 else rows
