@@ -40,6 +40,9 @@ def confine(before, xs, n, seed, first, step, gone, walls):
 @njit(**_KERNEL)
 def absorb(before, xs, i, seed, path, step, walls):
     """The time, in steps, at which this step of a path ends at an absorbing end, which becomes its state; or inf."""
+    for j in range(walls.shape[1] - FIXED):
+        if not math.isfinite(xs[BLOCK * j + i]):
+            return math.inf  # an explosion is no exit
     stays, total = 1.0, 0.0
     for axis in range(walls.shape[0]):
         for end in range(2):
@@ -51,22 +54,39 @@ def absorb(before, xs, i, seed, path, step, walls):
     word, other = threefry13(np.uint64(path), np.uint64(step), np.uint64(seed), np.uint64(DRAWS))
     if fraction(word) < stays:
         return math.inf
-    pick = fraction(other) * total
-    for axis in range(walls.shape[0]):
-        for end in range(2):
-            x, y = before[BLOCK * axis + i], xs[BLOCK * axis + i]
-            chance = touch(x, y, walls[axis], end)
-            pick -= chance
-            if chance > 0.0 and pick < 0.0:
-                face = walls[axis, end]
-                here, there = abs(x - face), abs(y - face)
-                part = here / (here + there) if here + there > 0.0 else 0.0
-                for j in range(walls.shape[1] - FIXED):
-                    start = before[BLOCK * j + i]
-                    xs[BLOCK * j + i] = start + part * (xs[BLOCK * j + i] - start)
-                xs[BLOCK * axis + i] = face
-                return step - 0.5 if walls[axis, 4] > 0.0 else float(step)
-    return float(step)
+    pick, chosen, least = fraction(other) * total, -1, math.inf
+    for face in range(2 * walls.shape[0]):
+        axis, end = face // 2, face % 2
+        x, y = before[BLOCK * axis + i], xs[BLOCK * axis + i]
+        chance = touch(x, y, walls[axis], end)
+        part = share(x, y, walls[axis, end])
+        if chance > 0.0 and ((pick >= 0.0 and pick < chance) or (chance == 1.0 and part < least)):
+            chosen, least = face, part
+        pick -= chance
+    stop(before, xs, i, chosen, walls)
+    return step - 0.5 if walls[chosen // 2, 4] > 0.0 else float(step)
+
+
+@njit(**_KERNEL)
+def share(x, y, face):
+    """At which part of a step from x to y its face is met; at a distance from it, of the bridge's on average."""
+    here, there = abs(x - face), abs(y - face)
+    return here / (here + there) if here + there > 0.0 else 0.0
+
+
+@njit(**_KERNEL)
+def stop(before, xs, i, face, walls):
+    """End a step where it meets a face, numbered 2 axis + end; no coordinate is beyond an absorbing end then."""
+    axis = face // 2
+    part = share(before[BLOCK * axis + i], xs[BLOCK * axis + i], walls[axis, face % 2])
+    for j in range(walls.shape[1] - FIXED):
+        start = before[BLOCK * j + i]
+        place = start + part * (xs[BLOCK * j + i] - start)
+        if j < walls.shape[0]:
+            place = max(place, walls[j, 0]) if walls[j, 2] == ABSORBING else place
+            place = min(place, walls[j, 1]) if walls[j, 3] == ABSORBING else place
+        xs[BLOCK * j + i] = place
+    xs[BLOCK * axis + i] = walls[axis, face % 2]
 
 
 @njit(**_KERNEL)

@@ -4,7 +4,9 @@ run = simulate(Langevin(loss, beta=4.0), initial, t=10.0, dt=0.01, scheme=leimku
 """
 
 from pdelab.paths.diffusion import Diffusion
-from pdelab.paths.engine import Paths, simulate
+from pdelab.paths.engine import simulate
+from pdelab.paths.ensembles import ensemble
+from pdelab.paths.results import Paths
 from pdelab.paths.schemes import (
     baoab,
     derivative_free_milstein,
@@ -27,6 +29,7 @@ __all__ = [
     "Underdamped",
     "baoab",
     "derivative_free_milstein",
+    "ensemble",
     "euler_maruyama",
     "exponential",
     "heun",

@@ -294,7 +294,7 @@ class _Run:
         if not np.isfinite(self.x).all():
             self._explain(step, count)
         if len(moments):
-            self.moments[first_row : last_row + 1] = _reduce(moments, self.x.shape[1])
+            self.moments[first_row : last_row + 1] = reduced(moments, self.x.shape[1])
             self.blocks |= {first_row + k: row for k, row in enumerate(moments) if self.keeps_blocks}
         if self.counts.size:
             self.counts[first_row : last_row + 1] = counts.sum(0)
@@ -319,7 +319,7 @@ class _Run:
         saved, counts = self.saved[row : row + 1], self.counts[row : row + 1]
         kernels.record_all(self.x, 0, self.x.shape[1], 0, saved, moments, counts, self.geometry, self.gone)
         if len(moments):
-            self.moments[row] = _reduce(moments, self.x.shape[1])[0]
+            self.moments[row] = reduced(moments, self.x.shape[1])[0]
             self.blocks |= {row: moments[0]} if self.keeps_blocks else {}
 
     def _hand_out(self, step):
@@ -336,7 +336,7 @@ class _Run:
             nothing = np.empty((0, 0, 0), self.x.dtype), np.empty((0, 0), np.int64)
             for row, x in enumerate(self.saved):
                 kernels.record_all(x, 0, x.shape[1], 0, nothing[0], block, nothing[1], self.geometry, self.gone[:0])
-                moments[row] = _reduce(block, x.shape[1])[0]
+                moments[row] = reduced(block, x.shape[1])[0]
         paths = self.x.shape[1]
         return moments[:, 0], moments[:, 1] / (paths - 1) if paths > 1 else np.full_like(moments[:, 1], np.nan)
 
@@ -413,6 +413,10 @@ class _Run:
             raise ValueError("bridge: expected constant noise in the coordinates of the box: use a smaller dt instead")
         return first
 
+    def _records_of_exits(self, step, quiet):
+        """The arrays that take exits; copies as they were after so many steps for a quiet run."""
+        return (np.empty(0), np.where(self.gone > step, math.inf, self.gone)) if quiet else (self.exits, self.gone)
+
     # -------------------------------------------------------------------------------------- compiled, or NumPy
 
     def _compiled(self):
@@ -429,7 +433,9 @@ class _Run:
             schedules = scheduled(self.time(step + np.arange(count)))
             every = step + count + 1 if quiet else self.every
 
-            exits, gone = (np.empty(0), self.gone.copy()) if quiet else (self.exits, self.gone)
+            exits, gone = (
+                (np.empty(0), np.where(self.gone > step, math.inf, self.gone)) if quiet else (self.exits, self.gone)
+            )
 
             def bound(begin, end, saved, moments, counts):
                 kernel(self.x, begin, end, step, count, every, self.refine, seed, self.shift, numbers, schedules, saved,
@@ -446,7 +452,9 @@ class _Run:
         wieners = self.sde.wieners
 
         def advance(step, count, first_row, quiet=False):
-            exits, gone = (np.empty(0), self.gone.copy()) if quiet else (self.exits, self.gone)
+            exits, gone = (
+                (np.empty(0), np.where(self.gone > step, math.inf, self.gone)) if quiet else (self.exits, self.gone)
+            )
             seed = np.uint64(self.seed)
 
             def bound(begin, end, saved, moments, counts):
@@ -494,7 +502,7 @@ class _Run:
                 )
 
 
-def _reduce(blocks, paths):
+def reduced(blocks, paths):
     """Sums of squares about block means -> about the common mean: (rows, blocks, 2, d) -> (rows, 2, d)."""
     sizes = np.full(blocks.shape[1], BLOCK, float)
     sizes[-1] = paths - BLOCK * (blocks.shape[1] - 1)

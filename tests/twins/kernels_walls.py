@@ -47,6 +47,8 @@ def fold(xs, i, walls):
 
 def absorb(before, xs, i, seed, path, step, walls):
     x, y = before[i::BLOCK], xs[i::BLOCK]
+    if not np.isfinite(y).all():
+        return math.inf
     faces = [(axis, end, touch(x[axis], y[axis], wall, end)) for axis, wall in enumerate(walls) for end in (0, 1)]
     if not any(chance for *_, chance in faces):
         return math.inf
@@ -56,12 +58,29 @@ def absorb(before, xs, i, seed, path, step, walls):
     if first < math.prod(1 - chance for *_, chance in faces):
         return math.inf
     ends = np.cumsum([chance for *_, chance in faces])
-    axis, end, _ = faces[int(np.searchsorted(ends, second * ends[-1], side="right"))]
-    face = walls[axis, end]
-    part = abs(x[axis] - face) / (abs(x[axis] - face) + abs(y[axis] - face))
+    picked = int(np.searchsorted(ends, second * ends[-1], side="right"))
+    parts = [share(x[axis], y[axis], walls[axis, end]) for axis, end, _ in faces]
+    face, least = -1, math.inf
+    for k, (*_, chance) in enumerate(faces):
+        if k == picked or (chance == 1.0 and parts[k] < least):
+            face, least = k, parts[k]
+    stop(before, xs, i, face, walls)
+    return step - 0.5 if walls[face // 2, 4] > 0 else float(step)
+
+
+def share(x, y, face):
+    lengths = abs(x - face), abs(y - face)
+    return lengths[0] / sum(lengths) if sum(lengths) else 0.0
+
+
+def stop(before, xs, i, face, walls):
+    x, y, (axis, end) = before[i::BLOCK].copy(), xs[i::BLOCK], divmod(face, 2)
+    part = share(x[axis], y[axis], walls[axis, end])
     y[:] = (1 - part) * x + part * y
-    y[axis] = face
-    return step - 0.5 if walls[axis, 4] > 0 else float(step)
+    y[axis] = walls[axis, end]
+    for j, wall in enumerate(walls):
+        low, high = (wall[k] if wall[2 + k] == ABSORBING else (-math.inf, math.inf)[k] for k in (0, 1))
+        y[j] = min(max(y[j], low), high)
 
 
 def confine(before, xs, n, seed, first, step, gone, walls):
@@ -116,10 +135,20 @@ def single(rng):
     for before, xs, _, seed, first, step, _, walls in blocks(rng):
         for i in (0, 3, 500):
             yield before.copy(), xs.copy(), i, seed, first + i, step, walls
+        xs[3] = math.inf
+        yield before, xs, 3, seed, first, step, walls
+
+
+def stops(rng):
+    for before, xs, i, *_, walls in single(rng):
+        for face in range(2 * len(walls)):
+            if math.isfinite(walls[face // 2, face % 2]) and np.isfinite(xs).all():
+                yield before, xs.copy(), i, face, walls
 
 
 def folds(rng):
     for _, xs, i, *_, walls in single(rng):
+        xs[~np.isfinite(xs)] = 0.0
         yield 3 * xs, i, walls
     yield np.full(2 * BLOCK, 1e6), 2, TABLES[0]
 
@@ -140,6 +169,8 @@ TWINS = {
     "confine": (confine, blocks),
     "confine_all": (confine_all, ensembles),
     "absorb": (absorb, single),
+    "share": (share, lambda rng: (tuple(map(float, row)) for row in [(1, 1, 1), *rng.normal(size=(20, 3))])),
+    "stop": (stop, stops),
     "touch": (touch, touches),
     "fold": (fold, folds),
     "mirror": (mirror, mirrors),
