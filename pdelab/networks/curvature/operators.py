@@ -20,7 +20,8 @@ class Hessian:
 
     Examples
     --------
-    >>> from pdelab.networks import data
+    >>> from pdelab.networks import data, models
+    >>> from pdelab.networks.curvature import Objective
     >>> H = Hessian(Objective(models.mlp(64, (4,)), data.load("digits").train))
     >>> (H @ torch.ones(310, 3, dtype=torch.float64)).shape
     torch.Size([310, 3])
