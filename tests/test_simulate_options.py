@@ -210,19 +210,23 @@ def test_a_cluster_that_loses_a_worker_loses_nothing():
         distributed.Client(cluster) as client,
         joblib.parallel_config("dask"),
     ):
-        killed = []
+        lost = []
 
-        def kill():
-            time.sleep(3.0)
-            worker = next(iter(cluster.workers.values()))
-            killed.append(worker.process.pid)
-            worker.process.process.kill()
+        def lose():
+            """Kill the first worker that is seen at work; it was killed with so many tasks in hand."""
+            while not lost:
+                time.sleep(0.05)
+                for worker in cluster.workers.values():
+                    held = cluster.scheduler.workers.get(worker.worker_address)
+                    if held is not None and held.processing and not lost:
+                        lost.append(len(held.processing))
+                        worker.process.process.kill()
 
-        thread = threading.Thread(target=kill)
+        thread = threading.Thread(target=lose, daemon=True)
         thread.start()
         run = paths.ensemble(WELL, 0.4, 20.0, 0.01, paths=count, seed=5, store=False, parts=20)
-        thread.join()
-        assert client.status == "running" and killed
+        thread.join(timeout=5)
+        assert client.status == "running" and lost[0] > 0
     assert (
         (run.final == whole.final).all() and (run.mean == whole.mean).all() and (run.variance == whole.variance).all()
     )
