@@ -215,3 +215,27 @@ def test_orders_with_a_turning_wind(scale, low, high):
         errors.append(np.abs(masses - w * exact.ravel()).sum())
     rate = orders(errors)[-1]
     assert low < rate < high, errors
+
+
+@pytest.mark.parametrize("shape", [(17,), (9, 8), (5, 4, 6)])
+@pytest.mark.parametrize("boundary", ["reflecting", "periodic"])
+def test_ficks_law_on_the_axes_keeps_constants(shape, boundary):
+    rng = np.random.default_rng(len(shape))
+    d = len(shape)
+    grid = pl.Grid((0.0,) * d, (1.0,) * d, shape, boundary=boundary)
+    diagonal = 0.1 + rng.random((*shape, d))
+    matrix = diagonal[..., 0] if d == 1 else diagonal[..., None] * np.eye(d)
+    problem = FokkerPlanck(beta=1.0, diffusion=matrix, interpretation="fick")
+    np.testing.assert_allclose(stationary(problem, grid), 1.0, rtol=1e-12)
+    moving = FokkerPlanck(lambda t: np.zeros(shape), beta=1.0, diffusion=matrix, interpretation="fick")
+    for case in (problem, moving):
+        end = pl.solve(case, np.ones(shape), grid, 0.1, dt=0.02).final
+        np.testing.assert_allclose(end, 1.0, rtol=1e-12)
+
+
+def test_ficks_law_without_noise_in_places_is_upwind():
+    grid = pl.Grid(0.0, 1.0, 6)
+    a, b = np.array([0.0, 0.0, 0.0, 0.3, 0.4, 0.5]), np.array([1.0, 1.0, -1.0, -2.0, 1.0, 0.0])
+    Q = generator(FokkerPlanck(drift=b, beta=1.0, diffusion=a, interpretation="fick"), grid).toarray()
+    assert np.isfinite(Q).all() and (Q - np.diag(np.diag(Q)) >= 0).all()
+    assert Q[0, 1] == pytest.approx(2 * 1.0 / 0.2, rel=1e-12) and Q[1, 0] == 0

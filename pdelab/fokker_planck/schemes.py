@@ -54,7 +54,7 @@ def _stepper(problem, grid, values, mode):
     if not form.diagonal:
         run = sparse_run(problem, grid)
         info["added_diffusion"] = float(added_diffusion(problem, grid).max())
-    elif grid.dimension > 1 or (grid.absorbing.any() and not problem.steady):
+    elif grid.dimension > 1 or (not problem.steady and (grid.absorbing.any() or form.symmetric)):
         run = split_run(problem, grid, form)
     else:
         run = line_run(problem, grid, form)

@@ -49,6 +49,8 @@ class Ito:
     a: list of one field an axis when the matrix is diagonal everywhere, else an array (*grid.shape, d, d).
     drops: spacing times drift on the faces of each axis, fields of grid.shape. Face i joins node i to the next one; a
     potential enters by its difference, a drift by its face average; the last face of an open axis is empty.
+    symmetric: Fick's law on the axes: the same mean of a serves both directions over a face, and drops hold b - grad U
+        alone, so that constants are kept exactly.
     fick: where a is a full matrix, β of div(a grad ρ - β ρ), the same equation, on the cells: (*cells, d).
     """
 
@@ -57,6 +59,7 @@ class Ito:
     a: object
     drops: list
     fick: np.ndarray | None = None
+    symmetric: bool = False
 
     @property
     def diagonal(self):
@@ -86,9 +89,12 @@ def ito(coefficients, grid):
         drift = added if drift is None else drift + added
     off = ~np.eye(d, dtype=bool)
     if not matrix[..., off].any():
-        return _ito(
-            coefficients.potential, drift, [np.ascontiguousarray(D * matrix[..., k, k]) for k in range(d)], grid
-        )
+        a = [np.ascontiguousarray(D * matrix[..., k, k]) for k in range(d)]
+        form = _ito(coefficients.potential, drift, a, grid)
+        if coefficients.interpretation != "fick":
+            return form
+        drops = _ito(coefficients.potential, coefficients.drift, a, grid).drops
+        return replace(form, drops=drops, symmetric=True)
     form = _ito(coefficients.potential, drift, D * matrix, grid)
     return replace(form, fick=_fick_drift(coefficients, D * matrix, root, grid))
 
@@ -199,11 +205,24 @@ def axis_rates(form, grid):
         drop, a = lines(drop, axis, grid.shape), lines(form.a[axis], axis, grid.shape)
         up, down = np.empty_like(drop), np.empty_like(drop)
         scale = 1 / grid.spacing[axis] ** 2
+        if form.symmetric:
+            drop, a, face = _over_means(drop, a)
         tridiagonal.rates(drop, a, scale, grid.periodic[axis], up, down)
+        if form.symmetric:
+            up *= face
+            down *= face
         if grid.absorbing.any():
             _stop(lines(grid.absorbing, axis, grid.shape), up, down)
         found.append((up, down))
     return found
+
+
+def _over_means(drop, a):
+    """drop and a over the mean of a on each face, and that mean; the rates are homogeneous: B(cq, cD) = c B(q, D)."""
+    face = 0.5 * (a + np.roll(a, -1, axis=1))
+    upwind = 1e-200 * np.abs(drop)  # without noise
+    face = np.where(face > 0, np.maximum(face, upwind), upwind)
+    return drop / np.where(face > 0, face, 1.0), np.ones_like(a), face
 
 
 def _stop(absorbing, up, down):
