@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -286,23 +287,27 @@ def test_the_work_is_bounded_and_the_end_is_said_in_words(monkeypatch, rng):
     assert 500 <= operator.products < 520
 
 
-def test_a_missed_eigenvalue_is_seen(monkeypatch, rng):
-    """A start that is blind to the top of the spectrum converges to what lies below; the check sends it back."""
-    values = np.r_[np.linspace(0.0, 1.0, 1099), 5.0]
-    basis, _ = np.linalg.qr(rng.standard_normal((1100, 1100)))
-    operator, top = Counting((basis * values) @ basis.T), torch.as_tensor(basis[:, -1])
-    start = extremes._Krylov._random
-    blind = [True]
+@pytest.mark.parametrize("missing", [-1, 0, None])
+def test_a_missed_eigenvalue_is_seen(monkeypatch, rng, missing):
+    """The check knows ends from what lies inside them, and sends the iteration back with larger blocks."""
+    values = np.r_[-3.0, np.linspace(0.0, 1.0, 1099), 5.0]
+    basis, _ = np.linalg.qr(rng.standard_normal((1101, 1101)))
+    operator = Counting((basis * values) @ basis.T)
+    ends = [1 if missing == 0 else 0, 1099 if missing == -1 else 1100]
+    claimed = SimpleNamespace(
+        vectors=torch.as_tensor(basis[:, ends].T.copy()), values=torch.as_tensor(values[ends]), low=1, scale=5.0
+    )
+    assert bool(extremes._nothing_beyond(operator, claimed, 1e-9, rng)) is (missing is None)
+    blocks, verdicts, built = [], [True, False], extremes._Krylov.__init__
 
-    def shadowed(self, count):
-        rows = start(self, count)
-        if not blind.pop() if blind else True:
-            return rows
-        return self._orthonormal(rows - torch.outer(rows @ top, top))
+    def noted(self, operator, low, high, block, rng):
+        blocks.append(block)
+        built(self, operator, low, high, block, rng)
 
-    monkeypatch.setattr(extremes._Krylov, "_random", shadowed)
-    _, largest = curvature.extreme_eigenvalues(operator, 1, tolerance=1e-3)
-    assert largest[0] == pytest.approx(5.0, abs=1e-3)
+    monkeypatch.setattr(extremes._Krylov, "__init__", noted)
+    monkeypatch.setattr(extremes, "_nothing_beyond", lambda *arguments: verdicts.pop())
+    smallest, largest = curvature.extreme_eigenvalues(operator, 1)
+    assert blocks == [4, 8] and [smallest[0], largest[0]] == pytest.approx([-3.0, 5.0], abs=1e-8)
 
 
 def test_the_null_space_of_the_noise_costs_nothing(digits):
