@@ -20,7 +20,7 @@ FLOORS = [
 ]
 FLOOR = {name: k for k, names in enumerate(FLOORS) for name in names}
 SAME_FLOOR = {("burgers", "hamilton_jacobi"), ("losses", "grid")}
-HOME = {"torch": {"networks"}, "sklearn": {"networks"}, "matplotlib": {"plotting", "figures"}}
+HOME = {"torch": {"networks"}, "sklearn": {"networks", "figures"}, "matplotlib": {"plotting", "figures"}}
 
 
 def sources():

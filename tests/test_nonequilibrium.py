@@ -118,7 +118,7 @@ def washboard_turns(force, beta):
     return -math.expm1(-beta * force * length) / (beta * length * total)
 
 
-@pytest.mark.parametrize("beta", [1.0, 10.0])
+@pytest.mark.parametrize("beta", [1.0, 10.0, 40.0])
 @pytest.mark.parametrize("force", [0.01, 0.1, 1.0, 10.0])
 def test_washboard(force, beta):
     """Current and entropy production over eleven orders of magnitude: relative 1e-6 after one extrapolation in h²."""

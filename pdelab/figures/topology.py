@@ -1,0 +1,82 @@
+"""How a random field makes a glass trivial: critical points and minima as B = (f'' - f')/(f'' + f') passes zero.
+
+Left: E[critical points]/N at B = -τ/N against its limit 2 exp(-τ/2) (I_0(τ/2) - I_1(τ/2)); both lines of thesis (2.17)
+are tails of this one curve. Right: E[minima] at B = -(κ/2) N^(-1/3) against the limit by the Tracy-Widom law, with the
+exponent that the thesis prints in (2.18), κ²/24 + (4 sqrt(2)/3)|κ|^(3/2), and the right one, |κ|³/24 + (2/3)|κ|^(3/2).
+"""
+
+import math
+
+import numpy as np
+
+from pdelab import spin_glass
+
+NAME = "topology"
+TITLE = "A growing field removes critical points along one curve; the printed exponent of the minima is wrong"
+SEED = 0
+PARAMETERS = {"sizes": (100, 400), "taus": 25, "kappas": 33, "glass": 100, "draws": 3000, "seed": 0}
+QUICK = {"sizes": (50, 100), "taus": 9, "draws": 400}
+CHECKS = {
+    "order_in_1_over_n": (0.85, 1.15),  # the distance to the limit falls as 1/N
+    "right_exponent_off": (None, 0.05),  # log of the limit over the exponent, minus 1, at κ = -8
+    "printed_exponent_off": (0.15, None),
+    "worst_z_of_minima": (None, 4.0),  # B = 0, where two minima are expected exactly, and κ = 0 of the limit
+}
+
+
+def compute(sizes, taus, kappas, glass, draws, seed):
+    """Kac-Rice counts at finite N and their limits."""
+    tau = np.linspace(-4.0, 6.0, taus)
+    limit = np.array([spin_glass.trivialisation_limit(t) for t in tau])
+    finite = np.array([[_count(n, _field(-t / n)) / n for t in tau] for n in sizes])
+    gaps = np.abs(finite - limit).max(1)
+    kappa = np.linspace(-8.0, 3.0, kappas)
+    logs = np.array([spin_glass.edge_limit(k, log=True) for k in kappa])
+    size = np.maximum(-kappa, 0.0)
+    coarse = np.array([k for k in kappa[::2] if -k / 2 * glass ** (-1 / 3) < 0.3])  # B is below 1/3
+    fields = [_field(-k / 2 * glass ** (-1 / 3)) for k in coarse]
+    minima = [spin_glass.expected_critical_points(glass, 3, f, 0, draws=draws, seed=seed, log=True) for f in fields]
+    exponents = {"right": size**3 / 24 + 2 / 3 * size**1.5, "printed": size**2 / 24 + 4 * math.sqrt(2) / 3 * size**1.5}
+    two, error = spin_glass.expected_critical_points(glass, 3, _field(1e-9), 0, draws=draws, seed=seed)
+    return {
+        "tau": tau, "limit": limit, "finite": finite, "sizes": np.array(sizes), "kappa": kappa, "logs": logs,
+        "coarse": coarse, "minima": np.array([m for m, _ in minima]), "error": np.array([e for _, e in minima]),
+        "glass": glass, "right": exponents["right"], "printed": exponents["printed"],
+        "order_in_1_over_n": math.log(gaps[0] / gaps[-1]) / math.log(sizes[-1] / sizes[0]),
+        "right_exponent_off": abs(logs[0] / exponents["right"][0] - 1),
+        "printed_exponent_off": abs(logs[0] / exponents["printed"][0] - 1),
+        "worst_z_of_minima": abs(two - 2) / max(error, 1e-6),
+    }  # fmt: skip
+
+
+def _field(b):
+    """ν of the 3-spin glass with this B."""
+    return math.sqrt((3 - 9 * b) / (1 + b))
+
+
+def _count(n, field):
+    return spin_glass.expected_critical_points(n, 3, field)[0]
+
+
+def draw(data):
+    """Left: critical points; right: minima, with both exponents."""
+    import matplotlib
+
+    from pdelab.plotting import COLORS, STYLE, subplots
+
+    with matplotlib.rc_context(STYLE):
+        figure, (left, right) = subplots(1, 2, size=(8.0, 3.6))
+        figure.suptitle(TITLE, x=0.01, ha="left", fontsize=10)
+        left.semilogy(data["tau"], data["limit"], color=COLORS["exact"], label="limit")
+        for n, line, marker in zip(data["sizes"], data["finite"], "os^"):
+            left.semilogy(data["tau"], line, marker, ms=4, mfc="none", color=COLORS["viscous"], label=f"N = {n}")
+        left.set(xlabel="τ,   B = -τ/N", ylabel="E[critical points]/N")
+        left.legend()
+        right.plot(data["kappa"], data["logs"], color=COLORS["exact"], label="limit")
+        right.plot(data["kappa"], data["right"], "--", color=COLORS["good"], label="|κ|³/24 + ⅔|κ|³ᐟ²")
+        right.plot(data["kappa"], data["printed"], ":", color=COLORS["bad"], label="printed exponent")
+        right.errorbar(data["coarse"], data["minima"], 2 * data["error"], fmt="o", ms=4, mfc="none",
+                       color=COLORS["viscous"], label=f"N = {int(data['glass'])}, ±2 s.e.")  # fmt: skip
+        right.set(xlabel="κ,   B = -(κ/2) N$^{-1/3}$", ylabel="log E[minima]", ylim=(-1, 50))
+        right.legend()
+    return figure
