@@ -98,13 +98,12 @@ def _around(coefficients, form, grid, mass):
     heights = np.concatenate([[0.0], np.cumsum(np.roll(logs, -lowest))])
     heights[-1] = affinity
     terms = -heights[1:] - np.log(np.roll(down, -lowest))
-    top = float(terms.max())
-    ahead = np.exp(terms - top)
-    turning = mass[lowest] * -math.expm1(-affinity) / float(ahead.sum()) * math.exp(-top)
+    left = np.logaddexp.accumulate(terms[::-1])[::-1]  # log sum_{j>=i}
+    behind = np.concatenate([[-math.inf], np.logaddexp.accumulate(terms)[:-1]])
+    driven = math.log(-math.expm1(-abs(affinity))) + max(-affinity, 0.0) if affinity else -math.inf
+    turning = math.copysign(mass[lowest] * math.exp(driven - left[0]), affinity)
     # m_i of the stationary law from m_0: e^{V_i} (m_0 - J sum_{j<i} e^{-V_{j+1}} / down_j), all terms of one sign
-    left = ahead[::-1].cumsum()[::-1]  # sum_{j>=i}
-    behind = np.concatenate([[0.0], ahead.cumsum()])[:-1]
-    law = np.exp(heights[:-1]) * (left + math.exp(-affinity) * behind) / ahead.sum() * mass[lowest]
+    law = np.exp(heights[:-1] + np.logaddexp(left, behind - affinity) - left[0]) * mass[lowest]
     away = np.abs(np.roll(mass, -lowest) - law)
     return turning if (away <= STATIONARY * law).all() else None
 

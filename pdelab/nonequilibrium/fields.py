@@ -165,8 +165,10 @@ def entropy_production_density(
     problem, grid: Grid, density: ArrayLike | None = None, time: float = 0.0
 ) -> NDArray[np.float64]:
     """Where the entropy is produced: a field whose `grid.integrate` is `entropy_production`, shape grid.shape."""
-    density = stationary(problem, grid, time) if density is None else grid.field(density, "density")
+    given, density = density, stationary(problem, grid, time) if density is None else grid.field(density, "density")
     edges = _Edges.of(problem, grid, density, time)
+    if given is None and grid.periodic == (True,):
+        edges = edges.around(current(problem, grid, density, time)[0], problem, grid, time)
     if not edges.exact:
         return _continuous(problem, grid, edges.log_mass - np.log(grid.weights).ravel(), time)
     per_node = np.zeros(grid.weights.size)
@@ -312,6 +314,14 @@ class _Edges:
         flow, affinity = np.where(good, flow, 0.0), np.where(good, affinity, 0.0)
         traffic = np.where(good, np.exp(logs[0]) + np.exp(logs[1]), 0.0)
         return cls(start, end, flow, affinity, traffic, log_mass, both)
+
+    def around(self, flow, problem, grid, time):
+        """The edges of a ring with its current on each: the affinity is log(1 + J/flow backwards), of any size."""
+        ((_, down),) = axis_rates(ito(asked(problem, grid, time), grid), grid)
+        nodes = np.arange(flow.size)
+        back = down.ravel() * np.exp(np.roll(self.log_mass, -1))
+        affinity = np.log1p(flow / back)
+        return _Edges(nodes, np.roll(nodes, -1), flow, affinity, flow + 2 * back, self.log_mass, True)
 
     @property
     def balanced(self):
