@@ -23,7 +23,7 @@ _UNPACKED = 1 << 30  # bytes; more than that only where the file itself is large
 
 @dataclass(frozen=True)
 class Check:
-    """A number and the interval it must lie in; either end may be None (open)."""
+    """A number and the interval it must lie in, ends excluded; None is an open end, two equal ends are one value."""
 
     name: str
     value: float
@@ -32,13 +32,12 @@ class Check:
 
     @property
     def holds(self):
-        """Whether the value is a number inside the closed interval."""
+        """Whether the value is a number strictly between the ends, or at both of them where they are equal."""
         value = float(self.value)
-        return (
-            not math.isnan(value)
-            and (self.low is None or value >= self.low)
-            and (self.high is None or value <= self.high)
-        )
+        if self.low is not None and self.low == self.high:
+            return value == self.low
+        low, high = (-math.inf if self.low is None else self.low), (math.inf if self.high is None else self.high)
+        return low < value < high or (value == low == -math.inf) or (value == high == math.inf)
 
     def as_dict(self):
         """The entry of a figure's sidecar."""

@@ -1,6 +1,7 @@
 """The network figures: each runs, is drawn and returns what it checks; what they share: races, tables, settings."""
 
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ pytest.importorskip("sklearn")
 
 from pdelab import figures, plotting  # noqa: E402
 from pdelab.figures import printed, races, tables  # noqa: E402
+from pdelab.networks.training.comparison import verdict  # noqa: E402
+from pdelab.records import Check  # noqa: E402
 
 TINY = {
     "2.3": {"epochs": 2, "seeds": 2, "hidden": 8, "layers": 4, "lenet_epochs": 1},
@@ -36,6 +39,7 @@ TINY = {
     "table-5.1": {"epochs": 1, "svhn_epochs": 1, "seeds": 2},
     "table-5.2": {"epochs": 2, "seeds": 2},
 }
+FOLDER = Path(figures.__file__).parents[2] / "figures"
 NETWORKS = {name: module for name, module in figures.gallery().items() if getattr(module, "NEEDS", "") == "networks"}
 
 
@@ -54,7 +58,9 @@ def test_the_list_is_complete():
 def test_figure_runs_and_is_drawn(name, tmp_path):
     module = NETWORKS[name]
     data = module.compute(**(module.PARAMETERS | module.QUICK | TINY[name]))
-    assert set(module.CHECKS) <= {key for key, value in data.items() if np.ndim(value) == 0}
+    assert set(module.CHECKS) | set(figures.bands(module, quick=True)) <= {
+        key for key, value in data.items() if np.ndim(value) == 0
+    }
     assert all(np.isfinite(data[key]) for key in module.CHECKS)
     assert plotting.save_figure(module.draw(data), tmp_path / "figure").stat().st_size > 10_000
 
@@ -62,8 +68,8 @@ def test_figure_runs_and_is_drawn(name, tmp_path):
 @pytest.fixture(scope="module")
 def two_races():
     runs = {"sgd": {"epochs": 2}, "adam": {"optimizer": "adam", "epochs": 2}}
-    one = races.race({"two words": runs}, seeds=2)
-    return races.merged(one, races.race({"other": {"sgd": {"epochs": 1}}}, seeds=2, metric="loss"))
+    one = races.race({"two words": runs}, seeds=2, margin=0.2)
+    return races.merged(one, races.race({"other": {"sgd": {"epochs": 1}}}, seeds=2, metric="loss", margin=0.02))
 
 
 def test_a_race_is_paired_and_flat(two_races):
@@ -73,6 +79,65 @@ def test_a_race_is_paired_and_flat(two_races):
     gap = data["two_words_adam_mean"] - data["two_words_sgd_mean"]
     assert data["two_words_adam_difference"] == pytest.approx(gap)
     assert data["two_words_adam_low"] <= gap <= data["two_words_adam_high"]
+    assert (data["two_words_margin"], data["other_margin"]) == (0.2, 0.02)
+    word = data["two_words_adam_verdict"]
+    assert word == verdict(data["two_words_adam_low"], data["two_words_adam_high"], 0.2)
+    assert races.sentence(data).endswith(f"two words, against sgd at a margin of 0.2 %: adam {word}.")
+
+
+def test_stored_races_get_the_verdicts_of_their_intervals():
+    data = {"panels": np.array(["p"]), "p_names": np.array(["a", "b", "c", "d", "e"]), "seeds": 3}
+    for name, low, high in (("b", 0.1, 0.5), ("c", -0.5, -0.1), ("d", -0.1, 0.5), ("e", -0.1, 0.1)):
+        data |= {f"p_{name}_low": low, f"p_{name}_high": high}
+    found = races.with_verdicts(data | {"p_b_verdict": "said before"}, 0.2)
+    words = [found[f"p_{name}_verdict"] for name in "bcde"]
+    assert words == ["said before", "better", "undecided", "the same"] and found["p_margin"] == 0.2
+    assert races.with_verdicts(data, 0.2)["p_b_verdict"] == "worse"
+
+
+RACES = [name for name in NETWORKS if hasattr(NETWORKS[name], "MARGIN")]
+
+
+def test_races_declare_their_margin():
+    """All figures that store panels do; what is stored was judged at it."""
+    for name, module in NETWORKS.items():
+        data = figures.stored(name, FOLDER).data
+        assert ("panels" in data) == (name in RACES)
+        for panel in map(races.slug, map(str, data.get("panels", ()))):
+            allowed = {module.MARGIN, getattr(module, "TEXT_MARGIN", module.MARGIN)}
+            assert data[f"{panel}_margin"] in allowed
+
+
+def at_chance(loss):
+    """{end of a number's name: its value when all contestants of a panel are at chance}."""
+    ends = {"_mean": loss, "_train_loss": loss, "_train_error": 90.0, "_ratio": 1.0}
+    return ends | dict.fromkeys(("_difference", "_low", "_high", "_gain"), 0.0)
+
+
+@pytest.mark.parametrize("quick", [False, True])
+@pytest.mark.parametrize("name", RACES)
+def test_networks_at_chance_fail_in_every_panel(name, quick):
+    """With all contestants of a panel at chance, and so without differences, one of the panel's own checks fails."""
+    data = figures.stored(name, FOLDER).data
+    for panel in map(races.slug, map(str, data["panels"])):
+        # words: a vocabulary of 300; letters: about 90 of them
+        chance = np.log(300.0 if panel == "words" else 90.0) if data[f"{panel}_metric"] == "loss" else 90.0
+        found = data | {
+            key: value
+            for key in data
+            for end, value in at_chance(chance).items()
+            if key.startswith(f"{panel}_") and key.endswith(end)
+        }
+        own = {key: band for key, band in figures.bands(NETWORKS[name], quick=quick).items() if key.startswith(panel)}
+        assert not all(Check(key, found[key], *band).holds for key, band in own.items()), f"{panel}: {own}"
+
+
+def test_unfinished_runs_are_marked_in_tables(two_races):
+    lazy = dict(two_races) | {"two_words_adam_train_error": 60.0}
+    assert tables.cells(lazy)[2][0][1].endswith("†") and "†" not in str(tables.cells(two_races)[2][1])
+    stored = figures.stored("table-4.1", FOLDER).data
+    rows, columns, texts = tables.cells(stored)
+    assert texts[rows.index("allcnn")][columns.index("heat")].endswith("†")
 
 
 def test_a_race_of_losses_shows_perplexities(two_races):
@@ -88,7 +153,8 @@ def test_a_table_has_a_row_a_problem_and_a_column_an_algorithm(two_races):
     rows, columns, texts = tables.cells(two_races)
     assert rows == ["two words", "other"] and columns == ["sgd", "adam"] and texts[1][1] == "–"
     mean, deviation = two_races["two_words_adam_mean"], two_races["two_words_adam_sd"]
-    assert texts[0][1] == f"{mean:.2f} ± {deviation:.2f} @ {two_races['two_words_adam_reached']}"
+    mark = "†" if two_races["two_words_adam_train_error"] > tables.UNFINISHED else ""
+    assert texts[0][1] == f"{mean:.2f} ± {deviation:.2f} @ {two_races['two_words_adam_reached']}{mark}"
     assert texts[1][0].startswith(f"{np.exp(two_races['other_sgd_mean']):.2f} ± "), "a loss is shown as a perplexity"
 
 

@@ -100,7 +100,17 @@ def test_json_is_strict():
 
 @pytest.mark.parametrize(
     "value, low, high, holds",
-    [(1, 0, 2, True), (1, None, 0.5, False), (1, 1, None, True), (math.nan, None, None, False), (3, 0, 2, False)],
+    [
+        (1, 0, 2, True),
+        (1, None, 0.5, False),
+        (1, 1, None, False),
+        (1, 0, 1, False),
+        (1, 1, 1, True),
+        (math.nan, None, None, False),
+        (3, 0, 2, False),
+        (math.inf, 0, None, True),
+        (2, 1, 1, False),
+    ],
 )
 def test_check(value, low, high, holds):
     assert Check("c", value, low, high).holds is holds

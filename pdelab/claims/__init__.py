@@ -228,9 +228,12 @@ def challenge(row, *, quick=False):
     return tuple(decide(row, quick=quick, changes=changes) for changes in row.rejects)
 
 
-def record(row, *, quick=False):
-    """The evidence on a claim as plain values, and the worst numbers of each wrong version of it."""
-    verdict = decide(row, quick=quick)
+def record(row, *, quick=False, verdict=None):
+    """The evidence on a claim as plain values, and the worst numbers of each wrong version of it.
+
+    verdict: that of `decide` of the same sizes, where it is known already.
+    """
+    verdict = verdict or decide(row, quick=quick)
     found = verdict.as_dict()
     if found["skipped"]:
         return found

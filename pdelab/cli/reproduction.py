@@ -7,6 +7,7 @@ from pathlib import Path
 from pdelab import records
 from pdelab.cli.shared import note, progress
 
+QUICK_FOLDER = Path("build/quick")  # git ignores it: quick numbers are no evidence
 ROW = "{:<8} {:<10} {:<8} {:>12} {:>12} {:>10}  {}"
 
 
@@ -14,7 +15,7 @@ def add_figure(verbs):
     """The verb `figure`."""
     parser = verbs.add_parser("figure", help="compute, check and draw one figure")
     parser.add_argument("name", help="its name, e.g. 4.1 (`pdelab list figures`)")
-    parser.add_argument("--out", type=Path, default=Path("figures"), help="folder for the files (default: figures)")
+    parser.add_argument("--out", type=Path, help="folder for the files (default: figures, with --quick build/quick)")
     parser.add_argument("--quick", action="store_true", help="a coarser version in seconds")
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="key=value", help="change parameters")
     parser.add_argument("--json", action="store_true", help="print the record instead of a table")
@@ -28,9 +29,9 @@ def _run_figure(arguments):
     if missing := figures.missing_extra(module):
         raise ValueError(f"figure {arguments.name} needs pdelab[{missing}]: pip install 'pdelab[{missing}]'")
     figures.parameters(module, quick=arguments.quick, changes=arguments.set)
-    records.output_folder(arguments.out)
+    folder = records.output_folder(arguments.out or (QUICK_FOLDER if arguments.quick else Path("figures")))
     note(f"figure {arguments.name}: {module.TITLE}")
-    result, picture = figures.run(arguments.name, arguments.out, quick=arguments.quick, changes=arguments.set)
+    result, picture = figures.run(arguments.name, folder, quick=arguments.quick, changes=arguments.set)
     if arguments.json:
         print(records.dumps(result.record))
     else:
@@ -135,18 +136,40 @@ def _summary(verdicts):
 def add_reproduce(verbs):
     """The verb `reproduce`."""
     parser = verbs.add_parser("reproduce", help="the main job: all figures and the whole ledger")
-    parser.add_argument("--out", type=Path, default=Path("figures"), help="folder for the files (default: figures)")
+    parser.add_argument("--out", type=Path, help="folder for the files (default: figures, with --quick build/quick)")
     parser.add_argument("--quick", action="store_true", help="under three minutes")
     parser.add_argument("--networks", action="store_true", help="also the figures of the torch side")
+    parser.add_argument("--redraw", action="store_true", help="draw from the numbers stored in the folder, no runs")
     parser.set_defaults(run=_run_reproduce)
 
 
 def _run_reproduce(arguments):
+    start = time.perf_counter()
+    if arguments.redraw and arguments.quick:
+        raise ValueError("--redraw needs the numbers of full runs: leave --quick out")
+    folder = records.output_folder(arguments.out or (QUICK_FOLDER if arguments.quick else Path("figures")))
+    pictures, failed = _reproduce_figures(arguments, folder)
+    verdicts = verify_all(quick=arguments.quick)
+    good = _summary(verdicts)
+    found = [verdict.as_dict() for verdict in verdicts] if arguments.quick else _with_versions(verdicts)
+    wrong = [record["id"] for record in found if any(version["holds"] for version in record.get("rejected", ()))]
+    records.save_json(folder / "claims.json", found)
+    if not arguments.quick and good and not wrong:
+        _refresh_errata(folder)
+    print(f"{len(pictures)} pictures in {folder.resolve()}, the ledger in {folder / 'claims.json'}")
+    note(f"{time.perf_counter() - start:.0f} s in all")
+    if failed:
+        note(f"checks that failed: {' '.join(failed)}")
+    if wrong:
+        note(f"claims that accept what they must reject: {' '.join(wrong)}")
+    return 0 if good and not failed and not wrong else 1
+
+
+def _reproduce_figures(arguments, folder):
+    """(pictures, names of the checks that failed)."""
     from pdelab import figures
 
-    start = time.perf_counter()
-    folder = records.output_folder(arguments.out)
-    failed, pictures = [], []
+    pictures, failed = [], []
     chosen = {n: m for n, m in figures.gallery().items() if arguments.networks or not hasattr(m, "NEEDS")}
     with progress(len(chosen), "figures") as bar:
         for name, module in chosen.items():
@@ -156,18 +179,37 @@ def _run_reproduce(arguments):
                     print(f"figure {name:<24} skipped: needs pdelab[{missing}]", flush=True)
                 bar.update()
                 continue
-            result, picture = figures.run(name, folder, quick=arguments.quick)
+            if arguments.redraw:
+                result, picture = figures.redraw(name, folder)
+            else:
+                result, picture = figures.run(name, folder, quick=arguments.quick)
             pictures.append(picture)
             failed += [f"{name}:{check.name}" for check in result.checks if not check.holds]
             with bar.external_write_mode(sys.stdout):
                 state = "ok" if result.holds else "FAIL"
                 print(f"figure {name:<24} {state:<4} {len(result.checks)} checks  {picture}", flush=True)
             bar.update()
-    verdicts = verify_all(quick=arguments.quick)
-    records.save_json(folder / "claims.json", [verdict.as_dict() for verdict in verdicts])
-    good = _summary(verdicts)
-    print(f"{len(pictures)} pictures in {folder.resolve()}, the ledger in {folder / 'claims.json'}")
-    note(f"{time.perf_counter() - start:.0f} s in all")
-    if failed:
-        note(f"checks that failed: {' '.join(failed)}")
-    return 0 if good and not failed else 1
+    return pictures, failed
+
+
+def _with_versions(verdicts):
+    """Records of the claims with what their wrong versions measure."""
+    from pdelab import claims
+
+    found = []
+    with progress(len(verdicts), "wrong versions") as bar:
+        for verdict in verdicts:
+            bar.set_postfix_str(verdict.claim.id)
+            found.append(claims.record(verdict.claim, verdict=verdict))
+            bar.update()
+    return found
+
+
+def _refresh_errata(folder):
+    """Write the errata page again where one stands beside the folder."""
+    from pdelab.claims import errata
+
+    page = folder.resolve().parent / "ERRATA.md"
+    if page.is_file() and page.read_text(encoding="utf-8").startswith(errata.HEAD):
+        errata.write(page, errata.load(folder / "claims.json"))
+        print(f"the errata page is {page}")

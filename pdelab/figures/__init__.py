@@ -7,7 +7,8 @@ A figure module holds
     TITLE = "..."                    one sentence: the picture's message
     PARAMETERS = dict(n=1201, ...)   defaults, every one can be set from the command line
     QUICK = dict(n=301)              what `--quick` changes
-    CHECKS = {"sgd_mass": (0.99, None)}   numbers of `compute` and the interval each must lie in
+    CHECKS = {"sgd_mass": (0.99, None)}   numbers of `compute` and the interval each must lie strictly inside
+    QUICK_CHECKS = {...}             the bands of the quick form, where they cannot be those of the full one
     def compute(*, n, ...): ...      pure: {name: number or array}; no matplotlib, no files
     def draw(data): ...              imports matplotlib inside; returns a Figure
     NEEDS = "networks"               only when an extra is required
@@ -24,11 +25,15 @@ import time
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 
 from pdelab import records
 from pdelab.records import Check
+
+MARGIN = 0.2  # the largest difference of test errors, in per cent, that counts as the same
+WORDS = ("figure", "title", "caption", "numbers", "checks")  # of a record; the rest is about the run
 
 
 @dataclass(frozen=True)
@@ -91,28 +96,67 @@ def compute(name, *, quick=False, changes=()):
     start = time.perf_counter()
     data = module.compute(**chosen)
     seconds = time.perf_counter() - start
+    record = records.provenance(chosen, seconds, seed=chosen.get("seed"))
+    return _result(module, data, record, quick=quick)
+
+
+def bands(module, *, quick=False):
+    """{name of a number: (low, high)} of a figure, in its full or its quick form."""
+    return getattr(module, "QUICK_CHECKS", module.CHECKS) if quick else module.CHECKS
+
+
+def stored(name, folder):
+    """A figure's Result from the numbers that a full run left in a folder; words and checks are today's."""
+    module = find(name)
+    arrays, record = records.load(Path(folder) / stem_of(name))
+    data = arrays | record["numbers"]
+    if "panels" in data:
+        from pdelab.figures.races import with_verdicts
+
+        data = with_verdicts(data, getattr(module, "MARGIN", MARGIN))
+    return _result(module, data, {k: v for k, v in record.items() if k not in WORDS})
+
+
+def redraw(name, folder):
+    """Draw a figure again from its stored numbers and refresh the words of its record; nothing is computed."""
+    result = stored(name, folder)
+    return result, _write(find(name), result, folder)
+
+
+def _result(module, data, record, *, quick=False):
+    """Words, numbers and checks before what is known of the run."""
     numbers = {key: value for key, value in data.items() if np.ndim(value) == 0}
-    absent = [key for key in module.CHECKS if key not in numbers]
+    wanted = bands(module, quick=quick)
+    absent = [key for key in wanted if key not in numbers]
     if absent:
-        raise ValueError(f"figure {name} checks {absent}, which compute() does not return as numbers")
-    checks = tuple(Check(key, numbers[key], low, high) for key, (low, high) in module.CHECKS.items())
-    record = {"figure": name, "title": module.TITLE, "caption": inspect.cleandoc(module.__doc__)}
-    record |= {"numbers": numbers, "checks": [c.as_dict() for c in checks]}
-    record |= records.provenance(chosen, seconds, seed=chosen.get("seed"))
-    return Result(name, data, checks, record)
+        raise ValueError(f"figure {module.NAME} checks {absent}, which compute() does not return as numbers")
+    checks = tuple(Check(key, numbers[key], low, high) for key, (low, high) in wanted.items())
+    caption = inspect.cleandoc(module.__doc__)
+    if "panels" in data:
+        from pdelab.figures.races import sentence
+
+        caption += f"\n\n{sentence(data)}"
+    words = {"figure": module.NAME, "title": module.TITLE, "caption": caption}
+    words |= {"numbers": numbers, "checks": [c.as_dict() for c in checks]}
+    return Result(module.NAME, data, checks, words | record)
 
 
 def run(name, folder, *, quick=False, changes=()):
     """Compute, check, draw and write one figure; returns its Result and the path of the picture."""
-    from pdelab import plotting
-
     folder = records.output_folder(folder)
     result = compute(name, quick=quick, changes=changes)
-    stem = stem_of(name)
-    picture = plotting.save_figure(find(name).draw(result.data), folder / stem)
+    return result, _write(find(name), result, folder)
+
+
+def _write(module, result, folder):
+    """Picture, arrays and record; returns the path of the picture."""
+    from pdelab import plotting
+
+    stem = Path(folder) / stem_of(result.name)
+    picture = plotting.save_figure(module.draw(result.data), stem)
     arrays = {key: value for key, value in result.data.items() if np.ndim(value) > 0}
-    records.save(folder / stem, arrays, result.record)
-    return result, picture
+    records.save(stem, arrays, result.record)
+    return picture
 
 
 def stem_of(name):

@@ -13,7 +13,7 @@ TITLE = "Tilted diffusion: Selling's stencil keeps the density positive, the cro
 PARAMETERS = {"n": 129, "ratio": 0.01, "angle": 0.5, "spread": 0.04, "end": 0.05, "steps": 100}
 QUICK = {"n": 97, "steps": 60}
 CHECKS = {
-    "selling_smallest_rate": (0.0, None),
+    "selling_smallest_rate": (-1e-15, None),
     "selling_minimum": (0.0, None),
     "selling_mass_drift": (None, 1e-12),
     "cross_smallest_rate": (None, 0.0),

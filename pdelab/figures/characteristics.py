@@ -17,6 +17,8 @@ CHECKS = {
     # theory: u_xx = f''/(1 + t f'') is -16.716, -33.433 at .8 t* and .9 t*
     "steepest_at_0.8": (-16.73, -16.70),
     "steepest_at_0.9": (-33.47, -33.40),
+    # theory: 1/max(-f'') over the left concave region
+    "left_shock_time": (0.4785, 0.4787),
     "lines_lost_before_shock": (0, 0),
     "rankine_hugoniot_error": (None, 5e-3),
 }
@@ -33,8 +35,9 @@ def compute(n, half_width, last, lines, times):
     t = np.linspace(0.0, last, times)
     alive = np.array([_alive(f, grid, feet, s) for s in t])
     deaths = np.array([t[np.flatnonzero(~column)[0]] if not column.all() else last for column in alive.T])
-    path = np.array([[s, *_shock(f, grid, s, 0.0, 0.9)] for s in np.linspace(1.1 * shock, last, 12)])
-    left = np.array([[s, *_shock(f, grid, s, -1.7, -0.6)] for s in np.linspace(0.55, last, 8)])
+    (left_birth, left_place), (birth, place) = shock_births(f, grid)
+    path = np.array([[s, *_shock(f, grid, s, 0.0, 0.9)] for s in np.linspace(1.1 * birth, last, 12)])
+    left = np.array([[s, *_shock(f, grid, s, -1.7, -0.6)] for s in np.linspace(1.1 * left_birth, last, 8)])
     speed = np.gradient(path[:, 1], path[:, 0], edge_order=2)[1:-1]
     steepest = {
         f"steepest_at_{part}": float(np.min(f.hessian(grid.x) / (1 + part * shock * f.hessian(grid.x))))
@@ -42,12 +45,26 @@ def compute(n, half_width, last, lines, times):
     }
     shown = {f"slope_{k}": _slope(f, grid, s) for k, s in enumerate((0.0, 0.9 * shock, last))}
     return {
-        "x": grid.x, "feet": feet, "slopes": f.gradient(feet), "deaths": deaths, "path": path, "left_path": left, 
+        "x": grid.x, "feet": feet, "slopes": f.gradient(feet), "deaths": deaths, "path": path, "left_path": left,
+        "births": np.array([[birth, place], [left_birth, left_place]]), "left_shock_time": left_birth,
         **shown,
         "shock_time": shock, "last": last, **steepest,
         "lines_lost_before_shock": int((~alive[t < shock]).sum()),
         "rankine_hugoniot_error": float(np.abs(speed - path[1:-1, 2:].mean(axis=1)).max()),
     }  # fmt: skip
+
+
+def shock_births(f, grid):
+    """(time, place) of each shock's birth, from the left: -1/f'' at the local minima of f'' < 0, carried along."""
+    bends = f.hessian(grid.x)
+    inside = np.flatnonzero((bends[1:-1] < bends[:-2]) & (bends[1:-1] < bends[2:]) & (bends[1:-1] < 0)) + 1
+    births = []
+    for k in inside:
+        curve = np.polyfit(grid.x[k - 1 : k + 2] - grid.x[k], bends[k - 1 : k + 2], 2)
+        foot = grid.x[k] - curve[1] / (2 * curve[0])
+        time = -1 / float(f.hessian(foot))
+        births.append((time, foot + time * float(f.gradient(foot))))
+    return births
 
 
 def _alive(f, grid, feet, t):
@@ -92,8 +109,10 @@ def draw(data):
         figure, (top, bottom) = subplots(2, 1, size=(7.6, 6.4), sharex=True, gridspec_kw={"height_ratios": [1.5, 1]})
         for foot, slope, death in zip(data["feet"], data["slopes"], data["deaths"]):
             top.plot([foot, foot + death * slope], [0, death], color=COLORS["inviscid"], lw=0.8)
-        top.plot(data["path"][:, 1], data["path"][:, 0], color=COLORS["viscous"], lw=2.2, label="shock")
-        top.plot(data["left_path"][:, 1], data["left_path"][:, 0], color=COLORS["viscous"], lw=2.2)
+        for key, (time, place), label in zip(("path", "left_path"), data["births"], ("shock, from its birth on", None)):
+            times, places = np.append(time, data[key][:, 0]), np.append(place, data[key][:, 1])
+            top.plot(places, times, color=COLORS["viscous"], lw=2.2, label=label)
+            top.plot(place, time, "o", color=COLORS["viscous"], ms=4)
         top.axhline(float(data["shock_time"]), color="#999999", lw=0.9, ls=":")
         top.text(2.55, float(data["shock_time"]), "t*", va="bottom", ha="right", color="#777777")
         top.set(ylabel="time t", title=TITLE, xlim=(-2.6, 2.6), ylim=(0, float(data["last"])))

@@ -32,7 +32,7 @@ CHECKS = {
     # "consequently the terminal density is concentrated near the minimum of f(x)"
     "viscous_mass_in_best_basin": (0.95, None),
     # "u_non-viscous(x, T) is non-convex, so the presence of gradients pointing away from the global minimum ..."
-    "inviscid_minima": (2, None),
+    "inviscid_minima": (1.5, None),
     "inviscid_barrier": (0.04, None),
     # "... the corresponding terminal density is concentrated in a nearly optimal local minimum"
     "inviscid_mass_in_one_basin": (0.95, None),
@@ -41,7 +41,7 @@ CHECKS = {
     "inviscid_hopf_lax_error": (None, 0.06),
     "viscous_cole_hopf_error": (None, 0.02),
     # "both the value and location of some local extrema for non-viscous HJ are unchanged"
-    "persistent_minima_at_T": (2, None),
+    "persistent_minima_at_T": (1.5, None),
     "persistent_minima_change": (None, 1e-12),
     # "while the regions of convexity widen"
     "convex_fraction_gain": (0.3, None),

@@ -12,6 +12,7 @@ CHECKS = {
     # theory: x_i(t) = x_i + t f'(x_i); observed on the grid to about one spacing
     "straight_line_error": (None, 5e-3),
     "shock_time": (0.2990, 0.2992),
+    "left_shock_time": (0.4785, 0.4787),
     # after t* the shallow minimum's interval shrinks again (theory: 1.522 at t = .6, 1.150 at t = 1.45)
     "shallow_width_at_0.6": (1.50, 1.54),
     "shallow_width_at_1.45": (1.13, 1.17),
@@ -23,6 +24,8 @@ def compute(n, half_width, last, times):
     import pdelab as pl
 
     f, grid = pl.losses.three_wells(), pl.Grid(-half_width, half_width, n, boundary="outflow")
+    from pdelab.figures.characteristics import shock_births
+
     x, shock = grid.x, first_shock_time(f, grid)
     t = np.linspace(0.0, last, times)
     curvature = np.diff(pl.hopf_lax(f, grid, t), 2, axis=1) / grid.spacing[0] ** 2
@@ -32,11 +35,15 @@ def compute(n, half_width, last, times):
         error = max(error, *(np.abs(seen - point).min() for point in transported_inflections(f, grid, s)))
     widths = {f"shallow_width_at_{s}": _width(pl.hopf_lax(f, grid, s), x, -0.81757) for s in (0.6, 1.45)}
     lines = transported_inflections(f, grid, 0.999 * shock)
-    row, column = np.nonzero((curvature * grid.spacing[0] < -0.02) & (t[:, None] > shock))
+    births = shock_births(f, grid)
+    walls = [0.5 * (a[1] + b[1]) for a, b in zip(births, births[1:])]
+    born = np.array([time for time, _ in births])[np.digitize(x[1:-1], walls)]  # of the shock of each region
+    row, column = np.nonzero((curvature * grid.spacing[0] < -0.02) & (t[:, None] > born))
     return {
         "x": x[1:-1], "t": t, "convex": curvature > 0, "kinks": np.stack([x[1:-1][column], t[row]]), 
         "line_start": inflection_points(f, grid), "line_end": lines,
-        "straight_line_error": float(error), "shock_time": shock, **widths,
+        "straight_line_error": float(error), "shock_time": shock, "births": np.array(births), **widths,
+        "left_shock_time": births[0][0],
     }  # fmt: skip
 
 

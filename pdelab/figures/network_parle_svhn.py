@@ -1,7 +1,7 @@
 """Figure 5.5 and the last row of Table 5.1 of Chaudhari's thesis at the scale of the digits: plenty of data.
 
 A deeper residual network with all training images, as SVHN has the most images of the thesis's data sets. The settings
-are those tuned for Figure 5.4, not tuned again. What reproduces: all algorithms obtain comparable errors. What does not
+are those tuned for Figure 5.4, not tuned again. What reproduces: no difference that the seeds decide. What does not
 at this scale: Elastic-SGD is not ahead of the others (numbers *_low and *_high of the differences).
 The printed settings on the thesis's data: --set data=svhn folder=... (WRN-16-4, 160 epochs).
 """
@@ -10,21 +10,23 @@ from pdelab.figures.network_parle import CONTESTANTS
 from pdelab.figures.races import BUILT_IN, contestants, draw_panels, race
 
 NAME = "5.5"
-TITLE = "With plenty of data all four algorithms reach comparable errors"
+TITLE = "With plenty of data no difference to SGD is decided"
 NEEDS = "networks"
 PARAMETERS = {"data": "digits", "folder": "", "model": "", "epochs": 0, "seeds": 3}
 QUICK = {"epochs": 10, "seeds": 2}
+MARGIN = 0.2  # per cent, declared before any run
 CHECKS = {
-    "all_images_sgd_mean": (None, 6.0),
+    "all_images_sgd_mean": (None, 4.0),
     "all_images_entropy_sgd_difference": (-2.0, 2.0),
     "all_images_elastic_sgd_difference": (-2.0, 2.0),
     "all_images_parle_difference": (-2.0, 2.0),
 }
+QUICK_CHECKS = CHECKS | {"all_images_sgd_mean": (None, 6.0)}  # fewer epochs
 
 
 def compute(data, folder, model, epochs, seeds):
     """Curves and paired differences to SGD."""
-    return race(panels(data, folder, model, epochs), seeds=seeds)
+    return race(panels(data, folder, model, epochs), seeds=seeds, margin=MARGIN)
 
 
 def panels(data, folder, model="", epochs=0):

@@ -18,14 +18,25 @@ PARAMETERS = {
     "seeds": 3,
 }  # fmt: skip
 QUICK = {"epochs": 40, "third_epochs": 10, "seeds": 2}
-CHECKS = {"residual_network_parle_train_error": (None, 1.0), "all_images_parle_train_error": (None, 2.0)}
+MARGIN = 0.2  # per cent, declared before any run
+CHECKS = {
+    "residual_network_sgd_mean": (None, 8.0),
+    "fewer_images_a_class_sgd_mean": (None, 20.0),
+    "all_images_sgd_mean": (None, 4.0),
+    "residual_network_parle_train_error": (None, 1.0),
+    "fewer_images_a_class_parle_train_error": (None, 1.0),
+    "all_images_parle_train_error": (None, 2.0),
+    "residual_network_sgd_train_error": (None, 1.0),
+    "all_images_sgd_train_error": (None, 2.0),
+}
+QUICK_CHECKS = CHECKS | {"all_images_sgd_mean": (None, 6.0)}  # fewer epochs
 
 
 def compute(data, other, third, folder, model, epochs, third_epochs, seeds):
     """Training losses and errors of three problems, and Parle's training loss over that of SGD."""
     problems = network_parle_cifar.panels(data, other, folder, model, epochs)
     problems |= network_parle_svhn.panels(third, folder, model, third_epochs)
-    found = race(problems, seeds=seeds)
+    found = race(problems, seeds=seeds, margin=MARGIN)
     for key in map(slug, problems):
         found[f"{key}_underfitting"] = found[f"{key}_parle_train_loss"] / found[f"{key}_sgd_train_loss"]
     return found

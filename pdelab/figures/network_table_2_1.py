@@ -1,8 +1,8 @@
 """Table 2.1 of Chaudhari's thesis at the scale of the digits: does the field lower the error?
 
 An all-convolutional network under SGD, in a fixed random field and in one drawn anew at each step. The thesis finds
-that both help and the fixed one more. That does not reproduce at this scale: no difference is seen beyond the scatter
-of the seeds (numbers allcnn_*_low and allcnn_*_high of this run).
+that both help and the fixed one more. That does not reproduce at this scale: the seeds decide no difference (numbers
+allcnn_*_low and allcnn_*_high of this run).
 The printed settings on the thesis's data: --set data=cifar10 folder=... (All-CNN-BN, 200 epochs).
 """
 
@@ -11,11 +11,17 @@ from pdelab.figures.races import race
 from pdelab.figures.tables import draw_table
 
 NAME = "table-2.1"
-TITLE = "Table 2.1: in a random field SGD is neither better nor worse"
+TITLE = "Table 2.1: in a random field SGD is undecided, neither better nor worse"
 NEEDS = "networks"
 PARAMETERS = {"data": "digits", "folder": "", "model": "", "epochs": 0, "seeds": 6}
 QUICK = {"epochs": 25, "seeds": 3}
+MARGIN = 0.2  # per cent, declared before any run
 CHECKS = {
+    "allcnn_sgd_mean": (None, 10.0),
+    "allcnn_fixed_field_difference": (-2.0, 2.0),
+    "allcnn_resampled_field_difference": (-2.0, 2.0),
+}
+QUICK_CHECKS = {
     "allcnn_sgd_mean": (None, 15.0),
     "allcnn_fixed_field_difference": (-2.5, 2.5),
     "allcnn_resampled_field_difference": (-2.5, 2.5),
@@ -24,7 +30,7 @@ CHECKS = {
 
 def compute(data, folder, model, epochs, seeds):
     """The race of three."""
-    return race({"allcnn": panel(data, folder, model, epochs)}, seeds=seeds)
+    return race({"allcnn": panel(data, folder, model, epochs)}, seeds=seeds, margin=MARGIN)
 
 
 def draw(data):

@@ -1,8 +1,8 @@
 """Table 5.1 of Chaudhari's thesis at the scale of the digits: Parle, Elastic-SGD, Entropy-SGD and SGD on four problems.
 
 The runs of Figures 5.3, 5.4 and 5.5, with three replicas. The thesis gives minutes; here the number after @ is the
-effective epoch of one replica, since replicas run side by side. What reproduces: comparable errors. What does not:
-Parle is not the best of the four beyond the scatter of the seeds (numbers *_parle_low and *_parle_high).
+effective epoch of one replica, since replicas run side by side. What reproduces: errors of one size. What does not:
+Parle is not better than SGD (numbers *_parle_low and *_parle_high, and the verdicts below).
 The printed settings on the thesis's data: --set data=mnist cifar=cifar10 cifar_100=cifar100 svhn=svhn folder=...
 """
 
@@ -18,19 +18,25 @@ PARAMETERS = {
     "svhn_epochs": 0, "seeds": 3,
 }  # fmt: skip
 QUICK = {"epochs": 30, "svhn_epochs": 10, "seeds": 2}
+MARGIN = 0.2  # per cent, declared before any run
 CHECKS = {
+    "fully_connected_sgd_mean": (None, 6.0),
+    "convolutional_sgd_mean": (None, 12.0),
+    "residual_network_sgd_mean": (None, 8.0),
+    "fewer_images_a_class_sgd_mean": (None, 20.0),
+    "all_images_sgd_mean": (None, 4.0),
     "convolutional_parle_difference": (-3.0, 3.0),
     "residual_network_parle_difference": (-3.0, 3.0),
     "all_images_parle_difference": (-2.0, 2.0),
-    "all_images_parle_mean": (None, 6.0),
 }
+QUICK_CHECKS = CHECKS | {"all_images_sgd_mean": (None, 6.0)}  # fewer epochs
 
 
 def compute(data, cifar, cifar_100, svhn, folder, epochs, svhn_epochs, seeds):
     """The race on four problems, and on a fully-connected network of ours."""
     problems = network_parle.panels(data, folder, epochs=epochs)
     problems |= network_parle_cifar.panels(cifar, cifar_100, folder, epochs=epochs)
-    return race(problems | network_parle_svhn.panels(svhn, folder, epochs=svhn_epochs), seeds=seeds)
+    return race(problems | network_parle_svhn.panels(svhn, folder, epochs=svhn_epochs), seeds=seeds, margin=MARGIN)
 
 
 def draw(data):

@@ -1,10 +1,11 @@
-"""Figure 3.4 of Chaudhari's thesis at small scale: three architectures, one shape of spectrum.
+"""Figure 3.4 of Chaudhari's thesis at small scale: two Hessian spectra and a Fisher diagonal of one shape.
 
 (a) a fully-connected network on the digits, exact; (b) an LSTM on letters of Python's help topics, by Lanczos with
 stochastic quadrature; (c) an all-convolutional network on the digits by the diagonal of its Fisher information, which
 is exactly E g² - (E g)² from the gradients of all samples, and, dashed, the estimate from Adam's running moments that
-the thesis used (it can be negative, a variance cannot). The shape reproduces in all three; the printed "95 % below
-10⁻⁵" of (c) is a statement about how far training went and does not (numbers fisher_below_*).
+the thesis used (it can be negative, a variance cannot). A diagonal is no spectrum: (c) says nothing about eigenvalues.
+The shape reproduces in all three; the printed "95 % below 10⁻⁵" of (c) is a statement about how far training went and
+does not (numbers fisher_below_*).
 On another data set for (a) and (c): --set data=mnist folder=... hidden=64.
 """
 
@@ -13,16 +14,16 @@ import numpy as np
 from pdelab.figures.races import BUILT_IN
 
 NAME = "3.4"
-TITLE = "Fully connected, recurrent, convolutional: most of the spectrum near zero, a long right tail"
+TITLE = "Two Hessian spectra and a Fisher diagonal: most of each near zero, with a long right tail"
 NEEDS = "networks"
 PARAMETERS = {"data": "digits", "folder": "", "epochs": 40, "hidden": 32, "lstm_hidden": 24, "lines": 256, "probes": 8}
 QUICK = {"epochs": 15, "hidden": 16, "lstm_hidden": 8, "lines": 64, "probes": 4}
 CHECKS = {
-    "fully_connected_near_zero": (0.6, 1.0),
-    "fully_connected_left_over_right": (0.0, 0.1),
-    "lstm_near_zero": (0.5, 1.0),
-    "lstm_left_over_right": (0.0, 0.5),
-    "fisher_below_1_percent_of_largest": (0.5, 1.0),
+    "fully_connected_near_zero": (0.6, None),
+    "fully_connected_left_over_right": (None, 0.1),
+    "lstm_near_zero": (0.5, None),
+    "lstm_left_over_right": (None, 0.5),
+    "fisher_below_1_percent_of_largest": (0.5, None),
     "fisher_least": (-1e-12, None),
 }
 
@@ -87,6 +88,7 @@ def draw(data):
         axes[2].set(title=f"all-convolutional, {len(data['fisher'])} weights", xlabel="diagonal Fisher information")
         axes[2].legend()
         axes[0].set_ylabel("part of the eigenvalues")
+        axes[2].set_ylabel("part of the diagonal")
         figure.suptitle(TITLE, x=0.01, ha="left", fontsize=11)
     return figure
 

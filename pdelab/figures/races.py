@@ -50,14 +50,15 @@ def contestants(family, problem, names, *, data="digits", folder="", model="", e
     return {name: arguments | replaced for name, arguments in found.items()}
 
 
-def race(panels, *, seeds, metric="error", margin=0.2):
+def race(panels, *, seeds, margin, metric="error"):
     """Train every panel's contestants on the same seeds.
 
     panels: {title: {contestant: arguments of `train`}}, the first contestant is the baseline. Returns per panel
     PANEL_names, PANEL_metric and per contestant PANEL_NAME_curve (validation error, or perplexity where the metric is
     "loss") and _losses (of training), both (seeds, epochs), _epochs (epochs,), the test metric's _mean and _sd,
     _train_loss and _train_error at the end, _reached (the effective epoch from which on the mean curve stays within a
-    tenth of its end), and against the baseline _difference, _low, _high (95 % Student intervals, paired by seed).
+    tenth of its end), and against the baseline _difference, _low, _high (95 % Student intervals, paired by seed) and
+    _verdict: the word of `networks.training.compare` at the margin, which a figure's module declares before any run.
     """
     from pdelab.networks import training
 
@@ -65,6 +66,7 @@ def race(panels, *, seeds, metric="error", margin=0.2):
     for panel, members in panels.items():
         found = training.compare(members, seeds=seeds, metric=metric, margin=margin)
         data |= {f"{slug(panel)}_names": np.array(found.names), f"{slug(panel)}_metric": metric}
+        data |= {f"{slug(panel)}_margin": margin}
         for row in found.rows():
             key, name = f"{slug(panel)}_{slug(row['name'])}", row["name"]
             curve, ends = found.curves[name], [final["train"] for final in found.finals[name]]
@@ -73,8 +75,44 @@ def race(panels, *, seeds, metric="error", margin=0.2):
             data |= {f"{key}_epochs": np.arange(1, curve.shape[1] + 1), f"{key}_reached": _reached(curve.mean(0))}
             data |= {f"{key}_mean": row["mean"], f"{key}_sd": row["deviation"]}
             data |= {f"{key}_train_{part}": float(np.mean([end[part] for end in ends])) for part in ("loss", "error")}
-            data |= {f"{key}_{end}": row[end] for end in ("difference", "low", "high") if end in row}
+            data |= {f"{key}_{end}": row[end] for end in ("difference", "low", "high", "verdict") if end in row}
     return data
+
+
+def reached_ratios(data, name):
+    """PANEL_reached_ratio: effective epochs that a contestant needs over those of SGD, in each panel that has both."""
+    found = {}
+    for panel in map(slug, map(str, data["panels"])):
+        epochs = [data.get(f"{panel}_{slug(one)}_reached") for one in (name, "sgd")]
+        if None not in epochs:
+            found[f"{panel}_reached_ratio"] = epochs[0] / epochs[1]
+    return found
+
+
+def with_verdicts(data, margin):
+    """A stored race completed by the verdicts that its intervals and a margin give; those that it has stay."""
+    from pdelab.networks.training.comparison import verdict
+
+    found = dict(data)
+    for panel in map(str, data["panels"]):
+        found.setdefault(f"{slug(panel)}_margin", margin)
+        for name in map(str, data[f"{slug(panel)}_names"][1:]):
+            key = f"{slug(panel)}_{slug(name)}"
+            word = verdict(data[f"{key}_low"], data[f"{key}_high"], found[f"{slug(panel)}_margin"])
+            found.setdefault(f"{key}_verdict", word)
+    return found
+
+
+def sentence(data):
+    """What the paired intervals of a race say, in the words of `compare`: the end of a caption."""
+    parts = []
+    for panel in map(str, data["panels"]):
+        first, *others = map(str, data[f"{slug(panel)}_names"])
+        if others:
+            unit = "%" if data[f"{slug(panel)}_metric"] == "error" else "nats"
+            words = ", ".join(f"{name} {data[f'{slug(panel)}_{slug(name)}_verdict']}" for name in others)
+            parts.append(f"{panel}, against {first} at a margin of {data[f'{slug(panel)}_margin']:g} {unit}: {words}")
+    return f"Verdicts of {data['seeds']} paired seeds. " + "; ".join(parts) + "."
 
 
 def merged(*races):
@@ -149,7 +187,11 @@ def draw_differences(ax, data, panel):
         low, high = data[f"{key}_low"], data[f"{key}_high"]
         ax.plot([low, high], [place, place], color=color(name), lw=3, solid_capstyle="butt")
         ax.plot(data[f"{key}_difference"], place, "o", color=color(name))
+        ax.annotate(data[f"{key}_verdict"], (max(high, 0.0), place), (4, 5), textcoords="offset points", fontsize=8)
+    margin = data[f"{slug(panel)}_margin"]
+    ax.axvspan(-margin, margin, color="#dddddd", lw=0, zorder=0)
     ax.axvline(0.0, color="black", lw=0.8)
+    ax.margins(x=0.25)
     ax.set_yticks(range(len(names) - 1), list(reversed(names[1:])))
     ax.set_ylim(-0.6, len(names) - 1.4)
     unit = "test error (%)" if data[f"{slug(panel)}_metric"] == "error" else "test loss (nats)"

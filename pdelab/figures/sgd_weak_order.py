@@ -22,6 +22,7 @@ CHECKS = {
 def compute(x, t, largest, levels, nodes):
     """Errors of E cos(2X) at t against the learning rate."""
     from pdelab import sgd
+    from pdelab.plotting import observed_order
 
     f = sgd.FiniteSum("a*cos(x)/2 + x**2/2 + c*x", a=[1.0, 0.6, 1.4, 0.8, 1.2], c=[0.3, -0.5, 0.9, 0.1, -0.8])
     rates, box = largest * 0.5 ** np.arange(levels), (-3.2, 3.2)
@@ -34,7 +35,7 @@ def compute(x, t, largest, levels, nodes):
             variance = lambda y, lr=lr, share=share: share * lr * f.covariance(y)  # noqa: E731
             value = sgd.diffusion_expectation(drift, variance, observable, x, t, box=box, nodes=nodes)
             errors[m, k] = value - exact
-    orders = np.polyfit(np.log(rates), np.log(np.abs(errors)).T, 1)[0]
+    orders = [observed_order(rates, np.abs(row)) for row in errors]  # those of the legend
     names = ("sde_order", "flow_order", "modified_order", "half_noise_order")
     return {"rates": rates, "errors": errors} | dict(zip(names, map(float, orders)))
 

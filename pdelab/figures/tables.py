@@ -8,6 +8,8 @@ import numpy as np
 
 from pdelab.figures.races import slug
 
+UNFINISHED = 10.0  # per cent
+
 
 def cells(data):
     """(row names, column names, texts of the cells); perplexities where the race was one of losses."""
@@ -24,7 +26,13 @@ def _cell(data, row, column):
     if data[f"{slug(row)}_metric"] == "loss":
         mean = np.exp(mean)
         deviation *= mean
-    return f"{mean:.2f} ± {deviation:.2f} @ {data[f'{key}_reached']}"
+    mark = "†" if unfinished(data, key, row) else ""
+    return f"{mean:.2f} ± {deviation:.2f} @ {data[f'{key}_reached']}{mark}"
+
+
+def unfinished(data, key, row):
+    """Whether a classifier still errs on more than a tenth of its training images at the end of its budget."""
+    return data[f"{slug(row)}_metric"] == "error" and data[f"{key}_train_error"] > UNFINISHED
 
 
 def draw_table(data, title, note="test error (%) ± deviation of the seeds @ effective epochs"):
@@ -45,6 +53,7 @@ def draw_table(data, title, note="test error (%) ± deviation of the seeds @ eff
         for place, row in enumerate(rows, start=1):
             means = [data.get(f"{slug(row)}_{slug(column)}_mean", np.inf) for column in columns]
             table[place, 1 + int(np.argmin(means))].get_text().set_weight("bold")
-        ax.set_title(f"{note}; {data['seeds']} seeds", fontsize=9)
+        dagger = f"; † unfinished: training error above {UNFINISHED:g} %" if "†" in str(texts) else ""
+        ax.set_title(f"{note}; {data['seeds']} seeds{dagger}", fontsize=9)
         figure.suptitle(title, x=0.01, ha="left", fontsize=11)
     return figure

@@ -64,7 +64,7 @@ class Comparison:
             row = {"name": name, "mean": float(values.mean()), "deviation": float(values.std(ddof=1))}
             if name != self.baseline:
                 row |= paired(values - first, self.level)
-                row["verdict"] = _verdict(row["low"], row["high"], self.margin)
+                row["verdict"] = verdict(row["low"], row["high"], self.margin)
             found.append(row)
         return found
 
@@ -324,7 +324,8 @@ def _folder(out, name):
     return lambda seed: None if out is None else Path(out) / name / f"seed_{seed}"
 
 
-def _verdict(low, high, margin):
+def verdict(low, high, margin):
+    """The word for an interval of differences (smaller is better): the same, worse, better or undecided."""
     if -margin <= low and high <= margin:
         return "the same"
     return "worse" if low > 0 else "better" if high < 0 else "undecided"
