@@ -1,6 +1,7 @@
 """Losses: derivatives against mpmath, the gallery against its papers, hostile text, the code kept on disk."""
 
 import copy
+import hashlib
 import math
 import os
 import pickle
@@ -8,6 +9,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
+from pathlib import Path
 
 import mpmath
 import numpy as np
@@ -731,7 +733,8 @@ def test_cache_directory_of_each_system(monkeypatch, tmp_path):
     assert losses.cache_directory() == tmp_path / "mine"
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PDELAB_CACHE", "here")  # compiled later, perhaps from another folder
-    assert losses.cache_directory() == tmp_path / "here"
+    with pytest.raises(ValueError, match="PDELAB_CACHE: expected an absolute path"):
+        losses.cache_directory()
 
 
 def test_a_made_source_needs_a_key():
@@ -746,3 +749,114 @@ def test_broken_source_is_not_kept(monkeypatch, tmp_path):
         compiled_module("broken = 1/0\n")
     with pytest.raises(ZeroDivisionError):
         compiled_module("broken = 1/0\n")
+
+
+# ------------------------------------------------------------------------------------------ a cache that is the user's
+
+HARMLESS = "from numba import njit\n\n\n@njit(cache=True)\ndef f(x):\n    return x + {number}\n"
+posix = pytest.mark.skipif(not hasattr(os, "getuid"), reason="owners and modes are POSIX's")
+
+
+def plant(folder, number, mode):
+    """A module in the cache that says something else than its text should, in a whole file; its key."""
+    key = f"key of {number}"
+    text = "def f(x):\n    return 'planted'\n"
+    path = folder / f"pdelab_generated_{hashlib.sha256(key.encode()).hexdigest()[:32]}.py"
+    path.write_text(f"# sha256 of what follows: {hashlib.sha256(text.encode()).hexdigest()}\n{text}")
+    path.chmod(mode)
+    return key, path
+
+
+@posix
+def test_a_new_folder_is_closed_to_others(monkeypatch, tmp_path):
+    monkeypatch.setenv("PDELAB_CACHE", str(tmp_path / "new"))
+    old = os.umask(0)
+    try:
+        module = compiled_module(HARMLESS.format(number=7001))
+    finally:
+        os.umask(old)
+    assert module.f(1) == 7002
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
+    assert Path(module.__file__).stat().st_mode & 0o077 == 0
+
+
+@posix
+@pytest.mark.parametrize("mode", [0o777, 0o770, 0o1777, 0o702])
+def test_a_folder_that_others_may_write_is_not_read(monkeypatch, tmp_path, mode):
+    folder = tmp_path / "open"
+    folder.mkdir()
+    key, _ = plant(folder, mode, 0o600)
+    folder.chmod(mode)
+    monkeypatch.setenv("PDELAB_CACHE", str(folder))
+    with pytest.warns(RuntimeWarning, match="not kept") as record:
+        module = compiled_module(HARMLESS.format(number=mode), key)
+    assert len(record) == 1 and module.f(1) == 1 + mode and module.__file__ is None
+    assert not (folder / "__pycache__").exists()
+
+
+@posix
+@pytest.mark.parametrize("mode", [0o666, 0o660, 0o602])
+def test_a_file_that_others_may_write_is_not_read(monkeypatch, tmp_path, mode):
+    key, _ = plant(tmp_path, mode, mode)
+    monkeypatch.setenv("PDELAB_CACHE", str(tmp_path))
+    with pytest.warns(RuntimeWarning, match="not kept"):
+        assert compiled_module(HARMLESS.format(number=mode), key).f(1) == 1 + mode
+
+
+@posix
+def test_links_are_not_followed(monkeypatch, tmp_path):
+    (tmp_path / "cache").mkdir()
+    key, path = plant(tmp_path / "cache", 11, 0o600)
+    path.rename(tmp_path / "elsewhere.py")
+    path.symlink_to(tmp_path / "elsewhere.py")
+    monkeypatch.setenv("PDELAB_CACHE", str(tmp_path / "cache"))
+    with pytest.warns(RuntimeWarning, match="not kept"):
+        assert compiled_module(HARMLESS.format(number=11), key).f(1) == 12
+
+
+@posix
+def test_an_index_that_others_may_write_is_not_read(monkeypatch, tmp_path):
+    """Numba unpickles its index and runs what it points to."""
+    monkeypatch.setenv("PDELAB_CACHE", str(tmp_path))
+    key, path = plant(tmp_path, 12, 0o600)
+    index = tmp_path / "__pycache__"
+    index.mkdir()
+    for target, mode in ((index, 0o777), (index / f"{path.stem}.f-2.py311.nbi", 0o666)):
+        if target != index:
+            index.chmod(0o700)
+            target.write_bytes(b"planted")
+        target.chmod(mode)
+        with pytest.warns(RuntimeWarning, match="not kept"):
+            assert modules._find(path.stem) == (None, None)
+
+
+@posix
+def test_a_folder_that_others_may_replace_is_not_read(monkeypatch, tmp_path):
+    above = tmp_path / "above"
+    (above / "cache").mkdir(parents=True)
+    key, _ = plant(above / "cache", 13, 0o600)
+    above.chmod(0o777)
+    monkeypatch.setenv("PDELAB_CACHE", str(above / "cache"))
+    with pytest.warns(RuntimeWarning, match="may replace"):
+        assert compiled_module(HARMLESS.format(number=13), key).f(1) == 14
+
+
+@posix
+@pytest.mark.skipif(hasattr(os, "getuid") and os.getuid() != 0, reason="only root can give files away")
+def test_what_others_own_is_not_read(monkeypatch, tmp_path):
+    for number, gives in ((14, lambda folder, path: folder), (15, lambda folder, path: path)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        key, path = plant(folder, number, 0o600)
+        os.chown(gives(folder, path), 12345, 12345)
+        monkeypatch.setenv("PDELAB_CACHE", str(folder))
+        with pytest.warns(RuntimeWarning, match="someone else"):
+            assert compiled_module(HARMLESS.format(number=number), key).f(1) == 1 + number
+
+
+def test_a_relative_cache_is_refused_in_one_sentence(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PDELAB_CACHE", "here")
+    with pytest.warns(RuntimeWarning, match="absolute path"):
+        assert compiled_module(HARMLESS.format(number=16)).f(1) == 17
+    assert not (tmp_path / "here").exists()

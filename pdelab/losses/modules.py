@@ -3,13 +3,18 @@
 A module is written once to the cache directory, whole or not at all, and imported from there: functions in it that are
 declared `@njit(cache=True)` are then kept by Numba beside it, and a later process pays for neither. Where the directory
 cannot be written, the module lives in memory for the length of the process.
+
+What is kept there is run: the directory is the user's own and closed to others (0700), nobody else may replace a folder
+above it, and files that others own or may write, Numba's among them, are not read.
 """
 
 import hashlib
 import linecache
 import os
+import stat
 import sys
 import threading
+import warnings
 from pathlib import Path
 from types import ModuleType
 
@@ -21,9 +26,15 @@ _STAMP = 946684800  # one modification time for all: rewriting a file must not m
 
 
 def cache_directory():
-    """The folder of generated modules: $PDELAB_CACHE, or `pdelab` in the user's cache directory of this system."""
+    """The folder of generated modules: $PDELAB_CACHE, or `pdelab` in the user's cache directory of this system.
+
+    Raises ValueError for a relative path: what it means would depend on where the process happens to stand.
+    """
     if chosen := os.environ.get("PDELAB_CACHE"):
-        return Path(chosen).expanduser().absolute()
+        folder = Path(chosen).expanduser()
+        if not folder.is_absolute():
+            raise ValueError(f"PDELAB_CACHE: expected an absolute path, got {chosen!r}")
+        return folder
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
     elif sys.platform == "darwin":
@@ -82,22 +93,66 @@ def _digest(text):
 def _find(name):
     """Where the module is or should be kept (None: nowhere) and its text, if a whole copy is there."""
     try:
-        path = cache_directory() / f"{name}.py"
+        folder = cache_directory()
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if reason := _distrust(folder, name):
+            _warn(reason)
+            return None, None
+        path = folder / f"{name}.py"
         first, _, text = path.read_text(encoding="utf-8").partition("\n")
     except FileNotFoundError:
         return path, None
-    except (OSError, RuntimeError, UnicodeDecodeError):  # RuntimeError: the user has no home directory
+    except ValueError as error:
+        if not isinstance(error, UnicodeDecodeError):
+            _warn(str(error))
+        return None, None
+    except (OSError, RuntimeError):  # RuntimeError: the user has no home directory
         return None, None
     return path, text if first == _FIRST_LINE + _digest(text) else None
+
+
+def _distrust(folder, name):
+    """Why modules in this folder might not be the user's own; None if nobody else can have put them there."""
+    if not hasattr(os, "getuid"):  # Windows: a user's folders are closed to others
+        return None
+    folder = folder.resolve()
+    numba = [Path(chosen).resolve()] if (chosen := os.environ.get("NUMBA_CACHE_DIR")) else []
+    if folder.stat().st_uid == os.getuid() and not folder.stat().st_mode & 0o022:
+        folder.chmod(0o700)
+    for own in (folder, *(place for place in numba if place.exists())):
+        if _foreign(own):
+            return f"{own} belongs to someone else or others may write to it"
+        for above in own.parents:
+            status = above.stat()
+            open_to_others = status.st_mode & 0o022 and not status.st_mode & stat.S_ISVTX
+            if status.st_uid not in (0, os.getuid()) or open_to_others:
+                return f"others may replace folders in {above}"
+    index = folder / "__pycache__"
+    kept = [folder / f"{name}.py", index, *index.glob(f"{name}*"), *(f for n in numba for f in n.rglob(f"{name}*"))]
+    for file in kept:
+        if (file.exists() or file.is_symlink()) and _foreign(file):
+            return f"{file} belongs to someone else or others may write to it"
+    return None
+
+
+def _foreign(path):
+    """Is it a link, someone else's, or open to the pens of others?"""
+    status = path.lstat()
+    return stat.S_ISLNK(status.st_mode) or status.st_uid != os.getuid() or bool(status.st_mode & 0o022)
+
+
+def _warn(reason):
+    text = f"compiled formulas are not kept: {reason}; set PDELAB_CACHE to an absolute path in a folder of your own"
+    warnings.warn(text, RuntimeWarning, stacklevel=5)
 
 
 def _keep(path, text):
     """Write the module; returns its path, or None where that is impossible."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         with atomic(path) as temporary:
             temporary.write_text(f"{_FIRST_LINE}{_digest(text)}\n{text}", encoding="utf-8")
             os.utime(temporary, (_STAMP, _STAMP))
+        path.chmod(0o600)
     except OSError:
         return None
     return path
