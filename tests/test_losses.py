@@ -860,3 +860,69 @@ def test_a_relative_cache_is_refused_in_one_sentence(monkeypatch, tmp_path):
     with pytest.warns(RuntimeWarning, match="absolute path"):
         assert compiled_module(HARMLESS.format(number=16)).f(1) == 17
     assert not (tmp_path / "here").exists()
+
+
+# ------------------------------------------------------------------------------ formulas that would take for ever
+
+
+def nested(form, times):
+    text = "x"
+    for _ in range(times):
+        text = form.replace("_", text)
+    return text
+
+
+ENDLESS = {
+    "towers": "exp(exp(exp(exp(5)))) + x",
+    "hidden towers": "exp(exp(exp(exp(5 + x - x))))",
+    "complex towers": "exp(exp(exp(exp(6 + 2*log(-1))))) * x",
+    "towers of sinh": "x*sinh(cosh(exp(exp(2) + 3)))",
+    "towers in an exponent": "x**exp(exp(exp(exp(5))))",
+    "squares": nested("(_)**2", 400),
+    "few squares": nested("(_)**2", 40),
+    "squares and sums": nested("((_)**2 + x)", 200),
+    "sines": nested("sin(_)", 200),
+    "maxima": nested("max(_, 1)", 120),
+    "signs": "-" * 500 + "x",
+    "many exponentials": "logsumexp(" + ", ".join(f"{k}*x" for k in range(300)) + ")",
+    "many maxima": "max(" + ", ".join(f"{k}*x" for k in range(100)) + ")",
+    "many coordinates": "norm(" + ", ".join(f"x{k}" for k in range(100)) + ")",
+    "huge factors": "x*" + "*".join(["2**999"] * 50),
+    "tiny factors": "x/" + "/".join(["2**999"] * 50),
+    "huge powers of powers": "((2**999*x)**999)**999",
+    "powers of powers": "(((x**900)**900)**900)",
+    "huge exponents of rationals": "x*(1/3)**(10**300)",
+    "fractions of fractions": "x + " + " + ".join(f"1/({2 * k + 1}**80)" for k in range(1, 190)),
+    "long sums": " + ".join(f"sin({k}*x)" for k in range(1, 3000)),
+    "long products": "*".join(f"sin({k}*x)" for k in range(1, 400)),
+    "long names": "x" * 50_000,
+    "long numbers": "x*" + "9" * 4000,
+    "parentheses": "(" * 3000 + "x" + ")" * 3000,
+    "attributes": "x.__class__.__mro__[1].__subclasses__()",
+    "attributes of numbers": "(1).__class__",
+    "calls of calls": "exp(x)(x)",
+    "lambdas": "(lambda: x)()",
+    "comprehensions": "[x for x in range(10**9)]",
+    "assignments": "(x := 10**10**10)",
+    "texts": "'a'*10**10",
+    "formats": "f'{x}'",
+    "wide letters of import": "\uff3f\uff3fimport\uff3f\uff3f('os')",
+    "wide letters of a number": "\uff12**x",
+    "half a letter": "\ud800 + x",
+    "nothing": "x\0",
+}
+
+
+@pytest.mark.parametrize("attack", ENDLESS)
+def test_endless_formulas_are_refused(attack):
+    """In words, and before SymPy works: none takes a second, which the suite's own time limit would show."""
+    with pytest.raises(ValueError, match="cannot read the formula|a formula is text") as refusal:
+        Loss(ENDLESS[attack])
+    assert len(str(refusal.value)) < 400
+
+
+@pytest.mark.parametrize(
+    "text", [nested("sin(_)", 30), " + ".join(f"cos({k}*x)" for k in range(1, 200)), "x*2**999/2**990"]
+)
+def test_long_formulas_within_the_bounds_are_read(text):
+    assert math.isfinite(Loss(text).gradient(0.3))

@@ -8,6 +8,7 @@ non-smooth functions have derivatives almost everywhere (at a kink the mean of t
 """
 
 import ast
+import cmath
 import math
 import re
 import warnings
@@ -25,6 +26,9 @@ SYNONYMS = {"Abs": "abs", "Min": "min", "Max": "max", "ln": "log",
 RESERVED = {*ARGUMENTS, *SYNONYMS, "pi"}
 OPERATORS = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.Pow, ast.UAdd, ast.USub)
 LARGEST_POWER = 1000
+LONGEST, MOST, DEEPEST = 20_000, 1000, 80  # characters; operations and calls; levels, a sum or product being one
+WIDEST = {"*": 80, "(": 32}  # factors of a product, arguments of a function: their derivatives grow with the square
+DIGITS = 1100  # bits of a number's numerator and denominator: beyond the range of float64
 
 
 # ------------------------------------------------------------------------------------------------ text -> tree
@@ -42,6 +46,8 @@ def parse(text):
         raise ValueError("a formula is text, such as 'x**2/2 + cos(x)', got an empty one")
     if "#" in text:
         _refuse(text, "'#' is not allowed")
+    if len(text) > LONGEST:
+        _refuse(text, f"it is longer than {LONGEST} characters: give functions to Loss.from_functions")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # "1or x" and the like: refused below anyway
@@ -54,7 +60,43 @@ def parse(text):
         _check(node, text)
         if isinstance(node, ast.Name) and id(node) not in called and node.id != "pi":
             names.add(_variable(node.id, text))
+    _check_size(tree, text)
     return tree, tuple(sorted(names, key=_natural))
+
+
+def _check_size(tree, text):
+    """Refuse what SymPy would work on for more than about a second."""
+    work = sum(isinstance(node, (ast.BinOp, ast.UnaryOp, ast.Call)) for node in ast.walk(tree))
+    if work > MOST:
+        _refuse(text, f"it has more than {MOST} operations: give functions to Loss.from_functions")
+    level, depth = [tree], 0
+    while level:
+        depth += 1
+        if depth > DEEPEST:
+            _refuse(text, "it is nested too deeply")
+        level = [part for node in level for part in _parts(node, text)]
+
+
+def _parts(node, text):
+    """The operands of a node: all terms of a sum and all factors of a product at once."""
+    if isinstance(node, ast.Call):
+        parts, kind = node.args, "("
+    elif isinstance(node, ast.UnaryOp):
+        parts, kind = [node.operand], "-"
+    elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
+        parts, kind = [node.left, node.right], "^"
+    elif isinstance(node, ast.BinOp):
+        plus, minus, kind = (
+            (ast.Add, ast.Sub, "+") if isinstance(node.op, (ast.Add, ast.Sub)) else (ast.Mult, ast.Div, "*")
+        )
+        parts = [part for _, part in _chain(node, plus, minus)]
+    else:
+        parts, kind = [], ""
+    if len(parts) > WIDEST.get(kind, MOST):
+        _refuse(
+            text, f"it has {len(parts)} {'factors' if kind == '*' else 'arguments'} in a row, more than {WIDEST[kind]}"
+        )
+    return parts
 
 
 def check_variables(variables, names, text):
@@ -220,6 +262,47 @@ def expression(tree, variables, text):
 
 
 def _build(node, names, text):
+    """The expression of a node; a number that float64 cannot hold is refused before anything is built from it."""
+    built = _built(node, names, text)
+    coefficient = built.as_coeff_Mul()[0]
+    if coefficient.is_Rational and max(coefficient.p.bit_length(), coefficient.q.bit_length()) > DIGITS:
+        _refuse(text, "it contains a number beyond 1.8e308")
+    if built.is_number:
+        try:
+            _value(built)
+        except OverflowError:
+            _refuse(text, "it contains a number beyond 1.8e308")
+    return built
+
+
+def _value(number):
+    """A SymPy number as complex, None if it is unknown; OverflowError beyond the range of float64."""
+    import sympy
+
+    if number.is_Rational:
+        return complex(number.p / number.q)
+    if number in (sympy.pi, sympy.E, sympy.I):
+        return {sympy.pi: math.pi + 0j, sympy.E: math.e + 0j, sympy.I: 1j}[number]
+    values = [_value(part) for part in number.args]
+    if not values or None in values:
+        return None
+    try:
+        if number.is_Add:
+            result = sum(values)
+        elif number.is_Mul:
+            result = math.prod(values)
+        elif number.is_Pow:
+            result = values[0] ** values[1]
+        else:
+            result = getattr(cmath, type(number).__name__)(*values)
+    except (ValueError, ZeroDivisionError, AttributeError, TypeError):
+        return None
+    if cmath.isinf(result):
+        raise OverflowError
+    return result
+
+
+def _built(node, names, text):
     import sympy
 
     if isinstance(node, ast.Constant):
@@ -235,7 +318,10 @@ def _build(node, names, text):
     if isinstance(node.op, ast.Pow):
         return _power(_build(node.left, names, text), _build(node.right, names, text), text)
     if isinstance(node.op, (ast.Add, ast.Sub)):
-        return sympy.Add(*(sign * _build(part, names, text) for sign, part in _chain(node, ast.Add, ast.Sub)))
+        terms = [sign * _build(part, names, text) for sign, part in _chain(node, ast.Add, ast.Sub)]
+        if sum(term.q.bit_length() for term in terms if term.is_Rational) > 10 * DIGITS:
+            _refuse(text, "its numbers have too many digits")
+        return sympy.Add(*terms)
     factors = [(sign, _build(part, names, text)) for sign, part in _chain(node, ast.Mult, ast.Div)]
     if any(sign < 0 and factor == 0 for sign, factor in factors):
         _refuse(text, "it divides by zero")
@@ -252,14 +338,16 @@ def _chain(node, plus, minus):
 
 
 def _power(base, exponent, text):
+    import sympy
+
     if exponent.is_number and abs(exponent) > LARGEST_POWER:
         _refuse(text, f"an exponent is beyond {LARGEST_POWER}")
     if base == 0 and exponent.is_negative:
         _refuse(text, "it divides by zero")
     result = base**exponent
-    number = result.as_coeff_Mul()[0]
-    if number.is_Rational and max(number.p.bit_length(), number.q.bit_length()) > 1100:
-        _refuse(text, "it contains a number beyond 1.8e308")
+    powers = (factor.as_base_exp()[1] for factor in sympy.Mul.make_args(result))
+    if any(power.is_Rational and abs(power) > LARGEST_POWER for power in powers):
+        _refuse(text, f"an exponent is beyond {LARGEST_POWER}")
     return result
 
 
