@@ -755,3 +755,66 @@ def test_a_drift_of_another_dimension():
 def test_initial_data_of_the_wrong_shape():
     with pytest.raises(ValueError, match="initial.*shape"):
         solve(HamiltonJacobi(1.0), np.zeros(9), Grid(0, 1, 8), 0.1)
+
+
+# ------------------------------------------------------------------------------------------ drift at outflow ends
+
+MONOTONE = [
+    hj.monotone,
+    hj.engquist_osher,
+    hj.fitted,
+    hj.implicit,
+]
+
+
+@pytest.mark.parametrize("scheme", [*MONOTONE, hj.filtered, hj.rosenbrock])
+def test_a_drift_out_of_the_box_on_a_line(scheme):
+    """u = a x²/2 with a' = 2a - a² for b = x: a = 2/(1 + exp(-2t)); the scheme's own order, ends included."""
+    errors = []
+    for n in (41, 81, 161):
+        grid = Grid(-2.0, 2.0, n, boundary="outflow")
+        problem = HamiltonJacobi(viscosity=0.0, drift=grid.x)
+        u = solve(problem, grid.x**2 / 2, grid, 3.0, scheme=scheme).final
+        errors.append(np.abs(u - grid.x**2 / (1 + math.exp(-6.0))).max())
+    assert errors[-1] < 0.05 and errors[-1] < 0.6 * errors[-2] < 0.36 * errors[-3], errors
+
+
+@pytest.mark.parametrize("scheme", MONOTONE)
+@pytest.mark.parametrize("shape", [(25, 31), (11, 9, 13)])
+def test_a_drift_out_of_the_box_in_more_dimensions(scheme, shape):
+    """Separate: the sum of the solutions on the lines, which the schemes keep to round-off where dt is the same."""
+    d = len(shape)
+    grid = Grid((-2.0,) * d, (2.0,) * d, shape, boundary="outflow")
+    problem = HamiltonJacobi(viscosity=0.0, drift=grid.points)
+    start, t, dt = (grid.points**2).sum(-1) / 2, 0.25, 0.25 / 64
+    u = solve(problem, start, grid, t, scheme=scheme, dt=dt).final
+    total = 0.0
+    for axis, n in enumerate(shape):
+        line = Grid(-2.0, 2.0, n, boundary="outflow")
+        part = solve(HamiltonJacobi(viscosity=0.0, drift=line.x), line.x**2 / 2, line, t, scheme=scheme, dt=dt).final
+        total = total + part.reshape([-1 if k == axis else 1 for k in range(d)])
+    np.testing.assert_allclose(u, total, rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("scheme", MONOTONE)
+@pytest.mark.parametrize("d", [1, 2])
+def test_the_schemes_keep_the_order_at_outflow_ends_with_any_drift(scheme, d):
+    """A node raised raises every node or none, by at most as much: the Jacobian of a step by differences."""
+    rng = np.random.default_rng(d)
+    grid = Grid((0.0,) * d, (1.0,) * d, 6 if d == 1 else 4, boundary="outflow")
+    for viscosity in (0.0, 0.02):
+        for _ in range(2):
+            drift = rng.normal(size=(*grid.shape, d)) * 2
+            problem = HamiltonJacobi(viscosity=viscosity, drift=drift[..., 0] if d == 1 else drift)
+            u, dt = rng.normal(size=grid.shape), 1e-3
+
+            def step(values, problem=problem, dt=dt):
+                return solve(problem, values, grid, dt, scheme=scheme, dt=dt).final
+
+            base = step(u)
+            for node in np.ndindex(grid.shape):
+                raised = u.copy()
+                raised[node] += 1e-3
+                change = (step(raised) - base) / 1e-3
+                assert change.min() > -1e-8 and change.max() < 1 + 1e-8
+            np.testing.assert_allclose(step(u + 1.5), base + 1.5, rtol=1e-10)

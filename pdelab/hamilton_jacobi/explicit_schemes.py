@@ -28,8 +28,8 @@ def monotone(problem, grid, values):
     commutes with constants. A larger step is refused. Heat: second order, the maximum principle and, except at
     outflow ends, the mass.
 
-    Boundaries: periodic; reflecting (mirror ghosts); outflow (the outer slope counts as zero and the normal second
-    difference is dropped: information only leaves).
+    Boundaries: periodic; reflecting (mirror ghosts); outflow (the outer slope is the minimiser b of p²/2 - b p, zero
+    without drift, and the normal second difference is dropped: information only leaves).
 
     A drift that depends on time counts with its values at the beginning of each step.
 

@@ -8,7 +8,7 @@ nodes gives a tridiagonal matrix, closed to a ring when periodic.
 import numpy as np
 from numba import njit
 
-from pdelab.kernels.slopes import FITTED, PERIODIC, neighbours, upwind_step, widen
+from pdelab.kernels.slopes import FITTED, PERIODIC, beyond, neighbours, upwind_step, widen
 
 STAGES = 6  # RODAS of Hairer and Wanner (1996), order 4 with an embedded order 3, stiffly accurate
 GAMMA = 0.25
@@ -71,8 +71,8 @@ def policies(u, boundary, shift, k, d, down, up, total):
             policy_row(line[:-2], line[1:-1], line[2:], b[1:-1], k, d, a[1:-1], c[1:-1], t[1:-1])
         for i in range(0, n, n - 1 if inner == 1 else 1):
             low, high, keep = neighbours(i, n, boundary)
-            rows = u[o, low], u[o, i], u[o, high]
-            policy_row(rows[0], rows[1], rows[2], shift[o, i], k, keep * d, down[o, i], up[o, i], total[o, i])
+            below, above = beyond(u[o, low], u[o, i], u[o, high], shift[o, i], low == i, high == i)
+            policy_row(below, u[o, i], above, shift[o, i], k, keep * d, down[o, i], up[o, i], total[o, i])
             if low == i:
                 down[o, i] = 0.0
             if high == i:

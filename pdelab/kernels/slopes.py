@@ -16,7 +16,7 @@ BLOCK = 4096  # cells handled as one vector: long enough to hide the edges of sh
 def neighbours(i, n, boundary):
     """Indices of the two neighbours of node i, and 0.0 where the normal second difference is dropped (outflow ends).
 
-    A reflecting end sees its mirror image, an outflow end sees itself, so that the outer slope is zero.
+    A reflecting end sees its mirror image, an outflow end sees itself (without drift: with it see `beyond`).
     """
     low, high, inner = i - 1, i + 1, 1.0
     if i == 0:
@@ -191,6 +191,15 @@ def godunov_march(values, out, work, steps, shape, boundary, k, d):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def beyond(low, here, high, shift, first, last):
+    """The two neighbours of a row; beyond the first or the last row of an outflow axis `here` with the slope b.
+
+    There (p - b)²/2 - b²/2 is least: nothing comes in from beyond, whichever way the drift goes. shift = h b.
+    """
+    return (here - shift if first else low), (here + shift if last else high)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def add_axis(out, low, here, high, shift, k, d, kind):
     """Add the increment of one axis to a row; kind is GODUNOV, ENGQUIST_OSHER or FITTED."""
     if kind == FITTED:
@@ -215,15 +224,18 @@ def upwind_step(values, out, first, last, shape, boundary, k, d, shift, kind):
         new[:] = here
         if n0 > 1:
             back, front, inner = neighbours(h, n0, boundary[0])
-            add_axis(new, u[back * n1 + i], here, u[front * n1 + i], shift[0, r], k[0], inner * d[0], kind)
+            low, high = beyond(u[back * n1 + i], here, u[front * n1 + i], shift[0, r], back == h, front == h)
+            add_axis(new, low, here, high, shift[0, r], k[0], inner * d[0], kind)
         if n1 > 1:
-            low, high, inner = neighbours(i, n1, boundary[1])
-            add_axis(new, u[h * n1 + low], here, u[h * n1 + high], shift[1, r], k[1], inner * d[1], kind)
+            left, right, inner = neighbours(i, n1, boundary[1])
+            low, high = beyond(u[h * n1 + left], here, u[h * n1 + right], shift[1, r], left == i, right == i)
+            add_axis(new, low, here, high, shift[1, r], k[1], inner * d[1], kind)
         add_axis(new[1:-1], here[:-2], here[1:-1], here[2:], shift[2, r][1:-1], k[2], d[2], kind)
         for j in (0, n2 - 1):
             left, right, inner = neighbours(j, n2, boundary[2])
-            cell, b = new[j : j + 1], shift[2, r][j:]
-            add_axis(cell, here[left:], here[j:], here[right:], b, k[2], inner * d[2], kind)
+            cell, b = here[j : j + 1], shift[2, r][j : j + 1]
+            low, high = beyond(here[left : left + 1], cell, here[right : right + 1], b, left == j, right == j)
+            add_axis(new[j : j + 1], low, cell, high, b, k[2], inner * d[2], kind)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

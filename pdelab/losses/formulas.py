@@ -271,7 +271,7 @@ def _build(node, names, text):
         try:
             _value(built)
         except OverflowError:
-            _refuse(text, "it contains a number beyond 1.8e308")
+            _refuse(text, "it contains a number beyond 1.8e308, not a finite real one")
     return built
 
 

@@ -35,7 +35,9 @@ def policies(u, boundary, shift, k, d, down, up, total):
     outer, n, inner = u.shape
     for o, i, j in np.ndindex(outer, n, inner):
         low, high, keep = slopes.neighbours(i, n, boundary)
-        a, c, step = policy(u[o, low, j], u[o, i, j], u[o, high, j], shift[o, i, j], k, keep * d)
+        here, b = u[o, i, j], shift[o, i, j]
+        below, above = slopes.beyond(u[o, low, j], here, u[o, high, j], b, low == i, high == i)
+        a, c, step = policy(below, here, above, b, k, keep * d)
         down[o, i, j], up[o, i, j] = a * (low != i), c * (high != i)
         total[o, i, j] += step
 

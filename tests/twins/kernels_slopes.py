@@ -66,7 +66,9 @@ def step(values, shape, boundary, k, d, shift=None, kind=0):
         for axis, (low, high, inner) in enumerate(triples):
             if shape[axis] == 1:
                 continue
-            new[node] += increment(u[low], u[node], u[high], drift[axis][node], k[axis], inner * d[axis], kind)
+            b = drift[axis][node]
+            below, above = beyond(u[low], u[node], u[high], b, low == node, high == node)
+            new[node] += increment(below, u[node], above, b, k[axis], inner * d[axis], kind)
     return new.ravel()
 
 
@@ -135,6 +137,10 @@ def ends(values, start, count, n, out, at, boundary, offsets, k, d):
         new = godunov(new, values[p + offsets[0]], values[p], values[p + offsets[1]], k[1], d[1])
         new = godunov(new, values[p + offsets[2]], values[p], values[p + offsets[3]], k[0], d[0])
         out[at + row * n + j] = new
+
+
+def beyond(low, here, high, shift, first, last):
+    return here - shift if first else low, here + shift if last else high
 
 
 def add_axis(out, low, here, high, shift, k, d, kind):
@@ -377,6 +383,11 @@ def row_cases(rng):
             yield np.zeros(n), rng.normal(size=n), u, rng.normal(size=n), rng.normal(size=n), 0.1, 0.2, int(n % 3)
 
 
+def beyond_cases(rng):
+    for first, last in itertools.product((False, True), repeat=2):
+        yield *rng.normal(size=(4, 5)), first, last
+
+
 def scalar_cases(count):
     def cases(rng):
         for _ in range(200):
@@ -491,6 +502,7 @@ TWINS = {
     "plane": (plane, plane_cases),
     "godunov_line": (line, line_cases),
     "godunov_march": (march, march_cases),
+    "beyond": (beyond, beyond_cases),
     "add_axis": (add_axis, row_cases),
     "upwind_step": (upwind_step, upwind_step_cases),
     "upwind_march": (march, upwind_march_cases),
