@@ -372,9 +372,9 @@ def test_hostile_text_is_refused(text, tmp_path):
         ("x + log(0)", "not a finite real"),
         ("x + exp(1000)", "not a finite real"),
         ("x + asin(2)", "not a finite real"),
-        ("-" * 100000 + "x", "does not parse|too deep"),
-        ("sin(" * 5000 + "x" + ")" * 5000, "does not parse|too deep"),
-        ("+".join(["x"] * 20000), "does not parse|too deep"),
+        ("-" * 100000 + "x", "longer than"),
+        ("sin(" * 5000 + "x" + ")" * 5000, "longer than"),
+        ("+".join(["x"] * 20000), "longer than"),
     ],
 )
 def test_bad_formulas_give_one_clear_error(text, match):

@@ -107,11 +107,16 @@ def second_order(out, p, lower, upper, flux, c, d):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def burgers_march(values, out, steps, boundary, c, d, kind):
-    """`steps` steps of p_t + (p²/2)_x = ν p_xx by the flux `kind`, c = dt/h, d = ν dt/h²."""
+    """`steps` steps of p_t + (p²/2)_x = ν p_xx by the flux `kind`, c = dt/h, d = ν dt/h².
+
+    The nodes of a reflecting wall hold the mean of an odd function, zero, whatever is given there.
+    """
     n = values.size
     source, target = np.empty(n + 4), np.empty(n + 4)
     lower, upper, flux = np.empty(BLOCK + 2), np.empty(BLOCK + 2), np.empty(BLOCK + 1)
     source[2:-2] = values
+    if boundary == REFLECTING:
+        source[2] = source[n + 1] = 0.0
     for _ in range(steps):
         close_line(source, boundary)
         if kind == HIGH_RESOLUTION:

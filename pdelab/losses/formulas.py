@@ -26,7 +26,7 @@ SYNONYMS = {"Abs": "abs", "Min": "min", "Max": "max", "ln": "log",
 RESERVED = {*ARGUMENTS, *SYNONYMS, "pi"}
 OPERATORS = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.Pow, ast.UAdd, ast.USub)
 LARGEST_POWER = 1000
-LONGEST, MOST, DEEPEST = 20_000, 1000, 80  # characters; operations and calls; levels, a sum or product being one
+LONGEST, MOST, DEEPEST = 20_000, 1500, 80  # characters; operations and calls; levels, a sum or product being one
 WIDEST = {"*": 80, "(": 32}  # factors of a product, arguments of a function: their derivatives grow with the square
 DIGITS = 1100  # bits of a number's numerator and denominator: beyond the range of float64
 

@@ -77,7 +77,9 @@ def second_order(out, p, lower, upper, flux, c, d):
 
 
 def burgers_march(values, out, steps, boundary, c, d, kind):
-    p = values
+    p = values.copy()
+    if boundary == REFLECTING:
+        p[[0, -1]] = 0.0
     for _ in range(steps):
         e, new = extended(p, boundary), np.empty_like(p)
         if kind == HIGH_RESOLUTION:
