@@ -313,7 +313,7 @@ def test_entropy_and_windings_of_paths():
     produced = nonequilibrium.path_entropy_production(saved, times, lambda x: -x @ F.T, np.eye(2), confidence=0.999)
     assert produced.low < state.entropy_production < produced.high and produced.high - produced.low < 6
     turned = nonequilibrium.winding(saved, times, confidence=0.999)
-    assert turned.low < 3.0 < turned.high  # -F x = -x + 3 (x_2, -x_1) turns with angular velocity -(-3)
+    assert turned.low < -3.0 < turned.high  # -F x = -x + 3 (x_2, -x_1) turns clockwise
 
 
 def test_short_pieces_are_warned_about():
