@@ -14,7 +14,7 @@ from pdelab.kernels.noise import BLOCK
 from pdelab.kernels.walls import confine_all
 from pdelab.paths import checkpoints, door, tracing, walls
 from pdelab.paths.increments import Noise
-from pdelab.paths.results import Paths
+from pdelab.paths.results import Paths, name_of, reduced
 from pdelab.paths.schemes import leimkuhler_matthews, weak_euler
 from pdelab.paths.systems import System
 
@@ -247,7 +247,7 @@ class _Run:
         left = self.gone if len(self.gone) else self.exits
         exit_times = self.plan.when(left) if len(left) else None
         sides = walls.sides(self.x, self.gone, self.walls) if len(self.gone) else None
-        info = {"equation": type(self.sde).__name__, "scheme": _name(self.scheme), "dt": self.plan.largest_step}
+        info = {"equation": type(self.sde).__name__, "scheme": name_of(self.scheme), "dt": self.plan.largest_step}
         info |= {"steps": self.steps, "compiled": self.is_compiled, "threads": self.threads, "seed": self.seed}
         info |= {"bridge": self.bridge}
         states = view(self.saved) if len(self.saved) else None
@@ -403,7 +403,9 @@ class _Run:
         if axes == 0:
             raise ValueError("bridge: expected a box, exit=(lower, upper), or absorbing walls, got none")
         if getattr(self.scheme, "func", self.scheme) in (leimkuhler_matthews, weak_euler):
-            raise ValueError(f"bridge: the steps of {_name(self.scheme)} are not Brownian: use euler_maruyama or heun")
+            raise ValueError(
+                f"bridge: the steps of {name_of(self.scheme)} are not Brownian: use euler_maruyama or heun"
+            )
         states = walls.points_in(*box, self.x)
         matrices = walls.diffusion_matrices(self.sde, states, self._some_times(), self.dt)
         variances = np.array([matrices[:, axis, axis] for axis in range(axes)])
@@ -500,18 +502,3 @@ class _Run:
                 raise ValueError(
                     f"{name}: not finite at t = {t:.6g}, initial state {x[:, path]} of path {first + path}"
                 )
-
-
-def reduced(blocks, paths):
-    """Sums of squares about block means -> about the common mean: (rows, blocks, 2, d) -> (rows, 2, d)."""
-    sizes = np.full(blocks.shape[1], BLOCK, float)
-    sizes[-1] = paths - BLOCK * (blocks.shape[1] - 1)
-    means, squares = blocks[:, :, 0], blocks[:, :, 1]
-    mean = means[:, 0] + np.einsum("b,rbd->rd", sizes, means - means[:, :1]) / paths
-    total = squares.sum(axis=1) + np.einsum("b,rbd->rd", sizes, (means - mean[:, None]) ** 2)
-    return np.stack([mean, total], axis=1)
-
-
-def _name(scheme):
-    function = getattr(scheme, "func", scheme)
-    return f"{function.__module__.removeprefix('pdelab.').replace('.schemes', '')}.{function.__name__}"

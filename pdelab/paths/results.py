@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from pdelab import checks
+from pdelab.kernels.noise import BLOCK
 from pdelab.paths.increments import Noise
 
 
@@ -94,3 +95,19 @@ class Paths:
         noises = (Noise(wieners, len(self.final), dts[s], seed, s, refine, shift, dtype) for s in range(first, last))
         rows = np.array([noise.dw.T for noise in noises]).reshape(last - first, len(self.final), wieners)
         return rows[..., 0] if wieners == 1 else rows
+
+
+def reduced(blocks, paths):
+    """Sums of squares about block means -> about the common mean: (rows, blocks, 2, d) -> (rows, 2, d)."""
+    sizes = np.full(blocks.shape[1], BLOCK, float)
+    sizes[-1] = paths - BLOCK * (blocks.shape[1] - 1)
+    means, squares = blocks[:, :, 0], blocks[:, :, 1]
+    mean = means[:, 0] + np.einsum("b,rbd->rd", sizes, means - means[:, :1]) / paths
+    total = squares.sum(axis=1) + np.einsum("b,rbd->rd", sizes, (means - mean[:, None]) ** 2)
+    return np.stack([mean, total], axis=1)
+
+
+def name_of(scheme):
+    """A scheme's name as users write it."""
+    function = getattr(scheme, "func", scheme)
+    return f"{function.__module__.removeprefix('pdelab.').replace('.schemes', '')}.{function.__name__}"
