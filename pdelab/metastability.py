@@ -92,10 +92,10 @@ def _neighbours(grid):
     """Indices of the axis neighbours of each node, (nodes, 2d); a missing neighbour is the node itself."""
     index = np.arange(math.prod(grid.shape)).reshape(grid.shape)
     found = []
-    for axis, boundary in enumerate(grid.boundary):
+    for axis, wraps in enumerate(grid.periodic):
         for shift in (1, -1):
             moved = np.roll(index, shift, axis)
-            if boundary != "periodic":
+            if not wraps:
                 edge = (slice(None),) * axis + (0 if shift == 1 else -1,)
                 moved[edge] = index[edge]
             found.append(moved.ravel())

@@ -113,7 +113,7 @@ class Traffic:
         values = self.density(waves.values)
         info = {k: v for k, v in waves.info.items() if k not in ("mass", "mass_drift", "total_variation")}
         info |= {"minimum": values.min(axis=1), "maximum": values.max(axis=1)}
-        if grid.boundary == ("periodic",):
+        if grid.periodic == (True,):
             cars = grid.integrate(values)
             first = self.density(start)
             size = max(grid.integrate(np.abs(first)), np.finfo(float).tiny)

@@ -81,14 +81,14 @@ def _line(problem, grid, values, kind):
         return inverse((3 if kind == fluxes.RUSANOV else 1) * transport + diffusion)
 
     certificates = {"total_variation": lambda values, time: total_variation(values, grid)}
-    if grid.boundary == ("periodic",):
+    if grid.periodic == (True,):
         certificates["mass"] = lambda values, time: grid.integrate(values)
     return Stepper(advance, bound, certificates=certificates, info={"viscosity": nu})
 
 
 def total_variation(values, grid):
     """Σ|p_{j+1} - p_j| of a line, closed when periodic."""
-    last = values[:1] if grid.boundary == ("periodic",) else values[-1:]
+    last = values[:1] if grid.periodic == (True,) else values[-1:]
     return float(np.abs(np.diff(values, append=last)).sum())
 
 

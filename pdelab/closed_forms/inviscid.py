@@ -136,7 +136,7 @@ def _sources(values, axis, low, grid, t):
     """Rows of sources along an axis, where its first target stands, and the parabola's coefficient."""
     moved = np.moveaxis(values, axis, -1)
     rows, start = np.ascontiguousarray(moved).reshape(-1, moved.shape[-1]), low[axis]
-    if grid.boundary[axis] == "periodic":
+    if grid.periodic[axis]:
         start = grid.shape[axis] // 2 + 1  # no node is closer than its nearest image
         rows = door.images(rows, "periodic", start, start)
     return rows, start, grid.spacing[axis] ** 2 / (2.0 * t)
@@ -150,7 +150,7 @@ def _back(rows, values, axis):
 
 def _follow(chosen, index, axis, low, grid):
     """The minimisers along the axes passed earlier, at the node chosen along this one."""
-    at = index % grid.shape[axis] if grid.boundary[axis] == "periodic" else index + low[axis]
+    at = index % grid.shape[axis] if grid.periodic[axis] else index + low[axis]
     return [np.take_along_axis(field, at, axis) for field in chosen]
 
 

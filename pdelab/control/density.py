@@ -112,9 +112,9 @@ def point_mass(grid, point):
         raise ValueError(f"point: expected {grid.dimension} coordinates, got {point!r}")
     grid.interpolate(np.zeros(grid.shape), where if grid.dimension > 1 else where[0])  # inside the box, or ValueError
     masses = np.ones(())
-    for x, axis, h, low, boundary in zip(where, grid.axes, grid.spacing, grid.lower, grid.boundary):
+    for x, axis, h, low, wraps in zip(where, grid.axes, grid.spacing, grid.lower, grid.periodic):
         position = (x - low) / h
-        if boundary == "periodic":
+        if wraps:
             position %= axis.size
         nearest = round(position)
         position = nearest if abs(position - nearest) < 1e-12 * axis.size else position  # rounding of the node itself

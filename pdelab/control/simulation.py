@@ -128,7 +128,7 @@ def _at(grid, table, x):
     """Drift and α at points (paths, d), multilinear."""
     if grid.dimension == 1:  # a plain table look-up: four times faster than the general one
         position = (x[:, 0] - grid.lower[0]) / grid.spacing[0]
-        if grid.boundary[0] == "periodic":
+        if grid.periodic[0]:
             position %= len(table)
             table = np.concatenate([table, table[:1]])
         k = np.minimum(position.astype(int), len(table) - 2)
@@ -140,8 +140,8 @@ def _at(grid, table, x):
 
 def _inside(grid, x):
     """Mirror points at the walls of reflecting axes; periodic axes wrap by themselves."""
-    for axis, (low, high, boundary) in enumerate(zip(grid.lower, grid.upper, grid.boundary)):
-        if boundary != "periodic":
+    for axis, (low, high, wraps) in enumerate(zip(grid.lower, grid.upper, grid.periodic)):
+        if not wraps:
             turn = np.mod(x[..., axis] - low, 2 * (high - low))
             x[..., axis] = low + np.minimum(turn, 2 * (high - low) - turn)
     return x

@@ -81,7 +81,7 @@ def _fitted(coefficients, form, grid):
     if coefficients.drift is not None:
         form = _with_face_means(coefficients, grid)
     for axis, (up, down) in enumerate(axis_rates(form, grid)):
-        drop, periodic = lines(form.drops[axis], axis, grid.shape), grid.boundary[axis] == "periodic"
+        drop, periodic = lines(form.drops[axis], axis, grid.shape), grid.periodic[axis]
         theta, fitted = grid.spacing[axis] ** 2 / (12 * D), (up.copy(), down.copy())
         fastest = tridiagonal.fit(drop, D, periodic, *fitted)
         if theta * fastest > 1:  # θ must be less, and the factor of the rates 1 + θ U'' with it
@@ -98,7 +98,7 @@ def _with_face_means(coefficients, grid):
     for axis in range(grid.dimension):
         b = drift[..., axis]
         second = np.roll(b, -1, axis) - 2 * b + np.roll(b, 1, axis)
-        if grid.boundary[axis] != "periodic":
+        if not grid.periodic[axis]:
             for end, inner in ((0, 1), (-1, -2)):
                 second[(slice(None),) * axis + (end,)] = second[(slice(None),) * axis + (inner,)]
         b -= second / 12

@@ -19,7 +19,7 @@ def line_run(problem, grid, form):
 
 def _steady_line(problem, grid, form):
     """A line with constant coefficients, factorised once for each step size."""
-    n, periodic = grid.shape[0], grid.boundary[0] == "periodic"
+    n, periodic = grid.shape[0], grid.periodic[0]
     ((unit_up, unit_down),) = axis_rates(form, grid)
 
     @lru_cache(maxsize=2)
@@ -39,7 +39,7 @@ def _steady_line(problem, grid, form):
 
 def _moving_line(problem, grid, form):
     """A line whose coefficients depend on time: rates anew in each step."""
-    a, scale, periodic = form.a[0], 1 / grid.spacing[0] ** 2, grid.boundary[0] == "periodic"
+    a, scale, periodic = form.a[0], 1 / grid.spacing[0] ** 2, grid.periodic[0]
     saved = _saved_drops(problem, grid)
 
     def run(m, mode, time, dt, steps):

@@ -49,7 +49,7 @@ class _Axis:
     @classmethod
     def of(cls, axis, rate, held, dt, grid, scratch, room):
         """The lines along `axis` with rates (oriented) that hold `held` of a step dt; room: three fields to fill."""
-        last, periodic = axis == grid.dimension - 1, grid.boundary[axis] == "periodic"
+        last, periodic = axis == grid.dimension - 1, grid.periodic[axis]
         up, down, inverse = (part.reshape(rate[0].shape) for part in room)
         np.multiply(held, rate[0], out=up)
         np.multiply(held, rate[1], out=down)
@@ -164,7 +164,7 @@ class Sweeps:
     def _lines(self, axis, rate, held, dt, room):
         if self.grid.dimension > 1:
             return _Axis.of(axis, rate, held, dt, self.grid, self.scratch, room)
-        return _Line.of(rate, held, dt, self.grid.boundary[0] == "periodic")
+        return _Line.of(rate, held, dt, self.grid.periodic[0])
 
 
 @dataclass(frozen=True, eq=False)

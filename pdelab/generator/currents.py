@@ -55,7 +55,7 @@ def current(problem, grid, density, time=0.0):
     form = ito(coefficients, grid)
     density = grid.field(density, "density")
     mass = grid.weights * density
-    if grid.boundary == ("periodic",):
+    if grid.periodic == (True,):
         turning = _around(coefficients, form, grid, mass)
         if turning is not None:
             return (np.full(grid.shape, turning),)

@@ -191,7 +191,7 @@ def cells(grid, size):
         return np.empty((0, 4))
     if not isinstance(grid, Grid) or grid.dimension > size:
         raise ValueError(f"histogram: expected a Grid of at most {size} dimensions, got {grid!r}")
-    periodic = [name == "periodic" for name in grid.boundary]
+    periodic = grid.periodic
     return np.array([grid.lower, grid.spacing, grid.shape, periodic], float).T.copy()
 
 

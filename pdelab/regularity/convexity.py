@@ -107,7 +107,7 @@ def first_shock_time(f, grid):
 
 def _curvature(f, grid):
     """(nodes, f'' on them, root(k): where f'' vanishes between nodes k and k + 1), one dimension."""
-    if grid.dimension != 1 or grid.boundary[0] == "periodic":
+    if grid.dimension != 1 or grid.periodic[0]:
         raise ValueError("intervals of convexity need a one-dimensional grid that is not periodic")
     x = grid.x
     if isinstance(f, Loss):

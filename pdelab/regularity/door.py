@@ -37,7 +37,7 @@ def polished(function, start, grid, forbidden=None):
 
 def filter_modes(grid):
     """How neighbours are looked up beyond the ends, in the words of scipy.ndimage."""
-    return ["wrap" if name == "periodic" else "nearest" for name in grid.boundary]
+    return ["wrap" if wraps else "nearest" for wraps in grid.periodic]
 
 
 def nodes_of(grid):

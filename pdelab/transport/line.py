@@ -279,7 +279,7 @@ def wasserstein_gaussian(mean1, covariance1, mean2, covariance2):
 
 
 def _cell_edges(grid):
-    if grid.dimension != 1 or grid.boundary[0] == "periodic":
+    if grid.dimension != 1 or grid.periodic[0]:
         raise ValueError(f"transport needs a grid on an interval, got {grid.dimension} axes, boundary {grid.boundary}")
     return np.concatenate([[grid.lower[0]], (grid.x[1:] + grid.x[:-1]) / 2, [grid.upper[0]]])
 
