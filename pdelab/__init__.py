@@ -41,10 +41,11 @@ from pdelab.hamilton_jacobi import HamiltonJacobi, Heat
 from pdelab.homogenization import FastSlow, homogenized
 from pdelab.losses import Loss
 from pdelab.paths import Diffusion, Langevin, Paths, Underdamped, simulate
-from pdelab.stepping import Solution, solve
+from pdelab.stepping import AccuracyWarning, Solution, solve
 
 __version__ = "0.1.0"
 __all__ = [
+    "AccuracyWarning",
     "BackwardKolmogorov",
     "Burgers",
     "Diffusion",

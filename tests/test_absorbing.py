@@ -146,8 +146,8 @@ def test_functions_and_densities_stay_dual(shape, boundary, scheme, moving):
     if moving:
         field, back = (lambda t: U * (1 + t)), (lambda s: U * (1 + 0.02 - s))
     rho, v = rng.random(shape), rng.normal(size=shape)
-    forward = pl.solve(FokkerPlanck(field, diffusivity=D), rho, grid, 0.02, scheme=scheme, dt=5e-4)
-    backward = pl.solve(BackwardKolmogorov(back, diffusivity=D), v, grid, 0.02, scheme=scheme, dt=5e-4)
+    forward = pl.solve(FokkerPlanck(field, diffusivity=D), rho, grid, 0.02, scheme=scheme, dt=5e-4, rtol=math.inf)
+    backward = pl.solve(BackwardKolmogorov(back, diffusivity=D), v, grid, 0.02, scheme=scheme, dt=5e-4, rtol=math.inf)
     inner = np.where(grid.absorbing, 0.0, 1.0)
     left = grid.integrate(v * inner * forward.final)
     right = grid.integrate(rho * inner * backward.final)

@@ -45,8 +45,8 @@ def test_differences_of_hamilton_jacobi_are_burgers(viscosity):
     problems = HamiltonJacobi(viscosity=viscosity), Burgers(viscosity=viscosity)
     dt = 0.9 * hamilton_jacobi.monotone(problems[0], grid, u).largest_step(u, 0.0)
     times = [0.0, 20 * dt, 400 * dt]
-    potential = solve(problems[0], u, grid, times, dt=dt)
-    slopes = solve(problems[1], p, shifted, times, dt=dt, scheme=burgers.godunov)
+    potential = solve(problems[0], u, grid, times, dt=dt, rtol=math.inf)
+    slopes = solve(problems[1], p, shifted, times, dt=dt, scheme=burgers.godunov, rtol=math.inf)
     differences = (np.roll(potential.values, -1, axis=1) - potential.values) / h
     assert abs(differences - slopes.values).max() < 1e-12 * abs(p).max()
     assert abs(slopes.final).max() < 0.5 * abs(p).max()
@@ -173,7 +173,7 @@ def test_a_reflecting_wall_is_an_odd_image():
 @given(case=lines())
 def test_extrema_and_variation_do_not_grow_and_mass_stays(scheme, case):
     problem, grid, p, _ = case
-    solution = solve(problem, p, grid, [0.0, 0.01, 0.3], scheme=scheme, cfl=1.0)
+    solution = solve(problem, p, grid, [0.0, 0.01, 0.3], scheme=scheme, cfl=1.0, rtol=math.inf)
     info, size = solution.info, 1e-12 * (1 + abs(p).max())
     assert (np.diff(info["maximum"]) <= size).all() and (np.diff(info["minimum"]) >= -size).all()
     assert (np.diff(info["total_variation"]) <= size * p.size).all()
@@ -262,7 +262,7 @@ def test_irrotational_flow_with_a_mean(name, low, dimension, sizes):
         grid = Grid((0.0,) * dimension, (2 * np.pi,) * dimension, n, boundary="periodic")
         s = grid.points.sum(axis=-1)
         p = m + np.sin(s)[..., None] * np.ones(dimension)
-        solution = solve(Burgers(viscosity=nu), p, grid, [0.0, t], scheme=scheme)
+        solution = solve(Burgers(viscosity=nu), p, grid, [0.0, t], scheme=scheme, rtol=math.inf)
         exact = m + wave_velocity(s - t * m.sum(), dimension * t, nu)[..., None]
         errors.append(abs(solution.final - exact).max())
         assert solution.info["curl"].max() < 1e-11

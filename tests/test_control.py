@@ -90,7 +90,7 @@ def test_value_ends_in_the_terminal_cost():
 
 def test_deterministic_control_is_hopf_lax():
     """D = 0 without drift: u(x, 0) = min_y V(y) + |x - y|²/2T, to the first order of the scheme."""
-    V, errors, sizes = Loss("cos(3*x) + x**2/4"), [], (201, 401, 801, 1601)
+    V, errors, sizes = Loss("cos(3*x) + x**2/4"), [], (301, 601, 1201, 2401)
     for n in sizes:
         grid = Grid(-3.0, 3.0, n, boundary="outflow")
         u = hamilton_jacobi_bellman(Control(None, V, 0.7, 0.0), grid, 0.0).values[0]

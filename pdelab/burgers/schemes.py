@@ -10,7 +10,7 @@ from pdelab.burgers.equation import Burgers
 from pdelab.burgers.potentials import curl, potential
 from pdelab.hamilton_jacobi.layout import CODES, inverse
 from pdelab.kernels import fluxes
-from pdelab.stepping import Stepper, scheme
+from pdelab.stepping import Stepper, integral_error, scheme
 
 
 @scheme(Burgers)
@@ -83,7 +83,11 @@ def _line(problem, grid, values, kind):
     certificates = {"total_variation": lambda values, time: total_variation(values, grid)}
     if grid.periodic == (True,):
         certificates["mass"] = lambda values, time: grid.integrate(values)
-    return Stepper(advance, bound, certificates=certificates, info={"viscosity": nu})
+    order = 2 if kind == fluxes.HIGH_RESOLUTION and nu == 0 else 1
+    return Stepper(
+        advance, bound, certificates=certificates, info={"viscosity": nu},
+        order=order, measure=integral_error(grid.weights),
+    )  # fmt: skip
 
 
 def total_variation(values, grid):
@@ -113,4 +117,6 @@ def _irrotational(problem, grid, values, of_potential):
         info=inner.info,
         init=init,
         values=itemgetter(0),
+        order=inner.order,
+        measure=integral_error(grid.weights[..., None]),
     )

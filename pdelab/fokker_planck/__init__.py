@@ -6,6 +6,7 @@ in what they promise, and each is a function (problem, grid, values) -> Stepper 
 """
 
 from pdelab.fokker_planck.compact import compact
+from pdelab.fokker_planck.default import automatic
 from pdelab.fokker_planck.equations import BackwardKolmogorov, FokkerPlanck
 from pdelab.fokker_planck.moving import Slices
 from pdelab.fokker_planck.propagators import chebyshev, spectral
@@ -18,6 +19,7 @@ __all__ = [
     "FokkerPlanck",
     "Slices",
     "accuracy_step",
+    "automatic",
     "chebyshev",
     "compact",
     "crank_nicolson",

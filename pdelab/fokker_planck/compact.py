@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from pdelab.fokker_planck.accuracy import accuracy
 from pdelab.fokker_planck.equations import FokkerPlanck
 from pdelab.fokker_planck.schemes import accuracy_step, certificates
 from pdelab.fokker_planck.splitting import Sweeps
@@ -59,6 +60,8 @@ def compact(problem, grid, values):
         certificates=certificates(problem, grid, form),
         init=lambda values: init(values * half),
         values=lambda state: masses(state) / half,
+        order=4,
+        **accuracy(problem, grid, form),
     )
     return with_walls(stepper, problem, grid)
 

@@ -95,8 +95,8 @@ class FokkerPlanck:
 
     @property
     def default_scheme(self):
-        """`implicit`: positive for every step."""
-        return schemes_of(type(self))["implicit"]
+        """`automatic`: exact in time where it can be, else controlled; `implicit` where the caller gives dt."""
+        return schemes_of(type(self))["automatic"]
 
     @property
     def steady(self):

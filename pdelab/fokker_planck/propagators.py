@@ -7,6 +7,7 @@ import numpy as np
 from scipy.linalg import lapack
 from scipy.special import ive
 
+from pdelab.fokker_planck.accuracy import accuracy
 from pdelab.fokker_planck.equations import FokkerPlanck
 from pdelab.fokker_planck.schemes import certificates
 from pdelab.fokker_planck.splitting import split_change
@@ -34,7 +35,7 @@ def spectral(problem, grid, values):
     ((up, down),) = axis_rates(form, grid)
     up, down, half = up.ravel(), down.ravel(), half_cells(problem, grid)
     root = _root_of_equilibrium(up, down, "spectral")
-    _check_amplification(values * half, root, problem.adjoint, "spectral")
+    error = _amplification(values * half, root, problem.adjoint, "spectral")
     rest, scale = root / np.linalg.norm(root), 1 / root if problem.adjoint else root
 
     def advance(state, time, dt, steps):
@@ -61,6 +62,8 @@ def spectral(problem, grid, values):
         certificates=certificates(problem, grid, form),
         init=lambda values: (values, None),
         values=itemgetter(0),
+        error=error,
+        **accuracy(problem, grid, form),
     )
 
 
@@ -114,7 +117,7 @@ def chebyshev(problem, grid, values):
     form, half = ito(problem.coefficients(grid), grid), half_cells(problem, grid)
     U = form.potential - form.potential.min()
     root = np.exp(-U / (2 * problem.diffusivity)) * np.sqrt(grid.weights / np.prod(grid.spacing))
-    _check_amplification(values * half, root, problem.adjoint, "chebyshev")
+    error = _amplification(values * half, root, problem.adjoint, "chebyshev")
     rates, largest = axis_rates(form, grid), 1 / largest_step(form, grid)
 
     def advance(m, time, dt, steps):
@@ -138,6 +141,8 @@ def chebyshev(problem, grid, values):
         certificates=certificates(problem, grid, form),
         init=lambda values: values * half,
         values=lambda m: m / half,
+        error=error,
+        **accuracy(problem, grid, form),
     )
     return with_walls(stepper, problem, grid)
 
@@ -158,8 +163,8 @@ def _root_of_equilibrium(up, down, name):
     return np.exp((logs - logs.max()) / 2)
 
 
-def _check_amplification(m, root, adjoint, name):
-    """Round-off grows by sum |m| / root (densities) or 1 / root (functions) in the symmetrised picture."""
+def _amplification(m, root, adjoint, name):
+    """Round-off after it has grown by sum |m| / root (densities) or 1 / root (functions) in the symmetrised picture."""
     total = np.abs(m).sum()
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         growth = 1 / root.min() if adjoint else np.nansum(np.abs(m) / root) / total if total > 0 else 0.0
@@ -168,3 +173,4 @@ def _check_amplification(m, root, adjoint, name):
             f"{name}: the data reach {growth:.1e} times into the tails of the equilibrium, where round-off would show: "
             "use crank_nicolson or implicit, or a smaller box"
         )
+    return float(growth * np.finfo(float).eps)

@@ -5,6 +5,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from pdelab.fokker_planck.accuracy import accuracy
 from pdelab.fokker_planck.equations import FokkerPlanck
 from pdelab.fokker_planck.jumps import sparse_run
 from pdelab.fokker_planck.lines import line_run
@@ -85,6 +86,8 @@ def _stepper(problem, grid, values, mode):
         info,
         init=lambda values: init(values * half),
         values=lambda state: masses(state) / half,
+        order=2 if mode == tridiagonal.TRAPEZOID else 1,
+        **accuracy(problem, grid, form),
     )
     return with_walls(stepper, problem, grid)
 

@@ -131,7 +131,7 @@ def _high_order(problem, grid, values, threshold):
         return inverse(np.sum(largest / h + 2.6 * nu / h**2))
 
     info = {"viscosity": nu} | ({"threshold": threshold} if threshold < math.inf else {})
-    return Stepper(advance, bound, fixed=flow.none, info=info, init=_fresh, values=itemgetter(0))
+    return Stepper(advance, bound, fixed=flow.none, info=info, init=_fresh, values=itemgetter(0), order=3)
 
 
 def _stages(values, out, stage, padded, clock, shape, codes, k, d, flow, unit, threshold, kind, threads):

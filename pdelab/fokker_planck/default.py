@@ -1,0 +1,71 @@
+"""What `solve` takes for Fokker-Planck when it is given no scheme: exact in time where it can be, else controlled."""
+
+import math
+from dataclasses import replace
+
+from pdelab.fokker_planck.equations import FokkerPlanck
+from pdelab.fokker_planck.propagators import LIFETIMES, chebyshev, spectral
+from pdelab.fokker_planck.schemes import crank_nicolson, implicit
+from pdelab.stepping import Stepper, scheme
+
+CONTROLLED = 1e-3  # relative error in time of the steps that are not exact
+
+
+@scheme(FokkerPlanck)
+def automatic(problem, grid, values):
+    """The default: exact in time (`spectral`, `chebyshev`) where a scheme that is fits, else steps controlled to 1e-3.
+
+    On one reflecting axis `spectral` where few modes outlive the first saved time, otherwise `chebyshev` for a steady
+    potential in any dimension; `crank_nicolson` where the problem moves, has a drift that is not a gradient or a
+    diffusion of its own, or where the data reach too deep into the tails of the equilibrium. With dt it is `implicit`.
+    `info["scheme"]` names what was taken.
+    """
+    stepper = _exact(problem, grid, values)
+    if stepper is None:
+        stepper = replace(_named(crank_nicolson)(problem, grid, values), rtol=CONTROLLED)
+    return replace(stepper, with_dt=lambda: _named(implicit)(problem, grid, values))
+
+
+def _exact(problem, grid, values):
+    """The exact stepper of least work, or None where there is none."""
+    steppers = []
+    for propagator in (spectral, chebyshev):
+        try:
+            steppers.append(_named(propagator)(problem, grid, values))
+        except ValueError:  # the problem or the data do not fit it
+            continue
+    return _either(*steppers, problem, grid) if len(steppers) == 2 else steppers[0] if steppers else None
+
+
+def _named(function):
+    def named(problem, grid, values):
+        stepper = function(problem, grid, values)
+        return replace(stepper, info=stepper.info | {"scheme": f"fokker_planck.{function.__name__}"})
+
+    return named
+
+
+def _either(modes: Stepper, series: Stepper, problem, grid) -> Stepper:
+    """`spectral` where few modes outlive the first interval, else `chebyshev`; the state says which."""
+    few, width = grid.shape[0] / 4, grid.upper[0] - grid.lower[0]
+
+    def advance(state, time, dt, steps):
+        stepper, inner = state
+        if stepper is None:
+            alive = width / math.pi * math.sqrt(LIFETIMES / (dt * steps * problem.diffusivity))
+            stepper = modes if alive <= few else series
+            inner = stepper.init(inner)
+        return stepper, stepper.advance(inner, time, dt, steps)
+
+    def values(state):
+        stepper, inner = state
+        return inner if stepper is None else stepper.values(inner)
+
+    return replace(
+        modes,
+        advance=advance,
+        init=lambda field: (None, field),
+        values=values,
+        report=lambda state: (state[0] or modes).info,
+        error=max(modes.error, series.error),
+    )

@@ -1,0 +1,103 @@
+"""How wrong the steps are: an estimate of the error in time that comes with every solution."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from pdelab.stepping.run import Run
+
+SMALL = 2**22  # nodes times steps: as long as a run is that short, a second one with half its steps is not felt
+TINY = np.finfo(float).tiny
+
+
+class AccuracyWarning(UserWarning):
+    """An answer that is further from the truth than it should be; the message says what to do about it."""
+
+
+def largest_error(error: np.ndarray, first: np.ndarray, now: np.ndarray) -> float:
+    """max |error| over the range of the data or of the solution, whichever is larger; of constants, over their size."""
+    size = float(np.abs(error).max())
+    spread = max(float(np.ptp(first)), float(np.ptp(now))) or float(np.abs(first).max())
+    return size and size / max(spread, TINY)
+
+
+def integral_error(weights: np.ndarray) -> Callable[[np.ndarray, np.ndarray, np.ndarray], float]:
+    """∫ |error| over ∫ |data| with these weights: for a density the share of its mass in the wrong place, twice."""
+
+    def measure(error, first, now):
+        size = float((weights * np.abs(error)).sum())
+        return size and size / max(float((weights * np.abs(first)).sum()), TINY)
+
+    return measure
+
+
+class Estimate:
+    """The error in time of a run, found beside it; `error` is the largest at the saved times so far.
+
+    A second run takes other steps: twice as long where nothing forbids it, half as long where the scheme has a bound.
+    With steps r times as long its error is r^p times as large, p the order, so that the difference of the two tells
+    both. Many explicit steps are not made again: for them stands dt/2 times the change of u_t over the run, what
+    forward Euler leaves out of the integral over time.
+    """
+
+    def __init__(self, stepper, first, times, dt, cfl, scale):
+        self.stepper, self.first = stepper, first
+        self.error, self.follow, self.finish = stepper.error or 0.0, _nothing, _nothing
+        bound = stepper.bound(stepper.init(first), 0.0)
+        self.step = Run(stepper, dt, cfl, scale).step(bound, 0.0)
+        counts = [max(math.ceil(gap / self.step * (1 - 1e-12)), 1) if gap else 0 for gap in np.diff(times, prepend=0.0)]
+        if stepper.error is not None or not sum(counts):
+            return
+        if stepper.check is not None:
+            self._beside(Run(stepper.check, dt, cfl, scale), set(range(len(counts))), lambda ratio, order: 1 / 3)
+        elif 2 * self.step <= bound and sum(counts) > 1:
+            self._beside(Run(stepper, dt, cfl, 2 * scale), _meetings(counts), _of_shorter)
+        elif bound == math.inf or first.size * sum(counts) <= SMALL:
+            self._beside(
+                Run(stepper, dt, cfl, scale / 2), set(range(len(counts))), lambda r, p: 1 / (1 - min(r, 0.9) ** p)
+            )
+        else:
+            self.change = (stepper.march(first, 0.0, self.step) - first) / self.step
+            self.finish = self._finish
+
+    def _beside(self, other, compared, share):
+        self.other, self.compared, self.share = other, compared, share
+        self.state, self.reached, self.follow = other.stepper.init(self.first), 0.0, self._follow
+
+    def _follow(self, k, end, run):
+        """Go on to the saved time number k, which the run has reached, and compare."""
+        if k not in self.compared or not end > self.reached:
+            return
+        self.state = self.other.advance(self.state, self.reached, end)
+        self.reached = end
+        share = self.share(run.steps / self.other.steps, min(self.stepper.order, 2))
+        gap = self.stepper.measure(run.field - self.other.field, self.first, run.field)
+        self.error = max(self.error, share * gap)
+
+    def _finish(self, k, end, run):
+        """What forward Euler leaves out, from the first and the last change."""
+        now, dt = np.array(run.field), run.largest_dt
+        step = min(dt, self.stepper.largest_step(now, end))
+        change = (self.stepper.march(now, end, step) - now) / step
+        self.error = self.stepper.measure(0.5 * dt * (change - self.change), self.first, now)
+
+
+def _of_shorter(ratio, order):
+    """The error over the difference from steps `ratio` times as long; 1.5 as orders above one are rarely reached."""
+    return (1.5 if order > 1 else 1.0) / (max(ratio, 1.01) ** order - 1)
+
+
+def _nothing(k, end, run):
+    pass
+
+
+def _meetings(counts):
+    """Numbers of the saved times, from the last one back, with at least two steps before each."""
+    found, steps = {len(counts) - 1}, 0
+    for k in range(len(counts) - 1, 0, -1):
+        steps += counts[k]
+        if steps >= 2 and sum(counts[:k]) >= 2:
+            found.add(k - 1)
+            steps = 0
+    return found

@@ -1,0 +1,122 @@
+"""What equations and schemes offer to `solve`, and where both are found by name."""
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from pdelab.grid import Grid
+from pdelab.losses import Loss
+from pdelab.stepping.accuracy import largest_error
+
+State = Any
+Kind = TypeVar("Kind", bound=type)
+EQUATIONS: dict[str, type] = {}
+SCHEMES: dict[type, dict[str, Callable]] = {}
+
+
+@runtime_checkable
+class Problem(Protocol):
+    """What `solve` asks of an equation. Its other coefficients are between it and its schemes."""
+
+    @property
+    def default_scheme(self) -> "Scheme":
+        """The scheme that `solve` takes when it is given none."""
+
+    def initial(self, values: ArrayLike | Loss, grid: Grid) -> np.ndarray:
+        """The data at time 0 on the nodes as a new or the same float64 array; ValueError for what does not fit."""
+
+
+class Scheme(Protocol):
+    """A way to step an equation. A scheme that does not fit the problem raises ValueError and says which does."""
+
+    def __call__(self, problem: Problem, grid: Grid, values: np.ndarray) -> "Stepper":
+        """The steps of this problem on this grid; `values` are the initial data."""
+
+
+def equation(kind: Kind) -> Kind:
+    """Class decorator: make an equation known to the command line, under its name in small letters and hyphens.
+
+    `pdelab solve` builds it by its classmethod `from_formula(loss, initial, **coefficients)`, which returns the problem
+    and its initial data; `initial` is a field or None, and the coefficients are those that its constructor takes.
+    """
+    EQUATIONS[re.sub(r"(?<!^)(?=[A-Z])", "-", kind.__name__).lower()] = kind
+    return kind
+
+
+def scheme(*kinds: type) -> Callable[[Callable], Callable]:
+    """Decorator: make a scheme known by its name for these equations and the subclasses of them."""
+
+    def mark(function):
+        for kind in kinds:
+            SCHEMES.setdefault(kind, {})[function.__name__] = function
+        return function
+
+    return mark
+
+
+def schemes_of(kind: type) -> dict[str, Scheme]:
+    """The schemes of an equation by name, those of its base classes included."""
+    return {name: function for base in reversed(kind.__mro__) for name, function in SCHEMES.get(base, {}).items()}
+
+
+def _same(values):
+    return values
+
+
+@dataclass(frozen=True)
+class Stepper:
+    """What a scheme hands to `solve`: pure functions of a state.
+
+    advance : (state, time, dt, steps) -> state after `steps` equal steps of size dt from `time`; the state that it was
+        given is used up: its arrays may be written on
+    bound : (state, time) -> the largest dt that keeps the scheme's structure; math.inf when there is none
+    dt : accuracy rule of an implicit scheme, used when the caller gives no dt; None means cfl * bound
+    fixed : False when the bound must be taken anew from the current state before every step
+    certificates : {name: (values, time) -> float}, evaluated at the saved times and reported in `info`
+    records : {name: (state, time) -> number or array}, likewise, of what only the state knows
+    info : constants to report
+    init : values -> state that may be used up without touching these values; by default the values themselves, which is
+        right for an `advance` that writes on nothing it was given
+    values : state -> the field, valid until the state is used up
+    report : state -> {name: value} to report in `info` besides, of the last state
+    order : the order in dt, by which the error in time is estimated
+    measure : (error, first, now) -> its size relative to the data at the start and now
+    error : the error in time of a scheme that knows it, relative; None: it is estimated
+    check : a rougher stepper with the same steps, with a few times the error, for a scheme that chooses steps within
+    rtol : the accuracy that the steps are chosen for when the caller gives neither dt nor rtol; None: by the rule above
+    with_dt : () -> the stepper to take in place of this one when the caller gives dt
+    peaks : {name: (values, time) -> float}, reported in `info` as one number: the largest, start and saved times
+    advice : info -> warnings that the numbers in it call for, as sentences
+    """
+
+    advance: Callable[[State, float, float, int], State]
+    bound: Callable[[State, float], float] = lambda state, time: math.inf
+    dt: float | None = None
+    fixed: bool = True
+    certificates: dict[str, Callable] = field(default_factory=dict)
+    info: dict = field(default_factory=dict)
+    records: dict[str, Callable] = field(default_factory=dict)
+    init: Callable[[np.ndarray], State] = _same
+    values: Callable[[State], np.ndarray] = _same
+    report: Callable[[State], dict] = lambda state: {}
+    order: int = 1
+    measure: Callable[[np.ndarray, np.ndarray, np.ndarray], float] = largest_error
+    error: float | None = None
+    check: "Stepper | None" = None
+    rtol: float | None = None
+    with_dt: "Callable[[], Stepper] | None" = None
+    peaks: dict[str, Callable] = field(default_factory=dict)
+    advice: Callable[[dict], Sequence[str]] = lambda info: ()
+
+    def march(self, values: np.ndarray, time: float, dt: float, steps: int = 1) -> np.ndarray:
+        """The field after so many steps from these values as initial data."""
+        return self.values(self.advance(self.init(values), time, dt, steps))
+
+    def largest_step(self, values: np.ndarray, time: float = 0.0) -> float:
+        """The bound on dt for these values as initial data."""
+        return self.bound(self.init(values), time)

@@ -1,0 +1,240 @@
+"""solve(): the one time loop of the package."""
+
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from numbers import Real
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from pdelab import checks
+from pdelab.grid import Grid, reals
+from pdelab.losses import Loss
+from pdelab.stepping.accuracy import AccuracyWarning, Estimate
+from pdelab.stepping.protocols import Problem, Scheme, Stepper, schemes_of
+from pdelab.stepping.run import Run
+
+WARN_ABOVE = 0.01  # of the error in time, when no rtol is given
+ATTEMPTS = 12
+
+
+@dataclass(frozen=True)
+class Solution:
+    """What `solve` returns: values[k] is the solution at times[k]; nothing in it changes."""
+
+    times: np.ndarray
+    values: np.ndarray
+    grid: Grid
+    steps: int
+    info: dict
+
+    @property
+    def final(self):
+        """The solution at the last saved time, shape grid.shape."""
+        return self.values[-1]
+
+
+def solve(
+    problem: Problem,
+    initial: ArrayLike | Loss,
+    grid: Grid,
+    times: float | Sequence[float],
+    *,
+    scheme: Scheme | str | None = None,
+    dt: float | None = None,
+    cfl: float = 0.9,
+    rtol: float | None = None,
+    on_save: Callable[[float, np.ndarray], object] | None = None,
+) -> Solution:
+    """Solve an evolution equation and return it at the times asked for.
+
+    Parameters
+    ----------
+    problem : HamiltonJacobi, Heat, Burgers, FokkerPlanck or BackwardKolmogorov
+        The equation.
+    initial : Loss or array of shape grid.shape
+        Data at time 0.
+    grid : Grid
+    times : float or increasing sequence of floats, >= 0
+        Times to save; a number is one time. values[0] is the initial data only if times[0] == 0.
+    scheme : function or str, optional
+        One of the equation's schemes, e.g. `hamilton_jacobi.monotone`, or its name, "monotone"; by default the
+        equation's own choice.
+    dt : float, optional
+        The largest step: each interval between saved times is cut into ceil(interval / dt) equal steps. By default
+        cfl times the scheme's bound, or the accuracy rule of an implicit scheme.
+    cfl : float, in (0, 1]
+        Fraction of the bound used when dt is not given.
+    rtol : float > 0, optional
+        The largest relative error in time: steps are shortened until the estimate is below it. By default steps are
+        what the scheme takes, and an estimate above 1 % is an `AccuracyWarning`; math.inf makes no estimate.
+    on_save : callable (time, values), optional
+        Called at each saved time as soon as it is reached, with an accuracy to reach as soon as it is known to be
+        reached; what it was handed survives Ctrl-C.
+
+    Returns
+    -------
+    Solution
+        `info` is the certificate: scheme, dt (largest step), steps, monotonicity (dt over the bound, largest over the
+        run: at most 1), minimum and maximum at the saved times, and where the equation conserves it mass and
+        mass_drift: the change of mass since the start over the integral of |values| at the start. With absorbing ends
+        mass is what is left, and absorbed and flux, arrays (times, d, 2), say what has left through the lower and upper
+        end of each axis and how fast; mass_drift then counts what has left, too.
+
+    Raises
+    ------
+    ValueError
+        Bad data, unsorted or negative times, dt above the scheme's bound, cfl outside (0, 1].
+    FloatingPointError
+        The solution stopped being finite; the message names the time.
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> grid = pl.Grid(-1.0, 1.0, 101)
+    >>> solution = pl.solve(pl.HamiltonJacobi(beta=2.0), grid.x**2, grid, [0.0, 0.1])
+    >>> solution.values.shape, bool(solution.info["monotonicity"] <= 1)
+    ((2, 101), True)
+    """
+    times = _checked_times(times)
+    if not (isinstance(cfl, Real) and 0 < cfl <= 1):
+        raise ValueError(f"cfl: expected a number in (0, 1], got {cfl!r}: the scheme's bound holds up to 1")
+    if dt is not None and not (isinstance(dt, Real) and 0 < dt < math.inf):
+        raise ValueError(f"dt: expected a positive number or None, got {dt!r}")
+    if not isinstance(grid, Grid):
+        raise ValueError(f"grid: expected a Grid, got {type(grid).__name__}")
+    if not isinstance(problem, Problem):
+        raise ValueError(f"problem: expected an equation such as HamiltonJacobi(beta=1.0), got {problem!r}")
+    if on_save is not None and not callable(on_save):
+        raise ValueError(f"on_save: expected a function or None, got {on_save!r}")
+    if rtol is not None:
+        rtol = checks.positive("rtol", rtol, infinite=True)
+    chosen = _chosen(scheme, problem)
+    first = problem.initial(initial, grid)
+    stepper = chosen(problem, grid, first)
+    if dt is not None and stepper.with_dt is not None:
+        stepper = stepper.with_dt()
+    task = _Task(stepper, first, grid, times, dt, cfl, rtol != math.inf)
+    wanted = stepper.rtol if rtol is None and dt is None else rtol
+    if wanted is None or wanted == math.inf or stepper.error is not None:
+        solution = task.solved(1.0, on_save)
+    else:
+        solution = task.refined(wanted)
+        for time, values in zip(times, solution.values) if on_save is not None else ():
+            on_save(time, values)
+    solution.info.setdefault("scheme", _name(chosen))
+    if rtol != math.inf:
+        _warn(solution.info, WARN_ABOVE if rtol is None else rtol, stepper)
+    return solution
+
+
+def _warn(info, above, stepper):
+    if info["time_error"] > above:
+        way = "a smaller dt or rtol=1e-3" if info["monotonicity"] == 0 else "a finer grid, to which its steps belong,"
+        text = (
+            f"the error in time is about {100 * info['time_error']:.2g} % with {info['scheme']} and "
+            f"dt = {info['dt']:.3g}: take {way} or a scheme of higher order; rtol=math.inf asks for no accuracy in time"
+        )
+        warnings.warn(text, AccuracyWarning, stacklevel=3)
+    for text in stepper.advice(info):
+        warnings.warn(text, AccuracyWarning, stacklevel=3)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A solve whose arguments have been checked."""
+
+    stepper: Stepper
+    first: np.ndarray
+    grid: Grid
+    times: np.ndarray
+    dt: float | None
+    cfl: float
+    estimated: bool
+
+    def refined(self, wanted):
+        """The solution with steps so short that the estimated error in time is at most `wanted`."""
+        scale = 1.0
+        for _ in range(ATTEMPTS):
+            solution = self.solved(scale, None)
+            error = solution.info["time_error"]
+            if error <= wanted:
+                return solution
+            scale *= max(0.8 * (wanted / error) ** (1 / self.stepper.order), 1 / 64)
+        raise ValueError(
+            f"rtol: {wanted:g} is out of reach, the error in time is about {error:.2g} with "
+            f"dt = {solution.info['dt']:.3g}: take a scheme of higher order"
+        )
+
+    def solved(self, scale, on_save):
+        """The solution with steps `scale` times as long as they would be."""
+        stepper, first, times = self.stepper, self.first, self.times
+        run, state = Run(stepper, self.dt, self.cfl, scale), stepper.init(first)
+        estimate = Estimate(stepper, first, times, self.dt, self.cfl, scale) if self.estimated else None
+        certificates = stepper.certificates
+        records = {name: [] for name in (*certificates, *stepper.records, "minimum", "maximum")}
+        peaks = {name: [peak(first, 0.0)] for name, peak in stepper.peaks.items()}
+        saved = np.empty((len(times), *first.shape)) if len(times) > 1 else None
+        for k, (begin, end) in enumerate(pairwise([0.0, *times])):
+            state = run.advance(state, begin, end)
+            values = run.field
+            if saved is None:  # one time: the last values are the answer, not a copy of them
+                saved = np.ascontiguousarray(values if run.steps else values.copy(), dtype=float)[np.newaxis]
+            else:
+                saved[k] = values
+            for name, certificate in certificates.items():
+                records[name].append(certificate(values, end))
+            for name, record in stepper.records.items():
+                records[name].append(record(state, end))
+            for name, peak in stepper.peaks.items():
+                peaks[name].append(peak(values, end))
+            records["minimum"].append(run.extremes[0])
+            records["maximum"].append(run.extremes[1])
+            if estimate is not None:
+                estimate.follow(k, end, run)
+            if on_save is not None:
+                on_save(end, saved[k])
+        info = {"dt": run.largest_dt, "steps": run.steps, "monotonicity": run.monotonicity}
+        info |= stepper.info | stepper.report(state) | {name: np.array(record) for name, record in records.items()}
+        info |= {name: max(peak) for name, peak in peaks.items()}
+        if estimate is not None:
+            if run.steps:
+                estimate.finish(len(times) - 1, times[-1], run)
+            info["time_error"] = estimate.error
+        if "mass" in certificates:
+            mass, size = (certificates["mass"](field, 0.0) for field in (first, np.abs(first)))
+            left = info["absorbed"].sum(axis=(1, 2)) if "absorbed" in info else 0.0
+            info["mass_drift"] = np.abs(info["mass"] + left - mass) / max(size, np.finfo(float).tiny)
+        for array in (times, saved):
+            array.flags.writeable = False
+        return Solution(times, saved, self.grid, run.steps, info)
+
+
+def _chosen(scheme, problem):
+    """The scheme itself, by its name, or the equation's own."""
+    if scheme is None:
+        return problem.default_scheme
+    known = schemes_of(type(problem))
+    if isinstance(scheme, str) and scheme in known:
+        return known[scheme]
+    if isinstance(scheme, str) or not callable(scheme):
+        names = f"a scheme of {type(problem).__name__} ({', '.join(known)})" if known else "a function"
+        raise ValueError(f"scheme: expected {names} or None, got {scheme!r}")
+    return scheme
+
+
+def _checked_times(times):
+    times = np.array(np.atleast_1d(reals(times, "times: expected a number or an increasing sequence of numbers")))
+    if times.ndim != 1 or times.size == 0 or not np.isfinite(times).all() or times[0] < 0:
+        raise ValueError(f"times: expected finite numbers >= 0, at least one, got {times}")
+    if not (np.diff(times) > 0).all():
+        raise ValueError(f"times: expected strictly increasing times, got {times}")
+    return times
+
+
+def _name(scheme):
+    function = getattr(scheme, "func", scheme)
+    return f"{function.__module__.removeprefix('pdelab.').split('.')[0]}.{function.__name__}"

@@ -1,0 +1,172 @@
+"""The error in time that every solution reports, against true errors; the cell Peclet number; accuracy on request."""
+
+import math
+import warnings
+
+import numpy as np
+import pytest
+from scipy.linalg import expm
+
+import pdelab as pl
+from pdelab.stepping import AccuracyWarning, schemes_of
+
+MATRIX = (pl.FokkerPlanck, pl.BackwardKolmogorov)
+
+
+def linear_cases(seed, sizes=((24,), (7, 6), (4, 5, 4))):
+    """Smooth problems: grid, coefficients of Fokker-Planck, data."""
+    rng = np.random.default_rng(seed)
+    for shape in sizes:
+        d = len(shape)
+        for boundary in ("reflecting", "periodic"):
+            grid = pl.Grid((-1.0,) * d, (1.0,) * d, shape, boundary=boundary)
+            x = grid.points.reshape(*shape, d)
+            phase, size = rng.uniform(0, 6, d), rng.uniform(0.1, 1.0)
+            U = size * np.cos(np.pi * x + phase).sum(-1)
+            curl = 0.3 * np.stack([np.sin(np.pi * x[..., (k + 1) % d] + phase[k]) for k in range(d)], -1)
+            start = np.exp(-(((x - 0.2) / 0.5) ** 2).sum(-1))
+            for given in ({"potential": U}, {"potential": U, "drift": curl[..., 0] if d == 1 else curl}):
+                yield grid, given | {"diffusivity": rng.uniform(0.2, 1.0)}, start / grid.integrate(start)
+
+
+def truth(kind, grid, given, start, T):
+    problem = kind(**given)
+    Q, w = pl.generator(problem, grid).toarray(), grid.weights.ravel()
+    if problem.adjoint:
+        return (expm(T * Q) @ start.ravel()).reshape(grid.shape)
+    return (expm(T * Q.T) @ (w * start.ravel()) / w).reshape(grid.shape)
+
+
+@pytest.mark.parametrize("kind", MATRIX)
+@pytest.mark.parametrize("name", ["automatic", "implicit", "crank_nicolson", "explicit"])
+def test_the_reported_error_in_time_is_honest(kind, name):
+    """Never less than half of the true one, and within a factor of eight in the middle of the cases."""
+    ratios = []
+    for seed in range(2):
+        for grid, given, start in linear_cases(seed):
+            for T, dt in ((0.3, 0.03), (0.3, 0.1), (2.0, 0.1)):
+                dt = None if name == "automatic" else dt if name != "explicit" else None
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", AccuracyWarning)
+                    solution = pl.solve(kind(**given), start, grid, T, scheme=name, dt=dt)
+                error = solution.final - truth(kind, grid, given, start, T)
+                w = 1.0 if kind is pl.BackwardKolmogorov else grid.weights
+                true = np.abs(error).max() / np.ptp(start) if np.isscalar(w) else (w * np.abs(error)).sum()
+                told = solution.info["time_error"]
+                assert told > 0.5 * true - 1e-12, (grid.shape, T, dt, told, true)
+                if true > 1e-9:
+                    ratios.append(told / true)
+    assert not ratios or np.median(ratios) < 8, np.median(ratios)
+
+
+@pytest.mark.parametrize("kind", MATRIX)
+def test_the_default_is_accurate(kind):
+    """No scheme and no step: right to 1e-3 in time in 1-3 dimensions, with and without a gradient."""
+    for grid, given, start in linear_cases(7):
+        solution = pl.solve(kind(**given), start, grid, [0.2, 1.0])
+        for found, T in zip(solution.values, (0.2, 1.0)):
+            gap = np.abs(found - truth(kind, grid, given, start, T)).max()
+            assert gap < 2e-3 * np.abs(start).max(), (grid.shape, gap)
+        assert solution.info["time_error"] <= 1e-3 and solution.info["peclet"] < 5
+
+
+def test_barriers_are_crossed_at_the_right_rate():
+    """From one well to the other in two dimensions: the default brings the mass over that the matrix does."""
+    grid = pl.Grid((-2, -2), (2, 2), (25, 25))
+    x, y = grid.points[..., 0], grid.points[..., 1]
+    U = (x**2 - 1) ** 2 / 2 + y**2 / 2 + 0.5 * x * y
+    start = np.exp(-((x + 1) ** 2 + (y - 0.5) ** 2) / 0.1)
+    start /= grid.integrate(start)
+    problem, over = pl.FokkerPlanck(U, beta=6.0), x > 0
+    exact = truth(pl.FokkerPlanck, grid, {"potential": U, "beta": 6.0}, start, 10.0)
+    crossed = (grid.weights * exact)[over].sum()
+    found = pl.solve(problem, start, grid, 10.0)
+    assert (grid.weights * found.final)[over].sum() == pytest.approx(crossed, rel=1e-8)
+    with pytest.warns(AccuracyWarning, match=r"take a smaller dt or rtol"):
+        rough = pl.solve(problem, start, grid, 10.0, scheme="implicit", dt=2.0)
+    assert abs((grid.weights * rough.final)[over].sum() / crossed - 1) > 0.01
+    assert rough.info["time_error"] > 0.5 * grid.integrate(np.abs(rough.final - exact))
+
+
+@pytest.mark.parametrize("rtol", [1e-2, 1e-3, 1e-4])
+@pytest.mark.parametrize("name", ["implicit", "crank_nicolson", "compact"])
+def test_accuracy_on_request(name, rtol):
+    for grid, given, start in list(linear_cases(3, sizes=((24,), (9, 10))))[1::2]:
+        solution = pl.solve(pl.FokkerPlanck(**given), start, grid, [0.1, 0.4], scheme=name, rtol=rtol)
+        finer = pl.solve(pl.FokkerPlanck(**given), start, grid, 0.4, scheme=name, rtol=rtol / 30).final
+        true = grid.integrate(np.abs(solution.final - finer))
+        assert solution.info["time_error"] <= rtol and true < 1.5 * rtol
+
+
+def test_no_estimate_is_made_when_none_is_wanted():
+    grid, given, start = next(linear_cases(0))
+    info = pl.solve(pl.FokkerPlanck(**given), start, grid, 1.0, scheme="implicit", dt=1.0, rtol=math.inf).info
+    assert "time_error" not in info
+
+
+def equations():
+    line = pl.Grid(-1.0, 1.0, 81, boundary="periodic")
+    plane = pl.Grid((-1.0, -1.0), (1.0, 1.0), (24, 25), boundary="periodic")
+    for grid in (line, plane):
+        d = grid.dimension
+        f = np.cos(np.pi * grid.points.reshape(*grid.shape, d)).sum(-1)
+        for kind in (pl.HamiltonJacobi, pl.Heat, pl.Burgers):
+            for name in schemes_of(kind):
+                for nu in (0.0, 0.05):
+                    if nu == 0 and (kind is pl.Heat or name in ("rosenbrock", "implicit")):
+                        continue
+                    if not (d > 1 and name in ("rosenbrock", "rusanov")):
+                        yield (
+                            kind(viscosity=nu),
+                            np.sin(np.pi * grid.x) if kind is pl.Burgers and d == 1 else f,
+                            grid,
+                            name,
+                        )
+
+
+@pytest.mark.parametrize(
+    "case", list(equations()), ids=lambda case: f"{type(case[0]).__name__}-{case[3]}-{case[2].dimension}"
+)
+def test_every_equation_and_scheme_reports_an_honest_error(case):
+    """Against the same scheme with steps 32 times shorter, before shocks and after."""
+    problem, data, grid, name = case
+    for T in (0.1, 0.6):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", AccuracyWarning)
+            solution = pl.solve(problem, data, grid, T, scheme=name)
+        told, dt = solution.info["time_error"], min(solution.info["dt"], T)
+        finer = pl.solve(problem, data, grid, T, scheme=name, dt=dt / 32, rtol=math.inf).final
+        gap, first = np.abs(solution.final - finer), problem.initial(data, grid)
+        burgers = isinstance(problem, pl.Burgers)
+        true = gap.sum() / np.abs(first).sum() if burgers else gap.max() / np.ptp(first)
+        if name != "rosenbrock":  # its own steps do not change with dt
+            assert told > 0.4 * true - 1e-9, (told, true)
+        assert told < 0.2 and math.isfinite(told)
+
+
+def test_many_explicit_steps_are_not_made_twice(monkeypatch):
+    """The estimate that takes their place is an upper one."""
+    grid = pl.Grid(0.0, 1.0, 201, boundary="periodic")
+    f = np.cos(2 * np.pi * grid.x)
+    for problem in (pl.Heat(viscosity=0.1), pl.HamiltonJacobi(viscosity=0.01), pl.HamiltonJacobi(viscosity=0.0)):
+        careful = pl.solve(problem, f, grid, 0.05)
+        with monkeypatch.context() as patch:
+            patch.setattr("pdelab.stepping.accuracy.SMALL", 0)
+            quick = pl.solve(problem, f, grid, 0.05)
+        assert np.array_equal(quick.final, careful.final)
+        assert 0.5 * careful.info["time_error"] < quick.info["time_error"] < 0.05
+
+
+def test_peclet_number_and_what_it_does():
+    """|b| h / D = 100: the variance is wrong, and the warning says so; exact values of the report."""
+    grid = pl.Grid(0.0, 1.0, 51, boundary="periodic")
+    start = np.exp(-(((grid.x - 0.3) / 0.08) ** 2))
+    start /= grid.integrate(start)
+    problem = pl.FokkerPlanck(drift=np.full(51, 1.0), diffusivity=grid.spacing[0] / 100)
+    for name in ("implicit", "crank_nicolson", "explicit", "compact"):
+        with pytest.warns(AccuracyWarning, match="cell Peclet number up to 100"):
+            info = pl.solve(problem, start, grid, 0.1, scheme=name, dt=1e-3).info
+        assert info["peclet"] == pytest.approx(100, rel=1e-12)
+        assert info["smearing"] == pytest.approx(49, rel=1e-6)
+    resolved = pl.FokkerPlanck(drift=np.full(51, 1.0), diffusivity=1.0)
+    assert pl.solve(resolved, start, grid, 0.1).info["peclet"] == pytest.approx(grid.spacing[0])
