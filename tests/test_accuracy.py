@@ -170,3 +170,79 @@ def test_peclet_number_and_what_it_does():
         assert info["smearing"] == pytest.approx(49, rel=1e-6)
     resolved = pl.FokkerPlanck(drift=np.full(51, 1.0), diffusivity=1.0)
     assert pl.solve(resolved, start, grid, 0.1).info["peclet"] == pytest.approx(grid.spacing[0])
+
+
+# --- limited fluxes --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("boundary", ["reflecting", "periodic"])
+@pytest.mark.parametrize("shape", [(30,), (9, 8), (5, 4, 6)])
+def test_limited_fluxes_are_positive_and_keep_mass(shape, boundary):
+    """Point masses and random drifts that move, with little or no diffusion, at the bound itself."""
+    rng, d = np.random.default_rng(1), len(shape)
+    grid = pl.Grid((-1.0,) * d, (1.0,) * d, shape, boundary=boundary)
+    for D in (0.0, 1e-3, 0.1):
+        start = np.where(rng.uniform(size=shape) < 0.8, 0.0, rng.uniform(size=shape))
+        b = 3 * rng.normal(size=shape if d == 1 else (*shape, d))
+        for drift in (b, lambda t, b=b: b * np.cos(3 * t)):
+            problem = pl.FokkerPlanck(drift=drift, diffusivity=D)
+            solution = pl.solve(problem, start, grid, [0.1, 0.5], scheme="high_resolution", cfl=1.0, rtol=math.inf)
+            assert solution.values.min() >= 0 and solution.info["mass_drift"].max() < 1e-14
+            assert solution.info["monotonicity"] <= 1
+
+
+def test_limited_fluxes_are_of_second_order_where_the_solution_is_smooth():
+    """A wave in a constant wind, exact: 1 + sin(k(x - b t)) exp(-D k² t)/2, one and two dimensions."""
+    for d, sizes in ((1, (50, 100, 200, 400)), (2, (20, 40, 80))):
+        errors = []
+        for n in sizes:
+            grid = pl.Grid((0.0,) * d, (1.0,) * d, n, boundary="periodic")
+            s = grid.points.reshape(*grid.shape, d).sum(-1)
+
+            def wave(t, s=s, d=d):
+                return 1 + 0.5 * np.sin(2 * np.pi * (s - d * t)) * np.exp(-0.002 * d * (2 * np.pi) ** 2 * t)
+
+            b = np.ones(n) if d == 1 else np.ones((*grid.shape, d))
+            problem = pl.FokkerPlanck(drift=b, diffusivity=0.002)
+            found = pl.solve(problem, wave(0.0), grid, 0.4, scheme="high_resolution", rtol=math.inf).final
+            errors.append(grid.integrate(np.abs(found - wave(0.4))))
+        assert 1.6 < np.log2(errors[-2] / errors[-1]) < 2.5, errors
+
+
+def test_limited_fluxes_have_the_variance_right_at_a_large_peclet_number():
+    """Carried by a wind with |b| h / D = 100: the variance of the exact law, where upwind rates are far too wide."""
+    grid = pl.Grid(0.0, 4.0, 401)
+    D, x = grid.spacing[0] / 100, grid.x
+    start = np.exp(-((x - 0.6) ** 2) / (2 * 0.05**2))
+    start /= grid.integrate(start)
+    problem = pl.FokkerPlanck(drift=np.ones(401), diffusivity=D)
+
+    def variance(rho):
+        mean = grid.integrate(x * rho)
+        return grid.integrate((x - mean) ** 2 * rho)
+
+    exact = 0.05**2 + 2 * D * 2.0
+    sharp = pl.solve(problem, start, grid, 2.0, scheme="high_resolution")
+    assert variance(sharp.final) == pytest.approx(exact, rel=0.1) and sharp.info["peclet"] == pytest.approx(100)
+    blunt = pl.solve(problem, start, grid, 2.0, scheme="implicit", rtol=math.inf).final
+    assert variance(blunt) > 5 * exact
+
+
+def test_limited_fluxes_keep_gibbs_to_second_order():
+    gaps = []
+    for n in (51, 101, 201):
+        grid = pl.Grid(-3.0, 3.0, n)
+        gibbs = np.exp(-(grid.x**2))
+        gibbs /= grid.integrate(gibbs)
+        problem = pl.FokkerPlanck(grid.x**2 / 2, beta=2.0)
+        gaps.append(grid.integrate(np.abs(pl.solve(problem, gibbs, grid, 2.0, scheme="high_resolution").final - gibbs)))
+    assert gaps[-1] < 2e-3 and 1.5 < np.log2(gaps[-2] / gaps[-1]) < 2.5, gaps
+
+
+def test_limited_fluxes_refuse_what_they_do_not_do():
+    grid = pl.Grid(0.0, 1.0, 11)
+    with pytest.raises(ValueError, match="has no adjoint"):
+        pl.solve(pl.BackwardKolmogorov(grid.x, beta=1.0), grid.x, grid, 0.1, scheme="high_resolution")
+    ends = pl.Grid(0.0, 1.0, 11, boundary="absorbing")
+    with pytest.raises(ValueError, match="no absorbing end"):
+        pl.solve(pl.FokkerPlanck(grid.x, beta=1.0), grid.x, ends, 0.1, scheme="high_resolution")

@@ -57,7 +57,7 @@ def compute(n, half_width, T, beta, slices, start, spread, clocks, clock_D, temp
         found = []
         for name, home in (("viscous", best), ("inviscid", nearer)):
             problem = pl.FokkerPlanck(potential=pl.fokker_planck.Slices.scoped(smoothed[name], S), diffusivity=D)
-            solution = pl.solve(problem, initial, fp, S, scheme=pl.fokker_planck.implicit, dt=S / fokker_planck_steps)
+            solution = pl.solve(problem, initial, fp, S, scheme="crank_nicolson", dt=S / fokker_planck_steps)
             found.append(basin_mass(fp, solution.final, maxima, home))
         return found
 

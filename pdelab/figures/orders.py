@@ -51,7 +51,7 @@ def _hamilton_jacobi(sizes, end, beta):
         grid = pl.Grid(-1.0, 1.0, n, boundary="periodic")
         exact = pl.cole_hopf(_data(grid.x), grid, end, beta)
         for name, scheme in schemes.items():
-            u = pl.solve(pl.HamiltonJacobi(beta=beta), _data(grid.x), grid, end, scheme=scheme).final
+            u = pl.solve(pl.HamiltonJacobi(beta=beta), _data(grid.x), grid, end, scheme=scheme, rtol=np.inf).final
             found[name].append(np.abs(u - exact).max())
     return found
 
@@ -62,11 +62,11 @@ def _heat(sizes):
     found, plane = [], []
     for n in sizes:
         grid = pl.Grid(-1.0, 1.0, n // 2, boundary="periodic")
-        v = pl.solve(pl.Heat(viscosity=0.1), np.cos(2 * np.pi * grid.x), grid, 0.1).final
+        v = pl.solve(pl.Heat(viscosity=0.1), np.cos(2 * np.pi * grid.x), grid, 0.1, rtol=np.inf).final
         found.append(np.abs(v - np.exp(-0.4 * np.pi**2 * 0.1) * np.cos(2 * np.pi * grid.x)).max())
         grid = pl.Grid((-1.0, -1.0), (1.0, 1.0), n // 4, boundary="periodic")
         wave = np.cos(np.pi * grid.points[..., 0]) * np.cos(2 * np.pi * grid.points[..., 1])
-        v = pl.solve(pl.Heat(viscosity=0.1), wave, grid, 0.1).final
+        v = pl.solve(pl.Heat(viscosity=0.1), wave, grid, 0.1, rtol=np.inf).final
         plane.append(np.abs(v - np.exp(-0.5 * np.pi**2 * 0.1) * wave).max())
     h = 2.0 / np.array(sizes)
     return {"heat_monotone": (2 * h, found), "heat_2d_monotone": (4 * h, plane)}
@@ -81,7 +81,7 @@ def _plane(sizes, end, beta):
         x, y = np.moveaxis(grid.points, -1, 0)
         f = np.cos(np.pi * (x + y)) / 2 + 0.3 * np.sin(2 * np.pi * x)
         exact = pl.cole_hopf(f, grid, end, beta)
-        found.append(np.abs(pl.solve(pl.HamiltonJacobi(beta=beta), f, grid, end).final - exact).max())
+        found.append(np.abs(pl.solve(pl.HamiltonJacobi(beta=beta), f, grid, end, rtol=np.inf).final - exact).max())
     return {"hamilton_jacobi_2d_monotone": (1.0 / np.array(sizes), found)}
 
 
@@ -93,7 +93,7 @@ def _fokker_planck(sizes):
         grid = pl.Grid(-5.0, 5.0, n + 1)
         law = lambda t: _gaussian(grid.x, np.exp(-t), 0.5 + (0.04 - 0.5) * np.exp(-2 * t))  # noqa: E731
         problem = pl.FokkerPlanck(grid.x**2 / 2, beta=2.0)
-        rho = pl.solve(problem, law(0.0), grid, 1.0, scheme=scheme, dt=dt).final
+        rho = pl.solve(problem, law(0.0), grid, 1.0, scheme=scheme, dt=dt, rtol=np.inf).final
         return grid.integrate(np.abs(rho - law(1.0)))
 
     implicit, crank_nicolson = pl.fokker_planck.implicit, pl.fokker_planck.crank_nicolson

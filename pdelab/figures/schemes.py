@@ -5,6 +5,8 @@ of the mean of the two one-sided slopes, no entropy fix) is consistent and stabl
 |x| - t/2 satisfies the equation almost everywhere, on every grid.
 """
 
+from functools import partial
+
 import numpy as np
 
 NAME = "schemes"
@@ -37,7 +39,8 @@ def compute(end, half_width, shown, sizes):
         grid = pl.Grid(-half_width, half_width, n, boundary="outflow")
         exact = np.where(np.abs(grid.x) < end, grid.x**2 / (2 * end), np.abs(grid.x) - end / 2)
         problem = pl.HamiltonJacobi(viscosity=0.0)
-        solved = {name: pl.solve(problem, np.abs(grid.x), grid, end, scheme=scheme) for name, scheme in schemes.items()}
+        run = partial(pl.solve, problem, np.abs(grid.x), grid, end, rtol=np.inf)  # the errors are what is shown
+        solved = {name: run(scheme=scheme) for name, scheme in schemes.items()}
         fields, ratio = (
             {name: found.final for name, found in solved.items()},
             solved["monotone"].info["dt"] / grid.spacing[0],

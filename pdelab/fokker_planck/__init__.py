@@ -8,6 +8,7 @@ in what they promise, and each is a function (problem, grid, values) -> Stepper 
 from pdelab.fokker_planck.compact import compact
 from pdelab.fokker_planck.default import automatic
 from pdelab.fokker_planck.equations import BackwardKolmogorov, FokkerPlanck
+from pdelab.fokker_planck.limited import high_resolution
 from pdelab.fokker_planck.moving import Slices
 from pdelab.fokker_planck.propagators import chebyshev, spectral
 from pdelab.fokker_planck.schemes import accuracy_step, crank_nicolson, explicit, free_energy, implicit
@@ -26,6 +27,7 @@ __all__ = [
     "explicit",
     "first_passage",
     "free_energy",
+    "high_resolution",
     "implicit",
     "spectral",
 ]
