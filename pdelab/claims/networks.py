@@ -168,6 +168,7 @@ def parle_is_elastic_sgd(quick=False, averaging=1.0, lag=1):
 )  # fmt: skip
 def parle_is_entropy_sgd(quick=False, replicas=1):
     settings = {"lr": 0.3, "inner_lr": 0.05, "inner_steps": 6, "gamma": 2.0, "temperature": 1e-3, "outer_momentum": 0.5}
+    settings["seed"] = 5  # the noise of both
     entropy = run("EntropySGD", [1.0], lambda w: w - CENTRES[0], 30, **settings)
     if replicas > 1:
         start = np.ones((replicas, 1))

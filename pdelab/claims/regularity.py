@@ -96,7 +96,7 @@ def heat_against_hamilton_jacobi(quick=False, sign=1.0, speed=1.0, conductivity=
     grid = Grid(0.0, CIRCLE, 128, boundary="periodic")
     times = np.array([0.1, 1.0, 3.0, 5.0])
     fine = Grid(0.0, CIRCLE, 4096, boundary="periodic")
-    inviscid = [regularity.semiconcavity(closed_forms.hopf_lax(np.sin(fine.x), fine, t), fine) for t in times]
+    inviscid = [regularity.semiconcavity(closed_forms.hopf_lax(losses.Loss("sin(x)"), fine, t), fine) for t in times]
     heat = np.exp(-times)
     viscous = [[_sine(grid, t, beta) for t in times] for beta in (0.5, 1.0, 4.0)]
     same_viscosity = [np.exp(-conductivity * times / (2 * beta)) for beta in (0.5, 1.0, 4.0)]
