@@ -15,6 +15,8 @@ import warnings
 from contextlib import contextmanager
 from functools import cache
 
+from pdelab.losses import tapes
+
 SMOOTH = ("sqrt", "exp", "log", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "asinh", "acosh",
           "atanh", "erf", "erfc")  # fmt: skip
 ARGUMENTS = dict.fromkeys((*SMOOTH, "abs", "sign"), (1, 1)) | {
@@ -230,6 +232,9 @@ def _functions():
         def fdiff(self, argindex=1):
             return -(self**2)
 
+    class Steep(Kinked):
+        """base^-exponent, and 0 where base is 0."""
+
     class Norm(Kinked):
         def fdiff(self, argindex=1):
             return self.args[argindex - 1] * Reciprocal(self)
@@ -249,7 +254,7 @@ def _functions():
 
     table = {name: getattr(sympy, name) for name in (*SMOOTH, "atan2")}
     table |= {"abs": Abs, "sign": Sign, "max": largest, "min": smallest, "norm": Norm, "logsumexp": LogSumExp}
-    return table | {"Max": Max, "Reciprocal": Reciprocal}
+    return table | {"Max": Max, "Reciprocal": Reciprocal, "Steep": Steep}
 
 
 def expression(tree, variables, text):
@@ -390,7 +395,8 @@ def first_order_source(tree, variables, text):
     with _one_clear_error(text):
         expr, symbols = expression(tree, variables, text)
         gradient = [_real(expr.diff(symbol), text) for symbol in symbols]
-        return _module(symbols, value=_Block([expr], text), gradient=_Block(gradient, text))
+        module = _module(symbols, value=_Block([expr], text), gradient=_Block(_guarded(gradient, expr), text))
+        return module + f"\n\nTAPE = {tapes.instructions(expr, symbols, lambda e: _number(e, text))!r}\n"
 
 
 def second_order_source(tree, variables, text):
@@ -399,7 +405,27 @@ def second_order_source(tree, variables, text):
         expr, symbols = expression(tree, variables, text)
         gradient = [_real(expr.diff(symbol), text) for symbol in symbols]
         upper = [_real(gradient[i].diff(symbols[j]), text) for i, j in _pairs(len(symbols))]
-        return _module(symbols, hessian=_Block(upper, text))
+        return _module(symbols, hessian=_Block(_guarded(upper, expr), text))
+
+
+def _guarded(derivatives, expr):
+    """Derivatives in which a negative power of something with a kink, such as max(x, 0)^(-1/2), counts as 0 at 0.
+
+    It comes with the factor 0 where max(x, 0) is flat, and 0 is the mean of the slopes at a cusp. Powers that are
+    negative in the formula itself stay as they are.
+    """
+    import sympy
+
+    table = _functions()
+    kinked = [table[name] for name in ("abs", "sign", "Max", "norm")]
+    poles = {power.base for power in expr.atoms(sympy.Pow) if power.exp.is_negative}
+    poles |= {logarithm.args[0] for logarithm in expr.atoms(sympy.log)}
+    poles |= {-base for base in poles}
+
+    def steep(e):
+        return e.is_Pow and e.exp.is_Rational and e.exp.is_negative and e.base.has(*kinked) and e.base not in poles
+
+    return [e.replace(steep, lambda e: table["Steep"](e.base, -e.exp)) for e in derivatives]
 
 
 def _pairs(d):
@@ -493,6 +519,9 @@ def _print(expr, text):
         return f"{head}({', '.join(arguments)})"
     if name == "Reciprocal":
         return f"(1.0 / {arguments[0]} if {arguments[0]} != 0.0 else 0.0)"
+    if name == "Steep":
+        power = _print_power(sympy.Pow(*expr.args, evaluate=False), text)
+        return f"(1.0 / {power} if {arguments[0]} != 0.0 else 0.0)"
     return _refuse(text, f"its derivatives contain {name}, which has no compiled form")
 
 

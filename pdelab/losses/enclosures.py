@@ -1,0 +1,47 @@
+"""Enclosures of a formula over boxes: certified bounds of value, gradient and Hessian."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pdelab.kernels import intervals
+from pdelab.losses import tapes
+
+
+@dataclass(frozen=True)
+class Enclosure:
+    """Bounds that hold everywhere in a box, the last axis [lower, upper].
+
+    value (..., 2); gradient (..., d, 2) and Hessian (..., d, d, 2), in one dimension (..., 2) each.
+    """
+
+    value: np.ndarray
+    gradient: np.ndarray
+    hessian: np.ndarray
+
+
+def tape(loss):
+    """The four arrays of a Loss's formula, made once; None for a loss of functions."""
+    if loss._first is None:
+        return None
+    module = loss._first
+    if not hasattr(module, "TAPE_ARRAYS"):
+        module.TAPE_ARRAYS = tapes.arrays(module.TAPE)
+    return module.TAPE_ARRAYS
+
+
+def enclose(loss, lower, upper, order=2):
+    """(value (N, 2), slope (N, d, 2), upper triangle of the Hessian (N, m, 2)) over boxes lower, upper (N, d)."""
+    lower, upper = (np.ascontiguousarray(a, dtype=float) for a in (lower, upper))
+    count, d = lower.shape
+    value, slope, bend = np.empty((count, 2)), np.empty((count, d, 2)), np.empty((count, d * (d + 1) // 2, 2))
+    intervals.enclose(*tape(loss), lower, upper, order, value, slope, bend)
+    return value, slope, bend
+
+
+def symmetric(bend, d):
+    """The upper triangle (..., m, 2) as matrices (..., d, d, 2)."""
+    full = np.empty((*bend.shape[:-2], d, d, 2))
+    for m, (i, j) in enumerate(zip(*np.triu_indices(d))):
+        full[..., i, j, :] = full[..., j, i, :] = bend[..., m, :]
+    return full
