@@ -9,6 +9,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from pdelab.losses import search
+
 ORDERS = {1: 16, 2: 12, 3: 8}  # Gauss points along an axis of a box
 BLOCK = 2 * 10**6  # evaluations at once
 CHUNK = {1: 2048, 2: 128, 3: 16}  # points at once
@@ -20,12 +22,17 @@ LATTICE = {1: 4097, 2: 257, 3: 65}  # nodes along an axis to look for the lowest
 def spread(f, x, t, depth):
     """Radii r (one a point) of boxes around the points x (P, d) that hold all y with H(y) <= min H + depth.
 
-    |y - x|² <= 2t (f(x) - min f + depth), the minimum taken over what is in reach, at least LOOKOUT sqrt(2t), which is
-    enlarged until that closes. Raises ValueError when it does not: f then falls faster than the parabola rises.
+    |y - x|² <= 2t (f(x) - min f + depth), the minimum taken over what is in reach: of a formula a proved bound of it,
+    of functions the lowest value on a lattice of at least LOOKOUT sqrt(2t), which is enlarged until that closes. Raises
+    ValueError when it does not: f then falls faster than the parabola rises.
     """
     d = x.shape[1]
     low, high = x.min(0), x.max(0)
     here = values(f, x)
+    if f.formula is not None:
+        box = search.surroundings(f, x, t, depth)
+        below = search.minimise(f, x[here.argmin()][None], math.inf, *box, closed=True, tolerance=1e-6)[2]
+        return 1.0001 * np.sqrt(2.0 * t * (here - below + depth)) + 1e-300
     width = max(math.sqrt(2.0 * t * depth), math.sqrt(2.0 * t) * LOOKOUT)
     for _ in range(200):
         axes = [np.linspace(a - width, b + width, LATTICE[d]) for a, b in zip(low, high)]
@@ -156,6 +163,15 @@ class Energy:
             energy[close] = self._difference(owner[close], z[close])
         return energy
 
+    def bounds(self, owner, centre, half):
+        """(proved lower bound of H - base in each box, how far H may move between neighbouring Gauss points, by axis)."""
+        nodes = rule(ORDERS[self.x.shape[1]])[0]
+        middle = centre + self.x[owner]
+        lower, upper = np.nextafter(middle - half, -np.inf), np.nextafter(middle + half, np.inf)
+        gap = 0.5 * max(np.diff(nodes).max(), 2.0 * (1.0 - nodes[-1]))
+        floor, dips = search.floors(self.f, owner, lower, upper, self.x, self.t, gap)
+        return floor - self.base[owner], dips
+
     def _difference(self, owner, z):
         """f(x + z) - f(x + anchor) and the difference of the parabolas, both as (z - anchor) times a mean slope."""
         d = z.shape[-1]
@@ -220,7 +236,7 @@ def survivors(field, boxes, best, depth, marks=()):
         energy = field(owner, centre, half)
         best = best.copy()
         np.minimum.at(best, owner, energy.reshape(len(owner), -1).min(1))
-        floor, dips = _floors(energy)
+        floor, dips = _floors(energy) if field.f.formula is None else field.bounds(owner, centre, half)
         for mark in marks:
             holds = (np.abs(mark[owner] - centre) <= half * (1.0 + 1e-9)).all(axis=1)
             floor[holds] = np.minimum(floor, best[owner])[holds]

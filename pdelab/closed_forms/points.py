@@ -5,6 +5,12 @@ import math
 import numpy as np
 
 from pdelab.closed_forms import descent, door, quadrature
+from pdelab.grid import Grid
+
+
+def derivative(f, points, gamma, beta, order):
+    """f_gamma, its gradient or its Hessian at points."""
+    return (value, _gradient, _hessian)[order](f, points, gamma, beta)
 
 
 def value(f, points, gamma, beta, name="gamma"):
@@ -29,7 +35,8 @@ def local_entropy_gradient(f, points, gamma, beta):
     Parameters
     ----------
     f : Loss
-    points : array (..., d), in one dimension (...,)
+    points : array (..., d), in one dimension (...,), or Grid
+        Of a Grid: its nodes. The integral is over R^d, whatever the boundary of the grid.
     gamma : float >= 0
         Scope.
     beta : float > 0 or inf
@@ -50,6 +57,10 @@ def local_entropy_gradient(f, points, gamma, beta):
     >>> round(float(local_entropy_gradient(f, 1.0, 0.5, 3.0)), 12)          # 2/(1 + 2 gamma)
     1.0
     """
+    return _derivative(f, points, gamma, beta, 1)
+
+
+def _gradient(f, points, gamma, beta):
     f, x, _, beta, gamma = _checked(f, points, gamma, beta)
     if gamma == 0.0:
         return np.asarray(f.gradient(points), dtype=float)
@@ -75,6 +86,20 @@ def local_entropy_hessian(f, points, gamma, beta):
     >>> round(float(local_entropy_hessian(pl.losses.quadratic(2.0), 1.0, 0.5, 3.0)), 12)     # 2/(1 + 2 gamma)
     1.0
     """
+    return _derivative(f, points, gamma, beta, 2)
+
+
+def _derivative(f, where, gamma, beta, order):
+    """At points, or at the nodes of a Grid by way of one sampled neighbourhood."""
+    if not isinstance(where, Grid):
+        return derivative(f, where, gamma, beta, order)
+    from pdelab.closed_forms import sampled  # which compares its fields with values at points
+
+    f, _, _, beta, gamma = _checked(door.loss(f, where.dimension), where.points, gamma, beta)
+    return sampled.local_entropy(f, where, gamma, beta, order)
+
+
+def _hessian(f, points, gamma, beta):
     f, x, shape, beta, gamma = _checked(f, points, gamma, beta)
     d, one = f.dimension, np.eye(f.dimension)
     if gamma == 0.0:

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from pdelab.closed_forms import branching, descent
+from pdelab.closed_forms import branching, descent, lattice
 from pdelab.kernels.envelopes import DEPTH
 
 
@@ -18,7 +18,11 @@ def integrate(f, x, t, beta, moments=False):
     """u = -(1/beta) log of the Gaussian average of exp(-beta f) at points x (P, d); with `moments` a tuple of it, of
     mean(y) - x (P, d) and of the covariance of y (P, d, d).
     """
-    parts = branching.in_chunks(_integrate, x, f, t, beta, moments)
+    done, *parts = lattice.integrate(f, x, t, beta)
+    parts = parts if moments else parts[:1]
+    if not done.all():
+        for part, rest in zip(parts, branching.in_chunks(_integrate, x[~done], f, t, beta, moments)):
+            part[~done] = rest
     return parts if moments else parts[0]
 
 
@@ -28,14 +32,19 @@ def _integrate(x, f, t, beta, moments):
     boxes = branching.roots(radii, d)
     field = branching.Energy(f, x, t)
     best = np.zeros(count)
+    allowance = 4.0 if f.formula is None else 1.0
     marks = np.full((0, count, d), np.nan)
     sums = np.zeros((count, 1 + (d + d * d if moments else 0)))
     for iteration in range(80 * d + 200):
         boxes, energy, floor, dips, lower = branching.survivors(field, boxes, best, DEPTH / beta, marks)
         owner, centre, half = boxes
-        coarse = dips.sum(1) > 4.0 / beta  # H itself moves by more than 1/beta from node to node
+        coarse = dips.sum(1) > allowance / beta  # H itself moves by more than 1/beta from node to node
         if iteration == 0 and coarse.any():
-            energies, marks = descent.deepest(f, x, t, DEPTH / beta)
+            if f.formula is None:
+                energies, marks = descent.deepest(f, x, t, DEPTH / beta)
+            else:  # bounds are proved: no need to know more than the deepest valley
+                energies, places = descent.minimise(f, x, t)
+                marks = (places - x)[None]
             width = math.sqrt(t / beta)
             near = np.where(radii > 100.0 * width, np.maximum(radii / 64.0, 30.0 * width), 0.0)
             field = branching.Energy(f, x, t, marks[0], energies, near)
@@ -58,6 +67,8 @@ def _integrate(x, f, t, beta, moments):
             break
         boxes = branching.split(boxes, np.where(coarse[:, None], dips, errors), ~resolved)
     else:
+        raise ValueError("the integral did not converge: the loss is too rough for these points")
+    if not (sums[:, 0] > 0.0).all():
         raise ValueError("the integral did not converge: the loss is too rough for these points")
     u = field.base + best - (np.log(sums[:, 0]) + 0.5 * d * math.log(beta / (2.0 * math.pi * t))) / beta
     if not moments:

@@ -18,25 +18,31 @@ from pdelab.losses import search
 LEVELS = (1, 2, 4, 8)  # halvings of the spacing that are tried
 LARGEST = 4 * 10**6  # nodes of a sampled field
 PROBES = 12  # nodes compared with the quadrature
-AGREE = 2e-13  # error, relative to 1/beta + max|u|, from which a sampled field is accepted
+AGREE = (2e-13, 2e-12, 2e-11)  # error of u, u', u'', relative to (beta/gamma)^(order/2)/beta and their size, that will do
+FEW = 64  # nodes that the quadrature does at once
 
 
-def local_entropy(f, grid, gamma, beta):
-    """f_gamma at the nodes, shape grid.shape."""
+def local_entropy(f, grid, gamma, beta, order=0):
+    """f_gamma (order 0), its gradient (1) or its Hessian (2) at the nodes: shape grid.shape, and d or d x d more.
+
+    With few nodes, and where the sampled fields do not agree with it, by the quadrature at every node.
+    """
     if gamma == 0.0:
-        return f.on(grid)
+        return (f, f.gradient, f.hessian)[order](grid.points)
+    if math.prod(grid.shape) <= FEW:
+        return points.derivative(f, grid.points, gamma, beta, order)
     where = grid.points.reshape(-1, grid.dimension)
     some = np.linspace(0, len(where) - 1, PROBES).astype(int)
-    exact = points.value(f, where[some, 0] if grid.dimension == 1 else where[some], gamma, beta)
+    exact = points.derivative(f, where[some, 0] if grid.dimension == 1 else where[some], gamma, beta, order)
     reach = _reach(f, where, gamma, beta)
-    for level in LEVELS:
-        u = _on_nodes(f, grid, gamma, beta, reach, level)
+    for level in LEVELS if order == 0 or math.isfinite(beta) else ():
+        u = _on_nodes(f, grid, gamma, beta, reach, level, order)
         if u is None:
             break
-        error = np.abs(u.ravel()[some] - exact).max()
-        if error <= AGREE * (np.abs(exact).max() + 1.0 / beta):
+        error = np.abs(u.reshape(len(where), *u.shape[grid.dimension :])[some] - exact).max()
+        if error <= AGREE[order] * (np.abs(exact).max() + (beta / gamma) ** (order / 2) / beta):
             return u
-    return points.value(f, grid.points, gamma, beta)
+    return points.derivative(f, grid.points, gamma, beta, order)
 
 
 def polished(f, grid, t, u, minimiser, box=None):
@@ -70,7 +76,7 @@ def _reach(f, where, gamma, beta):
     return float(branching.spread(f, where, gamma, depth).max())
 
 
-def _on_nodes(f, grid, gamma, beta, reach, level):
+def _on_nodes(f, grid, gamma, beta, reach, level, order=0):
     """u from f sampled on the box and its surroundings with spacing h/level, or None when that is too much."""
     steps = [h / level for h in grid.spacing]
     more = [level * math.ceil(reach / h) for h in grid.spacing]
@@ -89,4 +95,10 @@ def _on_nodes(f, grid, gamma, beta, reach, level):
         place = inviscid.coordinates(nodes, wide)[inner]
         return polished(f, grid, gamma, u[inner], place, wide)[0]
     lines = [viscous.Line(h, "free", n, m, level) for h, n, m in zip(steps, grid.shape, more)]
-    return viscous.value(values, lines, gamma, beta)
+    if order == 0:
+        return viscous.value(values, lines, gamma, beta)
+    if order == 1:
+        parts = viscous.gradient(values, lines, gamma, beta)
+        return parts[0] if grid.dimension == 1 else np.stack(parts, axis=-1)
+    rows = viscous.hessian(values, lines, gamma, beta)
+    return rows[0][0] if grid.dimension == 1 else np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)

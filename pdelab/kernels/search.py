@@ -403,38 +403,111 @@ def minimise(tape, tree, x, stiffness, closed, tolerance, rough, budget, best, e
 
 
 @njit(**FAST)
-def hidden(tape, tree, x, stiffness, level, beta, h, limit, result):
-    """May H between nodes h apart dip (or rise) by more than limit/beta where it is below `level` (P,)? -> result (P,).
+def windows(tape, tree, x, stiffness, level, beta, h, limit, coarse, fine, low, high):
+    """Where H is below `level` (P,): a box low, high (P, d) for each x (P, d), and whether nodes h (P,) apart see H there.
 
-    Boxes are cut down to the spacing before the answer is yes. Returns False when the tree is full.
+    fine (P,): H moves by at most limit/beta between nodes, has no kink, and no box had to be cut below the spacing.
+    The hull is made of boxes no wider than coarse (P,). Returns False when the tree is full.
     """
     lower, upper, child, slope, most = tree[2], tree[3], tree[1], tree[8], tree[10]
     d = lower.shape[1]
     work = workspace(tape[0], d)
     stack = np.empty(4096, np.int64)
     for p in range(x.shape[0]):
-        result[p] = False
+        fine[p] = True
+        low[p], high[p] = math.inf, -math.inf
         top = 1
         stack[0] = 0
-        while top > 0:
+        while top > 0 and fine[p]:
             top -= 1
             k = stack[top]
             if bound(k, x[p], stiffness, tree) > level[p]:
                 continue
-            rise, width = 0.0, 0.0
+            rise, width, within = 0.0, 0.0, True
             for i in range(d):
                 pull = stiffness * max(abs(lower[k, i] - x[p, i]), abs(upper[k, i] - x[p, i]))
-                rise += 0.5 * h * (max(abs(slope[k, i, 0]), abs(slope[k, i, 1])) + pull)
+                rise += 0.5 * h[p] * (max(abs(slope[k, i, 0]), abs(slope[k, i, 1])) + pull)
                 width = max(width, upper[k, i] - lower[k, i])
-            bend = d * h * h / 8.0 * (most[k] + stiffness)
-            if beta * min(rise, bend) <= limit:
+                within = within and low[p, i] <= lower[k, i] and upper[k, i] <= high[p, i]
+            seen = beta * min(rise, d * h[p] * h[p] / 8.0 * (most[k] + stiffness)) <= limit and most[k] < math.inf
+            if seen and (within or width <= coarse[p]):
+                for i in range(d):
+                    low[p, i], high[p, i] = min(low[p, i], lower[k, i]), max(high[p, i], upper[k, i])
                 continue
             if child[k] < 0:
-                if width <= h or top + 2 > stack.shape[0]:
-                    result[p] = True
-                    break
+                if width <= h[p] or top + 2 > stack.shape[0]:
+                    fine[p] = False
+                    continue
                 if not split(k, tape, tree, work):
                     return False
+            if top + 2 > stack.shape[0]:
+                fine[p] = False
+                continue
             stack[top], stack[top + 1] = child[k], child[k] + 1
             top += 2
     return True
+
+
+@njit(**FAST)
+def lattices(first, counts, h, places):
+    """The nodes first[p] + h[p] (i, j, k) of lattices of counts[p] nodes, one after the other: places (N, d)."""
+    n, d = 0, first.shape[1]
+    for p in range(first.shape[0]):
+        last, middle = counts[p, d - 1], counts[p, d - 2] if d > 1 else 1
+        size = 1
+        for i in range(d):
+            size *= counts[p, i]
+        for m in range(size):
+            places[n, d - 1] = first[p, d - 1] + h[p] * (m % last)
+            if d > 1:
+                places[n, d - 2] = first[p, d - 2] + h[p] * ((m // last) % middle)
+            if d > 2:
+                places[n, 0] = first[p, 0] + h[p] * (m // (last * middle))
+            n += 1
+
+
+@njit(**FAST)
+def moments(values, places, size, x, anchor, lowest, stiffness, beta, sums):
+    """Sums over lattices of size[p] nodes, one after the other, of w = exp(-beta (H - lowest)) and its moments.
+
+    H = f + |place - x|² stiffness/2, z = place - anchor. sums (P, 1 + d + d (d + 1)/2): of w, of w z and of the upper triangle of w z z', row by row.
+    """
+    d, n = x.shape[1], 0
+    z = np.empty(d)
+    for p in range(size.shape[0]):
+        sums[p] = 0.0
+        for _ in range(size[p]):
+            far = 0.0
+            for i in range(d):
+                z[i] = places[n, i] - anchor[p, i]
+                far += (places[n, i] - x[p, i]) ** 2
+            exponent = -beta * (values[n] - lowest[p] + 0.5 * stiffness * far)
+            n += 1
+            if exponent > -60.0:
+                w = math.exp(exponent)
+                sums[p, 0] += w
+                m = 1 + d
+                for i in range(d):
+                    sums[p, 1 + i] += w * z[i]
+                    for j in range(i, d):
+                        sums[p, m] += w * z[i] * z[j]
+                        m += 1
+
+
+@njit(**FAST)
+def floors(tape, tree, owner, x, stiffness, gap, floor, dips):
+    """For box k of the tree and x[owner[k]]: a lower bound of H, and by axis how far H may move between two nodes.
+
+    gap: the largest distance of neighbouring nodes along an axis, as a share of the box's width.
+    """
+    lower, upper, slope, most = tree[2], tree[3], tree[8], tree[10]
+    work = workspace(tape[0], lower.shape[1])
+    for k in range(owner.shape[0]):
+        p = owner[k]
+        fill(k, tape, tree, work)
+        floor[k] = bound(k, x[p], stiffness, tree)
+        for i in range(lower.shape[1]):
+            h = gap * (upper[k, i] - lower[k, i])
+            pull = stiffness * max(abs(lower[k, i] - x[p, i]), abs(upper[k, i] - x[p, i]))
+            rise = 0.5 * h * (max(abs(slope[k, i, 0]), abs(slope[k, i, 1])) + pull)
+            dips[k, i] = min(min(rise, h * h / 8.0 * (most[k] + stiffness)), 1e300)

@@ -46,21 +46,40 @@ class _Tree:
         return True
 
 
-def minimise(loss, x, t, lower, upper, *, closed=False, start=None, tolerance=4e-15):
-    """Minimum of H(y) = f(y) + |x - y|²/(2t) over the box for points x (P, d).
+class Search:
+    """The minimum over R^d of H(y) = f(y) + |x - y|²/(2t) for points x (P, d), within a box known to hold it.
 
-    Without `closed` the box is known to hold the minimiser over R^d in its interior. t = inf leaves the parabola out.
-    `start`: points (P, d) to begin with, by default x. Returns (value (P,), place (P, d), lower bound of the minimum
-    (P,)); the bound is within `tolerance` (relative) of the value or, where a minimum lies on a ridge of kinks, as
-    close as the budget of boxes allows.
+    value (P,), place (P, d) and below (P,): a lower bound within round-off of the value or, where a minimum lies on a
+    ridge of kinks, as close as the budget of boxes allows. t = inf leaves the parabola out; `closed` asks for the
+    minimum over the box itself.
     """
-    x = np.ascontiguousarray(x, dtype=float)
-    known = _Tree(loss, np.asarray(lower, float), np.asarray(upper, float))
-    place = np.clip(x if start is None else start, lower, upper)
-    best, error = np.empty(len(x)), np.empty(len(x))
-    search.energies(known.tape, x, 0.0 if math.isinf(t) else 1.0 / t, place, best, error)
-    below = _lowered(known, x, t, closed, tolerance, best, error, place)
-    return best, place, below
+
+    def __init__(self, loss, x, t, box, *, closed=False, tolerance=4e-15):
+        self.x, self.t = np.ascontiguousarray(x, dtype=float), t
+        self.tree = _Tree(loss, *(np.asarray(corner, dtype=float) for corner in box))
+        self.place = np.clip(self.x, *box)
+        self.value, error = np.empty(len(x)), np.empty(len(x))
+        search.energies(self.tree.tape, self.x, 0.0 if math.isinf(t) else 1.0 / t, self.place, self.value, error)
+        self.below = _lowered(self.tree, self.x, t, closed, tolerance, self.value, error, self.place)
+
+    def windows(self, rows, beta, h, level):
+        """(fine, low, high) of `kernels.search.windows` at the points `rows`, for spacings h and levels of H."""
+        d = self.x.shape[1]
+        fine = np.zeros(len(rows), dtype=bool)
+        low, high = np.empty((len(rows), d)), np.empty((len(rows), d))
+        coarse = np.full(len(rows), 0.5 * math.sqrt(2.0 * self.t * 42.0 / beta))
+        size = self.x[rows], 1.0 / self.t, level, beta, h, 1.0, coarse
+        while not search.windows(self.tree.tape, self.tree.arrays, *size, fine, low, high):
+            if not self.tree.grow():
+                fine[:] = False
+                break
+        return fine, low, high
+
+
+def minimise(loss, x, t, lower, upper, *, closed=False, tolerance=4e-15):
+    """(value (P,), place (P, d), below (P,)) of `Search`."""
+    found = Search(loss, x, t, (lower, upper), closed=closed, tolerance=tolerance)
+    return found.value, found.place, found.below
 
 
 def lower_on_box(loss, grid, x, t, best, place):
@@ -100,6 +119,15 @@ def _lowered(known, x, t, closed, tolerance, best, error, place):
         below[left] = np.maximum(below[left], parts[3])
         ends[left] = (parts[4] == search.SETTLED) == (rough > 0.0)
     return below
+
+
+def floors(loss, owner, lower, upper, x, t, gap):
+    """(lower bounds of H(.; x[owner]) over boxes lower, upper (C, d), how far H may move between nodes (C, d))."""
+    arrays = search.empty_tree(lower[0], upper[0], len(owner))
+    arrays[2][:], arrays[3][:] = lower, upper
+    floor, dips = np.empty(len(owner)), np.empty(lower.shape)
+    search.floors(enclosures.tape(loss), arrays, owner, x, 1.0 / t, gap, floor, dips)
+    return floor, dips
 
 
 def surroundings(loss, x, t, depth=0.0):
