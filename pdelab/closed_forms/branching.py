@@ -164,7 +164,7 @@ class Energy:
         return energy
 
     def bounds(self, owner, centre, half):
-        """(proved lower bound of H - base in each box, how far H may move between neighbouring Gauss points, by axis)."""
+        """(proved lower bound of H - base in each box, how far H may move between Gauss points, by axis)."""
         nodes = rule(ORDERS[self.x.shape[1]])[0]
         middle = centre + self.x[owner]
         lower, upper = np.nextafter(middle - half, -np.inf), np.nextafter(middle + half, np.inf)

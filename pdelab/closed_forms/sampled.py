@@ -16,9 +16,13 @@ from pdelab.kernels.envelopes import DEPTH
 from pdelab.losses import search
 
 LEVELS = (1, 2, 4, 8)  # halvings of the spacing that are tried
-LARGEST = 4 * 10**6  # nodes of a sampled field
+LARGEST = 16 * 10**6  # nodes of a sampled field
 PROBES = 12  # nodes compared with the quadrature
-AGREE = (2e-13, 2e-12, 2e-11)  # error of u, u', u'', relative to (beta/gamma)^(order/2)/beta and their size, that will do
+AGREE = (
+    2e-13,
+    2e-12,
+    2e-11,
+)  # accepted errors of u and its derivatives
 FEW = 64  # nodes that the quadrature does at once
 
 

@@ -228,7 +228,7 @@ def unary(code, a):
         v = (down(math.log(low), 1e-15) if low > 0.0 else -math.inf, up(math.log(high), 1e-15))
         p = reciprocal((low, high))
         return v, p, negative(square(p))
-    if code == SIN or code == COS:
+    if code in (SIN, COS):
         s, c = sine(a), cosine(a)
         return (s, c, negative(s)) if code == SIN else (c, negative(s), negative(c))
     if code == TAN:
@@ -238,7 +238,7 @@ def unary(code, a):
         v = _wide(math.tan(low), math.tan(high))
         p = plus((1.0, 1.0), square(v))
         return v, p, times((2.0, 2.0), times(v, p))
-    if code == ASIN or code == ACOS:
+    if code in (ASIN, ACOS):
         if high < -1.0 or low > 1.0:
             return NOTHING, ALL, ALL
         u = (max(low, -1.0), min(high, 1.0))
@@ -251,7 +251,7 @@ def unary(code, a):
         p = _even_decreasing(a, 1)
         q = _bounded(times((-2.0, -2.0), times(a, square(p))), 0.6495190528383291)
         return _wide(math.atan(low), math.atan(high)), p, q
-    if code == SINH or code == COSH:
+    if code in (SINH, COSH):
         s = _wide(math.sinh(low), math.sinh(high))
         first, last = math.cosh(low), math.cosh(high)
         c = (1.0 if low <= 0.0 <= high else max(down(min(first, last), 1e-15), 1.0), up(max(first, last), 1e-15))
@@ -276,7 +276,7 @@ def unary(code, a):
         u = (max(low, -1.0), min(high, 1.0))
         p = reciprocal(meet((0.0, 1.0), plus((1.0, 1.0), negative(square(u)))))
         return _wide(math.atanh(u[0]), math.atanh(u[1])), p, times((2.0, 2.0), times(u, square(p)))
-    if code == ERF or code == ERFC:
+    if code in (ERF, ERFC):
         p = times((1.1283791670955126, 1.1283791670955126), _even_decreasing(a, 3))
         q = _bounded(times((-2.0, -2.0), times(a, p)), 0.9678828980765736)
         if code == ERF:
@@ -320,7 +320,7 @@ def run(code, left, right, constant, lower, upper, order, value, slope, bend):
                     )
                 for i in range(bend.shape[1]):
                     bend[k, i, 0], bend[k, i, 1] = plus((bend[a, i, 0], bend[a, i, 1]), (bend[b, i, 0], bend[b, i, 1]))
-        elif c >= FIRST_UNARY or c == POWER or c == WHOLE_POWER:
+        elif c >= FIRST_UNARY or c in (POWER, WHOLE_POWER):
             u = (value[a, 0], value[a, 1])
             defined = defined and _inside(c, b, u)
             if c == POWER:
@@ -354,10 +354,10 @@ def _inside(code, n, a):
         return a[0] >= 0.0
     if code == WHOLE_POWER:
         return n >= 0 or a[0] > 0.0 or a[1] < 0.0
-    if code == ASIN or code == ACOS:
-        return -1.0 <= a[0] and a[1] <= 1.0
+    if code in (ASIN, ACOS):
+        return a[0] >= -1.0 and a[1] <= 1.0
     if code == ATANH:
-        return -1.0 < a[0] and a[1] < 1.0
+        return a[0] > -1.0 and a[1] < 1.0
     if code == ACOSH:
         return a[0] >= 1.0
     if code == TAN:
@@ -389,7 +389,7 @@ def _binary(k, c, a, b, d, order, value, slope, bend):
     if c == MULTIPLY:
         v = square(u) if a == b else times(u, w)
         pa, pb, pab = w, u, one
-    elif c == MAXIMUM or c == LOG_ADD_EXP:
+    elif c in (MAXIMUM, LOG_ADD_EXP):
         gap = (down(u[0] - w[1]), up(u[1] - w[0]))
         if c == MAXIMUM:
             v = (max(u[0], w[0]), max(u[1], w[1]))

@@ -40,7 +40,7 @@ def empty_tree(lower, upper, capacity):
 def workspace(code, d):
     """Arrays for the results of a tape."""
     n = code.shape[0]
-    return np.empty((n, 2)), np.empty((n, d, 2)), np.empty((n, d * (d + 1) // 2, 2))
+    return np.zeros((n, 2)), np.zeros((n, d, 2)), np.zeros((n, d * (d + 1) // 2, 2))
 
 
 @njit(**FAST)
@@ -404,7 +404,7 @@ def minimise(tape, tree, x, stiffness, closed, tolerance, rough, budget, best, e
 
 @njit(**FAST)
 def windows(tape, tree, x, stiffness, level, beta, h, limit, coarse, fine, low, high):
-    """Where H is below `level` (P,): a box low, high (P, d) for each x (P, d), and whether nodes h (P,) apart see H there.
+    """Where H is below `level` (P,): a box low, high (P, d) for each x, and whether nodes h (P,) apart see H there.
 
     fine (P,): H moves by at most limit/beta between nodes, has no kink, and no box had to be cut below the spacing.
     The hull is made of boxes no wider than coarse (P,). Returns False when the tree is full.
@@ -468,9 +468,9 @@ def lattices(first, counts, h, places):
 
 @njit(**FAST)
 def moments(values, places, size, x, anchor, lowest, stiffness, beta, sums):
-    """Sums over lattices of size[p] nodes, one after the other, of w = exp(-beta (H - lowest)) and its moments.
+    """Sums over lattices, one after the other, of w = exp(-beta (H - lowest)), w z and the upper triangle of w z z'.
 
-    H = f + |place - x|² stiffness/2, z = place - anchor. sums (P, 1 + d + d (d + 1)/2): of w, of w z and of the upper triangle of w z z', row by row.
+    H = f + |place - x|² stiffness/2, z = place - anchor; size (P,) nodes each; sums (P, 1 + d + d (d + 1)/2).
     """
     d, n = x.shape[1], 0
     z = np.empty(d)

@@ -3,6 +3,7 @@
 import ast
 import inspect
 import math
+import warnings
 from functools import cache
 from importlib import metadata
 
@@ -118,10 +119,30 @@ class Loss:
         return self._evaluate(2, points)
 
     def on(self, grid):
-        """f at the nodes of a Grid, shape grid.shape."""
+        """f at the nodes of a Grid, shape grid.shape; a warning where f differs between the ends of a periodic axis."""
         if grid.dimension != self._dimension:
             raise ValueError(f"a loss of {self._dimension} variables cannot be sampled on a grid of {grid.dimension}")
-        return self(grid.points)
+        values = self(grid.points)
+        for axis, name in enumerate(grid.boundary):
+            if name == "periodic":
+                self._check_period(grid, axis, values)
+        return values
+
+    def _check_period(self, grid, axis, values):
+        """Warn where a periodic axis does not fit: f at its two ends differs."""
+        points = np.array(grid.points).reshape(*grid.shape, self._dimension)
+        ends = np.moveaxis(points, axis, 0)[:1].copy()
+        first = np.moveaxis(values, axis, 0)[:1]
+        ends[..., axis] = grid.upper[axis]
+        last = self(ends[..., 0] if self._dimension == 1 else ends)
+        jump, size = np.abs(last - first).max(), values.max() - values.min()
+        if jump > 1e-6 * (size + 1e-9 * np.abs(values).max()):
+            warnings.warn(
+                f"f is not periodic along axis {axis}: its two ends differ by {jump:.3g}, a jump for the solver; tilt "
+                "the drift instead, or take a box of a whole number of periods or another boundary",
+                UserWarning,
+                stacklevel=4,
+            )
 
     def _evaluate(self, order, points):
         points, d = self._points(points), self._dimension

@@ -1,4 +1,4 @@
-"""The global minimum of f(y) + |x - y|²/(2t) for a formula f, by branch and bound: with a gap, not by a lattice and hope."""
+"""The global minimum of f(y) + |x - y|²/(2t) for a formula f, by branch and bound, with a gap."""
 
 import math
 from dataclasses import dataclass

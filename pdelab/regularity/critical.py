@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage, optimize
 
-from pdelab.losses import Loss
+from pdelab.losses import Loss, search
 from pdelab.regularity.door import eigenvalues, filter_modes, fits, polished, smallest_eigenvalue
 
 
@@ -35,16 +35,35 @@ class CriticalPoints:
 
 
 def critical_points(f, grid):
-    """Critical points of a Loss inside the box, to round-off: roots of grad f started from the nodes.
+    """Critical points of a Loss inside the box, to round-off; a periodic axis is looked at from end to end.
 
-    In one dimension every sign change of f' between nodes; in 2-3 dimensions Newton's method from the nodes where
-    |grad f| is smallest among neighbours. The grid must separate the points; degenerate ones may be missed.
+    Of a formula all of them are found: boxes in which the enclosed gradient has no zero are dropped, and Newton's
+    method runs where an interval test proves that there is one root. Boxes down to 1e-9 of the box that neither test
+    decides hold degenerate points or kinks: one root of each such cluster is reported where Newton's method finds one
+    (minima at kinks have no root of grad f). Of a loss of functions: every sign change of f' between nodes in one
+    dimension, Newton's method from the nodes where |grad f| is smallest among neighbours in 2-3 (the grid must
+    separate the points).
 
     Returns
     -------
     CriticalPoints
+
+    Raises
+    ------
+    ValueError
+        When critical points fill a curve or a region (a constant, a symmetric valley): they cannot be listed.
+
+    Notes
+    -----
+    Moore, Kearfott, Cloud, Introduction to Interval Analysis (2009), section 8.2: Krawczyk's operator.
+
+    Examples
+    --------
+    >>> from pdelab import Grid, Loss
+    >>> critical_points(Loss("cos(x + 0.05)"), Grid(0.0, 6.283185307179586, 32, boundary="periodic")).points.round(4)
+    array([3.0916, 6.2332])
     """
-    points = _roots(fits(f, grid), grid)
+    points = (_roots if fits(f, grid).formula is None else _all_roots)(f, grid)
     spectra = eigenvalues(f, points)
     return CriticalPoints(points, f(points), spectra, (spectra < 0).sum(axis=1))
 
@@ -57,7 +76,8 @@ def persistence_times(f, grid, points=None):
     Parameters
     ----------
     f : Loss or array (*shape)
-        Of a Loss the infimum is polished from the best node; of node values it is the minimum over the nodes.
+        Of a formula the infimum over the box is found by branch and bound, with a proof; of a loss of functions it is
+        polished from the best node; of node values it is the minimum over the nodes.
     grid : Grid
         y ranges over its box.
     points : array (k,) or (k, d), optional
@@ -82,6 +102,105 @@ def persistence_times(f, grid, points=None):
     return np.array([_persistence(f, grid, c, nodes, values) for c in points])
 
 
+MOST_BOXES = 200_000  # looked at together
+SMALLEST, NEWTON = 1e-9, 1e-5  # widths, relative to the grid's box, of boxes left undecided and left to Newton
+
+
+def _all_roots(f, grid):
+    """All roots of grad f in the box of the grid, (k,) or (k, d), in lexicographic order."""
+    d, low, high = grid.dimension, np.array(grid.lower), np.array(grid.upper)
+    side = high - low
+    room = 1e-9 * side  # roots on the faces
+    lower, upper, found = (low - room)[None], (high + room)[None], []
+    while len(lower):
+        if len(lower) > MOST_BOXES:
+            raise ValueError("f: expected isolated critical points, got a curve or a region of them")
+        bounds = f.enclose(*(a[:, 0] if d == 1 else a for a in (lower, upper)))
+        slope = bounds.gradient.reshape(-1, d, 2)
+        keep = ((slope[..., 0] <= 0.0) & (slope[..., 1] >= 0.0)).all(axis=1) & ~np.isnan(bounds.value[:, 0])
+        lower, upper = lower[keep], upper[keep]
+        empty, unique, lower, upper = _krawczyk(f, lower, upper, bounds.hessian.reshape(-1, d, d, 2)[keep])
+        least = np.where(unique, NEWTON, SMALLEST)[:, None] * side
+        ends = ~empty & ((upper - lower) <= least).all(axis=1)
+        found += [0.5 * (lower + upper)[ends]]
+        alone, rest = unique & ~ends, ~empty & ~ends & ~unique  # a box with one root shrinks to it by itself
+        halves = _halved(lower[rest], upper[rest])
+        lower, upper = (np.concatenate([a[alone], half]) for a, half in zip((lower, upper), halves))
+    starts = np.concatenate(found)
+    return _polished_roots(f, starts, grid)
+
+
+def _krawczyk(f, lower, upper, hessian):
+    """(holds no root, holds exactly one, the boxes cut to where roots can be) by Krawczyk's operator.
+
+    K = c - C g(c) + (1 - C H)(box - c) with C the inverse of the Hessian's middle holds every root of the box; if it
+    lies inside, there is one.
+    """
+    d = lower.shape[1]
+    empty, unique = np.zeros(len(lower), dtype=bool), np.zeros(len(lower), dtype=bool)
+    centre, half = 0.5 * (lower + upper), 0.5 * (upper - lower)
+    good = np.isfinite(hessian).all((1, 2, 3)) & np.isfinite(centre).all(1)
+    hessian = np.where(good[:, None, None, None], hessian, 0.0)
+    middle, radius = 0.5 * hessian.sum(-1), 0.5 * (hessian[..., 1] - hessian[..., 0])
+    good[good] = np.linalg.cond(middle[good]) < 1e10
+    if not good.any():
+        return empty, unique, lower, upper
+    rows = np.flatnonzero(good)
+    inverse = np.linalg.inv(middle[rows])
+    at = f.enclose(*(2 * (centre[rows][:, 0] if d == 1 else centre[rows],))).gradient.reshape(-1, d, 2)
+    g, error = 0.5 * at.sum(-1), 0.5 * (at[..., 1] - at[..., 0])
+    step = np.einsum("nij,nj->ni", inverse, g)
+    blur = np.einsum("nij,nj->ni", np.abs(inverse), error + np.einsum("nij,nj->ni", radius[rows], half[rows]))
+    blur = blur * (1.0 + 1e-12) + 1e-15 * np.abs(centre[rows])
+    blur += 1e-11 * half[rows]  # 1 - C times the middle is round-off
+    place = centre[rows] - step
+    first, last = place - blur, place + blur
+    empty[rows] = ((first > upper[rows]) | (last < lower[rows])).any(axis=1)
+    unique[rows] = ((first > lower[rows]) & (last < upper[rows])).all(axis=1)
+    lower, upper = lower.copy(), upper.copy()
+    cut = rows[~empty[rows] & np.isfinite(blur).all(axis=1)]
+    inner = ~empty[rows] & np.isfinite(blur).all(axis=1)
+    lower[cut], upper[cut] = np.maximum(lower[cut], first[inner]), np.minimum(upper[cut], last[inner])
+    return empty, unique, lower, upper
+
+
+def _halved(lower, upper):
+    """Boxes cut in two along their longest side."""
+    rows, axis = np.arange(len(lower)), np.argmax(upper - lower, axis=1)
+    cut = 0.5 * (lower[rows, axis] + upper[rows, axis])
+    first, second = upper.copy(), lower.copy()
+    first[rows, axis], second[rows, axis] = cut, cut
+    return np.concatenate([lower, second]), np.concatenate([first, upper])
+
+
+def _polished_roots(f, starts, grid):
+    """Newton's method from the boxes that were left: the roots inside the box, each once, in lexicographic order."""
+    d, low, high = grid.dimension, np.array(grid.lower), np.array(grid.upper)
+    side, roots = high - low, []
+    for start in starts:
+        y = start.copy()
+        for _ in range(8):
+            here = y[0] if d == 1 else y
+            g, h = np.reshape(f.gradient(here), d), np.reshape(f.hessian(here), (d, d))
+            if not (np.isfinite(g).all() and np.isfinite(h).all()) or np.linalg.cond(h) > 1e12:
+                break
+            step = np.linalg.solve(h, g)
+            if np.abs(step).max() > 1e-3 * side.max():
+                break
+            y = y - step
+        here = y[0] if d == 1 else y
+        size = 1.0 + np.abs(np.reshape(f.hessian(here), (d, d))).max()
+        small = np.linalg.norm(np.reshape(f.gradient(here), d)) <= 1e-8 * size
+        y = np.where(np.abs(y - low) <= 1e-14 * side, low, np.where(np.abs(y - high) <= 1e-14 * side, high, y))
+        inside = (y >= low).all() and (y <= high).all()
+        for axis, name in enumerate(grid.boundary):
+            inside = inside and not (name == "periodic" and y[axis] >= high[axis])
+        if small and inside and all((np.abs(y - other) > 1e-7 * side).any() for other in roots):
+            roots.append(y)
+    result = np.array(sorted(roots, key=tuple)).reshape(-1, d)
+    return result[:, 0] if d == 1 else result
+
+
 def _roots(f, grid):
     """Roots of grad f inside the box, (k,) or (k, d), in lexicographic order."""
     if grid.dimension == 1:
@@ -102,7 +221,7 @@ def _roots(f, grid):
 
 
 def _persistence(f, grid, c, nodes, values):
-    """T(c) of `persistence_times` for one point."""
+    """T(c) of `persistence_times` for one point: on the nodes, and of a formula over the box."""
     exact = isinstance(f, Loss)
     value = float(f(c) if exact else grid.interpolate(values.reshape(grid.shape), c))
     squares = ((nodes - c) ** 2).sum(axis=1)
@@ -115,14 +234,36 @@ def _persistence(f, grid, c, nodes, values):
     best, node = float(ratio.min()), nodes[ratio.argmin()]
     if not exact:
         return best
+    curvature = smallest_eigenvalue(f, c)
+    limit = -1.0 / curvature if curvature < 0 else math.inf
+    if f.formula is not None:
+        return _first_loss(f, grid, np.atleast_1d(c), value, min(best, limit))
 
     def scaled(y):
         depth = value - f(y)
         return float(np.sum((y - c) ** 2)) / (2 * depth) if depth > 0 else math.inf
 
-    curvature = smallest_eigenvalue(f, c)
-    limit = -1.0 / curvature if curvature < 0 else math.inf
     if math.isinf(best):
         return limit
     start = node[0] if grid.dimension == 1 else node
     return min(best, limit, polished(scaled, start, grid, forbidden=float(c) if grid.dimension == 1 else None))
+
+
+def _first_loss(f, grid, c, value, time):
+    """The infimum of |y - c|²/(2 (f(c) - f(y))), known to be at most `time`: Dinkelbach's method.
+
+    While the minimum of f(y) + |y - c|²/(2T) over the box, found with a proof, is below f(c), the ratio at its place is
+    a smaller T; each T comes from above and the number of digits doubles.
+    """
+    for _ in range(100):
+        _, place, _ = search.minimise(f, c[None], time, grid.lower, grid.upper, closed=True)
+        y = place[0]
+        drop = value - float(f(y[0] if len(y) == 1 else y))
+        square = float(((y - c) ** 2).sum())
+        if not drop > 4e-15 * abs(value) or square == 0.0:
+            return time
+        ratio = square / (2.0 * drop)
+        if not ratio < time * (1.0 - 4e-15):
+            return time
+        time = ratio
+    return time
