@@ -22,6 +22,6 @@ from pdelab.losses.search import Minimum
 
 __all__ = [
     "Enclosure", "Loss", "Minimum", "ackley", "cache_directory", "compiled_module", "cone", "double_well",
-    "example_6_43", "gallery", "gaussian_mixture", "mueller_brown", "quadratic", "rastrigin", "rugged", "sharp_and_wide", "three_wells",
-    "two_parabolas",
+    "example_6_43", "gallery", "gaussian_mixture", "mueller_brown", "quadratic", "rastrigin", "rugged",
+    "sharp_and_wide", "three_wells", "two_parabolas",
 ]  # fmt: skip
