@@ -250,8 +250,8 @@ class Loss:
         Returns
         -------
         Minimum
-            .value, .point (d,) (in one dimension a float) and .bound <= min f <= .value. The gap is at round-off for
-            one to three variables, but 1e-6 of |f| or less where the minimum lies on a ridge of kinks.
+            .value, .point (d,) (in one dimension a float) and .bound <= min f <= .value. The gap is at round-off; in
+            two and three dimensions it may be 1e-6 (1 + |f|) where the minimum lies on a kink.
 
         Raises
         ------
