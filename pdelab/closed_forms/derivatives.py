@@ -1,0 +1,61 @@
+"""Gradient and Hessian of the local entropy of a Loss, at points or at the nodes of a Grid."""
+
+from pdelab.closed_forms import door, points, sampled
+from pdelab.grid import Grid
+
+
+def local_entropy_gradient(f, where, gamma, beta):
+    """grad f_gamma(x) = (x - <y>)/gamma, the mean over rho_1(y; x) ~ exp(-beta (f(y) + |x - y|²/(2 gamma))).
+
+    Parameters
+    ----------
+    f : Loss
+    where : array (..., d), in one dimension (...,), or Grid
+        Of a Grid: its nodes. The integral is over R^d, whatever the boundary of the grid.
+    gamma : float >= 0
+        Scope.
+    beta : float > 0 or inf
+        Inverse temperature; inf gives (x - y*)/gamma with the proximal point y*.
+
+    Returns
+    -------
+    array of the shape of the points
+
+    Notes
+    -----
+    Chaudhari, thesis (3.10) and (4.12), with the sign of the latter.
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> f = pl.losses.quadratic(2.0)
+    >>> round(float(local_entropy_gradient(f, 1.0, 0.5, 3.0)), 12)          # 2/(1 + 2 gamma)
+    1.0
+    """
+    return _derivative(f, where, gamma, beta, 1)
+
+
+def local_entropy_hessian(f, where, gamma, beta):
+    """Hess f_gamma(x) = (1/gamma)(I - (beta/gamma) Cov(y)) over rho_1(y; x).
+
+    Parameters as for `local_entropy_gradient`; beta = inf gives (I - (I + gamma Hess f(y*))^-1)/gamma, away from kinks.
+
+    Returns
+    -------
+    array (..., d, d), in one dimension (...,)
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> round(float(local_entropy_hessian(pl.losses.quadratic(2.0), 1.0, 0.5, 3.0)), 12)     # 2/(1 + 2 gamma)
+    1.0
+    """
+    return _derivative(f, where, gamma, beta, 2)
+
+
+def _derivative(f, where, gamma, beta, order):
+    """At points, or at the nodes of a Grid by way of one sampled neighbourhood."""
+    if not isinstance(where, Grid):
+        return points.derivative(f, where, gamma, beta, order)
+    f, _, _, beta, gamma = points.checked(door.loss(f, where.dimension), where.points, gamma, beta)
+    return sampled.local_entropy(f, where, gamma, beta, order)
