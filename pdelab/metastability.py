@@ -162,7 +162,7 @@ def anneal(potential, beta, initial, grid, times, *, steps=1):
         f.
     beta : callable
         Schedule t -> inverse temperature > 0 on [0, times[-1]], an array for an array of times.
-    initial : array grid.shape or Loss
+    initial : array grid.shape
     grid : Grid, reflecting or periodic
     times : increasing sequence, > 0
         Times to save. With a logarithmic schedule, times equal in log(t) suit it: 400 of them reach t = 1e7.

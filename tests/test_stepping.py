@@ -192,3 +192,50 @@ def test_wrong_kinds_of_grid_and_problem():
         pl.solve(pl.Heat(beta=1.0), np.zeros(8), 8, 0.1)
     with pytest.raises(ValueError, match="problem: expected an equation"):
         pl.solve("heat", np.zeros(8), grid, 0.1)
+
+
+def test_a_solution_says_in_one_line_what_it_is():
+    text = repr(run([0.0, 0.5], dt=0.1))
+    assert "2 times from 0 to 0.5, 5 values" in text and "5 steps" in text and len(text.splitlines()) == 1
+    grid = pl.Grid(0.0, 1.0, 9)
+    assert "error in time" in str(pl.solve(pl.Heat(viscosity=0.1), grid.x**2, grid, 0.1, rtol=1e-2))
+
+
+def test_schemes_by_name():
+    grid = pl.Grid(-1.0, 1.0, 21)
+    by_name, by_function = (
+        pl.solve(pl.HamiltonJacobi(1.0), grid.x**2, grid, 0.1, scheme=which, rtol=math.inf).final
+        for which in ("weno", pl.hamilton_jacobi.weno)
+    )
+    assert np.array_equal(by_name, by_function)
+    with pytest.raises(ValueError, match=r"scheme of Burgers \(godunov, .*high_resolution\) or None, got 'weno'"):
+        pl.solve(pl.Burgers(1.0), grid.x, grid, 0.1, scheme="weno")
+
+
+def test_a_loss_is_no_density():
+    grid = pl.Grid(-1.0, 1.0, 21)
+    with pytest.raises(ValueError, match="initial: expected a density on the nodes, .* a Loss is no density"):
+        pl.solve(pl.FokkerPlanck(grid.x**2, beta=1.0), pl.Loss("x**2"), grid, 0.1)
+
+
+def test_the_largest_step_over_its_bound_counts_the_last_one():
+    """Intervals of one step each, the longest of them last, first and in the middle."""
+    for times in ([0.03, 0.1], [0.07, 0.1], [0.02, 0.09, 0.12]):
+        assert run(times, dt=0.1).info["monotonicity"] == pytest.approx(0.7), times
+    for scheme in (euler, adaptive):
+        assert run([0.01, 0.09], scheme=scheme, dt=0.1).info["monotonicity"] == pytest.approx(0.8)
+
+
+def test_what_was_handed_out_survives_an_interruption():
+    kept = []
+
+    def stop(time, values):
+        kept.append((time, values.copy()))
+        if len(kept) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        run([0.1, 0.2, 0.3], on_save=stop)
+    assert "2 of 3 saved times were reached, up to t = 0.2; what on_save was" in "".join(stopped.value.__notes__)
+    whole = run([0.1, 0.2, 0.3])
+    assert all(np.array_equal(values, known) for (_, values), known in zip(kept, whole.values))

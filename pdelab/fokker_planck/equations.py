@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pdelab import checks
 from pdelab.fokker_planck.moving import at, moves
 from pdelab.generator import INTERPRETATIONS, Coefficients, no_outflow
 from pdelab.grid import reals
+from pdelab.losses import Loss
 from pdelab.stepping import equation, schemes_of
 
 
@@ -112,6 +114,11 @@ class FokkerPlanck:
     def initial(self, values, grid):
         """The density on the nodes, checked: finite, >= 0, of the grid's shape; zero on absorbing ends."""
         no_outflow(grid)
+        if isinstance(values, Loss):
+            raise ValueError(
+                f"initial: expected a density on the nodes, got {checks.shown(values)}: a Loss is no density; "
+                "its Gibbs density is np.exp(-beta * loss.on(grid)) over its integral, its own values are loss.on(grid)"
+            )
         values = grid.field(values, "initial")
         if values.min() < 0:
             raise ValueError(f"initial: expected a density >= 0, got {values.min():.6g}")

@@ -91,7 +91,7 @@ def first_passage(
     Parameters
     ----------
     problem : FokkerPlanck
-    initial : Loss or array grid.shape
+    initial : array grid.shape
         Density at time 0, divided by its mass here. Mass on absorbing nodes has left before the beginning.
     grid : Grid with at least one absorbing end
     times : float or increasing sequence of floats, >= 0

@@ -21,7 +21,7 @@ WARN_ABOVE = 0.01  # of the error in time, when no rtol is given
 ATTEMPTS = 12
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Solution:
     """What `solve` returns: values[k] is the solution at times[k]; nothing in it changes."""
 
@@ -36,6 +36,15 @@ class Solution:
         """The solution at the last saved time, shape grid.shape."""
         return self.values[-1]
 
+    def __repr__(self):
+        low, high = self.values[-1].min(), self.values[-1].max()
+        shape = " x ".join(map(str, self.values.shape[1:]))
+        told = f", error in time {self.info['time_error']:.1e}" if "time_error" in self.info else ""
+        return (
+            f"Solution({self.info.get('scheme', 'unnamed scheme')}: {len(self.times)} times from {self.times[0]:g} to "
+            f"{self.times[-1]:g}, {shape} values, at the end from {low:.6g} to {high:.6g}, {self.steps} steps{told})"
+        )
+
 
 def solve(
     problem: Problem,
@@ -49,7 +58,7 @@ def solve(
     rtol: float | None = None,
     on_save: Callable[[float, np.ndarray], object] | None = None,
 ) -> Solution:
-    """Solve an evolution equation and return it at the times asked for.
+    r"""Solve an evolution equation and return it at the times asked for.
 
     Parameters
     ----------
@@ -83,6 +92,40 @@ def solve(
         mass_drift: the change of mass since the start over the integral of |values| at the start. With absorbing ends
         mass is what is left, and absorbed and flux, arrays (times, d, 2), say what has left through the lower and upper
         end of each axis and how fast; mass_drift then counts what has left, too.
+
+        `time_error` is the estimated error in time at the saved times, relative to the data (densities and Burgers:
+        integrals of absolute values; otherwise the largest error over the range); for Fokker-Planck `peclet` is the
+        largest |b| h / D over the faces and `smearing` what the scheme adds to the diffusion, relative, where the
+        solution lives.
+
+    Warns
+    -----
+    AccuracyWarning
+        A `time_error` above 1 % (above rtol), or drift that outruns diffusion between nodes; it says what to do.
+
+    Notes
+    -----
+    ==================  ====================================  ==========================  ==========================
+    equation            scheme                                order in time, space        cost of a step, per node
+    ==================  ====================================  ==========================  ==========================
+    Hamilton-Jacobi,    monotone, engquist_osher (explicit)   1, 1 (heat: 2)              one sweep; dt ~ h, h²/ν
+    heat                fitted (explicit)                     1, 2 where L h <= 2ν        one sweep
+    \                   weno, filtered (explicit)             3, 5 where smooth           three long sweeps
+    \                   implicit                              1, as fitted                a few linear solves
+    \                   rosenbrock (one dimension)            4, as fitted; own steps     six tridiagonal solves
+    Burgers             godunov, engquist_osher, rusanov      1, 1                        one sweep
+    \                   high_resolution                       2 (1 with viscosity), 2     one sweep
+    Fokker-Planck,      automatic (the default)               exact, or controlled, 2     that of what it takes
+    backward            spectral (one reflecting axis)        exact, 2                    one product a mode
+    Kolmogorov          chebyshev (steady potential)          exact, 2                    8 sqrt(t rate) products
+    \                   implicit (positive for every dt)      1, 2                        one solve an axis
+    \                   crank_nicolson                        2, 2                        one solve an axis
+    \                   compact (constant D)                  4, 4                        three solves an axis
+    \                   explicit (positive)                   1, 2                        one product; dt ~ h²/D
+    \                   high_resolution (forward only)        2, 2 at any Peclet number   two sweeps; dt ~ h/|b|
+    ==================  ====================================  ==========================  ==========================
+
+    With a full diffusion matrix space is of first order at moderate Peclet numbers.
 
     Raises
     ------
@@ -120,15 +163,35 @@ def solve(
     task = _Task(stepper, first, grid, times, dt, cfl, rtol != math.inf)
     wanted = stepper.rtol if rtol is None and dt is None else rtol
     if wanted is None or wanted == math.inf or stepper.error is not None:
-        solution = task.solved(1.0, on_save)
+        solution = _interruptible(lambda save: task.solved(1.0, save), times, on_save)
     else:
-        solution = task.refined(wanted)
-        for time, values in zip(times, solution.values) if on_save is not None else ():
-            on_save(time, values)
+        solution = _interruptible(lambda save: task.refined(wanted, save), times, on_save)
     solution.info.setdefault("scheme", _name(chosen))
     if rtol != math.inf:
         _warn(solution.info, WARN_ABOVE if rtol is None else rtol, stepper)
     return solution
+
+
+def _unsaved(time, values):
+    pass
+
+
+def _interruptible(solved, times, on_save):
+    """What `solved` returns; a Ctrl-C on the way carries a note that says what had been handed out."""
+    reached = []
+
+    def save(time, values):
+        reached.append(time)
+        if on_save is not None:
+            on_save(time, values)
+
+    try:
+        return solved(save)
+    except KeyboardInterrupt as interruption:
+        last = f", up to t = {reached[-1]:g}" if reached else ""
+        kept = "what on_save was given is whole" if on_save is not None else "nothing is kept, as there is no on_save"
+        interruption.add_note(f"solve: {len(reached)} of {len(times)} saved times were reached{last}; {kept}")
+        raise
 
 
 def _warn(info, above, stepper):
@@ -155,13 +218,15 @@ class _Task:
     cfl: float
     estimated: bool
 
-    def refined(self, wanted):
+    def refined(self, wanted, on_save):
         """The solution with steps so short that the estimated error in time is at most `wanted`."""
         scale = 1.0
         for _ in range(ATTEMPTS):
-            solution = self.solved(scale, None)
+            solution = self.solved(scale, _unsaved)
             error = solution.info["time_error"]
             if error <= wanted:
+                for time, values in zip(self.times, solution.values):
+                    on_save(time, values)
                 return solution
             scale *= max(0.8 * (wanted / error) ** (1 / self.stepper.order), 1 / 64)
         raise ValueError(
@@ -195,8 +260,7 @@ class _Task:
             records["maximum"].append(run.extremes[1])
             if estimate is not None:
                 estimate.follow(k, end, run)
-            if on_save is not None:
-                on_save(end, saved[k])
+            on_save(end, saved[k])
         info = {"dt": run.largest_dt, "steps": run.steps, "monotonicity": run.monotonicity}
         info |= stepper.info | stepper.report(state) | {name: np.array(record) for name, record in records.items()}
         info |= {name: max(peak) for name, peak in peaks.items()}
