@@ -239,3 +239,16 @@ def test_ficks_law_without_noise_in_places_is_upwind():
     Q = generator(FokkerPlanck(drift=b, beta=1.0, diffusion=a, interpretation="fick"), grid).toarray()
     assert np.isfinite(Q).all() and (Q - np.diag(np.diag(Q)) >= 0).all()
     assert Q[0, 1] == pytest.approx(2 * 1.0 / 0.2, rel=1e-12) and Q[1, 0] == 0
+
+
+def test_ficks_law_with_limited_fluxes_is_the_same_equation():
+    errors = []
+    for n in (41, 81, 161):
+        grid = pl.Grid(0.0, 1.0, n)
+        a, start = 0.05 * (1 + 0.8 * np.sin(5 * grid.x)), 1 + np.cos(np.pi * grid.x)
+        problem = FokkerPlanck(beta=1.0, diffusion=a, interpretation="fick")
+        flat = pl.solve(problem, np.ones(n), grid, 0.1, scheme="high_resolution").final
+        np.testing.assert_allclose(flat, 1.0, rtol=1e-12)
+        ends = [pl.solve(problem, start, grid, 0.5, scheme=scheme).final for scheme in ("high_resolution", None)]
+        errors.append(np.abs(ends[0] - ends[1]).max())
+    assert errors[-1] < 1e-3 and errors[-1] < errors[0] / 4, errors

@@ -75,7 +75,10 @@ def _change(density, form, grid):
         drift, a = np.moveaxis(drop, axis, 0) / h, np.moveaxis(a, axis, 0)
         slope = _slopes(x, grid.boundary[axis] == "periodic")
         left, right = x + slope / 2, np.roll(x - slope / 2, -1, 0)
-        flux = np.where(drift > 0, drift * left, drift * right) - (np.roll(a * x, -1, 0) - a * x) / h
+        spread = np.roll(a * x, -1, 0) - a * x
+        if form.symmetric:  # Fick's law: one mean of a over the face
+            spread = (a + np.roll(a, -1, 0)) / 2 * (np.roll(x, -1, 0) - x)
+        flux = np.where(drift > 0, drift * left, drift * right) - spread / h
         if grid.boundary[axis] != "periodic":
             flux[-1] = 0.0
         cell = grid.axis_weights[axis].reshape(-1, *[1] * (grid.dimension - 1))
@@ -103,7 +106,12 @@ def _largest_rate(form, grid):
         if open_axis:
             faces[-1] = 0.0
         leaving = 2 * np.maximum(drift, 0) * faces + np.roll(2 * np.maximum(-drift, 0) * faces, 1, 0)
-        leaving = leaving + np.moveaxis(a, axis, 0) / h * (faces + np.roll(faces, 1, 0))
+        a = np.moveaxis(a, axis, 0)
+        above, below = a, a  # what a node gives through its two faces
+        if form.symmetric:
+            above = (a + np.roll(a, -1, 0)) / 2
+            below = np.roll(above, 1, 0)
+        leaving = leaving + (above * faces + below * np.roll(faces, 1, 0)) / h
         cell = grid.axis_weights[axis].reshape(-1, *[1] * (grid.dimension - 1))
         total += np.moveaxis(leaving / cell, 0, axis)
     return float(total.max())
