@@ -57,7 +57,7 @@ def test_row_is_complete(row):
 
 
 def test_committed_evidence_is_of_this_ledger():
-    assert list(EVIDENCE) == list(ROWS)
+    assert sorted(EVIDENCE) == sorted(ROWS)
     for id, row in ROWS.items():
         assert {name: EVIDENCE[id][name] for name in claims.WORDS} == {
             name: getattr(row, name) for name in claims.WORDS

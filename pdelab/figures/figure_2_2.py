@@ -29,7 +29,7 @@ PARAMETERS = {
 }
 QUICK = {"n": 30, "runs": 200, "shown": 200, "glasses": 8, "counted": 150}
 CHECKS = {
-    "saddles": (None, 0),  # end points that Newton's method does not confirm as minima, in all three regimes
+    "saddles": (0, 0),  # end points that Newton's method does not confirm as minima, in all three regimes
     "z_exponential": (None, 4.0),  # mean Chao estimate against Kac-Rice, in standard errors of both
     "z_polynomial": (None, 4.0),
     "minima_in_the_strong_field": (1, 1),
