@@ -246,3 +246,44 @@ def test_limited_fluxes_refuse_what_they_do_not_do():
     ends = pl.Grid(0.0, 1.0, 11, boundary="absorbing")
     with pytest.raises(ValueError, match="no absorbing end"):
         pl.solve(pl.FokkerPlanck(grid.x, beta=1.0), grid.x, ends, 0.1, scheme="high_resolution")
+
+
+# --- a temperature that moves ----------------------------------------------------------------------------------------
+
+
+def cooled(t):
+    return 0.4 + 0.3 * np.sin(3 * t)
+
+
+def variance_at(t, start):
+    """v' = -2 v + 2 D(t) of Ornstein and Uhlenbeck, D(t) = 0.4 + 0.3 sin 3t."""
+    forced = 0.6 * (2 * np.sin(3 * t) - 3 * np.cos(3 * t) + 3 * np.exp(-2 * t)) / 13
+    return start * np.exp(-2 * t) + 0.4 * (1 - np.exp(-2 * t)) + forced
+
+
+@pytest.mark.parametrize("d", [1, 2])
+@pytest.mark.parametrize("scheme", [None, "implicit", "crank_nicolson", "explicit"])
+def test_a_temperature_that_moves_has_the_variance_of_ornstein_and_uhlenbeck(scheme, d):
+    grid = pl.Grid((-4.0,) * d, (4.0,) * d, 161 if d == 1 else 61)
+    x = grid.points.reshape(*grid.shape, d)
+    start = np.exp(-(x**2).sum(-1) / (2 * 0.5))
+    start /= grid.integrate(start)
+    for given in ({"diffusivity": cooled}, {"beta": lambda t: 1 / cooled(t)}):
+        problem = pl.FokkerPlanck((x**2).sum(-1) / 2, **given)
+        assert not problem.steady and not problem.gibbs
+        rtol, dt = 1e-3 if scheme == "crank_nicolson" else None, 0.005 if scheme == "implicit" else None
+        solution = pl.solve(problem, start, grid, 1.0, scheme=scheme, rtol=rtol, dt=dt)
+        found = grid.integrate(x[..., 0] ** 2 * solution.final)
+        assert found == pytest.approx(variance_at(1.0, 0.5), rel=2e-2) and solution.info["mass_drift"].max() < 1e-12
+
+
+def test_a_temperature_that_moves_is_transposed_too():
+    rng, grid = np.random.default_rng(0), pl.Grid(-1.0, 1.0, 15)
+    U, v, start = rng.normal(size=15), rng.normal(size=15), rng.uniform(size=15)
+    for scheme in ("implicit", "crank_nicolson"):
+        options = {"scheme": scheme, "dt": 0.05, "rtol": math.inf}
+        rho = pl.solve(pl.FokkerPlanck(U, diffusivity=cooled), start, grid, 0.4, **options).final
+        back = pl.BackwardKolmogorov(U, diffusivity=lambda s: cooled(0.4 - s))
+        assert grid.integrate(pl.solve(back, v, grid, 0.4, **options).final * start) == pytest.approx(
+            grid.integrate(v * rho), rel=1e-12
+        )

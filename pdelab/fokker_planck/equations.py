@@ -27,9 +27,9 @@ class FokkerPlanck:
         U. Its Gibbs density exp(-U/D) is the exact discrete equilibrium.
     drift : array (*grid.shape, d), in one dimension (n,), callable t -> array, or None
         b, averaged to the faces. With both the drift is b - grad U.
-    beta : float > 0 or math.inf
+    beta : float > 0 or math.inf, or callable t -> float
         Inverse temperature: D = 1/beta; math.inf means no noise. Exactly one of beta and diffusivity.
-    diffusivity : float >= 0
+    diffusivity : float >= 0, or callable t -> float
         D itself.
     diffusion : array (*grid.shape, d, d), in one dimension (n,), or None
         Σ(x) = σ σ^T, symmetric and positive semi-definite; D multiplies it. The identity by default.
@@ -92,7 +92,9 @@ class FokkerPlanck:
 
     @property
     def beta(self):
-        """Inverse temperature 1/D, math.inf without noise."""
+        """Inverse temperature 1/D, math.inf without noise; a function of time where D is one."""
+        if moves(self.diffusivity):
+            return lambda time: 1 / self.diffusivity(time)
         return 1 / self.diffusivity if self.diffusivity > 0 else math.inf
 
     @property
@@ -102,8 +104,8 @@ class FokkerPlanck:
 
     @property
     def steady(self):
-        """True when neither potential nor drift depends on time."""
-        return not (moves(self.potential) or moves(self.drift))
+        """True when neither potential nor drift nor diffusivity depends on time."""
+        return not (moves(self.potential) or moves(self.drift) or moves(self.diffusivity))
 
     @property
     def gibbs(self):
@@ -131,7 +133,7 @@ class FokkerPlanck:
         return Coefficients(
             None if self.potential is None else grid.field(potential, "potential"),
             None if self.drift is None else grid.vector_field(drift, "drift"),
-            self.diffusivity,
+            checks.nonnegative("diffusivity", at(self.diffusivity, time)),
             None if self.diffusion is None else _matrix_field(self.diffusion, (*grid.shape, *d, *d), 0, "diffusion"),
             None if self.sigma is None else _matrix_field(self.sigma, (*grid.shape, *d), len(d), "sigma"),
             self.interpretation,
@@ -172,6 +174,8 @@ def _diffusivity(beta, diffusivity):
         got = "both" if beta is not None else "neither"
         raise ValueError(f"FokkerPlanck: give exactly one of beta and diffusivity (diffusivity = 1/beta), got {got}")
     value, word = (beta, "beta") if diffusivity is None else (diffusivity, "diffusivity")
+    if callable(value):
+        return value if beta is None else lambda time: 1 / checks.positive("beta", value(time), infinite=True)
     try:
         number = float(value)
     except (TypeError, ValueError) as error:
