@@ -1,0 +1,374 @@
+"""Thesis chapter 2: the complexity of spin glasses, how a field makes them trivial, what descent finds."""
+
+import math
+
+import numpy as np
+from scipy import integrate, optimize
+
+from pdelab import spin_glass
+from pdelab.claims import at_least, at_most, claim, equal, not_computable
+from pdelab.spin_glass import SpinGlass, expected_critical_points
+
+
+def standard_errors(values):
+    """Mean of independent values and its standard error."""
+    values = np.asarray(values, float)
+    return values.mean(), values.std(ddof=1) / math.sqrt(values.size)
+
+
+@claim(
+    "C2.4", source="thesis (2.8), (2.32)", as_printed="right",
+    statement="with couplings J ~ N(0, 1) over ordered triples and the factor 1/N of (2.32), Var H = N on |x|² = N",
+    perturbation="a factor 1/N² in place of 1/N", rejects={"power": 2.0},
+    tolerance="four standard errors of a variance: 4 sqrt(2/draws)",
+)  # fmt: skip
+def variance_of_the_energy(quick=False, power=1.0):
+    n, draws = 12, 400 if quick else 3000
+    x = SpinGlass(n).random_points(1, seed=1)[0]
+    energies = np.array([SpinGlass(n, seed=s).energy(x) for s in range(draws)]) * n ** (1 - power)
+    return equal(1.0, n * energies.var(), 4 * math.sqrt(2 / draws))
+
+
+@claim(
+    "C2.11", source="thesis (2.11), (2.12)", as_printed="right",
+    statement="Θ_k is continuous at -E_infinity, with the plateau log(p-1)/2 - (p-2)/p, and Θ_0 = Θ below it",
+    perturbation="E_infinity = 2 sqrt(p/(p-1))", rejects={"inverted": True},
+)  # fmt: skip
+def complexity_is_continuous(quick=False, inverted=False):
+    p = np.array([3, 4, 10])
+    edges = np.array([2 * math.sqrt(q / (q - 1)) if inverted else spin_glass.E_infinity(int(q)) for q in p])
+    plateau = 0.5 * np.log(p - 1) - (p - 2) / p
+    at_edge = [float(spin_glass.complexity(-edge, int(q), 3)) for edge, q in zip(edges, p)]
+    total = [float(spin_glass.complexity(-edge, int(q))) for edge, q in zip(edges, p)]
+    return [equal(plateau, at_edge, 1e-12), equal(plateau, total, 1e-12)]
+
+
+@claim(
+    "C2.I1", source="thesis, display after (2.12)", as_printed="corrected",
+    printed="I_1(u) = (2/E²) ∫_u^{-E} (z² - E²)^{1/2} dz = -(u²/E²) sqrt(u² - E²) - log(-u + sqrt(u² - E²)) + log E",
+    statement="I_1(u) = -(u/E²) sqrt(u² - E²) - log(-u + sqrt(u² - E²)) + log E",
+    perturbation="the printed u² in the first term (negative, though an integral of a positive function)",
+    rejects={"square": True}, tolerance="quadrature to 1e-12",
+)  # fmt: skip
+def rate_function(quick=False, square=False):
+    edge = spin_glass.E_infinity(3)
+    u = np.array([-edge - 0.001, -1.657, -2.0, -4.0])
+    integral = [2 / edge**2 * integrate.quad(lambda z: math.sqrt(z * z - edge * edge), v, -edge)[0] for v in u]
+    if square:
+        root = np.sqrt(u * u - edge * edge)
+        return equal(integral, -(u * u) / edge**2 * root - np.log(-u + root) + math.log(edge), 1e-10)
+    return equal(integral, 0.5 * math.log(2) - u * u / 8 - spin_glass.complexity(u, 3), 1e-10)
+
+
+@claim(
+    "C2.Ek", source="thesis Figure 2.1", as_printed="right",
+    statement="E_0, the zero of Θ_0, is the ground state energy, 1.65699836 for p = 3",
+    perturbation="the zero of Θ_1", rejects={"index": 1},
+    tolerance="root finding to 1e-12 on both sides",
+)  # fmt: skip
+def ground_state(quick=False, index=0):
+    energies = []
+    for p in (3, 4, 7):  # one-step replica symmetry breaking, an independent derivation
+        y = optimize.brentq(
+            lambda y, p=p: -2 * y * (1 - y + math.log(y)) / (1 - y) ** 2 - 2 / p, 1e-6, 1 - 1e-6, xtol=1e-15
+        )
+        energies.append((1 + (p - 1) * y) / math.sqrt(p * y))
+    return equal(energies, [spin_glass.energy_threshold(p, index) for p in (3, 4, 7)], 1e-9)
+
+
+@claim(
+    "C2.F1", source="thesis Figure 2.1", as_printed="corrected",
+    printed="below the point where Theta_k(u) intersects the x-axis, there are no critical points of index higher "
+            "than k",
+    statement="below -E_k there are no critical points of index k either: Θ_j(-E_k - ε) < 0 for every j >= k",
+    perturbation="those of index k itself are left: Θ_k is positive there", rejects={"sign": -1.0},
+)  # fmt: skip
+def no_saddles_below(quick=False, sign=1.0):
+    values = [
+        float(spin_glass.complexity(-spin_glass.energy_threshold(3, k) - 1e-3, 3, j))
+        for k in range(4)
+        for j in (k, k + 3)
+    ]
+    return at_most(0.0, sign * np.array(values))
+
+
+@claim(
+    "C2.R2.4", source="thesis Remark 2.4", as_printed="wrong",
+    printed="they [local minima] exist at all energy levels above the global minimum -E_0. Beyond the threshold value "
+            "-E_inf, the number of critical points is split evenly among different indices",
+    statement="above -E_infinity a critical point has index close to N F_sc(u/E_infinity): 0.136 N at u = -1, and "
+              "minima there are exponentially rarer than all critical points",
+    perturbation="indices split evenly: a mean index of N/2", rejects={"even": True},
+    tolerance="0.02: the mean at N = 200 is within 0.01 of the limit, and falls to it as 1/N",
+)  # fmt: skip
+def index_at_an_energy(quick=False, even=False):
+    share, n = -1 / spin_glass.E_infinity(3), 200
+    semicircle = 0.5 + (share * math.sqrt(1 - share**2) + math.asin(share)) / math.pi
+    rng, draws = np.random.default_rng(4), 40 if quick else 200
+    matrices = rng.normal(size=(draws, n, n))
+    eigenvalues = np.linalg.eigvalsh((matrices + matrices.transpose(0, 2, 1)) / math.sqrt(2)) / math.sqrt(n)
+    below = (eigenvalues < 2 * share).mean()  # the Hessian at energy u is that matrix minus the place of u in it
+    minima = expected_critical_points(n, 3, 0.0, 0, energy=-1.0, draws=200, log=True)[0]
+    everything = expected_critical_points(n, 3, 0.0, energy=-1.0, log=True)[0]
+    return [
+        equal(0.5 if even else semicircle, below, 0.02),
+        at_most(0.0 if not even else -1e9, (minima - everything) / n),
+    ]
+
+
+@claim(
+    "C2.L2.5a", source="thesis Lemma 2.5", as_printed="right",
+    statement="the components of the gradient on the sphere of radius sqrt(N) have variance p (N p on the unit sphere)",
+    perturbation="variance p - 1", rejects={"less": 1.0}, tolerance="four standard errors of a variance",
+)  # fmt: skip
+def variance_of_the_gradient(quick=False, less=0.0):
+    n, draws = 12, 300 if quick else 2000
+    x = SpinGlass(n).random_points(1, seed=1)[0]
+    pieces = []
+    for p in (3, 4) if not quick else (3,):
+        squares = [(SpinGlass(n, p, seed=s).gradient(x) ** 2).sum() / (n - 1) for s in range(draws)]
+        mean, error = standard_errors(squares)
+        pieces.append(equal(p - less, mean, 4 * error))
+    return pieces
+
+
+@claim(
+    "C2.L2.5b", source="thesis Lemma 2.5, (2.13)", as_printed="corrected",
+    printed="conditional on H(sigma_0) = Nu, the normalized Hessian N^{-1/2} Hess H has the distribution "
+            "sqrt(2(N-1)p(p-1)) M - p u I",
+    statement="N^{-1/2} Hess H = sqrt(2(N-1)p(p-1)) M - sqrt(N) p u I on the unit sphere: on |x|² = N the mean "
+              "diagonal of the Hessian falls with u with slope -p, and off-diagonal entries have variance p(p-1)/N",
+    perturbation="slope -p/sqrt(N), as printed", rejects=[{"printed": True}, {"wide": 2.0}],
+    tolerance="four standard errors",
+)  # fmt: skip
+def hessian_at_an_energy(quick=False, printed=False, wide=1.0):
+    n, p, draws = 12, 3, 300 if quick else 2000
+    x = SpinGlass(n).random_points(1, seed=1)[0]
+    basis = np.linalg.qr(np.column_stack([x, np.eye(n)[:, : n - 1]]))[0][:, 1:]
+    slopes, squares = [], []
+    for seed in range(draws):
+        glass = SpinGlass(n, p, seed=seed)
+        H = basis.T @ glass.hessian(x) @ basis
+        u = float(glass.energy(x))
+        slopes.append(H.diagonal().mean() * u * n)  # E[u² n] = 1
+        squares.append(n * np.mean(H[np.triu_indices(n - 1, 1)] ** 2))
+    slope, error = standard_errors(slopes)
+    square, spread = standard_errors(squares)
+    return [
+        equal(-p / math.sqrt(n) if printed else -p, slope, 4 * error),
+        equal(wide * p * (p - 1), square, 4 * spread),
+    ]
+
+
+@claim(
+    "C2.KR", source="thesis Lemma 2.2 at finite N", as_printed="new",
+    statement="E crt_k = 2 sqrt(1+B) ((1+B)/(1-B))^{(N-1)/2} E exp(-B λ_{k+1}²/4) over GOE matrices: a census of all "
+              "critical points at N = 5 by index; in each glass the signs sum to 2",
+    perturbation="the exponent N/2 in place of (N-1)/2", rejects=[{"exponent": 0.5}, {"characteristic": 0}],
+    tolerance="four standard errors of census and average together",
+)  # fmt: skip
+def census(quick=False, exponent=0.0, characteristic=2):
+    glasses, draws = (40, 1000) if quick else (120, 4000)
+    found = [spin_glass.critical_points(SpinGlass(5, seed=s), starts=500) for s in range(glasses)]
+    counts = np.array([np.bincount(one.index, minlength=5) for one in found])
+    b, pieces = spin_glass.curvature_ratio(3, 0.0), []
+    for k in range(5):
+        value, error = expected_critical_points(5, 3, 0.0, k, draws=draws, seed=k)
+        mean, spread = standard_errors(counts[:, k])
+        factor = ((1 + b) / (1 - b)) ** exponent
+        pieces.append((value * factor, mean, 4 * math.hypot(error, spread)))
+    expected, measured, tolerance = zip(*pieces)
+    return [
+        equal(expected, measured, tolerance),
+        equal(characteristic, [one.euler_characteristic for one in found], 0),
+    ]
+
+
+@claim(
+    "C2.KR0", source="thesis (2.15), (2.16) at B = 0", as_printed="new",
+    statement="at ν = sqrt(p(p-2)) two minima are expected, and 2N critical points, for every N and p",
+    perturbation="at ν = 1", rejects={"field": 1.0},
+    tolerance="four standard errors; the count of all is a quadrature",
+)  # fmt: skip
+def two_minima(quick=False, field=None):
+    glasses, pieces = 40 if quick else 200, []
+    for n, p in ((12, 3), (10, 4)):
+        nu = spin_glass.critical_field(p) if field is None else field
+        counts = [spin_glass.descend(SpinGlass(n, p, nu, s), 40, seed=s).minima.energies.size for s in range(glasses)]
+        mean, error = standard_errors(counts)
+        pieces += [
+            equal(2.0, mean, 4 * error),
+            equal(2 * n, expected_critical_points(n, p, nu * (1 + 1e-9))[0], 1e-4 * n),
+        ]
+    return pieces
+
+
+@claim(
+    "C2.16a", source="thesis Theorem 2.7, (2.16)", as_printed="corrected",
+    printed="E crt = 2 if B = -Ω(N^{-1})",
+    statement="E crt -> 2 for fixed B < 0; at B = -10/N it is 2 N times exp(-5) (I_0(5) - I_1(5)), which grows with N",
+    perturbation="B = -10/N, within the printed condition", rejects={"band": True},
+    tolerance="0.05: at N = 400 and B = -1/3 the excess is below 0.02",
+)  # fmt: skip
+def trivialisation(quick=False, band=False):
+    n = 400
+    b = -10 / n if band else -1 / 3
+    return equal(2.0, expected_critical_points(n, 3, math.sqrt((3 - 9 * b) / (1 + b)))[0], 0.05)
+
+
+@claim(
+    "C2.17", source="thesis Theorem 2.8, (2.17)", as_printed="corrected",
+    printed="lim E crt/N = (2/sqrt(pi)) tau^{-3/2} for tau >> 1, (2/sqrt(pi |tau|)) 2 e^{|tau|} for tau << -1",
+    statement="at B = -τ/N, lim E crt/N = 2 exp(-τ/2) (I_0(τ/2) - I_1(τ/2)) for every τ, reached at the rate 1/N; the "
+              "printed lines are its tails",
+    perturbation="the printed tails at τ = -2, 1, 5", rejects={"tails": True},
+    tolerance="counts at N = 200 and 400 extrapolated in 1/N: the next terms are below 5e-4",
+)  # fmt: skip
+def polynomial_band(quick=False, tails=False):
+    taus = np.array([-2.0, 1.0, 5.0])
+    field = lambda t, n: math.sqrt((3 + 9 * t / n) / (1 - t / n))  # noqa: E731
+    coarse, fine = (np.array([expected_critical_points(n, 3, field(t, n))[0] / n for t in taus]) for n in (200, 400))
+    counts = 2 * fine - coarse
+    limit = [spin_glass.trivialisation_limit(t) for t in taus]
+    if tails:
+        limit = np.where(taus > 0, 2 / math.sqrt(math.pi) * np.abs(taus) ** -1.5,
+                         4 / np.sqrt(math.pi * np.abs(taus)) * np.exp(np.abs(taus)))  # fmt: skip
+    return equal(limit, counts, 5e-4)
+
+
+@claim(
+    "C2.16c", source="thesis Theorem 2.7, (2.16)", as_printed="corrected",
+    printed="E crt = 4 N^{1/2} sqrt((1+B)/(pi B)) exp((N/2) log((1+B)/(1-B))) if B > 0",
+    statement="E crt ~ 4 sqrt(N (1+B)/(πB)) exp(((N-1)/2) log((1+B)/(1-B)))",
+    perturbation="N/2, as printed: too much by sqrt((1+B)/(1-B)) at every N", rejects={"whole": 1.0},
+    tolerance="2/N: the correction is of order 1/N",
+)  # fmt: skip
+def exponential_regime(quick=False, whole=0.0):
+    n, ratios = 400, []
+    for field in (0.0, 1.0):
+        b = spin_glass.curvature_ratio(3, field)
+        printed = math.exp(0.5 * whole * (math.log1p(b) - math.log1p(-b)))
+        log = expected_critical_points(n, 3, field, log=True)[0]
+        ratios.append(math.exp(log - math.log(spin_glass.exponential_limit(n, 3, field))) / printed)
+    return equal(1.0, ratios, 2 / n)
+
+
+@claim(
+    "C2.18", source="thesis Theorem 2.9, (2.18)", as_printed="corrected",
+    printed="lim E crt_0 = C exp(kappa²/24 + 4 sqrt(2) |kappa|^{3/2}/3) for kappa << -1",
+    statement="lim E crt_0 = 2 exp(-κ³/24) E exp(κ TW_1/2), whose exponent for κ << -1 is |κ|³/24 + (2/3)|κ|^{3/2}",
+    perturbation="the printed exponent, with the best constant C", rejects={"printed": True},
+    tolerance="0.2 in the logarithm: what the next term leaves between κ = -6 and -8, fitted constant removed",
+)  # fmt: skip
+def edge_of_the_minima(quick=False, printed=False):
+    kappa = np.array([4.0, 6.0, 8.0])
+    logs = np.array([spin_glass.edge_limit(-k, log=True) for k in kappa])
+    exponent = kappa**2 / 24 + 4 * math.sqrt(2) / 3 * kappa**1.5 if printed else kappa**3 / 24 + 2 / 3 * kappa**1.5
+    return equal(0.0, np.diff(logs - exponent), 0.5)
+
+
+@claim(
+    "C2.19", source="thesis (2.19)", as_printed="corrected",
+    printed="for p >> 1 ... v = v_c (1 + 2 tau/N)^{1/2}",
+    statement="B = -τ/N exactly at ν² = (p(p-2) + τ p²/N)/(1 - τ/N); for p = 3 that is 3 (1 + 4τ/N), twice the printed "
+              "shift",
+    perturbation="the printed formula at p = 3", rejects={"printed": True},
+)  # fmt: skip
+def field_of_the_band(quick=False, printed=False):
+    n, taus, p = 100, np.array([-5.0, -0.25, 2.0]), 3
+    fields = np.sqrt((p * (p - 2) + taus * p * p / n) / (1 - taus / n))
+    if printed:
+        fields = math.sqrt(p * (p - 2)) * np.sqrt(1 + 2 * taus / n)
+    return equal(-taus / n, [spin_glass.curvature_ratio(p, f) for f in fields], 1e-12)
+
+
+@claim(
+    "C2.T2.13", source="thesis Theorem 2.13 and what follows it", as_printed="wrong",
+    printed="the polynomial regime does not cause the local minima of the Hamiltonian to shift",
+    statement="with the field of (2.14) at constant ν a minimum moves by O(1): at ν = 1 its overlap with where it was "
+              "stays below 0.9 at N = 20 and at N = 60; the theorem's bound is for the field h/sqrt(N) of (2.22)",
+    perturbation="the overlap tends to 1", rejects={"still": True},
+    tolerance="four standard errors over glasses",
+)  # fmt: skip
+def minima_move(quick=False, still=False):
+    glasses, pieces = 6 if quick else 20, []
+    for n in (20, 60):
+        overlaps = []
+        for seed in range(glasses):
+            glass = SpinGlass(n, seed=seed)
+            deepest = spin_glass.descend(glass, 10, seed=1).minima.points[0]
+            points, _ = spin_glass.continuation(glass, deepest, np.linspace(0, 1, 6))
+            overlaps.append(points[-1] @ deepest / n)
+        mean, error = standard_errors(overlaps)
+        pieces.append(at_least(0.999, mean) if still else at_most(0.9, mean + 2 * error))
+    return pieces
+
+
+@claim(
+    "C2.cos", source="thesis section 2.4.1, Figure 2.2", as_printed="wrong",
+    printed="The average cosine distance (on S^{N-1}(sqrt(N))) here is 0.02 as compared to 1.16 for Figure 2.2a",
+    statement="the mean of 1 - cosine over pairs of M points is at most M/(M-1), so 1.16 is impossible for more than 7 "
+              "points; descents without a field end at a mean distance between 0.8 and 1",
+    perturbation="a mean distance of 1.16", rejects={"shift": 0.3},
+)  # fmt: skip
+def cosine_distance(quick=False, shift=0.0):
+    n, runs = 40, 150 if quick else 500
+    points = spin_glass.descend(SpinGlass(n, seed=7), runs, seed=1).points
+    distance = 1 - (points @ points.T / n)[np.triu_indices(runs, 1)].mean() + shift
+    return [at_most(runs / (runs - 1), distance)]
+
+
+@claim(
+    "C2.32s", source="thesis section 2.4.1", as_printed="right",
+    statement="descent with the step 0.1 is stable near low minima: the largest curvature there is below 2/0.1",
+    perturbation="a step of 0.3", rejects={"step": 0.3},
+    tolerance="2 sqrt(p(p-1)) + p E_0 = 9.87 bounds the curvature as N grows; finite minima exceed it by N^{-2/3}",
+)  # fmt: skip
+def step_is_stable(quick=False, step=0.1):
+    glass = SpinGlass(50, seed=2)
+    minima = spin_glass.descend(glass, 60, seed=1).minima
+    curvature = max(float(np.linalg.eigvalsh(glass.hessian(x))[-1]) for x in minima.points[:10])
+    return at_most(2 / step, curvature)
+
+
+@claim(
+    "C2.heat", source="thesis section 2.2, chapter 4", as_printed="new",
+    statement="the heat flow on the sphere maps a 3-spin glass to a 3-spin glass, whose couplings shrink faster than "
+              "its linear part",
+    perturbation="all parts shrink alike", rejects={"alike": True},
+    tolerance="four standard errors, and 0.002 for steps of that length",
+)  # fmt: skip
+def smoothed_glass(quick=False, alike=False):
+    glass, time, steps = SpinGlass(6, 3, 1.5, seed=3), 0.4, 200
+    start = glass.random_points(1, seed=2)[0]
+    rng, paths = np.random.default_rng(1), 10000 if quick else 60000
+    points = np.repeat(start[None], paths, 0)
+    for _ in range(steps):
+        points = glass.project(points + math.sqrt(time / steps) * rng.normal(size=points.shape))
+    mean, error = standard_errors(glass.energy(points))
+    smooth = glass.smoothed(time)
+    expected = smooth.scale * glass.energy(start) if alike else smooth.energy(start)
+    return equal(expected, mean, 4 * error + 0.002)
+
+
+not_computable(
+    "C2.1", source="thesis (2.1)", as_printed="corrected", printed="g(x) = 1_{x >= 0}",
+    statement="the threshold must be strict, else every silent neuron of the sparse network fires",
+    reason="the generative network of section 2.1 is no part of the package",
+)  # fmt: skip
+not_computable(
+    "C2.2", source="thesis (2.2)", as_printed="corrected", printed="h = g(x .. - d/3) with high probability",
+    statement="exact decoding needs d >> log N; for d = N^{1/p} with p > 5 a bit is missed with probability "
+              "P(Poisson(d/2) <= d/3)",
+    reason="the generative network of section 2.1 is no part of the package",
+)  # fmt: skip
+not_computable(
+    "C2.R2.3", source="thesis Remark 2.3", as_printed="corrected", printed="For p >= 7, near the global minimum ...",
+    statement="the second moment method works for p >= 3 at low energies (Subag 2017)",
+    reason="a theorem about limits in the literature",
+)  # fmt: skip
+not_computable(
+    "C2.Alg1", source="thesis Algorithm 1, line 10", as_printed="corrected",
+    printed="w <- x - eta (grad loss(x, xi_i) + h_curr)",
+    statement="w <- w - eta (grad loss(w, xi_i) + h_curr)", reason="a slip of notation",
+)  # fmt: skip
