@@ -1,6 +1,7 @@
 """The errata page: every correction to the papers with its numerical evidence, written from the ledger.
 
     python -m pdelab.claims.errata                 measures the ledger, writes figures/claims.json and ERRATA.md
+    python -m pdelab.claims.errata --missing       measures only what is new in the ledger or reads differently
     python -m pdelab.claims.errata --stored        writes ERRATA.md from the numbers in figures/claims.json
 
 Nothing of it is typed by hand. What is printed and what is right are the words of the ledger; the numbers are measured,
@@ -56,16 +57,22 @@ def page(evidence=None):
     return "\n".join(parts) + "\n"
 
 
-def measure(*, quick=False):
-    """{id: record} of the whole ledger; ValueError where it does not stand."""
+def measure(*, quick=False, known=None):
+    """{id: record} of the whole ledger, from `known` where the words agree; ValueError where it does not stand."""
     found = {}
     for id, row in claims.ledger().items():
-        found[id] = record = claims.record(row, quick=quick)
+        stored = (known or {}).get(id)
+        found[id] = record = stored if stored and _same_words(row, stored) else claims.record(row, quick=quick)
         if record["holds"] is False:
             raise ValueError(f"claim {id} does not hold: no page")
         if any(version["holds"] for version in record.get("rejected", ())):
             raise ValueError(f"claim {id} accepts what it must reject: no page")
     return found
+
+
+def _same_words(row, record):
+    versions = [version["perturbation"] for version in record.get("rejected", ())]
+    return all(record[name] == getattr(row, name) for name in claims.WORDS) and versions == list(row.perturbations)
 
 
 def wording(text):
@@ -147,11 +154,12 @@ def main(arguments=None):
         "--evidence", type=Path, default=Path("figures/claims.json"), help="the numbers behind the page"
     )
     parser.add_argument("--stored", action="store_true", help="write the page from the evidence there is")
+    parser.add_argument("--missing", action="store_true", help="measure only the rows that the evidence lacks")
     parser.add_argument("--quick", action="store_true", help="the quick sizes of the ledger")
     chosen = parser.parse_args(arguments)
     if chosen.stored:
         return write(chosen.path, load(chosen.evidence))
-    evidence = measure(quick=chosen.quick)
+    evidence = measure(quick=chosen.quick, known=load(chosen.evidence) if chosen.missing else None)
     records.save_json(chosen.evidence, list(evidence.values()))
     return write(chosen.path, load(chosen.evidence))
 

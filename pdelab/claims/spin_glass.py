@@ -125,7 +125,7 @@ def variance_of_the_gradient(quick=False, less=0.0):
     n, draws = 12, 300 if quick else 2000
     x = SpinGlass(n).random_points(1, seed=1)[0]
     pieces = []
-    for p in (3, 4) if not quick else (3,):
+    for p in (3, 4):
         squares = [(SpinGlass(n, p, seed=s).gradient(x) ** 2).sum() / (n - 1) for s in range(draws)]
         mean, error = standard_errors(squares)
         pieces.append(equal(p - less, mean, 4 * error))
