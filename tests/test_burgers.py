@@ -449,7 +449,9 @@ def test_a_step_keeps_the_order_also_at_walls_that_the_data_run_into(scheme, bou
 
             def step(values, grid=grid, viscosity=viscosity):
                 dt = 0.02
-                return solve(burgers.Burgers(viscosity=viscosity), values, grid, dt, scheme=scheme, dt=dt).final
+                return solve(
+                    burgers.Burgers(viscosity=viscosity), values, grid, dt, scheme=scheme, dt=dt, rtol=math.inf
+                ).final
 
             base = step(p)
             for node in range(6):
