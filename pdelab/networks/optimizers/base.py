@@ -19,6 +19,7 @@ from pdelab.networks.schedules import from_plain, to_plain
 
 ENGINES = ("auto", "fused", "torch", "compiled", "foreach")
 SAME = ("inner_steps", "replicas", "seed", "variant", "engine", "form", "order", "period", "resampled")
+NOT_ROWS = {"seen", "base", "begun"}  # what a parameter's state holds beside numbers of its own shape
 WEIGHTS = ("x", "z", "master")  # rows that hold weights: where nothing is stored they start at the parameters
 
 
@@ -119,7 +120,7 @@ class FlatOptimizer(Optimizer):
     def row_names(self, group):
         """The rows in use: made early, so that a checkpoint and torch.compile(opt.step) see them all."""
         rule = self.rule(group, 0, 0)
-        extra = {"noise": rule.heat, "outer_m": group.get("outer_momentum"), "master": "rho" in group}
+        extra = {"noise": rule.heat, "outer_m": group.get("outer_momentum"), self.outer_row: self.outer_row}
         return [*rule.rows.values(), *(name for name, used in extra.items() if used)]
 
     @torch.no_grad()
@@ -392,12 +393,16 @@ class FlatOptimizer(Optimizer):
 
     def state_dict(self):
         """Everything a run needs to go on bit for bit at any inner step, in plain types; the inner weights y too."""
-        self._publish()
+        self._show()
         state = super().state_dict()
         for group in state["param_groups"]:
             group.update({name: to_plain(value) for name, value in group.items() if name != "params"})
             group.update(self.clock)
         return state
+
+    def _show(self):
+        """What a checkpoint takes from `self.state`."""
+        self._publish()
 
     def load_state_dict(self, state_dict):
         """Continue a run: sets the parameters to the stored inner weights, so load the model first.
@@ -480,7 +485,7 @@ class FlatOptimizer(Optimizer):
             segment.seen = tuple(values.get("seen", 2 if values else 0) for values in stored)
             segment.seen = segment.whole if segment.seen == segment.whole else segment.seen
             names = {name for values in stored for name in values} | set(segment.buffer.rows) - set(SCRATCH)
-            for name in sorted(names - {"seen"}, key=lambda name: name != "y"):
+            for name in sorted(names - NOT_ROWS, key=lambda name: name != "y"):
                 for k, values in enumerate(stored):
                     target = segment.tensors(name)[k]
                     if name in values:

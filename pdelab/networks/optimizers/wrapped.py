@@ -1,7 +1,9 @@
 """Gradients of the papers under any optimizer of torch: local entropy (Entropy-Adam) and an external field."""
 
+import copy
 import inspect
 import math
+from collections import defaultdict
 
 import torch
 
@@ -58,7 +60,7 @@ class Wrapping(FlatOptimizer):
 
     def lend(self, gradients):
         """One step of the base optimizer with these gradients, {parameter: tensor}; the parameters keep their own."""
-        own = {p: p.grad for group in self.param_groups for p in group["params"]}
+        own = {p: p.grad for p in self._parameters()}
         try:
             for p in own:
                 p.grad = gradients.get(p)
@@ -67,15 +69,42 @@ class Wrapping(FlatOptimizer):
             for p, g in own.items():
                 p.grad = g
 
-    def state_dict(self):
-        return super().state_dict() | {"base": self.base.state_dict()["state"]}
+    # checkpoints: each parameter's state has the base optimizer's under "base", and whether that has begun
+
+    def _publish(self):
+        super()._publish()
+        for p in self._parameters():
+            self.state[p].update({"base": dict(self.base.state.get(p, {})), "begun": p in self.base.state})
+
+    def _show(self):
+        super()._show()
+        waiting = [p for p in self._parameters() if p not in self.base.state]
+        future = self._future_state() if waiting else {}
+        for p in waiting:
+            self.state[p]["base"] = future[p]
+
+    def _future_state(self):
+        """The state that the base optimizer will have, of the right shapes but no meaning: distributed checkpoints load
+        into the places that a fresh optimizer shows."""
+        twins = {p: torch.zeros_like(p, requires_grad=True) for p in self._parameters()}
+        for twin in twins.values():
+            twin.grad = torch.zeros_like(twin)
+        base = copy.copy(self.base)
+        base.state = defaultdict(dict)
+        base.param_groups = [group | {"params": [twins[p] for p in group["params"]]} for group in self.param_groups]
+        base.step()
+        return {p: dict(base.state[twin]) for p, twin in twins.items()}
 
     def load_state_dict(self, state_dict):
-        if "base" not in state_dict:
-            raise ValueError(f"the state is not one of {type(self).__name__} (missing: ['base'])")
         super().load_state_dict(state_dict)
-        self.base.load_state_dict({"state": state_dict["base"], "param_groups": state_dict["param_groups"]})
+        entries = state_dict["state"].items()
+        begun = {number: entry["base"] for number, entry in entries if entry.get("begun")}
+        self.base.load_state_dict({"state": begun, "param_groups": state_dict["param_groups"]})
         self.base.param_groups = self.param_groups
+        self._publish()
+
+    def _parameters(self):
+        return [p for group in self.param_groups for p in group["params"]]
 
 
 class LocalEntropy(Wrapping):
