@@ -3,6 +3,7 @@
 torchrun --nproc-per-node N tests/networks_ranks.py FOLDER
 """
 
+import copy
 import io
 import os
 import sys
@@ -11,12 +12,19 @@ from pathlib import Path
 import torch
 
 from pdelab.networks import (
+    HJ,
+    SGLD,
     DiLoCo,
     ElasticSGD,
+    EntropyAdam,
     EntropySGD,
     Exponential,
+    Heat,
+    LocalEntropy,
     LocalSGD,
     Parle,
+    Trivialized,
+    TrivializedSGD,
     join,
     split_indices,
 )
@@ -128,6 +136,45 @@ def data_parallel(rank, ranks):
     return record(opt, [net])
 
 
+SHARDED = {
+    "SGLD": lambda p: SGLD(p, lr=0.05, temperature=1e-2, seed=3),
+    "EntropySGD": lambda p: EntropySGD(p, inner_steps=3, temperature=1e-3, seed=3, outer_momentum=0.5),
+    "HJ": lambda p: HJ(p, inner_steps=3, outer_momentum=0.5),
+    "Heat": lambda p: Heat(p, inner_steps=3, gamma=1e-3, seed=3),
+    "LocalEntropy": lambda p: LocalEntropy(p, adam, inner_steps=3, temperature=1e-3, seed=3),
+    "EntropyAdam": lambda p: EntropyAdam(p, lr=0.01, inner_steps=3, temperature=1e-3, seed=3),
+    "Trivialized": lambda p: Trivialized(p, adam, layers=4, coupling=0.1, seed=3),
+    "TrivializedSGD": lambda p: TrivializedSGD(p, layers=4, coupling=0.1, seed=3),
+}
+
+
+def sharded(name, ranks):
+    """A network of fully_shard, all ranks with equal data: weights, and those of a run that was resumed on the way."""
+    found = {}
+    for seed, first in ((4, 0), (5, 5)):
+        net = network(torch.float64, seed)
+        if ranks > 1:
+            from torch.distributed.fsdp import fully_shard
+
+            fully_shard(net, mesh=torch.distributed.init_device_mesh("cpu", (ranks,)))
+        opt = SHARDED[name](net.parameters())
+        if first:
+            opt.load_state_dict(found.pop("state"))
+        inputs, labels = data(torch.float64)
+        for k in range(first, 10):
+            if k == 5 and not first:
+                found["state"] = copy.deepcopy(opt.state_dict())
+            opt.zero_grad()
+            torch.nn.functional.cross_entropy(
+                net(inputs[12 * k : 12 * k + 12]), labels[12 * k : 12 * k + 12]
+            ).backward()
+            opt.step()
+        with opt.outer_weights():
+            parts = [p.full_tensor() if hasattr(p, "full_tensor") else p for p in net.parameters()]
+            found["resumed" if first else "end"] = torch.cat([p.detach().reshape(-1) for p in parts])
+    return found
+
+
 def partial(rank, ranks):
     """Parle without `group`, where rank 0 uses two layers and the others only the first."""
     net = network(torch.float64, seed=4)
@@ -179,6 +226,7 @@ def main(folder):
         return lose(group, rank)
     found = {case: run(case, ranks, [rank], group) for case in CASES}
     found["means"] = means(group, rank, ranks)
+    found["sharded"] = {name: sharded(name, ranks) for name in SHARDED}
     found["partial"] = partial(rank, ranks)
     found["data parallel"] = data_parallel(rank, ranks)
     torch.save(found, Path(folder) / f"{ranks}-{rank}.pt")

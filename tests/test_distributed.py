@@ -200,6 +200,17 @@ def test_a_gradient_of_one_rank_moves_the_master_of_all(trained):
             assert torch.equal(own["inner"][k], start[k]) == (own is not first)
 
 
+@pytest.mark.parametrize("name", ranks_module.SHARDED)
+def test_shards_are_one_process(trained, name):
+    """FSDP2, uneven shards: the noise of the whole network, and states that load back."""
+    single = ranks_module.sharded(name, 1)
+    assert torch.equal(single["end"], single["resumed"])
+    for found in trained:
+        own = found["sharded"][name]
+        assert torch.equal(own["end"], own["resumed"])
+        assert torch.allclose(own["end"], single["end"], rtol=0, atol=1e-10)
+
+
 def test_alone_there_is_nothing_to_join(monkeypatch):
     monkeypatch.delenv("RANK", raising=False)
     assert join() is None

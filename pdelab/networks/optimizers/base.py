@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
 from pdelab.networks.devices import looking_waits
-from pdelab.networks.optimizers.buffers import SCRATCH, Layout, alone, like, local
+from pdelab.networks.optimizers.buffers import SCRATCH, Layout, alone, like, local, spread
 from pdelab.networks.optimizers.settings import check_loss, check_parameters, check_settings, drawn_seed, one_of
 from pdelab.networks.optimizers.thermal import INNER_BITS, tick
 from pdelab.networks.optimizers.update import Rule, apply, check_finite, check_home, collect
@@ -474,7 +474,7 @@ class FlatOptimizer(Optimizer):
             return segment.own("y")
         values = self._stash[number]
         if not segment.views:
-            return values
+            return [spread(p, value) for p, value in zip(segment.params, values)]
         return [alone(like(values[0], p.data, k - segment.start)) for p, k in zip(segment.params, segment.offsets)]
 
     @torch.no_grad()

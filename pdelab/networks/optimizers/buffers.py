@@ -30,6 +30,7 @@ class Buffer:
         self.device, self.dtype, self.number, self.replicas = device, dtype, number, replicas
         self.size = self.count = 0  # columns, and how many of them are weights
         self.tensors = 0  # of a replica
+        self.span = 0  # what `size` is where no parameter is sharded
         self.rows = {}
         self.spare = None
 
@@ -66,16 +67,18 @@ class Segment:
     seen: of each parameter 0 before its first gradient, 2 when it had one in the present loop, else 1.
     """
 
-    def __init__(self, buffer, group, replica, params, offsets, first):
+    def __init__(self, buffer, group, replica, params, offsets, first, origins):
         self.buffer, self.group, self.replica, self.params, self.offsets = buffer, group, replica, params, offsets
-        self.start, self.stop = offsets[0], offsets[-1] + padded(params[-1].numel())
+        self.start, self.stop = offsets[0], offsets[-1] + padded(local(params[-1]).numel())
         self.tiles = (self.stop - self.start) // TILE
         self.usual = all(p.is_contiguous() for p in params)
         self.where = [p.data_ptr for p in params]
-        self.sizes = np.array([p.numel() for p in params], np.int64)
+        self.sizes = np.array([local(p).numel() for p in params], np.int64)
         self.places = np.array(offsets, np.int64)
         self.table = array("q", [0] * len(params))
         self.addresses = np.frombuffer(self.table, np.int64)
+        self.origins = origins  # of the whole parameters among the columns, where none is sharded
+        self.sharded = any(hasattr(p, "to_local") for p in params)
         self.first = first  # of its parameters among those of the replica on this buffer
         self.views, self.homes, self.engine = False, None, None
         self.seen, self.earlier, self.whole = ((state,) * len(params) for state in range(3))
@@ -163,7 +166,9 @@ class Segment:
 
     def own(self, name):
         """`tensors` with a storage each, as long as the row lives."""
-        return self.tensors(name) if name == "y" and not self.views else [alone(t) for t in self.tensors(name)]
+        whole = name == "y" and not self.views
+        parts = self.tensors(name) if whole else [alone(t) for t in self.tensors(name)]
+        return [spread(p, part) for p, part in zip(self.params, parts)] if self.sharded else parts
 
     def release(self):
         """Let go of the gradients."""
@@ -224,14 +229,16 @@ class Layout:
                 if buffer is None:
                     buffer = self.buffers[key] = Buffer(*key, len(self.buffers), replicas)
                 if key not in offsets:
-                    offsets[key], firsts[key] = [self._reserve(buffer, p) for p in members], buffer.tensors
+                    offsets[key], origins = zip(*[self._reserve(buffer, p) for p in members])
+                    firsts[key] = buffer.tensors, origins
                     buffer.tensors += len(members)
-                self.segments.append(Segment(buffer, number, replica, members, offsets[key], firsts[key]))
+                self.segments.append(Segment(buffer, number, replica, members, offsets[key], *firsts[key]))
 
     @staticmethod
     def _reserve(buffer, p):
-        place = buffer.size
+        place = buffer.size, buffer.span
         buffer.size += padded(local(p).numel())
+        buffer.span += padded(p.numel())
         buffer.count += local(p).numel()
         return place
 

@@ -6,6 +6,7 @@ d = ∇f(y) + weight_decay y:
     m ← μ m + d,  d ← d + μ m (Nesterov) or m,  y ← y - η [d + (y - x)/γ] + s ξ,  z ← (1 - a) z + a y
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -238,11 +239,39 @@ def apply_torch(segment, rule, address):
 
 def thermal(segment, address):
     """The segment's standard normals, in its scratch row "noise"."""
-    noise, first = segment.flat("noise"), segment.start // TILE
+    if segment.sharded:
+        for p, origin, piece in zip(segment.params, segment.origins, segment.tensors("noise")):
+            shard_normals(p, origin, piece, address)
+    else:
+        fill(segment.flat("noise"), segment.start // TILE, address)
+
+
+def fill(noise, first, address):
+    """noise ← standard normals of whole tiles from `first` on."""
     if kernels_serve(noise) and not torch.compiler.is_compiling():
         fused.fill_normals(noise.numpy(), first, np.array(address, np.uint64))
     else:
-        noise.copy_(normals(segment.tiles, noise.dtype, noise.device, *address, first=first))
+        noise.copy_(normals(noise.numel() // TILE, noise.dtype, noise.device, *address, first=first))
+
+
+def shard_normals(p, origin, piece, address):
+    """piece ← what a shard of p has of the normals that p would have in one process, from column `origin` on."""
+    if not hasattr(p, "to_local"):
+        shape, offset = p.shape, [0] * p.dim()
+    else:
+        from torch.distributed.tensor._utils import compute_local_shape_and_global_offset
+
+        shape, offset = compute_local_shape_and_global_offset(p.shape, p.device_mesh, p.placements)
+    if not piece.numel():
+        return
+    width = math.prod(p.shape[1:])  # whole rows are made, and cut where a later axis is sharded
+    start = offset[0] * width if shape else 0
+    stop = start + (shape[0] * width if shape else 1)
+    tiles = slice(start // TILE, -(-stop // TILE))
+    noise = torch.empty((tiles.stop - tiles.start) * TILE, dtype=piece.dtype, device=piece.device)
+    fill(noise, origin // TILE + tiles.start, address)
+    rows = noise[start - tiles.start * TILE :][: stop - start].view(*shape[:1], *p.shape[1:])
+    piece.copy_(rows[(slice(None), *(slice(o, o + n) for o, n in zip(offset[1:], shape[1:])))] if shape else rows)
 
 
 def inner_update(rows, grads, rule, on):
