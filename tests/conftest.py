@@ -14,10 +14,13 @@ def rng():
     return np.random.default_rng(20260)
 
 
-@pytest.fixture(params=[False, True], ids=["kernels", "generic"])
+ON_CPU = os.environ.get("PDELAB_TEST_DEVICE", "cpu") == "cpu"
+
+
+@pytest.fixture(params=["kernel", "generic"] if ON_CPU else ["device"])
 def branch(request):
-    """The kernels of the CPU for networks, then the branch that serves on every other device."""
+    """Run a test of networks twice on the CPU: with its kernels, and with the operations that serve other devices."""
     from pdelab.networks.devices import generic
 
-    with generic(request.param):
+    with generic(request.param == "generic"):
         yield request.param

@@ -1,4 +1,9 @@
-"""A small problem, one of each optimizer, and steps on it: shared by the tests of the optimizers."""
+"""A small problem, one of each optimizer, and steps on it: shared by the tests of the optimizers.
+
+PDELAB_TEST_DEVICE=cuda runs them there.
+"""
+
+import os
 
 import numpy as np
 import torch
@@ -18,7 +23,8 @@ from pdelab.networks import (
     TrivializedSGD,
 )
 
-ENGINES = ("fused", "torch", "foreach")
+DEVICE = torch.device(os.environ.get("PDELAB_TEST_DEVICE", "cpu"))
+ENGINES = ("auto", "torch", "foreach")  # auto: the CPU's kernel, or on its generic branch torch
 SHAPES = ((3, 4), (4,), (70,))
 SIZES = [int(np.prod(s)) for s in SHAPES]
 
@@ -37,16 +43,16 @@ def problem(seed=0):
 
 def parameters(x, dtype=torch.float64):
     parts = np.split(np.asarray(x), np.cumsum(SIZES)[:-1])
-    return [torch.nn.Parameter(torch.tensor(p, dtype=dtype).reshape(s)) for p, s in zip(parts, SHAPES)]
+    return [torch.nn.Parameter(torch.tensor(p, dtype=dtype, device=DEVICE).reshape(s)) for p, s in zip(parts, SHAPES)]
 
 
 def vector(tensors):
-    return np.concatenate([t.detach().numpy().ravel() for t in tensors])
+    return np.concatenate([t.detach().cpu().numpy().ravel() for t in tensors])
 
 
 def give(params, g):
     for p, part, shape in zip(params, np.split(g, np.cumsum(SIZES)[:-1]), SHAPES):
-        p.grad = torch.tensor(part, dtype=p.dtype).reshape(shape)
+        p.grad = torch.tensor(part, dtype=p.dtype, device=p.device).reshape(shape)
 
 
 def every_optimizer(params, **common):

@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch")
 torch.set_num_threads(1)
 
 import networks_reference as reference  # noqa: E402
-from optimizers_shared import ENGINES, NAMES, SIZES, build, feed, give, parameters, problem, vector  # noqa: E402
+from optimizers_shared import DEVICE, ENGINES, NAMES, SIZES, build, feed, give, parameters, problem, vector  # noqa: E402
 
 from pdelab.networks import (  # noqa: E402
     HJ,
@@ -39,6 +39,8 @@ from pdelab.networks import (  # noqa: E402
 from pdelab.networks.optimizers import update  # noqa: E402
 from pdelab.networks.optimizers.replicas import ORDERS  # noqa: E402
 from pdelab.networks.optimizers.thermal import normals, threefry, tick  # noqa: E402
+
+pytestmark = pytest.mark.usefixtures("branch")
 
 
 def compact(columns):
@@ -313,7 +315,7 @@ STILL = {"momentum": 0.0, "outer_momentum": 0.0}
 def parle_on_quadratics(h, outers, order="gauss-seidel", start=(1.0, -2.0, 0.5), **changes):
     """Master and replicas after every outer step on f_a = (h/2)(x - c_a)², n = 3, c = CENTRES; η₂ = 0.1."""
     settings = PARLE | STILL | changes
-    params = [torch.nn.Parameter(torch.tensor([v], dtype=torch.float64)) for v in start]
+    params = [torch.nn.Parameter(torch.tensor([v], dtype=torch.float64, device=DEVICE)) for v in start]
     opt = Parle(params, replicas=3, order=order, init="independent", **settings)
     seen = [[np.mean(start), *start]]
     for k in range(outers * settings["inner_steps"]):
@@ -474,7 +476,7 @@ def test_momentum_outside_the_pull_widens_the_scope(variant, scope):
 def test_langevin_has_the_right_temperature():
     """SGLD on h x²/2: variance T/(h (1 - ηh/2)) exactly, measured over 40,000 chains."""
     n, h, lr, T = 40_000, 1.7, 0.2, 0.3
-    w = torch.nn.Parameter(torch.zeros(n, dtype=torch.float64))
+    w = torch.nn.Parameter(torch.zeros(n, dtype=torch.float64, device=DEVICE))
     opt = SGLD([w], lr=lr, temperature=T, seed=1)
     for _ in range(60):
         w.grad = h * w.detach()
@@ -486,7 +488,7 @@ def test_langevin_has_the_right_temperature():
 def test_the_inner_loop_samples_the_local_gibbs_law():
     """Algorithm 2, line 4: with x held (lr = 0) y has mean x/(1 + γh) and variance T/(a (1 - η'a/2)), a = h + 1/γ."""
     n, h, gamma, eta, T = 40_000, 0.9, 0.6, 0.2, 0.4
-    w = torch.nn.Parameter(torch.ones(n, dtype=torch.float64))
+    w = torch.nn.Parameter(torch.ones(n, dtype=torch.float64, device=DEVICE))
     opt = EntropySGD([w], lr=0.0, inner_lr=eta, inner_steps=100, gamma=gamma, temperature=T, momentum=0.0, seed=2)
     for _ in range(60):
         w.grad = h * w.detach()
@@ -500,7 +502,7 @@ def test_the_inner_loop_samples_the_local_gibbs_law():
 
 
 def test_heat_perturbs_with_variance_gamma_temperature():
-    w = torch.nn.Parameter(torch.zeros(40_000, dtype=torch.float64))
+    w = torch.nn.Parameter(torch.zeros(40_000, dtype=torch.float64, device=DEVICE))
     opt = Heat([w], gamma=0.3, temperature=0.5, seed=9)
     assert abs(w.detach().var().item() / 0.15 - 1) < 4 * (2 / w.numel()) ** 0.5
     with opt.outer_weights():
@@ -603,7 +605,7 @@ def test_parameter_groups_have_settings_and_may_join_late(name):
     assert opt.param_groups[0]["lr"] == 0.02 != opt.param_groups[1]["lr"]
     feed(opt, params, gradient, 0, 2)
     before = vector(params)
-    late = [torch.nn.Parameter(torch.ones(5, dtype=torch.float64)) for _ in range(2)]
+    late = [torch.nn.Parameter(torch.ones(5, dtype=torch.float64, device=DEVICE)) for _ in range(2)]
     opt.add_param_group({"params": late, "lr": 0.3})
     assert (vector(params) == before).all()
     for p in late:
@@ -691,7 +693,7 @@ def test_a_closure_is_one_inner_update():
 
 
 def test_hooks_fire_once_a_step_and_schedulers_drive_the_rates():
-    w = torch.nn.Parameter(torch.ones(3))
+    w = torch.nn.Parameter(torch.ones(3, device=DEVICE))
     opt = EntropySGD([w], lr=1.0, inner_steps=2, momentum=0.9)
     calls = []
     opt.register_step_pre_hook(lambda *_: calls.append("before"))
@@ -776,6 +778,7 @@ def test_mixed_precision_with_a_gradient_scaler():
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own, while its compiler is imported
 @pytest.mark.parametrize("heat", [0.0, 1e-3])
+@pytest.mark.parametrize("branch", ["kernel"], indirect=True)
 def test_the_compiled_engine_is_one_graph_without_breaks(heat, monkeypatch):
     """fullgraph=True raises at a break; schedules and rates that change every step do not recompile it."""
     from torch._dynamo.testing import CompileCounterWithBackend
@@ -809,6 +812,7 @@ COMPILED = {  # more outer steps than torch.compile allows graphs
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("name", COMPILED)
+@pytest.mark.parametrize("branch", ["kernel"], indirect=True)
 def test_step_itself_compiles_without_breaks(name):
     """fullgraph=True raises at a break, in the inner step and in the outer one; a few graphs serve all steps."""
     from torch._dynamo.testing import CompileCounter
@@ -830,6 +834,7 @@ def test_step_itself_compiles_without_breaks(name):
     assert graphs.frame_count <= 6
 
 
+@pytest.mark.parametrize("branch", ["kernel"], indirect=True)
 def test_a_compiled_training_step_keeps_the_fused_pass():
     """The default engine runs between the graphs of a compiled step, whichever function is compiled."""
     x, gradient = problem()
@@ -1030,19 +1035,23 @@ def test_bad_parameters_and_groups():
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_gradient_that_is_not_finite_is_one_error_and_spares_the_outer_weights(engine, name, value):
+def test_a_gradient_that_is_not_finite_is_one_error_and_spares_the_outer_weights(engine, name, value, branch):
+    """At once on the CPU; where looking means waiting, at the end of the loop, if its start can be gone back to."""
+    if branch != "kernel" and not name.startswith(("EntropySGD", "HJ", "Parle", "Entropy-Adam")):
+        pytest.skip("looks at no gradient where that means waiting")
     x, gradient = problem()
     params = parameters(x) + parameters(x)
     opt = build(name, params, engine=engine)
-    for bad in (0, 2, 5):
+    for bad in (0, 2, 6):
         feed(opt, params, gradient, 0, bad)
         with opt.outer_weights():
             before = vector(params)
         give(params[:3], gradient(vector(params[:3]), 0))
         give(params[3:], gradient(vector(params[3:]), 0))
         params[4].grad[1] = value
-        with pytest.raises(ValueError, match="not finite"):
+        with np.errstate(invalid="ignore"), pytest.raises(ValueError, match="not finite"):
             opt.step()
+            feed(opt, params, gradient, 0, opt.loop_length() if branch != "kernel" else 0)
         with opt.outer_weights():
             assert (vector(params) == before).all()
     feed(opt, params, gradient, 0, 12)
@@ -1050,7 +1059,7 @@ def test_a_gradient_that_is_not_finite_is_one_error_and_spares_the_outer_weights
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_after_a_bad_gradient_the_loop_starts_again_at_the_outer_weights(engine):
+def test_after_a_bad_gradient_the_loop_starts_again_at_the_outer_weights(engine, branch):
     """Without noise the fused kernel finds the bad number only when it has written: y must come back to x."""
     x, gradient = problem()
     params = parameters(x)
@@ -1063,13 +1072,14 @@ def test_after_a_bad_gradient_the_loop_starts_again_at_the_outer_weights(engine)
     params[1].grad[2] = float("nan")
     with pytest.raises(ValueError, match="not finite.*starts again at the outer weights"):
         opt.step()
+        run([opt], [params], gradient, 0 if branch == "kernel" else opt.loop_length())
     assert (vector(params) == before).all() and opt.inner_step == 0
     run([opt], [params], gradient, 6)
     assert opt.outer_steps == 2 and np.isfinite(vector(params)).all()
 
 
 def test_a_loss_that_is_not_finite_updates_nothing():
-    w = torch.nn.Parameter(torch.ones(2))
+    w = torch.nn.Parameter(torch.ones(2, device=DEVICE))
     opt = EntropySGD([w])
     with pytest.raises(ValueError, match="the loss is nan"):
         opt.step(lambda: w.sum() * float("nan"))

@@ -13,6 +13,8 @@ from optimizers_shared import ENGINES, NAMES, build  # noqa: E402
 
 from pdelab.networks import EntropyAdam, EntropySGD, LocalEntropy  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("branch")
+
 
 def networks(seed):
     """Two equal networks, with a tied weight and a buffer, as one module: what replicated optimizers take."""

@@ -10,12 +10,14 @@ import pytest
 torch = pytest.importorskip("torch")
 torch.set_num_threads(1)
 
-from optimizers_shared import ENGINES, NAMES, build, feed, give, parameters, problem, vector  # noqa: E402
+from optimizers_shared import DEVICE, ENGINES, NAMES, build, feed, give, parameters, problem, vector  # noqa: E402
 
 from pdelab.networks import SGLD, EntropyAdam, EntropySGD, Heat, LocalEntropy, Parle, TrivializedSGD  # noqa: E402
 
 REPLICATED = ("ElasticSGD", "ElasticSGD official", "Parle thesis", "Parle official", "DiLoCo", "LocalSGD")
 NOISY = [name for name in NAMES if name.split()[0] in ("SGLD", "EntropySGD", "Heat", "Entropy-Adam", "Parle")]
+
+pytestmark = pytest.mark.usefixtures("branch")
 
 
 def two_networks(x):
@@ -190,7 +192,7 @@ def test_a_late_group_has_one_master(name, engine):
     params = two_networks(x)
     opt = build(name, params, engine=engine)
     feed(opt, params, gradient, 0, opt.loop_length() + 1)
-    late = [torch.nn.Parameter(torch.full((5,), v, dtype=torch.float64)) for v in (1.0, 2.0)]
+    late = [torch.nn.Parameter(torch.full((5,), v, dtype=torch.float64, device=DEVICE)) for v in (1.0, 2.0)]
     opt.eval()
     shown = vector(params)
     opt.add_param_group({"params": late})
@@ -238,7 +240,7 @@ def test_evaluation_mode_survives_a_new_group_a_copy_and_a_pickle(name):
 
 def chain(torch_seed, **settings):
     torch.manual_seed(torch_seed)
-    w = torch.nn.Parameter(torch.zeros(2000))
+    w = torch.nn.Parameter(torch.zeros(2000, device=DEVICE))
     opt = SGLD([w], lr=0.1, temperature=1.0, **settings)
     for _ in range(3):
         w.grad = torch.zeros_like(w)
@@ -256,7 +258,7 @@ def test_torch_seeds_the_noise_and_a_number_fixes_it():
 
 def test_one_optimizer_a_layer_draws_different_noise():
     torch.manual_seed(0)
-    layers = [torch.nn.Parameter(torch.zeros(2000)) for _ in range(3)]
+    layers = [torch.nn.Parameter(torch.zeros(2000, device=DEVICE)) for _ in range(3)]
     for w in layers:
         opt = SGLD([w], lr=0.1, temperature=1.0)
         w.grad = torch.zeros_like(w)
@@ -294,7 +296,7 @@ def test_without_noise_nothing_is_drawn():
 
 
 def test_a_closure_may_return_more_than_the_loss():
-    w = torch.nn.Parameter(torch.ones(3))
+    w = torch.nn.Parameter(torch.ones(3, device=DEVICE))
     opt = EntropySGD([w], inner_steps=2)
 
     def closure(factor=1.0):

@@ -44,7 +44,9 @@ class FlatOptimizer(Optimizer):
             with fullgraph=True on the inner update. Under torch.compile of the training step nothing needs to be set:
             the fused pass runs between its graphs ("torch" becomes part of them). All but "fused" need one more number
             a parameter for the flat gradient, and one for the noise where there is any. On an accelerator gradients
-            that are not finite are found at outer steps only, since looking means waiting; in a compiled step never.
+            that are not finite are found at outer steps only, since looking means waiting, and only by optimizers whose
+            inner loop leaves the outer weights alone, which go back to them: with the others look at the loss. In a
+            compiled step they are never found.
     """
 
     outer_row = None  # the row that eval() shows; None: the parameters are the outer weights
@@ -316,9 +318,18 @@ class FlatOptimizer(Optimizer):
     def _check_on_accelerators(self):
         """Where looking at numbers means waiting, the inner weights are checked once a loop, before x changes."""
         for segment in self._layout.segments:
-            if not all(bool(torch.isfinite(t).all()) for t in segment.lists("y")):
+            if not all(bool(torch.isfinite(t).all()) for t in (*segment.lists("y"), *(segment.grads or ()))):
                 self._abandon(1)
+                self._forget()
                 raise ValueError("gradients were not finite in this loop, which starts again at the outer weights")
+
+    def _forget(self):
+        """Momentum and average as before a loop: not every variant starts them anew, and they may not be finite."""
+        for segment in self._layout.segments:
+            if "m" in segment.buffer.rows:
+                torch._foreach_zero_(segment.lists("m"))
+            if "z" in segment.buffer.rows:
+                segment.write("z", "x")
 
     def _abandon(self, inner):
         """After a bad gradient: back to the outer weights, which the inner loop has not touched."""

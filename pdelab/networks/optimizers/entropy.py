@@ -156,6 +156,8 @@ class EntropySGD(FlatOptimizer):
                 for buffer, p in zip(segment.tensors("outer_m"), segment.params):
                     if p.grad is not None:
                         buffer.copy_(sign * local(p.grad))
+                if not all(bool(torch.isfinite(buffer).all()) for buffer in segment.lists("outer_m")):
+                    raise ValueError("the first gradient was not finite: nothing was updated")
 
     def outer(self, outer):
         for segment, group in self._moving():
