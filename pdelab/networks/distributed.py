@@ -1,4 +1,4 @@
-"""Many machines: replicas as ranks under torchrun, split data, and the plain baselines LocalSGD and DiLoCo.
+"""Many machines: replicas as ranks under torchrun, and split data.
 
     torchrun --nproc-per-node 3 train.py          with, in train.py,
         group = join()                            and  Parle(model.parameters(), group=group)
@@ -14,10 +14,7 @@ import torch
 import torch.distributed as distributed
 
 from pdelab.networks.optimizers.communication import Communicator
-from pdelab.networks.optimizers.entropy import accelerate
-from pdelab.networks.optimizers.replicas import Replicated
-from pdelab.networks.optimizers.update import add, check_tensors, collect_tensors
-from pdelab.networks.optimizers.wrapped import Wrapping
+from pdelab.networks.optimizers.local import DiLoCo, LocalSGD
 
 __all__ = ["Communicator", "DiLoCo", "LocalSGD", "join", "split_indices", "stacked"]
 
@@ -71,72 +68,3 @@ def split_indices(count, replicas, share=None, seed=0):
     order = np.random.default_rng(seed).permutation(count)
     starts = np.arange(replicas) * count // replicas
     return [np.sort(order[(start + np.arange(size)) % count]) for start in starts]
-
-
-class DiLoCo(Replicated, Wrapping):
-    """DiLoCo (Douillard et al. 2023), the outer rule of federated averaging with momentum, for comparison.
-
-    Each replica takes `period` steps of the local optimizer from the common weights x, reaching y^a; then
-
-        Δ = x - (1/n) Σ_a y^a,   x ← x - η_o N(Δ),   y^a ← x             η_o = outer_lr
-
-    Cost: one gradient a step in each replica. Memory per parameter: x, outer momentum: 2 numbers, and the local
-    optimizer's. Communication: one all-reduce of d numbers every `period` steps.
-
-    Parameters
-        params: as in Parle; base: a function of parameter groups that builds the local optimizer, whose settings, `lr`
-            among them, live in the same groups.
-        period >= 1; outer_lr, outer_momentum, outer_nesterov: of the outer step (published: 0.7, 0.9, Nesterov).
-        replicas, group, reduction, init: see Replicated.
-    """
-
-    protected = False
-
-    def __init__(
-        self, params, base, period=20, outer_lr=0.7, outer_momentum=0.9, outer_nesterov=True, *, replicas=1, group=None,
-        reduction="exact", init="broadcast", engine="auto",
-    ):  # fmt: skip
-        super().__init__(params, base, {
-            "period": period, "outer_lr": outer_lr, "outer_momentum": outer_momentum, "outer_nesterov": outer_nesterov,
-            "replicas": replicas, "engine": engine,
-        })  # fmt: skip
-        self.connect(group, reduction, init)
-
-    def loop_length(self):
-        return self.param_groups[0]["period"]
-
-    def inner(self, outer, inner):
-        for segment in self._layout.segments:
-            collect_tensors(segment)
-            check_tensors(segment)
-            segment.release()
-        self.base.step()
-
-    def outer(self, outer):
-        means = {buffer: self.mean(buffer, "y") for buffer in self._layout.buffers.values()}
-        for segment in self._layout.segments:
-            group = self.param_groups[segment.group]
-            wanted = self.moving_together(segment, means[segment.buffer])
-            if not any(wanted):
-                continue
-            master, mean = segment.columns("master", wanted), segment.cut(means[segment.buffer], wanted)
-            if group["outer_momentum"] or group["outer_lr"] != 1.0:
-                own = {"outer_momentum": group["outer_momentum"], "nesterov": group["outer_nesterov"]}
-                direction = accelerate(
-                    segment, torch._foreach_sub(master, mean), own, lambda name, s=segment, w=wanted: s.columns(name, w)
-                )
-                add(master, direction, group["outer_lr"], -1.0)
-            else:
-                torch._foreach_copy_(master, mean)
-            torch._foreach_copy_(segment.chosen("y", wanted), segment.chosen("master", wanted))
-            segment.written([2 * want for want in wanted])
-
-
-class LocalSGD(DiLoCo):
-    """Local SGD, periodic averaging: after every `period` steps of the local optimizer y^a ← x = (1/n) Σ_a y^a.
-
-    DiLoCo with outer_lr = 1 and no momentum; parameters, cost and communication as there.
-    """
-
-    def __init__(self, params, base, period=20, **settings):
-        super().__init__(params, base, period, 1.0, 0.0, **settings)

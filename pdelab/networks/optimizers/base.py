@@ -10,14 +10,13 @@ from torch.autograd import profiler
 from torch.optim import Optimizer
 from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
-from pdelab.networks.devices import looking_waits
+from pdelab.networks.optimizers import engines
 from pdelab.networks.optimizers.buffers import SCRATCH, Layout, alone, like, local, spread
 from pdelab.networks.optimizers.settings import check_loss, check_parameters, check_settings, drawn_seed, one_of
 from pdelab.networks.optimizers.thermal import INNER_BITS, tick
-from pdelab.networks.optimizers.update import Rule, apply, check_finite, check_home, collect
+from pdelab.networks.optimizers.update import Rule
 from pdelab.networks.schedules import from_plain, to_plain
 
-ENGINES = ("auto", "fused", "torch", "compiled", "foreach")
 SAME = ("inner_steps", "replicas", "seed", "variant", "engine", "form", "order", "period", "resampled")
 NOT_ROWS = {"seen", "base", "begun"}  # what a parameter's state holds beside numbers of its own shape
 WEIGHTS = ("x", "z", "master")  # rows that hold weights: where nothing is stored they start at the parameters
@@ -51,7 +50,7 @@ class FlatOptimizer(Optimizer):
 
     outer_row = None  # the row that eval() shows; None: the parameters are the outer weights
     protected = True  # the inner loop leaves the outer weights alone
-    by_address = True  # the fused engine hands gradients to its kernel only
+    traceable = True  # a graph of torch.compile may hold a step
     process_group = None  # of torch.distributed, on whose ranks it runs; None: all there are
     steady = False  # the rule depends on the outer step by schedules only
 
@@ -90,7 +89,7 @@ class FlatOptimizer(Optimizer):
 
     def _check(self, group):
         check_settings(group)
-        one_of("engine", group["engine"], ENGINES)
+        one_of("engine", group["engine"], engines.NAMES)
         check_parameters(group["params"], group["replicas"])
         head = self.param_groups[0]
         if group.get("seed", 0) is None:
@@ -109,15 +108,8 @@ class FlatOptimizer(Optimizer):
             self._layout = Layout(self.param_groups, head["replicas"], views=head["engine"] != "foreach")
         self._rules = {}
         for segment in self._layout.segments:
-            segment.choose_engine(head["engine"], self._layout.reason)
-            scratch = () if segment.engine == "fused" else ("g",)
-            segment.make([*scratch, *self.row_names(self.param_groups[segment.group])])
-
-        fused = all(segment.engine == "fused" for segment in self._layout.segments)
-        self._restores = self.protected and fused  # bad gradients are found on the way, and x is gone back to
-        self._plain = self.by_address and fused  # no operation of torch sees a tensor that requires gradients
-        self._untraceable = self._untraced() or any(s.engine == "fused" for s in self._layout.segments)
-        self._waits = self.protected and any(looking_waits(b.device) for b in self._layout.buffers.values())
+            segment.engine = engines.chosen(head["engine"], segment, self._layout.reason)
+            segment.make([*segment.engine.scratch, *self.row_names(self.param_groups[segment.group])])
 
     def row_names(self, group):
         """The rows in use: made early, so that a checkpoint and torch.compile(opt.step) see them all."""
@@ -174,9 +166,8 @@ class FlatOptimizer(Optimizer):
             if evaluating:
                 self.eval()
 
-    def _untraced(self):
-        """Whether no graph of torch.compile may hold a step."""
-        return False
+    def _traceable(self):
+        return self.traceable and all(segment.engine.traceable for segment in self._layout.segments)
 
     # the state machine
 
@@ -210,7 +201,7 @@ class FlatOptimizer(Optimizer):
         a tuple that starts with it; what it returns is returned. Raises ValueError at a loss or gradient that is not
         finite, RuntimeError in eval mode.
         """
-        if torch.compiler.is_compiling() and self._untraceable:
+        if torch.compiler.is_compiling() and not self._traceable():
             return _eager_step(self, closure)
         if self._optimizer_step_pre_hooks or self._optimizer_step_post_hooks or watched():
             return _observed_step(self, closure)
@@ -226,11 +217,7 @@ class FlatOptimizer(Optimizer):
             check_loss(loss)
         if self._stash is not None:
             raise RuntimeError("step() in eval mode, with the outer weights in the model: call opt.train() first")
-        if self._plain:
-            self._advance()
-        else:
-            with torch.no_grad():
-                self._advance()
+        self._advance()
         return loss
 
     def _advance(self):
@@ -250,8 +237,8 @@ class FlatOptimizer(Optimizer):
         if inner + 1 < self.loop_length():
             clock["inner_step"] = inner + 1
         else:
-            if self._waits and not torch.compiler.is_compiling():
-                self._check_on_accelerators()
+            if self.protected:
+                self._check_loop(segments)
             self.outer(outer)
             clock["inner_step"], clock["outer_step"] = 0, outer + 1
         for segment in segments:
@@ -261,14 +248,14 @@ class FlatOptimizer(Optimizer):
         """The inner update on every segment; nothing changes when a gradient is of the wrong kind."""
         segments = self._layout.segments
         for segment in segments:
-            collect(segment)
-        if inner == 0 or not self._restores:
-            for segment in segments:
-                check_finite(segment)
+            segment.engine.collect(segment)
+        for segment in segments:
+            if inner == 0 or not (self.protected and segment.engine.finds_on_the_way):
+                segment.engine.check(segment)
         for segment in segments:
             rule = self.present_rule(segment.group, outer, inner)
             address = (self.seed(), self.stream(segment), self.moment(outer, inner)) if rule.heat else None
-            apply(segment, rule, address)
+            segment.engine.apply(segment, rule, address)
             segment.release()
 
     def present_rule(self, number, outer, inner):
@@ -315,14 +302,14 @@ class FlatOptimizer(Optimizer):
         """Number of the first replica held here."""
         return 0
 
-    def _check_on_accelerators(self):
+    def _check_loop(self, segments):
         """Where looking at numbers means waiting, the inner weights are checked once a loop, before x changes."""
-        for segment in self._layout.segments:
-            if not all(bool(torch.isfinite(t).all()) for t in (*segment.lists("y"), *(segment.grads or ()))):
-                self._abandon(1)
-                self._forget()
-                raise ValueError("gradients were not finite in this loop, which starts again at the outer weights")
+        if not all(segment.engine.healthy(segment) for segment in segments):
+            self._abandon(1)
+            self._forget()
+            raise ValueError("gradients were not finite in this loop, which starts again at the outer weights")
 
+    @torch.no_grad()
     def _forget(self):
         """Momentum and average as before a loop: not every variant starts them anew, and they may not be finite."""
         for segment in self._layout.segments:
@@ -331,6 +318,7 @@ class FlatOptimizer(Optimizer):
             if "z" in segment.buffer.rows:
                 segment.write("z", "x")
 
+    @torch.no_grad()
     def _abandon(self, inner):
         """After a bad gradient: back to the outer weights, which the inner loop has not touched."""
         if not self.protected or inner == 0:
@@ -370,7 +358,7 @@ class FlatOptimizer(Optimizer):
     def _check_homes(self):
         """Raise RuntimeError where parameters lie in other memory than the optimizer's."""
         for segment in self._layout.segments:
-            check_home(segment)
+            engines.check_home(segment)
 
     def _end_eval(self):
         if self._stash is not None:

@@ -14,7 +14,6 @@ from array import array
 import numpy as np
 import torch
 
-from pdelab.networks.devices import kernels_serve
 from pdelab.networks.optimizers.thermal import TILE
 
 SCRATCH = ("g", "noise")
@@ -87,19 +86,6 @@ class Segment:
         self.packs = {}
         self.key = np.zeros(3, np.uint64)
         self._flat, self._tensors, self._arrays = {}, {}, {}
-
-    def choose_engine(self, engine, reason):
-        """Settle "auto"; ValueError where the wish cannot be met."""
-        fits = kernels_serve(self.buffer)
-        if engine in ("fused", "compiled") and not self.views:
-            raise ValueError(f"engine={engine!r} needs parameters that are views of one buffer, but {reason}")
-        if engine == "fused" and not fits:
-            raise ValueError(
-                f"engine='fused' needs float32 or float64 on the CPU, got {self.buffer.dtype} on {self.buffer.device}"
-            )
-        if engine in ("auto", "torch"):
-            engine = "foreach" if not self.views else "fused" if fits and engine == "auto" else "torch"
-        self.engine = engine
 
     @property
     def viewable(self):

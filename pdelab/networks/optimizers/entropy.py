@@ -8,18 +8,9 @@ import torch
 
 from pdelab.networks.optimizers.base import FlatOptimizer
 from pdelab.networks.optimizers.buffers import local
+from pdelab.networks.optimizers.engines import BY_TENSORS
 from pdelab.networks.optimizers.settings import inverse, one_of
-from pdelab.networks.optimizers.update import (
-    Rule,
-    add,
-    check_finite,
-    check_tensors,
-    collect,
-    collect_tensors,
-    nesterov,
-    number,
-    with_momentum,
-)
+from pdelab.networks.optimizers.update import Rule, add, nesterov, number, with_momentum
 
 VARIANTS = ("thesis", "paper", "official")
 FORMS = ("4.40", "4.42")
@@ -147,8 +138,8 @@ class EntropySGD(FlatOptimizer):
     def _discard(self, outer):
         """The authors' extra gradient at x: it only fills the outer momentum buffer, once."""
         for segment in self._layout.segments:
-            collect(segment)
-            check_finite(segment)
+            segment.engine.collect(segment)
+            segment.engine.check(segment)
             segment.write("x", "y")
             group = self.param_groups[segment.group]
             if outer == 0 and group["outer_momentum"]:
@@ -159,6 +150,7 @@ class EntropySGD(FlatOptimizer):
                 if not all(bool(torch.isfinite(buffer).all()) for buffer in segment.lists("outer_m")):
                     raise ValueError("the first gradient was not finite: nothing was updated")
 
+    @torch.no_grad()
     def outer(self, outer):
         for segment, group in self._moving():
             x, rate = segment.moving("x"), number(group["lr"])
@@ -192,7 +184,6 @@ class HJ(FlatOptimizer):
 
     outer_row = "x"
     steady = True
-    by_address = False
 
     def __init__(
         self, params, lr=1.0, inner_lr=0.1, inner_steps=5, gamma=1e4, momentum=0.9, outer_momentum=0.0, nesterov=True,
@@ -208,17 +199,19 @@ class HJ(FlatOptimizer):
     def rule(self, group, outer, inner):
         return loop_rule({**group, "averaging": 0.0}, outer, inner, fresh=False)
 
+    @torch.no_grad()
     def inner(self, outer, inner):
         head = self.param_groups[0]
         if head["form"] == "4.40" or inner + 1 < head["inner_steps"]:
             return super().inner(outer, inner)
         for segment in self._layout.segments:
-            collect_tensors(segment)
-            check_tensors(segment)
+            BY_TENSORS.collect(segment)
+            BY_TENSORS.check(segment)
             if inner == 0:
                 segment.write("x", "y")
         return None
 
+    @torch.no_grad()
     def outer(self, outer):
         for segment, group in self._moving():
             if group["form"] == "4.42" and not segment.grads:

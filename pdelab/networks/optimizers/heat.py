@@ -3,10 +3,11 @@
 import torch
 
 from pdelab.networks.optimizers.base import FlatOptimizer
+from pdelab.networks.optimizers.engines import BY_TENSORS
 from pdelab.networks.optimizers.entropy import accelerate
 from pdelab.networks.optimizers.settings import scope
 from pdelab.networks.optimizers.thermal import tick
-from pdelab.networks.optimizers.update import add, check_tensors, collect_tensors, number, thermal
+from pdelab.networks.optimizers.update import add, number, thermal
 
 
 class Heat(FlatOptimizer):
@@ -26,7 +27,6 @@ class Heat(FlatOptimizer):
     """
 
     outer_row = "x"
-    by_address = False
     protected = False  # gradients are checked first, so that nothing has to be undone
 
     def __init__(
@@ -79,10 +79,11 @@ class Heat(FlatOptimizer):
         if inner == 0 or not all(free):
             segment.written([2 * p.requires_grad for p in segment.params])
 
+    @torch.no_grad()
     def inner(self, outer, inner):
         for segment in self._layout.segments:
-            collect_tensors(segment)
-            check_tensors(segment)
+            BY_TENSORS.collect(segment)
+            BY_TENSORS.check(segment)
         for segment in self._layout.segments:
             group = self.param_groups[segment.group]
             share = (-1.0 if group["maximize"] else 1.0) / group["inner_steps"]
@@ -94,6 +95,7 @@ class Heat(FlatOptimizer):
             if inner + 1 < group["inner_steps"]:
                 self._perturb(segment, outer, inner + 1)
 
+    @torch.no_grad()
     def outer(self, outer):
         for segment, group in self._moving():
             direction = accelerate(segment, segment.moving("sum"), {**group, "outer_momentum": group["momentum"]})

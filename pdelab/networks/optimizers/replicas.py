@@ -15,7 +15,7 @@ from pdelab.networks.optimizers.base import FlatOptimizer
 from pdelab.networks.optimizers.communication import Communicator
 from pdelab.networks.optimizers.entropy import accelerate, loop_rule
 from pdelab.networks.optimizers.settings import inverse, one_of
-from pdelab.networks.optimizers.update import Rule, add, collect, nesterov, number
+from pdelab.networks.optimizers.update import Rule, add, nesterov, number
 
 ORDERS = ("gauss-seidel", "jacobi")
 
@@ -145,6 +145,7 @@ class Replicated:
             self._flagged(buffer, rows, lambda segment: segment.active)
         return self.communicator.mean(rows, buffer.count, out)
 
+    @torch.no_grad()
     def begin(self):
         """Before the first step: the master is the replicas' common start, or their mean."""
         for buffer in self._layout.buffers.values():
@@ -240,13 +241,15 @@ class ElasticSGD(Replicated, FlatOptimizer):
         self._old = None
         if last and head["order"] == "jacobi" and head["variant"] == "thesis":
             for segment in self._layout.segments:
-                collect(segment)  # the mean says whose gradients there are
+                segment.engine.collect(segment)  # the mean says whose gradients there are
             self._old = self._means()
         super().inner(outer, inner)
 
+    @torch.no_grad()
     def _means(self):
         return {buffer: self.mean(buffer, "y") for buffer in self._layout.buffers.values()}
 
+    @torch.no_grad()
     def outer(self, outer):
         means = self._old or self._means()
         if self.param_groups[0]["variant"] == "official":
@@ -331,6 +334,7 @@ class Parle(Replicated, FlatOptimizer):
             return loop_rule(group, outer, inner, inside=True, fresh=start, reset=start, ahead=ahead)
         return loop_rule(group, outer, inner, inside=group["variant"] == "paper")
 
+    @torch.no_grad()
     def outer(self, outer):
         jacobi = self.param_groups[0]["order"] == "jacobi"
         official = self.param_groups[0]["variant"] == "official"

@@ -9,10 +9,11 @@ import torch
 
 from pdelab.networks.optimizers.base import FlatOptimizer
 from pdelab.networks.optimizers.buffers import local, spread
+from pdelab.networks.optimizers.engines import BY_TENSORS
 from pdelab.networks.optimizers.entropy import loop_rule
 from pdelab.networks.optimizers.settings import inverse
 from pdelab.networks.optimizers.thermal import tick
-from pdelab.networks.optimizers.update import Rule, check_tensors, collect_tensors, nesterov, thermal
+from pdelab.networks.optimizers.update import Rule, nesterov, thermal
 
 FREE = inspect.Parameter("closure", inspect.Parameter.KEYWORD_ONLY, default=None)
 
@@ -23,7 +24,7 @@ class Wrapping(FlatOptimizer):
     base: a function of parameter groups that builds the other optimizer, as `lambda groups: torch.optim.Adam(groups)`.
     """
 
-    by_address = False
+    traceable = False  # the base works on the parameters, ours on the rows, and no graph knows that they are the same
 
     def __init__(self, params, base, defaults):
         groups = list(params)
@@ -53,10 +54,6 @@ class Wrapping(FlatOptimizer):
             self.base.add_param_group(param_group)
             self.base.param_groups.pop()
         super().add_param_group(param_group)
-
-    def _untraced(self):
-        """Its base works on the parameters, ours on the rows, which are the same memory: no graph may hold both."""
-        return True
 
     def lend(self, gradients):
         """One step of the base optimizer with these gradients, {parameter: tensor}; the parameters keep their own."""
@@ -151,6 +148,7 @@ class LocalEntropy(Wrapping):
         own = {name: group[f"inner_{name}"] for name in ("momentum", "nesterov", "weight_decay")}
         return loop_rule({**group, **own}, outer, inner)
 
+    @torch.no_grad()
     def outer(self, outer):
         gradients = {}
         for segment in self._layout.segments:
@@ -246,11 +244,12 @@ class Trivialized(Wrapping):
         super()._check(group)
         check_layers(group["layers"])
 
+    @torch.no_grad()
     def inner(self, outer, inner):
         gradients = {}
         for segment in self._layout.segments:
-            collect_tensors(segment)
-            check_tensors(segment)
+            BY_TENSORS.collect(segment)
+            BY_TENSORS.check(segment)
             group = self.param_groups[segment.group]
             thermal(segment, (self.seed(), self.stream(segment), tick(outer, inner) if group["resampled"] else 0))
             strength = field_strength(group, outer)
