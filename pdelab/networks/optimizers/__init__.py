@@ -2,9 +2,10 @@
 
 `buffers.py` memory, `thermal.py` noise, `update.py` the one inner update, `engines.py` what computes it, `base.py` the
 state machine; `entropy.py`, `heat.py`, `langevin.py`, `wrapped.py`, `replicas.py`, `local.py` the algorithms, each with
-its equations.
+its equations; `official.py` the authors' variants of them.
 """
 
+from pdelab.networks.optimizers import official  # noqa: F401 - the variants that the others' `variant` chooses
 from pdelab.networks.optimizers.averaging import trajectory, update_bn
 from pdelab.networks.optimizers.entropy import HJ, EntropySGD
 from pdelab.networks.optimizers.heat import Heat

@@ -61,13 +61,18 @@ class FlatOptimizer(Optimizer):
         self._layout = self._stash = None
         self.clock = {"outer_step": 0, "inner_step": 0}  # a dictionary: torch.compile loses attributes set in step()
         common = {"maximize": False, "engine": "auto", "replicas": 1}
-        own = common | defaults | {"kind": type(self).__name__}
+        own = common | defaults | {"kind": self.kind()}
         self._required = {*own, *self.clock}
         super().__init__(params, own)
         if any(group.get("temperature") or group.get("coupling") for group in self.param_groups):
             self.seed()
         self._build()
         self._collect()
+
+    @classmethod
+    def kind(cls):
+        """The name under which its states are stored."""
+        return cls.__name__
 
     # settings
 
@@ -448,6 +453,8 @@ class FlatOptimizer(Optimizer):
             missing = self._required - set(theirs)
             if missing or theirs.get("kind") != ours["kind"]:
                 raise ValueError(f"the state is not one of {ours['kind']} (missing: {sorted(missing) or 'its kind'})")
+            if theirs.get("variant") != ours.get("variant"):
+                raise ValueError(f"variant: expected a state of {ours['variant']!r}, got {theirs.get('variant')!r}")
             if len(ours["params"]) != len(theirs["params"]):
                 counts = len(theirs["params"]), len(ours["params"])
                 raise ValueError("the state is of another model: {} parameters, here {}".format(*counts))
@@ -497,3 +504,27 @@ class FlatOptimizer(Optimizer):
 
 _observed_step = Optimizer.profile_hook_step(FlatOptimizer._step)
 _eager_step = torch.compiler.disable(FlatOptimizer.step)
+
+
+class Varied:
+    """An optimizer with variants: subclasses, declared with `variant="name"`, that its argument `variant` chooses.
+
+    default_averaging: of a variant that averages, where the user gives none.
+    """
+
+    variants = {}  # one of its own in each optimizer
+    default_averaging = 0.75
+
+    def __init_subclass__(cls, variant=None, **rest):
+        super().__init_subclass__(**rest)
+        if variant is None:
+            cls.variants = {}
+        else:
+            cls.variants[variant] = cls
+
+    def __new__(cls, *args, variant="thesis", **settings):
+        return super().__new__(cls.variants.get(variant, cls))
+
+    @classmethod
+    def kind(cls):
+        return next(c.__name__ for c in cls.__mro__ if c not in cls.variants.values())

@@ -6,13 +6,11 @@ Source: Chaudhari, thesis, chapters 3 and 4 ((3.10) with its sign corrected).
 
 import torch
 
-from pdelab.networks.optimizers.base import FlatOptimizer
-from pdelab.networks.optimizers.buffers import local
+from pdelab.networks.optimizers.base import FlatOptimizer, Varied
 from pdelab.networks.optimizers.engines import BY_TENSORS
 from pdelab.networks.optimizers.settings import inverse, one_of
 from pdelab.networks.optimizers.update import Rule, add, nesterov, number, with_momentum
 
-VARIANTS = ("thesis", "paper", "official")
 FORMS = ("4.40", "4.42")
 
 
@@ -47,7 +45,7 @@ def accelerate(segment, direction, group, pieces=None, ahead=None):
     return with_momentum(direction, (pieces or segment.moving)("outer_m"), momentum, ahead or usual or None)
 
 
-class EntropySGD(FlatOptimizer):
+class EntropySGD(Varied, FlatOptimizer):
     """Entropy-SGD (Chaudhari, thesis, Algorithm 2; 1611.01838, Algorithm 1).
 
     With y = z = x at the start of each loop, ξ ~ N(0, I), for L = inner_steps gradients
@@ -107,60 +105,32 @@ class EntropySGD(FlatOptimizer):
         outer_momentum=0.0, nesterov=True, weight_decay=0.0, seed=None, *, variant="thesis", maximize=False,
         engine="auto",
     ):  # fmt: skip
-        one_of("variant", variant, VARIANTS)
-        if averaging is None:
-            averaging = 0.25 if variant == "official" else 0.75
+        one_of("variant", variant, ("thesis", *self.variants))
+        averaging = self.default_averaging if averaging is None else averaging
         super().__init__(params, {
             "lr": lr, "inner_lr": inner_lr, "inner_steps": inner_steps, "gamma": gamma, "averaging": averaging,
             "temperature": temperature, "momentum": momentum, "outer_momentum": outer_momentum, "nesterov": nesterov,
             "weight_decay": weight_decay, "seed": seed, "variant": variant, "maximize": maximize, "engine": engine,
         })  # fmt: skip
 
-    def loop_length(self):
-        head = self.param_groups[0]
-        return head["inner_steps"] + (head["variant"] == "official")
-
     def rule(self, group, outer, inner):
-        rule = loop_rule(group, outer, inner, inside=group["variant"] == "paper")
-        if group["variant"] == "official" and rule.momentum and not group["nesterov"]:
-            heat = rule.heat / rule.rate if rule.rate else 0.0  # of the noise in a gradient
-            return rule._replace(inside=True, field=True, heat=heat)
-        return rule
-
-    def inner(self, outer, inner):
-        if self.param_groups[0]["variant"] == "official":
-            if inner == 0:
-                return self._discard(outer)
-            inner -= 1
-        return super().inner(outer, inner)
-
-    @torch.no_grad()
-    def _discard(self, outer):
-        """The authors' extra gradient at x: it only fills the outer momentum buffer, once."""
-        for segment in self._layout.segments:
-            segment.engine.collect(segment)
-            segment.engine.check(segment)
-            segment.write("x", "y")
-            group = self.param_groups[segment.group]
-            if outer == 0 and group["outer_momentum"]:
-                sign = -1.0 if group["maximize"] else 1.0
-                for buffer, p in zip(segment.tensors("outer_m"), segment.params):
-                    if p.grad is not None:
-                        buffer.copy_(sign * local(p.grad))
-                if not all(bool(torch.isfinite(buffer).all()) for buffer in segment.lists("outer_m")):
-                    raise ValueError("the first gradient was not finite: nothing was updated")
+        return loop_rule(group, outer, inner)
 
     @torch.no_grad()
     def outer(self, outer):
         for segment, group in self._moving():
-            x, rate = segment.moving("x"), number(group["lr"])
-            direction = torch._foreach_sub(x, segment.moving("z"))
-            if group["variant"] == "official" and group["weight_decay"]:
-                add(direction, x, group["weight_decay"])
-            if group["variant"] == "paper":
-                rate = rate * inverse(group["gamma"], outer)
-            add(x, accelerate(segment, direction, group), rate, -1.0)
+            x = segment.moving("x")
+            direction = accelerate(segment, self._direction(segment, group, x), group)
+            add(x, direction, self._rate(group, outer), -1.0)
             segment.write("y", "x")
+
+    def _direction(self, segment, group, x):
+        """What momentum takes in the outer step."""
+        return torch._foreach_sub(x, segment.moving("z"))
+
+    def _rate(self, group, outer):
+        """What the outer step multiplies it by."""
+        return number(group["lr"])
 
 
 class HJ(FlatOptimizer):

@@ -11,7 +11,7 @@ import warnings
 import torch
 import torch.distributed as distributed
 
-from pdelab.networks.optimizers.base import FlatOptimizer
+from pdelab.networks.optimizers.base import FlatOptimizer, Varied
 from pdelab.networks.optimizers.communication import Communicator
 from pdelab.networks.optimizers.entropy import accelerate, loop_rule
 from pdelab.networks.optimizers.settings import inverse, one_of
@@ -146,6 +146,10 @@ class Replicated:
         return self.communicator.mean(rows, buffer.count, out)
 
     @torch.no_grad()
+    def _means(self, name="y"):
+        return {buffer: self.mean(buffer, name) for buffer in self._layout.buffers.values()}
+
+    @torch.no_grad()
     def begin(self):
         """Before the first step: the master is the replicas' common start, or their mean."""
         for buffer in self._layout.buffers.values():
@@ -178,7 +182,7 @@ class Replicated:
                 torch._foreach_lerp_(master, mean, share)
 
 
-class ElasticSGD(Replicated, FlatOptimizer):
+class ElasticSGD(Varied, Replicated, FlatOptimizer):
     """Elastic-SGD (thesis (5.4); Zhang, Choromanska, LeCun 2015), n replicas x^a tied to a master x̃.
 
         x^a ← x^a - η N(∇f(x^a) + ρ⁻¹ (x^a - x̃))                 every step, η = lr
@@ -211,7 +215,7 @@ class ElasticSGD(Replicated, FlatOptimizer):
         maximize=False, engine="auto",
     ):  # fmt: skip
         one_of("order", order, ORDERS)
-        one_of("variant", variant, ("thesis", "official"))
+        one_of("variant", variant, ("thesis", *self.variants))
         super().__init__(params, {
             "lr": lr, "rho": rho, "period": period, "momentum": momentum, "nesterov": nesterov,
             "weight_decay": weight_decay, "master_lr": master_lr, "order": order, "variant": variant,
@@ -229,7 +233,7 @@ class ElasticSGD(Replicated, FlatOptimizer):
             momentum=momentum,
             ahead=ahead,
             decay=group["weight_decay"],
-            pull=inverse(group["rho"], outer) if group["variant"] == "thesis" else 0.0,
+            pull=inverse(group["rho"], outer),
             inside=True,
             sign=-1.0 if group["maximize"] else 1.0,
             anchor="master",
@@ -237,37 +241,19 @@ class ElasticSGD(Replicated, FlatOptimizer):
 
     def inner(self, outer, inner):
         head = self.param_groups[0]
-        last = inner + 1 == head["period"]
         self._old = None
-        if last and head["order"] == "jacobi" and head["variant"] == "thesis":
+        if inner + 1 == head["period"] and head["order"] == "jacobi":
             for segment in self._layout.segments:
                 segment.engine.collect(segment)  # the mean says whose gradients there are
             self._old = self._means()
         super().inner(outer, inner)
 
     @torch.no_grad()
-    def _means(self):
-        return {buffer: self.mean(buffer, "y") for buffer in self._layout.buffers.values()}
-
-    @torch.no_grad()
     def outer(self, outer):
-        means = self._old or self._means()
-        if self.param_groups[0]["variant"] == "official":
-            return self._elastic_move(means, outer)
-        return self.relax_master(means, outer)
-
-    def _elastic_move(self, means, outer):
-        for segment, group in self._moving():
-            y, pull = segment.moving("y"), inverse(group["rho"], outer)
-            add(y, torch._foreach_sub(y, segment.moving("master")), number(group["lr"]) * pull, -1.0)
-        for segment in self._layout.segments:
-            group = self.param_groups[segment.group]
-            rate = number(group["lr"]) if group["master_lr"] is None else group["master_lr"]
-            share = self.communicator.replicas * rate * inverse(group["rho"], outer)
-            self.move_master(segment, means, share)
+        self.relax_master(self._old or self._means(), outer)
 
 
-class Parle(Replicated, FlatOptimizer):
+class Parle(Varied, Replicated, FlatOptimizer):
     """Parle (thesis (5.8); 1707.00424): Entropy-SGD in each replica, the replicas tied to a master x̃.
 
     With y = z = x^a at the start of each loop, for L = inner_steps gradients in each replica
@@ -307,17 +293,18 @@ class Parle(Replicated, FlatOptimizer):
     is lost.
     """
 
+    default_order = "gauss-seidel"
+
     def __init__(
         self, params, lr=0.1, inner_lr=0.1, inner_steps=25, gamma=100.0, rho=1.0, averaging=None, temperature=0.0,
         momentum=0.9, outer_momentum=0.9, nesterov=True, weight_decay=0.0, elastic=1.0, master_lr=None, seed=None, *,
         order=None, variant="thesis", replicas=1, group=None, reduction="exact", init="broadcast", maximize=False,
         engine="auto",
     ):  # fmt: skip
-        one_of("variant", variant, ("thesis", "paper", "official"))
-        order = order or ("jacobi" if variant == "paper" else "gauss-seidel")
+        one_of("variant", variant, ("thesis", *self.variants))
+        order = order or self.default_order
         one_of("order", order, ORDERS)
-        if averaging is None:
-            averaging = 0.25 if variant == "official" else 0.75
+        averaging = self.default_averaging if averaging is None else averaging
         super().__init__(params, {
             "lr": lr, "inner_lr": inner_lr, "inner_steps": inner_steps, "gamma": gamma, "rho": rho,
             "averaging": averaging, "temperature": temperature, "momentum": momentum, "outer_momentum": outer_momentum,
@@ -328,45 +315,31 @@ class Parle(Replicated, FlatOptimizer):
         self.connect(group, reduction, init)
 
     def rule(self, group, outer, inner):
-        if group["variant"] == "official":
-            start = outer == 0 and inner == 0
-            ahead = 1.0 if group["nesterov"] and group["momentum"] else 0.0
-            return loop_rule(group, outer, inner, inside=True, fresh=start, reset=start, ahead=ahead)
-        return loop_rule(group, outer, inner, inside=group["variant"] == "paper")
+        return loop_rule(group, outer, inner)
 
     @torch.no_grad()
     def outer(self, outer):
-        jacobi = self.param_groups[0]["order"] == "jacobi"
-        official = self.param_groups[0]["variant"] == "official"
-        buffers = self._layout.buffers.values()
-        old = {buffer: self.mean(buffer, "x").clone() for buffer in buffers} if jacobi else None
-        if official:
-            self._replace_master({buffer: self.mean(buffer, "z") for buffer in buffers})
-        for segment, _ in self._moving():
-            self._move(segment, outer, official)
-        means = old or {buffer: self.mean(buffer, "x") for buffer in buffers}
-        if official:
-            self._replace_master(means)
-        else:
-            self.relax_master(means, outer)
+        old = self._old_means()
+        for segment, group in self._moving():
+            x = segment.moving("x")
+            add(x, accelerate(segment, self._direction(segment, group, x, outer), group), number(group["lr"]), -1.0)
+        self.relax_master(old or self._means("x"), outer)
         for segment in self._layout.segments:
             segment.write("y", "x")
 
-    def _replace_master(self, means):
-        for segment in self._layout.segments:
-            self.move_master(segment, means, None)
+    def _old_means(self):
+        """The means before the step, where the printed order wants them."""
+        if self.param_groups[0]["order"] != "jacobi":
+            return None
+        return {buffer: mean.clone() for buffer, mean in self._means("x").items()}
 
-    def _move(self, segment, outer, official):
-        """(5.8c) on one segment."""
-        group = self.param_groups[segment.group]
-        x = segment.moving("x")
-        direction = torch._foreach_sub(x, segment.moving("z"))
-        if group["variant"] == "paper":
-            torch._foreach_mul_(direction, inverse(group["gamma"], outer))
+    def _direction(self, segment, group, x, outer):
+        """The bracket of (5.8c), lists of tensors."""
+        direction = self._from_average(segment, group, x, outer)
         pull = group["elastic"] * inverse(group["rho"], outer)
         if pull:
             add(direction, torch._foreach_sub(x, segment.moving("master")), pull)
-        direction = accelerate(segment, direction, group, ahead=1.0 if official and group["nesterov"] else None)
-        if official:
-            torch._foreach_copy_(x, segment.moving("y"))
-        add(x, direction, number(group["lr"]), -1.0)
+        return direction
+
+    def _from_average(self, segment, group, x, outer):
+        return torch._foreach_sub(x, segment.moving("z"))
