@@ -314,3 +314,25 @@ def test_a_closure_may_return_more_than_the_loss():
 def test_a_base_that_needs_a_closure_is_refused():
     with pytest.raises(ValueError, match="base: expected an optimizer whose step\\(\\) needs no closure, got LBFGS"):
         LocalEntropy([torch.nn.Parameter(torch.ones(3))], torch.optim.LBFGS)
+
+
+@pytest.mark.parametrize("nesterov", [True, False])
+def test_parle_warns_of_rates_that_diverge(nesterov):
+    """On f = h x²/2, h large: z is 0 and two replicas that differ contract or grow by 1 + e/rho, as warned."""
+    for factor in (0.98, 1.02):
+        limit = 3.8 / 2.8 if nesterov else 3.8
+        params = [torch.nn.Parameter(torch.tensor([v], dtype=torch.float64, device=DEVICE)) for v in (1.0, -1.0)]
+        settings = {"rho": 0.5, "inner_lr": 0.01, "gamma": 1e9, "momentum": 0.0, "averaging": 1.0, "inner_steps": 1}
+        make = lambda lr, p=params, s=settings: Parle(  # noqa: E731
+            p, lr=lr, replicas=2, nesterov=nesterov, init="independent", **s
+        )
+        if factor > 1:
+            with pytest.warns(UserWarning, match="may diverge: take lr below"):
+                opt = make(factor * limit / 3.0)
+        else:
+            opt = make(factor * limit / 3.0)
+        for _ in range(400):
+            for p in params:
+                p.grad = 100.0 * p.detach()  # one inner step of rate 1/100 reaches 0
+            opt.step()
+        assert (abs(params[0].item()) > 1.0) == (factor > 1)

@@ -59,6 +59,9 @@ class EntropySGD(Varied, FlatOptimizer):
 
         x ← x - η N(x - z)
 
+    After `eval()` the model holds the outer weights, but its batch norms the statistics of the inner ones:
+    `update_bn(model, batches, optimizer)` collects the right ones.
+
     Cost: one gradient a step, L gradients an outer step. Memory per parameter beside weight and gradient: x, z, inner
     momentum and, if any, outer momentum: 3-4 numbers. Communication: none (under DistributedDataParallel one
     all-reduce of the gradient a step; all ranks draw equal noise).
@@ -145,6 +148,9 @@ class HJ(FlatOptimizer):
     updates are the same; the L-th gradient moves x. At L = 1 it is SGD.
 
     With y → prox_{γf}(x) both directions tend to the gradient of the Moreau envelope (the first times γ).
+
+    After `eval()` the model holds the outer weights, but its batch norms the statistics of the inner ones:
+    `update_bn(model, batches, optimizer)` collects the right ones.
 
     Cost: one gradient a step, L an outer step. Memory per parameter: x, inner and, if any, outer momentum: 2-3 numbers.
     Communication: none. Parameters as in EntropySGD; the thesis has L = 5, η_y = 0.1.

@@ -19,6 +19,9 @@ class Heat(FlatOptimizer):
     next perturbation is set at the end of `step()`; weights that are frozen or never get a gradient stay at x), so
     evaluate in eval mode, and load a model's weights before the optimizer is built, or call `restart()` afterwards.
 
+    After `eval()` the model holds the outer weights, but its batch norms the statistics of the inner ones:
+    `update_bn(model, batches, optimizer)` collects the right ones.
+
     Cost: one gradient a step, L an outer step. Memory per parameter: x, the sum of gradients and, if any, momentum: 2-3
     numbers and one of scratch. Communication: none. `momentum` and `nesterov` are those of the outer step N;
     weight_decay adds λ (x + εᵢ) to the gradients.

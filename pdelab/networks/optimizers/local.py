@@ -16,6 +16,9 @@ class DiLoCo(Replicated, Wrapping):
 
         Δ = x - (1/n) Σ_a y^a,   x ← x - η_o N(Δ),   y^a ← x             η_o = outer_lr
 
+    After `eval()` the model holds the outer weights, but its batch norms the statistics of the inner ones:
+    `update_bn(model, batches, optimizer)` collects the right ones.
+
     Cost: one gradient a step in each replica. Memory per parameter: x, outer momentum: 2 numbers, and the local
     optimizer's. Communication: one all-reduce of d numbers every `period` steps.
 

@@ -14,7 +14,7 @@ import torch.distributed as distributed
 from pdelab.networks.optimizers.base import FlatOptimizer, Varied
 from pdelab.networks.optimizers.communication import Communicator
 from pdelab.networks.optimizers.entropy import accelerate, loop_rule
-from pdelab.networks.optimizers.settings import inverse, one_of
+from pdelab.networks.optimizers.settings import inverse, one_of, scope
 from pdelab.networks.optimizers.update import Rule, add, nesterov, number
 
 ORDERS = ("gauss-seidel", "jacobi")
@@ -191,6 +191,9 @@ class ElasticSGD(Varied, Replicated, FlatOptimizer):
     master_lr=None takes η_m = ρ/n, the mean of the replicas. order="gauss-seidel" averages the new replicas,
     "jacobi" those before the step, as printed; the printed order is unstable for η/ρ near 1.
 
+    After `eval()` the model holds the outer weights, but its batch norms the statistics of the inner ones:
+    `update_bn(model, batches, optimizer)` collects the right ones.
+
     Cost: one gradient a step in each replica. Memory per parameter: momentum and x̃: 2 numbers, and a buffer for the
     collective. Communication: one all-reduce of d numbers every `period` steps (2nd/period numbers a step by the
     papers' count).
@@ -271,6 +274,9 @@ class Parle(Varied, Replicated, FlatOptimizer):
     Special cases, exact: n = 1, ρ = ∞ is EntropySGD; L = 1, γ = ∞, averaging = 1 (not the papers' 0.75), no momentum is
     Elastic-SGD with lr = 1, inner_lr = elastic = its η; with n = 1, ρ = ∞ too, SGD of rate inner_lr.
 
+    After `eval()` the model holds the outer weights, but its batch norms the statistics of the inner ones:
+    `update_bn(model, batches, optimizer)` collects the right ones.
+
     Cost: one gradient a step in each replica, L an outer step. Memory per parameter: x, z, two momenta, x̃: 5 numbers,
     and a buffer for the collective. Communication: one all-reduce of d numbers every L steps (2nd/L numbers a step).
 
@@ -278,6 +284,8 @@ class Parle(Varied, Replicated, FlatOptimizer):
         params, lr, inner_lr, inner_steps, gamma, averaging, temperature (thesis: 0), momentum, outer_momentum,
             nesterov, weight_decay, seed: as in EntropySGD; replicas draw different noise. As there the pull stands
             outside the inner momentum: the scope is in effect γ/(1 - μ), γ itself in variant="paper".
+        lr goes with outer_momentum: a steady direction moves lr/(1 - outer_momentum) times itself, so that 0.1 goes
+            with 0.9, and the 1.0 of EntropySGD, which has no outer momentum, with 0; what may diverge is warned of.
         rho: ρ > 0, a number, math.inf or a schedule. Thesis: γ from 100 to 1 and ρ from 1 to 0.1 by
             Exponential(start, 1/(2B), low) with B batches in the data, L = 25, a = 0.75.
         elastic: e >= 0, η₂/η. master_lr: η₃ > 0 or None. order: see above.
@@ -312,6 +320,8 @@ class Parle(Varied, Replicated, FlatOptimizer):
             "seed": seed, "order": order, "variant": variant, "replicas": replicas, "maximize": maximize,
             "engine": engine,
         })  # fmt: skip
+        for settings in self.param_groups:
+            warn_of_divergence(settings)
         self.connect(group, reduction, init)
 
     def rule(self, group, outer, inner):
@@ -343,3 +353,18 @@ class Parle(Varied, Replicated, FlatOptimizer):
 
     def _from_average(self, segment, group, x, outer):
         return torch._foreach_sub(x, segment.moving("z"))
+
+
+def warn_of_divergence(group):
+    """Warn where the outer step of Parle can grow: x ← x - η N(h x) needs η h below (2 + 2μ)/(1 + 2μ), for heavy ball
+    2 (1 + μ), and h reaches 1 + e/ρ."""
+    rate, momentum = number(group["lr"]), number(group["outer_momentum"])
+    steepest = 1.0 + group["elastic"] * inverse(group["rho"], 0)
+    limit = 2.0 * (1.0 + momentum) / (1.0 + 2.0 * momentum if group["nesterov"] else 1.0)
+    if rate * steepest > limit:
+        warnings.warn(
+            f"lr={rate:g} with outer_momentum={momentum:g}, elastic={group['elastic']:g} and "
+            f"rho={scope(group['rho'], 0):g} may diverge: take lr below {limit / steepest:.2g}, or less outer_momentum "
+            "(lr=0.1 goes with 0.9)",
+            stacklevel=3,
+        )

@@ -113,6 +113,9 @@ class LocalEntropy(Wrapping):
 
     and then one step of the base optimizer from x with the gradient  ∇f_γ(x) = γ⁻¹ (x - z)  ((3.10), sign corrected).
 
+    After `eval()` the model holds the outer weights, but its batch norms the statistics of the inner ones:
+    `update_bn(model, batches, optimizer)` collects the right ones.
+
     Cost: one gradient a step, L a base step. Memory per parameter: x, z, inner momentum: 3 numbers and the base
     optimizer's. Communication: none.
 
