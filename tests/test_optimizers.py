@@ -1142,7 +1142,8 @@ def test_every_public_name_resolves_and_says_what_it_is():
 
 
 @pytest.mark.parametrize(
-    "module", ["optimizers.averaging", "optimizers.entropy", "optimizers.wrapped", "schedules", "distributed"]
+    "module",
+    ["devices", "optimizers.averaging", "optimizers.entropy", "optimizers.wrapped", "schedules", "distributed"],
 )
 def test_examples_of_the_docstrings_run(module):
     found = importlib.import_module(f"pdelab.networks.{module}")

@@ -114,6 +114,15 @@ def test_distributed_checkpoints_resume_bit_for_bit(name, tmp_path):
         assert torch.equal(weights(fresh), weights(reference))
 
 
+def test_a_state_without_the_base_optimizers_is_refused():
+    opt = EntropyAdam(networks(0).parameters())
+    state = opt.state_dict()
+    for entry in state["state"].values():
+        del entry["base"], entry["begun"]
+    with pytest.raises(ValueError, match="missing: \\['base'\\]"):
+        opt.load_state_dict(state)
+
+
 BASES = {
     "SGD": lambda g: torch.optim.SGD(g, lr=0.1, momentum=0.9),
     "AdamW": lambda g: torch.optim.AdamW(g, lr=0.01),

@@ -6,10 +6,11 @@ Source: Chaudhari, thesis, chapters 3 and 4 ((3.10) with its sign corrected).
 
 import torch
 
-from pdelab.networks.optimizers.base import FlatOptimizer, Varied
+from pdelab.networks.optimizers.base import FlatOptimizer
 from pdelab.networks.optimizers.engines import BY_TENSORS
 from pdelab.networks.optimizers.settings import inverse, one_of
 from pdelab.networks.optimizers.update import Rule, add, nesterov, number, with_momentum
+from pdelab.networks.optimizers.variants import Varied
 
 FORMS = ("4.40", "4.42")
 

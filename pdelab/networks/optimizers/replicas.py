@@ -11,11 +11,12 @@ import warnings
 import torch
 import torch.distributed as distributed
 
-from pdelab.networks.optimizers.base import FlatOptimizer, Varied
+from pdelab.networks.optimizers.base import FlatOptimizer
 from pdelab.networks.optimizers.communication import Communicator
 from pdelab.networks.optimizers.entropy import accelerate, loop_rule
 from pdelab.networks.optimizers.settings import inverse, one_of, scope
 from pdelab.networks.optimizers.update import Rule, add, nesterov, number
+from pdelab.networks.optimizers.variants import Varied
 
 ORDERS = ("gauss-seidel", "jacobi")
 

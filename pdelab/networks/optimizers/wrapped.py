@@ -92,6 +92,11 @@ class Wrapping(FlatOptimizer):
         base.step()
         return {p: dict(base.state[twin]) for p, twin in twins.items()}
 
+    def _check_state(self, state_dict):
+        super()._check_state(state_dict)
+        if not all("begun" in entry for entry in state_dict["state"].values()):
+            raise ValueError(f"the state is not one of {self.kind()} (missing: ['base'])")
+
     def load_state_dict(self, state_dict):
         super().load_state_dict(state_dict)
         entries = state_dict["state"].items()
