@@ -252,6 +252,13 @@ class FlatOptimizer(Optimizer):
     def inner(self, outer, inner):
         """The inner update on every segment; nothing changes when a gradient is of the wrong kind."""
         segments = self._layout.segments
+        if any(segment.engine.by_torch for segment in segments):
+            with torch.no_grad():
+                self._update(segments, outer, inner)
+        else:
+            self._update(segments, outer, inner)
+
+    def _update(self, segments, outer, inner):
         for segment in segments:
             segment.engine.collect(segment)
         for segment in segments:

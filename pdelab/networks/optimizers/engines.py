@@ -21,6 +21,7 @@ class Engine:
 
     scratch = ()  # rows it needs for itself
     traceable = True  # a graph of torch.compile may hold it
+    by_torch = True  # operations of torch see the parameters: gradients must be off
     finds_on_the_way = False  # `apply` stops with a ValueError at a gradient that is not finite, part of the way
 
     def refusal(self, segment, reason):
@@ -51,7 +52,6 @@ class TorchEngine(Engine):
 
     scratch = ("g",)
 
-    @torch.no_grad()
     def collect(self, segment):
         """Gradients as a list, one flat tensor when all are there; `pieces(name)` are the matching parts of a row."""
         check_home(segment)
@@ -78,7 +78,6 @@ class TorchEngine(Engine):
                 if p.grad is not None and not bool(torch.isfinite(local(p.grad)).all()):
                     raise not_finite(p, k)
 
-    @torch.no_grad()
     def apply(self, segment, rule, address):
         start_absent(segment, rule)
         if not segment.grads:
@@ -106,7 +105,6 @@ class CompiledEngine(TorchEngine):
     def refusal(self, segment, reason):
         return None if segment.views else f"needs parameters that are views of one buffer, but {reason}"
 
-    @torch.no_grad()
     def apply(self, segment, rule, address):
         if torch.compiler.is_compiling():
             super().apply(segment, rule, address)
@@ -132,6 +130,7 @@ class FusedEngine(Engine):
     """One pass of the CPU's kernel, straight from the gradients' addresses; no operation of torch is involved."""
 
     traceable = False
+    by_torch = False
     finds_on_the_way = True
 
     def refusal(self, segment, reason):

@@ -248,7 +248,8 @@ class ElasticSGD(Varied, Replicated, FlatOptimizer):
         self._old = None
         if inner + 1 == head["period"] and head["order"] == "jacobi":
             for segment in self._layout.segments:
-                segment.engine.collect(segment)  # the mean says whose gradients there are
+                with torch.no_grad():
+                    segment.engine.collect(segment)  # the mean says whose gradients there are
             self._old = self._means()
         super().inner(outer, inner)
 
