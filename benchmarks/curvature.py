@@ -46,6 +46,7 @@ def _per_sample(name, objective, repeats):
     backpack = peer("backpack-for-pytorch", "backpack")
     if backpack:
         contestants["BackPACK BatchGrad"] = _backpack(backpack, objective)
+    contestants["torch.func vmap(grad)"] = _functional(objective)
     targets = {"BackPACK BatchGrad": 3.0 if name == "mlp" else 0.9}
     yield from _rows(f"per-sample gradients, {name}", contestants, repeats, targets)
 
@@ -96,9 +97,32 @@ def _noise(name, objective, repeats):
             g = gradients()
             return torch.linalg.svdvals(g - g.mean(0)).square() / len(g)
 
-        contestants["BackPACK + SVD"] = theirs
+        def by_gram():
+            g = gradients()
+            g = g - g.mean(0)
+            return torch.linalg.eigvalsh(g @ g.T / len(g)).flip(0)
+
+        contestants["BackPACK + SVD"], contestants["BackPACK + Gram"] = theirs, by_gram
     targets = {"BackPACK + SVD": 3.0 if name == "mlp" else 0.9}
     yield from _rows(f"spectrum of D(x), {name}", contestants, repeats, targets)
+
+
+def _functional(objective):
+    import torch
+
+    weights = {name: value.detach() for name, value in objective.model.named_parameters()}
+
+    def loss(weights, x, y):
+        outputs = torch.func.functional_call(objective.model, weights, (x[None],))
+        return torch.nn.functional.cross_entropy(outputs, y[None])
+
+    rows = torch.func.vmap(torch.func.grad(loss), in_dims=(None, 0, 0))
+
+    def gradients():
+        slopes = rows(weights, objective.split.inputs, objective.split.targets)
+        return torch.cat([slope.flatten(1) for slope in slopes.values()], 1)
+
+    return gradients
 
 
 def _backpack(backpack, objective):
