@@ -115,6 +115,7 @@ class FlatOptimizer(Optimizer):
         for segment in self._layout.segments:
             segment.engine = engines.chosen(head["engine"], segment, self._layout.reason)
             segment.make([*segment.engine.scratch, *self.row_names(self.param_groups[segment.group])])
+        self._by_torch = any(segment.engine.by_torch for segment in self._layout.segments)
 
     def row_names(self, group):
         """The rows in use: made early, so that a checkpoint and torch.compile(opt.step) see them all."""
@@ -252,7 +253,7 @@ class FlatOptimizer(Optimizer):
     def inner(self, outer, inner):
         """The inner update on every segment; nothing changes when a gradient is of the wrong kind."""
         segments = self._layout.segments
-        if any(segment.engine.by_torch for segment in segments):
+        if self._by_torch:
             with torch.no_grad():
                 self._update(segments, outer, inner)
         else:
@@ -261,7 +262,6 @@ class FlatOptimizer(Optimizer):
     def _update(self, segments, outer, inner):
         for segment in segments:
             segment.engine.collect(segment)
-        for segment in segments:
             if inner == 0 or not (self.protected and segment.engine.finds_on_the_way):
                 segment.engine.check(segment)
         for segment in segments:
