@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch.func import grad, jacrev, vmap
 
 from pdelab.losses import Loss
 from pdelab.networks.curvature import Hessian, extreme_eigenvalues
+from pdelab.networks.slices import General, Layered, sliced
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,19 @@ class Subspace:
         x₀, flat weights in the order of `model.parameters()`.
     basis : array (k, d)
         V: orthonormal rows.
+    functions : Layered or General
+        f_V on tensors: also of single samples and of mini-batches.
     """
 
     loss: Loss
     origin: np.ndarray
     basis: np.ndarray
+    functions: Layered | General
+
+    @property
+    def dimension(self):
+        """k."""
+        return len(self.basis)
 
     def weights(self, points):
         """x₀ + Vᵀ u for points u of shape (..., k), in one dimension (...,)."""
@@ -85,9 +93,8 @@ def restrict(objective, directions, *, origin=None, chunk=None):
     start = objective.weights.cpu().numpy() if origin is None else np.asarray(origin, float)
     if start.shape != (size,) or not np.isfinite(start).all():
         raise ValueError(f"expected an origin of {size} finite numbers, got shape {start.shape}")
-    chunk = chunk or max(1, (1 << 25) // (size + 64 * objective.count))
-    functions = _functions(objective, torch.from_numpy(start), torch.from_numpy(basis), chunk)
-    return Subspace(Loss.from_functions(*functions, dimension=count), start, basis)
+    functions = sliced(objective, start, basis, chunk)
+    return Subspace(_as_loss(functions, flat=count == 1), start, basis, functions)
 
 
 def random_directions(objective, count, seed=0):
@@ -125,32 +132,15 @@ def _orthonormal(rows):
     return (q * np.sign(np.diag(r))).T
 
 
-def _functions(objective, origin, basis, chunk):
-    """Value, gradient and Hessian of f_V on arrays of points (n, k), in one dimension (n,)."""
-    origin, basis = (t.to(objective.device, objective.dtype) for t in (origin, basis))
-    names, flat = tuple(objective.parameters), len(basis) == 1
+def _as_loss(functions, flat):
+    """f_V as a Loss on arrays of points (n, k), in one dimension (n,)."""
 
-    def loss(u, batch):
-        return objective.mean_loss(batch, dict(zip(names, objective.unflat(origin + u @ basis))))
+    def on_arrays(function):
+        def evaluated(points):
+            found = function(functions.points(points)).cpu().double().numpy()
+            return found.reshape(len(found)) if flat else found
 
-    def over(function, points):
-        points = torch.tensor(points, dtype=objective.dtype, device=objective.device).view(-1, len(basis))
-        blocks = []
-        for part in points.split(chunk):
-            parts = (objective.share(batch) * function(part, batch) for batch in objective.batches())
-            blocks.append(sum(parts))
-        return torch.cat(blocks).detach().cpu().double().numpy()
+        return evaluated
 
-    def value(points):
-        with torch.no_grad():
-            return over(vmap(loss, (0, None)), points)
-
-    def gradient(points):
-        slopes = over(vmap(grad(loss), (0, None)), points)
-        return slopes[:, 0] if flat else slopes
-
-    def hessian(points):
-        curvatures = over(vmap(jacrev(grad(loss)), (0, None)), points)
-        return curvatures[:, 0, 0] if flat else curvatures
-
-    return value, gradient, hessian
+    methods = map(on_arrays, (functions.value, functions.gradient, functions.hessian))
+    return Loss.from_functions(*methods, dimension=functions.dimension)

@@ -1,0 +1,33 @@
+"""The bridge: the PDE side and the algorithms on one and the same slice of a network's weights.
+
+    slice = restrict(objective, directions)       its loss is a Loss of the PDE side, in 1, 2 or 3 dimensions
+    noise(slice, points, batch)                   the covariance of mini-batch gradients, exact: FokkerPlanck's diffusion
+    descend(slice, start, lr, steps, batch)       thousands of runs of mini-batch SGD that never leave the slice
+    compare_densities(slice, grid, ...)           their density against Fokker-Planck's, with intervals
+    gradient_map(slice, ...)                      Entropy-SGD's inner loop against the exact gradient of local entropy
+    volume(objective, gamma, beta)                local entropy in all of weight space, by sampling, with error bars
+
+What holds on a slice is exact there; the whole space has more directions, which a slice does not see.
+"""
+
+from pdelab.networks.bridge.bases import (
+    filter_directions,
+    gradient_direction,
+    noisy_directions,
+    trajectory_directions,
+)
+from pdelab.networks.bridge.noise import noise
+from pdelab.networks.subspace import Subspace, curved_directions, directions_to, random_directions, restrict
+
+__all__ = [
+    "Subspace",
+    "curved_directions",
+    "directions_to",
+    "filter_directions",
+    "gradient_direction",
+    "noise",
+    "noisy_directions",
+    "random_directions",
+    "restrict",
+    "trajectory_directions",
+]

@@ -1,0 +1,54 @@
+"""Directions to cut weight space along, besides those of `pdelab.networks.subspace`: rows (count, d) for `restrict`."""
+
+import numpy as np
+
+from pdelab import checks
+from pdelab.networks.curvature import Objective, gradient_noise
+
+
+def gradient_direction(objective: Objective) -> np.ndarray:
+    """The gradient of the loss at the objective's weights, (1, d)."""
+    return objective.gradient().cpu().double().numpy()[None]
+
+
+def noisy_directions(objective: Objective, count: int) -> np.ndarray:
+    """Eigenvectors (count, d) of the largest eigenvalues of the gradient noise D(x), the largest first."""
+    count = checks.whole("count", count, 1, min(objective.count, objective.dimension))
+    return np.asarray(gradient_noise(objective, directions=count).directions, float)
+
+
+def trajectory_directions(weights, count: int) -> np.ndarray:
+    """The principal components (count, d) of weights along a run, (times, d): where it moved most, the first first.
+
+    >>> trajectory_directions([[0.0, 0.0], [1.0, 0.1], [2.0, -0.1]], 1).round(2) + 0.0
+    array([[1.  , 0.05]])
+    """
+    weights = checks.reals("weights", weights)
+    if weights.ndim != 2 or not np.isfinite(weights).all():
+        raise ValueError(f"weights: expected finite numbers (times, d), got shape {weights.shape}")
+    count = checks.whole("count", count)
+    _, lengths, rows = np.linalg.svd(weights - weights.mean(0), full_matrices=False)
+    rank = int((lengths > 1e-12 * max(lengths[0], 1e-300)).sum())
+    if count > rank:
+        raise ValueError(f"count: expected at most {rank}, the directions in which the weights differ, got {count}")
+    rows = rows[:count]
+    return rows * np.sign(rows[np.arange(count), np.abs(rows).argmax(1)])[:, None]
+
+
+def filter_directions(objective: Objective, count: int, seed: int = 0) -> np.ndarray:
+    """Random directions (count, d), each filter as long as the weights' own (Li et al. 2018, section 4).
+
+    A filter is a row of a weight tensor; biases and norms, which have none, stay as they are. `restrict` makes the rows
+    unit vectors: what remains is how the length is shared among the filters.
+    """
+    count, seed = checks.whole("count", count), checks.seed("seed", seed)
+    generator, rows = np.random.default_rng(seed), []
+    for _ in range(count):
+        parts = []
+        for weight in objective.parameters.values():
+            own = weight.detach().cpu().double().numpy().reshape(len(weight) if weight.ndim else 1, -1)
+            drawn = generator.standard_normal(own.shape)
+            lengths = np.linalg.norm(own, axis=1, keepdims=True) if weight.ndim > 1 else 0.0
+            parts.append((drawn * lengths / np.linalg.norm(drawn, axis=1, keepdims=True)).ravel())
+        rows.append(np.concatenate(parts))
+    return np.stack(rows)
