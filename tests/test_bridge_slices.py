@@ -1,4 +1,4 @@
-"""Slices of networks: every derivative against full gradients, noise against brute force, a linear model's closed form."""
+"""Slices of networks: derivatives against full gradients, noise against brute force, the closed forms of a linear model."""
 
 from itertools import combinations, product
 

@@ -1,7 +1,7 @@
 """The bridge: the PDE side and the algorithms on one and the same slice of a network's weights.
 
     slice = restrict(objective, directions)       its loss is a Loss of the PDE side, in 1, 2 or 3 dimensions
-    noise(slice, points, batch)                   the covariance of mini-batch gradients, exact: FokkerPlanck's diffusion
+    noise(slice, points, batch)                   the exact covariance of mini-batch gradients: FokkerPlanck's diffusion
     descend(slice, start, lr, steps, batch)       thousands of runs of mini-batch SGD that never leave the slice
     compare_densities(slice, grid, ...)           their density against Fokker-Planck's, with intervals
     gradient_map(slice, ...)                      Entropy-SGD's inner loop against the exact gradient of local entropy

@@ -21,7 +21,7 @@ def trajectory_directions(weights, count: int) -> np.ndarray:
     """The principal components (count, d) of weights along a run, (times, d): where it moved most, the first first.
 
     >>> trajectory_directions([[0.0, 0.0], [1.0, 0.1], [2.0, -0.1]], 1).round(2) + 0.0
-    array([[1.  , 0.05]])
+    array([[ 1.  , -0.05]])
     """
     weights = checks.reals("weights", weights)
     if weights.ndim != 2 or not np.isfinite(weights).all():
