@@ -1,4 +1,4 @@
-"""Slices of networks: derivatives against full gradients, noise against brute force, the closed forms of a linear model."""
+"""Slices of networks: derivatives against full gradients, noise against brute force, a linear model in closed form."""
 
 from itertools import combinations, product
 
