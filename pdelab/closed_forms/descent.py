@@ -8,6 +8,7 @@ import numpy as np
 from pdelab.closed_forms import branching
 from pdelab.losses import search
 
+POLISH = 1e-5  # how far the last Newton steps may lead: near a minimum the value tells places apart to 1e-8 only
 GAP = 1e-5  # of a proved minimum, relative to 1 + |value|, from which it is warned
 
 
@@ -115,6 +116,7 @@ def minimise(f, x, t):
     energy = _energy(f, x, y, t)
     stay = ~(energy < here)
     energy[stay], y[stay] = here[stay], x[stay]
+    energy, y = newton(f, x, y, t, POLISH * (1.0 + float(np.abs(y).max(initial=0.0))))
     gap = float(np.max((energy - below) / (1.0 + np.abs(energy)), initial=0.0))
     if not gap < math.inf:
         raise ValueError(f"f: expected a loss that is bounded below near the points, got values of {energy.min():.3g}")

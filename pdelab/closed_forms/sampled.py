@@ -55,23 +55,25 @@ def polished(f, grid, t, u, minimiser, box=None):
     A start is kept where Newton leaves its neighbourhood, outside the box in which f itself is meant (by default the
     grid's), and on periodic axes, where f continues by images.
     """
-    box = grid if box is None else box
+    box, d = grid if box is None else box, grid.dimension
+    x, y, u = grid.points.reshape(-1, d), minimiser.reshape(-1, d).copy(), u.ravel().copy()
+    flat = not any(box.periodic)
+    if flat:
+        _descend(f, x, t, u, y, box, 2.0 * max(grid.spacing))
     if f.formula is not None:
-        x, y = grid.points.reshape(-1, grid.dimension), minimiser.reshape(-1, grid.dimension)
-        best, place = search.lower_on_box(f, box, x, t, u.ravel(), y)
-        return best.reshape(grid.shape), place.reshape(minimiser.shape)
-    if "periodic" in box.boundary:
-        return u, minimiser
-    d = grid.dimension
-    x, y = grid.points.reshape(-1, d), minimiser.reshape(-1, d)
+        u, y = search.lower_on_box(f, box, x, t, u, y)
+        if flat:
+            _descend(f, x, t, u, y, box, descent.POLISH * (1.0 + float(np.abs(y).max())))
+    return u.reshape(grid.shape), y.reshape(minimiser.shape)
+
+
+def _descend(f, x, t, u, y, box, size):
+    """Newton's method from minimisers y inside the box, in place; those that go further than `size` are left."""
     inside = ((y > np.array(box.lower)) & (y < np.array(box.upper))).all(axis=1)
-    size = 2.0 * max(grid.spacing)
     energy, place = descent.newton(f, x[inside], y[inside], t, size)
     near = (np.abs(place - y[inside]) <= size).all(axis=1)
     rows = np.flatnonzero(inside)[near]
-    u, y = u.ravel().copy(), y.copy()
     u[rows], y[rows] = energy[near], place[near]
-    return u.reshape(grid.shape), y.reshape(minimiser.shape)
 
 
 def _reach(f, where, gamma, beta):
