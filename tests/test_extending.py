@@ -4,6 +4,7 @@ Each is loaded as a reader would, and leaves no trace for the other tests.
 """
 
 import importlib
+import math
 import shutil
 import sys
 from pathlib import Path
@@ -71,7 +72,7 @@ def test_bdf2_is_of_second_order_whatever_the_steps(load, kind):
         exact = (exact @ start.ravel()).reshape(grid.shape)
         errors = []
         for steps in (20, 40, 80, 160):  # the step changes at t = 0.1
-            found = pl.solve(problem, start, grid, [0.1, 0.3], scheme=bdf2, dt=0.2 / steps * 1.02).final
+            found = pl.solve(problem, start, grid, [0.1, 0.3], scheme=bdf2, dt=0.2 / steps * 1.02, rtol=math.inf).final
             errors.append(np.abs(found - exact).max())
         orders = np.log2(np.array(errors[:-1]) / errors[1:])
         assert 1.7 < orders[-1] < 2.3, (grid.shape, orders)

@@ -54,6 +54,7 @@ def _hessian(f, points, gamma, beta):
 
 
 def checked(f, points, gamma, beta, name="gamma"):
+    """(Loss, points (P, d), shape of the answer, beta, gamma) of what was given at points; ValueError in words."""
     f = door.loss(f)
     x, shape = door.points(points, f.dimension)
     scopes, many = door.times(gamma, name)
