@@ -15,6 +15,7 @@ from pdelab.networks.training.comparison import verdict  # noqa: E402
 from pdelab.records import Check  # noqa: E402
 
 TINY = {
+    "2.2": {"n": 12, "runs": 40, "shown": 40, "glasses": 4, "counted": 30, "perplexity": 5.0},
     "2.3": {"epochs": 2, "seeds": 2, "hidden": 8, "layers": 4, "lenet_epochs": 1},
     "2.4": {"epochs": 1, "deep_epochs": 2, "seeds": 2, "hidden": 8},
     "3.1": {"epochs": 1, "samples": 40, "channels": (2, 2), "hidden": 4},
