@@ -16,12 +16,23 @@ from pdelab.networks.bridge.bases import (
     noisy_directions,
     trajectory_directions,
 )
+from pdelab.networks.bridge.crossings import Exits, Turning, compare_exits, compare_rotation
+from pdelab.networks.bridge.densities import Comparison, compare_densities
+from pdelab.networks.bridge.descent import Descent, descend
 from pdelab.networks.bridge.noise import noise
 from pdelab.networks.subspace import Subspace, curved_directions, directions_to, random_directions, restrict
 
 __all__ = [
+    "Comparison",
+    "Descent",
+    "Exits",
     "Subspace",
+    "Turning",
+    "compare_densities",
+    "compare_exits",
+    "compare_rotation",
     "curved_directions",
+    "descend",
     "directions_to",
     "filter_directions",
     "gradient_direction",
