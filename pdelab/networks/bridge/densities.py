@@ -7,7 +7,7 @@ average over SGD's runs; `frozen`: Σ at the lowest node; `second order`: measur
 (Li, Tai & E 2017).
 
 Distances are metrics: for runs P_n of SGD's law P, d(P, ρ) and d(P_n, ρ) are at most d(P_n, P) apart. The intervals
-are d(P_n, ρ) plus and minus a quantile of d(P_n*, P_n) over resampled runs. They hold for laws that are equal too, where
+are d(P_n, ρ) plus and minus a quantile of d(P_n*, P_n) over resampled runs. They hold for equal laws too, where
 an interval by percentiles would not; elsewhere they are conservative.
 """
 
