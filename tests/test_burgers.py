@@ -400,6 +400,85 @@ def test_density_scheme_against_the_travelling_wave():
     assert ((rates > 1.6) & (rates < 2.2)).all(), (rates, errors)
 
 
+@pytest.mark.parametrize(
+    ("behind", "ahead", "before", "after"),
+    [(0.3, 0.3, 1.0, 0.5), (0.3, 0.1, 1.0, 0.5), (0.8, 0.1, 0.5, 1.0), (0.2, 0.9, 0.7, 1.0), (0.7, 0.6, 1.0, 0.4)],
+)
+def test_a_change_of_the_speed_limit(behind, ahead, before, after):
+    """Godunov by demand and supply tends to the exact solution with a queue or a rarefaction on either side."""
+    first, second = burgers.traffic(before), burgers.traffic(after)
+    road, errors = burgers.Road(lambda x: np.where(x < 0, before, after)), []
+    for n in (200, 400, 800):
+        grid = Grid(-1.0, 1.0, n, boundary="outflow")  # the jump lies between two nodes
+        final = road.solve(np.where(grid.x < 0, behind, ahead), grid, 0.9).final
+        errors.append(grid.integrate(abs(final - first.junction(second, behind, ahead, grid.x, 0.9))))
+    assert errors[2] < 0.012 and errors[2] < max(0.6 * errors[0], grid.spacing[0] / 2), errors
+
+
+def test_the_queue_before_a_bottleneck_moves_with_rankine_hugoniot():
+    wide, narrow = burgers.traffic(1.0, 1.0), burgers.traffic(0.5, 1.0)
+    road, grid = burgers.Road(lambda x: np.where(x < 0, 1.0, 0.5)), Grid(-1.0, 1.0, 800, boundary="outflow")
+    end = road.solve(np.full(800, 0.3), grid, 3.0).final
+    queue = 0.5 * (1 + math.sqrt(0.5))  # carries the capacity of the narrow part
+    assert wide.flow(queue) == pytest.approx(narrow.capacity)
+    assert np.interp(-0.2, grid.x, end) == pytest.approx(queue, abs=1e-9)
+    speed = (narrow.capacity - wide.flow(0.3)) / (queue - 0.3)
+    tail = grid.x[np.argmax(end > 0.5 * (0.3 + queue))]
+    assert wide.shock_speed(0.3, queue) == pytest.approx(speed) and abs(tail - 3.0 * speed) <= 2 * grid.spacing[0]
+
+
+@pytest.mark.parametrize("congested", [False, True])
+def test_a_stationary_profile_of_a_varying_limit_stays(congested):
+    """V ρ (1 - ρ) = constant at the nodes is stationary for the scheme too, free or congested."""
+    road = burgers.Road(lambda x: 1.0 + 0.4 * np.sin(3 * x), 2.0)
+    grid = Grid(0.0, 5.0, 301, boundary="outflow")
+    start = road.stationary(0.2, grid.x, congested=congested)
+    assert road.flow(start, grid.x) == pytest.approx(np.full(301, 0.2), abs=1e-14)
+    assert np.abs(road.solve(start, grid, 4.0).final - start).max() < 1e-13
+    with pytest.raises(ValueError, match="flow: expected at most the capacity"):
+        road.stationary(0.31, grid.x)
+
+
+def test_a_constant_limit_is_the_road_of_burgers():
+    road, old = burgers.Road(lambda x: 1.5, 2.0, 0.02), burgers.traffic(1.5, 2.0, viscosity=0.02)
+    grid = Grid(0, 1, 100, boundary="periodic")
+    start = 1 + 0.9 * np.sin(2 * np.pi * grid.x)
+    a, b = (r.solve(start, grid, 0.3, dt=1e-3).final for r in (road, old))
+    assert np.abs(a - b).max() < 1e-12
+
+
+@random
+@given(lines())
+def test_densities_on_a_road_with_any_limit_stay_in_bounds_and_in_order(line):
+    """0 <= ρ <= ρ_m, comparison, and the cars of a ring road, with limits that jump and vanish."""
+    _, grid, _, rng = line
+    n, limit = grid.shape[0], lambda x: np.where(rng_limits > 0.3, rng_limits, 0.0)
+    rng_limits = 2 * rng.random(n)
+    road = burgers.Road(limit, 0.5, rng.choice([0.0, 0.05]))
+    more = 0.5 * rng.choice([0.0, 1.0, *rng.random(3)], size=n)
+    less = more * rng.random(n)
+    high, low = (road.solve(r, grid, 0.3 * grid.upper[0], cfl=1.0, rtol=math.inf) for r in (more, less))
+    assert high.values.min() >= -1e-14 and high.values.max() <= 0.5 + 1e-14
+    assert (low.final <= high.final + 1e-13).all()
+    if grid.periodic == (True,):
+        assert high.info["mass_drift"].max() < 1e-12
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: burgers.Road(1.0), "speed_limit: expected a function of x"),
+        (lambda: burgers.Road(lambda x: -1.0).limit(0.0), "speed_limit: expected finite values >= 0"),
+        (lambda: burgers.Road(np.ones_like, 0.0), "jam_density: expected"),
+        (lambda: burgers.Road(np.ones_like).solve(np.full(9, 1.1), Grid(0, 1, 9, boundary="outflow"), 1.0), "density:"),
+        (lambda: burgers.Road(np.ones_like).solve(np.zeros(9), Grid(0, 1, 9), 1.0), "boundary|reflecting"),
+    ],
+)
+def test_what_a_road_refuses(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
 @pytest.mark.parametrize("arguments", [(0.0, 1.0), (1.0, -1.0), (math.nan, 1.0), ("fast", 1.0), (1.0, math.inf)])
 def test_impossible_roads(arguments):
     with pytest.raises(ValueError, match="expected a number > 0"):

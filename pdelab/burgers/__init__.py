@@ -7,11 +7,13 @@ of any kind the inviscid solution is Lax-Oleinik's, p = (x - y*)/t with y* the p
 
 from pdelab.burgers.equation import Burgers
 from pdelab.burgers.exact import characteristics, riemann, shock_time, travelling_wave
+from pdelab.burgers.limits import Road, supply_and_demand
 from pdelab.burgers.road import Traffic, traffic
 from pdelab.burgers.schemes import engquist_osher, godunov, high_resolution, rusanov
 
 __all__ = [
     "Burgers",
+    "Road",
     "Traffic",
     "characteristics",
     "engquist_osher",
@@ -20,6 +22,7 @@ __all__ = [
     "riemann",
     "rusanov",
     "shock_time",
+    "supply_and_demand",
     "traffic",
     "travelling_wave",
 ]

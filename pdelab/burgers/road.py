@@ -32,6 +32,8 @@ def traffic(free_speed=1.0, jam_density=1.0, *, viscosity=0.0):
     Equations (3.1)-(3.13) of the traffic-flow paper; its change of variables (3.12) is corrected to
     ρ = (ρ_m/2)(1 - w/u_m), hence Δρ = -(ρ_m/(2u_m)) Δw.
 
+    `Road` is a road whose speed limit varies.
+
     Examples
     --------
     >>> road = traffic(free_speed=30.0, jam_density=0.15)
@@ -89,6 +91,31 @@ class Traffic:
     def riemann(self, behind, ahead, x, t):
         """Density from `behind` for x < 0 and `ahead` for x > 0, ν = 0: a queue's tail or a platoon that spreads."""
         return self.density(riemann(float(self.wave_speed(behind)), float(self.wave_speed(ahead)), x, t))
+
+    def demand(self, density):
+        """The flow that wants to leave a place: q up to half the jam density, the capacity above."""
+        return self.flow(np.minimum(self._checked(density), self.jam_density / 2))
+
+    def supply(self, density):
+        """The flow that fits into a place: the capacity up to half the jam density, q above."""
+        return self.flow(np.maximum(self._checked(density), self.jam_density / 2))
+
+    def junction(self, ahead_road, behind, ahead, x, t):
+        """This road for x < 0 goes on as another for x > 0, ν = 0: densities `behind` and `ahead` at t = 0.
+
+        The flow between the roads is min(demand(behind), supply(ahead)). Where not all cars get through, a queue grows
+        backwards with the speed of Rankine-Hugoniot. See `Road`.
+        """
+        flow = min(float(self.demand(behind)), float(ahead_road.supply(ahead)))
+        last = behind if behind <= self.jam_density / 2 and flow >= self.demand(behind) else self._carrying(flow, 1)
+        free = ahead < ahead_road.jam_density / 2 or flow < ahead_road.supply(ahead)
+        first = ahead_road._carrying(flow, -1) if free else ahead
+        x = reals(x, "x: expected numbers")
+        return np.where(x < 0, self.riemann(behind, last, x, t), ahead_road.riemann(first, ahead, x, t))
+
+    def _carrying(self, flow, side):
+        """The density with that flow: free (side -1) or congested (1)."""
+        return 0.5 * self.jam_density * (1 + side * np.sqrt(max(1 - flow / self.capacity, 0.0)))
 
     def green_light(self, x, t):
         """A red light at x = 0 turns green: jam behind, empty road ahead. ρ = (ρ_m/2)(1 - x/(u_m t)), a rarefaction."""

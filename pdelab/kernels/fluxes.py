@@ -128,3 +128,31 @@ def burgers_march(values, out, steps, boundary, c, d, kind):
             first_order(target[2:-2], source[1:-3], source[2:-2], source[3:-1], c, d, kind)
         source, target = target, source
     out[:] = source[2:-2]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def traffic_flux(behind, ahead, limit, next_limit):
+    """min(demand behind, supply ahead) of the parabolas limit r (1 - r), r in [0, 1]: demand grows, supply falls."""
+    a, b = min(behind, 0.5), max(ahead, 0.5)
+    return min(limit * (a * (1.0 - a)), next_limit * (b * (1.0 - b)))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def traffic_march(values, out, steps, boundary, limits, d):
+    """`steps` Godunov steps of r_t + (V r (1 - r))_x = ν r_xx, limits = V dt/h at the nodes, d = ν dt/h².
+
+    A line is periodic or goes on beyond its ends with the densities and the limits there.
+    """
+    n = values.size
+    source, target = values.copy(), np.empty(n)
+    for _ in range(steps):
+        low, high = (n - 1, 0) if boundary == PERIODIC else (0, n - 1)
+        first = traffic_flux(source[low], source[0], limits[low], limits[0]) - d * (source[0] - source[low])
+        into = first
+        for j in range(n):
+            k = j + 1 if j < n - 1 else high
+            off = traffic_flux(source[j], source[k], limits[j], limits[k]) - d * (source[k] - source[j])
+            target[j] = source[j] - (off - into)
+            into = off
+        source, target = target, source
+    out[:] = source

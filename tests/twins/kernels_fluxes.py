@@ -90,6 +90,34 @@ def burgers_march(values, out, steps, boundary, c, d, kind):
     out[:] = p
 
 
+def traffic_flux(behind, ahead, limit, next_limit):
+    flow = lambda r, v: v * r * (1 - r)  # noqa: E731
+    demand = flow(behind, limit) if behind < 0.5 else limit / 4
+    supply = flow(ahead, next_limit) if ahead > 0.5 else next_limit / 4
+    return demand if demand < supply else supply
+
+
+def traffic_march(values, out, steps, boundary, limits, d):
+    r = values.copy()
+    for _ in range(steps):
+        wrap = "wrap" if boundary == PERIODIC else "edge"
+        e, v = np.pad(r, 1, mode=wrap), np.pad(limits, 1, mode=wrap)
+        faces = [traffic_flux(*e[j : j + 2], *v[j : j + 2]) for j in range(r.size + 1)]
+        r = r - np.diff(faces) + d * np.diff(e, 2)
+    out[:] = r
+
+
+def density_cases(rng):
+    for _ in range(100):
+        yield (*rng.choice([0.0, 0.5, 1.0, *rng.random(3)], size=2), *rng.choice([0.0, 1.0, rng.random()], size=2))
+
+
+def traffic_cases(rng):
+    for n in (1, 2, 3, 40):
+        for boundary in (PERIODIC, OUTFLOW):
+            yield rng.random(n), np.empty(n), int(rng.integers(1, 9)), boundary, 0.6 * rng.random(n), 0.1
+
+
 def lines(rng):
     for n in (1, 2, 3, 5, 40):
         yield rng.normal(size=n)
@@ -153,4 +181,6 @@ TWINS = {
     "face_fluxes": (face_fluxes, flux_cases),
     "second_order": (second_order, second_cases),
     "burgers_march": (burgers_march, march_cases),
+    "traffic_flux": (traffic_flux, density_cases),
+    "traffic_march": (traffic_march, traffic_cases),
 }

@@ -1,0 +1,134 @@
+"""Traffic on a road whose speed limit varies along it: a conservation law whose flux depends on the place."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from pdelab import boundaries, checks
+from pdelab.grid import reals
+from pdelab.hamilton_jacobi.layout import CODES, inverse
+from pdelab.kernels import fluxes
+from pdelab.stepping import Stepper, integral_error, scheme, schemes_of, solve
+
+SLACK = 1e-12  # of the jam density: what rounding may add to a density
+
+
+@dataclass(frozen=True)
+class Road:
+    """ρ_t + (V(x) ρ (1 - ρ/ρ_m))_x = ν ρ_xx: Lighthill-Whitham-Richards with a speed limit V that varies.
+
+    Parameters
+    ----------
+    speed_limit : function of x, or Loss
+        V >= 0 at an array of places; jumps are allowed. Zero closes the road, as a red light does.
+    jam_density : float > 0
+        ρ_m, cars per length, at which cars stand.
+    viscosity : float >= 0
+        ν.
+
+    Notes
+    -----
+    Where V jumps, the flow is the smaller of what arrives (`demand`) and what fits (`supply`): the entropy solution
+    that maximises the flow (Lebacque 1996). `Traffic.junction` is the exact solution for one jump.
+
+    Examples
+    --------
+    Road works halve the speed for x > 0: the road ahead takes 0.125, and a queue grows against the traffic.
+
+    >>> import numpy as np, pdelab as pl
+    >>> road = pl.burgers.Road(lambda x: np.where(x < 0, 1.0, 0.5))
+    >>> grid = pl.Grid(-1.0, 1.0, 401, boundary="outflow")
+    >>> density = road.solve(np.full(401, 0.3), grid, 2.0).final
+    >>> [round(float(np.interp(x, grid.x, density)), 3) for x in (-0.8, -0.1)]
+    [0.3, 0.854]
+    """
+
+    speed_limit: Callable
+    jam_density: float = 1.0
+    viscosity: float = 0.0
+    equation = "ρ_t + (V(x) ρ (1 - ρ/ρ_m))_x = ν ρ_xx"
+
+    def __post_init__(self):
+        if not callable(self.speed_limit):
+            raise ValueError(f"speed_limit: expected a function of x, got {self.speed_limit!r}")
+        object.__setattr__(self, "jam_density", checks.positive("jam_density", self.jam_density))
+        object.__setattr__(self, "viscosity", checks.nonnegative("viscosity", self.viscosity))
+
+    @property
+    def default_scheme(self):
+        """`supply_and_demand`."""
+        return schemes_of(type(self))["supply_and_demand"]
+
+    def limit(self, x):
+        """V at places x, an array of their shape; ValueError unless finite and >= 0."""
+        x = reals(x, "x: expected numbers")
+        limits = reals(self.speed_limit(x), "speed_limit: expected numbers")
+        if limits.shape not in ((), x.shape) or not (np.isfinite(limits) & (limits >= 0)).all():
+            raise ValueError(f"speed_limit: expected finite values >= 0, one a place, got {limits!r}")
+        return np.broadcast_to(limits, x.shape).astype(float)
+
+    def capacity(self, x):
+        """The largest flow at x, V ρ_m/4."""
+        return self.limit(x) * self.jam_density / 4
+
+    def flow(self, density, x):
+        """V(x) ρ (1 - ρ/ρ_m), cars per time."""
+        density = self._checked(density)
+        return self.limit(x) * density * (1 - density / self.jam_density)
+
+    def stationary(self, flow, x, *, congested=False):
+        """The density at x that carries `flow`: (ρ_m/2)(1 ∓ sqrt(1 - flow/capacity(x))), free or congested.
+
+        ValueError where the flow exceeds the capacity.
+        """
+        flow, capacity = checks.nonnegative("flow", flow), self.capacity(x)
+        if (flow > capacity).any():
+            raise ValueError(f"flow: expected at most the capacity of the road, {capacity.min():.6g}, got {flow:.6g}")
+        used = np.divide(flow, capacity, out=np.zeros(capacity.shape), where=capacity > 0)
+        root = np.sqrt(1 - used)
+        free = 0.5 * self.jam_density * used / (1 + root)  # without the cancellation of 1 - root
+        return self.jam_density - free if congested else free
+
+    def solve(self, density, grid, times, **options):
+        """Evolve densities on a one-dimensional grid, periodic or outflow; `options` are those of `pdelab.solve`."""
+        return solve(self, density, grid, times, **options)
+
+    def initial(self, values, grid):
+        """Densities at the nodes as a checked array."""
+        boundaries.only(grid, ("periodic", "outflow"), "a road")
+        if grid.dimension != 1:
+            raise ValueError(f"grid: expected one dimension, got {grid.dimension}")
+        return self._checked(grid.field(values, "density"))
+
+    def _checked(self, density):
+        top = self.jam_density
+        density = reals(density, f"density: expected numbers in [0, {top}]")
+        if not ((density >= -SLACK * top) & (density <= top * (1 + SLACK))).all():
+            raise ValueError(f"density: expected values in [0, {top}], got {density.min()} to {density.max()}")
+        return density
+
+
+@scheme(Road)
+def supply_and_demand(problem, grid, values):
+    """Godunov's scheme by demand and supply: the flow between two nodes is min(demand behind, supply ahead).
+
+    With the parabola q(ρ) = V ρ (1 - ρ/ρ_m) of each node, demand is q up to ρ_m/2 and the capacity above, supply the
+    reverse. Promises for dt (max V/h + 2ν/h²) <= 1: monotone, densities stay in [0, ρ_m], the cars of a ring road are
+    kept to round-off. First order.
+    """
+    (h,), nu, top = grid.spacing, problem.viscosity, problem.jam_density
+    limits = np.ascontiguousarray(problem.limit(grid.x))
+    code, bound = CODES[grid.boundary[0]], inverse(float(limits.max()) / h + 2 * nu / h**2)
+
+    def advance(values, time, dt, steps):
+        out = np.empty_like(values)
+        fluxes.traffic_march(values / top, out, steps, code, dt / h * limits, nu * dt / h**2)
+        out *= top
+        return out
+
+    certificates = {"mass": lambda values, time: grid.integrate(values)} if grid.periodic == (True,) else {}
+    return Stepper(
+        advance, lambda state, time: bound, certificates=certificates, info={"viscosity": nu},
+        measure=integral_error(grid.weights),
+    )  # fmt: skip
