@@ -19,6 +19,7 @@ from pdelab.networks.bridge.bases import (
 from pdelab.networks.bridge.crossings import Exits, Turning, compare_exits, compare_rotation
 from pdelab.networks.bridge.densities import Comparison, compare_densities
 from pdelab.networks.bridge.descent import Descent, descend
+from pdelab.networks.bridge.gradients import GradientMap, exact_gradient, gradient_map
 from pdelab.networks.bridge.noise import noise
 from pdelab.networks.subspace import Subspace, curved_directions, directions_to, random_directions, restrict
 
@@ -26,6 +27,7 @@ __all__ = [
     "Comparison",
     "Descent",
     "Exits",
+    "GradientMap",
     "Subspace",
     "Turning",
     "compare_densities",
@@ -34,8 +36,10 @@ __all__ = [
     "curved_directions",
     "descend",
     "directions_to",
+    "exact_gradient",
     "filter_directions",
     "gradient_direction",
+    "gradient_map",
     "noise",
     "noisy_directions",
     "random_directions",
