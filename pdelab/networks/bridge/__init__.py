@@ -21,6 +21,7 @@ from pdelab.networks.bridge.densities import Comparison, compare_densities
 from pdelab.networks.bridge.descent import Descent, descend
 from pdelab.networks.bridge.gradients import GradientMap, exact_gradient, gradient_map
 from pdelab.networks.bridge.noise import noise
+from pdelab.networks.bridge.volume import Volume, volume
 from pdelab.networks.subspace import Subspace, curved_directions, directions_to, random_directions, restrict
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "GradientMap",
     "Subspace",
     "Turning",
+    "Volume",
     "compare_densities",
     "compare_exits",
     "compare_rotation",
@@ -45,4 +47,5 @@ __all__ = [
     "random_directions",
     "restrict",
     "trajectory_directions",
+    "volume",
 ]
