@@ -4,6 +4,7 @@ The only place besides `pdelab.figures` that imports matplotlib. Functions take 
 """
 
 import io
+import textwrap
 from functools import cache
 from pathlib import Path
 
@@ -11,37 +12,138 @@ import numpy as np
 
 from pdelab import records
 
-# One meaning, one colour, in every picture of the project.
+# One meaning, one colour, in every picture of the project. The lightness falls in steps of at least 8 (L*), so that two
+# meanings differ in grey as well; to a deuteranope they differ by more than 10 (CIELAB). Tests compute both.
 COLORS = {
-    "loss": "#1b1b1b",
-    "viscous": "#c1272d",
-    "inviscid": "#1f5fae",
-    "sgd": "#6b6b6b",
-    "exact": "#1b1b1b",
-    "heat": "#d98c00",
-    "initial": "#b8b8b8",
-    "good": "#2b8a57",
-    "bad": "#b0307a",
+    "initial": "#d4d4d4",
+    "heat": "#f0b32c",
+    "sgd": "#a2a2a2",
+    "good": "#119a76",
+    "viscous": "#c2401d",
+    "bad": "#862d88",
+    "inviscid": "#0a3a85",
+    "loss": "#111111",
+    "exact": "#111111",
 }
+LINES = {
+    "initial": (0, (1, 1)),
+    "heat": ":",
+    "sgd": "-.",
+    "good": (0, (8, 2)),
+    "viscous": "-",
+    "bad": (0, (4, 1, 1, 1, 1, 1)),
+    "inviscid": "--",
+    "loss": "-",
+    "exact": "-",
+}
+WIDTH = 8.0  # inches, the widest picture
+SMALLEST = 8.0  # points, the smallest letters in print
 
 STYLE = {
     "figure.dpi": 110,
     "savefig.dpi": 160,
     "figure.constrained_layout.use": True,
-    "font.size": 10,
-    "axes.titlesize": 11,
+    "font.size": 9.5,
+    "axes.titlesize": 9.5,
     "axes.titlelocation": "left",
-    "axes.labelsize": 10,
+    "axes.labelsize": 9.5,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": False,
     "legend.frameon": False,
-    "legend.fontsize": 9,
+    "legend.fontsize": 8.5,
     "lines.linewidth": 1.8,
     "image.cmap": "viridis",
     "svg.hashsalt": "pdelab",
     "svg.fonttype": "path",
 }
+
+
+def style():
+    """The project's style, as a context: `with style(): ...` draws and saves in it."""
+    import matplotlib
+
+    return matplotlib.rc_context(STYLE)
+
+
+def look(meaning):
+    """Colour and line style of a meaning, as keywords of a line: `ax.plot(x, y, **look("viscous"))`.
+
+    Parameters
+    ----------
+    meaning : key of COLORS
+
+    Returns
+    -------
+    dict with "color" and "ls"
+    """
+    if meaning not in COLORS:
+        raise ValueError(f"meaning: expected one of {', '.join(COLORS)}, got {meaning!r}")
+    return {"color": COLORS[meaning], "ls": LINES[meaning]}
+
+
+def frame(figure, title, corner=""):
+    """Put the message above a figure and its parameters below; no letter smaller than 8 pt, not wider than 8 inches.
+
+    Parameters
+    ----------
+    figure : matplotlib Figure
+    title : str, wrapped to the width
+    corner : str, in small letters at the lower right
+    """
+    from matplotlib.text import Text
+
+    width, height = figure.get_size_inches()
+    figure.set_size_inches(min(width, WIDTH), height)
+    figure.suptitle(_wrapped(title, figure, 11.0), x=0.01, ha="left", fontsize=11)
+    if corner:
+        said = _wrapped(corner, figure, SMALLEST)
+        figure.supxlabel(said, x=0.99, ha="right", fontsize=SMALLEST, color="#555555")
+    for text in figure.findobj(Text):
+        text.set_fontsize(max(text.get_fontsize(), SMALLEST))
+    return figure
+
+
+def _wrapped(text, figure, size):
+    """A text broken into lines that fit a figure: a letter is half as wide as it is high, and a bit more."""
+    letters = 72 * figure.get_size_inches()[0] / (0.56 * size)
+    return "\n".join(textwrap.wrap(text, int(letters), break_long_words=False))
+
+
+def label_ends(ax, gap=0.085):
+    """Name the labelled lines of an axes at their right ends, kept apart, in place of a legend.
+
+    Parameters
+    ----------
+    ax : matplotlib axes, its limits final
+    gap : the least distance of two names, in heights of the axes
+    """
+    ends = []
+    for line in ax.get_lines():
+        if not line.get_label().startswith("_"):
+            x, y = (np.asarray(v, float) for v in line.get_data())
+            last = np.flatnonzero(np.isfinite(y) & (x <= max(ax.get_xlim())))[-1]
+            height = ax.transAxes.inverted().transform(ax.transData.transform((x[last], y[last])))[1]
+            ends.append((float(height), line))
+    ends.sort(key=lambda end: end[0])
+    for place, (_, line) in zip(_apart([height for height, _ in ends], gap), ends):
+        ax.annotate(
+            line.get_label(), (1.0, place), xycoords="axes fraction", xytext=(4, 0), textcoords="offset points",
+            color=line.get_color(), va="center", fontsize=SMALLEST, annotation_clip=False,
+        )  # fmt: skip
+    return ax
+
+
+def _apart(places, gap):
+    """Ascending places moved as little upwards, then downwards, as a gap between neighbours inside [0, 1] asks for."""
+    moved = list(places)
+    for k in range(1, len(moved)):
+        moved[k] = max(moved[k], moved[k - 1] + gap)
+    top = 1.0
+    for k in reversed(range(len(moved))):
+        moved[k] = min(moved[k], top)
+        top = moved[k] - gap
+    return moved
 
 
 @cache
@@ -60,10 +162,9 @@ def _shown():
 
 def subplots(rows=1, columns=1, size=(7.0, 4.0), **kwargs):
     """A figure and its axes in the project's style, drawn without a display."""
-    import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    with matplotlib.rc_context(STYLE):
+    with style():
         figure = _shown()(figsize=size)
         FigureCanvasAgg(figure)
         axes = figure.subplots(rows, columns, **kwargs)
@@ -72,11 +173,9 @@ def subplots(rows=1, columns=1, size=(7.0, 4.0), **kwargs):
 
 def save_figure(figure, stem):
     """Write stem.png and stem.svg, byte for byte the same for the same data; returns the path of the PNG."""
-    import matplotlib
-
     stem = Path(stem)
     picture = stem.with_name(stem.name + ".png")
-    with matplotlib.rc_context(STYLE):
+    with style():
         with records.atomic(picture) as temporary:
             figure.savefig(temporary, format="png", metadata={"Software": None})
         with records.atomic(stem.with_name(stem.name + ".svg")) as temporary:
@@ -100,7 +199,7 @@ def plot(solution, ax=None, times=None):
         raise ValueError("plot draws one and two dimensions: take a slice of a three-dimensional field first")
     if ax is None:
         _, ax = subplots()
-    with matplotlib.rc_context(STYLE):
+    with style():
         if grid.dimension == 2:
             return _map(solution, grid, ax)
         chosen = np.unique(np.linspace(0, len(solution.times) - 1, 8).astype(int)) if times is None else times

@@ -20,6 +20,8 @@ A figure module holds
 import ast
 import importlib
 import inspect
+import json
+import math
 import pkgutil
 import time
 from dataclasses import dataclass
@@ -31,6 +33,8 @@ import numpy as np
 
 from pdelab import records
 from pdelab.records import Check
+
+LETTERS = {"beta": "β", "nu": "ν", "viscosity": "ν", "D": "D", "diffusivity": "D", "gamma": "γ", "T": "γ = T"}
 
 MARGIN = 0.2  # the largest difference of test errors, in per cent, that counts as the same
 WORDS = ("figure", "title", "caption", "numbers", "checks")  # of a record; the rest is about the run
@@ -153,10 +157,66 @@ def _write(module, result, folder):
     from pdelab import plotting
 
     stem = Path(folder) / stem_of(result.name)
-    picture = plotting.save_figure(module.draw(result.data), stem)
+    with plotting.style():
+        picture = plotting.save_figure(draw(module, result.data, result.record["parameters"]), stem)
     arrays = {key: value for key, value in result.data.items() if np.ndim(value) > 0}
     records.save(stem, arrays, result.record)
     return picture
+
+
+def draw(module, data, parameters=None):
+    """A figure as it is stored: drawn from its data and parameters, its message above, its parameters in the corner.
+
+    Parameters
+    ----------
+    module : a figure module
+    data : dict, what its `compute` returned
+    parameters : dict, optional, those of the run (default: those of the module)
+    """
+    from pdelab import plotting
+
+    chosen = module.PARAMETERS if parameters is None else parameters
+    with plotting.style():
+        return plotting.frame(module.draw({**chosen, **data}), message(module, chosen), corner(chosen, data))
+
+
+def changed(module, parameters):
+    """{name: value} of the parameters that neither the full nor the quick form has."""
+    forms = (module.PARAMETERS, module.PARAMETERS | module.QUICK)
+    plain = [json.loads(records.dumps(form)) for form in (*forms, parameters)]
+    return {k: v for k, v in parameters.items() if all(plain[2][k] != form.get(k) for form in plain[:2])}
+
+
+def message(module, parameters):
+    """The title: the module's sentence at its own parameters, otherwise what is changed, since no sentence is sure."""
+    new = changed(module, parameters)
+    if not new:
+        return module.TITLE
+    said = ", ".join(f"{key} = {_shown(value)} (was {_shown(module.PARAMETERS[key])})" for key, value in new.items())
+    return f"Figure {module.NAME} with {said}"
+
+
+def corner(parameters, data=()):
+    """beta, nu, D and gamma, each on its own, and the other numbers of a figure, in one line."""
+    known = {key: value for key, value in parameters.items() if key not in LETTERS or np.ndim(value) == 0}
+    if isinstance(known.get("beta"), (int, float)) and "nu" not in known:
+        known["nu"] = 0.5 / known["beta"] if known["beta"] else math.inf
+    order = [key for key in LETTERS if key in known] + [key for key in known if key not in LETTERS]
+    return " · ".join(f"{LETTERS.get(key, key)} = {_shown(known[key])}" for key in order if _short(known[key]))
+
+
+def _short(value):
+    return (
+        isinstance(value, (bool, int, float))
+        or (isinstance(value, str) and 0 < len(value) < 20)
+        or (isinstance(value, (tuple, list)) and len(value) <= 6 and all(isinstance(v, (int, float)) for v in value))
+    )
+
+
+def _shown(value):
+    if isinstance(value, (tuple, list)):
+        return ", ".join(map(_shown, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def stem_of(name):

@@ -81,21 +81,17 @@ def draw(data):
     """Two maps on one colour scale; what is negative is magenta."""
     import matplotlib
 
-    from pdelab.plotting import STYLE, subplots
+    from pdelab.plotting import subplots
 
-    with matplotlib.rc_context(STYLE):
-        figure, axes = subplots(1, 2, size=(9.2, 4.4), sharey=True)
-        colours = matplotlib.colormaps["viridis"].with_extremes(under="#d6399c")
-        titles = {"selling": "Selling: smallest value {:.1e}", "cross": "cross difference: smallest {:.1%} of the peak"}
-        for ax, (name, title) in zip(axes, titles.items()):
-            field = data[name]
-            norm = matplotlib.colors.Normalize(-1e-4 * float(data["peak"]), float(data["peak"]))
-            mesh = ax.pcolormesh(
-                data["x"], data["x"], field.T, cmap=colours, norm=norm, shading="nearest", rasterized=True
-            )
-            smallest = float(field.min()) if name == "selling" else float(data["cross_minimum"])
-            ax.set(title=title.format(smallest), xlabel="x", aspect="equal", xlim=(-0.7, 0.7), ylim=(-0.7, 0.7))
-        axes[0].set_ylabel("y")
-        figure.colorbar(mesh, ax=axes, label="density (magenta: negative)", extend="min", shrink=0.85)
-        figure.suptitle(TITLE, x=0.01, ha="left", fontsize=11)
+    figure, axes = subplots(1, 2, size=(8.0, 4.4), sharey=True)
+    colours = matplotlib.colormaps["viridis"].with_extremes(under="#d6399c")
+    titles = {"selling": "Selling: smallest value {:.1e}", "cross": "cross difference: smallest {:.1%} of the peak"}
+    for ax, (name, title) in zip(axes, titles.items()):
+        field = data[name]
+        norm = matplotlib.colors.Normalize(-1e-4 * float(data["peak"]), float(data["peak"]))
+        mesh = ax.pcolormesh(data["x"], data["x"], field.T, cmap=colours, norm=norm, shading="nearest", rasterized=True)
+        smallest = float(field.min()) if name == "selling" else float(data["cross_minimum"])
+        ax.set(title=title.format(smallest), xlabel="x", aspect="equal", xlim=(-0.7, 0.7), ylim=(-0.7, 0.7))
+    axes[0].set_ylabel("y")
+    figure.colorbar(mesh, ax=axes, label="density (magenta: negative)", extend="min", shrink=0.85)
     return figure

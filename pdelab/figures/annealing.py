@@ -53,28 +53,26 @@ def draw(data):
     """Left: the loss and its barrier; right: mass in the shallow well on log axes, one line a cooling speed."""
     import matplotlib
 
-    from pdelab.plotting import COLORS, STYLE, subplots
+    from pdelab.plotting import COLORS, subplots
 
     scale = float(data["barrier"]) / (tilted(SADDLE) - tilted(RIGHT))
-    with matplotlib.rc_context(STYLE):
-        figure, (left, right) = subplots(1, 2, size=(9.6, 4.0), width_ratios=(0.7, 1.3))
-        figure.suptitle(TITLE, x=0.01, ha="left", fontsize=11)
-        left.plot(data["x"], data["f"], color=COLORS["loss"])
-        low, high = scale * tilted(RIGHT), scale * tilted(SADDLE)
-        left.annotate("", (RIGHT, high), (RIGHT, low), arrowprops={"arrowstyle": "<->", "color": COLORS["viscous"]})
-        left.annotate("E*", (RIGHT, (low + high) / 2), (-16, 0), textcoords="offset points", color=COLORS["viscous"])
-        left.axhline(high, color="#999999", lw=0.8, ls=":")
-        left.annotate("start", (RIGHT, low), (0, -14), textcoords="offset points", ha="center", color=COLORS["sgd"])
-        left.set(xlabel="x", ylabel="f", ylim=(data["f"].min() - 0.3, 3.0))
-        shades = matplotlib.colormaps["plasma"](np.linspace(0.0, 0.85, len(data["speeds"])))
-        late = data["times"] > 1e2
-        for speed, mass, slope, shade in zip(data["speeds"], data["masses"], data["theory"], shades):
-            right.loglog(data["times"] + 1, mass, color=shade, label=f"c = {speed:g} E*")
-            if speed >= 1:
-                line = mass[-1] * ((data["times"] + 2) / (data["times"][-1] + 2)) ** slope
-                right.loglog((data["times"] + 1)[late], 0.5 * line[late], color=shade, ls="--", lw=1.0)
-                right.annotate(f"{slope:.3f}", ((data["times"] + 1)[-1], 0.3 * line[-1]), fontsize=7, color=shade)
-        right.plot([], [], color="black", ls="--", lw=1.0, label="slope -ΔF/c (moved down)")
-        right.set(xlabel="1 + t", ylabel="mass left in the shallow well", ylim=(1e-9, 2))
-        right.legend(loc="lower left")
+    figure, (left, right) = subplots(1, 2, size=(8.0, 4.0), width_ratios=(0.7, 1.3))
+    left.plot(data["x"], data["f"], color=COLORS["loss"])
+    low, high = scale * tilted(RIGHT), scale * tilted(SADDLE)
+    left.annotate("", (RIGHT, high), (RIGHT, low), arrowprops={"arrowstyle": "<->", "color": COLORS["viscous"]})
+    left.annotate("E*", (RIGHT, (low + high) / 2), (-16, 0), textcoords="offset points", color=COLORS["viscous"])
+    left.axhline(high, color="#999999", lw=0.8, ls=":")
+    left.annotate("start", (RIGHT, low), (0, -14), textcoords="offset points", ha="center", color=COLORS["sgd"])
+    left.set(xlabel="x", ylabel="f", ylim=(data["f"].min() - 0.3, 3.0))
+    shades = matplotlib.colormaps["plasma"](np.linspace(0.0, 0.85, len(data["speeds"])))
+    late = data["times"] > 1e2
+    for speed, mass, slope, shade in zip(data["speeds"], data["masses"], data["theory"], shades):
+        right.loglog(data["times"] + 1, mass, color=shade, label=f"c = {speed:g} E*")
+        if speed >= 1:
+            line = mass[-1] * ((data["times"] + 2) / (data["times"][-1] + 2)) ** slope
+            right.loglog((data["times"] + 1)[late], 0.5 * line[late], color=shade, ls="--", lw=1.0)
+            right.annotate(f"{slope:.3f}", ((data["times"] + 1)[-1], 0.3 * line[-1]), fontsize=8, color=shade)
+    right.plot([], [], color="black", ls="--", lw=1.0, label="slope -ΔF/c (moved down)")
+    right.set(xlabel="1 + t", ylabel="mass left in the shallow well", ylim=(1e-9, 2))
+    right.legend(loc="lower left")
     return figure

@@ -60,30 +60,26 @@ def compute(n, start, D, weight, longest, horizons, half_width):
 
 def draw(data):
     """Left: the loss, the value function and both laws at the end; right: the gain and its two parts against T."""
-    import matplotlib
-
-    from pdelab.plotting import COLORS, STYLE, subplots
+    from pdelab.plotting import COLORS, subplots
 
     x = data["x"]
-    with matplotlib.rc_context(STYLE):
-        figure, (left, right) = subplots(1, 2, size=(10.0, 4.2))
-        figure.suptitle(TITLE, x=0.01, ha="left", fontsize=11)
-        left.plot(x, data["f"], color=COLORS["loss"], label="loss f (terminal cost V = weight f)")
-        left.plot(x, data["u"], color=COLORS["viscous"], label="value function u(·, 0)/weight")
-        top = max(data["sgd"].max(), data["controlled"].max())
-        for name, color, label in (("sgd", "sgd", "SGD at T"), ("controlled", "good", "controlled at T")):
-            left.fill_between(x, -2.2 + data[name] / top, -2.2, color=COLORS[color], alpha=0.45, lw=0, label=label)
-        left.axvline(float(data["start"]), color=COLORS["initial"], lw=1.0, ls=":", ymax=0.75)
-        left.annotate("start", (float(data["start"]), 0.62), ha="center", color=COLORS["sgd"])
-        left.set(xlim=(-3.4, 2.8), ylim=(-2.25, 1.6), xlabel="x", ylabel="loss (densities: not to scale)")
-        left.legend(loc="upper center", ncols=2)
-        t = data["times"]
-        both = data["effort"] + data["effort_plain"]
-        words = "½E∫|∇u|² along controlled paths", "½E∫|∇u|² along plain SGD paths"
-        right.fill_between(t, 0, data["effort"], color=COLORS["good"], alpha=0.45, lw=0, label=words[0])
-        right.fill_between(t, data["effort"], both, color=COLORS["sgd"], alpha=0.35, lw=0, label=words[1])
-        right.plot(t, data["gain"], "o-", color=COLORS["exact"], label="gain E V(SGD) - E V(controlled)")
-        right.plot(t, data["effort"], color=COLORS["good"], ls="--", label="what Theorem 4.11 promises")
-        right.set(xlabel="horizon T", ylabel="expected terminal cost saved", ylim=(0, None), xlim=(t[0], t[-1]))
-        right.legend(loc="upper left")
+    figure, (left, right) = subplots(1, 2, size=(8.0, 4.2))
+    left.plot(x, data["f"], color=COLORS["loss"], label="loss f (terminal cost V = weight f)")
+    left.plot(x, data["u"], color=COLORS["viscous"], label="value function u(·, 0)/weight")
+    top = max(data["sgd"].max(), data["controlled"].max())
+    for name, color, label in (("sgd", "sgd", "SGD at T"), ("controlled", "good", "controlled at T")):
+        left.fill_between(x, -2.2 + data[name] / top, -2.2, color=COLORS[color], alpha=0.45, lw=0, label=label)
+    left.axvline(float(data["start"]), color=COLORS["initial"], lw=1.0, ls=":", ymax=0.75)
+    left.annotate("start", (float(data["start"]), 0.62), ha="center", color=COLORS["sgd"])
+    left.set(xlim=(-3.4, 2.8), ylim=(-2.25, 1.6), xlabel="x", ylabel="loss (densities: not to scale)")
+    left.legend(loc="upper center", ncols=2)
+    t = data["times"]
+    both = data["effort"] + data["effort_plain"]
+    words = "½E∫|∇u|² along controlled paths", "½E∫|∇u|² along plain SGD paths"
+    right.fill_between(t, 0, data["effort"], color=COLORS["good"], alpha=0.45, lw=0, label=words[0])
+    right.fill_between(t, data["effort"], both, color=COLORS["sgd"], alpha=0.35, lw=0, label=words[1])
+    right.plot(t, data["gain"], "o-", color=COLORS["exact"], label="gain E V(SGD) - E V(controlled)")
+    right.plot(t, data["effort"], color=COLORS["good"], ls="--", label="what Theorem 4.11 promises")
+    right.set(xlabel="horizon T", ylabel="expected terminal cost saved", ylim=(0, None), xlim=(t[0], t[-1]))
+    right.legend(loc="upper left")
     return figure

@@ -57,26 +57,24 @@ def draw(data):
     """Left: Θ_k against energy; right: finite glasses against the limit."""
     import matplotlib
 
-    from pdelab.plotting import COLORS, STYLE, subplots
+    from pdelab.plotting import COLORS, subplots
 
-    with matplotlib.rc_context(STYLE):
-        figure, (left, right) = subplots(1, 2, size=(8.0, 3.6))
-        figure.suptitle(TITLE, x=0.01, ha="left", fontsize=10)
-        shades = matplotlib.colormaps["viridis"](np.linspace(0.0, 0.85, len(data["indices"])))
-        for k, line, shade in zip(data["indices"], data["theta"], shades):
-            left.plot(data["u"], line, color=shade, label=f"k = {k}")
-        left.axhline(0, color="#999999", lw=0.8)
-        left.axvline(-float(data["edge"]), color="#999999", lw=0.8, ls=":")
-        left.annotate("-E∞", (-float(data["edge"]), -0.045), (4, 0), textcoords="offset points")
-        left.plot(-data["thresholds"], 0 * data["thresholds"], "k.", ms=5)
-        left.annotate("-E₀", (-data["thresholds"][0], 0), (-6, -14), textcoords="offset points", ha="right")
-        left.set(xlabel="energy per spin u", ylabel="Θₖ(u)", ylim=(-0.05, 0.02))
-        left.legend(loc="lower right", ncols=2)
-        styles = ("-", "--", "-.", ":")
-        for n, line, style in zip(data["sizes"], data["finite"], styles):
-            right.plot(data["wide"], line, ls=style, color=COLORS["viscous"], label=f"N = {n}")
-        right.plot(data["wide"], data["limit"], color=COLORS["exact"], label="N → ∞")
-        right.axhline(0, color="#999999", lw=0.8)
-        right.set(xlabel="energy per spin u", ylabel="log E[minima below u]/N", ylim=(-0.05, 0.1))
-        right.legend(loc="lower right")
+    figure, (left, right) = subplots(1, 2, size=(8.0, 3.6))
+    shades = matplotlib.colormaps["viridis"](np.linspace(0.0, 0.85, len(data["indices"])))
+    for k, line, shade in zip(data["indices"], data["theta"], shades):
+        left.plot(data["u"], line, color=shade, label=f"k = {k}")
+    left.axhline(0, color="#999999", lw=0.8)
+    left.axvline(-float(data["edge"]), color="#999999", lw=0.8, ls=":")
+    left.annotate("-E∞", (-float(data["edge"]), -0.045), (4, 0), textcoords="offset points")
+    left.plot(-data["thresholds"], 0 * data["thresholds"], "k.", ms=5)
+    left.annotate("-E₀", (-data["thresholds"][0], 0), (-6, -14), textcoords="offset points", ha="right")
+    left.set(xlabel="energy per spin u", ylabel="Θₖ(u)", ylim=(-0.05, 0.02))
+    left.legend(loc="lower right", ncols=2)
+    styles = ("-", "--", "-.", ":")
+    for n, line, style in zip(data["sizes"], data["finite"], styles):
+        right.plot(data["wide"], line, ls=style, color=COLORS["viscous"], label=f"N = {n}")
+    right.plot(data["wide"], data["limit"], color=COLORS["exact"], label="N → ∞")
+    right.axhline(0, color="#999999", lw=0.8)
+    right.set(xlabel="energy per spin u", ylabel="log E[minima below u]/N", ylim=(-0.05, 0.1))
+    right.legend(loc="lower right")
     return figure

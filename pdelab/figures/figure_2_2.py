@@ -76,47 +76,43 @@ def compute(n, runs, shown, glasses, counted, strong, perplexity, seed):
 
 def draw(data):
     """Above: three t-SNE maps; below: numbers of minima, and overlaps."""
-    import matplotlib
+    from pdelab.plotting import COLORS, subplots
 
-    from pdelab.plotting import COLORS, STYLE, subplots
-
-    with matplotlib.rc_context(STYLE):
-        figure, axes = subplots(2, 3, size=(8.0, 5.4))
-        figure.suptitle(TITLE, x=0.01, ha="left", fontsize=10)
-        low, high = (
-            min(data[f"energies_{k}"].min() for k in range(3)),
-            max(data[f"energies_{k}"].max() for k in range(3)),
+    figure, axes = subplots(2, 3, size=(8.0, 5.4))
+    low, high = (
+        min(data[f"energies_{k}"].min() for k in range(3)),
+        max(data[f"energies_{k}"].max() for k in range(3)),
+    )
+    for k, ax in enumerate(axes[0]):
+        dots = ax.scatter(*data[f"flat_{k}"].T, c=data[f"energies_{k}"], s=6, cmap="viridis", vmin=low, vmax=high)
+        ax.set(title=f"{REGIMES[k]}, ν = {data['fields'][k]:.3g}", xticks=[], yticks=[])
+    figure.colorbar(dots, ax=axes[0], label="energy per spin")
+    left, middle, right = axes[1]
+    for k in range(2):
+        mean, error, expected, spread = data["means"][k]
+        left.errorbar(
+            k, mean, 2 * error, fmt="o", color=COLORS["sgd"], label="found (Chao), ±2 s.e." if k == 0 else None
         )
-        for k, ax in enumerate(axes[0]):
-            dots = ax.scatter(*data[f"flat_{k}"].T, c=data[f"energies_{k}"], s=6, cmap="viridis", vmin=low, vmax=high)
-            ax.set(title=f"{REGIMES[k]}, ν = {data['fields'][k]:.3g}", xticks=[], yticks=[])
-        figure.colorbar(dots, ax=axes[0], label="energy per spin")
-        left, middle, right = axes[1]
-        for k in range(2):
-            mean, error, expected, spread = data["means"][k]
-            left.errorbar(
-                k, mean, 2 * error, fmt="o", color=COLORS["sgd"], label="found (Chao), ±2 s.e." if k == 0 else None
-            )
-            left.errorbar(k + 0.15, expected, 2 * spread, fmt="_", ms=14, color=COLORS["exact"],
-                          label="Kac-Rice" if k == 0 else None)  # fmt: skip
-        left.set(
-            xticks=(0, 1),
-            xticklabels=REGIMES[:2],
-            xlim=(-0.5, 1.6),
-            ylim=(0.5, 400),
-            yscale="log",
-            ylabel="minima of a glass",
-        )
-        left.legend(loc="upper right")
-        for k, style in enumerate(("-", "--", ":")):
-            middle.hist(data[f"overlaps_{k}"], bins=np.linspace(-1, 1.02, 80), histtype="step", density=True, ls=style,
-                        color=COLORS[("viscous", "heat", "good")[k]], label=REGIMES[k])  # fmt: skip
-        middle.set(xlabel="overlap x·y/N of two ends", ylabel="density", yscale="log")
-        middle.legend(loc="upper left")
-        for k, marker in enumerate("os^"):
-            sizes = np.sort(data[f"basins_{k}"])[::-1] / data[f"basins_{k}"].sum()
-            right.loglog(np.arange(1, sizes.size + 1), sizes, marker, ms=4, mfc="none",
-                         color=COLORS[("viscous", "heat", "good")[k]], label=REGIMES[k])  # fmt: skip
-        right.set(xlabel="minimum, by size", ylabel="share of the starts")
-        right.legend(loc="lower left")
+        left.errorbar(k + 0.15, expected, 2 * spread, fmt="_", ms=14, color=COLORS["exact"],
+                      label="Kac-Rice" if k == 0 else None)  # fmt: skip
+    left.set(
+        xticks=(0, 1),
+        xticklabels=REGIMES[:2],
+        xlim=(-0.5, 1.6),
+        ylim=(0.5, 400),
+        yscale="log",
+        ylabel="minima of a glass",
+    )
+    left.legend(loc="upper right")
+    for k, style in enumerate(("-", "--", ":")):
+        middle.hist(data[f"overlaps_{k}"], bins=np.linspace(-1, 1.02, 80), histtype="step", density=True, ls=style,
+                    color=COLORS[("viscous", "heat", "good")[k]], label=REGIMES[k])  # fmt: skip
+    middle.set(xlabel="overlap x·y/N of two ends", ylabel="density", yscale="log")
+    middle.legend(loc="upper left")
+    for k, marker in enumerate("os^"):
+        sizes = np.sort(data[f"basins_{k}"])[::-1] / data[f"basins_{k}"].sum()
+        right.loglog(np.arange(1, sizes.size + 1), sizes, marker, ms=4, mfc="none",
+                     color=COLORS[("viscous", "heat", "good")[k]], label=REGIMES[k])  # fmt: skip
+    right.set(xlabel="minimum, by size", ylabel="share of the starts")
+    right.legend(loc="lower left")
     return figure

@@ -73,26 +73,23 @@ def _rule_error(gamma=0.5, sharp=60.0, wide=1.0, gap=0.3):
 
 def draw(data):
     """Above: the loss and its local entropies. Below: where the minimum is, against the scope."""
-    import matplotlib
-
-    from pdelab.plotting import COLORS, STYLE, subplots
+    from pdelab.plotting import COLORS, subplots
 
     x = data["x"]
-    with matplotlib.rc_context(STYLE):
-        figure, (top, bottom) = subplots(2, 1, size=(8.0, 6.4), gridspec_kw={"height_ratios": [1.6, 1]})
-        top.plot(x, data["f"], color=COLORS["loss"], label="loss f")
-        for key, name, color, style in (
-            ("entropy_small", f"local entropy, γ = {data['small']:g}", COLORS["heat"], "-"),
-            ("entropy_large", f"local entropy, γ = {data['large']:g}", COLORS["viscous"], "-"),
-            ("hopf_lax_large", f"Hopf-Lax (β = ∞), γ = {data['large']:g}", COLORS["inviscid"], "--"),
-        ):
-            values = data[key]
-            top.plot(x, values, style, color=color, label=name)
-            lowest = int(np.argmin(values))
-            top.plot(x[lowest], values[lowest], "o", color=color, ms=6)
-        top.set(xlim=(-4.5, 4.5), xlabel="x", ylabel="loss", title=TITLE)
-        top.legend(loc="lower center", bbox_to_anchor=(0.53, 0.0))
-        _positions(bottom, data, COLORS)
+    figure, (top, bottom) = subplots(2, 1, size=(8.0, 6.4), gridspec_kw={"height_ratios": [1.6, 1]})
+    top.plot(x, data["f"], color=COLORS["loss"], label="loss f")
+    for key, name, color, style in (
+        ("entropy_small", f"local entropy, γ = {data['small']:g}", COLORS["heat"], "-"),
+        ("entropy_large", f"local entropy, γ = {data['large']:g}", COLORS["viscous"], "-"),
+        ("hopf_lax_large", f"Hopf-Lax (β = ∞), γ = {data['large']:g}", COLORS["inviscid"], "--"),
+    ):
+        values = data[key]
+        top.plot(x, values, style, color=color, label=name)
+        lowest = int(np.argmin(values))
+        top.plot(x[lowest], values[lowest], "o", color=color, ms=6)
+    top.set(xlim=(-4.5, 4.5), xlabel="x", ylabel="loss")
+    top.legend(loc="lower center", bbox_to_anchor=(0.53, 0.0))
+    _positions(bottom, data, COLORS)
     return figure
 
 

@@ -77,36 +77,32 @@ def _scaled(solutions, d):
 
 def draw(data):
     """Left: solutions in the plane; middle: error against tilt; right: isolated share against d."""
-    import matplotlib
+    from pdelab.plotting import COLORS, subplots
 
-    from pdelab.plotting import COLORS, STYLE, subplots
-
-    with matplotlib.rc_context(STYLE):
-        figure, (left, middle, right) = subplots(1, 3, size=(8.0, 3.3), width_ratios=(1.25, 1, 1))
-        figure.suptitle(TITLE, x=0.01, ha="left", fontsize=10)
-        x, y = data["places"].T
-        order = np.argsort(data["counts"])
-        shown = left.scatter(x[order], y[order], c=data["counts"][order], s=14, cmap="viridis", norm="log")
-        lonely = data["isolated"].astype(bool)
-        left.scatter(x[lonely], y[lonely], s=34, facecolors="none", edgecolors=COLORS["bad"], label="isolated")
-        figure.colorbar(shown, ax=left, label=f"solutions within {int(data['radius'])} flips")
-        left.set(
-            xlabel="first scaled coordinate",
-            ylabel="second",
-            title=f"d = {int(data['d'])}, N = {int(data['patterns'])}",
-        )
-        left.legend(loc="upper right")
-        middle.errorbar(data["tilts"], data["curve"][:-1], 2 * data["curve_error"][:-1], fmt="o-", ms=4,
-                        color=COLORS["good"])  # fmt: skip
-        middle.axhline(data["curve"][-1], color=COLORS["good"], ls=":", lw=1)
-        middle.annotate("densest only", (data["tilts"][-1], data["curve"][-1]), (0, 4), textcoords="offset points",
-                        ha="right", fontsize=8)  # fmt: skip
-        middle.set(xlabel="tilt y", ylabel="error on new patterns", title="weight (count)$^y$")
-        right.errorbar(data["weights"], data["alone"], 2 * data["spread"], fmt="o", ms=4, color=COLORS["bad"],
-                       label="planted")  # fmt: skip
-        right.plot(data["weights"], data["estimate"], color=COLORS["exact"], lw=1, label="Poisson")
-        right.set(xscale="log", xlabel="weights d", ylabel="P(isolated)", ylim=(0, 1.3), title="load 0.4")
-        right.set_xticks(data["weights"], [str(d) for d in data["weights"]])
-        right.minorticks_off()
-        right.legend(loc="upper left")
+    figure, (left, middle, right) = subplots(1, 3, size=(8.0, 3.3), width_ratios=(1.25, 1, 1))
+    x, y = data["places"].T
+    order = np.argsort(data["counts"])
+    shown = left.scatter(x[order], y[order], c=data["counts"][order], s=14, cmap="viridis", norm="log")
+    lonely = data["isolated"].astype(bool)
+    left.scatter(x[lonely], y[lonely], s=34, facecolors="none", edgecolors=COLORS["bad"], label="isolated")
+    figure.colorbar(shown, ax=left, label=f"solutions within {int(data['radius'])} flips")
+    left.set(
+        xlabel="first scaled coordinate",
+        ylabel="second",
+        title=f"d = {int(data['d'])}, N = {int(data['patterns'])}",
+    )
+    left.legend(loc="upper right")
+    middle.errorbar(data["tilts"], data["curve"][:-1], 2 * data["curve_error"][:-1], fmt="o-", ms=4,
+                    color=COLORS["good"])  # fmt: skip
+    middle.axhline(data["curve"][-1], color=COLORS["good"], ls=":", lw=1)
+    middle.annotate("densest only", (data["tilts"][-1], data["curve"][-1]), (0, 4), textcoords="offset points",
+                    ha="right", fontsize=8)  # fmt: skip
+    middle.set(xlabel="tilt y", ylabel="error on new patterns", title="weight (count)$^y$")
+    right.errorbar(data["weights"], data["alone"], 2 * data["spread"], fmt="o", ms=4, color=COLORS["bad"],
+                   label="planted")  # fmt: skip
+    right.plot(data["weights"], data["estimate"], color=COLORS["exact"], lw=1, label="Poisson")
+    right.set(xscale="log", xlabel="weights d", ylabel="P(isolated)", ylim=(0, 1.3), title="load 0.4")
+    right.set_xticks(data["weights"], [str(d) for d in data["weights"]])
+    right.minorticks_off()
+    right.legend(loc="upper left")
     return figure

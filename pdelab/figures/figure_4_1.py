@@ -173,35 +173,32 @@ def _shape_numbers(loss, grid, minima, maxima, T, window):
 
 def draw(data):
     """Losses above, densities below, one colour a flow; the words stand where the eye is."""
-    import matplotlib
-
-    from pdelab.plotting import COLORS, STYLE, subplots
+    from pdelab.plotting import COLORS, subplots
 
     x, window = data["x"], float(data["window"])
-    with matplotlib.rc_context(STYLE):
-        figure, (top, bottom) = subplots(2, 1, size=(8.0, 6.4), sharex=True, gridspec_kw={"height_ratios": [1.7, 1]})
-        lowest = float(data["f"].min())
-        for name, label in (
-            ("f", "loss f"),
-            ("inviscid", "u inviscid (Hopf-Lax)"),
-            ("viscous", "u viscous (Cole-Hopf)"),
-        ):
-            color = COLORS["loss" if name == "f" else name]
-            top.plot(x, data[name] - lowest, color=color, label=label, lw=2.2 if name != "f" else 1.8)
-        top.axvline(float(data["best_minimum"]), color=COLORS["loss"], lw=0.7, ls=":")
-        bottom.axvline(float(data["best_minimum"]), color=COLORS["loss"], lw=0.7, ls=":")
-        top.set(ylim=(-0.15, 2.75), ylabel="height above min f", title=TITLE)
-        for name, density in (
-            ("sgd", "start_minimum"),
-            ("inviscid", "inviscid_largest_mass_at"),
-            ("viscous", "best_minimum"),
-        ):
-            place = float(data[density])
-            height = float(np.interp(place, x, data["f"])) - lowest
-            top.plot(place, height, "o", color=COLORS[name], ms=7, mec="white", zorder=5)
-        top.legend(loc="upper center", ncols=3)
-        _densities(bottom, data, COLORS)
-        bottom.set(xlim=(-window, window), ylim=(0, 11), xlabel="x", ylabel="probability density")
+    figure, (top, bottom) = subplots(2, 1, size=(8.0, 6.4), sharex=True, gridspec_kw={"height_ratios": [1.7, 1]})
+    lowest = float(data["f"].min())
+    for name, label in (
+        ("f", "loss f"),
+        ("inviscid", "u inviscid (Hopf-Lax)"),
+        ("viscous", "u viscous (Cole-Hopf)"),
+    ):
+        color = COLORS["loss" if name == "f" else name]
+        top.plot(x, data[name] - lowest, color=color, label=label, lw=2.2 if name != "f" else 1.8)
+    top.axvline(float(data["best_minimum"]), color=COLORS["loss"], lw=0.7, ls=":")
+    bottom.axvline(float(data["best_minimum"]), color=COLORS["loss"], lw=0.7, ls=":")
+    top.set(ylim=(-0.15, 2.75), ylabel="height above min f")
+    for name, density in (
+        ("sgd", "start_minimum"),
+        ("inviscid", "inviscid_largest_mass_at"),
+        ("viscous", "best_minimum"),
+    ):
+        place = float(data[density])
+        height = float(np.interp(place, x, data["f"])) - lowest
+        top.plot(place, height, "o", color=COLORS[name], ms=7, mec="white", zorder=5)
+    top.legend(loc="upper center", ncols=3)
+    _densities(bottom, data, COLORS)
+    bottom.set(xlim=(-window, window), ylim=(0, 11), xlabel="x", ylabel="probability density")
     return figure
 
 

@@ -74,24 +74,21 @@ def compute(n, half_width, T, beta, slices, start, spread, clocks, clock_D, temp
 
 def draw(data):
     """Two panels: mass where the caption wants it, against the clock and against the temperature."""
-    import matplotlib
+    from pdelab.plotting import COLORS, subplots
 
-    from pdelab.plotting import COLORS, STYLE, subplots
-
-    with matplotlib.rc_context(STYLE):
-        figure, (left, right) = subplots(1, 2, size=(8.6, 3.6), sharey=True)
-        ratio = data["clocks"] / float(data["T"])
-        _curves(left, ratio, data["clock_masses"], COLORS)
-        left.axvline(1.0, color="#999999", lw=0.9, ls=":")
-        left.set(xscale="log", xlabel="clock of the density over clock of the smoothing, S / T", ylim=(-0.03, 1.03))
-        left.set(ylabel="probability mass", title="Equal clocks: both end in the nearer minimum")
-        _curves(right, data["temperatures"], data["temperature_masses"], COLORS)
-        right.axvline(1 / (2 * float(data["beta"])), color="#999999", lw=0.9, ls=":")
-        right.set(xscale="log", xlabel="temperature of the density, D  (dotted: 1/(2β))")
-        right.set(title="Equal temperatures: neither is concentrated")
-        left.set_xticks([1, 2, 4, 8, 16], ["1", "2", "4", "8", "16"])
-        left.minorticks_off()
-        right.legend(loc="lower left")
+    figure, (left, right) = subplots(1, 2, size=(8.0, 3.6), sharey=True)
+    ratio = data["clocks"] / float(data["T"])
+    _curves(left, ratio, data["clock_masses"], COLORS)
+    left.axvline(1.0, color="#999999", lw=0.9, ls=":")
+    left.set(xscale="log", xlabel="clock of the density over clock of the smoothing, S / T", ylim=(-0.03, 1.03))
+    left.set(ylabel="probability mass", title="Equal clocks: both end in the nearer minimum")
+    _curves(right, data["temperatures"], data["temperature_masses"], COLORS)
+    right.axvline(1 / (2 * float(data["beta"])), color="#999999", lw=0.9, ls=":")
+    right.set(xscale="log", xlabel="temperature of the density, D  (dotted: 1/(2β))")
+    right.set(title="Equal temperatures: neither is concentrated")
+    left.set_xticks([1, 2, 4, 8, 16], ["1", "2", "4", "8", "16"])
+    left.minorticks_off()
+    right.legend(loc="lower left")
     return figure
 
 

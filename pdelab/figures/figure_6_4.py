@@ -99,35 +99,31 @@ def _walk(field, paths, time, dt, seed):
 
 def draw(data):
     """Above: three fields; below: return map, winding rates, spectral gap."""
-    import matplotlib
+    from pdelab.plotting import COLORS, subplots
 
-    from pdelab.plotting import COLORS, STYLE, subplots
-
-    with matplotlib.rc_context(STYLE):
-        figure, axes = subplots(2, 3, size=(8.0, 5.6))
-        figure.suptitle(TITLE, x=0.01, ha="left", fontsize=10)
-        x, y = data["points"][:, 0, 0], data["points"][0, :, 1]
-        for k, ax in enumerate(axes[0]):
-            u, v = data["drifts"][k][..., 0].T, data["drifts"][k][..., 1].T
-            ax.contour(x, y, data["potential"].T, levels=np.arange(0.1, 2.0, 0.25), colors="#c9c9c9", linewidths=0.8)
-            ax.streamplot(x, y, u, v, density=0.8, linewidth=0.7, arrowsize=0.7, color=COLORS["inviscid"])
-            ax.plot([-1, 1], [0, 0], "o", ms=5, color=COLORS["viscous"])
-            zeros = data["zeros"][data["zeros"][:, 0] == k, 1:]
-            ax.plot(*zeros.T, "o", ms=6, mfc="white", mec=COLORS["exact"])
-            ax.set(title=f"λ = {data['strengths'][k]:g}", aspect="equal", xlim=(-2, 2), ylim=(-2, 2), xlabel="x₁")
-        axes[0, 0].set_ylabel("x₂")
-        left, middle, right = axes[1]
-        left.plot(data["radii"], data["radii"], color="#999999", lw=0.8, label="diagonal")
-        left.plot(data["radii"], data["back"], "o-", ms=3, color=COLORS["inviscid"], label="return map")
-        left.set(xlabel="radius r₀", ylabel="next radius r₁", title=f"λ = {data['strengths'][-1]:g}")
-        left.legend()
-        middle.plot(data["rates"], data["exact"], color=COLORS["exact"], label="λ π$^{3/2}$/Z")
-        middle.plot(data["rates"], data["on_grid"], "s", ms=4, mfc="none", color=COLORS["viscous"], label="grid")
-        walked = data["walked"]
-        middle.errorbar(data["strengths"], walked[:, 0], [walked[:, 0] - walked[:, 1], walked[:, 2] - walked[:, 0]],
-                        fmt="o", ms=3, color=COLORS["sgd"], label="paths")  # fmt: skip
-        middle.set(xlabel="λ", ylabel="winding rate, rad/time")
-        middle.legend()
-        right.plot(data["rates"], data["gaps"], "o-", ms=4, color=COLORS["good"])
-        right.set(xlabel="λ", ylabel="spectral gap, 1/time", title="β = 1, D = I")
+    figure, axes = subplots(2, 3, size=(8.0, 5.6))
+    x, y = data["points"][:, 0, 0], data["points"][0, :, 1]
+    for k, ax in enumerate(axes[0]):
+        u, v = data["drifts"][k][..., 0].T, data["drifts"][k][..., 1].T
+        ax.contour(x, y, data["potential"].T, levels=np.arange(0.1, 2.0, 0.25), colors="#c9c9c9", linewidths=0.8)
+        ax.streamplot(x, y, u, v, density=0.8, linewidth=0.7, arrowsize=0.7, color=COLORS["inviscid"])
+        ax.plot([-1, 1], [0, 0], "o", ms=5, color=COLORS["viscous"])
+        zeros = data["zeros"][data["zeros"][:, 0] == k, 1:]
+        ax.plot(*zeros.T, "o", ms=6, mfc="white", mec=COLORS["exact"])
+        ax.set(title=f"λ = {data['strengths'][k]:g}", aspect="equal", xlim=(-2, 2), ylim=(-2, 2), xlabel="x₁")
+    axes[0, 0].set_ylabel("x₂")
+    left, middle, right = axes[1]
+    left.plot(data["radii"], data["radii"], color="#999999", lw=0.8, label="diagonal")
+    left.plot(data["radii"], data["back"], "o-", ms=3, color=COLORS["inviscid"], label="return map")
+    left.set(xlabel="radius r₀", ylabel="next radius r₁", title=f"λ = {data['strengths'][-1]:g}")
+    left.legend()
+    middle.plot(data["rates"], data["exact"], color=COLORS["exact"], label="λ π$^{3/2}$/Z")
+    middle.plot(data["rates"], data["on_grid"], "s", ms=4, mfc="none", color=COLORS["viscous"], label="grid")
+    walked = data["walked"]
+    middle.errorbar(data["strengths"], walked[:, 0], [walked[:, 0] - walked[:, 1], walked[:, 2] - walked[:, 0]],
+                    fmt="o", ms=3, color=COLORS["sgd"], label="paths")  # fmt: skip
+    middle.set(xlabel="λ", ylabel="winding rate, rad/time")
+    middle.legend()
+    right.plot(data["rates"], data["gaps"], "o-", ms=4, color=COLORS["good"])
+    right.set(xlabel="λ", ylabel="spectral gap, 1/time", title="β = 1, D = I")
     return figure

@@ -54,25 +54,21 @@ def compute(gamma, beta, start, t, paths, largest, levels, seed):
 
 def draw(data):
     """Left: a few slow paths about the limit; right: both errors against ε."""
-    import matplotlib
+    from pdelab.plotting import COLORS, subplots
 
-    from pdelab.plotting import COLORS, STYLE, subplots
-
-    with matplotlib.rc_context(STYLE):
-        figure, (left, right) = subplots(1, 2, size=(10.0, 4.0))
-        figure.suptitle(TITLE, x=0.01, ha="left", fontsize=11)
-        left.plot(data["path_times"], data["paths"], color=COLORS["initial"], lw=0.9)
-        words = r"$\varepsilon \to 0$: $dx = -\nabla f_\gamma(x)\,dt$"
-        left.plot(data["times"], data["limit"], color=COLORS["viscous"], label=words)
-        left.plot([], [], color=COLORS["initial"], label=f"X at ε = {data['epsilons'][0]:g}")
-        left.set(xlabel="t", ylabel="x")
-        left.legend()
-        e = data["epsilons"]
-        right.loglog(e, data["rms"], "o-", color=COLORS["inviscid"], label=f"rms: order {data['rms_order']:.2f}")
-        bars = {"yerr": 2 * data["error"], "capsize": 2, "color": COLORS["viscous"]}
-        right.errorbar(e, np.abs(data["bias"]), fmt="o-", label=f"|bias|: order {data['bias_order']:.2f}", **bars)
-        words = "|bias|, printed noise (sign change)"
-        right.loglog(e, np.abs(data["printed_bias"]), "s:", color=COLORS["bad"], label=words)
-        right.set(xlabel="ε", ylabel="distance of X from the limit at t", ylim=(None, 6 * data["rms"].max()))
-        right.legend()
+    figure, (left, right) = subplots(1, 2, size=(8.0, 4.0))
+    left.plot(data["path_times"], data["paths"], color=COLORS["initial"], lw=0.9)
+    words = r"$\varepsilon \to 0$: $dx = -\nabla f_\gamma(x)\,dt$"
+    left.plot(data["times"], data["limit"], color=COLORS["viscous"], label=words)
+    left.plot([], [], color=COLORS["initial"], label=f"X at ε = {data['epsilons'][0]:g}")
+    left.set(xlabel="t", ylabel="x")
+    left.legend()
+    e = data["epsilons"]
+    right.loglog(e, data["rms"], "o-", color=COLORS["inviscid"], label=f"rms: order {data['rms_order']:.2f}")
+    bars = {"yerr": 2 * data["error"], "capsize": 2, "color": COLORS["viscous"]}
+    right.errorbar(e, np.abs(data["bias"]), fmt="o-", label=f"|bias|: order {data['bias_order']:.2f}", **bars)
+    words = "|bias|, printed noise (sign change)"
+    right.loglog(e, np.abs(data["printed_bias"]), "s:", color=COLORS["bad"], label=words)
+    right.set(xlabel="ε", ylabel="distance of X from the limit at t", ylim=(None, 6 * data["rms"].max()))
+    right.legend()
     return figure

@@ -57,22 +57,21 @@ def draw(data):
     """Convex and concave regions of the (x, t) plane; the exact lines on top."""
     import matplotlib
 
-    from pdelab.plotting import COLORS, STYLE, subplots
+    from pdelab.plotting import COLORS, subplots
 
-    with matplotlib.rc_context(STYLE):
-        figure, ax = subplots(size=(7.2, 4.4))
-        colours = matplotlib.colors.ListedColormap(["#f3d9c9", "#dbe7f3"])
-        ax.pcolormesh(data["x"], data["t"], data["convex"], cmap=colours, shading="nearest", rasterized=True)
-        shock = float(data["shock_time"])
-        for start, end in zip(data["line_start"], data["line_end"]):
-            ax.plot([start, end], [0.0, shock], color=COLORS["exact"], lw=1.4)
-        ax.plot(*data["kinks"], ".", color=COLORS["viscous"], ms=2.5)
-        ax.axhline(shock, color=COLORS["viscous"], lw=1.0, ls="--")
-        ax.text(data["x"][-1], shock, "t* ", color=COLORS["viscous"], va="bottom", ha="right")
-        ax.set(xlabel="x", ylabel="smoothing time t", title=TITLE, xlim=(-3, 3), ylim=(0, data["t"][-1]))
-        patch = matplotlib.patches.Patch
-        handles = [patch(color="#dbe7f3", label="convex"), patch(color="#f3d9c9", label="concave")]
-        handles.append(matplotlib.lines.Line2D([], [], color=COLORS["exact"], label="x + t f'(x)"))
-        handles.append(matplotlib.lines.Line2D([], [], ls="", marker=".", color=COLORS["viscous"], label="kink"))
-        ax.legend(handles=handles, loc="upper right", frameon=True, framealpha=0.9)
+    figure, ax = subplots(size=(7.2, 4.4))
+    colours = matplotlib.colors.ListedColormap(["#f3d9c9", "#dbe7f3"])
+    ax.pcolormesh(data["x"], data["t"], data["convex"], cmap=colours, shading="nearest", rasterized=True)
+    shock = float(data["shock_time"])
+    for start, end in zip(data["line_start"], data["line_end"]):
+        ax.plot([start, end], [0.0, shock], color=COLORS["exact"], lw=1.4)
+    ax.plot(*data["kinks"], ".", color=COLORS["viscous"], ms=2.5)
+    ax.axhline(shock, color=COLORS["viscous"], lw=1.0, ls="--")
+    ax.text(data["x"][-1], shock, "t* ", color=COLORS["viscous"], va="bottom", ha="right")
+    ax.set(xlabel="x", ylabel="smoothing time t", xlim=(-3, 3), ylim=(0, data["t"][-1]))
+    patch = matplotlib.patches.Patch
+    handles = [patch(color="#dbe7f3", label="convex"), patch(color="#f3d9c9", label="concave")]
+    handles.append(matplotlib.lines.Line2D([], [], color=COLORS["exact"], label="x + t f'(x)"))
+    handles.append(matplotlib.lines.Line2D([], [], ls="", marker=".", color=COLORS["viscous"], label="kink"))
+    ax.legend(handles=handles, loc="upper right", frameon=True, framealpha=0.9)
     return figure

@@ -53,23 +53,19 @@ def compute(gamma, beta, x, steps, weights, longest, samples, seed):
 
 def draw(data):
     """Left: bias against L for each step; right: for each averaging weight."""
-    import matplotlib
-
-    from pdelab.plotting import COLORS, STYLE, subplots
+    from pdelab.plotting import COLORS, subplots
 
     colors = [COLORS[name] for name in ("viscous", "inviscid", "good")]
-    with matplotlib.rc_context(STYLE):
-        figure, (left, right) = subplots(1, 2, size=(10.0, 4.0))
-        figure.suptitle(TITLE, x=0.01, ha="left", fontsize=11)
-        rows = zip(data["steps"], data["by_step"], data["sampled"], data["sampling_error"], data["limits"], colors)
-        for step, curve, sampled, error, limit, color in rows:
-            left.loglog(data["L"], np.abs(curve), color=color, label=f"η = {step:g}")
-            left.errorbar(data["counts"], np.abs(sampled), yerr=2 * error, fmt="o", ms=4, capsize=2, color=color)
-            left.axhline(abs(limit), color=color, ls=":", lw=1.0)
-        left.set(xlabel="inner steps L", ylabel="|bias| of (x - z)/γ", title="dotted: L → ∞; points: sampled")
-        for weight, curve, color in zip(data["weights"], data["by_weight"], colors):
-            right.loglog(data["L"], np.abs(curve), color=color, label=f"weight of the new iterate {weight:g}")
-        right.set(xlabel="inner steps L", title=f"η = {data['steps'][1]:g}")
-        left.legend()
-        right.legend()
+    figure, (left, right) = subplots(1, 2, size=(8.0, 4.0))
+    rows = zip(data["steps"], data["by_step"], data["sampled"], data["sampling_error"], data["limits"], colors)
+    for step, curve, sampled, error, limit, color in rows:
+        left.loglog(data["L"], np.abs(curve), color=color, label=f"η = {step:g}")
+        left.errorbar(data["counts"], np.abs(sampled), yerr=2 * error, fmt="o", ms=4, capsize=2, color=color)
+        left.axhline(abs(limit), color=color, ls=":", lw=1.0)
+    left.set(xlabel="inner steps L", ylabel="|bias| of (x - z)/γ", title="dotted: L → ∞; points: sampled")
+    for weight, curve, color in zip(data["weights"], data["by_weight"], colors):
+        right.loglog(data["L"], np.abs(curve), color=color, label=f"weight of the new iterate {weight:g}")
+    right.set(xlabel="inner steps L", title=f"η = {data['steps'][1]:g}")
+    left.legend()
+    right.legend()
     return figure

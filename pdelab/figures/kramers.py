@@ -59,29 +59,25 @@ def compute(coldest, warmest, nodes):
 
 def draw(data):
     """Left: the two wells; middle: times on a log axis; right: what Kramers' formula leaves out, times beta."""
-    import matplotlib
-
-    from pdelab.plotting import COLORS, STYLE, subplots
+    from pdelab.plotting import COLORS, subplots
 
     betas = data["betas"]
-    with matplotlib.rc_context(STYLE):
-        figure, (left, middle, right) = subplots(1, 3, size=(11.0, 3.8), width_ratios=(0.8, 1.2, 1.0))
-        figure.suptitle(TITLE, x=0.01, ha="left", fontsize=11)
-        x = np.linspace(-1.6, 1.5, 400)
-        left.plot(x, tilted(x), color=COLORS["loss"])
-        for point, name, side in ((LEFT, "x₁", -14), (SADDLE, "x₃", 8), (RIGHT, "x₂", -14)):
-            left.plot(point, tilted(point), "o", color=COLORS["viscous"])
-            left.annotate(name, (point, tilted(point)), (0, side), textcoords="offset points", ha="center")
-        left.set(xlabel="x", ylabel="f", ylim=(-0.47, 0.25))
-        middle.semilogy(betas, data["exact"], color=COLORS["exact"], label="exact double integral")
-        middle.semilogy(betas, data["generator"], "o", color=COLORS["good"], label="exit time on the generator Q")
-        middle.semilogy(betas, data["kramers"], color=COLORS["viscous"], ls="--", label="Kramers with its prefactor")
-        words = "exact for the printed noise"
-        middle.semilogy(betas[:-1], data["printed_noise"], color=COLORS["bad"], ls=":", label=words)
-        middle.set(xlabel="inverse temperature β", ylabel="mean time from x₁ to x₂")
-        middle.legend(loc="lower right")
-        right.semilogx(betas, data["correction"], "o-", color=COLORS["exact"], label="β (exact/Kramers − 1)")
-        right.axhline(float(data["constant"]), color=COLORS["viscous"], ls="--", label="Laplace's next term C")
-        right.set(xlabel="inverse temperature β", ylabel="β × relative error of Kramers' law")
-        right.legend(loc="lower right")
+    figure, (left, middle, right) = subplots(1, 3, size=(8.0, 3.8), width_ratios=(0.8, 1.2, 1.0))
+    x = np.linspace(-1.6, 1.5, 400)
+    left.plot(x, tilted(x), color=COLORS["loss"])
+    for point, name, side in ((LEFT, "x₁", -14), (SADDLE, "x₃", 8), (RIGHT, "x₂", -14)):
+        left.plot(point, tilted(point), "o", color=COLORS["viscous"])
+        left.annotate(name, (point, tilted(point)), (0, side), textcoords="offset points", ha="center")
+    left.set(xlabel="x", ylabel="f", ylim=(-0.47, 0.25))
+    middle.semilogy(betas, data["exact"], color=COLORS["exact"], label="exact double integral")
+    middle.semilogy(betas, data["generator"], "o", color=COLORS["good"], label="exit time on the generator Q")
+    middle.semilogy(betas, data["kramers"], color=COLORS["viscous"], ls="--", label="Kramers with its prefactor")
+    words = "exact for the printed noise"
+    middle.semilogy(betas[:-1], data["printed_noise"], color=COLORS["bad"], ls=":", label=words)
+    middle.set(xlabel="inverse temperature β", ylabel="mean time from x₁ to x₂")
+    middle.legend(loc="lower right")
+    right.semilogx(betas, data["correction"], "o-", color=COLORS["exact"], label="β (exact/Kramers − 1)")
+    right.axhline(float(data["constant"]), color=COLORS["viscous"], ls="--", label="Laplace's next term C")
+    right.set(xlabel="inverse temperature β", ylabel="β × relative error of Kramers' law")
+    right.legend(loc="lower right")
     return figure

@@ -80,26 +80,22 @@ def _interval(successes, runs):
 
 def draw(data):
     """Left: energy differences against the field; right: success of searches against the load."""
-    import matplotlib
+    from pdelab.plotting import COLORS, subplots
 
-    from pdelab.plotting import COLORS, STYLE, subplots
-
-    with matplotlib.rc_context(STYLE):
-        figure, (left, right) = subplots(1, 2, size=(8.0, 3.5))
-        figure.suptitle(TITLE, x=0.01, ha="left", fontsize=10)
-        left.axhline(0, color="#999999", lw=0.8)
-        left.errorbar(data["fields"], data["mean"], 2 * data["error"], fmt="o", ms=5, color=COLORS["heat"])
-        for x, y, word in zip(data["fields"], data["mean"], data["verdict"]):
-            left.annotate(str(word), (x, y), (6, 4), textcoords="offset points", fontsize=8)
-        left.set(xlabel="field ν", ylabel="energy, smoothed minus plain", title=f"3-spin glass, N = {int(data['n'])}")
-        colors = (COLORS["sgd"], COLORS["viscous"], COLORS["inviscid"])
-        for i, count in enumerate(data["copies"]):
-            shift = 0.012 * (i - 1)
-            spread = np.abs(np.array([data["low"][i], data["high"][i]]) - data["rates"][i])
-            label = "plain annealing" if count == 1 else f"local entropy, {count} copies"
-            right.errorbar(data["loads"] + shift, data["rates"][i], spread, fmt="osD"[i % 3], ms=4, color=colors[i % 3],
-                           label=label)  # fmt: skip
-        right.set(xlabel="load N/d", ylabel="share of runs with a solution", ylim=(-0.05, 1.05),
-                  title=f"perceptron, d = {int(data['d'])}")  # fmt: skip
-        right.legend(loc="lower left")
+    figure, (left, right) = subplots(1, 2, size=(8.0, 3.5))
+    left.axhline(0, color="#999999", lw=0.8)
+    left.errorbar(data["fields"], data["mean"], 2 * data["error"], fmt="o", ms=5, color=COLORS["heat"])
+    for x, y, word in zip(data["fields"], data["mean"], data["verdict"]):
+        left.annotate(str(word), (x, y), (6, 4), textcoords="offset points", fontsize=8)
+    left.set(xlabel="field ν", ylabel="energy, smoothed minus plain", title=f"3-spin glass, N = {int(data['n'])}")
+    colors = (COLORS["sgd"], COLORS["viscous"], COLORS["inviscid"])
+    for i, count in enumerate(data["copies"]):
+        shift = 0.012 * (i - 1)
+        spread = np.abs(np.array([data["low"][i], data["high"][i]]) - data["rates"][i])
+        label = "plain annealing" if count == 1 else f"local entropy, {count} copies"
+        right.errorbar(data["loads"] + shift, data["rates"][i], spread, fmt="osD"[i % 3], ms=4, color=colors[i % 3],
+                       label=label)  # fmt: skip
+    right.set(xlabel="load N/d", ylabel="share of runs with a solution", ylim=(-0.05, 1.05),
+              title=f"perceptron, d = {int(data['d'])}")  # fmt: skip
+    right.legend(loc="lower left")
     return figure

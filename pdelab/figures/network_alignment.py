@@ -81,21 +81,17 @@ def _alignments(run, seed, layers):
 
 def draw(data):
     """One panel a network."""
-    import matplotlib
-
-    from pdelab.plotting import STYLE, subplots
+    from pdelab.plotting import subplots
 
     titles = {"allcnn": ("all-convolutional, SGD", "sgd"), "deep": ("16 layers, He initialisation, Adam", "adam")}
-    with matplotlib.rc_context(STYLE):
-        figure, axes = subplots(1, 2, size=(9.5, 3.8), sharey=True)
-        for ax, (key, (title, plain)) in zip(axes, titles.items()):
-            for name in (plain, "fixed field", "resampled field"):
-                values = data[f"{key}_{name.replace(' ', '_')}_alignments"]
-                epochs = np.arange(1, values.shape[1] + 1)
-                ax.plot(epochs, values.T, color=color(name), alpha=0.3, lw=1)
-                ax.plot(epochs, values.mean(0), color=color(name), label=name if name != plain else f"{name}, no field")
-            ax.set(title=title, xlabel="epochs", ylim=(0, 1))
-            ax.legend()
-        axes[0].set_ylabel("alignment |cos(h, w)|")
-        figure.suptitle(TITLE, x=0.01, ha="left", fontsize=11)
+    figure, axes = subplots(1, 2, size=(8.0, 3.8), sharey=True)
+    for ax, (key, (title, plain)) in zip(axes, titles.items()):
+        for name in (plain, "fixed field", "resampled field"):
+            values = data[f"{key}_{name.replace(' ', '_')}_alignments"]
+            epochs = np.arange(1, values.shape[1] + 1)
+            ax.plot(epochs, values.T, color=color(name), alpha=0.3, lw=1)
+            ax.plot(epochs, values.mean(0), color=color(name), label=name if name != plain else f"{name}, no field")
+        ax.set(title=title, xlabel="epochs", ylim=(0, 1))
+        ax.legend()
+    axes[0].set_ylabel("alignment |cos(h, w)|")
     return figure

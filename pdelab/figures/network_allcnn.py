@@ -40,4 +40,4 @@ def panels(names, data, folder, model="", epochs=0):
 
 def draw(data):
     """Validation error, training loss and paired differences."""
-    return draw_panels(data, TITLE, losses=True)
+    return draw_panels(data, losses=True)

@@ -51,16 +51,12 @@ def compute(data, folder, epochs, samples):
 
 def draw(data):
     """Eigenvalues by rank at three times, one panel a variety."""
-    import matplotlib
+    from pdelab.plotting import subplots
 
-    from pdelab.plotting import STYLE, subplots
-
-    with matplotlib.rc_context(STYLE):
-        figure, axes = subplots(1, 4, size=(13.0, 3.6), sharey=True)
-        for ax, (name, (title, _)) in zip(axes, CASES.items()):
-            draw_spectra(ax, data, name, f"{title}, training loss {data[f'{name}_loss_end']:.2g}")
-            if ax is not axes[0]:
-                ax.get_legend().remove()
-        axes[0].set_ylabel("eigenvalue of D(x)")
-        figure.suptitle(TITLE, x=0.01, ha="left", fontsize=11)
+    figure, axes = subplots(1, 4, size=(8.0, 3.6), sharey=True)
+    for ax, (name, (title, _)) in zip(axes, CASES.items()):
+        draw_spectra(ax, data, name, f"{title}, training loss {data[f'{name}_loss_end']:.2g}")
+        if ax is not axes[0]:
+            ax.get_legend().remove()
+    axes[0].set_ylabel("eigenvalue of D(x)")
     return figure

@@ -31,4 +31,4 @@ def compute(data, folder, model, epochs, seeds):
 
 def draw(data):
     """Validation error, training loss and the paired difference."""
-    return draw_panels(data, TITLE, losses=True)
+    return draw_panels(data, losses=True)

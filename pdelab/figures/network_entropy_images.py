@@ -34,4 +34,4 @@ def compute(data, folder, mlp, lenet, epochs, seeds):
 
 def draw(data):
     """Curves beside paired differences, one row a network."""
-    return draw_panels(data, TITLE)
+    return draw_panels(data)

@@ -113,26 +113,22 @@ def _zero_fraction(run, epoch):
 
 def draw(data):
     """Above the deep network from both initialisations, below its zero gradients and the convolutional network."""
-    import matplotlib
+    from pdelab.plotting import subplots
 
-    from pdelab.plotting import STYLE, subplots
-
-    with matplotlib.rc_context(STYLE):
-        figure, axes = subplots(2, 2, size=(9.5, 6.4))
-        for column, (start, said) in enumerate(STARTS.items()):
-            for field, name in FIELDS.items():
-                curves = data[f"{start}_{field}_curve"]
-                epochs = np.arange(1, curves.shape[1] + 1)
-                axes[0, column].plot(epochs, curves.T, color=color(name), alpha=0.25, lw=1)
-                axes[0, column].plot(epochs, curves.mean(0), color=color(name), label=name)
-            axes[0, column].set(title=f"(a) 16 layers, {said}", yscale="log", xlabel="epochs", ylim=(2, 110))
-            plain_ticks(axes[0, column])
-        axes[0, 0].set(ylabel="validation error (%)")
-        axes[0, 1].legend()
-        _bars(axes[1, 0], data)
-        draw_curves(axes[1, 1], data, "lenet", "validation error (%)")
-        axes[1, 1].set(title="(c) convolutional network", xlabel="epochs")
-        figure.suptitle(TITLE, x=0.01, ha="left", fontsize=11)
+    figure, axes = subplots(2, 2, size=(8.0, 6.4))
+    for column, (start, said) in enumerate(STARTS.items()):
+        for field, name in FIELDS.items():
+            curves = data[f"{start}_{field}_curve"]
+            epochs = np.arange(1, curves.shape[1] + 1)
+            axes[0, column].plot(epochs, curves.T, color=color(name), alpha=0.25, lw=1)
+            axes[0, column].plot(epochs, curves.mean(0), color=color(name), label=name)
+        axes[0, column].set(title=f"(a) 16 layers, {said}", yscale="log", xlabel="epochs", ylim=(2, 110))
+        plain_ticks(axes[0, column])
+    axes[0, 0].set(ylabel="validation error (%)")
+    axes[0, 1].legend()
+    _bars(axes[1, 0], data)
+    draw_curves(axes[1, 1], data, "lenet", "validation error (%)")
+    axes[1, 1].set(title="(c) convolutional network", xlabel="epochs")
     return figure
 
 

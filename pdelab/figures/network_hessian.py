@@ -51,25 +51,21 @@ def compute(data, folder, channels, hidden, epochs, samples, runs):
 
 def draw(data):
     """Three histograms of the same eigenvalues, logarithmic counts."""
-    import matplotlib
-
-    from pdelab.plotting import COLORS, STYLE, subplots
+    from pdelab.plotting import COLORS, subplots
 
     runs = range(1, data["runs"] + 1)
     least, most = (end([end(data[f"eigenvalues_{k}"]) for k in runs]) for end in (np.min, np.max))
     near = 1e-3 * most
     windows = ((least, -near), (-near, near), (near, most))
     names = ("negative tail", "around zero (|λ| < λ_max/1000)", "positive tail")
-    with matplotlib.rc_context(STYLE):
-        figure, axes = subplots(1, 3, size=(10.0, 3.4))
-        for ax, (low, high), name in zip(axes, windows, names):
-            for k, color in zip(runs, itertools.cycle((COLORS["viscous"], COLORS["inviscid"], COLORS["good"]))):
-                values, counts = data[f"eigenvalues_{k}"], data[f"counts_{k}"]
-                ax.hist(values, np.linspace(low, high, 41), weights=counts, color=color, alpha=0.55, label=f"run {k}")
-            ax.set(yscale="log", ylim=(0.7, None), xlabel="eigenvalue", title=name)
-            ax.locator_params(axis="x", nbins=4)
-            plain_ticks(ax)
-        axes[0].set_ylabel("eigenvalues")
-        axes[2].legend()
-        figure.suptitle(TITLE, x=0.01, ha="left", fontsize=11)
+    figure, axes = subplots(1, 3, size=(8.0, 3.4))
+    for ax, (low, high), name in zip(axes, windows, names):
+        for k, color in zip(runs, itertools.cycle((COLORS["viscous"], COLORS["inviscid"], COLORS["good"]))):
+            values, counts = data[f"eigenvalues_{k}"], data[f"counts_{k}"]
+            ax.hist(values, np.linspace(low, high, 41), weights=counts, color=color, alpha=0.55, label=f"run {k}")
+        ax.set(yscale="log", ylim=(0.7, None), xlabel="eigenvalue", title=name)
+        ax.locator_params(axis="x", nbins=4)
+        plain_ticks(ax)
+    axes[0].set_ylabel("eigenvalues")
+    axes[2].legend()
     return figure

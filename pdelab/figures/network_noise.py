@@ -79,16 +79,12 @@ def summary(name, noises, losses):
 
 def draw(data):
     """Eigenvalues by rank at three times, one panel a network."""
-    import matplotlib
+    from pdelab.plotting import subplots
 
-    from pdelab.plotting import STYLE, subplots
-
-    with matplotlib.rc_context(STYLE):
-        figure, axes = subplots(1, 2, size=(9.5, 3.8), sharey=True)
-        for ax, name in zip(axes, ("fully_connected", "convolutional")):
-            draw_spectra(ax, data, name, name.replace("_", " "))
-        axes[0].set_ylabel("eigenvalue of D(x)")
-        figure.suptitle(TITLE, x=0.01, ha="left", fontsize=11)
+    figure, axes = subplots(1, 2, size=(8.0, 3.8), sharey=True)
+    for ax, name in zip(axes, ("fully_connected", "convolutional")):
+        draw_spectra(ax, data, name, name.replace("_", " "))
+    axes[0].set_ylabel("eigenvalue of D(x)")
     return figure
 
 

@@ -70,24 +70,18 @@ def _planted(model):
 
 def draw(data):
     """The two matrices, and the errors of the means."""
-    import matplotlib
+    from pdelab.plotting import COLORS, subplots
 
-    from pdelab.plotting import COLORS, STYLE, subplots
-
-    with matplotlib.rc_context(STYLE):
-        figure, axes = subplots(1, 3, size=(10.0, 3.4), gridspec_kw={"width_ratios": [1, 1, 1.1]})
-        for ax, key, title in zip(axes, ("raw", "aligned"), ("as trained", "after matching units")):
-            ax.imshow(data[key], vmin=0, vmax=1)
-            for (i, j), value in np.ndenumerate(data[key]):
-                ax.text(
-                    j, i, f"{value:.2f}", ha="center", va="center", fontsize=7, color="black" if value > 0.6 else "w"
-                )
-            ax.set(title=f"overlap, {title}", xticks=[], yticks=[])
-        names = ("one network", "mean, as trained", "mean, greedy", "mean, matched")
-        errors = [data[f"{key}_error"] for key in ("individual", "raw_average", "greedy_average", "aligned_average")]
-        kinds = ("sgd", "bad", "heat", "good")
-        bars = axes[2].barh(names[::-1], errors[::-1], color=[COLORS[k] for k in kinds[::-1]])
-        axes[2].bar_label(bars, fmt="%.1f", padding=3)
-        axes[2].set(xlim=(0, 1.15 * max(errors)), xlabel="validation error (%)", title="averaging the weights")
-        figure.suptitle(TITLE, x=0.01, ha="left", fontsize=11)
+    figure, axes = subplots(1, 3, size=(8.0, 3.4), gridspec_kw={"width_ratios": [1, 1, 1.1]})
+    for ax, key, title in zip(axes, ("raw", "aligned"), ("as trained", "after matching units")):
+        ax.imshow(data[key], vmin=0, vmax=1)
+        for (i, j), value in np.ndenumerate(data[key]):
+            ax.text(j, i, f"{value:.2f}", ha="center", va="center", fontsize=8, color="black" if value > 0.6 else "w")
+        ax.set(title=f"overlap, {title}", xticks=[], yticks=[])
+    names = ("one network", "mean, as trained", "mean, greedy", "mean, matched")
+    errors = [data[f"{key}_error"] for key in ("individual", "raw_average", "greedy_average", "aligned_average")]
+    kinds = ("sgd", "bad", "heat", "good")
+    bars = axes[2].barh(names[::-1], errors[::-1], color=[COLORS[k] for k in kinds[::-1]])
+    axes[2].bar_label(bars, fmt="%.1f", padding=3)
+    axes[2].set(xlim=(0, 1.15 * max(errors)), xlabel="validation error (%)", title="averaging the weights")
     return figure

@@ -53,4 +53,4 @@ def panels(data, folder, mlp="", lenet="", epochs=0):
 
 def draw(data):
     """Curves beside paired differences, one row a network."""
-    return draw_panels(data, TITLE)
+    return draw_panels(data)

@@ -52,4 +52,4 @@ def panels(data, other, folder, model="", epochs=0):
 
 def draw(data):
     """Curves beside paired differences, one row a data set."""
-    return draw_panels(data, TITLE)
+    return draw_panels(data)

@@ -38,4 +38,4 @@ def panels(data, folder, model="", epochs=0):
 
 def draw(data):
     """Curves beside paired differences."""
-    return draw_panels(data, TITLE)
+    return draw_panels(data)

@@ -44,24 +44,20 @@ def compute(data, other, third, folder, model, epochs, third_epochs, seeds):
 
 def draw(data):
     """Above the training loss over the gradients, below the training and test errors at the end."""
-    import matplotlib
-
-    from pdelab.plotting import STYLE, subplots
+    from pdelab.plotting import subplots
 
     panels = [str(panel) for panel in data["panels"]]
-    with matplotlib.rc_context(STYLE):
-        figure, axes = subplots(2, len(panels), size=(11.0, 6.0), gridspec_kw={"height_ratios": [1.4, 1]})
-        for (above, below), panel in zip(axes.T, panels):
-            draw_curves(above, data, panel, "training loss (nats)", "losses")
-            above.get_legend().remove()
-            names = [str(name) for name in data[f"{slug(panel)}_names"]][::-1]
-            for place, name in enumerate(names):
-                key = f"{slug(panel)}_{slug(name)}"
-                below.plot(data[f"{key}_train_error"], place, "o", color=color(name))
-                below.plot(data[f"{key}_mean"], place, "o", color=color(name), mfc="none")
-            below.set_yticks(range(len(names)), names)
-            below.set(xlabel="error at the end (%)", xlim=(-0.3, None), ylim=(-0.6, len(names) - 0.4))
-        axes[1, 0].set_title("full: training images, hollow: test images")
-        figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
-        figure.suptitle(TITLE, x=0.01, ha="left", fontsize=11)
+    figure, axes = subplots(2, len(panels), size=(8.0, 6.0), gridspec_kw={"height_ratios": [1.4, 1]})
+    for (above, below), panel in zip(axes.T, panels):
+        draw_curves(above, data, panel, "training loss (nats)", "losses")
+        above.get_legend().remove()
+        names = [str(name) for name in data[f"{slug(panel)}_names"]][::-1]
+        for place, name in enumerate(names):
+            key = f"{slug(panel)}_{slug(name)}"
+            below.plot(data[f"{key}_train_error"], place, "o", color=color(name))
+            below.plot(data[f"{key}_mean"], place, "o", color=color(name), mfc="none")
+        below.set_yticks(range(len(names)), names)
+        below.set(xlabel="error at the end (%)", xlim=(-0.3, None), ylim=(-0.6, len(names) - 0.4))
+    axes[1, 0].set_title("full: training images, hollow: test images")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure

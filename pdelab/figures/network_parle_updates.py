@@ -72,34 +72,30 @@ def shares(gamma, inner_lr, inner_steps, averaging, lr):
 
 def draw(data):
     """Left one loop with its outer step, right the whole run over the mean of the losses."""
-    import matplotlib
+    from pdelab.plotting import COLORS, subplots
 
-    from pdelab.plotting import COLORS, STYLE, subplots
-
-    with matplotlib.rc_context(STYLE):
-        figure, (left, right) = subplots(1, 2, size=(10.0, 4.6))
-        for a, shade in enumerate((COLORS["viscous"], COLORS["inviscid"], COLORS["good"])):
-            x, z = data["replicas"][:, a], data["means"][:, a]
-            left.plot(*data["walks"][1, :, a].T, ".-", color=shade, ms=4, lw=0.6, alpha=0.6)
-            left.plot(*z[1], "x", color=shade, ms=8, mew=2)
-            left.plot(*x[1], "o", color=shade, mfc="none", ms=7)
-            left.annotate("", x[2], x[1], arrowprops={"arrowstyle": "-|>", "color": shade, "lw": 2})
-            left.plot(*x[2], "o", color=shade, ms=7)
-            for walk in data["walks"][:, :, a]:
-                right.plot(*walk.T, color=shade, lw=0.6, alpha=0.4)
-            right.plot(*x.T, "o", color=shade, ms=3, label=f"replica {a + 1}")
-            right.plot(*CENTRES[a], "*", color=shade, ms=11)
-        left.plot(*data["master"][1], "ks", mfc="none", ms=7)
-        left.plot(*data["master"][2], "ks", ms=7)
-        right.plot(*data["master"].T, "ks-", ms=3, lw=1.2, label="master")
-        for marker, said in (("o", "replica xᵃ"), ("s", "master x"), (".", "inner steps yᵃ"), ("x", "their mean zᵃ")):
-            left.plot([], [], marker, color="black", label=said)
-        left.set(title="the second loop; hollow: before, full: after", xlabel="weight 1", ylabel="weight 2")
-        right.set(title="the whole run; stars: the replicas' own minima", xlabel="weight 1", ylabel="weight 2")
-        _contours(right)
-        left.legend()
-        right.legend(loc="lower left")
-        figure.suptitle(TITLE, x=0.01, ha="left", fontsize=11)
+    figure, (left, right) = subplots(1, 2, size=(8.0, 4.6))
+    for a, shade in enumerate((COLORS["viscous"], COLORS["inviscid"], COLORS["good"])):
+        x, z = data["replicas"][:, a], data["means"][:, a]
+        left.plot(*data["walks"][1, :, a].T, ".-", color=shade, ms=4, lw=0.6, alpha=0.6)
+        left.plot(*z[1], "x", color=shade, ms=8, mew=2)
+        left.plot(*x[1], "o", color=shade, mfc="none", ms=7)
+        left.annotate("", x[2], x[1], arrowprops={"arrowstyle": "-|>", "color": shade, "lw": 2})
+        left.plot(*x[2], "o", color=shade, ms=7)
+        for walk in data["walks"][:, :, a]:
+            right.plot(*walk.T, color=shade, lw=0.6, alpha=0.4)
+        right.plot(*x.T, "o", color=shade, ms=3, label=f"replica {a + 1}")
+        right.plot(*CENTRES[a], "*", color=shade, ms=11)
+    left.plot(*data["master"][1], "ks", mfc="none", ms=7)
+    left.plot(*data["master"][2], "ks", ms=7)
+    right.plot(*data["master"].T, "ks-", ms=3, lw=1.2, label="master")
+    for marker, said in (("o", "replica xᵃ"), ("s", "master x"), (".", "inner steps yᵃ"), ("x", "their mean zᵃ")):
+        left.plot([], [], marker, color="black", label=said)
+    left.set(title="the second loop; hollow: before, full: after", xlabel="weight 1", ylabel="weight 2")
+    right.set(title="the whole run; stars: the replicas' own minima", xlabel="weight 1", ylabel="weight 2")
+    _contours(right)
+    left.legend()
+    right.legend(loc="lower left")
     return figure
 
 

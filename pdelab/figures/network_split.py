@@ -59,7 +59,7 @@ def _share_of_data(arguments, share):
 
 def draw(data):
     """Curves beside paired differences, one row a way to split."""
-    figure = draw_panels(data, TITLE)
+    figure = draw_panels(data)
     for ax in figure.axes[::2]:
         ax.set_xlabel("effective epochs, each over its own images")
     return figure

@@ -35,4 +35,4 @@ def compute(data, folder, model, epochs, seeds):
 
 def draw(data):
     """The table."""
-    return draw_table(data, TITLE)
+    return draw_table(data)

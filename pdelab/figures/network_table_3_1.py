@@ -53,4 +53,4 @@ def compute(images, cifar, words, letters, folder, file, epochs, text_epochs, se
 
 def draw(data):
     """The table."""
-    return draw_table(data, TITLE, "test error (%), of texts perplexity, ± deviation of the seeds @ effective epochs")
+    return draw_table(data, "test error (%), of texts perplexity, ± deviation of the seeds @ effective epochs")

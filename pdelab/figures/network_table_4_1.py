@@ -49,4 +49,4 @@ def compute(data, cifar, folder, epochs, seeds):
 
 def draw(data):
     """The table."""
-    return draw_table(data, TITLE)
+    return draw_table(data)

@@ -41,4 +41,4 @@ def compute(data, cifar, cifar_100, svhn, folder, epochs, svhn_epochs, seeds):
 
 def draw(data):
     """The table."""
-    return draw_table(data, TITLE)
+    return draw_table(data)

@@ -56,4 +56,4 @@ def panels(words, letters, folder="", file="", epochs=0):
 
 def draw(data):
     """Curves beside paired differences, one row a text."""
-    return draw_panels(data, TITLE, "validation perplexity")
+    return draw_panels(data, "validation perplexity")

@@ -67,29 +67,25 @@ def _spectrum(name, found):
 
 def draw(data):
     """Three densities on a symmetric-logarithmic axis."""
-    import matplotlib
+    from pdelab.plotting import COLORS, subplots
 
-    from pdelab.plotting import COLORS, STYLE, subplots
-
-    with matplotlib.rc_context(STYLE):
-        figure, axes = subplots(1, 3, size=(10.0, 3.4))
-        for ax, name in zip(axes, ("fully_connected", "lstm")):
-            nodes, weights = data[f"{name}_nodes"], data[f"{name}_weights"]
-            edges = _edges(nodes)
-            ax.hist(nodes, edges, weights=weights, color=COLORS["viscous"])
-            _axis(ax, nodes)
-            ax.set(title=f"{name.replace('_', ' ')}, {data[f'{name}_dimension']} weights", xlabel="Hessian eigenvalue")
-        edges = _edges(data["fisher"])
-        share = np.full(len(data["fisher"]), 1 / len(data["fisher"]))
-        axes[2].hist(data["fisher"], edges, weights=share, color=COLORS["inviscid"], label="all samples")
-        share = np.full(len(data["fisher_adam"]), 1 / len(data["fisher_adam"]))
-        axes[2].hist(data["fisher_adam"], edges, weights=share, histtype="step", color="black", ls="--", label="Adam")
-        _axis(axes[2], data["fisher"])
-        axes[2].set(title=f"all-convolutional, {len(data['fisher'])} weights", xlabel="diagonal Fisher information")
-        axes[2].legend()
-        axes[0].set_ylabel("part of the eigenvalues")
-        axes[2].set_ylabel("part of the diagonal")
-        figure.suptitle(TITLE, x=0.01, ha="left", fontsize=11)
+    figure, axes = subplots(1, 3, size=(8.0, 3.4))
+    for ax, name in zip(axes, ("fully_connected", "lstm")):
+        nodes, weights = data[f"{name}_nodes"], data[f"{name}_weights"]
+        edges = _edges(nodes)
+        ax.hist(nodes, edges, weights=weights, color=COLORS["viscous"])
+        _axis(ax, nodes)
+        ax.set(title=f"{name.replace('_', ' ')}, {data[f'{name}_dimension']} weights", xlabel="Hessian eigenvalue")
+    edges = _edges(data["fisher"])
+    share = np.full(len(data["fisher"]), 1 / len(data["fisher"]))
+    axes[2].hist(data["fisher"], edges, weights=share, color=COLORS["inviscid"], label="all samples")
+    share = np.full(len(data["fisher_adam"]), 1 / len(data["fisher_adam"]))
+    axes[2].hist(data["fisher_adam"], edges, weights=share, histtype="step", color="black", ls="--", label="Adam")
+    _axis(axes[2], data["fisher"])
+    axes[2].set(title=f"all-convolutional, {len(data['fisher'])} weights", xlabel="diagonal Fisher information")
+    axes[2].legend()
+    axes[0].set_ylabel("part of the eigenvalues")
+    axes[2].set_ylabel("part of the diagonal")
     return figure
 
 

@@ -112,24 +112,20 @@ def _gaussian(x, mean, variance):
 
 def draw(data):
     """One panel an equation; the order stands in the legend."""
-    import matplotlib
-
-    from pdelab.plotting import STYLE, orders, subplots
+    from pdelab.plotting import orders, subplots
 
     panels = {
         "Hamilton-Jacobi (viscous, β = 10)": "hamilton_jacobi",
         "Heat": "heat",
         "Fokker-Planck (Ornstein-Uhlenbeck)": "fokker_planck",
     }
-    with matplotlib.rc_context(STYLE):
-        figure, axes = subplots(1, 3, size=(11.5, 4.0))
-        for ax, (title, prefix) in zip(axes, panels.items()):
-            names = [key.removeprefix("errors_") for key in data if key.startswith(f"errors_{prefix}")]
-            for name in names:
-                label = name.removeprefix(prefix + "_").replace("_", " ").replace("2d monotone", "monotone, 2-D")
-                orders(data[f"steps_{name}"], data[f"errors_{name}"], ax, label)
-            ax.set(title=title, xlabel="spacing h or step dt")
-            ax.legend(fontsize=8)
-        axes[0].set_ylabel("error")
-        figure.suptitle(TITLE, x=0.01, ha="left", fontsize=11)
+    figure, axes = subplots(1, 3, size=(8.0, 4.0))
+    for ax, (title, prefix) in zip(axes, panels.items()):
+        names = [key.removeprefix("errors_") for key in data if key.startswith(f"errors_{prefix}")]
+        for name in names:
+            label = name.removeprefix(prefix + "_").replace("_", " ").replace("2d monotone", "monotone, 2-D")
+            orders(data[f"steps_{name}"], data[f"errors_{name}"], ax, label)
+        ax.set(title=title, xlabel="spacing h or step dt")
+        ax.legend(fontsize=8)
+    axes[0].set_ylabel("error")
     return figure

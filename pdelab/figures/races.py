@@ -127,30 +127,26 @@ def _reached(curve):
     return int(above[-1]) + 2 if len(above) else 1
 
 
-def draw_panels(data, title, ylabel="validation error (%)", losses=False):
+def draw_panels(data, ylabel="validation error (%)", losses=False):
     """One row a panel: mean curves over effective epochs with a band of one deviation; differences to the baseline.
 
     losses: with the training loss between the two.
     """
-    import matplotlib
-
-    from pdelab.plotting import STYLE, subplots
+    from pdelab.plotting import subplots
 
     panels = [str(p) for p in data["panels"]]
     widths = [1.5, 1.3, 1.0] if losses else [1.5, 1.0]
-    with matplotlib.rc_context(STYLE):
-        figure, axes = subplots(
-            len(panels), len(widths), size=(12.5 if losses else 9.0, 3.1 * len(panels) + 0.5), squeeze=False,
-            gridspec_kw={"width_ratios": widths},
-        )  # fmt: skip
-        for row, panel in zip(axes, panels):
-            draw_curves(row[0], data, panel, ylabel)
-            if losses:
-                draw_curves(row[1], data, panel, "training loss (nats)", "losses")
-                row[1].get_legend().remove()
-                row[1].set_title("")
-            draw_differences(row[-1], data, panel)
-        figure.suptitle(title, x=0.01, ha="left", fontsize=11)
+    figure, axes = subplots(
+        len(panels), len(widths), size=(8.0, 2.9 * len(panels) + 0.5), squeeze=False,
+        gridspec_kw={"width_ratios": widths},
+    )  # fmt: skip
+    for row, panel in zip(axes, panels):
+        draw_curves(row[0], data, panel, ylabel)
+        if losses:
+            draw_curves(row[1], data, panel, "training loss (nats)", "losses")
+            row[1].get_legend().remove()
+            row[1].set_title("")
+        draw_differences(row[-1], data, panel)
     return figure
 
 
@@ -160,7 +156,7 @@ def draw_curves(ax, data, panel, ylabel, kind="curve"):
         key = f"{slug(panel)}_{slug(str(name))}"
         curves, epochs = data[f"{key}_{kind}"], data[f"{key}_epochs"]
         mean, spread = curves.mean(0), curves.std(0, ddof=1)
-        style = {"color": color(name), "ls": "--" if name in DASHED else "-"}
+        style = line(name)
         ax.plot(epochs, mean, label=str(name), **style)
         low = np.maximum(mean - spread, 0.5 * mean.min())
         ax.fill_between(epochs, low, mean + spread, color=style["color"], alpha=0.12, lw=0)
@@ -196,6 +192,13 @@ def draw_differences(ax, data, panel):
     ax.set_ylim(-0.6, len(names) - 1.4)
     unit = "test error (%)" if data[f"{slug(panel)}_metric"] == "error" else "test loss (nats)"
     ax.set(xlabel=f"{unit} minus {names[0]}", title=f"{data['seeds']} paired seeds, 95 % intervals")
+
+
+def line(name):
+    """Colour and line style of a contestant."""
+    from pdelab.plotting import look
+
+    return look(PALETTE.get(str(name), "exact")) | ({"ls": "--"} if name in DASHED else {})
 
 
 def color(name):

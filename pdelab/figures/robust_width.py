@@ -48,23 +48,20 @@ def compute(epsilon, beta, curvatures):
 
 def draw(data):
     """Left: the rise of local entropy at each minimum; right: γ* against curvature."""
-    import matplotlib
-
-    from pdelab.plotting import COLORS, STYLE, subplots
+    from pdelab.plotting import COLORS, subplots
 
     colours = [COLORS["viscous"], COLORS["inviscid"], COLORS["good"]]
-    with matplotlib.rc_context(STYLE):
-        figure, (left, right) = subplots(1, 2, size=(9.0, 4.0))
-        for k, (c, rise, width) in enumerate(zip(data["minima"], data["rise"], data["wells"])):
-            left.plot(data["gammas"], rise, color=colours[k % 3], label=f"minimum at {c:+.2f}: γ* = {width:.3f}")
-            left.plot(width, float(data["epsilon"]), "o", color=colours[k % 3])
-        left.axhline(float(data["epsilon"]), color="#999999", lw=0.9, ls=":")
-        left.set(xscale="log", xlabel="scope γ", ylabel="f_γ(x) - f(x)", title=TITLE, ylim=(-0.05, 0.3))
-        left.legend(loc="upper left", fontsize=8)
-        right.loglog(data["curvatures"], data["exact"], color=COLORS["exact"], label="quadratic, formula")
-        right.loglog(data["curvatures"], data["found"], "o", color=COLORS["good"], label="quadratic, found")
-        for k, (bent, width) in enumerate(zip(data["bent"], data["wells"])):
-            right.plot(bent, width, "s", color=colours[k % 3])
-        right.set(xlabel="curvature at the minimum", ylabel="robust width γ*")
-        right.legend()
+    figure, (left, right) = subplots(1, 2, size=(8.0, 4.0))
+    for k, (c, rise, width) in enumerate(zip(data["minima"], data["rise"], data["wells"])):
+        left.plot(data["gammas"], rise, color=colours[k % 3], label=f"minimum at {c:+.2f}: γ* = {width:.3f}")
+        left.plot(width, float(data["epsilon"]), "o", color=colours[k % 3])
+    left.axhline(float(data["epsilon"]), color="#999999", lw=0.9, ls=":")
+    left.set(xscale="log", xlabel="scope γ", ylabel="f_γ(x) - f(x)", ylim=(-0.05, 0.3))
+    left.legend(loc="upper left", fontsize=8)
+    right.loglog(data["curvatures"], data["exact"], color=COLORS["exact"], label="quadratic, formula")
+    right.loglog(data["curvatures"], data["found"], "o", color=COLORS["good"], label="quadratic, found")
+    for k, (bent, width) in enumerate(zip(data["bent"], data["wells"])):
+        right.plot(bent, width, "s", color=colours[k % 3])
+    right.set(xlabel="curvature at the minimum", ylabel="robust width γ*")
+    right.legend()
     return figure

@@ -76,25 +76,21 @@ def _roe(u, h, end):
 
 def draw(data):
     """Left: the solutions near the kink. Right: errors against the spacing."""
-    import matplotlib
-
-    from pdelab.plotting import COLORS, STYLE, orders, subplots
+    from pdelab.plotting import COLORS, orders, subplots
 
     looks = {
         "monotone": (COLORS["inviscid"], "Godunov"),
         "filtered": (COLORS["good"], "filtered"),
         "roe": (COLORS["bad"], "Roe, no entropy fix"),
     }
-    with matplotlib.rc_context(STYLE):
-        figure, (left, right) = subplots(1, 2, size=(9.4, 4.0))
-        left.plot(data["x"], data["exact"], color=COLORS["exact"], lw=3, alpha=0.35, label="viscosity solution")
-        for name, (color, label) in looks.items():
-            left.plot(data["x"], data[name], ".-", color=color, lw=1, ms=3, label=label)
-            orders(data["h"], data[f"{name}_errors"], right, label, color=color)
-        orders(data["h"], data["engquist_osher_errors"], right, "Engquist-Osher", color=COLORS["heat"])
-        left.set(xlim=(-1, 1), ylim=(-0.3, 0.6), xlabel="x", ylabel="u(x, 0.5)")
-        right.set(xlabel="spacing h", ylabel="largest error on |x| < 1")
-        left.legend()
-        right.legend(loc="upper left", bbox_to_anchor=(0.0, 0.9))
-        figure.suptitle(TITLE, x=0.01, ha="left", fontsize=11)
+    figure, (left, right) = subplots(1, 2, size=(8.0, 4.0))
+    left.plot(data["x"], data["exact"], color=COLORS["exact"], lw=3, alpha=0.35, label="viscosity solution")
+    for name, (color, label) in looks.items():
+        left.plot(data["x"], data[name], ".-", color=color, lw=1, ms=3, label=label)
+        orders(data["h"], data[f"{name}_errors"], right, label, color=color)
+    orders(data["h"], data["engquist_osher_errors"], right, "Engquist-Osher", color=COLORS["heat"])
+    left.set(xlim=(-1, 1), ylim=(-0.3, 0.6), xlabel="x", ylabel="u(x, 0.5)")
+    right.set(xlabel="spacing h", ylabel="largest error on |x| < 1")
+    left.legend()
+    right.legend(loc="upper left", bbox_to_anchor=(0.0, 0.9))
     return figure

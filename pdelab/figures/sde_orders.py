@@ -90,7 +90,7 @@ def draw(data):
     import matplotlib
     import matplotlib.ticker
 
-    from pdelab.plotting import COLORS, STYLE, subplots
+    from pdelab.plotting import COLORS, subplots
 
     panels = ("strong", "additive", "weak")
     titles = ("strong, geometric Brownian motion", "strong, additive noise", "weak, E X²")
@@ -98,19 +98,17 @@ def draw(data):
     words = ("Euler-Maruyama", "Milstein", "Milstein, no derivatives", "Heun", "SRA1")
     labels = dict(zip(names, words))
     colors = dict(zip(names, ("sgd", "viscous", "heat", "inviscid", "good")))
-    with matplotlib.rc_context(STYLE):
-        figure, axes = subplots(1, 3, size=(12.0, 4.0))
-        figure.suptitle(TITLE, x=0.01, ha="left", fontsize=11)
-        for ax, panel, title in zip(axes, panels, titles):
-            for name, color in colors.items():
-                key = f"{name}_{panel}_errors"
-                if key in data:
-                    sizes = data["weak_dt"] if panel == "weak" else data["dt"][: data[key].shape[1]]
-                    label = f"{labels[name]}: {data[f'{name}_{panel}']:.2f}"
-                    ax.errorbar(sizes, data[key][0], yerr=2 * data[key][1], fmt="o-", color=COLORS[color], label=label)
-            ax.set(xscale="log", yscale="log", xlabel="dt", title=title)
-            ax.set_ylim(top=6 * ax.get_ylim()[1])
-            ax.xaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
-            ax.legend(loc="upper left")
-        axes[0].set_ylabel("mean error at t = 1")
+    figure, axes = subplots(1, 3, size=(8.0, 4.0))
+    for ax, panel, title in zip(axes, panels, titles):
+        for name, color in colors.items():
+            key = f"{name}_{panel}_errors"
+            if key in data:
+                sizes = data["weak_dt"] if panel == "weak" else data["dt"][: data[key].shape[1]]
+                label = f"{labels[name]}: {data[f'{name}_{panel}']:.2f}"
+                ax.errorbar(sizes, data[key][0], yerr=2 * data[key][1], fmt="o-", color=COLORS[color], label=label)
+        ax.set(xscale="log", yscale="log", xlabel="dt", title=title)
+        ax.set_ylim(top=6 * ax.get_ylim()[1])
+        ax.xaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
+        ax.legend(loc="upper left")
+    axes[0].set_ylabel("mean error at t = 1")
     return figure

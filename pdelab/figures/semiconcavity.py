@@ -46,20 +46,17 @@ def compute(n, wavenumber, last, times):
 
 def draw(data):
     """Log axes; the region that the lemma forbids is shaded."""
-    import matplotlib
-
-    from pdelab.plotting import COLORS, STYLE, subplots
+    from pdelab.plotting import COLORS, subplots
 
     t, bound = data["t"], data["bound"]
-    with matplotlib.rc_context(STYLE):
-        figure, ax = subplots(size=(7.2, 4.2))
-        ax.fill_between(t, bound, 300, color="#eeeeee", lw=0)
-        ax.plot(t, bound, color=COLORS["exact"], lw=1.2, ls="--", label="bound 1/(1/C + t)")
-        ax.plot(t, data["inviscid"], color=COLORS["inviscid"], label="inviscid")
-        ax.plot(t, data["viscous"], color=COLORS["viscous"], label="viscous, β = 4")
-        ax.plot(t, data["warm"], color=COLORS["viscous"], alpha=0.5, label="viscous, β = 1")
-        ax.plot(t, data["heat"], color=COLORS["heat"], ls=":", label="heat, the ν of β = 4")
-        ax.text(0.03, 110, "forbidden to Hamilton-Jacobi", color="#777777", fontsize=9)
-        ax.set(xscale="log", yscale="log", ylim=(0.3, 200), xlabel="smoothing time t", ylabel="sup u_xx", title=TITLE)
-        ax.legend(loc="lower left")
+    figure, ax = subplots(size=(7.2, 4.2))
+    ax.fill_between(t, bound, 300, color="#eeeeee", lw=0)
+    ax.plot(t, bound, color=COLORS["exact"], lw=1.2, ls="--", label="bound 1/(1/C + t)")
+    ax.plot(t, data["inviscid"], color=COLORS["inviscid"], label="inviscid")
+    ax.plot(t, data["viscous"], color=COLORS["viscous"], label="viscous, β = 4")
+    ax.plot(t, data["warm"], color=COLORS["viscous"], alpha=0.5, label="viscous, β = 1")
+    ax.plot(t, data["heat"], color=COLORS["heat"], ls=":", label="heat, the ν of β = 4")
+    ax.text(0.03, 110, "forbidden to Hamilton-Jacobi", color="#777777", fontsize=9)
+    ax.set(xscale="log", yscale="log", ylim=(0.3, 200), xlabel="smoothing time t", ylabel="sup u_xx")
+    ax.legend(loc="lower left")
     return figure

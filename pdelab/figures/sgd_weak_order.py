@@ -45,15 +45,13 @@ def draw(data):
     import matplotlib
     import matplotlib.ticker
 
-    from pdelab.plotting import COLORS, STYLE, orders, subplots
+    from pdelab.plotting import COLORS, orders, subplots
 
-    with matplotlib.rc_context(STYLE):
-        figure, ax = subplots(size=(7.0, 4.4))
-        figure.suptitle(TITLE, x=0.01, ha="left", fontsize=10)
-        for name, row, color in zip(MODELS, data["errors"], ("viscous", "sgd", "inviscid", "bad")):
-            orders(data["rates"], np.abs(row), ax=ax, label=name, color=COLORS[color])
-        ax.xaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
-        ax.set_xticks(data["rates"], [f"{rate:g}" for rate in data["rates"]])
-        ax.set(xlabel="learning rate η", ylabel="weak error of E cos 2X")
-        ax.legend()
+    figure, ax = subplots(size=(7.0, 4.4))
+    for name, row, color in zip(MODELS, data["errors"], ("viscous", "sgd", "inviscid", "bad")):
+        orders(data["rates"], np.abs(row), ax=ax, label=name, color=COLORS[color])
+    ax.xaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
+    ax.set_xticks(data["rates"], [f"{rate:g}" for rate in data["rates"]])
+    ax.set(xlabel="learning rate η", ylabel="weak error of E cos 2X")
+    ax.legend()
     return figure

@@ -35,25 +35,21 @@ def unfinished(data, key, row):
     return data[f"{slug(row)}_metric"] == "error" and data[f"{key}_train_error"] > UNFINISHED
 
 
-def draw_table(data, title, note="test error (%) ± deviation of the seeds @ effective epochs"):
+def draw_table(data, note="test error (%) ± deviation of the seeds @ effective epochs"):
     """The table as a picture, the least mean of every row in bold."""
-    import matplotlib
-
-    from pdelab.plotting import STYLE, subplots
+    from pdelab.plotting import subplots
 
     rows, columns, texts = cells(data)
-    with matplotlib.rc_context(STYLE):
-        figure, ax = subplots(1, 1, size=(2.2 + 1.75 * len(columns), 1.3 + 0.36 * len(rows)))
-        ax.axis("off")
-        table = ax.table([[row, *text] for row, text in zip(rows, texts)], colLabels=["", *columns],
-                         cellLoc="left", colLoc="left", edges="horizontal", bbox=(0, 0, 1, 1),
-                         colWidths=[1.25, *[1.0] * len(columns)])  # fmt: skip
-        table.auto_set_font_size(False)
-        table.set_fontsize(9)
-        for place, row in enumerate(rows, start=1):
-            means = [data.get(f"{slug(row)}_{slug(column)}_mean", np.inf) for column in columns]
-            table[place, 1 + int(np.argmin(means))].get_text().set_weight("bold")
-        dagger = f"; † unfinished: training error above {UNFINISHED:g} %" if "†" in str(texts) else ""
-        ax.set_title(f"{note}; {data['seeds']} seeds{dagger}", fontsize=9)
-        figure.suptitle(title, x=0.01, ha="left", fontsize=11)
+    figure, ax = subplots(1, 1, size=(min(8.0, 2.2 + 1.75 * len(columns)), 1.3 + 0.36 * len(rows)))
+    ax.axis("off")
+    table = ax.table([[row, *text] for row, text in zip(rows, texts)], colLabels=["", *columns],
+                     cellLoc="left", colLoc="left", edges="horizontal", bbox=(0, 0, 1, 1),
+                     colWidths=[1.25, *[1.0] * len(columns)])  # fmt: skip
+    table.auto_set_font_size(False)
+    table.set_fontsize(9)
+    for place, row in enumerate(rows, start=1):
+        means = [data.get(f"{slug(row)}_{slug(column)}_mean", np.inf) for column in columns]
+        table[place, 1 + int(np.argmin(means))].get_text().set_weight("bold")
+    dagger = f"; † unfinished: training error above {UNFINISHED:g} %" if "†" in str(texts) else ""
+    ax.set_title(f"{note}; {data['seeds']} seeds{dagger}", fontsize=9)
     return figure

@@ -43,20 +43,17 @@ def draw(data):
     """Left: the curves. Right: the distance to Hopf-Lax against β."""
     import matplotlib
 
-    from pdelab.plotting import COLORS, STYLE, subplots
+    from pdelab.plotting import COLORS, subplots
 
-    with matplotlib.rc_context(STYLE):
-        figure, (left, right) = subplots(1, 2, size=(9.6, 4.2), gridspec_kw={"width_ratios": [1.7, 1]})
-        left.plot(data["x"], data["f"], color=COLORS["loss"], lw=1.2, label="f")
-        shades = matplotlib.colormaps["plasma"](np.linspace(0.0, 0.85, len(BETAS)))
-        for beta, values, shade in zip(BETAS, data["values"], shades):
-            label = "β = ∞ (Hopf-Lax)" if math.isinf(beta) else f"β = {beta:g}"
-            left.plot(data["x"], values, color=shade, lw=1.6, label=label)
-        left.set(xlabel="x", ylabel="local entropy", title=TITLE)
-        left.legend(ncols=2, fontsize=8)
-        right.loglog(
-            data["betas"], data["gaps"], "o-", color=COLORS["viscous"], label=f"order {data['rate']:.2f} in 1/β"
-        )
-        right.set(xlabel="inverse temperature β", ylabel="median distance to Hopf-Lax")
-        right.legend()
+    figure, (left, right) = subplots(1, 2, size=(8.0, 4.2), gridspec_kw={"width_ratios": [1.7, 1]})
+    left.plot(data["x"], data["f"], color=COLORS["loss"], lw=1.2, label="f")
+    shades = matplotlib.colormaps["plasma"](np.linspace(0.0, 0.85, len(BETAS)))
+    for beta, values, shade in zip(BETAS, data["values"], shades):
+        label = "β = ∞ (Hopf-Lax)" if math.isinf(beta) else f"β = {beta:g}"
+        left.plot(data["x"], values, color=shade, lw=1.6, label=label)
+    left.set(xlabel="x", ylabel="local entropy")
+    left.legend(ncols=2, fontsize=8)
+    right.loglog(data["betas"], data["gaps"], "o-", color=COLORS["viscous"], label=f"order {data['rate']:.2f} in 1/β")
+    right.set(xlabel="inverse temperature β", ylabel="median distance to Hopf-Lax")
+    right.legend()
     return figure

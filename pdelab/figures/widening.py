@@ -59,20 +59,15 @@ def compute(n, half_width, window, beta, last, times):
 
 def draw(data):
     """One curve an equation."""
-    import matplotlib
+    from pdelab.plotting import COLORS, subplots
 
-    from pdelab.plotting import COLORS, STYLE, subplots
-
-    with matplotlib.rc_context(STYLE):
-        figure, ax = subplots(size=(7.0, 4.0))
-        for name, label in (
-            ("inviscid", "inviscid Hamilton-Jacobi"),
-            ("viscous", "viscous, β = 2"),
-            ("heat", "heat, same ν"),
-        ):
-            ax.plot(data["t"][1:], 100 * data[name][1:], color=COLORS[name], label=label)
-        ax.set(
-            xscale="log", xlabel="smoothing time t", ylabel="convex part of the window (%)", title=TITLE, ylim=(48, 102)
-        )
-        ax.legend(loc="lower right")
+    figure, ax = subplots(size=(7.0, 4.0))
+    for name, label in (
+        ("inviscid", "inviscid Hamilton-Jacobi"),
+        ("viscous", "viscous, β = 2"),
+        ("heat", "heat, same ν"),
+    ):
+        ax.plot(data["t"][1:], 100 * data[name][1:], color=COLORS[name], label=label)
+    ax.set(xscale="log", xlabel="smoothing time t", ylabel="convex part of the window (%)", ylim=(48, 102))
+    ax.legend(loc="lower right")
     return figure
