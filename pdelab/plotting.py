@@ -53,6 +53,7 @@ STYLE = {
     "legend.frameon": False,
     "legend.fontsize": 8.5,
     "lines.linewidth": 1.8,
+    "axes.prop_cycle": f"cycler(color={[COLORS[k] for k in ('inviscid', 'viscous', 'heat', 'bad', 'good', 'sgd')]})",
     "image.cmap": "viridis",
     "svg.hashsalt": "pdelab",
     "svg.fonttype": "path",
@@ -99,15 +100,37 @@ def frame(figure, title, corner=""):
     if corner:
         said = _wrapped(corner, figure, SMALLEST)
         figure.supxlabel(said, x=0.99, ha="right", fontsize=SMALLEST, color="#555555")
+    for ax in figure.axes:
+        if ax.get_title(loc="left"):
+            ax.set_title(_wrapped(ax.get_title(loc="left"), figure, STYLE["axes.titlesize"], _share(ax)), loc="left")
     for text in figure.findobj(Text):
         text.set_fontsize(max(text.get_fontsize(), SMALLEST))
     return figure
 
 
-def _wrapped(text, figure, size):
-    """A text broken into lines that fit a figure: a letter is half as wide as it is high, and a bit more."""
-    letters = 72 * figure.get_size_inches()[0] / (0.56 * size)
-    return "\n".join(textwrap.wrap(text, int(letters), break_long_words=False))
+def _wrapped(text, figure, size, share=1.0):
+    """A text broken into lines that fit a share of a figure: a letter is a bit more than half as wide as high."""
+    letters = int(72 * share * figure.get_size_inches()[0] / (0.56 * size))
+    lines = [part for line in text.split("\n") for part in textwrap.wrap(line, letters, break_long_words=False)]
+    return "\n".join(lines)
+
+
+def _share(ax):
+    """The part of the figure's width that axes of a grid of axes take."""
+    place = ax.get_subplotspec()
+    if place is None:
+        return 1.0
+    grid = place.get_gridspec()
+    widths = grid.get_width_ratios() or [1] * grid.ncols
+    return 0.9 * sum(widths[place.colspan.start : place.colspan.stop]) / sum(widths)
+
+
+def legend_above(ax, columns=1):
+    """The legend above the axes, where it hides nothing, below the title if there is one."""
+    title = ax.get_title(loc="left")
+    ax.set_title("", loc="left")
+    keys = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "borderaxespad": 0.2, "alignment": "left"}
+    return ax.legend(ncols=columns, title=title or None, title_fontsize=STYLE["axes.titlesize"], **keys)
 
 
 def label_ends(ax, gap=0.085):

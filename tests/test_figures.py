@@ -1,6 +1,7 @@
 """Every figure: found, computed in its quick form, each check holds, drawn and written with its record."""
 
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -76,10 +77,40 @@ def test_pictures_are_reproducible(tmp_path):
         assert (one / f"figure_3_2.{end}").read_bytes() == (two / f"figure_3_2.{end}").read_bytes()
 
 
-def test_a_check_that_fails_is_said(tmp_path, capsys):
-    """With a temperature above the barriers, SGD leaves its minimum: the command must not be content."""
-    assert main(["figure", "4.1", "--quick", "--set", "D=0.25", "--out", str(tmp_path)]) == 1
-    assert "FAIL sgd_mass_in_start_basin" in capsys.readouterr().out
+def test_checks_of_changed_parameters_are_information(tmp_path, capsys):
+    """With a temperature above the barriers, SGD leaves its minimum: said, not failed, and the title claims nothing."""
+    command = ["figure", "4.1", "--quick", "--set", "D=0.25", "gamma=1.0", "--out", str(tmp_path)]
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    assert re.search(r"info sgd_mass_in_start_basin .* outside", said) and "FAIL" not in said
+    module = ALL["4.1"]
+    chosen = figures.parameters(module, quick=True, changes=["D=0.25", "gamma=1.0"])
+    assert chosen["T"] == 1.0
+    assert figures.message(module, chosen) == "Figure 4.1 with T = 1 (was 2), D = 0.25 (was 0.02)"
+    for quick in (False, True):
+        assert figures.message(module, figures.parameters(module, quick=quick)) == module.TITLE
+
+
+def test_the_corner_holds_the_letters_apart():
+    module = ALL["4.1"]
+    corner = figures.corner(figures.parameters(module, changes=["nu=0.125", "D=0.1"]))
+    assert corner.startswith("β = 4 · ν = 0.125 · D = 0.1 · γ = T = 2 · n = 1201")
+
+
+def test_help_lists_parameters_with_defaults_ranges_and_aliases(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["figure", "4.1", "--help"])
+    assert stop.value.code == 0
+    said = capsys.readouterr().out
+    for words in (r"beta +2 +a number > 0; also nu = 1/\(2 beta\)", r"T +2 +a number > 0; also gamma",
+                  r"n +1201, --quick 601 +a whole number >= 1"):  # fmt: skip
+        assert re.search(words, said), words
+
+
+@pytest.mark.parametrize("change", ["beta=-1.0", "n=0", "nu=0.0", "half_width=nan"])
+def test_values_outside_their_range_are_refused(change):
+    with pytest.raises((ValueError), match="expected"):
+        figures.parameters(ALL["4.1"], changes=[change])
 
 
 def planted(value=1.0, band=(0.0, 2.0)):

@@ -1,5 +1,6 @@
 """`pdelab figure`, `verify`, `reproduce`: the pictures and the ledger."""
 
+import argparse
 import sys
 import time
 from pathlib import Path
@@ -8,18 +9,46 @@ from pdelab import records
 from pdelab.cli.shared import note, progress
 
 QUICK_FOLDER = Path("build/quick")  # git ignores it: quick numbers are no evidence
+CHANGED_FOLDER = Path("build/changed")  # nor are those of changed parameters
 ROW = "{:<8} {:<10} {:<8} {:>12} {:>12} {:>10}  {}"
 
 
 def add_figure(verbs):
     """The verb `figure`."""
-    parser = verbs.add_parser("figure", help="compute, check and draw one figure")
+    parser = verbs.add_parser("figure", help="compute, check and draw one figure", add_help=False)
+    words = "show this message; after a name, e.g. 4.1 --help, with the parameters of that figure"
+    parser.add_argument("-h", "--help", action=_Parameters, help=words)
     parser.add_argument("name", help="its name, e.g. 4.1 (`pdelab list figures`)")
-    parser.add_argument("--out", type=Path, help="folder for the files (default: figures, with --quick build/quick)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help="folder for the files (default: figures, with --quick build/quick, with --set build/changed)",
+    )
     parser.add_argument("--quick", action="store_true", help="a coarser version in seconds")
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="key=value", help="change parameters")
     parser.add_argument("--json", action="store_true", help="print the record instead of a table")
     parser.set_defaults(run=_run_figure)
+
+
+class _Parameters(argparse.Action):
+    """Help that ends with the parameters of the figure named before it."""
+
+    def __init__(self, option_strings, dest, **options):
+        super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, **options)
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        parser.print_help()
+        if name := getattr(namespace, "name", None):
+            from pdelab import figures
+
+            try:
+                module = figures.find(name)
+            except ValueError as error:
+                parser.error(str(error))
+            print(f"\nparameters of figure {name}, {module.TITLE}:")
+            print("\n".join(f"  {line}" for line in figures.described(module)))
+            print(f"\nfor example: pdelab figure {name} --set {next(iter(module.PARAMETERS))}=...")
+        parser.exit()
 
 
 def _run_figure(arguments):
@@ -29,7 +58,8 @@ def _run_figure(arguments):
     if missing := figures.missing_extra(module):
         raise ValueError(f"figure {arguments.name} needs pdelab[{missing}]: pip install 'pdelab[{missing}]'")
     figures.parameters(module, quick=arguments.quick, changes=arguments.set)
-    folder = records.output_folder(arguments.out or (QUICK_FOLDER if arguments.quick else Path("figures")))
+    folder = CHANGED_FOLDER if arguments.set else QUICK_FOLDER if arguments.quick else Path("figures")
+    folder = records.output_folder(arguments.out or folder)
     note(f"figure {arguments.name}: {module.TITLE}")
     result, picture = figures.run(arguments.name, folder, quick=arguments.quick, changes=arguments.set)
     if arguments.json:
@@ -41,10 +71,14 @@ def _run_figure(arguments):
 
 
 def _print_checks(result):
+    good, bad = ("info", "info") if result.changed else ("ok  ", "FAIL")
+    if result.changed:
+        print("  parameters were changed: the bands are those of the figure's own, for comparison")
     for check in result.checks:
         low = "-inf" if check.low is None else f"{check.low:.6g}"
         high = "inf" if check.high is None else f"{check.high:.6g}"
-        print(f"  {'ok  ' if check.holds else 'FAIL'} {check.name:<40} {check.value:<12.6g} in [{low}, {high}]")
+        state, side = (good, "in") if check.holds else (bad, "outside")
+        print(f"  {state} {check.name:<40} {check.value:<12.6g} {side} [{low}, {high}]")
 
 
 def add_verify(verbs):

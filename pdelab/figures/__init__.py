@@ -34,6 +34,11 @@ import numpy as np
 from pdelab import records
 from pdelab.records import Check
 
+ALIASES = {"gamma": "T", "scope": "gamma", "diffusivity": "D", "clock": "S"}  # what a teacher may say: its name here
+POSITIVE = {
+    "beta", "nu", "gamma", "T", "D", "S", "half_width", "spread", "window", "last", "end", "time", "t", "dt", "lr",
+    "epsilon",
+}  # fmt: skip
 LETTERS = {"beta": "β", "nu": "ν", "viscosity": "ν", "D": "D", "diffusivity": "D", "gamma": "γ", "T": "γ = T"}
 
 MARGIN = 0.2  # the largest difference of test errors, in per cent, that counts as the same
@@ -50,9 +55,14 @@ class Result:
     record: dict
 
     @property
+    def changed(self):
+        """{name: value} of the parameters that were changed: the checks of such a figure are information."""
+        return changed(find(self.name), self.record["parameters"])
+
+    @property
     def holds(self):
-        """Whether every check holds."""
-        return all(check.holds for check in self.checks)
+        """Whether every check holds; a figure with changed parameters has nothing to hold."""
+        return bool(self.changed) or all(check.holds for check in self.checks)
 
 
 @cache
@@ -81,16 +91,51 @@ def missing_extra(module):
 
 
 def parameters(module, *, quick=False, changes=()):
-    """A figure's parameters: defaults, `--quick`, then `key=value` texts; ValueError names a key that is unknown."""
+    """A figure's parameters: defaults, `--quick`, then `key=value` texts; ValueError names a key that is unknown.
+
+    nu stands for beta = 1/(2 nu), and the ALIASES for the names beside them, where the figure has these and not those.
+    """
     chosen = module.PARAMETERS | (module.QUICK if quick else {})
     for change in changes:
         key, separator, text = change.partition("=")
         if not separator:
             raise ValueError(f"expected key=value, got {change!r}")
+        if key == "nu" and "nu" not in chosen and isinstance(chosen.get("beta"), float):
+            chosen["beta"] = 0.5 / _value("nu", text, 1.0)
+            continue
+        key = key if key in chosen else ALIASES.get(key, key)
         if key not in chosen:
             raise ValueError(f"figure {module.NAME} has no parameter {key!r}: choose from {', '.join(chosen)}")
         chosen[key] = _value(key, text, chosen[key])
     return chosen
+
+
+def described(module):
+    """Lines about a figure's parameters: name, default, quick default, range, other names."""
+    lines = []
+    for key, default in module.PARAMETERS.items():
+        others = [alias for alias, name in ALIASES.items() if name == key and alias not in module.PARAMETERS]
+        others += ["nu = 1/(2 beta)"] if key == "beta" and isinstance(default, float) else []
+        quick = f", --quick {_shown(module.QUICK[key])}" if key in module.QUICK else ""
+        also = f"; also {', '.join(others)}" if others else ""
+        lines.append(f"{key:<20} {_shown(default) or repr('')}{quick}   {_range(key, default)[1]}{also}")
+    return lines
+
+
+def _range(key, default):
+    """(whether a value is allowed, the range in words) of a parameter with this default."""
+    if isinstance(default, bool):
+        return lambda value: True, "True or False"
+    if isinstance(default, int):
+        low = min(default, 0 if key == "seed" or default == 0 else 1)
+        return lambda value: value >= low, f"a whole number >= {low}"
+    if isinstance(default, float):
+        if key in POSITIVE and default > 0:
+            return lambda value: value > 0, "a number > 0"
+        return lambda value: not math.isnan(value), "a number"
+    if isinstance(default, (list, tuple)):
+        return lambda value: len(value) > 0, "a sequence, e.g. [" + ", ".join(map(str, default[:3])) + "]"
+    return lambda value: True, "text"
 
 
 def compute(name, *, quick=False, changes=()):
@@ -197,12 +242,19 @@ def message(module, parameters):
 
 
 def corner(parameters, data=()):
-    """beta, nu, D and gamma, each on its own, and the other numbers of a figure, in one line."""
+    """beta, nu, D and gamma, each on its own, and the other numbers of a figure, in one line.
+
+    Epochs of 0 stand for those of the recipe and are left out.
+    """
     known = {key: value for key, value in parameters.items() if key not in LETTERS or np.ndim(value) == 0}
     if isinstance(known.get("beta"), (int, float)) and "nu" not in known:
         known["nu"] = 0.5 / known["beta"] if known["beta"] else math.inf
     order = [key for key in LETTERS if key in known] + [key for key in known if key not in LETTERS]
-    return " · ".join(f"{LETTERS.get(key, key)} = {_shown(known[key])}" for key in order if _short(known[key]))
+    return " · ".join(
+        f"{LETTERS.get(key, key)} = {_shown(known[key])}"
+        for key in order
+        if _short(known[key]) and not ("epochs" in key and known[key] == 0)
+    )
 
 
 def _short(value):
@@ -243,4 +295,7 @@ def _value(key, text, default):
         good = isinstance(value, type(default))
     if not good:
         raise ValueError(f"{key}: expected a value like {default!r}, got {text!r}")
+    allowed, words = _range(key, default)
+    if not allowed(value):
+        raise ValueError(f"{key}: expected {words}, got {text!r}")
     return value

@@ -60,10 +60,10 @@ def compute(n, start, D, weight, longest, horizons, half_width):
 
 def draw(data):
     """Left: the loss, the value function and both laws at the end; right: the gain and its two parts against T."""
-    from pdelab.plotting import COLORS, subplots
+    from pdelab.plotting import COLORS, legend_above, subplots
 
     x = data["x"]
-    figure, (left, right) = subplots(1, 2, size=(8.0, 4.2))
+    figure, (left, right) = subplots(1, 2, size=(8.0, 4.8))
     left.plot(x, data["f"], color=COLORS["loss"], label="loss f (terminal cost V = weight f)")
     left.plot(x, data["u"], color=COLORS["viscous"], label="value function u(·, 0)/weight")
     top = max(data["sgd"].max(), data["controlled"].max())
@@ -72,7 +72,7 @@ def draw(data):
     left.axvline(float(data["start"]), color=COLORS["initial"], lw=1.0, ls=":", ymax=0.75)
     left.annotate("start", (float(data["start"]), 0.62), ha="center", color=COLORS["sgd"])
     left.set(xlim=(-3.4, 2.8), ylim=(-2.25, 1.6), xlabel="x", ylabel="loss (densities: not to scale)")
-    left.legend(loc="upper center", ncols=2)
+    legend_above(left, columns=1)
     t = data["times"]
     both = data["effort"] + data["effort_plain"]
     words = "½E∫|∇u|² along controlled paths", "½E∫|∇u|² along plain SGD paths"
@@ -81,5 +81,5 @@ def draw(data):
     right.plot(t, data["gain"], "o-", color=COLORS["exact"], label="gain E V(SGD) - E V(controlled)")
     right.plot(t, data["effort"], color=COLORS["good"], ls="--", label="what Theorem 4.11 promises")
     right.set(xlabel="horizon T", ylabel="expected terminal cost saved", ylim=(0, None), xlim=(t[0], t[-1]))
-    right.legend(loc="upper left")
+    legend_above(right)
     return figure

@@ -57,9 +57,9 @@ def draw(data):
     """Left: Θ_k against energy; right: finite glasses against the limit."""
     import matplotlib
 
-    from pdelab.plotting import COLORS, subplots
+    from pdelab.plotting import COLORS, legend_above, subplots
 
-    figure, (left, right) = subplots(1, 2, size=(8.0, 3.6))
+    figure, (left, right) = subplots(1, 2, size=(8.0, 4.0))
     shades = matplotlib.colormaps["viridis"](np.linspace(0.0, 0.85, len(data["indices"])))
     for k, line, shade in zip(data["indices"], data["theta"], shades):
         left.plot(data["u"], line, color=shade, label=f"k = {k}")
@@ -69,12 +69,12 @@ def draw(data):
     left.plot(-data["thresholds"], 0 * data["thresholds"], "k.", ms=5)
     left.annotate("-E₀", (-data["thresholds"][0], 0), (-6, -14), textcoords="offset points", ha="right")
     left.set(xlabel="energy per spin u", ylabel="Θₖ(u)", ylim=(-0.05, 0.02))
-    left.legend(loc="lower right", ncols=2)
+    legend_above(left, columns=3)
     styles = ("-", "--", "-.", ":")
     for n, line, style in zip(data["sizes"], data["finite"], styles):
         right.plot(data["wide"], line, ls=style, color=COLORS["viscous"], label=f"N = {n}")
     right.plot(data["wide"], data["limit"], color=COLORS["exact"], label="N → ∞")
     right.axhline(0, color="#999999", lw=0.8)
     right.set(xlabel="energy per spin u", ylabel="log E[minima below u]/N", ylim=(-0.05, 0.1))
-    right.legend(loc="lower right")
+    legend_above(right, columns=2)
     return figure

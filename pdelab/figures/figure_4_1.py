@@ -173,7 +173,7 @@ def _shape_numbers(loss, grid, minima, maxima, T, window):
 
 def draw(data):
     """Losses above, densities below, one colour a flow; the words stand where the eye is."""
-    from pdelab.plotting import COLORS, subplots
+    from pdelab.plotting import COLORS, look, subplots
 
     x, window = data["x"], float(data["window"])
     figure, (top, bottom) = subplots(2, 1, size=(8.0, 6.4), sharex=True, gridspec_kw={"height_ratios": [1.7, 1]})
@@ -183,8 +183,8 @@ def draw(data):
         ("inviscid", "u inviscid (Hopf-Lax)"),
         ("viscous", "u viscous (Cole-Hopf)"),
     ):
-        color = COLORS["loss" if name == "f" else name]
-        top.plot(x, data[name] - lowest, color=color, label=label, lw=2.2 if name != "f" else 1.8)
+        shown = look("loss" if name == "f" else name)
+        top.plot(x, data[name] - lowest, **shown, label=label, lw=2.2 if name != "f" else 1.8)
     top.axvline(float(data["best_minimum"]), color=COLORS["loss"], lw=0.7, ls=":")
     bottom.axvline(float(data["best_minimum"]), color=COLORS["loss"], lw=0.7, ls=":")
     top.set(ylim=(-0.15, 2.75), ylabel="height above min f")
@@ -203,6 +203,8 @@ def draw(data):
 
 
 def _densities(ax, data, colors):
+    from pdelab.plotting import look
+
     x = data["x"]
     ax.fill_between(x, data["initial"], color=colors["initial"], alpha=0.7, lw=0)
     words = {
@@ -213,7 +215,7 @@ def _densities(ax, data, colors):
     for name, text in words.items():
         density, color = data[f"density_{name}"], colors[name]
         ax.fill_between(x, density, color=color, alpha=0.35, lw=0)
-        ax.plot(x, density, color=color, lw=1.4)
+        ax.plot(x, density, **look(name), lw=1.4)
         peak = int(np.argmax(density))
         ax.annotate(
             text, (x[peak], density[peak]), (8, 2), textcoords="offset points", color=color, va="top", fontsize=9

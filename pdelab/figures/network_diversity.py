@@ -53,10 +53,11 @@ def draw(data):
     """Eigenvalues by rank at three times, one panel a variety."""
     from pdelab.plotting import subplots
 
-    figure, axes = subplots(1, 4, size=(8.0, 3.6), sharey=True)
-    for ax, (name, (title, _)) in zip(axes, CASES.items()):
+    figure, axes = subplots(2, 2, size=(8.0, 6.4), sharey=True)
+    for ax, (name, (title, _)) in zip(axes.flat, CASES.items()):
         draw_spectra(ax, data, name, f"{title}, training loss {data[f'{name}_loss_end']:.2g}")
-        if ax is not axes[0]:
+        if ax is not axes[0, 0]:
             ax.get_legend().remove()
-    axes[0].set_ylabel("eigenvalue of D(x)")
+    for ax in axes[:, 0]:
+        ax.set_ylabel("eigenvalue of D(x)")
     return figure

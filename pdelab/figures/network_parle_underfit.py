@@ -59,5 +59,5 @@ def draw(data):
         below.set_yticks(range(len(names)), names)
         below.set(xlabel="error at the end (%)", xlim=(-0.3, None), ylim=(-0.6, len(names) - 0.4))
     axes[1, 0].set_title("full: training images, hollow: test images")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    axes[0, -1].legend(*axes[0, -1].get_legend_handles_labels(), loc="upper right")
     return figure

@@ -67,7 +67,7 @@ def _spectrum(name, found):
 
 def draw(data):
     """Three densities on a symmetric-logarithmic axis."""
-    from pdelab.plotting import COLORS, subplots
+    from pdelab.plotting import COLORS, legend_above, subplots
 
     figure, axes = subplots(1, 3, size=(8.0, 3.4))
     for ax, name in zip(axes, ("fully_connected", "lstm")):
@@ -82,8 +82,8 @@ def draw(data):
     share = np.full(len(data["fisher_adam"]), 1 / len(data["fisher_adam"]))
     axes[2].hist(data["fisher_adam"], edges, weights=share, histtype="step", color="black", ls="--", label="Adam")
     _axis(axes[2], data["fisher"])
-    axes[2].set(title=f"all-convolutional, {len(data['fisher'])} weights", xlabel="diagonal Fisher information")
-    axes[2].legend()
+    axes[2].set(title=f"all-convolutional,\n{len(data['fisher'])} weights", xlabel="diagonal Fisher information")
+    legend_above(axes[2])
     axes[0].set_ylabel("part of the eigenvalues")
     axes[2].set_ylabel("part of the diagonal")
     return figure

@@ -112,20 +112,20 @@ def _gaussian(x, mean, variance):
 
 def draw(data):
     """One panel an equation; the order stands in the legend."""
-    from pdelab.plotting import orders, subplots
+    from pdelab.plotting import legend_above, orders, subplots
 
     panels = {
-        "Hamilton-Jacobi (viscous, β = 10)": "hamilton_jacobi",
+        f"Hamilton-Jacobi, β = {data.get('beta', 10):g}": "hamilton_jacobi",
         "Heat": "heat",
-        "Fokker-Planck (Ornstein-Uhlenbeck)": "fokker_planck",
+        "Fokker-Planck (OU)": "fokker_planck",
     }
-    figure, axes = subplots(1, 3, size=(8.0, 4.0))
+    figure, axes = subplots(1, 3, size=(8.0, 4.6))
     for ax, (title, prefix) in zip(axes, panels.items()):
         names = [key.removeprefix("errors_") for key in data if key.startswith(f"errors_{prefix}")]
         for name in names:
             label = name.removeprefix(prefix + "_").replace("_", " ").replace("2d monotone", "monotone, 2-D")
             orders(data[f"steps_{name}"], data[f"errors_{name}"], ax, label)
         ax.set(title=title, xlabel="spacing h or step dt")
-        ax.legend(fontsize=8)
+        legend_above(ax)
     axes[0].set_ylabel("error")
     return figure

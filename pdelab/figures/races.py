@@ -191,7 +191,7 @@ def draw_differences(ax, data, panel):
     ax.set_yticks(range(len(names) - 1), list(reversed(names[1:])))
     ax.set_ylim(-0.6, len(names) - 1.4)
     unit = "test error (%)" if data[f"{slug(panel)}_metric"] == "error" else "test loss (nats)"
-    ax.set(xlabel=f"{unit} minus {names[0]}", title=f"{data['seeds']} paired seeds, 95 % intervals")
+    ax.set(xlabel=f"{unit} minus {names[0]}", title=f"{data['seeds']} paired seeds, 95 %")
 
 
 def line(name):

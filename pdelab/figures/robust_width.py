@@ -48,7 +48,7 @@ def compute(epsilon, beta, curvatures):
 
 def draw(data):
     """Left: the rise of local entropy at each minimum; right: γ* against curvature."""
-    from pdelab.plotting import COLORS, subplots
+    from pdelab.plotting import COLORS, legend_above, subplots
 
     colours = [COLORS["viscous"], COLORS["inviscid"], COLORS["good"]]
     figure, (left, right) = subplots(1, 2, size=(8.0, 4.0))
@@ -57,7 +57,7 @@ def draw(data):
         left.plot(width, float(data["epsilon"]), "o", color=colours[k % 3])
     left.axhline(float(data["epsilon"]), color="#999999", lw=0.9, ls=":")
     left.set(xscale="log", xlabel="scope γ", ylabel="f_γ(x) - f(x)", ylim=(-0.05, 0.3))
-    left.legend(loc="upper left", fontsize=8)
+    legend_above(left)
     right.loglog(data["curvatures"], data["exact"], color=COLORS["exact"], label="quadratic, formula")
     right.loglog(data["curvatures"], data["found"], "o", color=COLORS["good"], label="quadratic, found")
     for k, (bent, width) in enumerate(zip(data["bent"], data["wells"])):

@@ -46,13 +46,13 @@ def compute(n, wavenumber, last, times):
 
 def draw(data):
     """Log axes; the region that the lemma forbids is shaded."""
-    from pdelab.plotting import COLORS, subplots
+    from pdelab.plotting import COLORS, look, subplots
 
     t, bound = data["t"], data["bound"]
     figure, ax = subplots(size=(7.2, 4.2))
     ax.fill_between(t, bound, 300, color="#eeeeee", lw=0)
-    ax.plot(t, bound, color=COLORS["exact"], lw=1.2, ls="--", label="bound 1/(1/C + t)")
-    ax.plot(t, data["inviscid"], color=COLORS["inviscid"], label="inviscid")
+    ax.plot(t, bound, color=COLORS["exact"], lw=1.2, ls="-", label="bound 1/(1/C + t)")
+    ax.plot(t, data["inviscid"], **look("inviscid"), label="inviscid")
     ax.plot(t, data["viscous"], color=COLORS["viscous"], label="viscous, β = 4")
     ax.plot(t, data["warm"], color=COLORS["viscous"], alpha=0.5, label="viscous, β = 1")
     ax.plot(t, data["heat"], color=COLORS["heat"], ls=":", label="heat, the ν of β = 4")

@@ -61,7 +61,7 @@ def _crossing(x, density, level):
 
 def draw(data):
     """Density over road and time for both, and the fundamental diagram with the chord of the shock."""
-    from pdelab.plotting import COLORS, subplots
+    from pdelab.plotting import COLORS, legend_above, subplots
 
     figure, axes = subplots(1, 3, size=(8.0, 4.0), gridspec_kw={"width_ratios": [1, 1, 0.95]})
     for ax, name, title in zip(axes, ("green", "tail"), ("A red light turns green", "Cars run into a queue")):
@@ -72,14 +72,14 @@ def draw(data):
         ax.set(title=title, xlabel="place (m)", xlim=(-200, 200))
     axes[0].set_ylabel("time (s)")
     axes[1].plot(data["theory"] * data["t"], data["t"], ls="--", color="white", lw=1.2)
-    axes[1].text(-150, 9.5, f"{data['theory']:.2f} m/s", color=COLORS["loss"], fontsize=9)
+    axes[1].text(-190, 9.5, f"{data['theory']:.2f} m/s", color=COLORS["loss"], fontsize=9)
     figure.colorbar(mesh, ax=axes[1], label="density (cars/m)")
     diagram = axes[2]
     diagram.plot(data["densities"], data["flow"], color=COLORS["loss"])
     arriving, jam = float(data["arriving"]), float(data["jam_density"])
     height = np.interp(arriving, data["densities"], data["flow"])
     diagram.plot([arriving, jam], [height, 0], "o--", color=COLORS["viscous"], label="shock: slope of the chord")
-    diagram.plot([0, jam], [0, 0], "s", color=COLORS["good"], label="green light: all slopes between", zorder=3)
+    diagram.plot([0, jam], [0, 0], "s", color=COLORS["good"], label="green light: slopes between", zorder=3)
     diagram.set(title="Fundamental diagram", xlabel="density (cars/m)", ylabel="flow (cars/s)", ylim=(-0.03, 0.75))
-    diagram.legend(loc="upper left", fontsize=8)
+    legend_above(diagram)
     return figure

@@ -59,15 +59,15 @@ def compute(n, half_width, window, beta, last, times):
 
 def draw(data):
     """One curve an equation."""
-    from pdelab.plotting import COLORS, subplots
+    from pdelab.plotting import label_ends, look, subplots
 
     figure, ax = subplots(size=(7.0, 4.0))
     for name, label in (
         ("inviscid", "inviscid Hamilton-Jacobi"),
-        ("viscous", "viscous, β = 2"),
+        ("viscous", f"viscous, β = {data['beta']:g}"),
         ("heat", "heat, same ν"),
     ):
-        ax.plot(data["t"][1:], 100 * data[name][1:], color=COLORS[name], label=label)
+        ax.plot(data["t"][1:], 100 * data[name][1:], **look(name), label=label)
     ax.set(xscale="log", xlabel="smoothing time t", ylabel="convex part of the window (%)", ylim=(48, 102))
-    ax.legend(loc="lower right")
+    label_ends(ax)
     return figure

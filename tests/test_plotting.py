@@ -1,0 +1,81 @@
+"""The style of all pictures: colours that the colour-blind and a grey printer keep apart, sizes, labels."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from pdelab import plotting
+
+# Machado, Oliveira, Fernandes, IEEE Trans. Vis. Comput. Graph. 15 (2009) 1291: deuteranopia, on linear RGB
+DEUTERANOPIA = np.array(
+    [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]
+)
+RGB_TO_XYZ = np.array(
+    [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
+)
+
+
+def linear(colour):
+    """Linear RGB of "#rrggbb"."""
+    c = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+    return np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
+
+
+def lab(rgb):
+    """CIELAB of linear RGB, white D65."""
+    xyz = RGB_TO_XYZ @ np.clip(rgb, 0, 1) / RGB_TO_XYZ.sum(1)
+    f = np.where(xyz > (6 / 29) ** 3, np.cbrt(xyz), xyz / (3 * (6 / 29) ** 2) + 4 / 29)
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+def differences(one, other):
+    """(Delta E for a deuteranope, difference of lightness) of two colours."""
+    seen = [lab(DEUTERANOPIA @ linear(c)) for c in (one, other)]
+    grey = [lab(linear(c))[0] for c in (one, other)]
+    return float(np.linalg.norm(seen[0] - seen[1])), abs(grey[0] - grey[1])
+
+
+def test_the_measure_knows_a_bad_pair():
+    """The former colours of Elastic-SGD and SGD, and of Figure 4.1's two flows."""
+    assert differences("#b0307a", "#6b6b6b")[0] < 10
+    assert differences("#c1272d", "#1f5fae")[1] < 4
+    assert lab(np.ones(3)) == pytest.approx([100, 0, 0], abs=1e-3)
+
+
+@pytest.mark.parametrize("pair", list(itertools.combinations(sorted(set(plotting.COLORS.values())), 2)))
+def test_two_meanings_differ_for_the_colour_blind_and_in_grey(pair):
+    apart, lightness = differences(*pair)
+    assert apart > 10 and lightness >= 8
+
+
+def test_two_meanings_of_one_colour_are_only_the_loss_and_the_exact_answer():
+    assert len(set(plotting.COLORS.values())) == len(plotting.COLORS) - 1
+    assert set(plotting.LINES) == set(plotting.COLORS)
+    assert plotting.look("heat") == {"color": plotting.COLORS["heat"], "ls": ":"}
+    with pytest.raises(ValueError, match="meaning: expected one of"):
+        plotting.look("nonsense")
+
+
+def test_a_framed_picture_is_narrow_and_legible():
+    figure, (left, right) = plotting.subplots(1, 2, size=(12.0, 4.0))
+    left.text(0.5, 0.5, "small", fontsize=5)
+    left.set_title(
+        "a title of a panel that is far too long to fit above the half of a picture it belongs to", loc="left"
+    )
+    plotting.frame(figure, "a message " * 20, "β = 2")
+    assert figure.get_figwidth() == 8.0
+    figure.canvas.draw()
+    box = figure.get_tightbbox()
+    assert box.x0 > -0.05 and box.x1 < 8.05
+    assert min(t.get_fontsize() for t in figure.findobj(lambda a: hasattr(a, "get_fontsize"))) >= 8
+
+
+def test_labels_at_the_ends_are_apart_and_in_order():
+    _, ax = plotting.subplots()
+    for name, end in (("b", 1.0), ("a", 1.001), ("c", 0.0)):
+        ax.plot([0, 1], [0.5, end], label=name)
+    plotting.label_ends(ax, gap=0.1)
+    places = {text.get_text(): text.xy[1] for text in ax.texts}
+    assert places["c"] < places["b"] < places["a"] <= 1.0
+    assert places["a"] - places["b"] >= 0.1 - 1e-12
