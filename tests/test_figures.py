@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from pdelab import claims, figures, records
-from pdelab.cli import main
+from pdelab.cli import main, page
+from pdelab.cli import workers as cli_workers
 
 ALL = figures.gallery()
 FOLDER = Path(figures.__file__).parents[2] / "figures"
@@ -142,12 +143,16 @@ def test_reproduce_is_as_red_as_its_worst_check(module, claim, options, status, 
     row = claims.Claim("P1", "s", "t", "new", claim, ("p",), ({"x": 3.0},), tolerance="none")
     monkeypatch.setattr(figures, "gallery", lambda: {"planted": module})
     monkeypatch.setattr(claims, "find", lambda ids: [row])
-    assert main(["reproduce", "--out", str(tmp_path / "figures"), *options]) == status
+    assert main(["reproduce", "--jobs", "1", "--out", str(tmp_path / "figures"), *options]) == status
     assert (tmp_path / "figures" / "planted.png").exists()
     (found,) = json.loads((tmp_path / "figures" / "claims.json").read_text())
+    page = (tmp_path / "figures" / "index.html").read_text(encoding="utf-8")
+    assert 'src="planted.png"' in page and "A planted figure." in page and ">P1<" in page
+    assert ("FAIL" in page) == (module.CHECKS["one"] != (0.0, 2.0)) or "FAILS" in page
+    assert "http" not in page
     assert ("rejected" in found) is not bool(options)
     if options == [] and module.CHECKS["one"] == (0.0, 2.0):
-        assert main(["reproduce", "--redraw", "--out", str(tmp_path / "figures")]) == status
+        assert main(["reproduce", "--jobs", "1", "--redraw", "--out", str(tmp_path / "figures")]) == status
 
 
 def test_a_full_reproduction_refreshes_the_errata_page_beside_its_folder(monkeypatch, tmp_path):
@@ -160,9 +165,9 @@ def test_a_full_reproduction_refreshes_the_errata_page_beside_its_folder(monkeyp
     monkeypatch.setattr(claims, "ledger", lambda: {"P1": row})
     page = tmp_path / "ERRATA.md"
     page.write_text(errata.HEAD)
-    assert main(["reproduce", "--quick", "--out", str(tmp_path / "figures")]) == 0
+    assert main(["reproduce", "--jobs", "1", "--quick", "--out", str(tmp_path / "figures")]) == 0
     assert page.read_text() == errata.HEAD
-    assert main(["reproduce", "--out", str(tmp_path / "figures")]) == 0
+    assert main(["reproduce", "--jobs", "1", "--out", str(tmp_path / "figures")]) == 0
     assert "measured: 3, must be 1" in page.read_text()
 
 
@@ -174,3 +179,26 @@ def test_bad_changes_are_refused(change, words, tmp_path, capsys):
     assert main(["figure", "4.1", "--set", change, "--out", str(tmp_path / "new")]) == 2
     assert words in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
+
+
+def test_the_gallery_page_is_written_from_the_records():
+    assert (FOLDER / "README.md").read_text(encoding="utf-8") == page.gallery(FOLDER)
+
+
+def test_processes_leave_the_same_numbers_to_the_last_bit(tmp_path):
+    names = ("uniform-beta", "semiconcavity")
+    for folder, jobs in ((tmp_path / "one", 1), (tmp_path / "two", 2)):
+        folder.mkdir()
+        with cli_workers.workers(jobs) as each:
+            items = [(name, folder, True, False) for name in names]
+            assert {name: bad for (name, *_), (bad, *_) in each(cli_workers.draw_figure, items)} == {
+                n: [] for n in names
+            }
+            ((_, (verdict, record)),) = each(cli_workers.decide_claim, [("E3.10", True, False)])
+        assert record["holds"]
+        (folder / "claim.json").write_text(records.dumps([piece.measured for piece in verdict.evidence]))
+    for stem in map(figures.stem_of, names):
+        assert (tmp_path / "one" / f"{stem}.png").read_bytes() == (tmp_path / "two" / f"{stem}.png").read_bytes()
+        one, two = (records.load(tmp_path / folder / stem)[0] for folder in ("one", "two"))
+        assert one.keys() == two.keys() and all(np.array_equal(one[key], two[key], equal_nan=True) for key in one)
+    assert (tmp_path / "one" / "claim.json").read_text() == (tmp_path / "two" / "claim.json").read_text()

@@ -3,10 +3,14 @@
 import argparse
 import sys
 import time
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
-from pdelab import records
+from pdelab import checks, records
+from pdelab.cli import page
 from pdelab.cli.shared import note, progress
+from pdelab.cli.workers import compile_first, cores, decide_claim, draw_figure, say_compiling, workers
 
 QUICK_FOLDER = Path("build/quick")  # git ignores it: quick numbers are no evidence
 CHANGED_FOLDER = Path("build/changed")  # nor are those of changed parameters
@@ -60,6 +64,7 @@ def _run_figure(arguments):
     figures.parameters(module, quick=arguments.quick, changes=arguments.set)
     folder = CHANGED_FOLDER if arguments.set else QUICK_FOLDER if arguments.quick else Path("figures")
     folder = records.output_folder(arguments.out or folder)
+    say_compiling()
     note(f"figure {arguments.name}: {module.TITLE}")
     result, picture = figures.run(arguments.name, folder, quick=arguments.quick, changes=arguments.set)
     if arguments.json:
@@ -94,7 +99,8 @@ def add_verify(verbs):
 def _run_verify(arguments):
     if arguments.perturbed:
         return _run_perturbed(arguments)
-    verdicts = verify_all(arguments.ids, quick=arguments.quick, show=not arguments.json)
+    say_compiling()
+    verdicts, _ = verify_all(arguments.ids, quick=arguments.quick, show=not arguments.json)
     if arguments.json:
         print(records.dumps([verdict.as_dict() for verdict in verdicts]))
     return 0 if _summary(verdicts) else 1
@@ -120,24 +126,28 @@ def _run_perturbed(arguments):
     return 1 if bad else 0
 
 
-def verify_all(ids=(), *, quick=False, show=True):
-    """Verdicts of claims, printed as they come, with progress on stderr."""
+def verify_all(ids=(), *, quick=False, show=True, each=None, versions=False):
+    """(verdicts, records) of claims in the ledger's order, printed as they come, with progress on stderr.
+
+    each : what `workers` gives, by default in this process; versions : whether the wrong versions are measured, too
+    """
     from pdelab import claims
 
-    rows = claims.find(ids)
-    verdicts = []
+    rows = {row.id: row for row in claims.find(ids)}
+    found = {}
     if show:
         print(ROW.format("claim", "printed", "verdict", "expected", "measured", "tolerance", "statement"))
-    with progress(len(rows), "claims") as bar:
-        for row in rows:
-            bar.set_postfix_str(row.id)
-            verdict = claims.decide(row, quick=quick)
-            verdicts.append(verdict)
+    items = [(id, quick, versions) for id in rows]
+    with progress(len(rows), "claims") as bar, nullcontext() if each else workers(1) as own:
+        for (id, *_), (verdict, record) in (each or own)(decide_claim, items):
+            verdict = replace(verdict, claim=rows[id])
+            found[id] = verdict, record
+            bar.set_postfix_str(id)
             if show:
                 with bar.external_write_mode(sys.stdout):
                     _print_verdict(verdict)
             bar.update()
-    return verdicts
+    return [found[id][0] for id in rows], [found[id][1] for id in rows]
 
 
 def _print_verdict(verdict):
@@ -171,9 +181,10 @@ def add_reproduce(verbs):
     """The verb `reproduce`."""
     parser = verbs.add_parser("reproduce", help="the main job: all figures and the whole ledger")
     parser.add_argument("--out", type=Path, help="folder for the files (default: figures, with --quick build/quick)")
-    parser.add_argument("--quick", action="store_true", help="under three minutes")
+    parser.add_argument("--quick", action="store_true", help="coarser figures, smaller samples: a few minutes")
     parser.add_argument("--networks", action="store_true", help="also the figures of the torch side")
     parser.add_argument("--redraw", action="store_true", help="draw from the numbers stored in the folder, no runs")
+    parser.add_argument("--jobs", type=int, default=cores(), help="processes (default: as many as there are cores)")
     parser.set_defaults(run=_run_reproduce)
 
 
@@ -182,16 +193,21 @@ def _run_reproduce(arguments):
     if arguments.redraw and arguments.quick:
         raise ValueError("--redraw needs the numbers of full runs: leave --quick out")
     folder = records.output_folder(arguments.out or (QUICK_FOLDER if arguments.quick else Path("figures")))
-    pictures, failed = _reproduce_figures(arguments, folder)
-    verdicts = verify_all(quick=arguments.quick)
+    with workers(checks.whole("jobs", arguments.jobs)) as each:
+        compile_first(each)
+        pictures, failed, skipped = _reproduce_figures(arguments, folder, each)
+        drawn = time.perf_counter() - start
+        verdicts, found = verify_all(quick=arguments.quick, each=each, versions=not arguments.quick)
     good = _summary(verdicts)
-    found = [verdict.as_dict() for verdict in verdicts] if arguments.quick else _with_versions(verdicts)
     wrong = [record["id"] for record in found if any(version["holds"] for version in record.get("rejected", ()))]
     records.save_json(folder / "claims.json", found)
     if not arguments.quick and good and not wrong:
         _refresh_errata(folder)
+    _write_pages(folder, found, skipped, quick=arguments.quick)
+    seconds = time.perf_counter() - start
     print(f"{len(pictures)} pictures in {folder.resolve()}, the ledger in {folder / 'claims.json'}")
-    note(f"{time.perf_counter() - start:.0f} s in all")
+    print(f"all of it on one page: {(folder / 'index.html').resolve()}")
+    note(f"{seconds:.0f} s in all: figures {drawn:.0f} s, claims {seconds - drawn:.0f} s, {arguments.jobs} processes")
     if failed:
         note(f"checks that failed: {' '.join(failed)}")
     if wrong:
@@ -199,44 +215,36 @@ def _run_reproduce(arguments):
     return 0 if good and not failed and not wrong else 1
 
 
-def _reproduce_figures(arguments, folder):
-    """(pictures, names of the checks that failed)."""
+def _reproduce_figures(arguments, folder, each):
+    """(pictures, names of the checks that failed, {figure that was skipped: why})."""
     from pdelab import figures
 
-    pictures, failed = [], []
-    chosen = {n: m for n, m in figures.gallery().items() if arguments.networks or not hasattr(m, "NEEDS")}
-    with progress(len(chosen), "figures") as bar:
-        for name, module in chosen.items():
+    pictures, failed, skipped, items = [], [], {}, []
+    for name, module in figures.gallery().items():
+        if hasattr(module, "NEEDS") and not arguments.networks:
+            skipped[name] = "of the torch side, drawn with --networks"
+        elif missing := figures.missing_extra(module):
+            skipped[name] = f"needs pdelab[{missing}]"
+            print(f"figure {name:<24} skipped: {skipped[name]}", flush=True)
+        else:
+            items.append((name, folder, arguments.quick, arguments.redraw))
+    with progress(len(items), "figures") as bar:
+        for (name, *_), (bad, count, picture, _) in each(draw_figure, items):
             bar.set_postfix_str(name)
-            if missing := figures.missing_extra(module):
-                with bar.external_write_mode(sys.stdout):
-                    print(f"figure {name:<24} skipped: needs pdelab[{missing}]", flush=True)
-                bar.update()
-                continue
-            if arguments.redraw:
-                result, picture = figures.redraw(name, folder)
-            else:
-                result, picture = figures.run(name, folder, quick=arguments.quick)
             pictures.append(picture)
-            failed += [f"{name}:{check.name}" for check in result.checks if not check.holds]
+            failed += [f"{name}:{check}" for check in bad]
             with bar.external_write_mode(sys.stdout):
-                state = "ok" if result.holds else "FAIL"
-                print(f"figure {name:<24} {state:<4} {len(result.checks)} checks  {picture}", flush=True)
+                print(f"figure {name:<24} {'FAIL' if bad else 'ok':<4} {count} checks  {picture}", flush=True)
             bar.update()
-    return pictures, failed
+    return pictures, failed, skipped
 
 
-def _with_versions(verdicts):
-    """Records of the claims with what their wrong versions measure."""
-    from pdelab import claims
-
-    found = []
-    with progress(len(verdicts), "wrong versions") as bar:
-        for verdict in verdicts:
-            bar.set_postfix_str(verdict.claim.id)
-            found.append(claims.record(verdict.claim, verdict=verdict))
-            bar.update()
-    return found
+def _write_pages(folder, found, skipped, *, quick):
+    """index.html, and of full runs README.md."""
+    page.index(folder, found, skipped)
+    if not quick:
+        with records.atomic(folder / "README.md") as temporary:
+            temporary.write_text(page.gallery(folder), encoding="utf-8")
 
 
 def _refresh_errata(folder):
