@@ -291,3 +291,16 @@ def test_energies_of_minima():
 def test_bad_input_is_refused_in_words(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+@pytest.mark.parametrize("n, p, field", [(14, 3, 0.5), (9, 4, 0.0)])
+def test_descent_in_torch_takes_the_same_steps(n, p, field):
+    pytest.importorskip("torch")
+    from pdelab.networks.glass import descend
+
+    glass = SpinGlass(n, p, field, seed=4)
+    ours, theirs = spin_glass.descend(glass, 30, seed=2), descend(glass, 30, seed=2)
+    assert np.array_equal(ours.steps, theirs.steps) and np.allclose(ours.points, theirs.points, atol=1e-10)
+    assert np.allclose(ours.minima.energies, theirs.minima.energies, atol=1e-12)
+    with pytest.raises(ValueError, match="no device"):
+        descend(glass, 3, device="nowhere")

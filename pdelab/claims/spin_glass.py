@@ -351,6 +351,157 @@ def smoothed_glass(quick=False, alike=False):
     return equal(expected, mean, 4 * error + 0.002)
 
 
+@claim(
+    "C2.tr", source="thesis, after Lemma 2.5", as_printed="corrected",
+    printed="the expected sum of the eigenvalues of the Hessian, or the trace of the Hessian, is -puN",
+    statement="the mean trace of the Hessian at energy u is -p u (N - 1): the slope of the trace in u at N = 3",
+    perturbation="-p u N, as printed", rejects={"more": 1}, tolerance="four standard errors",
+)  # fmt: skip
+def mean_trace(quick=False, more=0):
+    n, p, draws = 3, 3, 1500 if quick else 10000
+    x = SpinGlass(n).random_points(1, seed=1)[0]
+    glasses = [SpinGlass(n, p, seed=s) for s in range(draws)]
+    slope, error = standard_errors(
+        [np.trace(glass.hessian(x)) * glass.energy(x) * n for glass in glasses]
+    )  # E u² = 1/N
+    return equal(-p * (n - 1 + more), slope, 4 * error)
+
+
+@claim(
+    "C2.15", source="thesis (2.15)", as_printed="right",
+    statement="B = (f'' - f')/(f'' + f') at q = 1 of the covariance f(q) = q^p + ν² q, between -1 and 1 - 2/p",
+    perturbation="a field that adds to B", rejects={"sign": 1.0},
+)  # fmt: skip
+def ratio_of_curvatures(quick=False, sign=-1.0):
+    cases = [(p, field) for p in (3, 5) for field in (0.0, 0.7, 3.0)]
+    expected = [(p * (p - 2) + sign * v * v) / (p * p + v * v) for p, v in cases]
+    measured = []
+    for p, v in cases:
+        slope = np.polyder(np.poly1d([1.0, *[0.0] * (p - 2), v * v, 0.0]))
+        first, second = slope(1.0), np.polyder(slope)(1.0)
+        measured.append(((second - first) / (second + first), spin_glass.curvature_ratio(p, v)))
+    return equal(np.repeat(np.array(expected)[:, None], 2, 1), measured, 1e-12)
+
+
+@claim(
+    "C2.16b", source="thesis Theorem 2.7, (2.16)", as_printed="right",
+    statement="at B = -τ/N, E crt = (2N/sqrt(π)) τ^{-3/2} for 1 << τ << N^{2/3}: the limit's ratio to it tends "
+              "to 1 as 1/τ",
+    perturbation="the power -1/2", rejects={"power": -0.5}, tolerance="3/τ covers the next term of the expansion",
+)  # fmt: skip
+def polynomial_regime(quick=False, power=-1.5):
+    taus = np.array([20.0, 50.0, 200.0])
+    limits = np.array([spin_glass.trivialisation_limit(t) for t in taus])
+    return equal(1.0, limits / (2 / math.sqrt(math.pi) * taus**power), 3 / taus)
+
+
+@claim(
+    "C2.20", source="thesis (2.20) and Algorithm 1", as_printed="right",
+    statement="with tau(i) = n (exp(-i/tau_0) - 1/2) the field (1 + 2 tau/n)^{1/2} h falls as exp(-i/(2 tau_0)): the "
+              "optimizer's field does",
+    perturbation="exp(-i/tau_0)", rejects={"rate": 1.0}, needs="networks",
+)  # fmt: skip
+def field_of_the_schedule(quick=False, rate=0.5):
+    from pdelab.networks.optimizers.wrapped import field_strength
+
+    group = {"coupling": 0.3, "layers": 5, "decay_steps": 40.0}
+    steps = np.arange(1, 200, 17)
+    strengths = np.array([field_strength(group, int(k)) for k in steps])
+    return equal(np.exp(-rate * (steps - steps[0]) / 40.0), strengths / strengths[0], 1e-12)
+
+
+@claim(
+    "C2.KRE", source="thesis Figure 2.2", as_printed="new",
+    statement="energies of minima follow the smallest GOE eigenvalue tilted by exp(-B λ²/4), u = λ sqrt((p-1)/(pN)): "
+              "their mean at N = 30 against descent's minima",
+    perturbation="the law without its tilt", rejects={"tilted": False},
+    tolerance="four standard errors over glasses, whose minima count by Chao's weights or all alike: 0.02 more",
+)  # fmt: skip
+def energies_of_minima(quick=False, tilted=True):
+    n, glasses = 30, 30 if quick else 100
+    energies, weights = spin_glass.energy_law(n, draws=3000 if quick else 20000, seed=3)
+    expected = weights @ energies if tilted else energies.mean()
+    found = [spin_glass.descend(SpinGlass(n, seed=s), 200, seed=s).minima.energies for s in range(glasses)]
+    counts = np.array([len(one) for one in found])
+    means = np.array([one.mean() for one in found])
+    mean = (counts * means).sum() / counts.sum()
+    error = (counts * (means - mean)).std(ddof=1) / counts.mean() / math.sqrt(glasses)
+    return equal(expected, mean, 4 * error + 0.02)
+
+
+@claim(
+    "C2.25", source="thesis (2.25), (2.26)", as_printed="right",
+    statement="a weak linear term h moves a minimum by -Hess^{-1} h along the sphere, to first order, and its energy "
+              "by -h·Hess^{-1} h/2 beyond the linear term",
+    perturbation="half the displacement", rejects=[{"half": 0.5}, {"energy": 2.0}],
+    tolerance="the next order, which the size of the field bounds: 3 % at ν = 0.003",
+)  # fmt: skip
+def displacement_of_a_minimum(quick=False, half=1.0, energy=1.0):
+    n, field = 20, 0.003
+    glass = SpinGlass(n, seed=5)
+    start = spin_glass.descend(glass, 20, seed=1, tolerance=1e-9).minima.points[0]
+    (moved,), (there,) = spin_glass.continuation(glass, start, [field])
+    h = glass.with_field(field).linear
+    tangent = h - start * (start @ h) / n
+    hessian = glass.hessian(start) + start[:, None] * start / n
+    # the linear term tilts the sphere's curvature too, which is of the next order
+    predicted = np.linalg.solve(hessian, tangent)
+    shift = moved - start
+    beyond = n * (there - float(glass.energy(start))) + h @ start
+    scale = 0.5 * tangent @ predicted
+    return [
+        equal(half * predicted, shift - start * (start @ shift) / n, 0.03 * np.abs(predicted).max()),
+        equal(-energy, beyond / scale, 0.05),
+    ]
+
+
+@claim(
+    "C2.T2.13b", source="thesis Theorem 2.13", as_printed="wrong",
+    printed="The perturbation of the normalized Hamiltonian is v in the limit N -> infinity",
+    statement="the energy per spin of a continued minimum falls by less than ν: at ν = 1 by 0.2 to 0.8",
+    perturbation="by ν, as printed", rejects={"printed": True}, tolerance="four standard errors over glasses",
+)  # fmt: skip
+def energy_of_a_moved_minimum(quick=False, printed=False):
+    changes = []
+    for seed in range(8 if quick else 30):
+        glass = SpinGlass(40, seed=seed)
+        deepest = spin_glass.descend(glass, 10, seed=1).minima.points[0]
+        _, energies = spin_glass.continuation(glass, deepest, np.linspace(0, 1, 6))
+        changes.append(energies[0] - energies[-1])
+    mean, error = standard_errors(changes)
+    return equal(1.0, mean, 4 * error) if printed else at_most(0.8, mean, 4 * error)
+
+
+@claim(
+    "C2.32g", source="thesis, display after (2.32)", as_printed="right",
+    statement="-grad H of (2.32) is the sum of its three contractions over N plus h: the directional derivative of H",
+    perturbation="one contraction of three", rejects={"share": 1 / 3}, tolerance="central differences of 1e-4",
+)  # fmt: skip
+def gradient_of_the_glass(quick=False, share=1.0):
+    glass = SpinGlass(9, 3, 0.8, seed=6)
+    x = glass.random_points(3, seed=1)
+    directions = np.random.default_rng(0).normal(size=x.shape)
+    directions -= x * (x * directions).sum(1, keepdims=True) / 9
+    step = 1e-4
+    ahead, behind = (9 * glass.energy(glass.project(x + s * directions)) for s in (step, -step))
+    return equal(share * (glass.gradient(x) * directions).sum(1), (ahead - behind) / (2 * step), 1e-6)
+
+
+@claim(
+    "C2.R2.6", source="thesis Remark 2.6", as_printed="corrected",
+    printed="(1/N) log chi_k(u)/chi_{k+1}(u) ~ I_1(u) ... the energy landscape is completely dominated by local minima",
+    statement="the ratio of index k to k + 1 grows as exp(N I_1(u)) below -E_infinity only; above it I_1 = 0 and "
+              "saddles dominate",
+    perturbation="at all energies: minima dominate at u = -1.4", rejects={"u": -1.4},
+    tolerance="strict: at N = 100 the share of minima is above or below one half",
+)  # fmt: skip
+def minima_dominate_below(quick=False, u=-1.66):
+    n, draws = 100, 400 if quick else 4000
+    minima = expected_critical_points(n, 3, 0.0, 0, energy=u, draws=draws, seed=1, log=True)[0]
+    everything = expected_critical_points(n, 3, 0.0, energy=u, log=True)[0]
+    return at_least(math.log(0.5), minima - everything)
+
+
 not_computable(
     "C2.1", source="thesis (2.1)", as_printed="corrected", printed="g(x) = 1_{x >= 0}",
     statement="the threshold must be strict, else every silent neuron of the sparse network fires",

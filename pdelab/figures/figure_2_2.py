@@ -4,7 +4,7 @@ Above: t-SNE of the end points of many descents (colour: energy per spin), as th
 by their neighbours only: what it shows as canyons are separate minima; after Newton's method no end point was a saddle.
 Below, left: the number of distinct minima over several glasses, with Chao's estimate of those not yet found, against
 the Kac-Rice expectation. Below, right: overlaps of pairs of end points. The thesis's size is
-`--set n=100 --set runs=20000`.
+`--set n=100 runs=20000`, on a GPU with `device=cuda`.
 """
 
 import math
@@ -25,6 +25,7 @@ PARAMETERS = {
     "counted": 300,
     "strong": 3.5,
     "perplexity": 30.0,
+    "device": "cpu",
     "seed": 7,
 }
 QUICK = {"n": 30, "runs": 200, "shown": 200, "glasses": 8, "counted": 150}
@@ -38,16 +39,18 @@ CHECKS = {
 REGIMES = ("no field", "critical field", "strong field")
 
 
-def compute(n, runs, shown, glasses, counted, strong, perplexity, seed):
+def compute(n, runs, shown, glasses, counted, strong, perplexity, device, seed):
     """End points of descents in three fields, their minima, and expectations."""
     from sklearn.manifold import TSNE
+
+    from pdelab.networks.glass import descend
 
     fields = (0.0, spin_glass.critical_field(3) * math.sqrt(1 - 1 / n), strong)
     data = {"fields": np.array(fields), "n": n, "runs": runs, "shown": shown}
     saddles, cosines = 0, []
     for k, field in enumerate(fields):
         glass = spin_glass.SpinGlass(n, 3, field, seed)
-        ends = spin_glass.descend(glass, runs, seed=seed)
+        ends = descend(glass, runs, seed=seed, device=device)
         minima = ends.minima
         saddles += int(ends.converged.sum() - minima.basins.sum())
         points = ends.points[:shown] + 0.0

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pdelab import checks
-from pdelab.spin_glass.complexity import energy_threshold
 from pdelab.spin_glass.hamiltonian import SpinGlass
 
 COLUMNS = 512  # points that are advanced together
@@ -115,7 +114,7 @@ def descend(
         checks.refuse("glass", "a SpinGlass", glass)
     count = isinstance(starts, (int, np.integer)) and not isinstance(starts, bool)
     points = glass.random_points(starts, seed) if count else glass.project(starts).reshape(-1, glass.n)
-    step = 1.0 / _stiffness(glass) if step is None else checks.positive("step", step)
+    step = 1.0 / glass.stiffness if step is None else checks.positive("step", step)
     tolerance, most = checks.positive("tolerance", tolerance), checks.whole("most", most)
     ends = np.empty_like(points)
     gradients, steps = np.full(len(points), np.inf), np.full(len(points), most, np.int64)
@@ -195,13 +194,6 @@ def continuation(
         points.append(x)
         energies.append(float(stage.energy(x)))
     return np.array(points), np.array(energies)
-
-
-def _stiffness(glass):
-    """A bound on the curvature near low energies: the semicircle's edge and the radial term of the ground state."""
-    p = glass.p
-    linear = float(np.linalg.norm(glass.linear)) / math.sqrt(glass.n)
-    return glass.scale * (2 * math.sqrt(p * (p - 1)) + p * energy_threshold(p)) + linear
 
 
 def _descend_block(glass, points, step, tolerance, most, ends, gradients, steps):

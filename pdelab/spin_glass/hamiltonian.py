@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pdelab import checks
 from pdelab.kernels.spin_glass import multiply_tails
-from pdelab.spin_glass.complexity import checked_order
+from pdelab.spin_glass.complexity import checked_order, energy_threshold
 
 BLOCK = 256  # points whose products of spins are made and used together
 LARGEST = 2**28  # numbers in the matrix of couplings: 2 GB
@@ -87,6 +87,12 @@ class SpinGlass:
         random = np.random.Generator(np.random.Philox(key=self.seed, counter=[0, 0, 0, 1]))
         h = self.field * random.normal(size=self.n)
         return h + self.shift * self._trace() if self.shift else h
+
+    @property
+    def stiffness(self) -> float:
+        """A bound on the curvature near low energies: the semicircle's edge and the radial term of the ground state."""
+        p, linear = self.p, float(np.linalg.norm(self.linear)) / math.sqrt(self.n)
+        return self.scale * (2 * math.sqrt(p * (p - 1)) + p * energy_threshold(p)) + linear
 
     def with_field(self, field: float) -> "SpinGlass":
         """The same couplings and direction of the field at another ν."""
