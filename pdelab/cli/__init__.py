@@ -8,7 +8,7 @@ import os
 import sys
 
 from pdelab import __version__
-from pdelab.cli import bench, catalogue, equations, reproduction, training
+from pdelab.cli import bench, bridge, catalogue, equations, reproduction, training
 
 VERBS = (
     catalogue.add_list,
@@ -19,6 +19,7 @@ VERBS = (
     equations.add_simulate,
     training.add_train,
     training.add_spectrum,
+    bridge.add_bridge,
     bench.add_bench,
 )
 

@@ -19,6 +19,7 @@ from pdelab.networks.bridge.bases import (
 from pdelab.networks.bridge.crossings import Exits, Turning, compare_exits, compare_rotation
 from pdelab.networks.bridge.densities import Comparison, compare_densities
 from pdelab.networks.bridge.descent import Descent, descend
+from pdelab.networks.bridge.examples import trained_slice
 from pdelab.networks.bridge.gradients import GradientMap, exact_gradient, gradient_map
 from pdelab.networks.bridge.noise import noise
 from pdelab.networks.bridge.volume import Volume, volume
@@ -46,6 +47,7 @@ __all__ = [
     "noisy_directions",
     "random_directions",
     "restrict",
+    "trained_slice",
     "trajectory_directions",
     "volume",
 ]

@@ -1,0 +1,103 @@
+"""At which learning rate does Fokker-Planck stop predicting SGD? On a slice of a trained network, both are computed.
+
+Runs of SGD on a line through the digits network (along the sharpest direction of its loss), and the density of
+Fokker-Planck with the exact noise Σ(u) of the mini-batches, with one isotropic constant of SGD's own mean trace, with Σ
+frozen at the minimum, and with the second-order drift. Left: final densities at one rate. Right: W₂ from SGD over the
+standard deviation of SGD, against the learning rate; bars are intervals, the grey band is what as many exact samples of
+the measured density stay below.
+
+What reproduces: mean and width are those of the measured noise, up to the known O(η). What does not: the shape. The
+slope of Σ skews the diffusion's density; mini-batch gradients have a skewness of their own, which enters at the same
+order √η and which no diffusion has. So the measured Σ need not be nearer to SGD in W₂ than a constant that is told
+SGD's mean trace: *_gain is W₂ of a model less that of the measured one, with its interval, whichever way it falls. It
+is the law on the slice; unrestricted SGD has other directions to move in.
+"""
+
+import numpy as np
+
+NAME = "bridge-density"
+TITLE = "On a slice of a network Fokker-Planck has SGD's mean and width; the skewness it has not"
+NEEDS = "networks"
+PARAMETERS = {"rates": (0.002, 0.005, 0.01, 0.02, 0.05), "show": 0.01, "t": 2.0, "batch": 1, "runs": 5000, "nodes": 401,
+              "width": 1.5, "hidden": 6, "epochs": 10, "samples": 100, "device": "cpu", "seed": 0}  # fmt: skip
+QUICK = {"rates": (0.005, 0.01, 0.05), "runs": 1500}
+SEED = 0
+CHECKS = {
+    "outside": (None, 0.001),
+    # of the smallest rate: |width/SGD's - 1| over ηh/2 (twice the quadratic's error) plus 4 standard errors
+    "width_error": (None, 1.0),
+    "mean_error": (None, 1.0),  # the same of the mean, in units of SGD's width
+}
+
+
+def compute(rates, show, t, batch, runs, nodes, width, hidden, epochs, samples, device, seed):
+    """Densities, distances and intervals at every learning rate."""
+    import pdelab as pl
+    from pdelab.networks import bridge
+
+    line = bridge.trained_slice(1, hidden=hidden, epochs=epochs, samples=samples, seed=seed, device=device)
+    grid = pl.Grid(-width, width, nodes)
+    common = {"mean": 0.3, "deviation": 0.1, "batch": batch, "runs": runs, "resamples": 60, "seed": seed}
+    found = [bridge.compare_densities(line, grid, lr, [t], **common) for lr in rates]
+    spread = np.array([c.states[-1].std() for c in found])
+    data = {"x": grid.x, "rates": np.array(rates), "potential": line.loss.on(grid)}
+    data |= {"noise": bridge.noise(line, grid.x, batch), "floor": np.array([c.floor["w2"][0] for c in found]) / spread}
+    for model in found[0].densities:
+        key = model.replace(" ", "_")
+        rows = [(c.distances["w2"][model][0], c.low["w2"][model][0], c.high["w2"][model][0]) for c in found]
+        data[f"w2_{key}"] = np.array(rows) / spread[:, None]
+        data[f"density_{key}"] = found[rates.index(show)].densities[model][-1]
+    data["runs"] = found[rates.index(show)].states[-1]
+    smallest = found[0]
+    for model, (gain, low, high) in smallest.gain.items():
+        key = model.replace(" ", "_")
+        data |= {f"{key}_gain": float(gain), f"{key}_gain_low": float(low), f"{key}_gain_high": float(high)}
+    data |= moments(line, grid, smallest, rates[0])
+    data["outside"] = max(c.outside for c in found)
+    beyond = [lr for lr, c in zip(rates, found) if c.low["w2"]["measured"][0] > 0]
+    data["first_rate_that_differs"] = float(min(beyond, default=np.inf))
+    return data
+
+
+def moments(line, grid, found, lr):
+    """Mean, width and skewness of SGD and of the measured density, and their errors over what is allowed."""
+    x, rho = found.states[-1], found.densities["measured"][-1]
+    own = x.mean(), x.std(), float((((x - x.mean()) / x.std()) ** 3).mean())
+    mean = grid.integrate(grid.x * rho)
+    width = np.sqrt(grid.integrate((grid.x - mean) ** 2 * rho))
+    skew = grid.integrate(((grid.x - mean) / width) ** 3 * rho)
+    bias = lr * line.loss.hessian(float(mean)) / 2
+    return {
+        "sgd_mean": float(own[0]), "sgd_width": float(own[1]), "sgd_skewness": own[2],
+        "measured_mean": float(mean), "measured_width": float(width), "measured_skewness": float(skew),
+        "width_error": float(abs(width / own[1] - 1) / (bias + 4 / np.sqrt(2 * len(x)))),
+        "mean_error": float(abs(mean - own[0]) / own[1] / (bias + 4 / np.sqrt(len(x)))),
+    }  # fmt: skip
+
+
+def draw(data):
+    """Left: densities; right: distances against the learning rate."""
+    import matplotlib
+
+    from pdelab.plotting import COLORS, STYLE, subplots
+
+    styles = {"measured": (COLORS["viscous"], "-"), "isotropic": (COLORS["inviscid"], ":"), "frozen": ("0.5", "--"),
+              "second_order": ("k", "-.")}  # fmt: skip
+    with matplotlib.rc_context(STYLE):
+        figure, (left, right) = subplots(1, 2, size=(10.5, 4.2))
+        figure.suptitle(TITLE, x=0.01, ha="left", fontsize=11)
+        left.hist(data["runs"], bins=60, density=True, color=COLORS["initial"], label="SGD")
+        for name, (color, line) in styles.items():
+            label = name.replace("_", " ")
+            left.plot(data["x"], data[f"density_{name}"], color=color, ls=line, label=label)
+            middle, low, high = data[f"w2_{name}"].T
+            right.errorbar(data["rates"], middle, [middle - low, high - middle], color=color, ls=line, label=label)
+        right.fill_between(data["rates"], 0, data["floor"], color="0.9", label="exact samples")
+        reach = 4 * data["runs"].std()
+        left.set(xlabel="u", ylabel="density", xlim=(data["runs"].mean() - reach, data["runs"].mean() + reach))
+        right.set(xlabel="learning rate", ylabel="W₂ from SGD / its deviation", xscale="log")
+        right.set_xticks(data["rates"], [f"{rate:g}" for rate in data["rates"]])
+        right.minorticks_off()
+        left.legend()
+        right.legend()
+    return figure

@@ -1,0 +1,68 @@
+"""A trained network and a slice through its weights, in one call: what the figures and the command line start from."""
+
+import numpy as np
+import torch
+
+from pdelab import checks
+from pdelab.networks.bridge import bases
+from pdelab.networks.curvature import Objective
+from pdelab.networks.subspace import Subspace, curved_directions, random_directions, restrict
+
+BASES = ("hessian", "noise", "gradient", "random", "filter")
+
+
+def trained_slice(
+    dimension: int = 2,
+    basis: str = "hessian",
+    *,
+    data: str = "digits",
+    folder: str | None = None,
+    hidden: int = 6,
+    epochs: int = 10,
+    samples: int = 100,
+    optimizer: str = "sgd",
+    optimizer_options: dict | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+) -> Subspace:
+    """A slice through the weights of a small network that has just been trained.
+
+    Parameters
+    ----------
+    dimension : 1, 2 or 3
+    basis : str
+        "hessian", "noise": top eigenvectors; "gradient": first the gradient, then random; "random"; "filter".
+    data, folder, hidden, epochs, optimizer, optimizer_options, seed, device
+        Of `training.train` with a network of one hidden layer.
+    samples : int
+        The first so many training samples are the loss of the slice.
+    """
+    dimension = checks.whole("dimension", dimension, 1, 3)
+    checks.choice("basis", basis, BASES)
+    result = train_small(data, folder, hidden, epochs, optimizer, optimizer_options, seed, device)
+    objective = Objective(result.model, result.data.train, samples=samples)
+    if basis == "hessian":
+        rows = curved_directions(objective, dimension)
+    elif basis == "noise":
+        rows = bases.noisy_directions(objective, dimension)
+    elif basis == "gradient":
+        rows = np.vstack([bases.gradient_direction(objective), random_directions(objective, dimension, seed)])[
+            :dimension
+        ]
+    elif basis == "filter":
+        rows = bases.filter_directions(objective, dimension, seed)
+    else:
+        rows = random_directions(objective, dimension, seed)
+    return restrict(objective, rows)
+
+
+def train_small(data, folder, hidden, epochs, optimizer, optimizer_options, seed, device):
+    """A network of one hidden layer, trained."""
+    from pdelab.networks import training
+
+    torch.manual_seed(seed)
+    options = {"lr": 0.05} if optimizer == "sgd" and optimizer_options is None else optimizer_options
+    return training.train(
+        optimizer, "mlp", data, epochs=epochs, seed=seed, folder=folder or None, device=device,
+        model_options={"hidden": (hidden,)}, optimizer_options=options,
+    )  # fmt: skip
