@@ -6,6 +6,8 @@ A boundary is a name an axis, or a pair of names, one an end. Other modules ask 
 
 from pdelab import checks
 
+__all__ = ["only", "pair", "per_axis"]
+
 MEANINGS = {
     "reflecting": "no flux: mirror images, the Neumann problem",
     "outflow": "free ends of Hamilton-Jacobi and Burgers",

@@ -9,6 +9,11 @@ import operator
 
 import numpy as np
 
+__all__ = [
+    "choice", "finite", "nonnegative", "number", "positive", "reals", "refuse", "seed", "shown", "switch",
+    "whole", "within",
+]  # fmt: skip
+
 
 def number(name, value, expected="a number"):
     """A real number as float; infinities and NaN pass."""

@@ -13,6 +13,8 @@ import numpy as np
 
 from pdelab import boundaries
 
+__all__ = ["Grid", "reals"]
+
 
 @dataclass(frozen=True, init=False)
 class Grid:

@@ -16,6 +16,8 @@ import numpy as np
 from pdelab.fokker_planck import FokkerPlanck, implicit
 from pdelab.stepping import Solution, solve
 
+__all__ = ["Well", "anneal", "kramers_time", "wells"]
+
 
 @dataclass(frozen=True)
 class Well:

@@ -12,6 +12,11 @@ import numpy as np
 
 from pdelab import records
 
+__all__ = [
+    "frame", "label_ends", "legend_above", "look", "observed_order", "orders", "plot", "save_figure", "style",
+    "subplots",
+]  # fmt: skip
+
 # One meaning, one colour, in every picture of the project. The lightness falls in steps of at least 8 (L*), so that two
 # meanings differ in grey as well; to a deuteranope they differ by more than 10 (CIELAB). Tests compute both.
 COLORS = {

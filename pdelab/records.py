@@ -18,6 +18,10 @@ from pathlib import Path
 
 import numpy as np
 
+__all__ = [
+    "Check", "atomic", "command", "dumps", "load", "output_folder", "provenance", "save", "save_json", "versions",
+]  # fmt: skip
+
 _UNPACKED = 1 << 30  # bytes; more than that only where the file itself is large
 
 

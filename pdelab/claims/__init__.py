@@ -29,6 +29,12 @@ from importlib.util import find_spec
 
 import numpy as np
 
+__all__ = [
+    "Claim", "Evidence", "Verdict", "at_least", "at_most", "challenge", "claim", "decide", "equal", "find",
+    "ledger", "not_computable", "numbers", "observed_order", "pieces", "record", "standard_error", "unshaken",
+    "verify",
+]  # fmt: skip
+
 KINDS = ("right", "corrected", "wrong", "new")
 WORDS = ("id", "source", "statement", "as_printed", "printed")  # of a record
 LONG = 12  # of longer arrays a record keeps the worst number

@@ -34,6 +34,11 @@ import numpy as np
 from pdelab import records
 from pdelab.records import Check
 
+__all__ = [
+    "Result", "bands", "changed", "compute", "corner", "described", "draw", "find", "gallery", "message",
+    "missing_extra", "parameters", "redraw", "run", "stem_of", "stored",
+]  # fmt: skip
+
 ALIASES = {"gamma": "T", "scope": "gamma", "diffusivity": "D", "clock": "S"}  # what a teacher may say: its name here
 POSITIVE = {
     "beta", "nu", "gamma", "T", "D", "S", "half_width", "spread", "window", "last", "end", "time", "t", "dt", "lr",

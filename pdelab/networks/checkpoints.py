@@ -12,6 +12,8 @@ import torch
 from pdelab.checks import shown
 from pdelab.records import atomic
 
+__all__ = ["fields", "load", "save"]
+
 _MAGIC = b"pdelab checkpoint 1 "
 _HEAD = len(_MAGIC) + 64 + 1
 

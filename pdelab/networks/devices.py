@@ -9,6 +9,8 @@ from contextlib import contextmanager
 
 import torch
 
+__all__ = ["generic", "kernels_serve", "looking_waits"]
+
 _generic = [os.environ.get("PDELAB_GENERIC", "0") not in ("", "0")]
 
 

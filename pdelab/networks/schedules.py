@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, fields
 
 from pdelab.networks.checks import number, positive
 
+__all__ = ["BoundedExponential", "Exponential", "Linear", "Quadratic", "from_plain", "to_plain"]
+
 
 @dataclass(frozen=True)
 class Exponential:

@@ -16,6 +16,8 @@ from torch.nn import functional
 
 from pdelab.networks.curvature.objective import _classifier, _each_tensor, derivative
 
+__all__ = ["General", "Layered", "chain", "sliced"]
+
 _ACTIVATIONS = {  # φ(z), and a function that returns φ'(z)
     nn.ReLU: lambda z: (z.relu(), lambda: z > 0),
     nn.Tanh: lambda z: (z.tanh(), lambda: 1 - z.tanh().square()),

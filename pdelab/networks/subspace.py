@@ -15,6 +15,8 @@ from pdelab.losses import Loss
 from pdelab.networks.curvature import Hessian, extreme_eigenvalues
 from pdelab.networks.slices import General, Layered, sliced
 
+__all__ = ["Subspace", "curved_directions", "directions_to", "random_directions", "restrict"]
+
 
 @dataclass(frozen=True)
 class Subspace:
