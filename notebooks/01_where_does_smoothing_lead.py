@@ -83,7 +83,7 @@ print("β = ∞: the minimiser never moves, for any γ")
 result = figures.compute("3.2", quick=True)
 assert result.holds, [check.name for check in result.checks if not check.holds]
 print("heat smoothing puts the minimum at", result.data["heat_minimum_at_large_scope"])
-figures.find("3.2").draw(result.data)
+figures.draw(figures.find("3.2"), result.data, result.record["parameters"])
 
 # %% [markdown]
 # The claim fails: heat smoothing prefers the wide valley too (row `WVh` of the ledger, `pdelab verify`).
@@ -130,7 +130,7 @@ result = figures.compute("4.1", quick=True)
 for check in result.checks:
     print(f"{'holds' if check.holds else 'FAILS':6} {check.name:32} {check.value:.4g}")
 assert result.holds
-figures.find("4.1").draw(result.data)
+figures.draw(figures.find("4.1"), result.data, result.record["parameters"])
 
 # %% [markdown]
 # Each sentence of the printed caption is one of these numbers. SGD stays where it was. The inviscid flow is caught in a
@@ -145,7 +145,7 @@ figures.find("4.1").draw(result.data)
 # %%
 result = figures.compute("4.1-literal", quick=True)
 assert result.holds
-figures.find("4.1-literal").draw(result.data)
+figures.draw(figures.find("4.1-literal"), result.data, result.record["parameters"])
 
 # %% [markdown]
 # ## Exercise

@@ -92,7 +92,7 @@ assert bias[0.1, 20.0] > bias[0.05, 20.0] > bias[0.025, 20.0] > 0
 # %%
 result = figures.compute("homogenization", quick=True)
 assert result.holds, [check.name for check in result.checks if not check.holds]
-figures.find("homogenization").draw(result.data)
+figures.draw(figures.find("homogenization"), result.data, result.record["parameters"])
 
 # %% [markdown]
 # The mean is off by $O(\varepsilon)$, a single path by $O(\sqrt\varepsilon)$. With the noise as printed (dotted) the
@@ -108,7 +108,7 @@ result = figures.compute("sgd-density", quick=True)
 for check in result.checks:
     print(f"{'holds' if check.holds else 'FAILS':6} {check.name:28} {check.value:.4g}")
 assert result.holds
-figures.find("sgd-density").draw(result.data)
+figures.draw(figures.find("sgd-density"), result.data, result.record["parameters"])
 
 # %% [markdown]
 # The density with the measured $D(x)$ is right within the error that theory allows, $O(\eta)$; the one with constant

@@ -7,6 +7,8 @@ of Hamilton-Jacobi is nu = 1/(2 beta), the diffusivity D is that of the stochast
 scope, is the time of the PDE.
 """
 
+from importlib import import_module
+
 from pdelab import (
     burgers,
     closed_forms,
@@ -91,3 +93,25 @@ __all__ = [
     "stationary",
     "transport",
 ]
+
+
+def __getattr__(name):
+    """`pdelab.plotting`, imported when it is first asked for: it stands above all that is drawn."""
+    if name == "plotting":
+        return import_module("pdelab.plotting")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _drawn(kind, name):
+    """Give a result the method `plot`, which imports `pdelab.plotting` when it is called."""
+
+    def plot(self, ax=None, **options):
+        return getattr(import_module("pdelab.plotting"), name)(self, ax, **options)
+
+    plot.__doc__ = f"Draw it, in one line: `pdelab.plotting.{name}`, whose options it takes; returns the axes."
+    plot.__qualname__ = f"{kind.__qualname__}.plot"
+    kind.plot = plot
+
+
+_drawn(Solution, "plot")
+_drawn(Paths, "plot_paths")

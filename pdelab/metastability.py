@@ -24,6 +24,7 @@ class Well:
     """A local minimum on a grid and the lowest pass to a deeper one.
 
     index, pass_index : tuple of ints, nodes of the minimum and of the pass (None for the global minimum)
+    point, pass_point : tuple of floats, their coordinates
     value : f at the minimum
     barrier : f at the pass minus f at the minimum; math.inf for the global minimum
     """
@@ -32,6 +33,8 @@ class Well:
     value: float
     barrier: float
     pass_index: tuple | None
+    point: tuple = ()
+    pass_point: tuple | None = None
 
 
 def wells(loss, grid):
@@ -56,8 +59,8 @@ def wells(loss, grid):
     --------
     >>> import pdelab as pl
     >>> found = wells(pl.Loss("x**4/4 - x**2/2 + x/10"), pl.Grid(-2.0, 2.0, 4001))
-    >>> len(found), round(found[1].barrier, 4)
-    (2, 0.1577)
+    >>> len(found), round(found[1].barrier, 4), found[1].point
+    (2, 0.1577, (0.946,))
     """
     values = grid.field(loss, "loss").ravel()
     order = np.argsort(values, kind="stable")
@@ -86,7 +89,11 @@ def wells(loss, grid):
             root[shallow] = deep
     found[order[0]] = math.inf, None
     place = lambda node: None if node is None else tuple(int(i) for i in np.unravel_index(node, grid.shape))  # noqa: E731
-    rows = [Well(place(low), float(values[low]), float(height), place(top)) for low, (height, top) in found.items()]
+    at = lambda index: index and tuple(float(axis[i]) for axis, i in zip(grid.axes, index))  # noqa: E731
+    rows = []
+    for low, (height, top) in found.items():
+        index, over = place(low), place(top)
+        rows.append(Well(index, float(values[low]), float(height), over, at(index), at(over)))
     return sorted(rows, key=lambda row: (-row.barrier, row.value))
 
 

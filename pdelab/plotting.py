@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pdelab import records
+from pdelab import checks, records
 
 __all__ = [
     "frame", "label_ends", "legend_above", "look", "observed_order", "orders", "plot", "save_figure", "style",
@@ -244,6 +244,103 @@ def _map(solution, grid, ax):
     ax.figure.colorbar(mesh, ax=ax, label="u")
     ax.set(xlabel="x", ylabel="y", title=f"t = {solution.times[-1]:.3g}", aspect="equal")
     return ax
+
+
+def plot_paths(paths, ax=None, most=30, component=0):
+    """Draw Paths: the first of them in grey, their mean with two standard errors on top.
+
+    Parameters
+    ----------
+    paths : Paths
+    ax : matplotlib axes, optional
+    most : int, how many paths are drawn
+    component : int, which coordinate
+
+    Returns
+    -------
+    matplotlib axes
+
+    Raises
+    ------
+    ValueError
+        Where the states were not stored.
+    """
+    if paths.states is None:
+        raise ValueError("paths: expected stored states, got a result of store=False")
+    if ax is None:
+        _, ax = subplots()
+    states = paths.states if paths.states.ndim == 2 else paths.states[..., component]
+    mean, error = states.mean(1), states.std(1, ddof=1) / np.sqrt(states.shape[1]) if states.shape[1] > 1 else 0.0
+    with style():
+        ax.plot(paths.times, states[:, :most], color=COLORS["sgd"], lw=0.7, alpha=0.6)
+        ax.fill_between(paths.times, mean - 2 * error, mean + 2 * error, color=COLORS["viscous"], alpha=0.3, lw=0)
+        ax.plot(paths.times, mean, **look("viscous"), label=f"mean of {states.shape[1]}, ±2 standard errors")
+        ax.set(xlabel="t", ylabel="x" if paths.states.ndim == 2 else f"x{component}")
+        ax.legend()
+    return ax
+
+
+def animate(solution, interval=60):
+    """An animation of a Solution over its saved times, one or two dimensions; notebooks show it by itself.
+
+    Parameters
+    ----------
+    solution : Solution
+    interval : float > 0, milliseconds from one saved time to the next
+
+    Returns
+    -------
+    matplotlib.animation.FuncAnimation
+        `.save("solution.gif")` writes it, `.to_jshtml()` is a page with buttons.
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> heat = pl.solve(pl.Heat(viscosity=0.1), pl.Loss("cos(x)"), pl.Grid(-3.0, 3.0, 33), [0.0, 0.5, 1.0])
+    >>> len(list(pl.plotting.animate(heat).new_frame_seq()))
+    3
+    """
+    grid = solution.grid
+    if grid.dimension > 2:
+        raise ValueError("animate draws one and two dimensions: take a slice of a three-dimensional field first")
+    interval = checks.positive("interval", interval)
+    figure, ax = subplots()
+    low, high = float(np.min(solution.values)), float(np.max(solution.values))
+    room = 0.05 * (high - low) or 1.0
+    with style():
+        if grid.dimension == 1:
+            (shown,) = ax.plot(grid.x, solution.values[0], **look("viscous"))
+            ax.set(xlabel="x", ylabel="u", ylim=(low - room, high + room))
+        else:
+            shown = ax.pcolormesh(*grid.axes, solution.values[0].T, shading="nearest", vmin=low, vmax=high)
+            figure.colorbar(shown, ax=ax, label="u")
+            ax.set(xlabel="x", ylabel="y", aspect="equal")
+
+    def draw(k):
+        if grid.dimension == 1:
+            shown.set_ydata(solution.values[k])
+        else:
+            shown.set_array(solution.values[k].T)
+        ax.set_title(f"t = {solution.times[k]:.3g}", loc="left")
+        return (shown,)
+
+    return _moving()(figure, draw, frames=len(solution.times), interval=interval, blit=False)
+
+
+@cache
+def _moving():
+    """A FuncAnimation that notebooks show by itself, and that does not mind being only inspected."""
+    from matplotlib.animation import FuncAnimation
+
+    class Moving(FuncAnimation):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            self._draw_was_started = True  # nobody must look at it
+
+        def _repr_html_(self):
+            return self.to_jshtml()
+
+    return Moving
 
 
 def orders(sizes, errors, ax=None, label=None, **style):

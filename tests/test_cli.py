@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import pdelab as pl
-from pdelab.cli import main
+from pdelab.cli import main, shared
 
 LOSS = "x**2/2 + 0.3*cos(6*x)"
 SOLVE = ["solve", LOSS, "--beta", "2", "--nodes", "65", "--times", "0", "0.1"]
@@ -137,7 +137,7 @@ def test_bad_formulas(formula, words, folder, capsys):
 
 
 def test_formula_and_grid_must_agree(folder, capsys):
-    refused(["solve", "x*y", "--beta", "2", "--nodes", "65"], capsys, "2 variables", folder)
+    refused(["solve", "x*y", "--beta", "2", "--nodes", "65"], capsys, "expected 2 numbers, one a variable", folder)
 
 
 @pytest.mark.parametrize(
@@ -163,8 +163,8 @@ def test_unwritable_folder_is_refused_before_the_work(verb, folder, capsys):
 def test_interruption_leaves_nothing_half_written(folder, monkeypatch, capsys):
     import pdelab
 
-    def interrupt(*arguments, on_save, **options):
-        on_save(0.0, None)
+    def interrupt(*arguments, progress, **options):
+        progress(0.0, 1.0)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(pdelab, "solve", interrupt)
@@ -175,3 +175,24 @@ def test_interruption_leaves_nothing_half_written(folder, monkeypatch, capsys):
 def test_the_command_is_installed():
     done = subprocess.run([sys.executable, "-m", "pdelab.cli", "list", "losses"], capture_output=True, text=True)
     assert done.returncode == 0 and "rugged" in done.stdout
+
+
+def test_quiet_says_nothing_but_results(folder, capsys):
+    assert main(["figure", "uniform-beta", "--quick", "--quiet"]) == 0
+    said = capsys.readouterr()
+    assert said.err == "" and "uniform-beta.png" in said.out
+
+
+def test_hint_for_a_formula_of_two_variables(folder, capsys):
+    refused(["solve", "x**2 + y**2", "--beta", "2"], capsys, "--lower -3 -3", folder)
+    assert (
+        main(["solve", "x**2 + y**2", "--beta", "2", "--lower", "-3", "-3", "--upper", "3", "3", "--nodes", "17"]) == 0
+    )
+
+
+def test_compiling_is_said_before_the_first_time(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    shared.quiet(False)
+    assert shared.say_compiling() and "compiling once" in capsys.readouterr().err
+    (tmp_path / "kernel.nbi").touch()
+    assert not shared.say_compiling() and capsys.readouterr().err == ""

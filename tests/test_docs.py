@@ -5,13 +5,16 @@ import importlib
 import inspect
 import pkgutil
 import re
+import shlex
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 import pdelab
+from pdelab import claims, figures
 from pdelab.claims import challenge, decide
+from pdelab.cli import build_parser, main
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 MODULES = sorted(m.name for m in pkgutil.walk_packages(pdelab.__path__, "pdelab."))
@@ -76,3 +79,58 @@ def test_readme_pictures_exist():
     assert pictures
     for path in pictures:
         assert (Path(__file__).parents[1] / path).is_file(), path
+
+
+SHELL = [line for block in re.findall(r"```bash\n(.*?)```", README, flags=re.S) for line in block.splitlines() if line]
+COMMANDS = re.findall(r"`(pdelab [^`]+)`", README) + [line for line in SHELL if line.startswith("pdelab ")]
+COMMANDS += [f"pdelab {line.partition('-m pdelab.cli ')[2]}" for line in SHELL if "-m pdelab.cli " in line]
+CHEAP = {"list", "verify E3.10 --json"}
+
+
+def headline():
+    """The generated line of the README."""
+    kinds = [row.as_printed for row in claims.ledger().values()]
+    words = {"right": "right as printed", "corrected": "corrected", "wrong": "wrong", "new": "new"}
+    counts = ", ".join(f"{kinds.count(kind)} {word}" for kind, word in words.items())
+    return f"**{len(kinds)} claims in the ledger: {counts}** ([errata](ERRATA.md); `pdelab verify` repeats them)."
+
+
+def test_the_readmes_headline_is_the_ledgers():
+    assert re.search(r"<!-- headline --> (.*?) <!-- /headline -->", README, flags=re.S)[1] == headline()
+
+
+@pytest.mark.parametrize("command", sorted(set(COMMANDS)))
+def test_shell_commands_of_the_readme_are_commands(command):
+    words = shlex.split(command)[1:]
+    if "--help" in words:
+        words.remove("--help")
+    if words == ["solve"] or words == ["train"] or words == ["spectrum"] or words == ["solve", "simulate"]:
+        words = [*words, "--help"]
+    try:
+        arguments = build_parser().parse_args(words)
+    except SystemExit as stop:
+        assert stop.code == 0 and words[-1] == "--help"
+        return
+    if words[0] == "figure":
+        figures.parameters(figures.find(arguments.name), quick=arguments.quick, changes=arguments.set)
+    if words[0] == "verify":
+        claims.find([id for id in arguments.ids if f'"{id}"' not in README])  # not those of its own example
+    if words[0] == "train" and arguments.recipe and find_spec("torch"):
+        from pdelab.networks.training import recipe
+
+        assert all(recipe(name) for name in arguments.recipe)
+
+
+@pytest.mark.parametrize(
+    "command", [c for c in sorted(set(COMMANDS)) if c.partition(" ")[2] in CHEAP or " solve " in c]
+)
+def test_cheap_shell_commands_of_the_readme_run(command, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(shlex.split(command)[1:]) == 0
+    assert capsys.readouterr().out
+
+
+def test_readme_has_shell_commands_and_links_that_exist():
+    assert len(COMMANDS) > 8
+    for path in re.findall(r"(?<!!)\[[^\]]*\]\(([^)#:]+)\)", README):
+        assert (Path(__file__).parents[1] / path).exists(), path

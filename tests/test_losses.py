@@ -561,8 +561,8 @@ def test_from_functions_is_checked():
     f = Loss.from_functions(square, square)
     with pytest.raises(ValueError, match=r"gradient: .* shape \(4, 2\).* got \(4,\)"):
         f.gradient(np.zeros((4, 2)))
-    with pytest.raises(ValueError, match="no Hessian: pass hessian="):
-        f.hessian(np.zeros(2))
+    with pytest.raises(ValueError, match=r"gradient: .* shape \(1, 2\)"):
+        f.hessian(np.zeros(2))  # by differencing the gradient
     with pytest.raises(ValueError, match=r"value: .* got \(\)"):
         Loss.from_functions(lambda p: 1.0, square)(np.zeros((4, 2)))
     with pytest.raises(ValueError, match="complex"):
@@ -926,3 +926,13 @@ def test_endless_formulas_are_refused(attack):
 )
 def test_long_formulas_within_the_bounds_are_read(text):
     assert math.isfinite(Loss(text).gradient(0.3))
+
+
+@pytest.mark.parametrize("dimension", [1, 3])
+def test_a_missing_hessian_is_differenced(dimension):
+    formula = "sin(2*x) + x**4" if dimension == 1 else "sin(x*y) + exp(z/2)*x + 100*y**2"
+    f = Loss(formula)
+    bare = Loss.from_functions(f, f.gradient, dimension=dimension)
+    points = np.random.default_rng(0).normal(size=(2, 4, dimension) if dimension > 1 else (2, 4)) * 3
+    exact = f.hessian(points)
+    np.testing.assert_allclose(bare.hessian(points), exact, rtol=1e-9, atol=1e-9 * np.abs(exact).max())

@@ -208,3 +208,11 @@ def test_what_an_annealing_reports_is_of_its_times(steps):
         assert found.info[name].shape == (3,), name
     np.testing.assert_array_equal(found.info["minimum"], found.values.min(axis=1))
     np.testing.assert_array_equal(found.info["maximum"], found.values.max(axis=1))
+
+
+def test_a_well_knows_its_coordinates():
+    grid = Grid([-2.0, -1.0], [2.0, 1.0], [81, 41])
+    deep, shallow = wells(Loss("x**4/4 - x**2/2 + x/10 + y**2"), grid)
+    for well in (deep, shallow):
+        assert well.point == tuple(axis[i] for axis, i in zip(grid.axes, well.index))
+    assert deep.pass_point is None and abs(shallow.pass_point[0] - 0.1) < 0.06 and shallow.pass_point[1] == 0

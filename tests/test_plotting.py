@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
+import pdelab as pl
 from pdelab import plotting
 
 # Machado, Oliveira, Fernandes, IEEE Trans. Vis. Comput. Graph. 15 (2009) 1291: deuteranopia, on linear RGB
@@ -79,3 +80,29 @@ def test_labels_at_the_ends_are_apart_and_in_order():
     places = {text.get_text(): text.xy[1] for text in ax.texts}
     assert places["c"] < places["b"] < places["a"] <= 1.0
     assert places["a"] - places["b"] >= 0.1 - 1e-12
+
+
+def test_results_draw_themselves_in_one_line():
+    grid = pl.Grid(-2.0, 2.0, 33)
+    solution = pl.solve(pl.Heat(viscosity=0.1), pl.Loss("cos(x)"), grid, [0.0, 0.5, 1.0])
+    lines = solution.plot().get_lines()
+    assert [line.get_label() for line in lines] == ["t = 0", "t = 0.5", "t = 1"]
+    np.testing.assert_array_equal(lines[-1].get_ydata(), solution.final)
+    paths = pl.simulate(pl.Langevin(pl.Loss("x**2/2"), 2.0), 1.0, 0.1, 0.05, paths=5, seed=1, save_every=1)
+    drawn = paths.plot().get_lines()
+    np.testing.assert_allclose(drawn[-1].get_ydata(), paths.states.mean(1))
+    assert len(drawn) == 6
+    with pytest.raises(ValueError, match="stored states"):
+        pl.simulate(pl.Langevin(pl.Loss("x**2/2"), 2.0), 1.0, 0.1, 0.05, paths=5, seed=1, store=False).plot()
+
+
+@pytest.mark.parametrize("dimension", [1, 2])
+def test_an_animation_shows_the_saved_times(dimension, tmp_path):
+    f = pl.Loss("cos(x)") if dimension == 1 else pl.Loss("cos(x)*cos(y)")
+    grid = pl.Grid([-2.0] * dimension, [2.0] * dimension, [33] * dimension)
+    solution = pl.solve(pl.Heat(viscosity=0.1), f, grid, [0.0, 0.5])
+    moving = pl.plotting.animate(solution)
+    moving.save(tmp_path / "heat.gif", writer="pillow")
+    assert (tmp_path / "heat.gif").read_bytes()[:3] == b"GIF"
+    with pytest.raises(ValueError, match="interval"):
+        pl.plotting.animate(solution, interval=0)

@@ -239,3 +239,12 @@ def test_what_was_handed_out_survives_an_interruption():
     assert "2 of 3 saved times were reached, up to t = 0.2; what on_save was" in "".join(stopped.value.__notes__)
     whole = run([0.1, 0.2, 0.3])
     assert all(np.array_equal(values, known) for (_, values), known in zip(kept, whole.values))
+
+
+def test_progress_reaches_the_last_time():
+    told = []
+    grid = pl.Grid(-2.0, 2.0, 65)
+    pl.solve(pl.HamiltonJacobi(beta=2.0), pl.Loss("cos(x)"), grid, 0.5, progress=lambda t, end: told.append((t, end)))
+    assert told == sorted(told) and len(told) > 1 and told[-1] == (0.5, 0.5)
+    with pytest.raises(ValueError, match="progress"):
+        pl.solve(pl.HamiltonJacobi(beta=2.0), pl.Loss("cos(x)"), grid, 0.5, progress="yes")

@@ -8,7 +8,7 @@ import os
 import sys
 
 from pdelab import __version__
-from pdelab.cli import bench, bridge, catalogue, equations, reproduction, training
+from pdelab.cli import bench, bridge, catalogue, equations, reproduction, shared, training
 
 VERBS = (
     catalogue.add_list,
@@ -27,6 +27,7 @@ VERBS = (
 def main(argv=None):
     """Run the command line with these arguments; returns the exit status."""
     arguments = build_parser().parse_args(argv)
+    shared.quiet(arguments.quiet)
     try:
         return arguments.run(arguments)
     except ValueError as error:
@@ -49,6 +50,8 @@ def build_parser():
     verbs = parser.add_subparsers(required=True, metavar="verb")
     for add in VERBS:
         add(verbs)
+    for verb in verbs.choices.values():
+        verb.add_argument("--quiet", action="store_true", help="results and refusals only: no notes, no progress")
     return parser
 
 

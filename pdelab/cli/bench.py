@@ -29,7 +29,10 @@ def _run_bench(arguments):
     folder = Path(__file__).resolve().parents[2] / "benchmarks"
     names = sorted(p.stem for p in folder.glob("*.py") if p.stem not in ("harness", "page", "__init__"))
     if not names:
-        raise ValueError("the benchmarks come with the source checkout: install it with pip install -e")
+        raise ValueError(
+            "the benchmarks are not part of the installed package: "
+            "in a checkout of the repository, run pip install -e . and then pdelab bench"
+        )
     unknown = [name for name in arguments.names if name not in names]
     if unknown:
         raise ValueError(f"unknown benchmark {unknown[0]!r}: choose from {', '.join(names)}")

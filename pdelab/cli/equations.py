@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pdelab import records
 from pdelab.cli.catalogue import equation, scheme_of_paths
-from pdelab.cli.shared import progress
+from pdelab.cli.shared import progress, say_compiling, show
 
 
 def add_solve(verbs):
@@ -41,14 +41,15 @@ def _run_solve(arguments):
     import pdelab as pl
 
     loss = pl.Loss(arguments.formula)
-    grid = pl.Grid(arguments.lower, arguments.upper, arguments.nodes, boundary=arguments.boundary)
+    grid = pl.Grid(*_box(arguments, loss.dimension), boundary=arguments.boundary)
     problem, initial = _problem(arguments, loss, grid)
     records.output_folder(arguments.out.parent)
     start = time.perf_counter()
-    with progress(len(arguments.times), "times") as bar:
+    say_compiling()
+    with progress(100, "%") as bar:
         solution = pl.solve(
             problem, initial, grid, arguments.times, scheme=arguments.scheme, dt=arguments.dt,
-            on_save=lambda t, values: bar.update(),
+            progress=lambda t, end: bar.update(int(100 * t / end if end else 100) - bar.n),
         )  # fmt: skip
     arrays = {f"axis_{k}": axis for k, axis in enumerate(grid.axes)} | {
         "times": solution.times,
@@ -59,6 +60,17 @@ def _run_solve(arguments):
     for path in records.save(arguments.out, arrays, record):
         print(path)
     return 0
+
+
+def _box(arguments, dimension):
+    """Corners and nodes of the grid; one node count stands for all axes, corners are one an axis."""
+    for name in ("lower", "upper", "nodes"):
+        given = getattr(arguments, name)
+        if len(given) != dimension and not (name == "nodes" and len(given) == 1):
+            wanted = " ".join([f"{given[0]:g}"] * dimension)
+            raise ValueError(f"{name}: expected {dimension} numbers, one a variable of the formula: --{name} {wanted}")
+    nodes = arguments.nodes * dimension if len(arguments.nodes) == 1 else arguments.nodes
+    return arguments.lower, arguments.upper, nodes
 
 
 def _problem(arguments, loss, grid):
@@ -108,12 +120,13 @@ def _run_simulate(arguments):
     initial = arguments.initial[0] if len(arguments.initial) == 1 else arguments.initial
     records.output_folder(arguments.out.parent)
     start = time.perf_counter()
-    with progress(None, "times") as bar:
+    say_compiling()
+    with progress(None, "steps") as bar:
         paths = pl.simulate(
             sde, initial, arguments.time, arguments.dt, paths=arguments.paths, seed=arguments.seed,
             scheme=chosen, save_every=arguments.save_every, threads=arguments.threads, exit=arguments.exit,
             bridge=arguments.bridge,
-            on_save=lambda t, states: bar.update(),
+            progress=lambda done, total: show(bar, done, total),
         )  # fmt: skip
     parameters = {k: v for k, v in vars(arguments).items() if k not in ("run", "out")}
     record = records.provenance(parameters, time.perf_counter() - start, seed=arguments.seed)

@@ -24,16 +24,6 @@ def entries(folder):
     return found
 
 
-def summary(verdicts):
-    """The headline: how many claims, and how many are right as printed, corrected, wrong, or new."""
-    kinds = [row.as_printed for row in verdicts]
-    counts = ", ".join(f"{kinds.count(kind)} {word}" for kind, word in _KINDS.items())
-    return f"{len(kinds)} claims: {counts}"
-
-
-_KINDS = {"right": "right as printed", "corrected": "corrected", "wrong": "wrong", "new": "new"}
-
-
 def index(folder, verdicts, skipped):
     """Write folder/index.html: pictures, captions, checks, claims, and what was skipped with its command.
 

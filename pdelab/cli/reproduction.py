@@ -9,8 +9,8 @@ from pathlib import Path
 
 from pdelab import checks, records
 from pdelab.cli import page
-from pdelab.cli.shared import note, progress
-from pdelab.cli.workers import compile_first, cores, decide_claim, draw_figure, say_compiling, workers
+from pdelab.cli.shared import note, progress, say_compiling
+from pdelab.cli.workers import compile_first, cores, decide_claim, draw_figure, workers
 
 QUICK_FOLDER = Path("build/quick")  # git ignores it: quick numbers are no evidence
 CHANGED_FOLDER = Path("build/changed")  # nor are those of changed parameters

@@ -4,9 +4,8 @@ import os
 from contextlib import contextmanager
 from dataclasses import replace
 from multiprocessing import get_context
-from pathlib import Path
 
-from pdelab.cli.shared import note
+from pdelab.cli.shared import say_compiling
 
 THREADS = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -69,22 +68,6 @@ def compile_first(each):
     if say_compiling():
         for _ in each(compile_door, range(len(_DOORS))):
             pass
-
-
-def compiled():
-    """Whether Numba has kernels of this package in store; True where it cannot be known."""
-    import pdelab
-
-    home = Path(os.environ.get("NUMBA_CACHE_DIR") or Path(pdelab.__file__).parent)
-    return not os.access(home, os.W_OK) or next(home.rglob("*.nbi"), None) is not None
-
-
-def say_compiling():
-    """Say that the first run compiles, where it does; returns whether."""
-    first = not compiled()
-    if first:
-        note("compiling once: this first run takes longer, up to a minute; what is compiled is kept")
-    return first
 
 
 def compile_door(k):

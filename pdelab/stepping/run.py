@@ -10,10 +10,10 @@ SECONDS_PER_CHUNK = 0.4  # compiled steps are run in pieces of about this length
 class Run:
     """The step-size rule and the bookkeeping of one solve."""
 
-    def __init__(self, stepper, dt, cfl, scale=1.0):
+    def __init__(self, stepper, dt, cfl, scale=1.0, tell=None):
         self.stepper, self.dt, self.cfl, self.scale = stepper, dt, cfl, scale
         self.steps, self.largest_dt, self.monotonicity = 0, 0.0, 0.0
-        self.chunk, self.field, self.extremes = 16, None, None
+        self.chunk, self.field, self.extremes, self.tell = 16, None, None, tell
 
     def advance(self, state, begin, end):
         time = begin
@@ -74,7 +74,9 @@ class Run:
         return state
 
     def _check(self, state, begin, end):
-        """Look at the field: its extremes, and whether it is finite."""
+        """Look at the field: its extremes, and whether it is finite; tell how far it is."""
+        if self.tell is not None:
+            self.tell(end)
         self.field = self.stepper.values(state)
         low, high = self.extremes = float(self.field.min()), float(self.field.max())  # nan is the minimum where it is
         if not (math.isfinite(low) and math.isfinite(high)):

@@ -3,6 +3,7 @@
 import math
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from numbers import Real
@@ -57,6 +58,7 @@ def solve(
     cfl: float = 0.9,
     rtol: float | None = None,
     on_save: Callable[[float, np.ndarray], object] | None = None,
+    progress: bool | Callable[[float, float], object] = False,
 ) -> Solution:
     r"""Solve an evolution equation and return it at the times asked for.
 
@@ -83,6 +85,8 @@ def solve(
     on_save : callable (time, values), optional
         Called at each saved time as soon as it is reached, with an accuracy to reach as soon as it is known to be
         reached; what it was handed survives Ctrl-C.
+    progress : bool or callable (time reached, last time)
+        True shows a bar on stderr. A solve that shortens its steps for `rtol` begins again from 0.
 
     Returns
     -------
@@ -153,6 +157,8 @@ def solve(
         raise ValueError(f"problem: expected an equation such as HamiltonJacobi(beta=1.0), got {problem!r}")
     if on_save is not None and not callable(on_save):
         raise ValueError(f"on_save: expected a function or None, got {on_save!r}")
+    if not callable(progress):
+        checks.switch("progress", progress)
     if rtol is not None:
         rtol = checks.positive("rtol", rtol, infinite=True)
     chosen = _chosen(scheme, problem)
@@ -160,16 +166,31 @@ def solve(
     stepper = chosen(problem, grid, first)
     if dt is not None and stepper.with_dt is not None:
         stepper = stepper.with_dt()
-    task = _Task(stepper, first, grid, times, dt, cfl, rtol != math.inf)
     wanted = stepper.rtol if rtol is None and dt is None else rtol
-    if wanted is None or wanted == math.inf or stepper.error is not None:
-        solution = _interruptible(lambda save: task.solved(1.0, save), times, on_save)
-    else:
-        solution = _interruptible(lambda save: task.refined(wanted, save), times, on_save)
+    with _teller(progress, float(times[-1])) as tell:
+        task = _Task(stepper, first, grid, times, dt, cfl, rtol != math.inf, tell)
+        if wanted is None or wanted == math.inf or stepper.error is not None:
+            solution = _interruptible(lambda save: task.solved(1.0, save), times, on_save)
+        else:
+            solution = _interruptible(lambda save: task.refined(wanted, save), times, on_save)
     solution.info.setdefault("scheme", _name(chosen))
     if rtol != math.inf:
         _warn(solution.info, WARN_ABOVE if rtol is None else rtol, stepper)
     return solution
+
+
+@contextmanager
+def _teller(progress, end):
+    """A function of the time reached that calls a function or moves a bar; None for no progress."""
+    if callable(progress):
+        yield lambda time: progress(time, end)
+    elif not progress:
+        yield None
+    else:
+        from tqdm import tqdm
+
+        with tqdm(total=100, unit="%", desc="solve") as bar:
+            yield lambda time: bar.update(int(100 * time / end if end else 100) - bar.n)
 
 
 def _unsaved(time, values):
@@ -217,6 +238,7 @@ class _Task:
     dt: float | None
     cfl: float
     estimated: bool
+    tell: Callable | None = None
 
     def refined(self, wanted, on_save):
         """The solution with steps so short that the estimated error in time is at most `wanted`."""
@@ -237,7 +259,7 @@ class _Task:
     def solved(self, scale, on_save):
         """The solution with steps `scale` times as long as they would be."""
         stepper, first, times = self.stepper, self.first, self.times
-        run, state = Run(stepper, self.dt, self.cfl, scale), stepper.init(first)
+        run, state = Run(stepper, self.dt, self.cfl, scale, self.tell), stepper.init(first)
         estimate = Estimate(stepper, first, times, self.dt, self.cfl, scale) if self.estimated else None
         certificates = stepper.certificates
         records = {name: [] for name in (*certificates, *stepper.records, "minimum", "maximum")}
