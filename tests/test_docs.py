@@ -13,7 +13,7 @@ import pytest
 
 import pdelab
 from pdelab import claims, figures
-from pdelab.claims import challenge, decide
+from pdelab.claims import challenge, decide, errata
 from pdelab.cli import build_parser, main
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
@@ -87,16 +87,16 @@ COMMANDS += [f"pdelab {line.partition('-m pdelab.cli ')[2]}" for line in SHELL i
 CHEAP = {"list", "verify E3.10 --json"}
 
 
-def headline():
-    """The generated line of the README."""
-    kinds = [row.as_printed for row in claims.ledger().values()]
-    words = {"right": "right as printed", "corrected": "corrected", "wrong": "wrong", "new": "new"}
-    counts = ", ".join(f"{kinds.count(kind)} {word}" for kind, word in words.items())
-    return f"**{len(kinds)} claims in the ledger: {counts}** ([errata](ERRATA.md); `pdelab verify` repeats them)."
-
-
 def test_the_readmes_headline_is_the_ledgers():
-    assert re.search(r"<!-- headline --> (.*?) <!-- /headline -->", README, flags=re.S)[1] == headline()
+    assert re.search(r"<!-- headline --> (.*?) <!-- /headline -->", README, flags=re.S)[1] == errata.headline()
+
+
+def test_the_headline_is_written_between_its_marks(tmp_path):
+    readme = tmp_path / "README.md"
+    readme.write_text(f"before {errata.MARKS[0]} old {errata.MARKS[1]} after\n", encoding="utf-8")
+    errata.refresh_headline(readme)
+    expected = f"before {errata.MARKS[0]} {errata.headline()} {errata.MARKS[1]} after\n"
+    assert readme.read_text(encoding="utf-8") == expected
 
 
 @pytest.mark.parametrize("command", sorted(set(COMMANDS)))

@@ -24,6 +24,8 @@ VERDICTS = {
     "wrong": "Wrong: the claim itself fails; what is confirmed is the counter-example",
     "new": "New: not in the papers, needed or implied by them",
 }
+SAID = {"right": "right as printed", "corrected": "corrected", "wrong": "wrong", "new": "new"}
+MARKS = "<!-- headline -->", "<!-- /headline -->"
 HEAD = """\
 # Errata
 
@@ -130,9 +132,26 @@ def _place(row):
     return _paper(row), list(VERDICTS).index(row.as_printed), place, row.id
 
 
+def headline():
+    """The README's line: how many claims there are, and how many are right as printed, corrected, wrong, or new."""
+    kinds = [row.as_printed for row in claims.ledger().values()]
+    counts = ", ".join(f"{kinds.count(kind)} {word}" for kind, word in SAID.items())
+    return f"**{len(kinds)} claims in the ledger: {counts}** ([errata](ERRATA.md); `pdelab verify` repeats them)."
+
+
+def refresh_headline(readme):
+    """Write the headline between its marks in a README, where there is one with marks."""
+    if readme.is_file() and MARKS[0] in (text := readme.read_text(encoding="utf-8")):
+        before, _, rest = text.partition(MARKS[0])
+        with records.atomic(readme) as temporary:
+            after = rest.partition(MARKS[1])[2]
+            temporary.write_text(f"{before}{MARKS[0]} {headline()} {MARKS[1]}{after}", encoding="utf-8")
+
+
 def write(path, evidence):
-    """Write the page; returns its path."""
+    """Write the page, and the headline of a README beside it; returns its path."""
     text = page(evidence)
+    refresh_headline(Path(path).with_name("README.md"))
     with records.atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return path

@@ -113,3 +113,11 @@ def gallery(folder):
             title = record["title"].replace("|", "\\|")
             lines.append(f"| [{name}]({figures.stem_of(name)}.png) | {title} | {held} | {again} |")
     return "\n".join(lines) + "\n"
+
+
+def write_gallery(folder):
+    """Write a folder's README.md; returns its path."""
+    path = folder / "README.md"
+    with records.atomic(path) as temporary:
+        temporary.write_text(gallery(folder), encoding="utf-8")
+    return path

@@ -67,6 +67,8 @@ def _run_figure(arguments):
     say_compiling()
     note(f"figure {arguments.name}: {module.TITLE}")
     result, picture = figures.run(arguments.name, folder, quick=arguments.quick, changes=arguments.set)
+    if not (arguments.quick or arguments.set) and (folder / "README.md").is_file():
+        page.write_gallery(folder)
     if arguments.json:
         print(records.dumps(result.record))
     else:
@@ -243,8 +245,7 @@ def _write_pages(folder, found, skipped, *, quick):
     """index.html, and of full runs README.md."""
     page.index(folder, found, skipped)
     if not quick:
-        with records.atomic(folder / "README.md") as temporary:
-            temporary.write_text(page.gallery(folder), encoding="utf-8")
+        page.write_gallery(folder)
 
 
 def _refresh_errata(folder):

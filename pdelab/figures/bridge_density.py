@@ -77,27 +77,23 @@ def moments(line, grid, found, lr):
 
 def draw(data):
     """Left: densities; right: distances against the learning rate."""
-    import matplotlib
-
-    from pdelab.plotting import COLORS, STYLE, subplots
+    from pdelab.plotting import COLORS, subplots
 
     styles = {"measured": (COLORS["viscous"], "-"), "isotropic": (COLORS["inviscid"], ":"), "frozen": ("0.5", "--"),
               "second_order": ("k", "-.")}  # fmt: skip
-    with matplotlib.rc_context(STYLE):
-        figure, (left, right) = subplots(1, 2, size=(10.5, 4.2))
-        figure.suptitle(TITLE, x=0.01, ha="left", fontsize=11)
-        left.hist(data["runs"], bins=60, density=True, color=COLORS["initial"], label="SGD")
-        for name, (color, line) in styles.items():
-            label = name.replace("_", " ")
-            left.plot(data["x"], data[f"density_{name}"], color=color, ls=line, label=label)
-            middle, low, high = data[f"w2_{name}"].T
-            right.errorbar(data["rates"], middle, [middle - low, high - middle], color=color, ls=line, label=label)
-        right.fill_between(data["rates"], 0, data["floor"], color="0.9", label="exact samples")
-        reach = 4 * data["runs"].std()
-        left.set(xlabel="u", ylabel="density", xlim=(data["runs"].mean() - reach, data["runs"].mean() + reach))
-        right.set(xlabel="learning rate", ylabel="W₂ from SGD / its deviation", xscale="log")
-        right.set_xticks(data["rates"], [f"{rate:g}" for rate in data["rates"]])
-        right.minorticks_off()
-        left.legend()
-        right.legend()
+    figure, (left, right) = subplots(1, 2, size=(8.0, 4.2))
+    left.hist(data["runs"], bins=60, density=True, color=COLORS["initial"], label="SGD")
+    for name, (color, line) in styles.items():
+        label = name.replace("_", " ")
+        left.plot(data["x"], data[f"density_{name}"], color=color, ls=line, label=label)
+        middle, low, high = data[f"w2_{name}"].T
+        right.errorbar(data["rates"], middle, [middle - low, high - middle], color=color, ls=line, label=label)
+    right.fill_between(data["rates"], 0, data["floor"], color="0.9", label="exact samples")
+    reach = 4 * data["runs"].std()
+    left.set(xlabel="u", ylabel="density", xlim=(data["runs"].mean() - reach, data["runs"].mean() + reach))
+    right.set(xlabel="learning rate", ylabel="W₂ from SGD / its deviation", xscale="log")
+    right.set_xticks(data["rates"], [f"{rate:g}" for rate in data["rates"]])
+    right.minorticks_off()
+    left.legend()
+    right.legend()
     return figure

@@ -56,21 +56,17 @@ def compute(gamma, temperature, shares, lengths, averaging, batch, points, runs,
 
 def draw(data):
     """Rows: full gradients and mini-batches; columns: bias, angle, deviation."""
-    import matplotlib
+    from pdelab.plotting import subplots
 
-    from pdelab.plotting import STYLE, subplots
-
-    with matplotlib.rc_context(STYLE):
-        figure, axes = subplots(2, 3, size=(10.5, 5.6))
-        figure.suptitle(TITLE, x=0.01, ha="left", fontsize=11)
-        for row, name in zip(np.reshape(axes, (2, 3)), ("full", "batch")):
-            for panel, what in zip(row, ("bias", "angle", "deviation")):
-                for share, values in zip(data["shares"], data[f"{what}_{name}"]):
-                    panel.plot(data["lengths"], values, marker="o", ms=3, label=f"η'/γ = {share:g}")
-                panel.set(xlabel="L", xscale="log", yscale="log", ylabel=f"{what}, {name} gradients")
-                panel.set_xticks(data["lengths"], [str(length) for length in data["lengths"]])
-                panel.minorticks_off()
-            row[0].axhline(0.1, color="0.6", lw=0.8)
-            row[1].axhline(10.0, color="0.6", lw=0.8)
-        np.ravel(axes)[0].legend()
+    figure, axes = subplots(2, 3, size=(8.0, 5.6))
+    for row, name in zip(np.reshape(axes, (2, 3)), ("full", "batch")):
+        for panel, what in zip(row, ("bias", "angle", "deviation")):
+            for share, values in zip(data["shares"], data[f"{what}_{name}"]):
+                panel.plot(data["lengths"], values, marker="o", ms=3, label=f"η'/γ = {share:g}")
+            panel.set(xlabel="L", xscale="log", yscale="log", ylabel=f"{what}, {name} gradients")
+            panel.set_xticks(data["lengths"], [str(length) for length in data["lengths"]])
+            panel.minorticks_off()
+        row[0].axhline(0.1, color="0.6", lw=0.8)
+        row[1].axhline(10.0, color="0.6", lw=0.8)
+    np.ravel(axes)[0].legend()
     return figure
