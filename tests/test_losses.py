@@ -830,6 +830,48 @@ def test_an_index_that_others_may_write_is_not_read(monkeypatch, tmp_path):
             assert modules._find(path.stem) == (None, None)
 
 
+IMPORT = """
+import os
+import pdelab
+from numba import config
+pdelab.Loss("x**2")(1.0)
+print(repr(config.CACHE_DIR))
+"""
+
+
+def imported(folder, **environment):
+    """Import pdelab in `folder`, as a new user whose home it is."""
+    own = {name: value for name, value in os.environ.items() if name not in ("NUMBA_CACHE_DIR", "PDELAB_CACHE")}
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORT], cwd=folder, capture_output=True, text=True,
+        env=own | {"PYTHONPATH": str(Path(losses.__file__).parents[2])} | environment,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@posix
+@pytest.mark.parametrize("mode, read", [(0o666, False), (0o600, True)])
+def test_a_folder_of_kernels_named_by_others_is_not_read(tmp_path, mode, read):
+    """Numba takes the folder of its pickles from a file in the working directory: only from the user's own."""
+    pytest.importorskip("yaml")
+    (tmp_path / "cache").mkdir(mode=0o700)
+    said = tmp_path / ".numba_config.yaml"
+    said.write_text(f"cache_dir: {tmp_path / 'planted'}\n")
+    said.chmod(mode)
+    assert imported(tmp_path, PDELAB_CACHE=str(tmp_path / "cache")) == repr(str(tmp_path / "planted") if read else "")
+    assert (tmp_path / "planted").exists() == read
+
+
+@posix
+def test_import_writes_nothing_where_it_runs(tmp_path):
+    place = tmp_path / "place"
+    place.mkdir()
+    place.chmod(0o777)
+    imported(place, PDELAB_CACHE=str(tmp_path / "cache"))
+    assert not list(place.iterdir())
+
+
 @posix
 def test_a_folder_that_others_may_replace_is_not_read(monkeypatch, tmp_path):
     above = tmp_path / "above"

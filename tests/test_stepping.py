@@ -221,7 +221,8 @@ def test_a_loss_is_no_density():
 def test_the_largest_step_over_its_bound_counts_the_last_one():
     """Intervals of one step each, the longest of them last, first and in the middle."""
     for times in ([0.03, 0.1], [0.07, 0.1], [0.02, 0.09, 0.12]):
-        assert run(times, dt=0.1).info["monotonicity"] == pytest.approx(0.7), times
+        info = run(times, dt=0.1).info
+        assert info["monotonicity"] == pytest.approx(0.7) and info["dt"] == pytest.approx(0.07), times
     for scheme in (euler, adaptive):
         assert run([0.01, 0.09], scheme=scheme, dt=0.1).info["monotonicity"] == pytest.approx(0.8)
 

@@ -18,6 +18,8 @@ import warnings
 from pathlib import Path
 from types import ModuleType
 
+from numba import config
+
 from pdelab.records import atomic
 
 _LOCK = threading.RLock()
@@ -116,7 +118,7 @@ def _distrust(folder, name):
     if not hasattr(os, "getuid"):  # Windows: a user's folders are closed to others
         return None
     folder = folder.resolve()
-    numba = [Path(chosen).resolve()] if (chosen := os.environ.get("NUMBA_CACHE_DIR")) else []
+    numba = [Path(chosen).resolve()] if (chosen := config.CACHE_DIR) else []  # also named by .numba_config.yaml
     if folder.stat().st_uid == os.getuid() and not folder.stat().st_mode & 0o022:
         folder.chmod(0o700)
     for own in (folder, *(place for place in numba if place.exists())):

@@ -1,0 +1,146 @@
+# ruff: noqa: E501
+"""The changes of `benchmarks.mutation`: signs, factors, indices, ends, dropped terms, comparisons, exit statuses.
+
+Each row: name, file in the package, what stands there, what is put instead, pytest's arguments.
+"""
+
+from benchmarks.mutation import Mutant
+
+GENERATOR, LINEAR, KAC = (
+    "tests/test_generator.py -k ",
+    "tests/test_nonequilibrium.py -k linear",
+    "spin_glass/kac_rice.py",
+)
+GLASS = "tests/test_spin_glass.py -k thresholds or indices or limits or tracy or printed or expected"
+BITS = "tests/test_perceptron.py -k disagreement or limit or tilted or bad_input or as_many or typical"
+LINE = "tests/test_transport.py -k law or sorting or ties or metric or integral"
+
+MUTANTS = tuple(
+    Mutant(*row)
+    for row in [
+        # generator
+        ("dense gap by modulus", "generator/gaps.py", "rates.real.min(initial=math.inf)",
+         "np.abs(rates).min(initial=math.inf)", GENERATOR + "gap_of_a_small_chain"),
+        ("dense gap counts rest", "generator/gaps.py", "np.delete(rates, np.argmin(np.abs(rates)))",
+         "np.delete(rates, np.argmax(np.abs(rates)))", GENERATOR + "gap_of_a_small_chain",
+         "a gap of zero is asked of the elimination, which gives the same one"),
+        ("gap without its scale", "generator/gaps.py", "return top * gap", "return gap", GENERATOR + "gap_of_ornstein"),
+        ("factor transposed", "generator/coefficients.py", '"...kj,...ijk->...i", corner_mean',
+         '"...jk,...ijk->...i", corner_mean', GENERATOR + "noise_induced"),
+        ("divergence of the matrix with a plus", "generator/coefficients.py", 'found -= np.einsum("...ikk->...i"',
+         'found += np.einsum("...ikk->...i"', GENERATOR + "klimontovich or noise_induced or second_order or another_factor"),
+        # closed forms and stepping
+        ("periodic images of a quarter", "closed_forms/inviscid.py", "grid.shape[axis] // 2 + 1",
+         "grid.shape[axis] // 4 + 1", "tests/test_closed_forms.py -k images_as_far or wide_kernels"),
+        ("parabola with twice the time", "closed_forms/inviscid.py", "grid.spacing[axis] ** 2 / (2.0 * t)",
+         "grid.spacing[axis] ** 2 / t", "tests/test_closed_forms.py -k images_as_far or wide_kernels"),
+        ("reach without the tail, lines", "closed_forms/viscous.py", "rest * (osc + envelopes.DEPTH / beta)",
+         "rest * osc", "tests/test_closed_forms.py -k images_as_far or wide_kernels"),
+        ("reach without the tail, rows", "closed_forms/viscous.py",
+         "math.sqrt(2.0 * t * osc + 2.0 * envelopes.DEPTH * spread)", "math.sqrt(2.0 * t * osc)",
+         "tests/test_closed_forms.py -k images_as_far or wide_kernels or cole_hopf"),
+        ("monotonicity of the last step", "stepping/run.py", "max(self.monotonicity, dt / bound)", "dt / bound",
+         "tests/test_stepping.py"),
+        ("largest step is the last", "stepping/run.py", "max(self.largest_dt, dt)", "dt", "tests/test_stepping.py"),
+        ("steps above the bound", "stepping/run.py", "self.dt > bound * (1 + 1e-12)", "self.dt > bound * 2",
+         "tests/test_stepping.py"),
+        # control, metastability, transport
+        ("walls clip", "control/simulation.py", "low + np.minimum(turn, 2 * (high - low) - turn)",
+         "np.clip(x[..., axis], low, high)", "tests/test_control.py -k mirrored"),
+        ("effort by left points", "control/simulation.py", "dt / 4 * ((before**2).sum(-1) + (alpha**2).sum(-1))",
+         "dt / 2 * (before**2).sum(-1)", "tests/test_control.py -k trapezoid"),
+        ("martingale after the step", "control/simulation.py", "(before * kick)", "(alpha * kick)",
+         "tests/test_control.py -k cost_of_paths"),
+        ("noise without the two", "control/simulation.py", "2 * problem.diffusivity * problem.horizon / steps",
+         "problem.diffusivity * problem.horizon / steps", "tests/test_control.py -k paths"),
+        ("point mass does not wrap", "control/density.py", "        if wraps:", "        if False:",
+         "tests/test_control.py -k periodic_axis or point_mass"),
+        ("schedule a step late", "metastability.py", "np.interp(tau, clock, schedule) * f",
+         "np.interp(tau, clock, np.roll(schedule, 1)) * f", "tests/test_metastability.py -k schedule or first_order"),
+        ("clock without a half", "metastability.py", "np.diff(fine) / 2 * (rates @ weights)",
+         "np.diff(fine) * (rates @ weights)", "tests/test_metastability.py -k clock or schedule"),
+        ("cells may overlap", "transport/line.py", "(self.right[:-1] <= self.left[1:]).all()", "True", LINE),
+        # averaging
+        ("outer step without its clock", "homogenization.py", "(z - x) * (last * sde.lr)", "(z - x) * sde.lr",
+         "tests/test_homogenization.py -k algorithm_two or transfer_operator"),
+        ("inner average of the old point", "homogenization.py", "z = z + (y - z) * weight", "z = z + (z - y) * weight",
+         "tests/test_homogenization.py -k algorithm_two or transfer_operator"),
+        # nonequilibrium
+        ("swirl without a half", "nonequilibrium/linear.py", "0.5 * (product - product.T)", "(product - product.T)", LINEAR),
+        ("swirl turned", "nonequilibrium/linear.py", "0.5 * (product - product.T)", "0.5 * (product.T - product)", LINEAR),
+        ("covariance without beta", "nonequilibrium/linear.py", "beta, S / beta, U", "beta, S, U", LINEAR),
+        ("covariance times beta", "nonequilibrium/linear.py", "beta, S / beta, U", "beta, S * beta, U", LINEAR),
+        ("gap by modulus", "nonequilibrium/linear.py", "np.linalg.eigvals(self.F).real.min()",
+         "np.abs(np.linalg.eigvals(self.F)).min()", LINEAR),
+        ("reversed drift with a plus", "nonequilibrium/linear.py", "(self.D - self.Q) @ self.U",
+         "(self.D + self.Q) @ self.U", "tests/test_nonequilibrium.py -k reversed"),
+        ("Lyapunov with D", "nonequilibrium/linear.py", "continuous_lyapunov(F, 2 * D)", "continuous_lyapunov(F, D)",
+         LINEAR, "the step of refinement solves for what is missing: the same to rounding"),
+        ("refinement with a minus", "nonequilibrium/linear.py", "S + 0.5 * (change", "S - 0.5 * (change", LINEAR,
+         "the change is of the size of rounding"),
+        ("entropy by the diffusion", "nonequilibrium/linear.py", "/ np.sqrt(values[~still])", "* np.sqrt(values[~still])",
+         LINEAR),
+        ("a focus is a node", "nonequilibrium/linear.py", "np.abs(eigenvalues.imag) > ROUNDING * size",
+         "np.abs(eigenvalues.imag) < 0", LINEAR),
+        ("saddle called unstable", "nonequilibrium/linear.py", '"unstable" if (real < 0).all()',
+         '"unstable" if (real < 0).any()', "tests/test_nonequilibrium.py -k linear or saddle"),
+        ("irreversibility without a half", "nonequilibrium/linear.py", "float(0.5 * (np.trace", "float((np.trace", LINEAR),
+        ("irreversibility not per time", "nonequilibrium/linear.py", "2 * len(S)) / dt)", "2 * len(S)))", LINEAR),
+        ("balanced from the size of U", "nonequilibrium/linear.py", "<= 1e-10 * np.abs(self.D).max()",
+         "<= 1e10 * np.abs(self.D).max()", LINEAR),
+        # spin glass
+        ("limit with N/2", KAC, "0.5 * (n - 1) * (math.log1p(b) - math.log1p(-b)))\n\n\ndef triv",
+         "0.5 * n * (math.log1p(b) - math.log1p(-b)))\n\n\ndef triv", GLASS),
+        ("trivialisation with a plus", KAC, "special.ive(0, half) - special.ive(1, half)",
+         "special.ive(0, half) + special.ive(1, half)", GLASS),
+        ("edge with kappa squared", KAC, "kappa**3 / 24", "kappa**2 / 24", GLASS),
+        ("edge without the two", KAC, "math.log(2.0) - kappa**3", "-(kappa**3)", GLASS),
+        ("tails added", KAC, "* above) - weights", "* above) + weights", GLASS),
+        ("Airy shifted twice", KAC, "x[None, :] + s)[0]", "x[None, :] + 2 * s)[0]", GLASS),
+        ("diagonal of variance 1", KAC, "math.sqrt(2.0), (draws, n)", "1.0, (draws, n)", GLASS),
+        ("beside in rising order", KAC, "np.arange(n - 1, 0, -1)", "np.arange(1, n)", GLASS,
+         "the tridiagonal matrix is read from the other end; independent diagonal: the same law"),
+        ("the next eigenvalue", KAC, "select_range=(k, k)", "select_range=(0, 0)", GLASS),
+        ("standard error of n", KAC, "values.std(ddof=1)", "values.std(ddof=0)", GLASS),
+        ("count over e**709 is tried", KAC, "if logarithm > 709.0:", "if logarithm > 7090.0:", "tests/test_spin_glass.py -k bad_input"),
+        # perceptron
+        ("ties count", "perceptron/generalisation.py", "abs(2 * b - k) + 1", "abs(2 * b - k)", BITS),
+        ("angle over two pi", "perceptron/generalisation.py", "np.arccos(overlap) / math.pi", "np.arccos(overlap) / (2 * math.pi)", BITS),
+        ("half of the agreements", "perceptron/generalisation.py", "(2**d - 2 * both)", "(2**d - both)", BITS),
+        ("pairs without the patterns", "perceptron/generalisation.py", "(n * math.log(chance) if n", "(math.log(chance) if n", BITS),
+        ("solutions doubled", "perceptron/generalisation.py", "return 2.0 ** (odd_dimension", "return 2.0 * 2.0 ** (odd_dimension", BITS),
+        ("densest is sparsest", "perceptron/generalisation.py", "counts.max() if tilt > 0", "counts.max() if tilt < 0", BITS),
+        ("tilt turned", "perceptron/generalisation.py", "logs = tilt * np.log(counts)", "logs = -tilt * np.log(counts)", BITS),
+        ("even dimensions pass", "perceptron/generalisation.py", "if value % 2 == 0:", "if value % 4 == 0:", BITS),
+        ("isolation at distance 2", "perceptron/generalisation.py", "expected_pairs(d, patterns, 1)", "expected_pairs(d, patterns, 2)", BITS),
+        # networks
+        ("official master_lr ignored", "networks/optimizers/official.py",
+         'number(group["lr"]) if group["master_lr"] is None else group["master_lr"]', 'number(group["lr"])',
+         "tests/test_optimizers.py -k official_follows"),
+        ("loss not divided", "networks/training/loop.py", "total / len(pairs)", "total", "tests/test_training_doors.py -k clipped"),
+        ("clips the first replica alone", "networks/training/loop.py", 'if self.config["clip"] is not None:',
+         'if self.config["clip"] is not None and replica == 0:', "tests/test_training_doors.py -k clipped"),
+        ("replacement without the epoch", "networks/data/batches.py", "keyed_generator(seed, replica, epoch, number, 0)",
+         "keyed_generator(seed, replica, number, 0)", "tests/test_data.py -k keyed"),
+        ("augmentation without the replica", "networks/data/batches.py", "keyed_generator(seed, replica, epoch, number, 1)",
+         "keyed_generator(seed, epoch, number, 1)", "tests/test_data.py -k keyed"),
+        ("order without the epoch", "networks/data/batches.py", "keyed_generator(seed, replica, epoch), device",
+         "keyed_generator(seed, replica), device", "tests/test_data.py -k keyed or order"),
+        ("no bound on unpacked files", "networks/data/files.py", "raw = file.read(most + 1)", "raw = file.read(most)", "tests/test_data.py -k damage or refus"),
+        # records, claims, commands
+        ("interrupted files stay", "records.py", "except BaseException:", "except Exception:", "tests/test_records.py"),
+        ("files for their owner alone", "records.py", "        temporary.chmod(0o666 & ~mask)\n", "", "tests/test_records.py"),
+        ("twice the tolerance, equal", "claims/__init__.py", "np.abs(measured - expected) <= tolerance",
+         "np.abs(measured - expected) <= 2 * tolerance", "tests/test_claims.py -k tolerance_and or nan_never"),
+        ("at most, below", "claims/__init__.py", "measured <= expected + tolerance", "measured <= expected + 2 * tolerance",
+         "tests/test_claims.py -k tolerance_and or nan_never"),
+        ("at least, above", "claims/__init__.py", "measured >= expected - tolerance", "measured >= expected - 2 * tolerance",
+         "tests/test_claims.py -k tolerance_and or nan_never"),
+        ("failed figures exit 0", "cli/reproduction.py", "0 if good and not failed and not wrong", "0 if good and not wrong",
+         "tests/test_figures.py -k reproduce_is_as_red"),
+        ("accepted errors exit 0", "cli/reproduction.py", "0 if good and not failed and not wrong", "0 if good and not failed",
+         "tests/test_figures.py -k reproduce_is_as_red"),
+        ("rejected claims exit 0", "cli/reproduction.py", "0 if good and not failed and not wrong", "0 if not failed and not wrong",
+         "tests/test_figures.py -k reproduce_is_as_red"),
+    ]
+)  # fmt: skip

@@ -1,0 +1,189 @@
+"""Mutation: one line of the package is changed at a time, and the tests that cover it should fail.
+
+    python -m benchmarks.mutation               # every mutant of mutants.py, kept in mutation.json and MUTATION.md
+    python -m benchmarks.mutation NAME ...      # these alone; the others keep their verdicts
+    python -m benchmarks.mutation --list
+
+The package and its tests are copied to a temporary folder, which is changed in place of the checkout. A mutant is
+killed when a test fails (pytest's exit status 1) or when its tests do not end; any other status is an error of the
+list, not a kill. Tests pass without a mutant first, or nothing is said about it.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "mutation.json"
+PAGE = ROOT / "benchmarks" / "MUTATION.md"
+TIMEOUT = 300.0  # seconds after which tests are taken not to end
+COPIED = "pdelab", "tests", "benchmarks", "pyproject.toml"
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One change: `old`, which stands once in `file` (a path in the package), becomes `new`.
+
+    `tests` are pytest's arguments; `equivalent` is the reason why no test can see the change, "" where one can.
+    """
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: str
+    equivalent: str = ""
+
+    def applied(self, text):
+        """The text of the file with the change; ValueError unless `old` stands in it once."""
+        if text.count(self.old) != 1:
+            raise ValueError(f"{self.name}: expected {self.old!r} once in {self.file}, found {text.count(self.old)}")
+        return text.replace(self.old, self.new)
+
+
+def verdict(status):
+    """What an exit status of pytest says of the mutant; None is a run that did not end."""
+    if status is None or status == 1:
+        return "killed"
+    return "survived" if status == 0 else "error"
+
+
+def copy(folder):
+    """The package and its tests below `folder`, times kept, so that compiled kernels stay valid."""
+    for name in COPIED:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name)
+        else:
+            shutil.copy2(source, folder / name)
+
+
+def judge(mutant, folder, timeout=TIMEOUT):
+    """Apply a mutant in a copy, run its tests and put the file back."""
+    path = folder / "pdelab" / mutant.file
+    text = path.read_text(encoding="utf-8")
+    times = path.stat()
+    path.write_text(mutant.applied(text), encoding="utf-8")
+    try:
+        # Numba does not see that a function in another file has changed: no kernel kept before may be loaded
+        with tempfile.TemporaryDirectory() as kernels:
+            fresh = {"NUMBA_CACHE_DIR": kernels, "PDELAB_CACHE": kernels + "/formulas"}
+            return verdict(_tested(mutant.tests, folder, timeout, fresh if "kernels" in mutant.file else {}))
+    finally:
+        path.write_text(text, encoding="utf-8")
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def _tested(tests, folder, timeout, environment):
+    """pytest's exit status in `folder`, None if it did not end; what it started ends with it."""
+    command = [sys.executable, "-B", "-m", "pytest", "-q", "-x", "-n0", "-p", "no:cacheprovider", *_split(tests)]
+    with subprocess.Popen(
+        command, cwd=folder, env=os.environ | {"PYTHONPATH": str(folder)} | environment, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    ) as process:  # fmt: skip
+        try:
+            return process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            return None
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def _split(tests):
+    """pytest's arguments; what follows -k is one."""
+    files, _, words = tests.partition(" -k ")
+    return files.split() + (["-k", words] if words else [])
+
+
+def run(mutants, say=print, jobs=1):
+    """{name: verdict} of the mutants, `jobs` copies at a time; tests that fail without any change give no verdict."""
+    groups = {}
+    for mutant in mutants:
+        groups.setdefault(mutant.tests, []).append(mutant)
+    shares = [list(groups.values())[first::jobs] for first in range(jobs)]
+    with ThreadPoolExecutor(jobs) as pool:
+        verdicts = dict(pair for pairs in pool.map(lambda share: list(_share(share, say)), shares) for pair in pairs)
+    return {mutant.name: verdicts[mutant.name] for mutant in mutants}
+
+
+def _share(groups, say):
+    """(name, verdict) of groups of mutants with the same tests, in one copy."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        copy(folder)
+        for group in groups:
+            sound = _tested(group[0].tests, folder, TIMEOUT, {}) == 0
+            for mutant in group:
+                word = "equivalent" if mutant.equivalent else judge(mutant, folder) if sound else "error"
+                say(f"{word:<11}{mutant.name}")
+                yield mutant.name, word
+
+
+def summary(verdicts):
+    """Counts of each verdict, and the share of the killable that was killed (None without any)."""
+    counts = {word: list(verdicts.values()).count(word) for word in ("killed", "survived", "equivalent", "error")}
+    killable = counts["killed"] + counts["survived"]
+    return counts | {"rate": counts["killed"] / killable if killable else None}
+
+
+def page(mutants, verdicts):
+    """The results as Markdown."""
+    counts = summary(verdicts)
+    rate = "none measured" if counts["rate"] is None else f"{100 * counts['rate']:.1f} %"
+    lines = [
+        "# Mutation\n",
+        "One line changed at a time; the tests that cover it should fail. By `python -m benchmarks.mutation`.\n",
+        f"{counts['killed']} killed, {counts['survived']} survived, {counts['equivalent']} equivalent, "
+        f"{counts['error']} in error, {len(mutants) - len(verdicts)} not run; of the killable that were run: {rate}.\n",
+        "| mutant | file | old | new | verdict |\n|---|---|---|---|---|",
+    ]
+    cell = lambda text: "`" + text.strip().replace("|", "\\|").replace("\n", " ") + "`"  # noqa: E731
+    for mutant in mutants:
+        word = verdicts.get(mutant.name, "not run") + (f": {mutant.equivalent}" if mutant.equivalent else "")
+        lines.append(f"| {mutant.name} | {mutant.file} | {cell(mutant.old)} | {cell(mutant.new)} | {word} |")
+    return "\n".join(lines) + "\n"
+
+
+def save(mutants, verdicts):
+    """Keep the verdicts and write the page anew; what was not run this time keeps its verdict."""
+    result = {"summary": summary(verdicts), "verdicts": verdicts}
+    RESULTS.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    PAGE.write_text(page(mutants, verdicts), encoding="utf-8")
+
+
+def main(arguments=None):
+    """0 if every killable mutant that was run is killed."""
+    from benchmarks.mutants import MUTANTS
+
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.mutation", description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="NAME")
+    parser.add_argument("--jobs", type=int, default=1, help="copies at a time")
+    parser.add_argument("--list", action="store_true", help="names and files alone")
+    asked = parser.parse_args(arguments)
+    known = {mutant.name: mutant for mutant in MUTANTS}
+    if unknown := [name for name in asked.names if name not in known]:
+        parser.error(f"unknown mutants: {', '.join(unknown)}; --list shows all")
+    chosen = [known[name] for name in asked.names] or list(MUTANTS)
+    if asked.list:
+        print("\n".join(f"{mutant.name:<40}{mutant.file}" for mutant in chosen))
+        return 0
+    verdicts = run(chosen, say=lambda line: print(line, flush=True), jobs=asked.jobs)
+    counts = summary(verdicts)
+    print(counts)
+    kept = json.loads(RESULTS.read_text(encoding="utf-8"))["verdicts"] if RESULTS.exists() else {}
+    save(MUTANTS, {name: word for name, word in (kept | verdicts).items() if name in known})
+    return 1 if counts["survived"] or counts["error"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

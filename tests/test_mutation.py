@@ -1,0 +1,56 @@
+"""The tool that changes one line at a time: what it applies, what it calls a kill, what it reports."""
+
+import importlib
+from pathlib import Path
+
+import pytest
+
+mutation = pytest.importorskip("benchmarks.mutation", reason="the benchmarks stand in a checkout, not in the package")
+MUTANTS = importlib.import_module("benchmarks.mutants").MUTANTS
+
+PACKAGE = Path(__file__).parents[1] / "pdelab"
+
+
+def test_names_are_one_each():
+    assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS)
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_every_mutant_is_another_program_that_parses(mutant):
+    text = (PACKAGE / mutant.file).read_text(encoding="utf-8")
+    changed = mutant.applied(text)
+    assert changed != text
+    compile(changed, mutant.file, "exec")
+
+
+def test_a_line_that_is_gone_or_stands_twice_is_refused():
+    mutant = mutation.Mutant("a", "b.py", "x + 1", "x - 1", "")
+    for text in ("x", "x + 1; x + 1"):
+        with pytest.raises(ValueError, match="a: expected 'x \\+ 1' once in b.py"):
+            mutant.applied(text)
+
+
+@pytest.mark.parametrize(
+    "status, word", [(0, "survived"), (1, "killed"), (None, "killed"), (2, "error"), (4, "error"), (5, "error")]
+)
+def test_only_a_failing_test_kills(status, word):
+    """pytest says 1 for tests that fail; 2 to 5 are interruptions, wrong arguments and no tests at all."""
+    assert mutation.verdict(status) == word
+
+
+def test_the_rate_is_that_of_the_killable():
+    verdicts = {"a": "killed", "b": "killed", "c": "survived", "d": "equivalent", "e": "error"}
+    assert mutation.summary(verdicts)["rate"] == 2 / 3
+    assert mutation.summary({"d": "equivalent"})["rate"] is None
+
+
+def test_a_mutant_is_judged_in_a_copy_and_taken_back(tmp_path):
+    (tmp_path / "pdelab").mkdir()
+    file, test = tmp_path / "pdelab" / "one.py", tmp_path / "test_one.py"
+    file.write_text("def one():\n    return 1\n")
+    test.write_text("from pdelab.one import one\n\n\ndef test_one():\n    assert one() == 1\n")
+    for new, word in (("return 2", "killed"), ("return 1.0", "survived")):
+        mutant = mutation.Mutant("one", "one.py", "return 1", new, "test_one.py -k test_one")
+        before = file.read_text(), file.stat().st_mtime_ns
+        assert mutation.judge(mutant, tmp_path) == word
+        assert (file.read_text(), file.stat().st_mtime_ns) == before
