@@ -16,11 +16,12 @@ FLOORS = [
     {"networks"},
     {"plotting"},
     {"figures", "claims"},
+    {"explorer"},
     {"cli"},
 ]
 FLOOR = {name: k for k, names in enumerate(FLOORS) for name in names}
 SAME_FLOOR = {("burgers", "hamilton_jacobi"), ("losses", "grid")}
-HOME = {"torch": {"networks"}, "sklearn": {"networks", "figures"}, "matplotlib": {"plotting", "figures"}}
+HOME = {"torch": {"networks"}, "sklearn": {"networks", "figures"}, "matplotlib": {"plotting", "figures"}, "bokeh": {"explorer"}}
 
 
 def sources():

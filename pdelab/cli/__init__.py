@@ -8,7 +8,7 @@ import os
 import sys
 
 from pdelab import __version__
-from pdelab.cli import bench, bridge, catalogue, equations, reproduction, shared, training
+from pdelab.cli import bench, bridge, catalogue, equations, exploration, reproduction, shared, training
 
 VERBS = (
     catalogue.add_list,
@@ -20,6 +20,7 @@ VERBS = (
     training.add_train,
     training.add_spectrum,
     bridge.add_bridge,
+    exploration.add_explore,
     bench.add_bench,
 )
 
