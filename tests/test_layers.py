@@ -21,7 +21,12 @@ FLOORS = [
 ]
 FLOOR = {name: k for k, names in enumerate(FLOORS) for name in names}
 SAME_FLOOR = {("burgers", "hamilton_jacobi"), ("losses", "grid")}
-HOME = {"torch": {"networks"}, "sklearn": {"networks", "figures"}, "matplotlib": {"plotting", "figures"}, "bokeh": {"explorer"}}
+HOME = {
+    "torch": {"networks"},
+    "sklearn": {"networks", "figures"},
+    "matplotlib": {"plotting", "figures"},
+    "bokeh": {"explorer"},
+}
 
 
 def sources():

@@ -103,7 +103,8 @@ def evolve(loss, gamma, beta, *, diffusivity, start, clock, lower=-5.0, upper=5.
     return Evolution(
         grid.x, initial, sgd, flow, gibbs, plain.times, plain.states, moved.states,
         mass(sgd, home), mass(flow, home), mass(sgd, best), mass(flow, best),
-        0.5 * float(grid.integrate(np.abs(sgd - gibbs))), tuple(dict.fromkeys(str(warning.message) for warning in caught)),
+        0.5 * float(grid.integrate(np.abs(sgd - gibbs))),
+        tuple(dict.fromkeys(str(warning.message) for warning in caught)),
     )  # fmt: skip
 
 

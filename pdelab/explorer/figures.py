@@ -68,8 +68,9 @@ def _figure(title, height, span, across, up):
 
 
 def _legend(picture):
-    picture.legend.location = "top_center"
     picture.legend.orientation = "horizontal"
-    picture.legend.background_fill_alpha = 0.6
+    picture.legend.border_line_alpha = 0
+    picture.legend.padding = 0
     picture.legend.label_text_font_size = "11px"
+    picture.add_layout(picture.legend[0], "above")
     return picture

@@ -35,9 +35,7 @@ POLICY = (
     "default-src 'none'; connect-src {own}; script-src {own} 'unsafe-inline' 'unsafe-eval'; "
     "style-src {own} 'unsafe-inline'; img-src {own} data: blob:; font-src data:"
 )
-TEMPLATE = (
-    '{{% block preamble %}}<meta http-equiv="Content-Security-Policy" content="{policy}">{{% endblock %}}'
-)
+TEMPLATE = '{{% block preamble %}}<meta http-equiv="Content-Security-Policy" content="{policy}">{{% endblock %}}'
 
 
 @lru_cache(maxsize=8)

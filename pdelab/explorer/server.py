@@ -36,12 +36,9 @@ def make(formula, lower, upper, port=0):
         raise ValueError(f"port: expected a number from 0 to 65535, got {port}")
     loss = opening(formula, lower, upper)
     table_of(loss, lower, upper)
-    port = port or _free_port()
+    port = _usable(port)
     application = Application(FunctionHandler(lambda document: connect(document, loss, lower, upper)))
-    try:
-        return Server(application, address=ADDRESS, port=port, allow_websocket_origin=[f"{ADDRESS}:{port}"])
-    except OSError as error:
-        raise ValueError(f"port: {port} cannot be used ({error.strerror or error}); take another, or 0") from error
+    return Server(application, address=ADDRESS, port=port, allow_websocket_origin=[f"{ADDRESS}:{port}"])
 
 
 def connect(document, loss, lower, upper):
@@ -100,7 +97,13 @@ def _warm(lower, upper):
         table_of(gallery_loss(name), lower, upper)
 
 
-def _free_port():
+def _usable(port):
+    """A port that can be listened on, this one or for 0 a free one; ValueError says why not."""
     with socket.socket() as probe:
-        probe.bind((ADDRESS, 0))
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((ADDRESS, port))
+            probe.listen(1)
+        except OSError as error:
+            raise ValueError(f"port: {port} cannot be used ({error.strerror or error}); take another, or 0") from error
         return probe.getsockname()[1]
