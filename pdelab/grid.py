@@ -6,10 +6,12 @@ mass in exactly these weights.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from pdelab import boundaries
 
@@ -54,7 +56,9 @@ class Grid:
     shape: tuple
     boundary: tuple
 
-    def __init__(self, lower, upper, shape, boundary="reflecting"):
+    def __init__(
+        self, lower: ArrayLike, upper: ArrayLike, shape: int | Sequence[int], boundary: str | Sequence = "reflecting"
+    ) -> None:
         lower, upper = _corner(lower, "lower"), _corner(upper, "upper")
         names = boundaries.per_axis(boundary, (len(lower), len(upper), np.size(shape)))
         dimension = max(len(lower), len(upper), np.size(shape), len(names))

@@ -9,6 +9,7 @@ Chaudhari, thesis 4.3 and (4.39)-(4.43); traffic paper 5. Their noise β^{-1/2} 
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,7 +29,7 @@ TRACED_WORKERS = 8  # more workers than that run through NumPy
 # ------------------------------------------------------------------------------------------ the averaged dynamics
 
 
-def homogenized(loss, gamma, beta):
+def homogenized(loss: Loss, gamma: float | Callable, beta: float | Callable) -> Diffusion:
     """The averaged dynamics dX = -∇f_γ(X) dt with the exact drift, as an equation for `simulate`.
 
     Parameters

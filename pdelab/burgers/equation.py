@@ -47,7 +47,7 @@ class Burgers:
     viscosity: float
     equation = "p_t + (p·D)p = ν Δp"
 
-    def __init__(self, beta=None, *, viscosity=None):
+    def __init__(self, beta: float | None = None, *, viscosity: float | None = None) -> None:
         beta, viscosity = one_of(beta, viscosity, type(self).__name__)
         object.__setattr__(self, "beta", beta)
         object.__setattr__(self, "viscosity", viscosity)

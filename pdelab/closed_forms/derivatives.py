@@ -1,10 +1,16 @@
 """Gradient and Hessian of the local entropy of a Loss, at points or at the nodes of a Grid."""
 
+import numpy as np
+from numpy.typing import ArrayLike
+
 from pdelab.closed_forms import door, points, sampled
 from pdelab.grid import Grid
+from pdelab.losses import Loss
 
 
-def local_entropy_gradient(f, where, gamma, beta):
+def local_entropy_gradient(
+    f: Loss | ArrayLike, where: Grid | ArrayLike, gamma: float, beta: float
+) -> np.ndarray | float:
     """grad f_gamma(x) = (x - <y>)/gamma, the mean over rho_1(y; x) ~ exp(-beta (f(y) + |x - y|²/(2 gamma))).
 
     Parameters
@@ -35,7 +41,9 @@ def local_entropy_gradient(f, where, gamma, beta):
     return _derivative(f, where, gamma, beta, 1)
 
 
-def local_entropy_hessian(f, where, gamma, beta):
+def local_entropy_hessian(
+    f: Loss | ArrayLike, where: Grid | ArrayLike, gamma: float, beta: float
+) -> np.ndarray | float:
     """Hess f_gamma(x) = (1/gamma)(I - (beta/gamma) Cov(y)) over rho_1(y; x).
 
     Parameters as for `local_entropy_gradient`; beta = inf gives (I - (I + gamma Hess f(y*))^-1)/gamma, away from kinks.

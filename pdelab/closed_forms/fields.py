@@ -3,11 +3,13 @@
 import math
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import fft, special
 
 from pdelab import boundaries
 from pdelab.closed_forms import door, inviscid, points, sampled, viscous
 from pdelab.grid import Grid
+from pdelab.losses import Loss
 
 REFINEMENTS = {
     False: inviscid.node_minimum,
@@ -16,7 +18,7 @@ REFINEMENTS = {
 }
 
 
-def hopf_lax(f, grid, t, *, refine=True):
+def hopf_lax(f: Loss | ArrayLike, grid: Grid | ArrayLike, t: ArrayLike, *, refine: bool | str = True) -> np.ndarray:
     """Inviscid Hamilton-Jacobi in closed form: u(x, t) = min_y f(y) + |x - y|²/(2t) solves u_t = -½|∇u|², u(., 0) = f.
 
     Parameters
@@ -57,10 +59,32 @@ def hopf_lax(f, grid, t, *, refine=True):
     return door.each_time(lambda time: _hopf_lax(f, grid, time, refine, places=False)[0], t)
 
 
-def proximal(f, grid, t, *, refine=True):
+def proximal(f: Loss | ArrayLike, grid: Grid | ArrayLike, t: ArrayLike, *, refine: bool | str = True) -> np.ndarray:
     """The proximal map: the minimiser y of f(y) + |x - y|²/(2t), as coordinates, at nodes or points as for `hopf_lax`.
 
     On ties it is the lexicographically smallest on a grid, any of them at points.
+
+    Parameters
+    ----------
+    f, grid, t, refine
+        As for `hopf_lax`; t > 0.
+
+    Returns
+    -------
+    array
+        Coordinates of minimisers, with an axis of length d last; on a grid (*grid.shape, d).
+
+    Raises
+    ------
+    ValueError
+        What `hopf_lax` refuses.
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> grid = pl.Grid(-2.0, 2.0, 5)
+    >>> proximal(pl.losses.quadratic(1.0), grid, 1.0).ravel()        # x/(1 + t)
+    array([-1. , -0.5,  0. ,  0.5,  1. ])
     """
     if not isinstance(grid, Grid):
         return points.proximal(f, grid, t)
@@ -81,7 +105,7 @@ def _hopf_lax(f, grid, t, refine, places=True):
     return sampled.polished(f, grid, t, u, place) if exact else (u, place)
 
 
-def cole_hopf(f, grid, t, beta):
+def cole_hopf(f: Loss | ArrayLike, grid: Grid, t: ArrayLike, beta: float) -> np.ndarray:
     """Viscous Hamilton-Jacobi in closed form: u = -(1/beta) log(G_{t/beta} * exp(-beta f)).
 
     It solves u_t = -½|∇u|² + 1/(2 beta) Δu with u(., 0) = f.
@@ -128,7 +152,7 @@ def _lines(values, grid, t, beta):
     return values, [viscous.Line(h, name, n, at) for h, name, n, at in zip(grid.spacing, names, grid.shape, low)]
 
 
-def local_entropy(f, where, gamma, beta):
+def local_entropy(f: Loss | ArrayLike, where: Grid | ArrayLike, gamma: ArrayLike, beta: float) -> np.ndarray | float:
     """Local entropy f_gamma = -(1/beta) log(G_{gamma/beta} * exp(-beta f)), on a grid or at arbitrary points.
 
     Parameters
@@ -164,7 +188,7 @@ def local_entropy(f, where, gamma, beta):
     return door.each_time(lambda scope: sampled.local_entropy(f, where, scope, beta), gamma, "gamma")
 
 
-def heat_smoothing(f, grid, gamma, beta):
+def heat_smoothing(f: Loss | ArrayLike, grid: Grid, gamma: float, beta: float) -> np.ndarray:
     """G_{gamma/beta} * f, the heat equation's smoothing with the kernel of local entropy.
 
     Parameters

@@ -1,9 +1,11 @@
 """The problems: Fokker-Planck and backward Kolmogorov, their coefficients and the data that move with time."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from pdelab import checks
 from pdelab.fokker_planck.moving import at, moves
@@ -66,15 +68,15 @@ class FokkerPlanck:
 
     def __init__(
         self,
-        potential=None,
-        drift=None,
+        potential: Loss | Callable | ArrayLike | None = None,
+        drift: Callable | ArrayLike | None = None,
         *,
-        beta=None,
-        diffusivity=None,
-        diffusion=None,
-        interpretation="ito",
-        sigma=None,
-    ):
+        beta: float | Callable | None = None,
+        diffusivity: float | Callable | ArrayLike | None = None,
+        diffusion: Callable | ArrayLike | None = None,
+        interpretation: str = "ito",
+        sigma: Callable | ArrayLike | None = None,
+    ) -> None:
         if interpretation not in INTERPRETATIONS:
             raise ValueError(f"interpretation: expected one of {', '.join(INTERPRETATIONS)}, got {interpretation!r}")
         if hasattr(drift, "on"):

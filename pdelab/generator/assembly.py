@@ -5,11 +5,12 @@ import math
 import numpy as np
 from scipy import sparse
 
-from pdelab.generator.coefficients import asked, axis_rates, ito
+from pdelab.generator.coefficients import DiffusionProblem, asked, axis_rates, ito
 from pdelab.generator.edges import edges, on_nodes
+from pdelab.grid import Grid
 
 
-def generator(problem, grid, time=0.0):
+def generator(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> sparse.csr_array:
     """The Markov generator Q of a problem's diffusion on the grid: rows sum to zero, off-diagonals >= 0.
 
     Functions on the nodes (in C order) evolve by v_t = Q v, masses m = w ρ by m_t = Q^T m.

@@ -1,21 +1,24 @@
 """Questions to a chain: its stationary law, exit times and committors, each with a certificate or refused."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import sparse
 from scipy.sparse import csgraph, linalg
 
 from pdelab import boundaries
 from pdelab.generator.assembly import generator
 from pdelab.generator.censored import Censored, Wide
-from pdelab.generator.coefficients import asked, ito
+from pdelab.generator.coefficients import DiffusionProblem, asked, ito
+from pdelab.grid import Grid
 
 STEEPEST = 700.0  # kT between neighbouring nodes: beyond, exp() of it leaves float64 and the chain falls apart
 TRUSTED = 1e-7  # what a sparse factorisation, whose pivots are differences, may be wrong by
 
 
-def stationary(problem, grid, time=0.0):
+def stationary(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> np.ndarray:
     """The stationary density of the generator: Q^T (w ρ) = 0, ρ >= 0, integral one.
 
     A potential alone gives exp(-U/D) in closed form; otherwise the chain is eliminated without subtractions, with
@@ -161,7 +164,14 @@ def factored(shift, step, Q):
     )
 
 
-def mean_exit_time(problem, grid, target=None, time=0.0, *, logarithm=False):
+def mean_exit_time(
+    problem: DiffusionProblem,
+    grid: Grid,
+    target: Callable | ArrayLike | None = None,
+    time: float = 0.0,
+    *,
+    logarithm: bool = False,
+) -> np.ndarray:
     """E[τ] for the first time τ in the target set, from every node: -Q v = 1 outside, v = 0 inside.
 
     Parameters
@@ -213,7 +223,9 @@ def mean_exit_time(problem, grid, target=None, time=0.0, *, logarithm=False):
     return times.reshape(grid.shape)
 
 
-def committor(problem, grid, a, b, time=0.0):
+def committor(
+    problem: DiffusionProblem, grid: Grid, a: Callable | ArrayLike, b: Callable | ArrayLike, time: float = 0.0
+) -> np.ndarray:
     """P(b is reached before a) from every node: Q v = 0 outside, v = 0 on a and 1 on b.
 
     Parameters

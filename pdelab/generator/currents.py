@@ -4,15 +4,17 @@ import math
 import warnings
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from pdelab.generator.coefficients import asked, axis_rates, ito
+from pdelab.generator.coefficients import DiffusionProblem, asked, axis_rates, ito
 from pdelab.generator.edges import edges
+from pdelab.grid import Grid
 
 STATIONARY = 1e-11  # relative distance at which a density counts as the stationary one
 ROUNDING = 64 * np.finfo(float).eps
 
 
-def current(problem, grid, density, time=0.0):
+def current(problem: DiffusionProblem, grid: Grid, density: ArrayLike, time: float = 0.0) -> tuple[np.ndarray, ...]:
     """The probability current J on the faces of each axis: ρ_t = -div J exactly on the grid.
 
     Parameters

@@ -7,7 +7,8 @@ from scipy.sparse import linalg
 
 from pdelab.generator.censored import Censored
 from pdelab.generator.chains import checked_chain, closed_class, factored, needs_noise, sparse_masses
-from pdelab.generator.coefficients import asked, axis_rates, ito
+from pdelab.generator.coefficients import DiffusionProblem, asked, axis_rates, ito
+from pdelab.grid import Grid
 from pdelab.kernels import modes
 
 DENSE = 60  # nodes up to which the inverse is formed
@@ -15,7 +16,7 @@ FAST = 1e-7  # a gap above this share of the fastest rate is well seen by a spar
 CERTAIN = 1e-6  # relative residual of the slowest mode that is accepted
 
 
-def spectral_gap(problem, grid, time=0.0):
+def spectral_gap(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> float:
     """min Re(-λ) over the eigenvalues λ != 0 of Q: the rate at which densities forget where they began; > 0.
 
     With absorbing ends: the slowest rate at which what is left in the box dies out. Exponentially small gaps have

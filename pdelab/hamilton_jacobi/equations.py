@@ -77,7 +77,7 @@ class HamiltonJacobi:
     kinetic = 1.0  # factor of |Du|²/2
     equation = "u_t = -|Du|²/2 + b·Du + ν Δu"
 
-    def __init__(self, beta=None, *, viscosity=None, drift=None):
+    def __init__(self, beta: float | None = None, *, viscosity: float | None = None, drift: object = None) -> None:
         beta, viscosity = one_of(beta, viscosity, type(self).__name__)
         for key, value in (("beta", beta), ("viscosity", viscosity), ("drift", drift)):
             object.__setattr__(self, key, value)
@@ -157,7 +157,7 @@ class Heat:
     steady = True
     equation = "v_t = ν Δv"
 
-    def __init__(self, beta=None, *, viscosity=None):
+    def __init__(self, beta: float | None = None, *, viscosity: float | None = None) -> None:
         beta, viscosity = one_of(beta, viscosity, type(self).__name__)
         object.__setattr__(self, "beta", beta)
         object.__setattr__(self, "viscosity", viscosity)
