@@ -56,7 +56,7 @@ def compute(gamma, temperature, shares, lengths, averaging, batch, points, runs,
 
 def draw(data):
     """Rows: full gradients and mini-batches; columns: bias, angle, deviation."""
-    from pdelab.plotting import subplots
+    from pdelab.plotting import legend_above, subplots
 
     figure, axes = subplots(2, 3, size=(8.0, 5.6))
     for row, name in zip(np.reshape(axes, (2, 3)), ("full", "batch")):
@@ -68,5 +68,5 @@ def draw(data):
             panel.minorticks_off()
         row[0].axhline(0.1, color="0.6", lw=0.8)
         row[1].axhline(10.0, color="0.6", lw=0.8)
-    np.ravel(axes)[0].legend()
+    legend_above(np.ravel(axes)[0], columns=2)
     return figure
