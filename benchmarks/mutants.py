@@ -8,7 +8,7 @@ from benchmarks.mutation import Mutant
 
 GENERATOR, LINEAR, KAC = (
     "tests/test_generator.py -k ",
-    "tests/test_nonequilibrium.py -k linear",
+    "tests/test_nonequilibrium.py -k linear or rotation_runs",
     "spin_glass/kac_rice.py",
 )
 GLASS = "tests/test_spin_glass.py -k thresholds or indices or limits or tracy or printed or expected"
@@ -59,7 +59,7 @@ MUTANTS = tuple(
          "np.interp(tau, clock, np.roll(schedule, 1)) * f", "tests/test_metastability.py -k schedule or first_order"),
         ("clock without a half", "metastability.py", "np.diff(fine) / 2 * (rates @ weights)",
          "np.diff(fine) * (rates @ weights)", "tests/test_metastability.py -k clock or schedule"),
-        ("cells may overlap", "transport/line.py", "(self.right[:-1] <= self.left[1:]).all()", "True", LINE),
+        ("cells may overlap", "transport/line.py", "(self.right[:-1] <= self.left[1:]).all()", "True", "tests/test_transport.py -k bad_input"),
         # averaging
         ("outer step without its clock", "homogenization.py", "(z - x) * (last * sde.lr)", "(z - x) * sde.lr",
          "tests/test_homogenization.py -k algorithm_two or transfer_operator"),
@@ -73,7 +73,7 @@ MUTANTS = tuple(
         ("gap by modulus", "nonequilibrium/linear.py", "np.linalg.eigvals(self.F).real.min()",
          "np.abs(np.linalg.eigvals(self.F)).min()", LINEAR),
         ("reversed drift with a plus", "nonequilibrium/linear.py", "(self.D - self.Q) @ self.U",
-         "(self.D + self.Q) @ self.U", "tests/test_nonequilibrium.py -k reversed"),
+         "(self.D + self.Q) @ self.U", "tests/test_nonequilibrium.py -k reversed or rotation_runs"),
         ("Lyapunov with D", "nonequilibrium/linear.py", "continuous_lyapunov(F, 2 * D)", "continuous_lyapunov(F, D)",
          LINEAR, "the step of refinement solves for what is missing: the same to rounding"),
         ("refinement with a minus", "nonequilibrium/linear.py", "S + 0.5 * (change", "S - 0.5 * (change", LINEAR,

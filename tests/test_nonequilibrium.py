@@ -397,3 +397,12 @@ RING = pl.Grid(0, 1, 8, boundary="periodic")
 def test_bad_input_is_refused_in_words(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+def test_a_rotation_runs_backwards_in_reversed_time():
+    """F = I + 3J with D = I has U = I and Q = 3J: reversed it is the transpose; eigenvalues 1 ± 3i."""
+    F = np.array([[1.0, 3.0], [-3.0, 1.0]])
+    state = nonequilibrium.linear(F, np.eye(2))
+    assert np.allclose(state.reversed_drift, F.T, rtol=0, atol=1e-14)
+    assert state.gap == pytest.approx(1.0) and state.kind == "stable focus" and not state.balanced
+    assert nonequilibrium.linear(np.diag([2.0, 1.0]), np.eye(2)).balanced
