@@ -49,7 +49,7 @@ def say_compiling():
     """Say that the first run compiles, where it does; returns whether."""
     first = not compiled()
     if first:
-        note("compiling once: this first run takes longer, up to a minute; what is compiled is kept")
+        note("compiling once: this first run takes longer, what is compiled is kept")
     return first
 
 
