@@ -48,7 +48,7 @@ def test_the_site_builds_without_a_warning_and_shows_every_public_name(tmp_path)
             assert not absent, (name.name, absent)
     inventory = (tmp_path / "site" / "objects.inv").read_bytes()
     known = InventoryFile.loads(inventory, uri="").data
-    described = {key.rpartition(".")[2] for kind in ("py:class", "py:function", "py:exception") for key in known[kind]}
+    described = {key.rpartition(".")[2] for kind in ("py:class", "py:function") for key in known.get(kind, ())}
     absent = {key for key in pl.__all__ if not isinstance(getattr(pl, key), type(pl))} - described
     assert not absent
     rows = json.loads((ROOT / "figures" / "claims.json").read_text(encoding="utf-8"))
