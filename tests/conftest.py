@@ -1,6 +1,7 @@
 """One backend without a display, one random generator, one place for compiled code."""
 
 import os
+from pathlib import Path
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 
@@ -24,3 +25,13 @@ def branch(request):
 
     with generic(request.param == "generic"):
         yield request.param
+
+
+SLOW = set((Path(__file__).parent / "slow.txt").read_text(encoding="utf-8").split("\n")) - {""}
+
+
+def pytest_collection_modifyitems(items):
+    """Mark what `slow.txt` lists: the tests that took more than two seconds in a run with --durations=0."""
+    for item in items:
+        if item.nodeid in SLOW or item.nodeid.split("[")[0] in SLOW:
+            item.add_marker(pytest.mark.slow)

@@ -689,7 +689,6 @@ GOOD = {"sde": paths.Langevin(WELL, 2.0), "initial": 0.0, "t": 1.0, "dt": 0.1, "
             "scheme: expected states",
         ),
         ({"sde": paths.Langevin(WELL, lambda t: None)}, "beta: expected values > 0, got None"),
-        ({"scheme": paths.implicit, "sde": paths.Langevin(PYTHON_WELL, 1.0)}, "no Hessian"),
         ({"sde": paths.Diffusion("x", "x"), "scheme": paths.sra1}, "sra1: expected additive noise"),
         ({"sde": paths.Diffusion("log(x)", 1.0), "initial": -1.0}, "drift: not finite at t = 0"),
         ({"sde": paths.Diffusion(lambda x: x[:2], 1.0)}, r"drift: expected real numbers of shape \(3,\)"),
