@@ -196,3 +196,11 @@ def test_compiling_is_said_before_the_first_time(monkeypatch, tmp_path, capsys):
     assert shared.say_compiling() and "compiling once" in capsys.readouterr().err
     (tmp_path / "kernel.nbi").touch()
     assert not shared.say_compiling() and capsys.readouterr().err == ""
+
+
+def test_every_door_that_is_compiled_first_opens():
+    """The stage before `reproduce` starts its processes: no door refuses, none warns."""
+    from pdelab.cli import workers
+
+    for k in range(len(workers._DOORS)):
+        workers.compile_door(k)

@@ -144,6 +144,7 @@ def test_derivatives(n, p, field):
         assert abs(v @ glass.gradient(x) - slope) < 1e-7 * (1 + abs(slope))
         assert abs(v @ hessian @ v - bend) < 1e-5 * (1 + abs(bend))
         assert abs(hessian @ x).max() < 1e-12 and abs(hessian - hessian.T).max() < 1e-12
+    assert np.allclose(glass.hessian(points[None])[0], [glass.hessian(x) for x in points], rtol=0, atol=1e-12)
     products = glass.hessian_vector_product(points, vectors)
     assert np.allclose(products, [glass.hessian(x) @ v for x, v in zip(points, vectors)], atol=1e-11)
 
@@ -272,7 +273,10 @@ def test_energies_of_minima():
     (lambda: SpinGlass(5).energy(2 * np.ones(5)), "project"),
     (lambda: SpinGlass(5).energy(np.full(5, np.nan)), "project"),
     (lambda: SpinGlass(5).project(np.zeros(5)), "directions"),
-    (lambda: SpinGlass(5).hessian(np.ones((2, 5))), "one point"),
+    (lambda: SpinGlass(5).hessian(np.ones(4)), r"\(\.\.\., 5\)"),
+    (lambda: spin_glass.SparseNetwork(10, 11), "degree"),
+    (lambda: spin_glass.SparseNetwork(10, 2).features(11), "active"),
+    (lambda: spin_glass.SparseNetwork(10, 2).decode(np.full(10, 0.5)), "0 and 1"),
     (lambda: SpinGlass(5, 4).smoothed(0.1), "p: expected 3"),
     (lambda: spin_glass.complexity("x"), "u"),
     (lambda: spin_glass.complexity(0.0, 3, -1), "index"),
@@ -304,3 +308,27 @@ def test_descent_in_torch_takes_the_same_steps(n, p, field):
     assert np.allclose(ours.minima.energies, theirs.minima.energies, atol=1e-12)
     with pytest.raises(ValueError, match="no device"):
         descend(glass, 3, device="nowhere")
+
+
+@pytest.mark.parametrize("p", [3, 4])
+@pytest.mark.parametrize("n", [8, 21, 60])
+def test_twice_as_many_critical_points_as_spins(n, p):
+    """At B = 0, E crt = 2N: by the shortcut, and by quadrature beside it."""
+    field = spin_glass.critical_field(p)
+    assert expected_critical_points(n, p, field) == (2.0 * n, 0.0)
+    beside = [expected_critical_points(n, p, field * (1 + e))[0] for e in (-1e-6, 1e-6)]
+    assert abs(sum(beside) / 2 - 2 * n) < 1e-7 * n and beside[0] > 2 * n > beside[1]
+
+
+def test_a_sparse_network_is_decoded_when_its_degree_is_large():
+    """Bits missed fall with the degree; with the printed threshold nearly all neurons fire (theory2.md, C2.1, C2.2)."""
+    missed = []
+    for degree in (12, 120):
+        network = spin_glass.SparseNetwork(20000, degree, seed=1)
+        wrong = [
+            (network.decode(network.generate(h)) != h)[h].sum() for h in (network.features(10, s) for s in range(20))
+        ]
+        missed.append(np.sum(wrong) / 200)
+    assert missed[1] < 0.05 < 0.12 < missed[0]
+    silent = network.features(10, 3)
+    assert network.generate(silent, strict=False).mean() > 0.95 and network.generate(silent).mean() < 0.05

@@ -1,5 +1,6 @@
 """Work of `reproduce` and `verify` in as many processes as there are cores; kernels are compiled first."""
 
+import math
 import os
 from contextlib import contextmanager
 from dataclasses import replace
@@ -81,7 +82,7 @@ def _solve(kind, dimension=1, **options):
     def run(pl):
         f = pl.Loss("x**2/2" if dimension == 1 else "x**2/2 + y**2")
         grid = pl.Grid([-1.0] * dimension, [1.0] * dimension, [17] * dimension)
-        pl.solve(getattr(pl, kind)(**options), f, grid, [0.0, 0.01])
+        pl.solve(getattr(pl, kind)(**options), f, grid, [0.0, 0.01], rtol=math.inf)
 
     return run
 
@@ -90,7 +91,7 @@ def _density(pl):
     grid = pl.Grid(-1.0, 1.0, 17)
     problem = pl.FokkerPlanck(potential=pl.Loss("x**2/2"), diffusivity=0.5)
     for scheme in (pl.fokker_planck.implicit, None):
-        pl.solve(problem, pl.Loss("exp(-x**2)"), grid, [0.0, 0.01], scheme=scheme)
+        pl.solve(problem, [0.5] * 17, grid, [0.0, 0.01], scheme=scheme, rtol=math.inf)
 
 
 def _closed_forms(pl):

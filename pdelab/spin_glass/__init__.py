@@ -4,8 +4,8 @@
 
 `complexity.py` has the large-N complexity at each energy and index (thesis (2.11)-(2.13)), `kac_rice.py` the expected
 numbers of critical points at every N and their limits as the field grows, `hamiltonian.py` one glass with gradients in
-batches, `descent.py` what gradient descent, Newton's method and continuation in the field find on it (theory2.md,
-section 1.1).
+batches, `descent.py` what gradient descent, Newton's method and continuation in the field find on it, `generative.py`
+the sparse random network behind it (theory2.md, section 1.1).
 """
 
 from pdelab.spin_glass.complexity import E_infinity, complexity, energy_threshold
@@ -17,6 +17,7 @@ from pdelab.spin_glass.descent import (
     critical_points,
     descend,
 )
+from pdelab.spin_glass.generative import SparseNetwork
 from pdelab.spin_glass.hamiltonian import SpinGlass
 from pdelab.spin_glass.kac_rice import (
     critical_field,
@@ -33,6 +34,7 @@ __all__ = [
     "CriticalPoints",
     "Descent",
     "E_infinity",
+    "SparseNetwork",
     "SpinGlass",
     "chao1",
     "complexity",

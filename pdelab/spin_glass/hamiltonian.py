@@ -146,12 +146,10 @@ class SpinGlass:
         columns, shape = self._columns(points)
         return self.tangent(columns, self._slope(columns)).T.reshape(*shape, self.n)
 
-    def hessian(self, point: ArrayLike) -> NDArray[np.float64]:
-        """The Hessian of H on the sphere at one point, (n, n): P (D²H) P - (x·DH/N) P, with P x = 0."""
-        columns, shape = self._columns(point)
-        if shape:
-            raise ValueError(f"point: expected one point ({self.n},), got shape {(*shape, self.n)}")
-        return self._hessians(columns)[0]
+    def hessian(self, points: ArrayLike) -> NDArray[np.float64]:
+        """The Hessian of H on the sphere, (..., n, n): P (D²H) P - (x·DH/N) P, with P x = 0."""
+        columns, shape = self._columns(points)
+        return self._hessians(columns).reshape(*shape, self.n, self.n)
 
     def hessian_vector_product(self, points: ArrayLike, vectors: ArrayLike) -> NDArray[np.float64]:
         """The Hessian on the sphere of each point times a vector each, (..., n), without forming it."""
