@@ -204,3 +204,11 @@ def test_every_door_that_is_compiled_first_opens():
 
     for k in range(len(workers._DOORS)):
         workers.compile_door(k)
+
+
+def test_a_device_is_a_parameter_of_the_figures_that_have_one(tmp_path, capsys):
+    assert main(["figure", "4.1", "--quick", "--device", "cuda", "--out", str(tmp_path)]) == 2
+    assert "has no parameter 'device'" in capsys.readouterr().err
+    pytest.importorskip("torch")
+    assert main(["figure", "2.2", "--quick", "--device", "nowhere", "--out", str(tmp_path)]) == 2
+    assert "no device 'nowhere'" in capsys.readouterr().err

@@ -30,6 +30,7 @@ def add_figure(verbs):
     )
     parser.add_argument("--quick", action="store_true", help="a coarser version in seconds")
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="key=value", help="change parameters")
+    parser.add_argument("--device", help="where a figure with that parameter computes, e.g. cuda: --set device=cuda")
     parser.add_argument("--json", action="store_true", help="print the record instead of a table")
     parser.set_defaults(run=_run_figure)
 
@@ -61,6 +62,8 @@ def _run_figure(arguments):
     module = figures.find(arguments.name)
     if missing := figures.missing_extra(module):
         raise ValueError(f"figure {arguments.name} needs pdelab[{missing}]: pip install 'pdelab[{missing}]'")
+    if arguments.device:
+        arguments.set = [*arguments.set, f"device={arguments.device}"]
     figures.parameters(module, quick=arguments.quick, changes=arguments.set)
     folder = CHANGED_FOLDER if arguments.set else QUICK_FOLDER if arguments.quick else Path("figures")
     folder = records.output_folder(arguments.out or folder)
