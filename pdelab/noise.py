@@ -3,7 +3,7 @@
     words  = Threefry2x64-13(counter = (path, step // 2), key = (seed, channel))
     normal = Box-Muller(words)[step % 2]
 
-The arithmetic is in `pdelab.kernels.noise`; this is its public door.
+The arithmetic is in `pdelab.kernels.noise`; this is how they are asked for.
 """
 
 import numpy as np

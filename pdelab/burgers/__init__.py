@@ -7,9 +7,9 @@ of any kind the inviscid solution is Lax-Oleinik's, p = (x - y*)/t with y* the p
 
 from pdelab.burgers.equation import Burgers
 from pdelab.burgers.exact import characteristics, riemann, shock_time, travelling_wave
-from pdelab.burgers.limits import Road, supply_and_demand
-from pdelab.burgers.road import Traffic, traffic
 from pdelab.burgers.schemes import engquist_osher, godunov, high_resolution, rusanov
+from pdelab.burgers.speed_limits import Road, supply_and_demand
+from pdelab.burgers.traffic_flow import Traffic, traffic
 
 __all__ = [
     "Burgers",

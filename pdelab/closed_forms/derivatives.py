@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pdelab.closed_forms import door, points, sampled
+from pdelab.closed_forms import arguments, points, sampled
 from pdelab.grid import Grid
 from pdelab.losses import Loss
 
@@ -65,5 +65,5 @@ def _derivative(f, where, gamma, beta, order):
     """At points, or at the nodes of a Grid by way of one sampled neighbourhood."""
     if not isinstance(where, Grid):
         return points.derivative(f, where, gamma, beta, order)
-    f, _, _, beta, gamma = points.checked(door.loss(f, where.dimension), where.points, gamma, beta)
+    f, _, _, beta, gamma = points.checked(arguments.loss(f, where.dimension), where.points, gamma, beta)
     return sampled.local_entropy(f, where, gamma, beta, order)

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 from scipy import fft, special
 
 from pdelab import boundaries
-from pdelab.closed_forms import door, inviscid, points, sampled, viscous
+from pdelab.closed_forms import arguments, continuation, inviscid, points, sampled, viscous
 from pdelab.grid import Grid
 from pdelab.losses import Loss
 
@@ -56,7 +56,7 @@ def hopf_lax(f: Loss | ArrayLike, grid: Grid | ArrayLike, t: ArrayLike, *, refin
     """
     if not isinstance(grid, Grid):
         return points.value(f, grid, t, math.inf, "t")
-    return door.each_time(lambda time: _hopf_lax(f, grid, time, refine, places=False)[0], t)
+    return arguments.each_time(lambda time: _hopf_lax(f, grid, time, refine, places=False)[0], t)
 
 
 def proximal(f: Loss | ArrayLike, grid: Grid | ArrayLike, t: ArrayLike, *, refine: bool | str = True) -> np.ndarray:
@@ -88,11 +88,11 @@ def proximal(f: Loss | ArrayLike, grid: Grid | ArrayLike, t: ArrayLike, *, refin
     """
     if not isinstance(grid, Grid):
         return points.proximal(f, grid, t)
-    return door.each_time(lambda time: _hopf_lax(f, grid, time, refine)[1], t)
+    return arguments.each_time(lambda time: _hopf_lax(f, grid, time, refine)[1], t)
 
 
 def _hopf_lax(f, grid, t, refine, places=True):
-    values = door.field(f, grid)
+    values = arguments.field(f, grid)
     if not isinstance(refine, (bool, np.bool_)) and refine != "quartic":
         raise ValueError(f'refine: expected True, False or "quartic", got {refine!r}')
     if t == 0.0:
@@ -129,14 +129,14 @@ def cole_hopf(f: Loss | ArrayLike, grid: Grid, t: ArrayLike, beta: float) -> np.
     values (the trapezoid rule: spectrally accurate for smooth f); elsewhere by its multilinear interpolant, second
     order in h, which in two and three dimensions is integrated on rows that are refined as far as is affordable.
     """
-    beta, grid = door.inverse_temperature(beta), door.grid(grid)
+    beta, grid = arguments.inverse_temperature(beta), arguments.grid(grid)
     if math.isinf(beta):
         return hopf_lax(f, grid, t)
-    return door.each_time(lambda time: _cole_hopf(f, grid, time, beta), t)
+    return arguments.each_time(lambda time: _cole_hopf(f, grid, time, beta), t)
 
 
 def _cole_hopf(f, grid, t, beta):
-    values = door.field(f, grid)
+    values = arguments.field(f, grid)
     if t == 0.0:
         return values.copy()
     u = viscous.fourier(values, grid, t, beta)
@@ -147,7 +147,7 @@ def _cole_hopf(f, grid, t, beta):
 
 
 def _lines(values, grid, t, beta):
-    values, low = door.outflow(values, grid, math.sqrt(2.0 * viscous.envelopes.DEPTH * t / beta), t)
+    values, low = continuation.outflow(values, grid, math.sqrt(2.0 * viscous.envelopes.DEPTH * t / beta), t)
     names = ["free" if name == "outflow" else name for name in grid.boundary]
     return values, [viscous.Line(h, name, n, at) for h, name, n, at in zip(grid.spacing, names, grid.shape, low)]
 
@@ -184,8 +184,8 @@ def local_entropy(f: Loss | ArrayLike, where: Grid | ArrayLike, gamma: ArrayLike
         return points.value(f, where, gamma, beta)
     if not hasattr(f, "on"):
         return cole_hopf(f, where, gamma, beta)
-    f, beta = door.loss(f, where.dimension), door.inverse_temperature(beta)
-    return door.each_time(lambda scope: sampled.local_entropy(f, where, scope, beta), gamma, "gamma")
+    f, beta = arguments.loss(f, where.dimension), arguments.inverse_temperature(beta)
+    return arguments.each_time(lambda scope: sampled.local_entropy(f, where, scope, beta), gamma, "gamma")
 
 
 def heat_smoothing(f: Loss | ArrayLike, grid: Grid, gamma: float, beta: float) -> np.ndarray:
@@ -209,8 +209,8 @@ def heat_smoothing(f: Loss | ArrayLike, grid: Grid, gamma: float, beta: float) -
     Chaudhari, thesis (4.28), v_t = (1/(2 beta)) Lap v. Where the spacing resolves the kernel the trapezoid rule is
     exact to round-off for smooth f; elsewhere the linear interpolant of f is smoothed, second order in the spacing.
     """
-    beta, grid = door.inverse_temperature(beta), door.grid(grid)
-    (variance,) = door.times(gamma, "gamma")[0] / beta
+    beta, grid = arguments.inverse_temperature(beta), arguments.grid(grid)
+    (variance,) = arguments.times(gamma, "gamma")[0] / beta
     if variance == 0.0:
         return grid.field(f, "f").copy()
     reaches = [math.ceil(9.0 * math.sqrt(variance) / h) for h in grid.spacing]
@@ -235,7 +235,7 @@ def _continued(f, grid, reaches):
     free = [name == "outflow" for name in grid.boundary]
     sampled = hasattr(f, "on")
     if sampled:
-        door.loss(f, grid.dimension)
+        arguments.loss(f, grid.dimension)
         wide = zip(grid.axes, grid.spacing, reaches, free)
         axes = [x[0] + h * np.arange(-r, x.size + r) if far else x for x, h, r, far in wide]
         points = axes[0] if len(axes) == 1 else np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)

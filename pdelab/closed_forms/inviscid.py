@@ -8,7 +8,7 @@ import warnings
 
 import numpy as np
 
-from pdelab.closed_forms import door
+from pdelab.closed_forms import continuation
 from pdelab.kernels import cells, envelopes, quartics
 
 
@@ -18,7 +18,7 @@ def node_minimum(values, grid, t, places=True):
     Outflow ends are continued linearly. Node numbers beyond the box are images or nodes of the continuation. Without
     `places` the second is None where no minimiser can be outside.
     """
-    wide, low = door.outflow(values, grid, 0.0, t)
+    wide, low = continuation.outflow(values, grid, 0.0, t)
     return _node_minimum(wide, low, grid, t, places or wide is not values)
 
 
@@ -27,7 +27,7 @@ def multilinear_minimum(values, grid, t, places=True):
 
     Monotone in the values, and at most Σ_k h_k² max|∂_k² f|/8 above the minimum of a smooth f.
     """
-    wide, low = door.outflow(values, grid, 0.0, t)
+    wide, low = continuation.outflow(values, grid, 0.0, t)
     u, nodes, levels = _node_minimum(wide, low, grid, t, windows=True)
     return _between(wide, low, grid, t, u, nodes, levels)
 
@@ -38,7 +38,7 @@ def quartic_minimum(values, grid, t, places=True):
     The quartics are those through the five nodes around the best one, along each axis; seven nodes each way decide
     whether the data are smooth (see `quartics.smooth_nodes`). Fifth order there, but not monotone in the values.
     """
-    wide, low = door.outflow(values, grid, 0.0, t)
+    wide, low = continuation.outflow(values, grid, 0.0, t)
     u, nodes = _node_minimum(wide, low, grid, t)
     source, lead = _three(wide), 3 - grid.dimension
     smooth = _three(_smooth(wide, grid))
@@ -138,7 +138,7 @@ def _sources(values, axis, low, grid, t):
     rows, start = np.ascontiguousarray(moved).reshape(-1, moved.shape[-1]), low[axis]
     if grid.periodic[axis]:
         start = grid.shape[axis] // 2 + 1  # no node is closer than its nearest image
-        rows = door.images(rows, "periodic", start, start)
+        rows = continuation.images(rows, "periodic", start, start)
     return rows, start, grid.spacing[axis] ** 2 / (2.0 * t)
 
 

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from pdelab.closed_forms import descent, door, quadrature
+from pdelab.closed_forms import arguments, descent, quadrature
 
 
 def derivative(f, points, gamma, beta, order):
@@ -55,9 +55,9 @@ def _hessian(f, points, gamma, beta):
 
 def checked(f, points, gamma, beta, name="gamma"):
     """(Loss, points (P, d), shape of the answer, beta, gamma) of what was given at points; ValueError in words."""
-    f = door.loss(f)
-    x, shape = door.points(points, f.dimension)
-    scopes, many = door.times(gamma, name)
+    f = arguments.loss(f)
+    x, shape = arguments.points(points, f.dimension)
+    scopes, many = arguments.times(gamma, name)
     if many:
         raise ValueError(f"{name}: expected one number for values at points")
-    return f, x, shape, door.inverse_temperature(beta), float(scopes[0])
+    return f, x, shape, arguments.inverse_temperature(beta), float(scopes[0])

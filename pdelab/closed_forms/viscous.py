@@ -24,7 +24,7 @@ from functools import lru_cache
 import numpy as np
 from scipy import fft
 
-from pdelab.closed_forms import door
+from pdelab.closed_forms import continuation
 from pdelab.kernels import envelopes, sums
 
 RESOLVED = 2.0  # s²/h² from which the nodes resolve the kernel: relative error 2 exp(-2 pi² 2) = 1e-17
@@ -115,8 +115,8 @@ def _once(rows, line, t, beta, extra, derivatives):
         reach = math.ceil(min(reach, 0.5 * period + envelopes.DEPTH * spread / period) / h) + 2
         end = offset + line.stride * (line.count - 1)
         left, right = math.ceil(reach - offset), math.ceil(end + reach) - rows.shape[1] + 1
-        rows = door.images(rows, line.boundary, left, right)
-        extra = None if extra is None else door.images(extra, line.boundary, left, right)
+        rows = continuation.images(rows, line.boundary, left, right)
+        extra = None if extra is None else continuation.images(extra, line.boundary, left, right)
         offset += left
     shape = (rows.shape[0], line.count)
     u, index = np.empty(shape), np.empty(shape, np.int64)

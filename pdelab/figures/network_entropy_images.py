@@ -6,7 +6,7 @@ the curves stay near their ends (numbers *_reached) are few for all, and their o
 The printed settings on the thesis's data: --set data=mnist folder=... (mnistfc and lenet, 100 epochs).
 """
 
-from pdelab.figures.network_pde import panels
+from pdelab.figures.network_figure_4_2 import panels
 from pdelab.figures.races import draw_panels, race, reached_ratios
 
 NAME = "3.5"

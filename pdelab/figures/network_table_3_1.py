@@ -6,7 +6,7 @@ clearly fewer effective epochs (after the @).
 The printed settings on the thesis's data: --set images=mnist cifar=cifar10 words=ptb letters=text file=... folder=...
 """
 
-from pdelab.figures import network_allcnn, network_pde, network_text
+from pdelab.figures import network_allcnn, network_figure_4_2, network_text
 from pdelab.figures.races import merged, race
 from pdelab.figures.tables import draw_table
 
@@ -43,7 +43,7 @@ QUICK_CHECKS = {name: band for name, band in CHECKS.items() if not name.endswith
 
 def compute(images, cifar, words, letters, folder, file, epochs, text_epochs, seeds):
     """Races on images by error and on texts by loss."""
-    problems = network_pde.panels(("adam", "sgd", "entropy-sgd"), images, folder, epochs=epochs)
+    problems = network_figure_4_2.panels(("adam", "sgd", "entropy-sgd"), images, folder, epochs=epochs)
     problems |= network_allcnn.panels(("sgd", "entropy-sgd"), cifar, folder, epochs=epochs)
     texts = network_text.panels(words, letters, folder, file, text_epochs)
     return merged(

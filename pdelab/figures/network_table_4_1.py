@@ -6,7 +6,7 @@ convolutional one, which is hard on HEAT: its run there is unfinished (†).
 The printed settings on the thesis's data: --set data=mnist cifar=cifar10 folder=...
 """
 
-from pdelab.figures import network_allcnn, network_pde
+from pdelab.figures import network_allcnn, network_figure_4_2
 from pdelab.figures.races import race
 from pdelab.figures.tables import draw_table
 
@@ -43,7 +43,7 @@ CONTESTANTS = ("sgd", "hj", "heat", "entropy-sgd")
 
 def compute(data, cifar, folder, epochs, seeds):
     """The race on three networks."""
-    problems = network_pde.panels(CONTESTANTS, data, folder, epochs=epochs)
+    problems = network_figure_4_2.panels(CONTESTANTS, data, folder, epochs=epochs)
     return race(problems | network_allcnn.panels(CONTESTANTS, cifar, folder, epochs=epochs), seeds=seeds, margin=MARGIN)
 
 

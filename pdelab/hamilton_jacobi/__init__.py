@@ -5,10 +5,10 @@ a drift b the Hamilton-Jacobi-Bellman equation of stochastic control (thesis (4.
 promise; each is a function (problem, grid, values) -> Stepper for `pdelab.solve`.
 """
 
-from pdelab.hamilton_jacobi.control import terminal
 from pdelab.hamilton_jacobi.equations import HamiltonJacobi, Heat
 from pdelab.hamilton_jacobi.explicit_schemes import engquist_osher, filtered, fitted, monotone, weno
 from pdelab.hamilton_jacobi.implicit_schemes import implicit, rosenbrock
+from pdelab.hamilton_jacobi.terminal_data import terminal
 
 __all__ = [
     "HamiltonJacobi",

@@ -12,7 +12,7 @@ from pdelab import checks
 from pdelab.kernels import paths as kernels
 from pdelab.kernels.noise import BLOCK
 from pdelab.kernels.walls import confine_all
-from pdelab.paths import checkpoints, door, tracing, walls
+from pdelab.paths import arguments, checkpoints, tracing, walls
 from pdelab.paths.increments import Noise
 from pdelab.paths.results import Paths, name_of, reduced
 from pdelab.paths.schemes import leimkuhler_matthews, weak_euler
@@ -122,19 +122,19 @@ def prepared(
     """The run that `simulate` starts, with everything checked."""
     if not isinstance(sde, System):
         checks.refuse("sde", "an equation such as Langevin(loss, beta)", sde)
-    scheme = door.scheme(scheme, sde.default_scheme)
+    scheme = arguments.scheme(scheme, sde.default_scheme)
     if on_save is not None:
-        door.takes(on_save, "on_save", "(time, states)")
+        arguments.takes(on_save, "on_save", "(time, states)")
     if callable(progress):
-        door.takes(progress, "progress", "(done, total)")
+        arguments.takes(progress, "progress", "(done, total)")
     else:
         checks.switch("progress", progress)
-    plan = door.plan(t, dt, start, save_every)
-    x = door.states(sde, initial, paths, door.precision(dtype))
+    plan = arguments.plan(t, dt, start, save_every)
+    x = arguments.states(sde, initial, paths, arguments.precision(dtype))
     return _Run(
         sde, scheme, x, plan, checks.seed("seed", seed), checks.whole("first_path", first_path, 0, 2**62),
-        checks.whole("refine", refine), door.threads(threads), checks.switch("store", store), histogram, exit, walls,
-        bridge if bridge is None else checks.switch("bridge", bridge), on_save, progress, checkpoint,
+        checks.whole("refine", refine), arguments.threads(threads), checks.switch("store", store), histogram, exit,
+        walls, bridge if bridge is None else checks.switch("bridge", bridge), on_save, progress, checkpoint,
     )  # fmt: skip
 
 
@@ -152,7 +152,7 @@ class _Run:
         self.steps, self.every, self.times, self.origin = plan.steps, plan.every, plan.times, plan.pieces[0].start
         self.dt, self.first = plan.pieces[0].dt, 0
         self.refine, self.threads, self.on_save, self.progress = refine, threads, on_save, progress
-        self.grid, self.geometry, self.box = histogram, door.cells(histogram, len(x)), door.box(exit, len(x))
+        self.grid, self.geometry, self.box = histogram, arguments.cells(histogram, len(x)), arguments.box(exit, len(x))
         self.walls = walls.rows(box, sde)
         rows = len(self.times)
         self.saved = np.empty((rows if store else 0, *x.shape), x.dtype)
@@ -226,7 +226,7 @@ class _Run:
         try:
             with ExitStack() as stack:
                 self.map = map if self.threads == 1 else stack.enter_context(ThreadPoolExecutor(self.threads)).map
-                self.tell = door.teller(self.progress, self.steps, stack)
+                self.tell = arguments.teller(self.progress, self.steps, stack)
                 self._loop()
         except KeyboardInterrupt as interrupt:
             if self.checkpoint is None:
@@ -243,7 +243,7 @@ class _Run:
             array.flags.writeable = False
         one = len(self.x) == 1
         view = (lambda a: a[..., 0, :]) if one else (lambda a: np.swapaxes(a, -1, -2))
-        density, error = door.densities(self.counts, self.grid, self.x.shape[1])
+        density, error = arguments.densities(self.counts, self.grid, self.x.shape[1])
         left = self.gone if len(self.gone) else self.exits
         exit_times = self.plan.when(left) if len(left) else None
         sides = walls.sides(self.x, self.gone, self.walls) if len(self.gone) else None

@@ -7,7 +7,7 @@ import numpy as np
 
 from pdelab import checks
 from pdelab.losses import Loss
-from pdelab.regularity.door import fits
+from pdelab.regularity.shared import fits
 
 
 def second_differences(values, grid, direction=0):

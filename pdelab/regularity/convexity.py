@@ -8,7 +8,7 @@ from scipy import optimize
 from pdelab import checks
 from pdelab.losses import Loss
 from pdelab.regularity.constants import second_differences, semiconcavity
-from pdelab.regularity.door import eigenvalues, fits, nodes_of, polished, smallest_eigenvalue
+from pdelab.regularity.shared import eigenvalues, fits, nodes_of, polished, smallest_eigenvalue
 
 
 def convexity_intervals(f, grid):

@@ -7,7 +7,7 @@ import numpy as np
 from scipy import ndimage, optimize
 
 from pdelab.losses import Loss, search
-from pdelab.regularity.door import eigenvalues, filter_modes, fits, polished, smallest_eigenvalue
+from pdelab.regularity.shared import eigenvalues, filter_modes, fits, polished, smallest_eigenvalue
 
 
 @dataclass(frozen=True)

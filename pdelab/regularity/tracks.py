@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage, optimize
 
-from pdelab.regularity.door import filter_modes
+from pdelab.regularity.shared import filter_modes
 
 
 @dataclass(frozen=True)

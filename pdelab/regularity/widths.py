@@ -7,7 +7,7 @@ from scipy import optimize
 
 from pdelab import checks, closed_forms
 from pdelab.losses import Loss
-from pdelab.regularity.door import eigenvalues as spectrum
+from pdelab.regularity.shared import eigenvalues as spectrum
 
 
 def harmonic_mean(values):

@@ -20,8 +20,8 @@ _HERE = "pdelab.networks.training.setup"
 OPTIMIZERS = {
     "sgd": ("torch.optim", "SGD", _SGD),
     "adam": ("torch.optim", "Adam", {}),
-    "swa": ("pdelab.networks.controls", "SWA", _SGD),
-    "lookahead": ("pdelab.networks.controls", "Lookahead", _SGD),
+    "swa": ("pdelab.networks.averages", "SWA", _SGD),
+    "lookahead": ("pdelab.networks.averages", "Lookahead", _SGD),
     "sgld": ("pdelab.networks", "SGLD", {}),
     "entropy-sgd": ("pdelab.networks", "EntropySGD", {}),
     "entropy-adam": ("pdelab.networks", "EntropyAdam", {}),
