@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import pdelab as pl
+from pdelab import records
 from pdelab.cli import main, shared
 
 LOSS = "x**2/2 + 0.3*cos(6*x)"
@@ -169,7 +170,53 @@ def test_interruption_leaves_nothing_half_written(folder, monkeypatch, capsys):
 
     monkeypatch.setattr(pdelab, "solve", interrupt)
     assert main(SOLVE) == 130
-    assert "interrupted" in capsys.readouterr().err and os.listdir(folder) == []
+    assert "interrupted; 0 of" in capsys.readouterr().err and os.listdir(folder) == []
+
+
+def test_an_interrupted_solve_writes_the_times_it_reached(folder, monkeypatch, capsys):
+    import pdelab
+
+    whole, line = pdelab.solve, ["solve", "x**2", "--beta", "2", "--nodes", "33", "--times", "0", "0.1", "0.2", "0.3"]
+
+    def interrupt(*arguments, on_save, **options):
+        def save(t, values):
+            on_save(t, values)
+            if t == 0.2:
+                raise KeyboardInterrupt
+
+        return whole(*arguments, on_save=save, **options)
+
+    assert main([*line, "--out", "whole"]) == 0
+    monkeypatch.setattr(pdelab, "solve", interrupt)
+    assert main([*line, "--out", "part"]) == 130
+    assert "3 of 4 saved times were reached and are written" in capsys.readouterr().err
+    (part, record), (all_times, _) = records.load("part"), records.load("whole")
+    assert part["times"].tolist() == [0.0, 0.1, 0.2] and record["interrupted"].startswith("3 of 4")
+    np.testing.assert_array_equal(part["values"], all_times["values"][:3])
+
+
+def test_interrupted_paths_go_on_with_the_same_bits(folder, monkeypatch, capsys):
+    from pdelab.cli import equations
+    from pdelab.paths import engine
+
+    line = ["simulate", "x**2", "--beta", "2", "--time", "1", "--dt", "0.01", "--seed", "1", "--paths", "600"]
+    line += ["--save-every", "10"]
+    assert main([*line, "--out", "whole"]) == 0 and sorted(os.listdir()) == ["whole.json", "whole.npz"]
+
+    def interrupt(bar, done, total):
+        if done > 40:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as change:
+        change.setattr(engine, "SECONDS_PER_CHUNK", 1e-9)
+        change.setattr(engine, "STEPS_AT_FIRST", 1)
+        change.setattr(equations, "show", interrupt)
+        assert main([*line, "--out", "part"]) == 130
+    assert "part.checkpoint.npz holds" in capsys.readouterr().err and "part.npz" not in os.listdir()
+    assert main([*line, "--out", "part"]) == 0
+    (part, _), (uninterrupted, _) = records.load("part"), records.load("whole")
+    np.testing.assert_array_equal(part["states"], uninterrupted["states"])
+    assert not os.path.exists("part.checkpoint.npz")
 
 
 def test_the_command_is_installed():

@@ -37,8 +37,8 @@ def main(argv=None):
         return _refuse(str(error), status=1)
     except ModuleNotFoundError as error:
         return _refuse(f"this needs a package that is not installed: {error}")
-    except KeyboardInterrupt:
-        return _refuse("interrupted; what was written so far is whole", status=130)
+    except KeyboardInterrupt as interruption:
+        return _refuse(f"interrupted; {interruption or 'what was written so far is whole'}", status=130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

@@ -44,22 +44,31 @@ def _run_solve(arguments):
     grid = pl.Grid(*_box(arguments, loss.dimension), boundary=arguments.boundary)
     problem, initial = _problem(arguments, loss, grid)
     records.output_folder(arguments.out.parent)
-    start = time.perf_counter()
+    start, reached = time.perf_counter(), {}
     say_compiling()
-    with progress(100, "%") as bar:
-        solution = pl.solve(
-            problem, initial, grid, arguments.times, scheme=arguments.scheme, dt=arguments.dt,
-            progress=lambda t, end: bar.update(int(100 * t / end if end else 100) - bar.n),
-        )  # fmt: skip
-    arrays = {f"axis_{k}": axis for k, axis in enumerate(grid.axes)} | {
-        "times": solution.times,
-        "values": solution.values,
-    }
+    try:
+        with progress(100, "%") as bar:
+            solution = pl.solve(
+                problem, initial, grid, arguments.times, scheme=arguments.scheme, dt=arguments.dt,
+                on_save=lambda t, values: reached.update({t: values.copy()}),
+                progress=lambda t, end: bar.update(int(100 * t / end if end else 100) - bar.n),
+            )  # fmt: skip
+    except KeyboardInterrupt as interruption:
+        words = f"{len(reached)} of {len(arguments.times)} saved times were reached"
+        if reached:
+            _write(arguments, grid, list(reached), list(reached.values()), start, interrupted=words)
+        raise KeyboardInterrupt(words + (" and are written" if reached else ", nothing is written")) from interruption
+    _write(arguments, grid, solution.times, solution.values, start, info=solution.info)
+    return 0
+
+
+def _write(arguments, grid, times, values, start, **more):
+    """Fields at the times, the axes and the record, whole or interrupted."""
+    arrays = {f"axis_{k}": axis for k, axis in enumerate(grid.axes)} | {"times": times, "values": values}
     parameters = {k: v for k, v in vars(arguments).items() if k not in ("run", "out")}
-    record = records.provenance(parameters, time.perf_counter() - start) | {"info": solution.info}
+    record = records.provenance(parameters, time.perf_counter() - start) | more
     for path in records.save(arguments.out, arrays, record):
         print(path)
-    return 0
 
 
 def _box(arguments, dimension):
@@ -106,7 +115,12 @@ def add_simulate(verbs):
                         help="save when each path first leaves this interval of its first coordinate")  # fmt: skip
     parser.add_argument("--bridge", action="store_true", help="draw the exits between two steps too")
     parser.add_argument("--threads", type=int, help="default: all; the paths do not depend on it")
-    parser.add_argument("--out", type=Path, default=Path("paths"), help="file stem: STEM.npz and STEM.json")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("paths"),
+        help="file stem: STEM.npz and STEM.json; what Ctrl-C interrupted goes on from STEM.checkpoint.npz",
+    )
     parser.set_defaults(run=_run_simulate)
 
 
@@ -119,13 +133,14 @@ def _run_simulate(arguments):
     chosen = scheme_of_paths(arguments.scheme)
     initial = arguments.initial[0] if len(arguments.initial) == 1 else arguments.initial
     records.output_folder(arguments.out.parent)
+    checkpoint = arguments.out.with_name(arguments.out.name + ".checkpoint.npz")
     start = time.perf_counter()
     say_compiling()
     with progress(None, "steps") as bar:
         paths = pl.simulate(
             sde, initial, arguments.time, arguments.dt, paths=arguments.paths, seed=arguments.seed,
             scheme=chosen, save_every=arguments.save_every, threads=arguments.threads, exit=arguments.exit,
-            bridge=arguments.bridge,
+            bridge=arguments.bridge, checkpoint=checkpoint,
             progress=lambda done, total: show(bar, done, total),
         )  # fmt: skip
     parameters = {k: v for k, v in vars(arguments).items() if k not in ("run", "out")}
@@ -135,4 +150,5 @@ def _run_simulate(arguments):
         arrays["exit_times"] = paths.exit_times
     for path in records.save(arguments.out, arrays, record | {"info": paths.info}):
         print(path)
+    checkpoint.unlink(missing_ok=True)
     return 0
