@@ -15,6 +15,7 @@ extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "myst_nb"]
 exclude_patterns = ["_build", "extending"]
 html_theme = "furo"
 html_title = f"pdelab {version}"
+html_extra_path = ["generated/beside"]  # the explorer's page, linked from `explorer.md`
 default_role = "code"
 nb_execution_mode = "off"  # the stored notebooks have been executed; a test executes them again
 myst_enable_extensions = ["dollarmath", "amsmath"]

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pdelab
+from pdelab import explorer
 
 ROOT = Path(__file__).parents[1]
 INNER = ("pdelab.kernels", "pdelab.cli", "pdelab.claims.", "pdelab.figures.")  # no part of the public surface
@@ -27,6 +28,8 @@ def write(folder):
     (folder / "api").mkdir(parents=True)
     (folder / "notebooks").mkdir()
     (folder / "pictures").mkdir()
+    (folder / "beside").mkdir()
+    explorer.export(folder / "beside" / "explorer-page.html")
     for name, page in {"start": start, "gallery": gallery, "errata": errata, "benchmarks": benchmarks}.items():
         (folder / f"{name}.md").write_text(page(folder), encoding="utf-8")
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):

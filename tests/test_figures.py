@@ -104,8 +104,17 @@ def test_help_lists_parameters_with_defaults_ranges_and_aliases(capsys):
     assert stop.value.code == 0
     said = capsys.readouterr().out
     for words in (r"beta +2 +a number > 0; also nu = 1/\(2 beta\)", r"T +2 +a number > 0; also gamma",
-                  r"n +1201, --quick 601 +a whole number >= 1"):  # fmt: skip
-        assert re.search(words, said), words
+                  r"n +1201, --quick 601 +a whole number >= 1",
+                  r"for example: pdelab figure 4.1 --quick --set beta=4.0$"):  # fmt: skip
+        assert re.search(words, said, re.M), words
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_example_of_the_help_is_allowed(name):
+    module = ALL[name]
+    key, _, text = figures.example(module).partition("=")
+    chosen = figures.parameters(module, quick=True, changes=[f"{key}={text}"])
+    assert str(chosen[key]) == text
 
 
 @pytest.mark.parametrize("change", ["beta=-1.0", "n=0", "nu=0.0", "half_width=nan"])

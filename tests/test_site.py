@@ -28,7 +28,7 @@ def load(monkeypatch, name):
 
 @pytest.mark.slow
 def test_the_site_builds_without_a_warning_and_shows_every_public_name(tmp_path):
-    for package in ("sphinx", "furo", "myst_nb", "torch"):
+    for package in ("sphinx", "furo", "myst_nb", "torch", "bokeh"):
         pytest.importorskip(package)
     from sphinx.util.inventory import InventoryFile
 
@@ -40,6 +40,7 @@ def test_the_site_builds_without_a_warning_and_shows_every_public_name(tmp_path)
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
     assert done.returncode == 0, done.stderr[-3000:]
     pages = {path.stem: path.read_text(encoding="utf-8") for path in (tmp_path / "site").rglob("*.html")}
+    assert "explorer-page.html" in pages["explorer"] and "bokeh" in pages["explorer-page"].lower()
     assert "curvature now" in pages["start"].split("prints")[-1]
     for name in pkgutil.walk_packages(pl.__path__, "pdelab."):
         module = sys.modules.get(name.name)

@@ -52,7 +52,7 @@ class _Parameters(argparse.Action):
                 parser.error(str(error))
             print(f"\nparameters of figure {name}, {module.TITLE}:")
             print("\n".join(f"  {line}" for line in figures.described(module)))
-            print(f"\nfor example: pdelab figure {name} --set {next(iter(module.PARAMETERS))}=...")
+            print(f"\nfor example: pdelab figure {name} --quick --set {figures.example(module)}")
         parser.exit()
 
 

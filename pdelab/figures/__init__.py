@@ -127,6 +127,16 @@ def described(module):
     return lines
 
 
+def example(module):
+    """One change of a parameter that can be pasted: twice a number of the mathematics, or a number as it is."""
+    numbers = {key: value for key, value in module.PARAMETERS.items() if type(value) in (int, float)}
+    key = next((key for key in ("beta", "T", "gamma", "D", "seeds") if key in numbers), next(iter(numbers), None))
+    if key is None:
+        key = next(iter(module.PARAMETERS))
+        return f"{key}='{_shown(module.PARAMETERS[key]).replace(' ', '')}'"
+    return f"{key}={2 * numbers[key] if type(numbers[key]) is float else numbers[key]}"
+
+
 def _range(key, default):
     """(whether a value is allowed, the range in words) of a parameter with this default."""
     if isinstance(default, bool):
