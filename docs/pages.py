@@ -15,7 +15,9 @@ import pdelab
 from pdelab import explorer
 
 ROOT = Path(__file__).parents[1]
-INNER = ("pdelab.kernels", "pdelab.cli", "pdelab.claims.", "pdelab.figures.")  # no part of the public surface
+INNER = (
+    "pdelab.kernels", "pdelab.cli", "pdelab.claims.", "pdelab.figures.", "pdelab.explorer.", "pdelab.networks.checks",
+)  # fmt: skip
 SECTIONS = {
     "Parameters", "Returns", "Raises", "Examples", "Attributes", "Notes", "References", "Yields", "Warns", "See Also",
     "Other Parameters", "Methods", "Good values",
@@ -110,17 +112,19 @@ def escaped(text):
 # the reference
 
 
+def is_public(name, is_package):
+    """Packages, and the modules that stand directly in `pdelab` and in `pdelab.networks`."""
+    return not name.startswith(INNER) and (is_package or name.rpartition(".")[0] in ("pdelab", "pdelab.networks"))
+
+
 def public_names():
     """{module: its names in `__all__`} of the public modules that can be imported, each before its inner ones."""
-    modules = {}
-    for info in pkgutil.walk_packages(pdelab.__path__, "pdelab."):
-        inner = (info.name + ".").startswith(INNER) if not info.name.endswith(("claims", "figures")) else False
-        if inner or (info.name.startswith("pdelab.networks") and find_spec("torch") is None):
-            continue
-        module = importlib.import_module(info.name)
-        if hasattr(module, "__all__"):
-            modules[info.name] = list(module.__all__)
-    return {"pdelab": list(pdelab.__all__)} | modules
+    found = [
+        info.name for info in pkgutil.walk_packages(pdelab.__path__, "pdelab.") if is_public(info.name, info.ispkg)
+    ]
+    with_torch = find_spec("torch") is not None
+    names = ["pdelab", *(name for name in found if with_torch or not name.startswith("pdelab.networks"))]
+    return {name: list(importlib.import_module(name).__all__) for name in names}
 
 
 def homes(modules):

@@ -8,6 +8,7 @@ scope, is the time of the PDE.
 """
 
 from importlib import import_module
+from typing import Any
 
 from pdelab import (
     burgers,
@@ -105,7 +106,7 @@ def __getattr__(name):
 def _drawn(kind, name):
     """Give a result the method `plot`, which imports `pdelab.plotting` when it is called."""
 
-    def plot(self, ax=None, **options):
+    def plot(self, ax: Any = None, **options: Any) -> Any:
         return getattr(import_module("pdelab.plotting"), name)(self, ax, **options)
 
     plot.__doc__ = f"Draw it, in one line: `pdelab.plotting.{name}`, whose options it takes; returns the axes."

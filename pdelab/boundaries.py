@@ -4,9 +4,12 @@ A boundary is a name an axis, or a pair of names, one an end. Other modules ask 
 `grid.on_end`, and refuse by `only`: a new name begins here.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 from pdelab import checks
 
-__all__ = ["only", "pair", "per_axis"]
+__all__ = ["CLOSED", "FREE", "MEANINGS", "NAMES", "only", "pair", "per_axis"]
 
 MEANINGS = {
     "reflecting": "no flux: mirror images, the Neumann problem",
@@ -19,7 +22,7 @@ FREE = ("reflecting", "outflow", "periodic")  # of Hamilton-Jacobi, heat and Bur
 CLOSED = ("reflecting", "periodic")  # nothing leaves
 
 
-def per_axis(boundary, lengths):
+def per_axis(boundary: str | Sequence[str | Sequence[str]], lengths: Sequence[int]) -> tuple:
     """One entry an axis, a name or a pair (lower, upper) of different names, for corners and shape of such lengths.
 
     On an interval two names are its two ends; with more axes they are one an axis, and an entry may be a pair.
@@ -32,12 +35,12 @@ def per_axis(boundary, lengths):
     return entries * dimension if len(entries) == 1 else entries
 
 
-def pair(entry):
+def pair(entry: str | tuple[str, str]) -> tuple[str, str]:
     """(lower, upper) names of an axis."""
     return (entry, entry) if isinstance(entry, str) else entry
 
 
-def only(grid, allowed, equation):
+def only(grid: Any, allowed: Sequence[str], equation: str) -> None:
     """Refuse a grid with a boundary that an equation does not take, or with two different ends where it takes one."""
     for entry in grid.boundary:
         if entry not in allowed:

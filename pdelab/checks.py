@@ -6,8 +6,11 @@ form, or raises ValueError. Booleans, text and complex numbers are not numbers h
 
 import math
 import operator
+from collections.abc import Iterable
+from typing import Any, NoReturn
 
 import numpy as np
+from numpy.typing import NDArray
 
 __all__ = [
     "choice", "finite", "nonnegative", "number", "positive", "reals", "refuse", "seed", "shown", "switch",
@@ -15,7 +18,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-def number(name, value, expected="a number"):
+def number(name: str, value: Any, expected: str = "a number") -> float:
     """A real number as float; infinities and NaN pass."""
     scalar = isinstance(value, (int, float, np.integer, np.floating))
     good = scalar or (isinstance(value, np.ndarray) and not value.ndim)
@@ -24,27 +27,27 @@ def number(name, value, expected="a number"):
     return float(value)
 
 
-def finite(name, value):
+def finite(name: str, value: Any) -> float:
     """A finite number as float."""
     value = number(name, value, "a finite number")
     return value if math.isfinite(value) else refuse(name, "a finite number", value)
 
 
-def positive(name, value, *, infinite=False):
+def positive(name: str, value: Any, *, infinite: bool = False) -> float:
     """A number > 0 as float; math.inf only where `infinite`."""
     expected = "a number > 0" + " or math.inf" * infinite
     value = number(name, value, expected)
     return value if value > 0 and (infinite or value < math.inf) else refuse(name, expected, value)
 
 
-def nonnegative(name, value, *, infinite=False):
+def nonnegative(name: str, value: Any, *, infinite: bool = False) -> float:
     """A number >= 0 as float; math.inf only where `infinite`."""
     expected = "a number >= 0" + " or math.inf" * infinite
     value = number(name, value, expected)
     return value if value >= 0 and (infinite or value < math.inf) else refuse(name, expected, value)
 
 
-def within(name, value, low, high, ends="[]"):
+def within(name: str, value: Any, low: float, high: float, ends: str = "[]") -> float:
     """A number between two bounds as float; `ends` says which bounds belong to the range: "[]", "[)", "(]" or "()"."""
     expected = f"a number in {ends[0]}{low:g}, {high:g}{ends[1]}"
     value = number(name, value, expected)
@@ -53,7 +56,7 @@ def within(name, value, low, high, ends="[]"):
     return value if above and below else refuse(name, expected, value)
 
 
-def whole(name, value, least=1, most=math.inf):
+def whole(name: str, value: Any, least: int = 1, most: float = math.inf) -> int:
     """A whole number as int, at least `least` and at most `most`."""
     expected = f"a whole number, at least {least}" + (f" and at most {most}" if most < math.inf else "")
     try:
@@ -65,7 +68,7 @@ def whole(name, value, least=1, most=math.inf):
     return integer if least <= integer <= most else refuse(name, expected, integer)
 
 
-def seed(name, value):
+def seed(name: str, value: Any) -> int:
     """A seed as int: a whole number in [0, 2**64)."""
     try:
         return whole(name, value, least=0, most=2**64 - 1)
@@ -73,12 +76,12 @@ def seed(name, value):
         return refuse(name, "a whole number in [0, 2**64)", value)
 
 
-def switch(name, value):
+def switch(name: str, value: Any) -> bool:
     """True or False."""
     return bool(value) if isinstance(value, (bool, np.bool_)) else refuse(name, "True or False", value)
 
 
-def choice(name, value, allowed):
+def choice(name: str, value: Any, allowed: Iterable) -> Any:
     """One of the allowed values."""
     allowed = tuple(allowed)
     if any(value is one or (type(value) is type(one) and value == one) for one in allowed):
@@ -86,7 +89,7 @@ def choice(name, value, allowed):
     return refuse(name, f"one of {', '.join(map(str, allowed))}", value)
 
 
-def reals(name, values, expected="real numbers"):
+def reals(name: str, values: Any, expected: str = "real numbers") -> NDArray[np.float64]:
     """A float64 array of real numbers; infinities and NaN pass."""
     try:
         array = np.asarray(values)
@@ -97,12 +100,12 @@ def reals(name, values, expected="real numbers"):
         raise ValueError(f"{name}: expected {expected}, got {shown(values)}") from error
 
 
-def refuse(name, expected, value):
+def refuse(name: str, expected: str, value: Any) -> NoReturn:
     """Raise the ValueError of this dialect."""
     raise ValueError(f"{name}: expected {expected}, got {shown(value)}")
 
 
-def shown(value, width=80):
+def shown(value: Any, width: int = 80) -> str:
     """A value in at most `width` characters of one line."""
     text = " ".join(repr(value).split())
     return text if len(text) <= width else text[: width - 3] + "..."

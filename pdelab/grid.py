@@ -9,9 +9,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from pdelab import boundaries
 
@@ -77,21 +78,21 @@ class Grid:
                 raise ValueError(f"float64 cannot tell nodes {h} apart on [{low}, {high}]: take fewer or another box")
 
     @property
-    def dimension(self):
+    def dimension(self) -> int:
         """Number of axes, 1 to 3."""
         return len(self.shape)
 
     @cached_property
-    def ends(self):
+    def ends(self) -> tuple[tuple[str, str], ...]:
         """(lower, upper) boundary names of each axis."""
         return tuple(boundaries.pair(entry) for entry in self.boundary)
 
     @cached_property
-    def periodic(self):
+    def periodic(self) -> tuple[bool, ...]:
         """True for each axis that wraps around."""
         return tuple(entry == "periodic" for entry in self.boundary)
 
-    def on_end(self, name):
+    def on_end(self, name: str) -> NDArray[np.bool_]:
         """Which nodes lie on an end with this boundary, a boolean field; on none of a periodic axis."""
         inside = np.zeros(self.shape, dtype=bool)
         for axis, ends in enumerate(self.ends):
@@ -100,7 +101,7 @@ class Grid:
                     inside[(slice(None),) * axis + (index,)] = True
         return inside
 
-    def absorbing_ends(self):
+    def absorbing_ends(self) -> dict[tuple[int, int], NDArray[np.bool_]]:
         """{(axis, side): boolean field} of the nodes on each absorbing end; side 0 is the lower end, 1 the upper one.
 
         A node on two absorbing ends stands in the first of them only.
@@ -116,18 +117,18 @@ class Grid:
         return ends
 
     @cached_property
-    def absorbing(self):
+    def absorbing(self) -> NDArray[np.bool_]:
         """The nodes on absorbing ends, a read-only boolean field."""
         return _frozen(self.on_end("absorbing"))
 
     @cached_property
-    def spacing(self):
+    def spacing(self) -> tuple[float, ...]:
         """Distance of neighbouring nodes, a tuple with one number an axis."""
         cells = (n if wraps else n - 1 for n, wraps in zip(self.shape, self.periodic))
         return tuple((high - low) / k for low, high, k in zip(self.lower, self.upper, cells))
 
     @cached_property
-    def axes(self):
+    def axes(self) -> tuple[NDArray[np.float64], ...]:
         """Coordinates of the nodes along each axis, a tuple of read-only arrays."""
         return tuple(
             _frozen(np.linspace(low, high, n, endpoint=not wraps))
@@ -135,33 +136,33 @@ class Grid:
         )
 
     @property
-    def x(self):
+    def x(self) -> NDArray[np.float64]:
         """Coordinates of the nodes of a one-dimensional grid, shape (n,)."""
         if self.dimension != 1:
             raise AttributeError(f"grid.x needs a one-dimensional grid, this one has {self.dimension}: use grid.axes")
         return self.axes[0]
 
     @cached_property
-    def points(self):
+    def points(self) -> NDArray[np.float64]:
         """Coordinates of the nodes: shape (n,) in one dimension, (*shape, d) otherwise."""
         if self.dimension == 1:
             return self.x
         return _frozen(np.stack(np.meshgrid(*self.axes, indexing="ij"), axis=-1))
 
     @cached_property
-    def axis_weights(self):
+    def axis_weights(self) -> tuple[NDArray[np.float64], ...]:
         """Trapezoid weights along each axis, a tuple of read-only arrays."""
         return tuple(_frozen(_trapezoid(n, h, wraps)) for n, h, wraps in zip(self.shape, self.spacing, self.periodic))
 
     @cached_property
-    def weights(self):
+    def weights(self) -> NDArray[np.float64]:
         """Trapezoid weights of the nodes, shape `shape`; they sum to the volume of the box."""
         product = self.axis_weights[0]
         for axis in self.axis_weights[1:]:
             product = product[..., None] * axis
         return _frozen(product)
 
-    def integrate(self, values):
+    def integrate(self, values: ArrayLike) -> Any:
         """∫ values dx over the box by the trapezoid rule: sum(weights * values).
 
         Leading axes (times, batches) are kept: an array (..., *shape) gives (...). Spectrally accurate for smooth
@@ -173,7 +174,7 @@ class Grid:
         total = np.tensordot(values, self.weights, axes=self.dimension)
         return float(total) if total.ndim == 0 else total
 
-    def interpolate(self, values, points):
+    def interpolate(self, values: ArrayLike, points: ArrayLike) -> NDArray[np.float64]:
         """Multilinear interpolation of node values at any points of the box; second order in the spacing.
 
         Parameters
@@ -203,7 +204,7 @@ class Grid:
         found = RegularGridInterpolator(axes, values)(points)  # which gives one point an axis of its own
         return found.reshape(points.shape[:-1] + values.shape[self.dimension :])
 
-    def gradient(self, values):
+    def gradient(self, values: Any) -> NDArray[np.float64]:
         """Second-order differences of node values: central, one-sided at the ends of an axis that is not periodic.
 
         Returns shape (*shape,) in one dimension, (*shape, d) otherwise. This is the derivative of the data, whatever
@@ -218,14 +219,14 @@ class Grid:
                 parts.append(np.gradient(values, h, axis=axis, edge_order=2 if n > 2 else 1))
         return parts[0] if self.dimension == 1 else np.stack(parts, axis=-1)
 
-    def field(self, values, name="values"):
+    def field(self, values: Any, name: str = "values") -> NDArray[np.float64]:
         """Node values as a float64 array of shape `shape`: a Loss is sampled, an array is checked.
 
         Raises ValueError that names what is wrong: the shape, or where a NaN or an infinity stands.
         """
         return self._checked(values, self.shape, name)
 
-    def vector_field(self, values, name="drift"):
+    def vector_field(self, values: Any, name: str = "drift") -> NDArray[np.float64]:
         """Node vectors as a float64 array: shape (*shape, d), in one dimension (n,). Checked as in `field`."""
         return self._checked(values, self.shape if self.dimension == 1 else (*self.shape, self.dimension), name)
 
@@ -263,7 +264,7 @@ class Grid:
         return points
 
 
-def reals(values, expected):
+def reals(values: Any, expected: str) -> NDArray[np.float64]:
     """A float64 array of real numbers; ValueError that begins with what was expected. Text and complex are refused."""
     try:
         array = np.asarray(values)

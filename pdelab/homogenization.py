@@ -11,11 +11,14 @@ Chaudhari, thesis 4.3 and (4.39)-(4.43); traffic paper 5. Their noise β^{-1/2} 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from pdelab import checks
 from pdelab.closed_forms import local_entropy_gradient, local_entropy_hessian
+from pdelab.hints import Array
 from pdelab.losses import Loss
 from pdelab.noise import normals
 from pdelab.paths import Diffusion, System, leimkuhler_matthews, simulate
@@ -100,32 +103,32 @@ class FastSlow(System):
         checks.choice("form", self.form, FORMS)
 
     @property
-    def state_size(self):
+    def state_size(self) -> int:
         """2d."""
         return 2 * self.dimension
 
     @property
-    def default_scheme(self):
+    def default_scheme(self) -> Callable[..., np.ndarray]:
         """Leimkuhler-Matthews."""
         return leimkuhler_matthews
 
     @property
-    def linear(self):
+    def linear(self) -> Any:  # type: ignore[override]
         """The scheme `exponential` applies: the spring of the fast variable is its linear part."""
         return self.linear_rates
 
-    def linear_rates(self, t):
+    def linear_rates(self, t: float) -> list:
         """0 for X, 1/(εγ) for Y."""
         rate = 1.0 / (self.epsilon * at(self.gamma, t, "gamma"))
         return [0.0] * self.dimension + [rate] * self.dimension
 
-    def drift(self, x, t):
+    def drift(self, x: np.ndarray, t: float) -> np.ndarray:
         """Both drifts; the fast one is of size 1/ε."""
         slow, fast = self._drifts(x, t)
         y = x[self.dimension :]
         return np.concatenate([slow, fast - y * (1.0 / (self.epsilon * at(self.gamma, t, "gamma")))])
 
-    def rest(self, x, t):
+    def rest(self, x: np.ndarray, t: float) -> np.ndarray:
         """The drift without -Y/(εγ)."""
         return np.concatenate(self._drifts(x, t))
 
@@ -138,12 +141,12 @@ class FastSlow(System):
         slow = (y - x) * (1.0 / gamma) if self.form == "average" else -force
         return slow, (x * (1.0 / gamma) - force) * (1.0 / self.epsilon)
 
-    def noise_term(self, x, t, dw):
+    def noise_term(self, x: np.ndarray, t: float, dw: np.ndarray) -> np.ndarray:
         """(0, √(2/(εβ)) dw)."""
         kick = amplitude(self.beta, t, 1.0 / self.epsilon) * dw
         return np.concatenate([0.0 * x[: self.dimension], kick])
 
-    def expand(self, values):
+    def expand(self, values: Array) -> Array:
         """X alone is completed by Y = X, in the heat form by 0."""
         if values.shape[-1:] == (self.dimension,):
             return np.concatenate([values, 0.0 * values if self.form == "heat" else values], axis=-1)
@@ -180,16 +183,16 @@ class Elastic(System):
         checks.choice("tie", self.tie, ("leader", "mean"))
 
     @property
-    def state_size(self):
+    def state_size(self) -> int:
         """d (n + 1) with a leader, d n without."""
         return self.dimension * (self.workers + (self.tie == "leader"))
 
     @property
-    def wieners(self):
+    def wieners(self) -> int:
         """d n."""
         return self.dimension * self.workers
 
-    def drift(self, x, t):
+    def drift(self, x: np.ndarray, t: float) -> np.ndarray:
         """The leader's drift (if there is one) and those of the workers."""
         d, n, gamma = self.dimension, self.workers, at(self.gamma, t, "gamma")
         if x.dtype == object and n > TRACED_WORKERS:
@@ -209,12 +212,12 @@ class Elastic(System):
         flat = np.moveaxis(workers, 1, 0).reshape(d, n * count)
         return np.moveaxis(gradient(self.loss, flat).reshape(d, n, count), 0, 1)
 
-    def noise_term(self, x, t, dw):
+    def noise_term(self, x: np.ndarray, t: float, dw: np.ndarray) -> np.ndarray:
         """√(2/(εβ)) dw for the workers."""
         kick = amplitude(self.beta, t, 1.0 / self.epsilon) * dw
         return kick if self.tie == "mean" else np.concatenate([0.0 * x[: self.dimension], kick])
 
-    def expand(self, values):
+    def expand(self, values: Array) -> Array:
         """One point is the start of every particle."""
         if values.shape[-1:] == (self.dimension,):
             return np.concatenate([values] * (self.state_size // self.dimension), axis=-1)
@@ -253,35 +256,35 @@ class EntropyDescent(System):
         object.__setattr__(self, "averaging", _averaging(self.averaging))
 
     @property
-    def state_size(self):
+    def state_size(self) -> int:
         """3d: x, y, z."""
         return 3 * self.dimension
 
     @property
-    def default_scheme(self):
+    def default_scheme(self) -> Callable[..., np.ndarray]:
         """The loop itself."""
         return inner_and_outer
 
-    def compiled(self, scheme, dt, refine, dtype):
+    def compiled(self, scheme: Callable[..., np.ndarray], dt: float, refine: int, dtype: Any) -> Any:
         """The compiled loop; any other scheme would leave x and z where they are."""
         if scheme is not inner_and_outer:
             raise ValueError("scheme: EntropyDescent has only its own step, homogenization.inner_and_outer")
         return super().compiled(scheme, dt, refine, dtype)
 
-    def expand(self, values):
+    def expand(self, values: Array) -> Array:
         """x alone is completed by y = z = x."""
         if values.shape[-1:] == (self.dimension,):
             return np.concatenate([values] * 3, axis=-1)
         return values
 
-    def drift(self, x, t):
+    def drift(self, x: np.ndarray, t: float) -> np.ndarray:
         """-∇f(y) - (y - x)/γ for y, nothing for x and z."""
         d = self.dimension
         x, y = x[:d], x[d : 2 * d]
         pull = (x - y) * (1.0 / at(self.gamma, t, "gamma"))
         return np.concatenate([0.0 * x, pull - gradient(self.loss, y), 0.0 * x])
 
-    def noise_term(self, x, t, dw):
+    def noise_term(self, x: np.ndarray, t: float, dw: np.ndarray) -> np.ndarray:
         """√(2/β) dw for y."""
         return np.concatenate([0.0 * dw, amplitude(self.beta, t) * dw, 0.0 * dw])
 
@@ -290,7 +293,7 @@ def _averaging(weight):
     return None if weight is None else checks.within("averaging", weight, 0.0, 1.0, "(]")
 
 
-def inner_and_outer(sde, x, t, dt, noise):
+def inner_and_outer(sde: EntropyDescent, x: np.ndarray, t: float, dt: float, noise: Any) -> np.ndarray:
     """One step of `EntropyDescent`: an inner step, and the outer one when it was the last of its L."""
     if not isinstance(sde, EntropyDescent):
         raise ValueError(f"inner_and_outer: expected an EntropyDescent, got {type(sde).__name__}")
@@ -314,7 +317,19 @@ def _clock(sde, dt):
     return weight, lambda t: float(count(t) == 1), lambda t: float(count(t) == sde.inner_steps)
 
 
-def inner_gradient(loss, x, *, gamma, beta, step, inner_steps, averaging=0.75, paths=10_000, seed, threads=None):
+def inner_gradient(
+    loss: Loss,
+    x: ArrayLike,
+    *,
+    gamma: float,
+    beta: float,
+    step: float,
+    inner_steps: int,
+    averaging: float = 0.75,
+    paths: int = 10_000,
+    seed: int,
+    threads: int | None = None,
+) -> tuple[Any, Any]:
     """What L inner steps say of ∇f_γ(x): the estimate (x - z_L)/γ, its mean and standard error over independent runs.
 
     Parameters
@@ -339,7 +354,17 @@ def inner_gradient(loss, x, *, gamma, beta, step, inner_steps, averaging=0.75, p
     return (float(estimate[0]), float(error[0])) if d == 1 else (estimate, error)
 
 
-def inner_expectation(loss, x, *, gamma, beta, step, inner_steps, averaging=0.75, nodes=801):
+def inner_expectation(
+    loss: Loss,
+    x: float,
+    *,
+    gamma: float,
+    beta: float,
+    step: float,
+    inner_steps: int,
+    averaging: float = 0.75,
+    nodes: int = 801,
+) -> Array:
     """The same estimate's exact mean in one dimension, for every number of inner steps up to L, without sampling.
 
     The density of the inner iterate is carried by the transfer operator of Euler-Maruyama, a Gaussian of variance
@@ -370,7 +395,7 @@ def inner_expectation(loss, x, *, gamma, beta, step, inner_steps, averaging=0.75
     return np.array(estimates)
 
 
-def inner_bias(loss, x, *, gamma, beta, step, nodes=801):
+def inner_bias(loss: Loss, x: float, *, gamma: float, beta: float, step: float, nodes: int = 801) -> float:
     """Bias of <y> under infinitely many inner steps: the mean of Euler-Maruyama's own invariant law minus that of ρ_1.
 
     It is O(η) and remains however many inner steps are taken. One dimension, by the transfer operator.
@@ -402,7 +427,9 @@ def _transfer(loss, x, gamma, beta, step, nodes):
     return y, move / move.sum(axis=0)
 
 
-def hamilton_jacobi_steps(loss, x, *, gamma, step, inner_steps):
+def hamilton_jacobi_steps(
+    loss: Loss, x: ArrayLike, *, gamma: float, step: float, inner_steps: int
+) -> tuple[Array, Array]:
     """The noise-free inner loop y <- (1 - η/γ) y + η ∇f(x - y) from 0: (y, ∇f(x - y)) after L steps.
 
     Its fixed point is y = x - prox_{γf}(x), where y/γ = ∇f(x - y) = ∇u(x, γ) of the Hopf-Lax formula. Thesis (4.42).
@@ -416,7 +443,7 @@ def hamilton_jacobi_steps(loss, x, *, gamma, step, inner_steps):
     return y, loss.gradient(x - y)
 
 
-def heat_gradient(loss, x, *, gamma, beta, samples, seed):
+def heat_gradient(loss: Loss, x: ArrayLike, *, gamma: float, beta: float, samples: int, seed: int) -> tuple[Any, Any]:
     """Mean and standard error of ∇f(x + N(0, γ/β I)): an estimate of ∇(G_{γ/β} * f)(x). Thesis (4.43), there β = 1."""
     d = a_loss(loss).dimension
     gamma, beta = checks.positive("gamma", gamma), checks.positive("beta", beta, infinite=True)
@@ -428,7 +455,7 @@ def heat_gradient(loss, x, *, gamma, beta, samples, seed):
     return values.mean(axis=0), values.std(axis=0, ddof=1) / math.sqrt(samples)
 
 
-def scope(start, end, time):
+def scope(start: float, end: float, time: float) -> Callable[[float], float]:
     """Scoping, a function of time for the `gamma` above: γ(t) = start (end/start)^{t/time}, and `end` from then on."""
     start, end, time = (checks.positive(n, v) for v, n in ((start, "start"), (end, "end"), (time, "time")))
     return lambda t: start * (end / start) ** min(t / time, 1.0)

@@ -9,11 +9,16 @@ Exit times without asymptotics: `generator.mean_exit_time`; relaxation rates: `g
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from pdelab.fokker_planck import FokkerPlanck, implicit
+from pdelab.grid import Grid
+from pdelab.hints import Field, Times
+from pdelab.losses import Loss
 from pdelab.stepping import Solution, solve
 
 __all__ = ["Well", "anneal", "kramers_time", "wells"]
@@ -37,7 +42,7 @@ class Well:
     pass_point: tuple | None = None
 
 
-def wells(loss, grid):
+def wells(loss: Field, grid: Grid) -> list[Well]:
     """All local minima of a field with their barriers, the most persistent first.
 
     Parameters
@@ -111,7 +116,7 @@ def _neighbours(grid):
     return np.stack(found, axis=1)
 
 
-def kramers_time(loss, minimum, saddle, beta):
+def kramers_time(loss: Loss, minimum: ArrayLike, saddle: ArrayLike, beta: float) -> float:
     """Kramers' mean time from a minimum over a saddle to the next minimum, for dX = -grad f dt + sqrt(2/beta) dB.
 
         (2π/|λ₋|) sqrt(|det Hess f(saddle)| / det Hess f(minimum)) e^{beta (f(saddle) - f(minimum))}
@@ -162,7 +167,9 @@ def kramers_time(loss, minimum, saddle, beta):
     return float(prefactor) * math.exp(exponent) if exponent < 700 else math.inf
 
 
-def anneal(potential, beta, initial, grid, times, *, steps=1):
+def anneal(
+    potential: Field, beta: Callable[[float], float], initial: ArrayLike, grid: Grid, times: Times, *, steps: int = 1
+) -> Solution:
     """Simulated annealing as a density: ρ_t = div(ρ grad f) + Δρ/beta(t) from ρ(·, 0).
 
     Parameters

@@ -7,6 +7,7 @@ The arithmetic is in `pdelab.kernels.noise`; this is how they are asked for.
 """
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from pdelab import checks
 from pdelab.kernels.noise import BLOCK, fill_addresses
@@ -14,7 +15,9 @@ from pdelab.kernels.noise import BLOCK, fill_addresses
 __all__ = ["BLOCK", "normals"]
 
 
-def normals(seed, paths, steps, channels=1, *, dtype=np.float64):
+def normals(
+    seed: int, paths: int | range, steps: int | range, channels: int = 1, *, dtype: DTypeLike = np.float64
+) -> np.ndarray:
     """Standard normal numbers by address.
 
     Parameters

@@ -5,16 +5,21 @@ The only place besides `pdelab.figures` that imports matplotlib. Functions take 
 
 import io
 import textwrap
+from collections.abc import Sequence
 from functools import cache
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from pdelab import checks, records
+from pdelab.stepping import Solution
 
 __all__ = [
-    "frame", "label_ends", "legend_above", "look", "observed_order", "orders", "plot", "save_figure", "style",
-    "subplots",
+    "COLORS", "LINES", "animate", "frame", "label_ends", "legend_above", "look", "observed_order", "orders", "plot",
+    "plot_paths", "save_figure", "style", "subplots",
 ]  # fmt: skip
 
 # One meaning, one colour, in every picture of the project. The lightness falls in steps of at least 8 (L*), so that two
@@ -65,14 +70,14 @@ STYLE = {
 }
 
 
-def style():
+def style() -> Any:
     """The project's style, as a context: `with style(): ...` draws and saves in it."""
     import matplotlib
 
     return matplotlib.rc_context(STYLE)
 
 
-def look(meaning):
+def look(meaning: str) -> dict[str, Any]:
     """Colour and line style of a meaning, as keywords of a line: `ax.plot(x, y, **look("viscous"))`.
 
     Parameters
@@ -88,7 +93,7 @@ def look(meaning):
     return {"color": COLORS[meaning], "ls": LINES[meaning]}
 
 
-def frame(figure, title, corner=""):
+def frame(figure: Any, title: str, corner: str = "") -> None:
     """Put the message above a figure and its parameters below; no letter smaller than 8 pt, not wider than 8 inches.
 
     Parameters
@@ -130,7 +135,7 @@ def _share(ax):
     return 0.9 * sum(widths[place.colspan.start : place.colspan.stop]) / sum(widths)
 
 
-def legend_above(ax, columns=1):
+def legend_above(ax: Any, columns: int = 1) -> Any:
     """The legend above the axes, where it hides nothing, below the title if there is one."""
     title = ax.get_title(loc="left")
     ax.set_title("", loc="left")
@@ -138,7 +143,7 @@ def legend_above(ax, columns=1):
     return ax.legend(ncols=columns, title=title or None, title_fontsize=STYLE["axes.titlesize"], **keys)
 
 
-def label_ends(ax, gap=0.085):
+def label_ends(ax: Any, gap: float = 0.085) -> None:
     """Name the labelled lines of an axes at their right ends, kept apart, in place of a legend.
 
     Parameters
@@ -188,7 +193,7 @@ def _shown():
     return Shown
 
 
-def subplots(rows=1, columns=1, size=(7.0, 4.0), **kwargs):
+def subplots(rows: int = 1, columns: int = 1, size: tuple[float, float] = (7.0, 4.0), **kwargs: Any) -> Any:
     """A figure and its axes in the project's style, drawn without a display."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
@@ -199,7 +204,7 @@ def subplots(rows=1, columns=1, size=(7.0, 4.0), **kwargs):
     return figure, axes
 
 
-def save_figure(figure, stem):
+def save_figure(figure: Any, stem: str | PathLike) -> Path:
     """Write stem.png and stem.svg, byte for byte the same for the same data; returns the path of the PNG."""
     stem = Path(stem)
     picture = stem.with_name(stem.name + ".png")
@@ -211,7 +216,7 @@ def save_figure(figure, stem):
     return picture
 
 
-def plot(solution, ax=None, times=None):
+def plot(solution: Solution, ax: Any = None, times: Sequence[int] | None = None) -> Any:
     """Draw a Solution: curves at the saved times in one dimension, a filled map of the final field in two.
 
     Parameters
@@ -246,7 +251,7 @@ def _map(solution, grid, ax):
     return ax
 
 
-def plot_paths(paths, ax=None, most=30, component=0):
+def plot_paths(paths: Any, ax: Any = None, most: int = 30, component: int = 0) -> Any:
     """Draw Paths: the first of them in grey, their mean with two standard errors on top.
 
     Parameters
@@ -280,7 +285,7 @@ def plot_paths(paths, ax=None, most=30, component=0):
     return ax
 
 
-def animate(solution, interval=60):
+def animate(solution: Solution, interval: float = 60) -> Any:
     """An animation of a Solution over its saved times, one or two dimensions; notebooks show it by itself.
 
     Parameters
@@ -343,7 +348,7 @@ def _moving():
     return Moving
 
 
-def orders(sizes, errors, ax=None, label=None, **style):
+def orders(sizes: ArrayLike, errors: ArrayLike, ax: Any = None, label: str | None = None, **style: Any) -> Any:
     """Draw errors against step sizes on log axes and write the order observed over the smallest three in the label."""
     from matplotlib.ticker import NullFormatter
 
@@ -355,7 +360,7 @@ def orders(sizes, errors, ax=None, label=None, **style):
     return ax
 
 
-def observed_order(sizes, errors):
+def observed_order(sizes: ArrayLike, errors: ArrayLike) -> float:
     """Slope of log error against log step size over the three smallest steps."""
     finest = np.argsort(sizes)[:3]
     return float(np.polyfit(np.log(np.asarray(sizes)[finest]), np.log(np.asarray(errors)[finest]), 1)[0])

@@ -11,10 +11,13 @@ import platform
 import sys
 import tempfile
 import zipfile
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -35,7 +38,7 @@ class Check:
     high: float | None = None
 
     @property
-    def holds(self):
+    def holds(self) -> bool:
         """Whether the value is a number strictly between the ends, or at both of them where they are equal."""
         value = float(self.value)
         if self.low is not None and self.low == self.high:
@@ -43,12 +46,12 @@ class Check:
         low, high = (-math.inf if self.low is None else self.low), (math.inf if self.high is None else self.high)
         return low < value < high or (value == low == -math.inf) or (value == high == math.inf)
 
-    def as_dict(self):
+    def as_dict(self) -> dict:
         """The entry of a figure's sidecar."""
         return {"name": self.name, "value": self.value, "low": self.low, "high": self.high, "holds": self.holds}
 
 
-def versions(*others):
+def versions(*others: str) -> dict[str, str]:
     """Versions of pdelab, Python, the packages that make the numbers, and those of `others` that are installed."""
     found = {"python": platform.python_version()}
     for name in ("pdelab", "numpy", "scipy", "numba", "matplotlib", "sympy", "torch", "scikit-learn", *others):
@@ -59,12 +62,12 @@ def versions(*others):
     return found
 
 
-def command():
+def command() -> str:
     """The command that runs, as a reader would type it (the program's name without its folder)."""
     return " ".join([Path(sys.argv[0]).name or "python", *sys.argv[1:]])
 
 
-def provenance(parameters, seconds, seed=None):
+def provenance(parameters: dict, seconds: float, seed: int | None = None) -> dict:
     """What every result carries: parameters, seed, versions, command, seconds."""
     return {
         "parameters": parameters,
@@ -75,7 +78,7 @@ def provenance(parameters, seconds, seed=None):
     }
 
 
-def save(path, arrays, record):
+def save(path: str | PathLike, arrays: Mapping[str, np.ndarray], record: dict) -> tuple[Path, Path]:
     """Write `path`.npz (arrays) and `path`.json (record), each one whole or not at all; returns the two paths."""
     path = Path(path)
     with atomic(path.with_name(path.name + ".npz")) as temporary, open(temporary, "wb") as file:
@@ -83,7 +86,7 @@ def save(path, arrays, record):
     return path.with_name(path.name + ".npz"), save_json(path.with_name(path.name + ".json"), record)
 
 
-def load(path):
+def load(path: str | PathLike) -> tuple[dict, dict]:
     """Read back what `save` wrote: (arrays, record). No pickle is executed; ValueError when missing or damaged."""
     path = Path(str(path).removesuffix(".npz"))
     arrays, record = path.with_name(path.name + ".npz"), path.with_name(path.name + ".json")
@@ -101,20 +104,20 @@ def load(path):
         raise ValueError(f"the result {path} is damaged: {error}") from error
 
 
-def save_json(path, record):
+def save_json(path: str | PathLike, record: Any) -> Path:
     """Write a record as strict JSON (infinities and NaN as strings), atomically; returns the path."""
     with atomic(path) as temporary:
         temporary.write_text(dumps(record) + "\n", encoding="utf-8")
     return Path(path)
 
 
-def dumps(record):
+def dumps(record: Any) -> str:
     """JSON text of a record of plain values, NumPy numbers and arrays; infinities and NaN become strings."""
     return json.dumps(_plain(record), indent=2, allow_nan=False)
 
 
 @contextmanager
-def atomic(path):
+def atomic(path: str | PathLike) -> Iterator[Path]:
     """Give a temporary path beside `path`; move it there when the block ends well, remove it when it does not."""
     path = Path(path)
     handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
@@ -131,7 +134,7 @@ def atomic(path):
         raise
 
 
-def output_folder(path):
+def output_folder(path: str | PathLike) -> Path:
     """Make a folder for results and be sure that it can be written; ValueError says why not."""
     path = Path(path)
     try:

@@ -9,14 +9,18 @@ Time is t = kη. With D_w = (1/N) Σ_k (∇f_k - ∇f)(∇f_k - ∇f)ᵀ the cov
 """
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations, product
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.linalg import expm, solve_continuous_lyapunov, solve_discrete_lyapunov
 
 from pdelab import checks
+from pdelab.hints import Array, Box
 from pdelab.losses import Loss
 from pdelab.paths import Diffusion, System
 from pdelab.paths.terms import as_components, as_points
@@ -49,7 +53,7 @@ class FiniteSum:
     (-0.25, array([ 0.5, -1. ]), 0.5625)
     """
 
-    def __init__(self, formula, variables=None, **data):
+    def __init__(self, formula: str, variables: Sequence[str] | None = None, **data: ArrayLike):
         if not data:
             raise ValueError("data: expected columns of numbers, e.g. FiniteSum('(x - c)**2/2', c=[0.0, 1.0])")
         try:
@@ -70,12 +74,12 @@ class FiniteSum:
         self.term = Loss(formula, (*self.variables, *self.names))
 
     @property
-    def count(self):
+    def count(self) -> int:
         """N."""
         return len(self.columns)
 
     @property
-    def dimension(self):
+    def dimension(self) -> int:
         """d."""
         return len(self.variables)
 
@@ -105,17 +109,17 @@ class FiniteSum:
         points, shape = self._points(points)
         return self._shaped(self.term(self._terms(points)).mean(axis=1), shape, axes=0)
 
-    def gradient(self, points):
+    def gradient(self, points: ArrayLike) -> Array:
         """∇f: (..., d), in one dimension (...,)."""
         points, shape = self._points(points)
         return self._shaped(self._gradients(points).mean(axis=1), shape)
 
-    def gradients(self, points):
+    def gradients(self, points: ArrayLike) -> Array:
         """All ∇f_k: (..., N, d), in one dimension (..., N)."""
         points, shape = self._points(points)
         return self._shaped(self._gradients(points), shape)
 
-    def hessian(self, points):
+    def hessian(self, points: ArrayLike) -> Array:
         """Hess f: (..., d, d), in one dimension (...,)."""
         points, shape = self._points(points)
         d = self.dimension
@@ -126,11 +130,11 @@ class FiniteSum:
         return self.term.gradient(self._terms(points))[..., : self.dimension]
 
     @cached_property
-    def loss(self):
+    def loss(self) -> Loss:
         """f as a Loss."""
         return Loss.from_functions(self, self.gradient, self.hessian, dimension=self.dimension)
 
-    def diffusion_matrix(self, points, *, replacement=True):
+    def diffusion_matrix(self, points: ArrayLike, *, replacement: bool = True) -> Array:
         """The matrix of Lemma 6.3: D_w, or without replacement D_wo = N/(N-1) D_w, (..., d, d), in 1-D (...,).
 
         The printed D_wo has the coefficient 1 - 1/(N-1) where 1 + 1/(N-1) is right.
@@ -138,7 +142,7 @@ class FiniteSum:
         factor = 1.0 if replacement else self.count / (self.count - 1) if self.count > 1 else 0.0
         return factor * self.covariance(points)
 
-    def covariance(self, points, batch=1, *, replacement=True):
+    def covariance(self, points: ArrayLike, batch: int = 1, *, replacement: bool = True) -> Array:
         """Σ, the covariance of the mini-batch gradient: D_w/b, without replacement (N - b)/((N - 1) b) D_w."""
         batch = _batch(self, batch, replacement)
         points, shape = self._points(points)
@@ -148,7 +152,7 @@ class FiniteSum:
         factor = 1.0 if replacement else (self.count - batch) / max(self.count - 1, 1)
         return self._shaped(factor / batch * spread, shape, axes=2)
 
-    def batches(self, batch, *, replacement=True):
+    def batches(self, batch: int, *, replacement: bool = True) -> np.ndarray:
         """All mini-batches, equally likely: (how many, b) indices; ValueError when there are more than 100,000."""
         batch = _batch(self, batch, replacement)
         count = self.count**batch if replacement else math.comb(self.count, batch)
@@ -203,24 +207,24 @@ class SGD(System):
         object.__setattr__(self, "batch", _batch(self.problem, self.batch, self.replacement))
 
     @property
-    def dimension(self):
+    def dimension(self) -> int:
         """d."""
         return self.problem.dimension
 
     @property
-    def default_scheme(self):
+    def default_scheme(self) -> Callable[..., np.ndarray]:
         """The algorithm itself; there is no other."""
         return descent
 
-    def drift(self, x, t):
+    def drift(self, x: np.ndarray, t: float) -> np.ndarray:
         """-∇f, the mean step."""
         return -as_components(self.problem.gradient(as_points(x)), x)
 
-    def noise_term(self, x, t, dw):
+    def noise_term(self, x: np.ndarray, t: float, dw: np.ndarray) -> np.ndarray:
         """Nothing: the noise is in the mini-batches."""
         return 0.0 * x
 
-    def compiled(self, scheme, dt, refine, dtype):
+    def compiled(self, scheme: Callable[..., np.ndarray], dt: float, refine: int, dtype: Any) -> Any:
         """The compiled loop over mini-batches."""
         if scheme is not descent:
             raise ValueError("scheme: SGD has only its own step, sgd.descent")
@@ -230,7 +234,7 @@ class SGD(System):
         return kept_kernel(_source(self, dtype)), numbers, lambda times: np.empty((0, len(times)), dtype)
 
 
-def descent(sde, x, t, dt, noise):
+def descent(sde: SGD, x: np.ndarray, t: float, dt: float, noise: Any) -> np.ndarray:
     """x - η g_B(x) with the mini-batch of this path and step."""
     if not isinstance(sde, SGD):
         raise ValueError(f"descent: expected SGD, got {type(sde).__name__}: use euler_maruyama")
@@ -241,7 +245,7 @@ def descent(sde, x, t, dt, noise):
     return x - dt / sde.batch * total
 
 
-def chosen(words, count, replacement):
+def chosen(words: np.ndarray, count: int, replacement: bool) -> np.ndarray:
     """Random words (b, n) -> indices in range(N): independent, or distinct along the first axis, all equally likely."""
     size = np.uint64(count)
     high = words >> np.uint64(32)
@@ -338,7 +342,9 @@ def _source(sde, dtype):
 # --------------------------------------------------------------------------------- diffusions that approximate it
 
 
-def approximation(problem, lr, *, batch=1, replacement=True, order=1):
+def approximation(
+    problem: FiniteSum, lr: float, *, batch: int = 1, replacement: bool = True, order: int = 1
+) -> Diffusion:
     """The stochastic differential equation whose law at t = kη is that of SGD up to O(η) or O(η²).
 
     Parameters
@@ -374,7 +380,7 @@ def approximation(problem, lr, *, batch=1, replacement=True, order=1):
     return Diffusion(drift, sigma, kind=kind, dimension=problem.dimension, wieners=problem.dimension)
 
 
-def square_root(matrices, dimension):
+def square_root(matrices: ArrayLike, dimension: int) -> Array:
     """Symmetric square roots of positive semi-definite matrices (..., d, d), in one dimension of numbers."""
     if dimension == 1:
         return np.sqrt(np.maximum(matrices, 0.0))
@@ -382,7 +388,7 @@ def square_root(matrices, dimension):
     return (vectors * np.sqrt(np.maximum(values, 0.0))[..., None, :]) @ np.swapaxes(vectors, -1, -2)
 
 
-def stationary_covariance(H, covariance, lr, model="sgd"):
+def stationary_covariance(H: ArrayLike, covariance: ArrayLike, lr: float, model: str = "sgd") -> Any:
     """Stationary covariance S for f = ½ xᵀHx and a constant covariance Σ of the mini-batch gradient.
 
     "sgd": HS + SH - ηHSH = ηΣ exactly;  "order 1": HS + SH = ηΣ;  "order 2": H <- H + (η/2)H² in the latter.
@@ -404,7 +410,18 @@ def stationary_covariance(H, covariance, lr, model="sgd"):
 # --------------------------------------------------------------------- expectations without sampling, one dimension
 
 
-def expectation(problem, observable, x, t, lr, *, batch=1, replacement=True, box, nodes=200):
+def expectation(
+    problem: FiniteSum,
+    observable: Callable[[Array], ArrayLike],
+    x: ArrayLike,
+    t: float,
+    lr: float,
+    *,
+    batch: int = 1,
+    replacement: bool = True,
+    box: Box,
+    nodes: int = 200,
+) -> Any:
     """E φ(x_k) of SGD started at x, k = t/η steps, in one dimension: exact up to the interpolation of E φ in x.
 
     u_{k+1}(x) = mean over all mini-batches of u_k(x - η g_B(x)), carried on Chebyshev nodes.
@@ -437,7 +454,16 @@ def expectation(problem, observable, x, t, lr, *, batch=1, replacement=True, box
     return _result(_interpolation(np.atleast_1d(np.asarray(x, float)), y) @ u, x)
 
 
-def diffusion_expectation(drift, variance, observable, x, t, *, box, nodes=160):
+def diffusion_expectation(
+    drift: Callable[[Array], ArrayLike],
+    variance: Callable[[Array], ArrayLike],
+    observable: Callable[[Array], ArrayLike],
+    x: ArrayLike,
+    t: float,
+    *,
+    box: Box,
+    nodes: int = 160,
+) -> Any:
     """E φ(X_t) of dX = b dt + √v dW in one dimension by collocation on Chebyshev nodes: u_t = b u' + ½ v u''.
 
     drift, variance, observable : functions of points (n,)

@@ -1,4 +1,4 @@
-"""Hints: public functions and equations of the top level have them, and a type checker understands all there are."""
+"""Hints: every public function, class and method has them, and a type checker understands all there are."""
 
 import inspect
 import subprocess
@@ -6,33 +6,47 @@ import sys
 from pathlib import Path
 
 import pytest
-
-import pdelab as pl
+from surface import callables, methods, signature
 
 ROOT = Path(__file__).parents[1]
-WITHOUT = {"Diffusion", "Loss", "simulate"}  # still to be hinted; no other name may join
 
 
 def unhinted(thing):
     """Arguments without a hint, and "return" where a function does not say what it returns."""
-    function = thing.__init__ if inspect.isclass(thing) else thing
-    signature = inspect.signature(function)
-    absent = [p.name for p in signature.parameters.values() if p.name != "self" and p.annotation is p.empty]
-    return absent + ["return"] * (not inspect.isclass(thing) and signature.return_annotation is signature.empty)
+    found = signature(thing)
+    if found is None:
+        return []
+    absent = [p.name for p in found.parameters.values() if p.name not in ("self", "cls") and p.annotation is p.empty]
+    return absent + ["return"] * (not inspect.isclass(thing) and found.return_annotation is found.empty)
 
 
-def test_the_top_level_is_hinted():
-    things = {name: getattr(pl, name) for name in pl.__all__}
-    things = {name: thing for name, thing in things.items() if not inspect.ismodule(thing)}
-    found = {name for name, thing in things.items() if name != "AccuracyWarning" and unhinted(thing)}
-    assert len(things) > 20
-    assert found == WITHOUT
+def test_every_public_function_and_class_is_hinted():
+    assert len(callables()) > 400
+    assert not {name: absent for name, thing in callables().items() if (absent := unhinted(thing))}
+
+
+def test_every_public_method_is_hinted():
+    kinds = {name: kind for name, kind in callables().items() if inspect.isclass(kind)}
+    assert not {
+        f"{name}.{method}": absent
+        for name, kind in kinds.items()
+        for method, function in methods(kind).items()
+        if (absent := unhinted(function))
+    }
 
 
 def test_a_missing_hint_is_found():
     def half(x, y: int): ...
 
+    class Half:
+        def __init__(self, x, y: int): ...
+
+        @property
+        def whole(self): ...
+
     assert unhinted(half) == ["x", "return"]
+    assert unhinted(Half) == ["x"]
+    assert unhinted(methods(Half)["whole"]) == ["return"]
 
 
 @pytest.mark.slow

@@ -6,8 +6,13 @@ import numpy as np
 
 from pdelab import boundaries
 from pdelab.burgers.potentials import potential
+from pdelab.grid import Grid
 from pdelab.hamilton_jacobi.equations import one_of, only_formula
-from pdelab.stepping import equation, schemes_of
+from pdelab.hints import Array, Field
+from pdelab.losses import Loss
+from pdelab.stepping import Scheme, equation, schemes_of
+
+__all__ = ["Burgers"]
 
 
 @equation
@@ -53,16 +58,16 @@ class Burgers:
         object.__setattr__(self, "viscosity", viscosity)
 
     @classmethod
-    def from_formula(cls, loss, initial=None, **coefficients):
+    def from_formula(cls, loss: Loss, initial: Field | None = None, **coefficients: float) -> tuple["Burgers", Field]:
         """The problem and its initial data p = Df, f the formula."""
         return cls(**coefficients), only_formula(loss, initial, cls.__name__)
 
     @property
-    def default_scheme(self):
+    def default_scheme(self) -> Scheme:
         """`godunov`."""
         return schemes_of(type(self))["godunov"]
 
-    def initial(self, values, grid):
+    def initial(self, values: Field, grid: Grid) -> Array:
         """p on the nodes as a checked float64 array: shape (n,), or (*grid.shape, d)."""
         boundaries.only(grid, boundaries.FREE, "Burgers")
         if hasattr(values, "gradient"):

@@ -3,12 +3,17 @@
 import math
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from pdelab import checks
-from pdelab.grid import reals
+from pdelab.grid import Grid, reals
+from pdelab.hints import Array
+from pdelab.losses import Loss
+
+__all__ = ["characteristics", "riemann", "shock_time", "travelling_wave"]
 
 
-def riemann(left, right, x, t):
+def riemann(left: float, right: float, x: ArrayLike, t: float) -> Array:
     """Entropy solution of p_t + (p²/2)_x = 0 from p = left for x < 0, right for x > 0.
 
     A shock of speed (left + right)/2 when left > right (Rankine-Hugoniot), else a rarefaction p = x/t between the two.
@@ -34,7 +39,7 @@ def riemann(left, right, x, t):
     return np.clip(x / t, left, right)
 
 
-def travelling_wave(left, right, x, t, viscosity):
+def travelling_wave(left: float, right: float, x: ArrayLike, t: float, viscosity: float) -> Array:
     """The viscous shock from left to right < left: p = c - a tanh(a (x - c t)/(2ν)), c, a = (left ± right)/2.
 
     Solves p_t + p p_x = ν p_xx for all time and tends to the shock of `riemann` as ν -> 0.
@@ -46,7 +51,7 @@ def travelling_wave(left, right, x, t, viscosity):
     return c - a * np.tanh(a * (_points(x) - c * _time(t)) / (2 * viscosity))
 
 
-def shock_time(loss, grid):
+def shock_time(loss: Loss, grid: Grid) -> float:
     """t* = 1/max(-f''), when the characteristics of p = f' first meet; math.inf for a convex f.
 
     The maximum is over the nodes of the one-dimensional grid (Chaudhari, thesis Example 4.14).
@@ -57,7 +62,7 @@ def shock_time(loss, grid):
     return 1 / steepest if steepest > 0 else math.inf
 
 
-def characteristics(loss, x, t):
+def characteristics(loss: Loss, x: ArrayLike, t: float) -> Array:
     """p(x, t) = f'(y) with x = y + t f'(y): the inviscid solution before its shock (thesis (4.36)).
 
     Parameters

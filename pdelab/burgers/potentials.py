@@ -2,6 +2,8 @@
 
 import numpy as np
 
+__all__ = ["curl", "potential"]
+
 
 def curl(p, grid):
     """max |∂_i p_k - ∂_k p_i| by central differences: round-off for a gradient computed by them."""

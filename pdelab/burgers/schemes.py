@@ -8,13 +8,17 @@ import numpy as np
 from pdelab import hamilton_jacobi
 from pdelab.burgers.equation import Burgers
 from pdelab.burgers.potentials import curl, potential
+from pdelab.grid import Grid
 from pdelab.hamilton_jacobi.layout import CODES, inverse
+from pdelab.hints import Array
 from pdelab.kernels import fluxes
 from pdelab.stepping import Stepper, integral_error, scheme
 
+__all__ = ["engquist_osher", "godunov", "high_resolution", "rusanov", "total_variation"]
+
 
 @scheme(Burgers)
-def godunov(problem, grid, values):
+def godunov(problem: Burgers, grid: Grid, values: Array) -> Stepper:
     """Godunov's scheme: p_j ← p_j - dt/h (F_{j+1/2} - F_{j-1/2}) + ν dt δ²p, F the exact flux of the Riemann problem.
 
     Promises for dt (max|p|/h + 2ν/h²) <= 1: monotone, so comparison, the maximum principle, no growth of the total
@@ -26,7 +30,7 @@ def godunov(problem, grid, values):
 
 
 @scheme(Burgers)
-def engquist_osher(problem, grid, values):
+def engquist_osher(problem: Burgers, grid: Grid, values: Array) -> Stepper:
     """Engquist-Osher's flux ((p_l⁺)² + (p_r⁻)²)/2: the promises and the bound of `godunov`, smoother at shocks.
 
     2-3 D: the gradient of `hamilton_jacobi.engquist_osher`.
@@ -35,7 +39,7 @@ def engquist_osher(problem, grid, values):
 
 
 @scheme(Burgers)
-def rusanov(problem, grid, values):
+def rusanov(problem: Burgers, grid: Grid, values: Array) -> Stepper:
     """Rusanov's flux, the mean flux minus half the larger speed times the jump: simple, more diffusive. One dimension.
 
     At a shock between ±p its update depends on the node itself with the factor 3 dt|p|/h: the promises of `godunov`
@@ -47,7 +51,7 @@ def rusanov(problem, grid, values):
 
 
 @scheme(Burgers)
-def high_resolution(problem, grid, values):
+def high_resolution(problem: Burgers, grid: Grid, values: Array) -> Stepper:
     """MUSCL-Hancock, monotonised central limiter, Godunov's flux: second order where smooth, sharp shocks.
 
     With a = max|p|/h and b = 2ν/h², for dt <= 2(√2 - 1)/a and dt (2a + b) <= 1 + a² dt² (Harten's conditions) it makes

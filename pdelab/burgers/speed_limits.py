@@ -2,14 +2,19 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from pdelab import boundaries, checks
-from pdelab.grid import reals
+from pdelab.grid import Grid, reals
 from pdelab.hamilton_jacobi.layout import CODES, inverse
+from pdelab.hints import Array, Field, Times
 from pdelab.kernels import fluxes
-from pdelab.stepping import Stepper, integral_error, scheme, schemes_of, solve
+from pdelab.stepping import Scheme, Solution, Stepper, integral_error, scheme, schemes_of, solve
+
+__all__ = ["Road", "supply_and_demand"]
 
 SLACK = 1e-12  # of the jam density: what rounding may add to a density
 
@@ -56,11 +61,11 @@ class Road:
         object.__setattr__(self, "viscosity", checks.nonnegative("viscosity", self.viscosity))
 
     @property
-    def default_scheme(self):
+    def default_scheme(self) -> Scheme:
         """`supply_and_demand`."""
         return schemes_of(type(self))["supply_and_demand"]
 
-    def limit(self, x):
+    def limit(self, x: ArrayLike) -> Array:
         """V at places x, an array of their shape; ValueError unless finite and >= 0."""
         x = reals(x, "x: expected numbers")
         limits = reals(self.speed_limit(x), "speed_limit: expected numbers")
@@ -68,16 +73,16 @@ class Road:
             raise ValueError(f"speed_limit: expected finite values >= 0, one a place, got {limits!r}")
         return np.broadcast_to(limits, x.shape).astype(float)
 
-    def capacity(self, x):
+    def capacity(self, x: ArrayLike) -> Array:
         """The largest flow at x, V ρ_m/4."""
         return self.limit(x) * self.jam_density / 4
 
-    def flow(self, density, x):
+    def flow(self, density: ArrayLike, x: ArrayLike) -> Array:
         """V(x) ρ (1 - ρ/ρ_m), cars per time."""
         density = self._checked(density)
         return self.limit(x) * density * (1 - density / self.jam_density)
 
-    def stationary(self, flow, x, *, congested=False):
+    def stationary(self, flow: float, x: ArrayLike, *, congested: bool = False) -> Array:
         """The density at x that carries `flow`: (ρ_m/2)(1 ∓ sqrt(1 - flow/capacity(x))), free or congested.
 
         ValueError where the flow exceeds the capacity.
@@ -90,11 +95,11 @@ class Road:
         free = 0.5 * self.jam_density * used / (1 + root)  # without the cancellation of 1 - root
         return self.jam_density - free if congested else free
 
-    def solve(self, density, grid, times, **options):
+    def solve(self, density: Field, grid: Grid, times: Times, **options: Any) -> Solution:
         """Evolve densities on a one-dimensional grid, periodic or outflow; `options` are those of `pdelab.solve`."""
         return solve(self, density, grid, times, **options)
 
-    def initial(self, values, grid):
+    def initial(self, values: Field, grid: Grid) -> Array:
         """Densities at the nodes as a checked array."""
         boundaries.only(grid, ("periodic", "outflow"), "a road")
         if grid.dimension != 1:
@@ -110,7 +115,7 @@ class Road:
 
 
 @scheme(Road)
-def supply_and_demand(problem, grid, values):
+def supply_and_demand(problem: Road, grid: Grid, values: Array) -> Stepper:
     """Godunov's scheme by demand and supply: the flow between two nodes is min(demand behind, supply ahead).
 
     With the parabola q(ρ) = V ρ (1 - ρ/ρ_m) of each node, demand is q up to ρ_m/2 and the capacity above, supply the

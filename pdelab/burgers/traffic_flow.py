@@ -1,17 +1,22 @@
 """Traffic on a road: Lighthill-Whitham-Richards with a linear speed law, which is Burgers in other units."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from pdelab import checks
 from pdelab.burgers.equation import Burgers
 from pdelab.burgers.exact import riemann
-from pdelab.grid import reals
+from pdelab.grid import Grid, reals
+from pdelab.hints import Array, Field, Times
 from pdelab.stepping import Solution, solve
 
+__all__ = ["Traffic", "traffic"]
 
-def traffic(free_speed=1.0, jam_density=1.0, *, viscosity=0.0):
+
+def traffic(free_speed: float = 1.0, jam_density: float = 1.0, *, viscosity: float = 0.0) -> "Traffic":
     """A road: ρ_t + (ρ u(ρ) - ν ρ_x)_x = 0 with the speed u = u_m (1 - ρ/ρ_m) and drivers who look ahead (ν).
 
     Parameters
@@ -59,48 +64,48 @@ class Traffic:
         object.__setattr__(self, "viscosity", self.burgers.viscosity)
 
     @property
-    def burgers(self):
+    def burgers(self) -> Burgers:
         """w_t + w w_x = ν w_xx, what the wave speed solves."""
         return Burgers(viscosity=self.viscosity)
 
     @property
-    def capacity(self):
+    def capacity(self) -> float:
         """Largest flow, ρ_m u_m/4, at half the jam density."""
         return self.jam_density * self.free_speed / 4
 
-    def speed(self, density):
+    def speed(self, density: ArrayLike) -> Any:
         """u = u_m (1 - ρ/ρ_m), the speed of the cars."""
         return self.free_speed * (1 - self._checked(density) / self.jam_density)
 
-    def flow(self, density):
+    def flow(self, density: ArrayLike) -> Any:
         """q = ρ u(ρ), cars per time: the fundamental diagram, a parabola."""
         return self._checked(density) * self.speed(density)
 
-    def wave_speed(self, density):
+    def wave_speed(self, density: ArrayLike) -> Any:
         """w = q'(ρ) = u_m (1 - 2ρ/ρ_m), the speed of small disturbances."""
         return self.free_speed * (1 - 2 * self._checked(density) / self.jam_density)
 
-    def density(self, wave_speed):
+    def density(self, wave_speed: ArrayLike) -> Any:
         """ρ = (ρ_m/2)(1 - w/u_m), the inverse of `wave_speed`."""
         return 0.5 * self.jam_density * (1 - reals(wave_speed, "wave_speed: expected numbers") / self.free_speed)
 
-    def shock_speed(self, behind, ahead):
+    def shock_speed(self, behind: ArrayLike, ahead: ArrayLike) -> Any:
         """(q_ahead - q_behind)/(ρ_ahead - ρ_behind) = u_m (1 - (ρ_behind + ρ_ahead)/ρ_m), Rankine-Hugoniot."""
         return self.free_speed * (1 - (self._checked(behind) + self._checked(ahead)) / self.jam_density)
 
-    def riemann(self, behind, ahead, x, t):
+    def riemann(self, behind: float, ahead: float, x: ArrayLike, t: float) -> Array:
         """Density from `behind` for x < 0 and `ahead` for x > 0, ν = 0: a queue's tail or a platoon that spreads."""
         return self.density(riemann(float(self.wave_speed(behind)), float(self.wave_speed(ahead)), x, t))
 
-    def demand(self, density):
+    def demand(self, density: ArrayLike) -> Any:
         """The flow that wants to leave a place: q up to half the jam density, the capacity above."""
         return self.flow(np.minimum(self._checked(density), self.jam_density / 2))
 
-    def supply(self, density):
+    def supply(self, density: ArrayLike) -> Any:
         """The flow that fits into a place: the capacity up to half the jam density, q above."""
         return self.flow(np.maximum(self._checked(density), self.jam_density / 2))
 
-    def junction(self, ahead_road, behind, ahead, x, t):
+    def junction(self, ahead_road: "Traffic", behind: float, ahead: float, x: ArrayLike, t: float) -> Array:
         """This road for x < 0 goes on as another for x > 0, ν = 0: densities `behind` and `ahead` at t = 0.
 
         The flow between the roads is min(demand(behind), supply(ahead)). Where not all cars get through, a queue grows
@@ -117,15 +122,15 @@ class Traffic:
         """The density with that flow: free (side -1) or congested (1)."""
         return 0.5 * self.jam_density * (1 + side * np.sqrt(max(1 - flow / self.capacity, 0.0)))
 
-    def green_light(self, x, t):
+    def green_light(self, x: ArrayLike, t: float) -> Array:
         """A red light at x = 0 turns green: jam behind, empty road ahead. ρ = (ρ_m/2)(1 - x/(u_m t)), a rarefaction."""
         return self.riemann(self.jam_density, 0.0, x, t)
 
-    def queue(self, arriving, x, t):
+    def queue(self, arriving: float, x: ArrayLike, t: float) -> Array:
         """Cars of density `arriving` run into a jam that begins at x = 0: its tail moves with `shock_speed`."""
         return self.riemann(arriving, self.jam_density, x, t)
 
-    def solve(self, density, grid, times, **options):
+    def solve(self, density: Field, grid: Grid, times: Times, **options: Any) -> Solution:
         """Evolve densities on a one-dimensional grid, periodic or outflow; `options` are those of `pdelab.solve`.
 
         Returns a Solution whose values and extrema are densities, and whose mass counts the cars of a ring road.

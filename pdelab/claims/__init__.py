@@ -22,15 +22,17 @@ import inspect
 import math
 import pkgutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 __all__ = [
-    "Claim", "Evidence", "Verdict", "at_least", "at_most", "challenge", "claim", "decide", "equal", "find",
+    "Claim", "Evidence", "Verdict", "WORDS", "at_least", "at_most", "challenge", "claim", "decide", "equal", "find",
     "ledger", "not_computable", "numbers", "observed_order", "pieces", "record", "standard_error", "unshaken",
     "verify",
 ]  # fmt: skip
@@ -52,7 +54,7 @@ class Evidence:
     relation: str
 
     @property
-    def holds(self):
+    def holds(self) -> bool:
         """Whether every measured number stands in the relation to the expected one; NaN never does."""
         expected, measured, tolerance = (np.asarray(v, float) for v in (self.expected, self.measured, self.tolerance))
         with np.errstate(invalid="ignore"):  # infinity minus infinity
@@ -63,7 +65,7 @@ class Evidence:
             }[self.relation]
         return bool(np.all(good | ((measured == expected) & np.isinf(expected))))
 
-    def worst(self):
+    def worst(self) -> "Evidence":
         """The one number of an array that is nearest to failing, or fails most, as Evidence of its own."""
         expected, measured, tolerance = np.broadcast_arrays(
             *(np.asarray(value, float) for value in (self.expected, self.measured, self.tolerance))
@@ -75,17 +77,17 @@ class Evidence:
         return Evidence(*(float(np.ravel(one)[place]) for one in (expected, measured, tolerance)), self.relation)
 
 
-def equal(expected, measured, tolerance):
+def equal(expected: ArrayLike, measured: ArrayLike, tolerance: ArrayLike) -> Evidence:
     """|measured - expected| <= tolerance, elementwise."""
     return Evidence(expected, measured, tolerance, "equal")
 
 
-def at_most(bound, measured, tolerance=0.0):
+def at_most(bound: ArrayLike, measured: ArrayLike, tolerance: ArrayLike = 0.0) -> Evidence:
     """measured <= bound + tolerance, elementwise."""
     return Evidence(bound, measured, tolerance, "at most")
 
 
-def at_least(bound, measured, tolerance=0.0):
+def at_least(bound: ArrayLike, measured: ArrayLike, tolerance: ArrayLike = 0.0) -> Evidence:
     """measured >= bound - tolerance, elementwise."""
     return Evidence(bound, measured, tolerance, "at least")
 
@@ -134,7 +136,7 @@ class Verdict:
     seconds: float
     skipped: str | None = None
 
-    def as_dict(self):
+    def as_dict(self) -> dict:
         """The record printed by `pdelab verify --json`."""
         words = {name: getattr(self.claim, name) for name in WORDS}
         return (
@@ -145,7 +147,18 @@ class Verdict:
         )
 
 
-def claim(id, *, source, statement, as_printed, perturbation, rejects, printed=None, tolerance="round-off", needs=None):
+def claim(
+    id: str,
+    *,
+    source: str,
+    statement: str,
+    as_printed: str,
+    perturbation: str | Sequence[str],
+    rejects: dict | Sequence[dict],
+    printed: str | None = None,
+    tolerance: str = "round-off",
+    needs: str | None = None,
+) -> Callable[[Callable], Callable]:
     """Register a function (quick=False, ...) -> Evidence | list[Evidence] as a row of the ledger.
 
     Parameters
@@ -179,7 +192,9 @@ def claim(id, *, source, statement, as_printed, perturbation, rejects, printed=N
     return register
 
 
-def not_computable(id, *, source, statement, as_printed, reason, printed=None):
+def not_computable(
+    id: str, *, source: str, statement: str, as_printed: str, reason: str, printed: str | None = None
+) -> None:
     """Register a row that only fixes wording, or that no computer can decide, with the reason."""
     _add(Claim(id, source, statement, as_printed, printed=printed, reason=reason))
 
@@ -193,14 +208,14 @@ def _add(row):
 
 
 @cache
-def ledger():
+def ledger() -> dict[str, Claim]:
     """All claims of the package, {id: Claim}, in the order of their modules."""
     for module in sorted(pkgutil.iter_modules(__path__), key=lambda m: m.name):
         importlib.import_module(f"{__name__}.{module.name}")
     return dict(_REGISTRY)
 
 
-def find(ids):
+def find(ids: Iterable[str]) -> list[Claim]:
     """The claims with these ids (all of them when there are none); ValueError names an unknown one."""
     rows = ledger()
     unknown = [id for id in ids if id not in rows]
@@ -209,13 +224,13 @@ def find(ids):
     return [rows[id] for id in ids] if ids else list(rows.values())
 
 
-def verify(ids=(), *, quick=False) -> Iterator[Verdict]:
+def verify(ids: Iterable[str] = (), *, quick: bool = False) -> Iterator[Verdict]:
     """Check claims one after the other; yields a Verdict each, so that progress can be shown."""
     for row in find(ids):
         yield decide(row, quick=quick)
 
 
-def decide(row, *, quick=False, changes=None):
+def decide(row: Claim, *, quick: bool = False, changes: dict | None = None) -> Verdict:
     """The verdict on one claim, or on the version of it that `changes` (one of `row.rejects`) makes."""
     if row.check is None:
         return Verdict(row, (), None, 0.0, skipped=f"not computable: {row.reason}")
@@ -229,12 +244,12 @@ def decide(row, *, quick=False, changes=None):
     return Verdict(row, evidence, all(e.holds for e in evidence), time.perf_counter() - start)
 
 
-def challenge(row, *, quick=False):
+def challenge(row: Claim, *, quick: bool = False) -> tuple[Verdict, ...]:
     """The verdicts on all wrong versions of a claim, in the order of `row.rejects`."""
     return tuple(decide(row, quick=quick, changes=changes) for changes in row.rejects)
 
 
-def record(row, *, quick=False, verdict=None):
+def record(row: Claim, *, quick: bool = False, verdict: Verdict | None = None) -> dict:
     """The evidence on a claim as plain values, and the worst numbers of each wrong version of it.
 
     verdict: that of `decide` of the same sizes, where it is known already.
@@ -252,20 +267,20 @@ def record(row, *, quick=False, verdict=None):
     return found | numbers(short) | {"rejected": versions}
 
 
-def numbers(evidence):
+def numbers(evidence: Sequence[Evidence]) -> dict:
     """expected, measured, tolerance, relation of a piece of evidence; lists of them where there is not just one."""
     found = {name: [getattr(one, name) for one in evidence] for name in NUMBERS}
     return {name: values[0] for name, values in found.items()} if len(evidence) == 1 else found
 
 
-def pieces(found):
+def pieces(record: dict) -> tuple[Evidence, ...]:
     """The Evidence of a record, or of one of its rejected versions, read back from plain values."""
-    if isinstance(found["relation"], str):
-        return (Evidence(*(found[name] for name in NUMBERS)),)
-    return tuple(Evidence(*values) for values in zip(*(found[name] for name in NUMBERS)))
+    if isinstance(record["relation"], str):
+        return (Evidence(*(record[name] for name in NUMBERS)),)
+    return tuple(Evidence(*values) for values in zip(*(record[name] for name in NUMBERS)))
 
 
-def unshaken(verdicts):
+def unshaken(verdicts: Sequence[Verdict]) -> list[int]:
     """Places of the pieces of evidence that no wrong version rejects; empty for a claim that can fail in every piece.
 
     ValueError when the versions have different numbers of pieces.
@@ -275,12 +290,12 @@ def unshaken(verdicts):
     return [k for k, pieces in enumerate(zip(*(v.evidence for v in verdicts))) if all(e.holds for e in pieces)]
 
 
-def observed_order(sizes, errors):
+def observed_order(sizes: ArrayLike, errors: ArrayLike) -> float:
     """Least-squares slope of log(error) against log(size): the observed order of convergence."""
     return float(np.polyfit(np.log(sizes), np.log(errors), 1)[0])
 
 
-def standard_error(samples):
+def standard_error(samples: ArrayLike) -> Any:
     """Standard error of the mean of independent samples (axis 0)."""
     samples = np.asarray(samples)
     return samples.std(axis=0, ddof=1) / math.sqrt(len(samples))

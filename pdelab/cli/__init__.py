@@ -10,6 +10,8 @@ import sys
 from pdelab import __version__
 from pdelab.cli import bench, bridge, catalogue, equations, exploration, reproduction, shared, training
 
+__all__ = ["build_parser", "main"]
+
 VERBS = (
     catalogue.add_list,
     reproduction.add_figure,

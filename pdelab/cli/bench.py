@@ -9,6 +9,8 @@ from pathlib import Path
 from pdelab import records
 from pdelab.cli.shared import note
 
+__all__ = ["add_bench"]
+
 ONE_THREAD = {
     **dict.fromkeys(("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",

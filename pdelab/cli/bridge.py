@@ -6,6 +6,8 @@ from pathlib import Path
 from pdelab import records
 from pdelab.cli.shared import note
 
+__all__ = ["add_bridge"]
+
 _SLICE = ("dimension", "basis", "data", "folder", "hidden", "epochs", "samples", "optimizer", "seed", "device")
 
 
@@ -41,9 +43,9 @@ def add_bridge(verbs):
 
 
 def _run_bridge(arguments):
-    from pdelab.cli.training import _need_torch
+    from pdelab.cli.training import need_torch
 
-    _need_torch("bridge")
+    need_torch("bridge")
     from pdelab.networks import bridge
 
     if arguments.out:

@@ -10,6 +10,8 @@ from pkgutil import iter_modules
 from pdelab import records
 from pdelab.cli.shared import first_line
 
+__all__ = ["add_list", "equation", "equations", "scheme_of_paths", "scheme_table"]
+
 
 def add_list(verbs):
     """The verb `list`."""

@@ -8,6 +8,8 @@ from pdelab import records
 from pdelab.cli.catalogue import equation, scheme_of_paths
 from pdelab.cli.shared import progress, say_compiling, show
 
+__all__ = ["add_simulate", "add_solve"]
+
 
 def add_solve(verbs):
     """The verb `solve`."""

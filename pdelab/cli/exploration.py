@@ -4,6 +4,8 @@ from pathlib import Path
 
 from pdelab.cli.shared import note
 
+__all__ = ["add_explore"]
+
 
 def add_explore(verbs):
     """The verb `explore`."""

@@ -5,6 +5,8 @@ from html import escape
 
 from pdelab import records
 
+__all__ = ["entries", "gallery", "index", "write_gallery"]
+
 STYLE = """body{font:16px/1.45 sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#111}
 figure{margin:0 0 3rem}img{max-width:100%}figcaption{white-space:pre-line}
 table{border-collapse:collapse;font-size:.85rem}

@@ -12,6 +12,8 @@ from pdelab.cli import page
 from pdelab.cli.shared import note, progress, say_compiling
 from pdelab.cli.workers import compile_first, cores, decide_claim, draw_figure, workers
 
+__all__ = ["add_figure", "add_reproduce", "add_verify", "verify_all"]
+
 QUICK_FOLDER = Path("build/quick")  # git ignores it: quick numbers are no evidence
 CHANGED_FOLDER = Path("build/changed")  # nor are those of changed parameters
 ROW = "{:<8} {:<10} {:<8} {:>12} {:>12} {:>10}  {}"
@@ -255,7 +257,7 @@ def _refresh_errata(folder):
     """Write the errata page again where one stands beside the folder."""
     from pdelab.claims import errata
 
-    page = folder.resolve().parent / "ERRATA.md"
-    if page.is_file() and page.read_text(encoding="utf-8").startswith(errata.HEAD):
-        errata.write(page, errata.load(folder / "claims.json"))
-        print(f"the errata page is {page}")
+    target = folder.resolve().parent / "ERRATA.md"
+    if target.is_file() and target.read_text(encoding="utf-8").startswith(errata.HEAD):
+        errata.write(target, errata.load(folder / "claims.json"))
+        print(f"the errata page is {target}")

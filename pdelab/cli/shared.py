@@ -4,6 +4,8 @@ import os
 import sys
 from pathlib import Path
 
+__all__ = ["compiled", "first_line", "note", "progress", "quiet", "say_compiling", "show"]
+
 _QUIET = set()  # holds True after --quiet
 
 

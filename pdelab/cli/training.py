@@ -11,6 +11,8 @@ from pathlib import Path
 from pdelab import records
 from pdelab.cli.shared import note, progress
 
+__all__ = ["add_spectrum", "add_train", "need_torch"]
+
 
 def _one_sentence(verb):
     """A verb whose failures in the machine (memory, a lost rank) are said in one sentence."""
@@ -64,7 +66,7 @@ def add_train(verbs):
 
 @_one_sentence
 def _run_train(arguments):
-    _need_torch("train")
+    need_torch("train")
     from pdelab.networks import training
 
     runs, seeds, results, comparison = _contestants(arguments, training.recipe), arguments.seed, [], None
@@ -154,7 +156,7 @@ def _setting(text):
         return key, value
 
 
-def _need_torch(verb):
+def need_torch(verb):
     from importlib.util import find_spec
 
     if find_spec("torch") is None or find_spec("sklearn") is None:
@@ -192,7 +194,7 @@ def _show_products(bar, done, total):
 
 @_one_sentence
 def _run_spectrum(arguments):
-    _need_torch("spectrum")
+    need_torch("spectrum")
     from pdelab.networks import curvature
 
     if arguments.out:

@@ -8,6 +8,8 @@ from multiprocessing import get_context
 
 from pdelab.cli.shared import say_compiling
 
+__all__ = ["compile_door", "compile_first", "cores", "decide_claim", "draw_figure", "workers"]
+
 THREADS = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 

@@ -5,6 +5,8 @@ import numpy as np
 from pdelab.grid import Grid, reals
 from pdelab.losses import Loss
 
+__all__ = ["each_time", "field", "grid", "inverse_temperature", "loss", "points", "times"]
+
 
 def times(t, name="t"):
     """(array of times, was it a sequence?); ValueError for a negative or non-finite one."""

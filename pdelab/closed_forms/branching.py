@@ -11,6 +11,11 @@ import numpy as np
 
 from pdelab.losses import search
 
+__all__ = [
+    "BLOCK", "Energy", "ORDERS", "TooManyBoxes", "in_chunks", "roots", "rule", "split", "spread", "survivors",
+    "valleys", "values",
+]  # fmt: skip
+
 ORDERS = {1: 16, 2: 12, 3: 8}  # Gauss points along an axis of a box
 BLOCK = 2 * 10**6  # evaluations at once
 CHUNK = {1: 2048, 2: 128, 3: 16}  # points at once

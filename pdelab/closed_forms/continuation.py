@@ -6,6 +6,8 @@ import numpy as np
 
 from pdelab import boundaries
 
+__all__ = ["images", "outflow"]
+
 LARGEST = 2 * 10**8  # nodes after continuation: beyond this the box is far too small for the time
 
 

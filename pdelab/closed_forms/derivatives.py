@@ -7,6 +7,8 @@ from pdelab.closed_forms import arguments, points, sampled
 from pdelab.grid import Grid
 from pdelab.losses import Loss
 
+__all__ = ["local_entropy_gradient", "local_entropy_hessian"]
+
 
 def local_entropy_gradient(
     f: Loss | ArrayLike, where: Grid | ArrayLike, gamma: float, beta: float

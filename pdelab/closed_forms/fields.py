@@ -9,7 +9,10 @@ from scipy import fft, special
 from pdelab import boundaries
 from pdelab.closed_forms import arguments, continuation, inviscid, points, sampled, viscous
 from pdelab.grid import Grid
+from pdelab.kernels import envelopes
 from pdelab.losses import Loss
+
+__all__ = ["cole_hopf", "heat_smoothing", "hopf_lax", "local_entropy", "proximal"]
 
 REFINEMENTS = {
     False: inviscid.node_minimum,
@@ -147,7 +150,7 @@ def _cole_hopf(f, grid, t, beta):
 
 
 def _lines(values, grid, t, beta):
-    values, low = continuation.outflow(values, grid, math.sqrt(2.0 * viscous.envelopes.DEPTH * t / beta), t)
+    values, low = continuation.outflow(values, grid, math.sqrt(2.0 * envelopes.DEPTH * t / beta), t)
     names = ["free" if name == "outflow" else name for name in grid.boundary]
     return values, [viscous.Line(h, name, n, at) for h, name, n, at in zip(grid.spacing, names, grid.shape, low)]
 

@@ -11,6 +11,8 @@ import numpy as np
 from pdelab.closed_forms import continuation
 from pdelab.kernels import cells, envelopes, quartics
 
+__all__ = ["coordinates", "multilinear_minimum", "node_minimum", "quartic_minimum"]
+
 
 def node_minimum(values, grid, t, places=True):
     """(minimum over all nodes and images, its minimiser as node numbers (*shape, d)): lexicographically smallest.

@@ -13,6 +13,8 @@ from pdelab.closed_forms import branching
 from pdelab.kernels import search as kernels
 from pdelab.losses import search
 
+__all__ = ["integrate"]
+
 DEPTH = 34.0  # what is less than exp(-34) of the peak is left out
 LARGEST = {1: 10**4, 2: 4 * 10**5, 3: 6 * 10**6}  # nodes of a lattice
 CHUNK = 4 * 10**6  # nodes at once

@@ -6,6 +6,8 @@ import numpy as np
 
 from pdelab.closed_forms import arguments, descent, quadrature
 
+__all__ = ["checked", "derivative", "proximal", "value"]
+
 
 def derivative(f, points, gamma, beta, order):
     """f_gamma, its gradient or its Hessian at points."""

@@ -13,6 +13,8 @@ import numpy as np
 from pdelab.closed_forms import branching, descent, lattice
 from pdelab.kernels.envelopes import DEPTH
 
+__all__ = ["integrate"]
+
 
 def integrate(f, x, t, beta, moments=False):
     """u = -(1/beta) log of the Gaussian average of exp(-beta f) at points x (P, d); with `moments` a tuple of it, of

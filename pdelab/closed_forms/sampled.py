@@ -15,6 +15,8 @@ from pdelab.grid import Grid
 from pdelab.kernels.envelopes import DEPTH
 from pdelab.losses import search
 
+__all__ = ["local_entropy", "polished"]
+
 LEVELS = (1, 2, 4, 8)  # halvings of the spacing that are tried
 LARGEST = 16 * 10**6  # nodes of a sampled field
 PROBES = 12  # nodes compared with the quadrature

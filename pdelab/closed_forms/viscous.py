@@ -27,6 +27,8 @@ from scipy import fft
 from pdelab.closed_forms import continuation
 from pdelab.kernels import envelopes, sums
 
+__all__ = ["Line", "RESOLVED", "along", "fourier", "gradient", "hessian", "smooth", "value"]
+
 RESOLVED = 2.0  # s²/h² from which the nodes resolve the kernel: relative error 2 exp(-2 pi² 2) = 1e-17
 WIDE = 40.0  # s²/h² above which a level is taken off
 LEVEL = 10.0  # variance of a level, in h²: harmonic mean with the rest >= 7.5, relative error 2 exp(-pi² 7.5/2) = 2e-16

@@ -3,11 +3,16 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from pdelab.control.value import Control, checked_times, weights_of_paths
+from pdelab.control.value import Control, Value, checked_times, weights_of_paths
 from pdelab.fokker_planck import FokkerPlanck, Slices
 from pdelab.generator import semigroup
-from pdelab.stepping import solve
+from pdelab.grid import Grid
+from pdelab.hints import Array, Field, Times
+from pdelab.stepping import Scheme, Solution, solve
+
+__all__ = ["ForwardBackward", "checked_density", "controlled_density", "forward", "forward_backward", "point_mass"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,12 +33,12 @@ class ForwardBackward:
     densities: np.ndarray
 
     @property
-    def duality(self):
+    def duality(self) -> Array:
         """<h, φ> at each time: the mass of ρ, one to round-off because h and φ move by Q and its transpose."""
         return self.grid.integrate(self.densities)
 
 
-def forward_backward(control, grid, initial, times):
+def forward_backward(control: Control, grid: Grid, initial: Field, times: Times) -> ForwardBackward:
     """The pair of thesis (4.31) and (4.33), corrected: u backward from V, ρ forward from ρ₀, as adjoints on the grid.
 
         -u_t = -grad f·grad u - ½|grad u|² + D Δu,      ρ_t = div((grad f + grad u) ρ) + D Δρ
@@ -73,7 +78,9 @@ def forward_backward(control, grid, initial, times):
     return ForwardBackward(control, grid, times, shift - 2 * control.diffusivity * np.log(h), h * phi)
 
 
-def controlled_density(value, initial, times, *, scheme=None, dt=None):
+def controlled_density(
+    value: Value, initial: Field, times: Times, *, scheme: Scheme | str | None = None, dt: float | None = None
+) -> Solution:
     """ρ_t = div((grad f + grad u) ρ) + D Δρ for any value function u, by a Fokker-Planck scheme.
 
     Parameters
@@ -95,7 +102,7 @@ def controlled_density(value, initial, times, *, scheme=None, dt=None):
     return solve(problem, initial, value.grid, times, scheme=scheme, dt=dt)
 
 
-def point_mass(grid, point):
+def point_mass(grid: Grid, point: ArrayLike) -> Array:
     """A unit mass at a point as a density on the nodes around it: the transpose of `grid.interpolate`.
 
     <v, ρ> is the interpolated v(point) for every field v, so mass and mean are exact; at a node it is that node alone.

@@ -4,8 +4,13 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from pdelab.control.value import Value
+from pdelab.hints import Array
 from pdelab.noise import normals
+
+__all__ = ["PathCost", "controlled_paths"]
 
 PATHS_AT_ONCE, STEPS_AT_ONCE = 8192, 256
 
@@ -27,12 +32,14 @@ class PathCost:
     states: np.ndarray
 
     @property
-    def cost(self):
+    def cost(self) -> Array:
         """terminal + effort."""
         return self.terminal + self.effort
 
 
-def controlled_paths(value, initial, *, paths, steps, seed, controlled=True):
+def controlled_paths(
+    value: Value, initial: ArrayLike, *, paths: int, steps: int, seed: int, controlled: bool = True
+) -> PathCost:
     """Simulate dX = (-grad f - grad u) dt + sqrt(2D) dB over [0, T] and add up what each path pays.
 
     Parameters

@@ -2,13 +2,19 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from pdelab import boundaries
 from pdelab.fokker_planck import BackwardKolmogorov, Slices
 from pdelab.generator import generator, semigroup
+from pdelab.grid import Grid
 from pdelab.hamilton_jacobi import HamiltonJacobi, fitted, terminal
+from pdelab.hints import Array, Times
+from pdelab.stepping import Scheme
+
+__all__ = ["Control", "Value", "checked_times", "hamilton_jacobi_bellman", "logarithmic_transform", "weights_of_paths"]
 
 LARGEST_EXPONENT = 700.0  # exp(-x) keeps all its digits up to here
 
@@ -58,15 +64,15 @@ class Control:
         if self.terminal is None:
             raise ValueError("terminal: expected a Loss or an array, got None")
 
-    def potential_on(self, grid):
+    def potential_on(self, grid: Grid) -> Array:
         """f on the nodes; zeros without a loss."""
         return np.zeros(grid.shape) if self.loss is None else grid.field(self.loss, "loss")
 
-    def terminal_on(self, grid):
+    def terminal_on(self, grid: Grid) -> Array:
         """V on the nodes."""
         return grid.field(self.terminal, "terminal")
 
-    def generator(self, grid):
+    def generator(self, grid: Grid) -> Any:
         """Q of the uncontrolled motion dX = -grad f dt + sqrt(2 D) dB, a Markov generator on the nodes."""
         return generator(BackwardKolmogorov(self.potential_on(grid), diffusivity=self.diffusivity), grid).tocsr()
 
@@ -92,12 +98,14 @@ class Value:
         """u(·, time) on the nodes, linear between saved times."""
         return Slices(self.times, self.values)(time)
 
-    def optimal(self, time):
+    def optimal(self, time: float) -> Array:
         """α* = grad u(·, time) on the nodes, shape (*grid.shape, d), in one dimension (n,)."""
         return self.grid.gradient(self(time))
 
 
-def hamilton_jacobi_bellman(control, grid, times, *, scheme=fitted, dt=None):
+def hamilton_jacobi_bellman(
+    control: Control, grid: Grid, times: Times, *, scheme: Scheme | str | None = fitted, dt: float | None = None
+) -> Value:
     """The value function by a monotone scheme for the Hamilton-Jacobi-Bellman equation, any D >= 0.
 
     Parameters
@@ -129,7 +137,7 @@ def hamilton_jacobi_bellman(control, grid, times, *, scheme=fitted, dt=None):
     return Value(control, grid, times, solution.values, solution.info)
 
 
-def logarithmic_transform(control, grid, times):
+def logarithmic_transform(control: Control, grid: Grid, times: Times) -> Value:
     """The value function u = -2D log E[exp(-V(X_T)/(2D))], exact in time on the generator Q of the uncontrolled motion.
 
     Parameters

@@ -4,13 +4,18 @@
 `explore`), the only place that does.
 """
 
+from collections.abc import Callable
+from os import PathLike
+from pathlib import Path
+
 from pdelab.explorer.evolution import Evolution, evolve
 from pdelab.explorer.table import Table, compute
+from pdelab.losses import Loss
 
 __all__ = ["Evolution", "Table", "compute", "evolve", "export", "serve"]
 
 
-def export(path, formula=None, lower=-5.0, upper=5.0):
+def export(path: str | PathLike, formula: str | Loss | None = None, lower: float = -5.0, upper: float = 5.0) -> Path:
     """Write the browser part of the explorer as one file that works without a server and without a network.
 
     Parameters
@@ -38,7 +43,15 @@ def export(path, formula=None, lower=-5.0, upper=5.0):
     return page.export(path, formula, lower, upper)
 
 
-def serve(formula=None, lower=-5.0, upper=5.0, *, port=5006, show=True, on_ready=None):
+def serve(
+    formula: str | Loss | None = None,
+    lower: float = -5.0,
+    upper: float = 5.0,
+    *,
+    port: int = 5006,
+    show: bool = True,
+    on_ready: Callable[[str], object] | None = None,
+) -> None:
     """Serve the explorer on the loopback interface until interrupted; parameters as for `export`.
 
     Parameters

@@ -12,6 +12,9 @@ import numpy as np
 
 import pdelab as pl
 from pdelab.explorer.table import NODES, loss_of
+from pdelab.losses import Loss
+
+__all__ = ["Evolution", "evolve"]
 
 SLICES, STEPS, PATHS, SPREAD = 25, 400, 20, 0.15
 
@@ -44,7 +47,18 @@ class Evolution:
     doubts: tuple[str, ...]
 
 
-def evolve(loss, gamma, beta, *, diffusivity, start, clock, lower=-5.0, upper=5.0, seed=0):
+def evolve(
+    loss: Loss | str,
+    gamma: float,
+    beta: float,
+    *,
+    diffusivity: float,
+    start: float,
+    clock: float,
+    lower: float = -5.0,
+    upper: float = 5.0,
+    seed: int = 0,
+) -> Evolution:
     """Densities and paths of SGD and of the smoothed flow.
 
     Parameters

@@ -4,6 +4,8 @@ from bokeh.plotting import figure
 
 from pdelab.plotting import COLORS
 
+__all__ = ["characteristics", "densities", "landscape", "paths", "slopes"]
+
 WIDTH = 560
 
 

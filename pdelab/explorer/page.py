@@ -18,6 +18,8 @@ from pdelab.explorer.figures import characteristics, densities, landscape, paths
 from pdelab.explorer.table import BETAS, GAMMAS, compute, loss_of
 from pdelab.plotting import COLORS
 
+__all__ = ["PRESETS", "Page", "blocks", "clause", "export", "gallery_loss", "opening", "stop", "table_of"]
+
 DRAW = (Path(__file__).parent / "draw.js").read_text(encoding="utf-8")
 DIFFUSIVITIES = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0)
 CLOCKS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)

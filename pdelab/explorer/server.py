@@ -11,6 +11,8 @@ from bokeh.server.server import Server
 from pdelab.explorer.page import PRESETS, Page, gallery_loss, opening, table_of
 from pdelab.explorer.table import loss_of
 
+__all__ = ["connect", "make", "serve"]
+
 ADDRESS = "127.0.0.1"
 
 

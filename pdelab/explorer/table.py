@@ -9,6 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 import pdelab as pl
+from pdelab.losses import Loss
+
+__all__ = ["BETAS", "GAMMAS", "NODES", "Table", "compute", "death_times", "jumps", "loss_of", "lowest"]
 
 NODES = 401
 GAMMAS = (0.0, *(2.0 ** (k / 3) for k in range(-15, 10)))
@@ -71,7 +74,7 @@ def loss_of(formula, lower=-5.0, upper=5.0):
     return loss
 
 
-def compute(loss, lower=-5.0, upper=5.0):
+def compute(loss: Loss | str, lower: float = -5.0, upper: float = 5.0) -> Table:
     """The table of a loss on an interval.
 
     Parameters

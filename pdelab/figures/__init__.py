@@ -24,10 +24,14 @@ import json
 import math
 import pkgutil
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
+from os import PathLike
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -35,7 +39,7 @@ from pdelab import records
 from pdelab.records import Check
 
 __all__ = [
-    "Result", "bands", "changed", "compute", "corner", "described", "draw", "find", "gallery", "message",
+    "Result", "WORDS", "bands", "changed", "compute", "corner", "described", "draw", "find", "gallery", "message",
     "missing_extra", "parameters", "redraw", "run", "stem_of", "stored",
 ]  # fmt: skip
 
@@ -60,18 +64,18 @@ class Result:
     record: dict
 
     @property
-    def changed(self):
+    def changed(self) -> dict:
         """{name: value} of the parameters that were changed: the checks of such a figure are information."""
         return changed(find(self.name), self.record["parameters"])
 
     @property
-    def holds(self):
+    def holds(self) -> bool:
         """Whether every check holds; a figure with changed parameters has nothing to hold."""
         return bool(self.changed) or all(check.holds for check in self.checks)
 
 
 @cache
-def gallery():
+def gallery() -> dict[str, ModuleType]:
     """All figures of the package, {name: module}, found in this folder: the papers' numbers first, then names."""
     found = {}
     for info in sorted(pkgutil.iter_modules(__path__), key=lambda m: m.name):
@@ -81,7 +85,7 @@ def gallery():
     return dict(sorted(found.items()))
 
 
-def find(name):
+def find(name: str) -> ModuleType:
     """The module of a figure; ValueError lists the names there are."""
     figures = gallery()
     if name not in figures:
@@ -89,13 +93,13 @@ def find(name):
     return figures[name]
 
 
-def missing_extra(module):
+def missing_extra(module: ModuleType) -> str | None:
     """The extra that a figure needs and that is not installed, or None."""
     needs = getattr(module, "NEEDS", None)
     return needs if needs == "networks" and find_spec("torch") is None else None
 
 
-def parameters(module, *, quick=False, changes=()):
+def parameters(module: ModuleType, *, quick: bool = False, changes: Iterable[str] = ()) -> dict:
     """A figure's parameters: defaults, `--quick`, then `key=value` texts; ValueError names a key that is unknown.
 
     nu stands for beta = 1/(2 nu), and the ALIASES for the names beside them, where the figure has these and not those.
@@ -115,7 +119,7 @@ def parameters(module, *, quick=False, changes=()):
     return chosen
 
 
-def described(module):
+def described(module: ModuleType) -> list[str]:
     """Lines about a figure's parameters: name, default, quick default, range, other names."""
     lines = []
     for key, default in module.PARAMETERS.items():
@@ -153,7 +157,7 @@ def _range(key, default):
     return lambda value: True, "text"
 
 
-def compute(name, *, quick=False, changes=()):
+def compute(name: str, *, quick: bool = False, changes: Iterable[str] = ()) -> Result:
     """Compute a figure's numbers and check them; nothing is drawn or written."""
     module = find(name)
     chosen = parameters(module, quick=quick, changes=changes)
@@ -164,12 +168,12 @@ def compute(name, *, quick=False, changes=()):
     return _result(module, data, record, quick=quick)
 
 
-def bands(module, *, quick=False):
+def bands(module: ModuleType, *, quick: bool = False) -> dict:
     """{name of a number: (low, high)} of a figure, in its full or its quick form."""
     return getattr(module, "QUICK_CHECKS", module.CHECKS) if quick else module.CHECKS
 
 
-def stored(name, folder):
+def stored(name: str, folder: str | PathLike) -> Result:
     """A figure's Result from the numbers that a full run left in a folder; words and checks are today's."""
     module = find(name)
     arrays, record = records.load(Path(folder) / stem_of(name))
@@ -181,7 +185,7 @@ def stored(name, folder):
     return _result(module, data, {k: v for k, v in record.items() if k not in WORDS})
 
 
-def redraw(name, folder):
+def redraw(name: str, folder: str | PathLike) -> tuple[Result, Path]:
     """Draw a figure again from its stored numbers and refresh the words of its record; nothing is computed."""
     result = stored(name, folder)
     return result, _write(find(name), result, folder)
@@ -205,7 +209,7 @@ def _result(module, data, record, *, quick=False):
     return Result(module.NAME, data, checks, words | record)
 
 
-def run(name, folder, *, quick=False, changes=()):
+def run(name: str, folder: str | PathLike, *, quick: bool = False, changes: Iterable[str] = ()) -> tuple[Result, Path]:
     """Compute, check, draw and write one figure; returns its Result and the path of the picture."""
     folder = records.output_folder(folder)
     result = compute(name, quick=quick, changes=changes)
@@ -224,7 +228,7 @@ def _write(module, result, folder):
     return picture
 
 
-def draw(module, data, parameters=None):
+def draw(module: ModuleType, data: dict, parameters: dict | None = None) -> Any:
     """A figure as it is stored: drawn from its data and parameters, its message above, its parameters in the corner.
 
     Parameters
@@ -240,14 +244,14 @@ def draw(module, data, parameters=None):
         return plotting.frame(module.draw({**chosen, **data}), message(module, chosen), corner(chosen, data))
 
 
-def changed(module, parameters):
+def changed(module: ModuleType, parameters: dict) -> dict:
     """{name: value} of the parameters that neither the full nor the quick form has."""
     forms = (module.PARAMETERS, module.PARAMETERS | module.QUICK)
     plain = [json.loads(records.dumps(form)) for form in (*forms, parameters)]
     return {k: v for k, v in parameters.items() if all(plain[2][k] != form.get(k) for form in plain[:2])}
 
 
-def message(module, parameters):
+def message(module: ModuleType, parameters: dict) -> str:
     """The title: the module's sentence at its own parameters, otherwise what is changed, since no sentence is sure."""
     new = changed(module, parameters)
     if not new:
@@ -256,7 +260,7 @@ def message(module, parameters):
     return f"Figure {module.NAME} with {said}"
 
 
-def corner(parameters, data=()):
+def corner(parameters: dict, data: Iterable = ()) -> str:
     """beta, nu, D and gamma, each on its own, and the other numbers of a figure, in one line.
 
     Epochs of 0 stand for those of the recipe and are left out.
@@ -286,7 +290,7 @@ def _shown(value):
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def stem_of(name):
+def stem_of(name: str) -> str:
     """File name of a figure: "4.1" -> "figure_4_1", "traffic" -> "traffic"."""
     return "figure_" + name.replace(".", "_").replace("-", "_") if name[:1].isdigit() else name
 

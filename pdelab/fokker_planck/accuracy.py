@@ -7,6 +7,8 @@ import numpy as np
 from pdelab.generator import ito
 from pdelab.stepping import integral_error, largest_error
 
+__all__ = ["accuracy", "at", "peclet", "smearing"]
+
 SMEARED = 0.5  # added by the scheme, over the diffusion that is there: |b| h / D about 2.7
 
 

@@ -12,14 +12,18 @@ from pdelab.fokker_planck.timing import damped, half_cells
 from pdelab.fokker_planck.walls import with_walls
 from pdelab.generator import axis_rates, ito
 from pdelab.generator.coefficients import lines
+from pdelab.grid import Grid
+from pdelab.hints import Array
 from pdelab.kernels import tridiagonal
 from pdelab.stepping import Stepper, scheme
+
+__all__ = ["compact"]
 
 START = ((2, 2.0), (3, -9.0), (4, 8.0))  # backward Euler in k parts, extrapolated: third order, decays at every rate
 
 
 @scheme(FokkerPlanck)
-def compact(problem, grid, values):
+def compact(problem: FokkerPlanck, grid: Grid, values: Array) -> Stepper:
     """Fourth order in dt and in the spacing; keeps mass and equilibrium. A steady problem with constant diffusivity.
 
     In space, (I + θ A) ρ_t = A ρ for each axis, θ = h²/(12 D): A has Scharfetter-Gummel rates times

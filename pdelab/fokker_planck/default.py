@@ -6,13 +6,17 @@ from dataclasses import replace
 from pdelab.fokker_planck.equations import FokkerPlanck
 from pdelab.fokker_planck.propagators import LIFETIMES, chebyshev, spectral
 from pdelab.fokker_planck.schemes import crank_nicolson, implicit
+from pdelab.grid import Grid
+from pdelab.hints import Array
 from pdelab.stepping import Stepper, scheme
+
+__all__ = ["automatic"]
 
 CONTROLLED = 1e-3  # relative error in time of the steps that are not exact
 
 
 @scheme(FokkerPlanck)
-def automatic(problem, grid, values):
+def automatic(problem: FokkerPlanck, grid: Grid, values: Array) -> Stepper:
     """The default: exact in time (`spectral`, `chebyshev`) where a scheme that is fits, else steps controlled to 1e-3.
 
     On one reflecting axis `spectral` where few modes outlive the first saved time, otherwise `chebyshev` for a steady

@@ -10,9 +10,12 @@ from numpy.typing import ArrayLike
 from pdelab import checks
 from pdelab.fokker_planck.moving import at, moves
 from pdelab.generator import INTERPRETATIONS, Coefficients, no_outflow
-from pdelab.grid import reals
+from pdelab.grid import Grid, reals
+from pdelab.hints import Array, Field
 from pdelab.losses import Loss
-from pdelab.stepping import equation, schemes_of
+from pdelab.stepping import Scheme, equation, schemes_of
+
+__all__ = ["BackwardKolmogorov", "FokkerPlanck"]
 
 
 @equation
@@ -86,36 +89,38 @@ class FokkerPlanck:
             object.__setattr__(self, key, value)
 
     @classmethod
-    def from_formula(cls, loss, initial=None, **coefficients):
+    def from_formula(
+        cls, loss: Loss, initial: Field | None = None, **coefficients: float
+    ) -> tuple["FokkerPlanck", Array]:
         """The problem whose potential the formula is, and its initial data."""
         if initial is None:
             raise ValueError(f"initial: {cls.__name__} needs --initial, a formula of its data at t = 0; got none")
         return cls(loss, **coefficients), initial
 
     @property
-    def beta(self):
+    def beta(self) -> float:
         """Inverse temperature 1/D, math.inf without noise; a function of time where D is one."""
         if moves(self.diffusivity):
             return lambda time: 1 / self.diffusivity(time)
         return 1 / self.diffusivity if self.diffusivity > 0 else math.inf
 
     @property
-    def default_scheme(self):
+    def default_scheme(self) -> Scheme:
         """`automatic`: exact in time where it can be, else controlled; `implicit` where the caller gives dt."""
         return schemes_of(type(self))["automatic"]
 
     @property
-    def steady(self):
+    def steady(self) -> bool:
         """True when neither potential nor drift nor diffusivity depends on time."""
         return not (moves(self.potential) or moves(self.drift) or moves(self.diffusivity))
 
     @property
-    def gibbs(self):
+    def gibbs(self) -> bool:
         """True when exp(-U/D) is the equilibrium: a steady potential, nothing else, and D > 0."""
         plain = self.drift is None and self.diffusion is None and self.sigma is None
         return plain and self.potential is not None and self.steady and self.diffusivity > 0
 
-    def initial(self, values, grid):
+    def initial(self, values: Field, grid: Grid) -> Array:
         """The density on the nodes, checked: finite, >= 0, of the grid's shape; zero on absorbing ends."""
         no_outflow(grid)
         if isinstance(values, Loss):
@@ -128,7 +133,7 @@ class FokkerPlanck:
             raise ValueError(f"initial: expected a density >= 0, got {values.min():.6g}")
         return np.where(grid.absorbing, 0.0, values) if grid.absorbing.any() else values
 
-    def coefficients(self, grid, time=0.0):
+    def coefficients(self, grid: Grid, time: float = 0.0) -> Coefficients:
         """The problem's `Coefficients` on the grid at one time, checked."""
         potential, drift = at(self.potential, time), at(self.drift, time)
         d = () if grid.dimension == 1 else (grid.dimension,)
@@ -163,7 +168,7 @@ class BackwardKolmogorov(FokkerPlanck):
     adjoint = True
     equation = "v_t = (b - grad U)·grad v + D Δv"
 
-    def initial(self, values, grid):
+    def initial(self, values: Field, grid: Grid) -> Array:
         """The function on the nodes, checked: finite, of the grid's shape; zero on absorbing ends."""
         no_outflow(grid)
         values = grid.field(values, "initial")

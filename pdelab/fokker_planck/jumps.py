@@ -10,6 +10,8 @@ from pdelab.fokker_planck.timing import held_factor, instant
 from pdelab.generator import factored, generator
 from pdelab.kernels import tridiagonal
 
+__all__ = ["sparse_run"]
+
 
 def sparse_run(problem, grid):
     """(masses, mode, time, dt, steps) -> masses for a full matrix D(x): sparse factors for each step size."""

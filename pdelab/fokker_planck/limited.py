@@ -9,11 +9,15 @@ from pdelab.fokker_planck.accuracy import peclet
 from pdelab.fokker_planck.equations import FokkerPlanck
 from pdelab.fokker_planck.schemes import certificates
 from pdelab.generator import ito
+from pdelab.grid import Grid
+from pdelab.hints import Array
 from pdelab.stepping import Stepper, integral_error, scheme
+
+__all__ = ["high_resolution"]
 
 
 @scheme(FokkerPlanck)
-def high_resolution(problem, grid, values):
+def high_resolution(problem: FokkerPlanck, grid: Grid, values: Array) -> Stepper:
     """Limited fluxes (MUSCL) for the drift, central ones for the diffusion, Heun in time: for large Peclet numbers.
 
     The flux over a face is b⁺ρ_L + b⁻ρ_R - δ(aρ)/h with ρ_L, ρ_R from slopes limited by the monotonised central

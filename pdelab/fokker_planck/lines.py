@@ -9,6 +9,8 @@ from pdelab.fokker_planck.timing import dt_over_held, held_factor, instant
 from pdelab.generator import axis_rates, ito
 from pdelab.kernels import tridiagonal
 
+__all__ = ["line_run"]
+
 CALLS_AT_ONCE = 256  # steps whose time-dependent coefficients are evaluated together
 
 

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from pdelab.grid import reals
+from pdelab.stepping import Solution
+
+__all__ = ["Slices", "at", "moves"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +37,7 @@ class Slices:
         object.__setattr__(self, "values", values)
 
     @classmethod
-    def scoped(cls, solution, duration):
+    def scoped(cls, solution: Solution, duration: float) -> "Slices":
         """s -> u(., T (1 - s / duration)) of a Solution up to T: the smoothing undone while the density moves."""
         last = solution.times[-1]
         return cls(duration * (1 - solution.times[::-1] / last), solution.values[::-1])

@@ -14,14 +14,18 @@ from pdelab.fokker_planck.splitting import split_change
 from pdelab.fokker_planck.timing import half_cells
 from pdelab.fokker_planck.walls import with_walls
 from pdelab.generator import axis_rates, ito, largest_step
+from pdelab.grid import Grid
+from pdelab.hints import Array
 from pdelab.kernels import modes
 from pdelab.stepping import Stepper, scheme
+
+__all__ = ["LIFETIMES", "chebyshev", "spectral"]
 
 LIFETIMES = 40  # after so many a mode is below round-off
 
 
 @scheme(FokkerPlanck)
-def spectral(problem, grid, values):
+def spectral(problem: FokkerPlanck, grid: Grid, values: Array) -> Stepper:
     """Exact in time on the grid, by the eigenvectors of the symmetrised generator: one reflecting axis, steady.
 
     Only modes that have not died out at the first saved time are computed, their rates to relative accuracy; later
@@ -105,7 +109,7 @@ def _orthogonalised(up, down, rates, vectors):
 
 
 @scheme(FokkerPlanck)
-def chebyshev(problem, grid, values):
+def chebyshev(problem: FokkerPlanck, grid: Grid, values: Array) -> Stepper:
     """Exact in time on the grid, to round-off, by Chebyshev polynomials of the generator: a steady potential, any d.
 
     exp(t Q) = exp(-z) (I_0(z) + 2 sum_k I_k(z) T_k(1 + t Q / z)), z = t times the largest rate out of a node: about

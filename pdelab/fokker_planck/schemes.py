@@ -4,6 +4,7 @@ import math
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from pdelab.fokker_planck.accuracy import accuracy
 from pdelab.fokker_planck.equations import FokkerPlanck
@@ -12,15 +13,19 @@ from pdelab.fokker_planck.lines import line_run
 from pdelab.fokker_planck.splitting import split_run
 from pdelab.fokker_planck.timing import damped, half_cells
 from pdelab.fokker_planck.walls import with_walls
-from pdelab.generator import added_diffusion, generator, ito, largest_step
+from pdelab.generator import Ito, added_diffusion, generator, ito, largest_step
+from pdelab.grid import Grid
+from pdelab.hints import Array, Field
 from pdelab.kernels import tridiagonal
 from pdelab.stepping import Stepper, scheme
+
+__all__ = ["accuracy_step", "certificates", "crank_nicolson", "explicit", "free_energy", "implicit"]
 
 TINY = np.finfo(float).tiny
 
 
 @scheme(FokkerPlanck)
-def implicit(problem, grid, values):
+def implicit(problem: FokkerPlanck, grid: Grid, values: Array) -> Stepper:
     """Backward Euler: positive, mass and equilibrium kept, free energy falling, for every step; first order in dt.
 
     Eliminated without subtractions and refined once in flux form, so that the mass does not drift over 1e5 steps. In
@@ -31,7 +36,7 @@ def implicit(problem, grid, values):
 
 
 @scheme(FokkerPlanck)
-def crank_nicolson(problem, grid, values):
+def crank_nicolson(problem: FokkerPlanck, grid: Grid, values: Array) -> Stepper:
     """Crank-Nicolson after four backward Euler quarter steps: second order in dt; keeps mass and equilibrium.
 
     Not positive: with steps too large for the data it may undershoot, see info["minimum"]. In two and three dimensions
@@ -42,7 +47,7 @@ def crank_nicolson(problem, grid, values):
 
 
 @scheme(FokkerPlanck)
-def explicit(problem, grid, values):
+def explicit(problem: FokkerPlanck, grid: Grid, values: Array) -> Stepper:
     """Forward Euler: positive, mass and equilibrium kept, while dt times the largest rate out of a node is <= 1."""
     return _stepper(problem, grid, values, tridiagonal.EXPLICIT)
 
@@ -120,7 +125,7 @@ def _bound(largest, problem):
     return bound
 
 
-def accuracy_step(form, grid, values):
+def accuracy_step(form: Ito, grid: Grid, values: Array) -> float:
     """One cell a step at the speed rms(drift) + 2 D / width; the mean is over |values|."""
     share = np.abs(values) * grid.weights
     share = share / share.sum() if share.sum() > 0 else grid.weights / grid.weights.sum()
@@ -142,7 +147,7 @@ def certificates(problem, grid, form):
     return found
 
 
-def free_energy(density, potential, diffusivity, grid):
+def free_energy(density: ArrayLike, potential: Field, diffusivity: float, grid: Grid) -> float:
     """F(ρ) = ∫ U ρ + D ρ log ρ dx, which the Fokker-Planck equation decreases (Chaudhari, thesis section 4.1).
 
     Where a scheme that is not positive undershot, ρ log ρ counts as zero.

@@ -10,6 +10,8 @@ from pdelab.fokker_planck.timing import held_factor, instant
 from pdelab.generator import axis_rates, ito
 from pdelab.kernels import tridiagonal
 
+__all__ = ["Sweeps", "fields_apart", "oriented", "split_change", "split_run"]
+
 
 def split_run(problem, grid, form):
     """(masses, mode, time, dt, steps) -> masses in two and three dimensions, axis by axis."""

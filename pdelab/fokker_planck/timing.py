@@ -4,6 +4,8 @@ import numpy as np
 
 from pdelab.kernels import tridiagonal
 
+__all__ = ["damped", "dt_over_held", "half_cells", "held_factor", "instant"]
+
 
 def half_cells(problem, grid):
     """Weights over the cell volume: exact powers of two, so that masses are densities without rounding."""

@@ -6,10 +6,12 @@ arrived; what is handed out has density zero there, and the mass of each end sta
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from pdelab.fokker_planck.equations import FokkerPlanck
 from pdelab.generator import generator
 from pdelab.grid import Grid
 from pdelab.losses import Loss
@@ -18,7 +20,7 @@ from pdelab.stepping import Solution, Stepper, solve
 __all__ = ["FirstPassage", "first_passage", "with_walls"]
 
 
-def with_walls(stepper: Stepper, problem, grid: Grid) -> Stepper:
+def with_walls(stepper: Stepper, problem: FokkerPlanck, grid: Grid) -> Stepper:
     """The steps of a Fokker-Planck scheme on a grid that may have absorbing ends, with what they absorb as records."""
     if problem.adjoint or not grid.absorbing.any():
         return stepper
@@ -84,7 +86,7 @@ class FirstPassage:
 
 
 def first_passage(
-    problem, initial: ArrayLike | Loss, grid: Grid, times: float | Sequence[float], **options
+    problem: FokkerPlanck, initial: ArrayLike | Loss, grid: Grid, times: float | Sequence[float], **options: Any
 ) -> FirstPassage:
     """The law of the first time at which a process meets an absorbing end, and of the end.
 

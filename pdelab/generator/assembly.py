@@ -8,6 +8,9 @@ from scipy import sparse
 from pdelab.generator.coefficients import DiffusionProblem, asked, axis_rates, ito
 from pdelab.generator.edges import edges, on_nodes
 from pdelab.grid import Grid
+from pdelab.hints import Array
+
+__all__ = ["added_diffusion", "assemble", "generator"]
 
 
 def generator(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> sparse.csr_array:
@@ -79,7 +82,7 @@ def _axis_jumps(form, grid):
     return np.concatenate(rows), np.concatenate(columns), np.concatenate(rates)
 
 
-def added_diffusion(problem, grid, time=0.0):
+def added_diffusion(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> Array:
     """The isotropic diffusion τ(x) that `generator` added to D Σ(x) to stay monotone, shape grid.shape.
 
     Zero except where Σ is nearly degenerate along a direction that no offset of at most sqrt(n)/2 nodes follows; in two

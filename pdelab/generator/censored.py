@@ -8,6 +8,8 @@ from scipy.sparse import csgraph
 
 from pdelab.kernels import elimination
 
+__all__ = ["Censored", "Wide"]
+
 BANDED_WORK = 2e10  # multiplications above which an elimination gives way to a sparse factorisation
 SAFE = 1e100  # float64 serves while all rates of the censored chains stay within this and its inverse
 MOST = 4000  # exponents beyond this are all the same to float64

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,6 +14,12 @@ from pdelab.generator.assembly import generator
 from pdelab.generator.censored import Censored, Wide
 from pdelab.generator.coefficients import DiffusionProblem, asked, ito
 from pdelab.grid import Grid
+from pdelab.hints import Array
+
+__all__ = [
+    "checked_chain", "closed_class", "committor", "factored", "log_stationary", "mean_exit_time", "needs_noise",
+    "reached_first", "sparse_masses", "splitting", "stationary",
+]  # fmt: skip
 
 STEEPEST = 700.0  # kT between neighbouring nodes: beyond, exp() of it leaves float64 and the chain falls apart
 TRUSTED = 1e-7  # what a sparse factorisation, whose pivots are differences, may be wrong by
@@ -49,7 +56,7 @@ def stationary(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> np.n
     return density / float(np.sum(grid.weights * density))
 
 
-def log_stationary(problem, grid, time=0.0):
+def log_stationary(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> Array:
     """log of the stationary density, of any size; -inf on nodes that the chain leaves for ever.
 
     Arguments and errors as in `stationary`.
@@ -156,7 +163,7 @@ def sparse_masses(Q):
     raise ValueError("grid: the stationary law did not converge to a positive one: take a smaller grid")
 
 
-def factored(shift, step, Q):
+def factored(shift: float, step: float, Q: Any) -> Any:
     """Sparse factors of shift I - step Q with the diagonal as pivots, which keeps the signs of an M-matrix."""
     matrix = shift * sparse.eye_array(Q.shape[0]) - step * Q
     return linalg.splu(
@@ -257,7 +264,7 @@ def committor(
     return reached_first(checked_chain(problem, grid, time), b, a | (grid.absorbing.ravel() & ~b)).reshape(grid.shape)
 
 
-def splitting(problem, grid, time=0.0):
+def splitting(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> dict[tuple[int, int], Array]:
     """P(the box is left through this end) from every node, for each absorbing end.
 
     Returns

@@ -2,13 +2,19 @@
 
 import math
 from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from pdelab.generator.edges import cell_shape, corner_gradient, corner_mean
 from pdelab.grid import Grid
+from pdelab.hints import Array
 from pdelab.kernels import tridiagonal
+
+__all__ = [
+    "Coefficients", "DiffusionProblem", "INTERPRETATIONS", "Ito", "asked", "axis_rates", "ito", "largest_step",
+    "lines", "no_outflow",
+]  # fmt: skip
 
 INTERPRETATIONS = ("ito", "stratonovich", "klimontovich", "fick")
 CORRECTION = {"ito": 0.0, "stratonovich": 0.5, "klimontovich": 1.0}  # α: σ is read at the point (1 - α) t + α (t + dt)
@@ -62,12 +68,12 @@ class Ito:
     symmetric: bool = False
 
     @property
-    def diagonal(self):
+    def diagonal(self) -> bool:
         """True when every axis diffuses by itself."""
         return isinstance(self.a, list)
 
 
-def ito(coefficients, grid):
+def ito(coefficients: Coefficients, grid: Grid) -> Ito:
     """Check the matrix Σ and move the interpretation of the noise into the drift.
 
     With s = sqrt(2 D) σ the drift gains α sum_jk s_kj d_k s_ij, α = 1/2 for Stratonovich and 1 for Klimontovich
@@ -198,7 +204,7 @@ def lines(array, axis, shape):
     return array.reshape(math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :]))
 
 
-def axis_rates(form, grid):
+def axis_rates(form: Ito, grid: Grid) -> list[tuple[Array, Array]]:
     """Rates (up, down) over the faces of each axis, as (outer, n, inner), for a diagonal `Ito` form."""
     found = []
     for axis, drop in enumerate(form.drops):
@@ -231,7 +237,7 @@ def _stop(absorbing, up, down):
     down[np.roll(absorbing, -1, axis=1)] = 0.0
 
 
-def largest_step(form, grid):
+def largest_step(form: Ito, grid: Grid) -> float:
     """1 / (largest rate out of a node) for a diagonal form: the bound of explicit steps."""
     total = np.zeros(grid.shape)
     for up, down in axis_rates(form, grid):
@@ -247,7 +253,7 @@ def asked(problem, grid, time=0.0):
     return problem.coefficients(grid, time)
 
 
-def no_outflow(grid):
+def no_outflow(grid: Any) -> None:
     """Raise ValueError for what is no Grid and for an outflow boundary, which a Markov chain on the box cannot have."""
     if not isinstance(grid, Grid):
         raise ValueError(f"grid: expected a Grid, got {grid!r}")

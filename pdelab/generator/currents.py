@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -9,6 +10,9 @@ from numpy.typing import ArrayLike
 from pdelab.generator.coefficients import DiffusionProblem, asked, axis_rates, ito
 from pdelab.generator.edges import edges
 from pdelab.grid import Grid
+from pdelab.hints import Array
+
+__all__ = ["current", "divergence"]
 
 STATIONARY = 1e-11  # relative distance at which a density counts as the stationary one
 ROUNDING = 64 * np.finfo(float).eps
@@ -121,7 +125,7 @@ def _over_faces(form, grid, mass):
     return flows, traffic
 
 
-def divergence(flux, grid):
+def divergence(flux: Sequence[ArrayLike], grid: Grid) -> Array:
     """div J on the nodes, shape grid.shape, of face fluxes as `current` returns them: the mass leaving each cell."""
     total, flux = np.zeros(grid.shape), [np.asarray(part) for part in flux]
     open_axes = np.diag([not wraps for wraps in grid.periodic])

@@ -23,6 +23,8 @@ import numpy as np
 
 from pdelab.kernels import selling
 
+__all__ = ["Edges", "cell_shape", "corner_gradient", "corner_mean", "edges", "on_nodes"]
+
 
 @dataclass(frozen=True, eq=False)
 class Edges:

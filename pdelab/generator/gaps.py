@@ -11,6 +11,8 @@ from pdelab.generator.coefficients import DiffusionProblem, asked, axis_rates, i
 from pdelab.grid import Grid
 from pdelab.kernels import modes
 
+__all__ = ["spectral_gap"]
+
 DENSE = 60  # nodes up to which the inverse is formed
 FAST = 1e-7  # a gap above this share of the fastest rate is well seen by a sparse factorisation
 CERTAIN = 1e-6  # relative residual of the slowest mode that is accepted

@@ -1,14 +1,20 @@
 """The semigroup exp(tQ) of a generator, entry by entry to relative accuracy."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.sparse import identity
 
+from pdelab.hints import Array
 from pdelab.kernels.uniformisation import poisson_sum
 
+__all__ = ["semigroup"]
 
-def semigroup(Q, start, times):
+
+def semigroup(Q: Any, start: ArrayLike, times: Sequence[float] | Array) -> Array:
     """exp(t Q) start for a non-negative start and a matrix with non-negative off-diagonals, by uniformisation.
 
     With Λ >= max|Q_ii| and P = I + Q/Λ >= 0,  exp(tQ) = Σ_k e^{-Λt}(Λt)^k/k! P^k: no term is negative, so every entry

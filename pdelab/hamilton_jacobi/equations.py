@@ -7,7 +7,12 @@ import numpy as np
 
 from pdelab import boundaries
 from pdelab.generator import Coefficients
-from pdelab.stepping import equation, schemes_of
+from pdelab.grid import Grid
+from pdelab.hints import Array, Field
+from pdelab.losses import Loss
+from pdelab.stepping import Scheme, equation, schemes_of
+
+__all__ = ["HamiltonJacobi", "Heat", "one_of", "only_formula"]
 
 
 def one_of(beta, viscosity, name):
@@ -83,26 +88,28 @@ class HamiltonJacobi:
             object.__setattr__(self, key, value)
 
     @classmethod
-    def from_formula(cls, loss, initial=None, **coefficients):
+    def from_formula(
+        cls, loss: Loss, initial: Field | None = None, **coefficients: float
+    ) -> tuple["HamiltonJacobi", Field]:
         """The problem and its initial data, which the formula is."""
         return cls(**coefficients), only_formula(loss, initial, cls.__name__)
 
     @property
-    def default_scheme(self):
+    def default_scheme(self) -> Scheme:
         """`monotone`."""
         return schemes_of(type(self))["monotone"]
 
     @property
-    def steady(self):
+    def steady(self) -> bool:
         """True when the drift does not depend on time."""
         return not callable(self.drift) or hasattr(self.drift, "gradient")
 
-    def initial(self, values, grid):
+    def initial(self, values: Field, grid: Grid) -> Array:
         """The initial data as a checked float64 array of shape grid.shape."""
         boundaries.only(grid, boundaries.FREE, "Hamilton-Jacobi")
         return grid.field(values, "initial")
 
-    def coefficients(self, grid, time=0.0):
+    def coefficients(self, grid: Grid, time: float = 0.0) -> Coefficients:
         """Of the generator Q of dX = b dt + sqrt(2ν) dW, in u_t = Q u - |Du|²/2."""
         if hasattr(self.drift, "gradient"):
             return Coefficients(potential=grid.field(self.drift, "drift"), diffusivity=self.viscosity)
@@ -111,7 +118,7 @@ class HamiltonJacobi:
             drift=None if field is None else grid.vector_field(field, "drift"), diffusivity=self.viscosity
         )
 
-    def drift_on(self, grid, time=0.0):
+    def drift_on(self, grid: Grid, time: float = 0.0) -> Array | None:
         """The drift at one time as an array (d, *grid.shape), or None."""
         if self.drift is None:
             return None
@@ -163,23 +170,23 @@ class Heat:
         object.__setattr__(self, "viscosity", viscosity)
 
     @classmethod
-    def from_formula(cls, loss, initial=None, **coefficients):
+    def from_formula(cls, loss: Loss, initial: Field | None = None, **coefficients: float) -> tuple["Heat", Field]:
         """The problem and its initial data, which the formula is."""
         return cls(**coefficients), only_formula(loss, initial, cls.__name__)
 
     @property
-    def default_scheme(self):
+    def default_scheme(self) -> Scheme:
         """`monotone`."""
         return schemes_of(type(self))["monotone"]
 
-    def initial(self, values, grid):
+    def initial(self, values: Field, grid: Grid) -> Array:
         """The initial data as a checked float64 array of shape grid.shape."""
         boundaries.only(grid, boundaries.FREE, "the heat equation")
         return grid.field(values, "initial")
 
-    def coefficients(self, grid, time=0.0):
+    def coefficients(self, grid: Grid, time: float = 0.0) -> Coefficients:
         """Of the generator of sqrt(2ν) dW: Q = νΔ."""
         return Coefficients(diffusivity=self.viscosity)
 
-    def drift_on(self, grid, time=0.0):
+    def drift_on(self, grid: Grid, time: float = 0.0) -> None:
         """None: no drift."""

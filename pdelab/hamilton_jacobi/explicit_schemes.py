@@ -6,18 +6,22 @@ from operator import itemgetter
 import numpy as np
 
 from pdelab import checks
+from pdelab.grid import Grid
 from pdelab.hamilton_jacobi.equations import HamiltonJacobi, Heat
 from pdelab.hamilton_jacobi.layout import Flow, coefficients, inverse, largest_slopes, layout
 from pdelab.hamilton_jacobi.threads import crew, march, workers
+from pdelab.hints import Array
 from pdelab.kernels import slopes
 from pdelab.stepping import Stepper, scheme
+
+__all__ = ["engquist_osher", "filtered", "fitted", "monotone", "weno"]
 
 TINY = 1e-30  # no smoothness is measured against less: its eighth power must not underflow
 STAGES = ((0.0, 1.0, 0.0), (0.75, 0.25, 1.0), (1 / 3, 2 / 3, 0.5))  # of Shu and Osher's method: a, b, and when
 
 
 @scheme(HamiltonJacobi, Heat)
-def monotone(problem, grid, values):
+def monotone(problem: HamiltonJacobi | Heat, grid: Grid, values: Array) -> Stepper:
     """Godunov's scheme with central viscosity: explicit, monotone, order one in the sup norm, kinks included.
 
     uⱼ ← uⱼ - dt/2 Σ_i max(p⁻_i⁺, p⁺_i⁻)² + ν dt Σ_i δ_i² u. With drift each axis has the Hamiltonian p²/2 - b p and its
@@ -40,7 +44,7 @@ def monotone(problem, grid, values):
 
 
 @scheme(HamiltonJacobi, Heat)
-def engquist_osher(problem, grid, values):
+def engquist_osher(problem: HamiltonJacobi | Heat, grid: Grid, values: Array) -> Stepper:
     """Engquist-Osher's scheme: as `monotone` with (p⁻⁺)² + (p⁺⁻)² in place of the larger of the two.
 
     At a local maximum both one-sided slopes act, so the promises need dt Σ_i (2(L_i + max|b_i|)/h_i + 2ν/h_i²) <= 1.
@@ -49,7 +53,7 @@ def engquist_osher(problem, grid, values):
 
 
 @scheme(HamiltonJacobi, Heat)
-def fitted(problem, grid, values):
+def fitted(problem: HamiltonJacobi | Heat, grid: Grid, values: Array) -> Stepper:
     """A monotone scheme: second order where the grid resolves the viscosity, L h <= 2ν, Godunov's where it does not.
 
     With q the velocity, p²/2 = max_q (q p - q²/2); for each q the operator ν u_xx - q u_x has the rates
@@ -64,7 +68,7 @@ def fitted(problem, grid, values):
 
 
 @scheme(HamiltonJacobi, Heat)
-def weno(problem, grid, values):
+def weno(problem: HamiltonJacobi | Heat, grid: Grid, values: Array) -> Stepper:
     """WENO5 slopes in Godunov's Hamiltonian, sixth-order viscosity, Runge-Kutta of order three: no promise kept.
 
     Order five in space and three in time (dt ~ h without viscosity) on smooth solutions, sharp kinks. Not monotone:
@@ -76,7 +80,7 @@ def weno(problem, grid, values):
 
 
 @scheme(HamiltonJacobi, Heat)
-def filtered(problem, grid, values, *, threshold=None):
+def filtered(problem: HamiltonJacobi | Heat, grid: Grid, values: Array, *, threshold: float | None = None) -> Stepper:
     """Froese-Oberman filter: the step of `weno` where it is close to the monotone step of `fitted`, that one elsewhere.
 
     u ← M(u) + dt ε S((A(u) - M(u))/(dt ε)) with A the high-order and M the monotone step; S(x) = x for |x| <= 1,

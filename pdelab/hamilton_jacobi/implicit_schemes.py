@@ -8,18 +8,22 @@ from scipy import sparse
 from scipy.sparse import linalg
 
 from pdelab import checks
+from pdelab.grid import Grid
 from pdelab.hamilton_jacobi.equations import HamiltonJacobi, Heat
 from pdelab.hamilton_jacobi.explicit_schemes import fitted
 from pdelab.hamilton_jacobi.layout import CODES, coefficients, inverse, largest_slopes, shifts, speeds
+from pdelab.hints import Array
 from pdelab.kernels import policies, slopes
 from pdelab.stepping import Stepper, scheme
+
+__all__ = ["implicit", "rosenbrock"]
 
 ITERATIONS = 100  # of policy iteration in one step; a handful is the rule
 TINY = 1e-300
 
 
 @scheme(HamiltonJacobi, Heat)
-def implicit(problem, grid, values):
+def implicit(problem: HamiltonJacobi | Heat, grid: Grid, values: Array) -> Stepper:
     """Backward Euler for the operator of `fitted`, solved by policy iteration: monotone for every step.
 
     Each step solves u - dt min_q(L_q u + cost_q) = u_old. With the speeds q of the last iterate the system is linear
@@ -112,7 +116,9 @@ class _System:
 
 
 @scheme(HamiltonJacobi, Heat)
-def rosenbrock(problem, grid, values, *, tolerance=1e-5, checked=True):
+def rosenbrock(
+    problem: HamiltonJacobi | Heat, grid: Grid, values: Array, *, tolerance: float = 1e-5, checked: bool = True
+) -> Stepper:
     """The operator of `fitted` in space, RODAS in time with steps it chooses itself: the fast way to an accurate line.
 
     Linearly implicit, order four, L-stable, one tridiagonal matrix a step (Hairer, Wanner 1996, Section IV.10). Second

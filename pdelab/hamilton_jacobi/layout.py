@@ -6,6 +6,8 @@ import numpy as np
 
 from pdelab.kernels import slopes
 
+__all__ = ["CODES", "Flow", "coefficients", "inverse", "largest_slopes", "layout", "shifts", "speeds"]
+
 CODES = {"periodic": slopes.PERIODIC, "reflecting": slopes.REFLECTING, "outflow": slopes.OUTFLOW}
 
 

@@ -1,14 +1,19 @@
 """Hamilton-Jacobi-Bellman with terminal data: stochastic control, thesis (4.31)."""
 
+from typing import Any
+
 import numpy as np
 
 from pdelab import checks
-from pdelab.grid import reals
+from pdelab.grid import Grid, reals
 from pdelab.hamilton_jacobi.equations import HamiltonJacobi
+from pdelab.hints import Field, Times
 from pdelab.stepping import Solution, solve
 
+__all__ = ["terminal"]
 
-def terminal(problem, values, grid, end, times, **options):
+
+def terminal(problem: HamiltonJacobi, values: Field, grid: Grid, end: float, times: Times, **options: Any) -> Solution:
     """The Hamilton-Jacobi-Bellman equation with terminal data: -u_t = -|Du|²/2 + b·Du + ν Δu, u(·, end) = values.
 
     The value u(x, t) = min E[V(X_end) + ½∫|α|²] of dX = (b - α) dt + sqrt(2ν) dW from X_t = x, with the best control

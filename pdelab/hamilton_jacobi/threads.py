@@ -6,6 +6,8 @@ from itertools import pairwise
 
 from numba import config
 
+__all__ = ["LEAST", "crew", "march", "workers"]
+
 LEAST = 2**21  # nodes a thread gets at least: with fewer, waking it and sharing the memory cost what it saves
 
 

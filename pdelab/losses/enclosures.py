@@ -7,6 +7,8 @@ import numpy as np
 from pdelab.kernels import intervals
 from pdelab.losses import tapes
 
+__all__ = ["Enclosure", "enclose", "symmetric", "tape"]
+
 
 @dataclass(frozen=True)
 class Enclosure:

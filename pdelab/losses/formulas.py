@@ -17,6 +17,8 @@ from functools import cache
 
 from pdelab.losses import tapes
 
+__all__ = ["SMOOTH", "check_variables", "expression", "first_order_source", "parse", "second_order_source"]
+
 SMOOTH = ("sqrt", "exp", "log", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "asinh", "acosh",
           "atanh", "erf", "erfc")  # fmt: skip
 ARGUMENTS = dict.fromkeys((*SMOOTH, "abs", "sign"), (1, 1)) | {

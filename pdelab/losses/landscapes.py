@@ -1,8 +1,10 @@
 """The gallery: losses of the papers and of the field, each a function that returns a Loss made from a formula."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from pdelab import checks
 from pdelab.losses.loss import Loss
@@ -13,7 +15,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-def gallery():
+def gallery() -> dict[str, Callable[..., Loss]]:
     """All losses of the gallery: {name: function}; each function can be called without arguments.
 
     Examples
@@ -24,7 +26,7 @@ def gallery():
     return {name: globals()[name] for name in __all__ if name != "gallery"}
 
 
-def rugged():
+def rugged() -> Loss:
     """The loss of Figure 4.1: f(x) = 0.2 x² + 0.3 cos(5x + 4.5) + 0.3 cos(4x + 2), eight minima of growing depth.
 
     Its global minimum -0.203864 is at x = -0.08049. The figure prints no formula; this one has the shape drawn there.
@@ -33,7 +35,7 @@ def rugged():
     return Loss("0.2*x**2 + 0.3*cos(5*x + 4.5) + 0.3*cos(4*x + 2)")
 
 
-def three_wells():
+def three_wells() -> Loss:
     """The reference loss in one dimension, three uneven wells: f(x) = 0.05 x⁴ - 0.4 x² + 0.15 x + 0.3 sin(3x).
 
     Minima at -2.36848 (global), -0.81757 and 1.66728; its gradient field (Burgers) breaks first at t = 0.299110.
@@ -42,7 +44,14 @@ def three_wells():
     return Loss("0.05*x**4 - 0.4*x**2 + 0.15*x + 0.3*sin(3*x)")
 
 
-def sharp_and_wide(wide=0.8, sharp=0.12, shallow=1.0, deep=1.6, distance=2.0, confinement=0.02):
+def sharp_and_wide(
+    wide: float = 0.8,
+    sharp: float = 0.12,
+    shallow: float = 1.0,
+    deep: float = 1.6,
+    distance: float = 2.0,
+    confinement: float = 0.02,
+) -> Loss:
     """The loss of Figure 3.2: a wide, shallow valley at -a beside a sharp, deeper one at +a.
 
         f(x) = c x² - A exp(-(x + a)²/(2 w²)) - B exp(-(x - a)²/(2 s²))
@@ -71,7 +80,7 @@ def sharp_and_wide(wide=0.8, sharp=0.12, shallow=1.0, deep=1.6, distance=2.0, co
     return Loss(f"{c}*x**2 {valley}")
 
 
-def two_parabolas(sharp=60.0, wide=1.0, gap=0.3, distance=3.0):
+def two_parabolas(sharp: float = 60.0, wide: float = 1.0, gap: float = 0.3, distance: float = 3.0) -> Loss:
     """The smaller of two parabolas, f(x) = min(q_w (x + a)²/2, q_s (x - a)²/2 - gap): both wells exactly quadratic.
 
     Local entropy prefers the wide well iff beta gap < ½ log((1 + gamma q_s)/(1 + gamma q_w)), up to terms that are
@@ -95,7 +104,7 @@ def two_parabolas(sharp=60.0, wide=1.0, gap=0.3, distance=3.0):
     return Loss(f"min({q_w}/2*(x + {a})**2, {q_s}/2*(x - {a})**2 - {g})")
 
 
-def double_well(tilt=0.0, barrier=0.25, distance=1.0):
+def double_well(tilt: float = 0.0, barrier: float = 0.25, distance: float = 1.0) -> Loss:
     """A symmetric or tilted double well, f(x) = b ((x/a)² - 1)² + tilt x.
 
     With the defaults x⁴/4 - x²/2 + 1/4: wells at ±1, a barrier of 1/4 at 0. A positive tilt makes the left well the
@@ -117,7 +126,7 @@ def double_well(tilt=0.0, barrier=0.25, distance=1.0):
     return Loss(f"{b}*((x/{a})**2 - 1)**2" + (f" + ({slope})*x" if slope else ""))
 
 
-def quadratic(hessian=1.0, centre=None):
+def quadratic(hessian: ArrayLike = 1.0, centre: ArrayLike | None = None) -> Loss:
     """A quadratic, f(x) = ½ (x - c)ᵀ H (x - c), convex or not.
 
     Parameters
@@ -144,7 +153,7 @@ def quadratic(hessian=1.0, centre=None):
     return Loss(f"({_form(matrix, middle)})/2", _names(d))
 
 
-def cone(dimension=1):
+def cone(dimension: int = 1) -> Loss:
     """The distance to the origin, f(x) = |x|: convex, not differentiable at its minimum.
 
     At 0 the gradient is set to 0, the mean of the slopes, and the Hessian to 0.
@@ -154,7 +163,13 @@ def cone(dimension=1):
     return Loss(f"norm({', '.join(names)})" if dimension > 1 else "abs(x)", names)
 
 
-def gaussian_mixture(means=(-1.5, 1.5), scales=0.5, weights=None, *, covariances=None):
+def gaussian_mixture(
+    means: ArrayLike = (-1.5, 1.5),
+    scales: ArrayLike = 0.5,
+    weights: ArrayLike | None = None,
+    *,
+    covariances: ArrayLike | None = None,
+) -> Loss:
     """Minus the log-density of a mixture of Gaussians, f(x) = -log Σ_k w_k N(x; m_k, C_k), so that ∫ exp(-f) = 1.
 
     Summed with the largest exponent taken out: finite, with its derivatives, far from every centre.
@@ -186,7 +201,7 @@ def gaussian_mixture(means=(-1.5, 1.5), scales=0.5, weights=None, *, covariances
     return Loss(f"-logsumexp({', '.join(parts)})", _names(d))
 
 
-def example_6_43():
+def example_6_43() -> Loss:
     """The potential of Example 6.43: Φ(x) = (x₁² - 1)²/4 + x₂²/2, wells at (±1, 0), a saddle at the origin.
 
     Source: Chaudhari, thesis, Example 6.43.
@@ -194,7 +209,7 @@ def example_6_43():
     return Loss("(x1**2 - 1)**2/4 + x2**2/2")
 
 
-def mueller_brown():
+def mueller_brown() -> Loss:
     """The Müller-Brown surface: three minima and two saddles; the lowest is f(-0.55822, 1.44173) = -146.69952.
 
     Source: Müller, Brown, Theor. Chim. Acta 53 (1979) 75-93, doi:10.1007/BF00547608.
@@ -212,7 +227,7 @@ def mueller_brown():
     return Loss(" + ".join(terms))
 
 
-def rastrigin(dimension=2):
+def rastrigin(dimension: int = 2) -> Loss:
     """Rastrigin's function, f(x) = 10 d + Σ (x_i² - 10 cos(2π x_i)): a lattice of minima, the global one 0 at 0.
 
     Source: Rastrigin, Systems of extremal control (1974); Mühlenbein et al., Parallel Computing 17 (1991) 619.
@@ -221,7 +236,7 @@ def rastrigin(dimension=2):
     return Loss(f"{10 * len(names)} + " + " + ".join(f"({x}**2 - 10*cos(2*pi*{x}))" for x in names), names)
 
 
-def ackley(dimension=2):
+def ackley(dimension: int = 2) -> Loss:
     """Ackley's function, f(x) = -20 exp(-0.2 |x|/√d) - exp(Σ cos(2π x_i)/d) + 20 + e: a funnel with a kink at 0.
 
     The global minimum 0 is at the kink: there the gradient is set to 0, the mean of the slopes, and the Hessian leaves

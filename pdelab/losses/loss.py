@@ -4,14 +4,20 @@ import ast
 import inspect
 import math
 import warnings
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib import metadata
+from typing import Any
 
 import numba
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
+from pdelab.grid import Grid
 from pdelab.losses import enclosures, formulas, search, tapes
 from pdelab.losses.modules import compiled_module
+
+__all__ = ["Loss"]
 
 
 class Loss:
@@ -61,7 +67,7 @@ class Loss:
 
     __slots__ = ("_dimension", "_first", "_formula", "_functions", "_hessians", "_key", "_variables", "__weakref__")
 
-    def __init__(self, formula, variables=None):
+    def __init__(self, formula: str, variables: Sequence[str] | None = None):
         tree, names = formulas.parse(formula)
         if variables is None and not names:
             raise ValueError(f"the formula {formula!r} has no variables: name them with variables=('x',)")
@@ -71,7 +77,13 @@ class Loss:
         self._set(first=self._module("first order", formulas.first_order_source), hessians=None)
 
     @classmethod
-    def from_functions(cls, value, gradient, hessian=None, dimension=2):
+    def from_functions(
+        cls,
+        value: Callable[[np.ndarray], ArrayLike],
+        gradient: Callable[[np.ndarray], ArrayLike],
+        hessian: Callable[[np.ndarray], ArrayLike] | None = None,
+        dimension: int = 2,
+    ) -> "Loss":
         """A Loss of vectorised callables.
 
         Parameters
@@ -111,15 +123,15 @@ class Loss:
         """f(points): points (..., d) -> (...,); in one dimension (...,) -> (...,)."""
         return self._evaluate(0, points)
 
-    def gradient(self, points):
+    def gradient(self, points: ArrayLike) -> NDArray[np.float64]:
         """grad f: points (..., d) -> (..., d); in one dimension (...,) -> (...,)."""
         return self._evaluate(1, points)
 
-    def hessian(self, points):
+    def hessian(self, points: ArrayLike) -> NDArray[np.float64]:
         """Hess f: points (..., d) -> (..., d, d); in one dimension (...,) -> (...,)."""
         return self._evaluate(2, points)
 
-    def on(self, grid):
+    def on(self, grid: Grid) -> NDArray[np.float64]:
         """f at the nodes of a Grid, shape grid.shape; a warning where f differs between the ends of a periodic axis."""
         if grid.dimension != self._dimension:
             raise ValueError(f"a loss of {self._dimension} variables cannot be sampled on a grid of {grid.dimension}")
@@ -212,7 +224,7 @@ class Loss:
 
     # --------------------------------------------------------------------------------------- bounds on boxes
 
-    def enclose(self, lower, upper):
+    def enclose(self, lower: ArrayLike, upper: ArrayLike) -> enclosures.Enclosure:
         """Bounds of value, gradient and Hessian over boxes, by interval arithmetic on the formula.
 
         Parameters
@@ -257,7 +269,7 @@ class Loss:
             enclosures.symmetric(bend, d).reshape(*shape, *each, *each, 2),
         )
 
-    def minimum(self, lower, upper):
+    def minimum(self, lower: ArrayLike, upper: ArrayLike) -> search.Minimum:
         """The global minimum over a box, by branch and bound: with a bound that proves it.
 
         Parameters
@@ -301,22 +313,22 @@ class Loss:
     # ------------------------------------------------------------------------------------ the compiled code
 
     @property
-    def value_kernel(self):
+    def value_kernel(self) -> Any:
         """Compiled f(x0, x1, ...) -> float for use inside other Numba kernels; None for a loss of functions."""
         return self._first and self._first.value
 
     @property
-    def gradient_kernel(self):
+    def gradient_kernel(self) -> Any:
         """Compiled grad f(x0, x1, ...) -> tuple of d floats, in one dimension a float; None for a loss of functions."""
         return self._first and self._first.gradient
 
     @property
-    def hessian_kernel(self):
+    def hessian_kernel(self) -> Any:
         """Compiled Hess f(x0, x1, ...) -> its upper triangle as a tuple, row by row, in one dimension a float."""
         return self._second().hessian if self._first else None
 
     @property
-    def source(self):
+    def source(self) -> str:
         """Python source of a module with `value` and `gradient` as first-order compiled functions of floats.
 
         Text to build on: append a kernel that calls gradient(x0, x1, ...) and hand the whole to `compiled_module`;
@@ -342,17 +354,17 @@ class Loss:
     # --------------------------------------------------------------------------------------------- identity
 
     @property
-    def dimension(self):
+    def dimension(self) -> int:
         """d, the number of coordinates."""
         return self._dimension
 
     @property
-    def variables(self):
+    def variables(self) -> tuple[str, ...]:
         """Names of the coordinates in order; None for a loss of functions."""
         return self._variables
 
     @property
-    def formula(self):
+    def formula(self) -> str | None:
         """The formula as text; None for a loss of functions."""
         return self._formula
 

@@ -15,6 +15,7 @@ import stat
 import sys
 import threading
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -22,12 +23,14 @@ from numba import config
 
 from pdelab.records import atomic
 
+__all__ = ["cache_directory", "compiled_module"]
+
 _LOCK = threading.RLock()
 _FIRST_LINE = "# sha256 of what follows: "
 _STAMP = 946684800  # one modification time for all: rewriting a file must not make Numba's copy beside it look stale
 
 
-def cache_directory():
+def cache_directory() -> Path:
     """The folder of generated modules: $PDELAB_CACHE, or `pdelab` in the user's cache directory of this system.
 
     Raises ValueError for a relative path: what it means would depend on where the process happens to stand.
@@ -46,7 +49,7 @@ def cache_directory():
     return Path(base) / "pdelab"
 
 
-def compiled_module(source, key=None):
+def compiled_module(source: str | Callable[[], str], key: str | None = None) -> ModuleType:
     """Import generated Python source as a module that is kept on disk.
 
     Parameters

@@ -9,6 +9,8 @@ import numpy as np
 from pdelab.kernels import search
 from pdelab.losses import enclosures
 
+__all__ = ["Minimum", "Search", "floors", "lower_on_box", "minimise", "surroundings"]
+
 CAPACITY = 2**12  # boxes of a new tree
 LARGEST = 2**19  # boxes at most
 PASSES = ((0.0, 4000), (1e-2, 2**15), (1e-4, 2**15), (1e-6, 2**15))  # gaps (relative) at kinks, and boxes to cut

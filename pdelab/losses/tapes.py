@@ -4,6 +4,8 @@ import numpy as np
 
 from pdelab.kernels import intervals
 
+__all__ = ["arrays", "instructions"]
+
 
 def instructions(expr, symbols, number):
     """((code, left, right, constant), ...) of an expression; number(e) prints a constant as Python source."""

@@ -3,7 +3,10 @@
 Both have `eval()` and `train()`, which put the averaged weights into the parameters and take them out again.
 """
 
+from typing import Any
+
 import torch
+from torch.optim.optimizer import ParamsT
 
 from pdelab.networks.checks import number, whole
 
@@ -71,7 +74,7 @@ class SWA(_Swapped):
         As for `torch.optim.SGD`.
     """
 
-    def __init__(self, params, *, start=0, every=1, **sgd):
+    def __init__(self, params: ParamsT, *, start: int = 0, every: int = 1, **sgd: Any):
         whole("start", start, 0)
         whole("every", every, 1)
         super().__init__(params, "average", {"start": start, "every": every}, **sgd)
@@ -102,7 +105,7 @@ class Lookahead(_Swapped):
         As for `torch.optim.SGD`; the momentum is kept over slow steps.
     """
 
-    def __init__(self, params, *, k=5, alpha=0.5, **sgd):
+    def __init__(self, params: ParamsT, *, k: int = 5, alpha: float = 0.5, **sgd: Any):
         whole("k", k, 1)
         number("alpha", alpha)
         if not 0 < alpha <= 1:

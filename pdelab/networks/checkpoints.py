@@ -5,6 +5,7 @@ import io
 import os
 import pickle
 import zipfile
+from os import PathLike
 from pathlib import Path
 
 import torch
@@ -18,7 +19,7 @@ _MAGIC = b"pdelab checkpoint 1 "
 _HEAD = len(_MAGIC) + 64 + 1
 
 
-def save(path, content):
+def save(path: str | PathLike, content: dict) -> None:
     """Write tensors and plain values atomically: a kill at any moment leaves the old file or the new one.
 
     Parameters
@@ -45,7 +46,7 @@ def save(path, content):
         os.fsync(file.fileno())
 
 
-def load(path, device="cpu"):
+def load(path: str | PathLike, device: str | torch.device = "cpu") -> dict:
     """Read what `save` wrote. No pickled class is executed; ValueError when the file is missing, damaged or foreign."""
     path = Path(path)
     try:
@@ -69,7 +70,7 @@ def load(path, device="cpu"):
     return _placed(content, device, len(payload), path)
 
 
-def fields(content, path, **kinds):
+def fields(content: dict, path: str | PathLike, **kinds: type | tuple) -> None:
     """Refuse a checkpoint that lacks one of these entries, or has one of another kind."""
     for name, kind in kinds.items():
         if not isinstance(content.get(name), kind):

@@ -2,6 +2,8 @@
 
 import torch
 
+__all__ = ["choice", "number", "place", "positive", "probability", "several", "switch", "whole"]
+
 
 def whole(name, value, least):
     """Refuse what is not a whole number of at least `least`."""

@@ -5,7 +5,9 @@ on an accelerator: `with generic():`, or PDELAB_GENERIC=1 in the environment.
 """
 
 import os
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
@@ -15,7 +17,7 @@ _generic = [os.environ.get("PDELAB_GENERIC", "0") not in ("", "0")]
 
 
 @contextmanager
-def generic(on=True):
+def generic(on: bool = True) -> Iterator[None]:
     """Inside, tensors on the CPU are served as those of an accelerator are: by torch, and looked at only now and then.
 
     >>> with generic():
@@ -29,13 +31,13 @@ def generic(on=True):
         _generic[0] = before
 
 
-def kernels_serve(*tensors):
+def kernels_serve(*tensors: Any) -> bool:
     """Whether the kernels of the CPU serve these tensors (or what else has `device` and `dtype`): both float types."""
     return not _generic[0] and all(
         t.device.type == "cpu" and t.dtype in (torch.float32, torch.float64) for t in tensors
     )
 
 
-def looking_waits(device):
+def looking_waits(device: torch.device) -> bool:
     """Whether reading a number of a tensor there means waiting for all the work that was queued before."""
     return _generic[0] or device.type != "cpu"

@@ -8,6 +8,8 @@ One process may hold several replicas instead: `Parle(stacked(models), replicas=
 
 import itertools
 import os
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +21,7 @@ from pdelab.networks.optimizers.local import DiLoCo, LocalSGD
 __all__ = ["Communicator", "DiLoCo", "LocalSGD", "join", "split_indices", "stacked"]
 
 
-def join(backend=None, timeout_seconds=600.0):
+def join(backend: str | None = None, timeout_seconds: float = 600.0) -> Any:
     """Join the ranks that torchrun started and return their process group; None when there is only this process.
 
     backend: None takes NCCL where there is a GPU for each local rank, else gloo. Raises RuntimeError when the others
@@ -46,12 +48,12 @@ def join(backend=None, timeout_seconds=600.0):
     return distributed.group.WORLD
 
 
-def stacked(models):
+def stacked(models: Iterable[torch.nn.Module]) -> list[torch.nn.Parameter]:
     """The parameters of equal networks one after the other, as `replicas=len(models)` expects them."""
     return list(itertools.chain.from_iterable(model.parameters() for model in models))
 
 
-def split_indices(count, replicas, share=None, seed=0):
+def split_indices(count: int, replicas: int, share: float | None = None, seed: int = 0) -> list[np.ndarray]:
     """Which of `count` samples each replica sees (thesis section 5.5): a list of sorted index arrays of one size.
 
     share: fraction of the data a replica has, in [1/replicas, 1]; default 1/replicas. Every sample is in at least one

@@ -10,6 +10,8 @@ from pdelab import checks
 from pdelab.networks.checks import place
 from pdelab.spin_glass import Descent, SpinGlass
 
+__all__ = ["descend"]
+
 COLUMNS = 4096  # points that are advanced together
 
 

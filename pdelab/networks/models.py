@@ -6,6 +6,8 @@ then ReLU, then batch normalisation; this order is kept.
 """
 
 import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -14,21 +16,20 @@ from torch.nn import functional
 from pdelab.networks.checks import choice, probability, several, switch, whole
 
 __all__ = [
-    "MODELS",
-    "allcnn",
-    "build",
-    "char_lstm",
-    "he",
-    "lenet",
-    "mlp",
-    "mnistfc",
-    "parameter_count",
-    "ptb_lstm",
-    "wide_resnet",
-]
+    "LSTM", "LanguageModel", "MODELS", "WideBlock", "allcnn", "build", "char_lstm", "he", "lenet", "mlp", "mnistfc",
+    "parameter_count", "ptb_lstm", "sizes", "wide_resnet",
+]  # fmt: skip
 
 
-def mlp(inputs=64, hidden=(32,), classes=10, *, dropout=0.0, input_dropout=0.0, batch_norm=False):
+def mlp(
+    inputs: int = 64,
+    hidden: Sequence[int] = (32,),
+    classes: int = 10,
+    *,
+    dropout: float = 0.0,
+    input_dropout: float = 0.0,
+    batch_norm: bool = False,
+) -> torch.nn.Sequential:
     """A fully-connected network: input → drop → (fc → drop) × len(hidden) → linear.
 
     Parameters
@@ -62,7 +63,16 @@ def mlp(inputs=64, hidden=(32,), classes=10, *, dropout=0.0, input_dropout=0.0, 
     return nn.Sequential(*layers, nn.Linear(width, classes))
 
 
-def mnistfc(inputs=784, hidden=1024, layers=2, classes=10, *, dropout=0.2, input_dropout=0.2, batch_norm=True):
+def mnistfc(
+    inputs: int = 784,
+    hidden: int = 1024,
+    layers: int = 2,
+    classes: int = 10,
+    *,
+    dropout: float = 0.2,
+    input_dropout: float = 0.2,
+    batch_norm: bool = True,
+) -> torch.nn.Sequential:
     """mnistfc: input₇₈₄ → drop₀.₂ → (fc₁₀₂₄ → drop₀.₂) × 2 → fc₁₀, 1.86 million weights (thesis 4.6.2).
 
     Section 2.4.3 has 16 layers of 128 units: `mnistfc(hidden=128, layers=16, dropout=0, input_dropout=0,
@@ -79,18 +89,18 @@ def mnistfc(inputs=784, hidden=1024, layers=2, classes=10, *, dropout=0.2, input
 
 
 def lenet(
-    inputs=1,
-    size=28,
-    classes=10,
+    inputs: int = 1,
+    size: int = 28,
+    classes: int = 10,
     *,
-    channels=(20, 50),
-    hidden=500,
-    kernel=5,
-    padding=0,
-    pools=(3, 2),
-    dropout=(0.25, 0.25),
-    batch_norm=(True, False),
-):
+    channels: tuple[int, int] = (20, 50),
+    hidden: int = 500,
+    kernel: int = 5,
+    padding: int = 0,
+    pools: tuple[int, int] = (3, 2),
+    dropout: tuple[float, float] = (0.25, 0.25),
+    batch_norm: tuple[bool, bool] = (True, False),
+) -> torch.nn.Sequential:
     """lenet: conv₂₀,₅,₃ → drop → conv₅₀,₅,₂ → drop → fc₅₀₀ → drop → fc₁₀, 131,220 weights (thesis 4.6.2).
 
     Parameters
@@ -140,7 +150,13 @@ def lenet(
     return nn.Sequential(*layers, nn.Linear(hidden, classes))
 
 
-def allcnn(inputs=3, classes=10, *, channels=(96, 192), dropout=(0.2, 0.5)):
+def allcnn(
+    inputs: int = 3,
+    classes: int = 10,
+    *,
+    channels: tuple[int, int] = (96, 192),
+    dropout: tuple[float, float] = (0.2, 0.5),
+) -> torch.nn.Sequential:
     """allcnn: drop₀.₂ → block₉₆,₃ → block₁₉₂,₃ → conv₁₉₂,₃ × 2 → conv₁₀ → mean-pool (thesis 4.6.3).
 
     1.67 million weights. block_d,3 is conv_d,3 → conv_d,3 → conv_d,3 of stride 2 → drop₀.₅. Images of side at
@@ -172,7 +188,9 @@ def allcnn(inputs=3, classes=10, *, channels=(96, 192), dropout=(0.2, 0.5)):
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
 
-def wide_resnet(depth=28, widen=10, inputs=3, classes=10, *, dropout=0.3):
+def wide_resnet(
+    depth: int = 28, widen: int = 10, inputs: int = 3, classes: int = 10, *, dropout: float = 0.3
+) -> torch.nn.Module:
     """WRN-depth-widen of Zagoruyko and Komodakis (2016): pre-activated residual blocks with dropout between filters.
 
     Parameters
@@ -195,7 +213,7 @@ def wide_resnet(depth=28, widen=10, inputs=3, classes=10, *, dropout=0.3):
     probability("dropout", dropout)
     if depth < 10 or (depth - 4) % 6:
         raise ValueError(f"expected a depth of 10, 16, 22, 28, ... (4 + 6 n), got {depth}")
-    width, layers = 16, [nn.Conv2d(inputs, 16, 3, padding=1, bias=False)]
+    width, layers = 16, list[nn.Module]([nn.Conv2d(inputs, 16, 3, padding=1, bias=False)])
     for group, features in enumerate((16 * widen, 32 * widen, 64 * widen)):
         for block in range((depth - 4) // 6):
             layers.append(WideBlock(width, features, stride=2 if group and not block else 1, dropout=dropout))
@@ -211,7 +229,7 @@ def wide_resnet(depth=28, widen=10, inputs=3, classes=10, *, dropout=0.3):
 class WideBlock(nn.Module):
     """x + conv(drop(conv(x))) with batch normalisation and ReLU before each 3 × 3 convolution."""
 
-    def __init__(self, inputs, features, stride, dropout):
+    def __init__(self, inputs: int, features: int, stride: int, dropout: float):
         super().__init__()
         self.norm1, self.norm2 = nn.BatchNorm2d(inputs), nn.BatchNorm2d(features)
         self.conv1 = nn.Conv2d(inputs, features, 3, stride, padding=1, bias=False)
@@ -220,13 +238,15 @@ class WideBlock(nn.Module):
         same = inputs == features and stride == 1
         self.shortcut = None if same else nn.Conv2d(inputs, features, 1, stride, bias=False)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         active = functional.relu(self.norm1(x))
         inner = self.drop(functional.relu(self.norm2(self.conv1(active))))
         return self.conv2(inner) + (x if self.shortcut is None else self.shortcut(active))
 
 
-def char_lstm(vocabulary=87, hidden=128, layers=2, *, dropout=0.0, decoder_bias=True):
+def char_lstm(
+    vocabulary: int = 87, hidden: int = 128, layers: int = 2, *, dropout: float = 0.0, decoder_bias: bool = True
+) -> torch.nn.Module:
     """A character model: one-hot letters → LSTM → linear; two layers of 128 units, 87 letters (thesis 3.3.5).
 
     The 32,640 weights of the small one in 3.3.1 (48 units, 96 letters) are torch's LSTM (two bias vectors) without a
@@ -240,7 +260,9 @@ def char_lstm(vocabulary=87, hidden=128, layers=2, *, dropout=0.0, decoder_bias=
     return LanguageModel(vocabulary, hidden, layers, dropout=dropout, decoder_bias=decoder_bias, width=0.08)
 
 
-def ptb_lstm(vocabulary=10000, hidden=1500, layers=2, *, embedding=None, dropout=0.65):
+def ptb_lstm(
+    vocabulary: int = 10000, hidden: int = 1500, layers: int = 2, *, embedding: int | None = None, dropout: float = 0.65
+) -> torch.nn.Module:
     """The word model of Zaremba et al. (2014): embedding → LSTM × 2 of 1500 units → linear, 66 million weights (3.3.4).
 
     Weights start uniform within ±0.04 √(1500/hidden): the published ±0.04 at the published size.
@@ -264,10 +286,10 @@ class LSTM(nn.LSTM):
 
     fused = True
 
-    def __init__(self, inputs, hidden, layers, dropout):
+    def __init__(self, inputs: int, hidden: int, layers: int, dropout: float):
         super().__init__(inputs, hidden, layers, batch_first=True, dropout=dropout if layers > 1 else 0.0)
 
-    def forward(self, x, state=None):
+    def forward(self, x: torch.Tensor, state: Any = None) -> tuple:  # type: ignore[override]
         if self.fused:
             return super().forward(x, state)
         if state is None:
@@ -295,7 +317,17 @@ class LSTM(nn.LSTM):
 class LanguageModel(nn.Module):
     """Tokens (n, steps) and the state of the last call to (logits (n, steps, vocabulary), state)."""
 
-    def __init__(self, vocabulary, hidden, layers, *, embedding=None, dropout=0.0, decoder_bias=True, width=None):
+    def __init__(
+        self,
+        vocabulary: int,
+        hidden: int,
+        layers: int,
+        *,
+        embedding: int | None = None,
+        dropout: float = 0.0,
+        decoder_bias: bool = True,
+        width: float | None = None,
+    ):
         super().__init__()
         _positive(vocabulary=vocabulary, hidden=hidden, layers=layers)
         probability("dropout", dropout)
@@ -311,7 +343,7 @@ class LanguageModel(nn.Module):
             for parameter in self.parameters():
                 nn.init.uniform_(parameter, -width, width)
 
-    def forward(self, tokens, state=None):
+    def forward(self, tokens: torch.Tensor, state: Any = None) -> tuple:
         if self.embedding is None:
             letters = torch.arange(self.vocabulary, device=tokens.device)  # one_hot() cannot be batched by vmap
             x = (tokens[..., None] == letters).to(self.decoder.weight.dtype)
@@ -321,7 +353,7 @@ class LanguageModel(nn.Module):
         return self.decoder(self.drop(x)), state
 
 
-MODELS = {
+MODELS: dict[str, tuple[Callable[..., nn.Module], dict]] = {
     "mlp": (mlp, {}),
     "small-fc": (mlp, {"inputs": 784, "hidden": (64,)}),
     "small-fc-bn": (mlp, {"inputs": 49, "hidden": (64, 64), "batch_norm": True}),
@@ -360,7 +392,7 @@ MODELS = {
 }
 
 
-def sizes(name, data=None, **given):
+def sizes(name: str, data: Any = None, **given: Any) -> dict:
     """The arguments `build` uses: those of the name, then what `data` fixes (channels, side, classes), then `given`."""
     choice("model", name, MODELS)
     builder, preset = MODELS[name]
@@ -375,7 +407,7 @@ def sizes(name, data=None, **given):
     return {**preset, **fixed, **given}
 
 
-def build(name, data=None, **given):
+def build(name: str, data: Any = None, **given: Any) -> torch.nn.Module:
     """Build a model by name, fitted to a data set when one is given.
 
     Parameters
@@ -406,7 +438,7 @@ def build(name, data=None, **given):
     return MODELS[name][0](**arguments)
 
 
-def he(model):
+def he(model: torch.nn.Module) -> torch.nn.Module:
     """Draw weights from N(0, 2/fan-in) and set biases to zero, in place (He et al. 2015); returns the model.
 
     Very deep ReLU networks train with it and hardly without: the control of Figure 2.3.
@@ -419,7 +451,7 @@ def he(model):
     return model
 
 
-def parameter_count(model):
+def parameter_count(model: torch.nn.Module) -> int:
     """The number of trainable weights d of a model."""
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
 

@@ -6,10 +6,11 @@ back, so that a checkpoint needs no pickled class.
 
 import math
 from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 from pdelab.networks.checks import number, positive
 
-__all__ = ["BoundedExponential", "Exponential", "Linear", "Quadratic", "from_plain", "to_plain"]
+__all__ = ["BoundedExponential", "Exponential", "KINDS", "Linear", "Quadratic", "from_plain", "to_plain"]
 
 
 @dataclass(frozen=True)
@@ -83,12 +84,12 @@ class BoundedExponential:
 KINDS = {kind.__name__: kind for kind in (Exponential, Linear, Quadratic, BoundedExponential)}
 
 
-def to_plain(value):
+def to_plain(value: Any) -> Any:
     """A schedule as {"schedule": name, ...}; anything else as it is."""
     return {"schedule": type(value).__name__, **asdict(value)} if type(value) in KINDS.values() else value
 
 
-def from_plain(value):
+def from_plain(value: Any) -> Any:
     """The inverse of `to_plain`."""
     if not (isinstance(value, dict) and value.get("schedule") in KINDS):
         return value

@@ -8,13 +8,17 @@ output of layer l and aˡ its input, ∂ᵢ f_k = Σ_l δˡ · (Vᵢˡ aˡ + b�
 `Layered` does this for chains of linear layers and activations; `General` serves any model by `torch.func`.
 """
 
+from typing import Any
+
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import nn
 from torch.func import grad, jacrev, vmap
 from torch.nn import functional
 
-from pdelab.networks.curvature.objective import _classifier, _each_tensor, derivative
+from pdelab.networks.curvature import Objective
+from pdelab.networks.curvature.objective import classifier, derivative, each_tensor
 
 __all__ = ["General", "Layered", "chain", "sliced"]
 
@@ -26,7 +30,7 @@ _ACTIVATIONS = {  # φ(z), and a function that returns φ'(z)
 _IDENTITIES = (nn.Flatten, nn.Dropout, nn.Identity)
 
 
-def sliced(objective, origin, basis, chunk=None):
+def sliced(objective: Objective, origin: Any, basis: Any, chunk: int | None = None) -> "Layered | General":
     """The fastest way to evaluate an objective on the slice origin + u basis.
 
     Parameters
@@ -45,10 +49,10 @@ def sliced(objective, origin, basis, chunk=None):
     return (Layered if chain(objective) else General)(objective, rows, chunk)
 
 
-def chain(objective):
+def chain(objective: Objective) -> list:
     """[linear, activation, linear, ...] of a plain classifier, or [] where the model or its loss is another."""
     model = objective.model
-    if type(model) is not nn.Sequential or objective.loss is not _classifier or len(objective.data) != 2:
+    if type(model) is not nn.Sequential or objective.loss is not classifier or len(objective.data) != 2:
         return []
     modules = list(model)
     hooked = any(m._forward_hooks or m._forward_pre_hooks or "forward" in vars(m) for m in [model, *modules])
@@ -65,35 +69,35 @@ def chain(objective):
 class _Slice:
     """What both ways share: blocks of points, all of them tensors on the objective's device."""
 
-    def __init__(self, objective, rows, chunk):
+    def __init__(self, objective: Objective, rows: Any, chunk: int | None):
         self.objective, self.rows = objective, rows
         self.dimension, self.count = len(rows) - 1, objective.count
         self.chunk = chunk or self._default_chunk()
 
-    def points(self, points):
+    def points(self, points: ArrayLike) -> torch.Tensor:
         """Points as a tensor (n, k)."""
         points = np.asarray(points, float).reshape(-1, self.dimension)
         return torch.tensor(points, dtype=self.objective.dtype, device=self.objective.device)
 
-    def value(self, u):
+    def value(self, u: torch.Tensor) -> torch.Tensor:
         """f_V (n,) at points (n, k)."""
         with torch.no_grad():
             return self._blocks(self._value, u)
 
-    def gradient(self, u):
+    def gradient(self, u: torch.Tensor) -> torch.Tensor:
         """∇f_V (n, k)."""
         return self._blocks(self._gradient, u)
 
-    def hessian(self, u):
+    def hessian(self, u: torch.Tensor) -> torch.Tensor:
         """Hess f_V (n, k, k), symmetric."""
         found = self._blocks(self._hessian, u)
         return (found + found.mT) / 2
 
-    def sample_gradients(self, u):
+    def sample_gradients(self, u: torch.Tensor) -> torch.Tensor:
         """∇f_k of every sample (n, N, k)."""
         return self._blocks(self._sample_gradients, u)
 
-    def covariance(self, u):
+    def covariance(self, u: torch.Tensor) -> torch.Tensor:
         """D_w = (1/N) Σ_k (∇f_k - ∇f)(∇f_k - ∇f)ᵀ on the slice (n, k, k)."""
 
         def spread(part):
@@ -103,7 +107,7 @@ class _Slice:
 
         return self._blocks(spread, u)
 
-    def batch_gradient(self, u, indices):
+    def batch_gradient(self, u: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
         """The mean gradient (n, k) at each point over samples of its own, indices (n, b)."""
         size = max(1, self.chunk * self.count // indices.shape[1])
         parts = [self._batch_gradient(*part) for part in zip(u.split(size), indices.split(size))]
@@ -119,7 +123,7 @@ class Layered(_Slice):
     Arrays are (points, units, samples): the last axis is long, which is what softmax and activations are fast along.
     """
 
-    def __init__(self, objective, rows, chunk):
+    def __init__(self, objective: Objective, rows: Any, chunk: int | None):
         found = chain(objective)
         self.activations = [_ACTIVATIONS[type(m)] for m in found[1::2]]
         parts, layers = iter(objective.unflat(rows)), []
@@ -231,5 +235,5 @@ class General(_Slice):
         return torch.cat(parts, 1)
 
     def _batch_gradient(self, u, indices):
-        chosen = _each_tensor(lambda t: t[indices], self.objective.data)
+        chosen = each_tensor(lambda t: t[indices], self.objective.data)
         return vmap(grad(self._mean), (0, 0))(u, chosen)

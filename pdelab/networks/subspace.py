@@ -6,13 +6,17 @@ Directions are orthonormalised, so distances on the slice are distances between 
 a time mean the same on both sides. Only the slice is smoothed: its local entropy is not that of the whole space.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
+from pdelab.hints import Array
 from pdelab.losses import Loss
-from pdelab.networks.curvature import Hessian, extreme_eigenvalues
+from pdelab.networks.curvature import Hessian, Objective, extreme_eigenvalues
 from pdelab.networks.slices import General, Layered, sliced
 
 __all__ = ["Subspace", "curved_directions", "directions_to", "random_directions", "restrict"]
@@ -40,22 +44,24 @@ class Subspace:
     functions: Layered | General
 
     @property
-    def dimension(self):
+    def dimension(self) -> int:
         """k."""
         return len(self.basis)
 
-    def weights(self, points):
+    def weights(self, points: ArrayLike) -> Array:
         """x₀ + Vᵀ u for points u of shape (..., k), in one dimension (...,)."""
         points = np.asarray(points, float)
         return self.origin + (points[..., None] if len(self.basis) == 1 else points) @ self.basis
 
-    def coordinates(self, weights):
+    def coordinates(self, weights: ArrayLike) -> Array:
         """The nearest point u = V (x - x₀) of flat weights (..., d)."""
         found = (np.asarray(weights, float) - self.origin) @ self.basis.T
         return found[..., 0] if len(self.basis) == 1 else found
 
 
-def restrict(objective, directions, *, origin=None, chunk=None):
+def restrict(
+    objective: Objective, directions: ArrayLike, *, origin: Any = None, chunk: int | None = None
+) -> "Subspace":
     """The loss of a network on the slice through `origin` along `directions`.
 
     Parameters
@@ -99,18 +105,18 @@ def restrict(objective, directions, *, origin=None, chunk=None):
     return Subspace(_as_loss(functions, flat=count == 1), start, basis, functions)
 
 
-def random_directions(objective, count, seed=0):
+def random_directions(objective: Objective, count: int, seed: int = 0) -> Array:
     """`count` independent standard normal directions (count, d)."""
     return np.random.default_rng(seed).standard_normal((count, objective.dimension))
 
 
-def curved_directions(objective, count):
+def curved_directions(objective: Objective, count: int) -> Array:
     """The eigenvectors (count, d) of the largest eigenvalues of the Hessian, the largest first."""
     *_, high = extreme_eigenvalues(Hessian(objective), count, vectors=True)
     return high.T[::-1]
 
 
-def directions_to(objective, models):
+def directions_to(objective: Objective, models: Sequence[torch.nn.Module]) -> Array:
     """Differences (len(models), d) from the objective's weights to those of other models of the same sizes."""
     here = objective.weights.cpu().numpy()
     found = []

@@ -4,10 +4,13 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import integrate, optimize
 
 from pdelab import checks
+from pdelab.hints import Array
+
+__all__ = ["Circulation"]
 
 
 @dataclass(frozen=True)
@@ -36,18 +39,18 @@ class Circulation:
         checks.nonnegative("strength", self.strength)
 
     @staticmethod
-    def potential(points: ArrayLike) -> NDArray[np.float64]:
+    def potential(points: ArrayLike) -> Array:
         """Φ at points (..., 2)."""
         x, y = np.moveaxis(_planar(points), -1, 0)
         return (x * x - 1) ** 2 / 4 + y * y / 2
 
-    def force(self, points: ArrayLike) -> NDArray[np.float64]:
+    def force(self, points: ArrayLike) -> Array:
         """j at points (..., 2)."""
         x, y = np.moveaxis(_planar(points), -1, 0)
         speed = self.strength * np.exp(0.25 - x * x / 2 + y * y / 2 - x * x * y * y / 2 - y**4 / 4)
         return np.stack([-speed * y, speed * x], axis=-1)
 
-    def drift(self, points: ArrayLike) -> NDArray[np.float64]:
+    def drift(self, points: ArrayLike) -> Array:
         """j - grad Φ at points (..., 2)."""
         x, y = np.moveaxis(_planar(points), -1, 0)
         return self.force(points) - np.stack([x * (x * x - 1), y], axis=-1)
@@ -68,7 +71,7 @@ class Circulation:
         """λ_c = exp(-1/4), above which the origin is the only zero of the drift."""
         return math.exp(-0.25)
 
-    def zeros(self) -> NDArray[np.float64]:
+    def zeros(self) -> Array:
         """All zeros of the drift, (k, 2), by their first coordinate: the origin, and two more below λ_c.
 
         Off the origin x (1 - x²) = s y and y = s x with s = λ exp(Φ - |x|⁴/4): hence x² = 1 - s², y = s x, and one

@@ -5,13 +5,28 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import sparse
 
 from pdelab import checks
-from pdelab.generator import axis_rates, current, divergence, generator, ito, log_stationary, stationary
+from pdelab.generator import (
+    DiffusionProblem,
+    axis_rates,
+    current,
+    divergence,
+    generator,
+    ito,
+    log_stationary,
+    stationary,
+)
 from pdelab.generator.coefficients import asked
 from pdelab.grid import Grid
+from pdelab.hints import Array
+
+__all__ = [
+    "Decomposition", "Split", "decompose", "dissipation", "entropy_production", "entropy_production_density",
+    "force", "free_energy", "potential", "split", "winding_rate",
+]  # fmt: skip
 
 ROUNDING = 1e-9  # share of the traffic over an edge below which its net current is rounding
 
@@ -35,9 +50,9 @@ class Decomposition:
         max |div J_ss| over the largest traffic out of a node: rounding.
     """
 
-    potential: NDArray[np.float64]
-    force: NDArray[np.float64]
-    current: tuple[NDArray[np.float64], ...]
+    potential: Array
+    force: Array
+    current: tuple[Array, ...]
     balanced: bool
     entropy_production: float
     residual: float
@@ -57,12 +72,12 @@ class Split:
         J_2 = -d_1 ψ on the faces, up to rounding; Q_12 = β ψ/ρ_ss.
     """
 
-    potential: NDArray[np.float64]
-    Q: NDArray[np.float64]
-    stream: NDArray[np.float64]
+    potential: Array
+    Q: Array
+    stream: Array
 
 
-def potential(problem, grid: Grid, time: float = 0.0) -> NDArray[np.float64]:
+def potential(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> Array:
     """Φ = -log(ρ_ss)/β of a FokkerPlanck problem, minimum 0, of any height (thesis (6.23), sign corrected).
 
     Parameters
@@ -88,7 +103,7 @@ def potential(problem, grid: Grid, time: float = 0.0) -> NDArray[np.float64]:
     return asked(problem, grid, time).diffusivity * (logs.max() - logs)
 
 
-def decompose(problem, grid: Grid, time: float = 0.0) -> Decomposition:
+def decompose(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> Decomposition:
     """The stationary state of a diffusion: where it sits, and what keeps it from equilibrium.
 
     Parameters are those of `potential`. D grad Φ is a gradient only where D is isotropic and constant, and div j = 0 is
@@ -135,7 +150,9 @@ def force(problem, grid, phi, time=0.0):
     return j[..., 0] if d == 1 else j
 
 
-def entropy_production(problem, grid: Grid, density: ArrayLike | None = None, time: float = 0.0) -> float:
+def entropy_production(
+    problem: DiffusionProblem, grid: Grid, density: ArrayLike | None = None, time: float = 0.0
+) -> float:
     """Entropy produced per time, in units of Boltzmann's constant: β ∫ j·D^-1 j ρ, zero in detailed balance only.
 
     Parameters
@@ -162,8 +179,8 @@ def entropy_production(problem, grid: Grid, density: ArrayLike | None = None, ti
 
 
 def entropy_production_density(
-    problem, grid: Grid, density: ArrayLike | None = None, time: float = 0.0
-) -> NDArray[np.float64]:
+    problem: DiffusionProblem, grid: Grid, density: ArrayLike | None = None, time: float = 0.0
+) -> Array:
     """Where the entropy is produced: a field whose `grid.integrate` is `entropy_production`, shape grid.shape."""
     given, density = density, stationary(problem, grid, time) if density is None else grid.field(density, "density")
     edges = _Edges.of(problem, grid, density, time)
@@ -177,7 +194,7 @@ def entropy_production_density(
     return per_node.reshape(grid.shape) / grid.weights
 
 
-def free_energy(problem, grid: Grid, density: ArrayLike, time: float = 0.0) -> float:
+def free_energy(problem: DiffusionProblem, grid: Grid, density: ArrayLike, time: float = 0.0) -> float:
     """F = KL(ρ | ρ_ss)/β, which decreases along the Fokker-Planck equation for any stationary state (Theorem 6.24).
 
     Parameters
@@ -202,7 +219,7 @@ def free_energy(problem, grid: Grid, density: ArrayLike, time: float = 0.0) -> f
     return max(asked(problem, grid, time).diffusivity * float(grid.integrate(excess)), 0.0)
 
 
-def dissipation(problem, grid: Grid, density: ArrayLike, time: float = 0.0) -> tuple[float, float]:
+def dissipation(problem: DiffusionProblem, grid: Grid, density: ArrayLike, time: float = 0.0) -> tuple[float, float]:
     """(dF/dt on the grid, -∫ ρ D grad δF·grad δF): the two sides of Theorem 6.24, δF = log(ρ/ρ_ss)/β.
 
     The first is the exact derivative of the free energy along the chain, which is never positive; the second is the
@@ -228,7 +245,7 @@ def dissipation(problem, grid: Grid, density: ArrayLike, time: float = 0.0) -> t
     return scale * float(grid.integrate(rate * excess)), -scale * float(grid.integrate(density * square))
 
 
-def winding_rate(problem, grid: Grid, centre: ArrayLike = (0.0, 0.0), time: float = 0.0) -> float:
+def winding_rate(problem: DiffusionProblem, grid: Grid, centre: ArrayLike = (0.0, 0.0), time: float = 0.0) -> float:
     """Mean angular velocity of the steady state around a point of the plane, in radians per time: E[(r × j)/r²].
 
     On a periodic interval: mean turns per time around the ring.
@@ -260,7 +277,7 @@ def winding_rate(problem, grid: Grid, centre: ArrayLike = (0.0, 0.0), time: floa
     return float(grid.integrate(density * turning))
 
 
-def split(problem, grid: Grid, time: float = 0.0) -> Split:
+def split(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> Split:
     """Write the drift as b = -(D + Q) grad Φ + div(D + Q)/β with div row by row (thesis (6.53)), in a closed plane box.
 
     Q is not unique, as the thesis has it: Q_12 + c exp(β Φ) serves as well for any c. Here ψ = 0 on the walls.

@@ -4,10 +4,13 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import linalg as dense
 
 from pdelab import checks
+from pdelab.hints import Array
+
+__all__ = ["Linear", "linear"]
 
 ROUNDING = 1e-12  # relative size below which a sum of eigenvalues or an eigenvalue of the covariance is zero
 
@@ -34,12 +37,12 @@ class Linear:
         |F S + S F^T - 2D| over |F| |S|, S = U^-1: its certificate.
     """
 
-    F: NDArray[np.float64]
-    D: NDArray[np.float64]
+    F: Array
+    D: Array
     beta: float
-    covariance: NDArray[np.float64]
-    U: NDArray[np.float64]
-    Q: NDArray[np.float64]
+    covariance: Array
+    U: Array
+    Q: Array
     entropy_production: float
     kind: str
     residual: float
@@ -55,7 +58,7 @@ class Linear:
         return float(np.linalg.eigvals(self.F).real.min())
 
     @property
-    def reversed_drift(self) -> NDArray[np.float64]:
+    def reversed_drift(self) -> Array:
         """(D - Q) U, the drift matrix of the process run backwards in time."""
         return (self.D - self.Q) @ self.U
 

@@ -8,7 +8,10 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import signal, stats
 
 from pdelab import checks
+from pdelab.hints import Array
 from pdelab.nonequilibrium.linear import Linear
+
+__all__ = ["Spectrum", "autocorrelation", "increment_spectrum", "linear_spectrum", "spectrum"]
 
 
 @dataclass(frozen=True)
@@ -25,10 +28,10 @@ class Spectrum:
         Confidence band of the mean over the series; with one series, of its Welch average (χ²).
     """
 
-    frequencies: NDArray[np.float64]
-    power: NDArray[np.float64]
-    low: NDArray[np.float64]
-    high: NDArray[np.float64]
+    frequencies: Array
+    power: Array
+    low: Array
+    high: Array
 
 
 def spectrum(
@@ -74,7 +77,7 @@ def spectrum(
     return Spectrum(frequencies, mean, low * mean, high * mean)
 
 
-def autocorrelation(series: ArrayLike, lags: ArrayLike) -> tuple[NDArray[np.float64], float]:
+def autocorrelation(series: ArrayLike, lags: ArrayLike) -> tuple[Array, float]:
     """Autocorrelation of series at some lags, averaged over them, and the 99 % band of white noise, 2.576/sqrt(n).
 
     The band is the null of independent entries: the positions of any process that relaxes slowly lie outside it (an
@@ -93,7 +96,7 @@ def autocorrelation(series: ArrayLike, lags: ArrayLike) -> tuple[NDArray[np.floa
     return np.mean(values, axis=1), 2.576 / math.sqrt(series.shape[0])
 
 
-def increment_spectrum(frequencies: ArrayLike, memory: float) -> NDArray[np.float64]:
+def increment_spectrum(frequencies: ArrayLike, memory: float) -> Array:
     """The spectrum of increments of x_{t+1} = φ x_t + noise, scaled to mean 1: 4 sin²(w/2)/|1 - φ e^{iw}|² (1 + φ)/2.
 
     The null for increments of a process that relaxes: low frequencies are suppressed. That they are not (as for flat

@@ -2,13 +2,17 @@
 
 import math
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import stats
 
 from pdelab import checks
+from pdelab.hints import Array
+
+__all__ = ["Rate", "Rotation", "path_entropy_production", "rotation", "winding"]
 
 BATCHES = 24  # pieces of one trajectory whose averages are taken as independent
 FLIPS = 9999  # sign flips of the test of reversibility
@@ -45,10 +49,10 @@ class Rotation:
     confidence : float
     """
 
-    Q: NDArray[np.float64]
-    low: NDArray[np.float64]
-    high: NDArray[np.float64]
-    areal_velocity: NDArray[np.float64]
+    Q: Array
+    low: Array
+    high: Array
+    areal_velocity: Array
     p_value: float
     lag: float
     batches: int
@@ -135,7 +139,13 @@ def winding(states: ArrayLike, times: ArrayLike, centre: ArrayLike = (0.0, 0.0),
 
 
 def path_entropy_production(
-    states: ArrayLike, times: ArrayLike, drift, D: ArrayLike, beta: float = 1.0, *, confidence: float = 0.95
+    states: ArrayLike,
+    times: ArrayLike,
+    drift: Callable[[Array], ArrayLike],
+    D: ArrayLike,
+    beta: float = 1.0,
+    *,
+    confidence: float = 0.95,
 ) -> Rate:
     """Entropy production per time of a stationary process from its paths: the work β ∫ b·D^-1 ∘ dX (Stratonovich).
 

@@ -12,6 +12,11 @@ from pdelab import checks
 from pdelab.grid import Grid
 from pdelab.paths.schemes import SCHEMES
 
+__all__ = [
+    "Piece", "Plan", "available_threads", "box", "cells", "densities", "plan", "precision", "scheme", "states",
+    "steps", "takes", "teller", "threads",
+]  # fmt: skip
+
 LARGEST_STEPS = 2**53  # step numbers that float64 holds
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+__all__ = ["Checkpoint"]
+
 SECONDS = 5.0  # between two writings
 
 

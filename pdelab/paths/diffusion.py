@@ -8,15 +8,20 @@ dX = b(X, t) dt + sigma(X, t) dW,    (sigma dW)_i = sigma_i dW_i   "diagonal"
 import inspect
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from pdelab import checks
 from pdelab.losses import Loss, formulas
 from pdelab.paths.systems import System
 from pdelab.paths.terms import as_points, gradient
 from pdelab.paths.tracing import NotTraceable, as_vector
+
+__all__ = ["Diffusion", "as_array"]
 
 KINDS = ("additive", "diagonal", "scalar", "general")
 ALPHA = {"ito": 0.0, "stratonovich": 0.5, "klimontovich": 1.0}
@@ -72,9 +77,17 @@ class Diffusion(System):
     processes: int
 
     def __init__(
-        self, drift, noise, *, kind=None, interpretation="ito",
-        variables=None, dimension=None, wieners=None, linear=None,
-    ):  # fmt: skip
+        self,
+        drift: Any,
+        noise: Any,
+        *,
+        kind: str | None = None,
+        interpretation: str = "ito",
+        variables: Sequence[str] | None = None,
+        dimension: int | None = None,
+        wieners: int | None = None,
+        linear: ArrayLike | None = None,
+    ):
         if interpretation not in ALPHA:
             raise ValueError(f"interpretation: expected one of {', '.join(ALPHA)}, got {interpretation!r}")
         names, size = _coordinates(drift, noise, variables, dimension)
@@ -87,33 +100,33 @@ class Diffusion(System):
             object.__setattr__(self, name, value)
 
     @property
-    def dimension(self):
+    def dimension(self) -> int:
         """d."""
         return self.size
 
-    def drift(self, x, t):
+    def drift(self, x: np.ndarray, t: float) -> np.ndarray:
         """b(x, t) - linear x, as given (not yet Ito)."""
         rest = self.rest(x, t)
         return rest if self.linear is None else rest - _column(self.linear, x) * x
 
     @property
-    def wieners(self):
+    def wieners(self) -> int:
         """m."""
         return self.processes
 
-    def linear_rates(self, t):
+    def linear_rates(self, t: float) -> list[float]:
         """The rates of the linear part, a float each coordinate."""
         return [float(rate) for rate in self.linear]
 
-    def rest(self, x, t):
+    def rest(self, x: np.ndarray, t: float) -> np.ndarray:
         """b(x, t), the drift without its linear part."""
         return self.b(x, t)
 
-    def sigma(self, x, t):
+    def sigma(self, x: np.ndarray, t: float) -> np.ndarray:
         """sigma: (d, ...) for diagonal and scalar noise, (d, m, ...) for general noise."""
         return self.s(x, t)
 
-    def noise_term(self, x, t, dw):
+    def noise_term(self, x: np.ndarray, t: float, dw: np.ndarray) -> np.ndarray:
         """sigma dw."""
         sigma = self.sigma(x, t)
         return (sigma * dw).sum(axis=1) if self._is_matrix else sigma * dw
@@ -123,11 +136,11 @@ class Diffusion(System):
         return self.kind == "general" or (self.kind == "additive" and len(self.s.shape) == 2)
 
     @property
-    def alpha(self):
+    def alpha(self) -> float:  # type: ignore[override]
         """0 (Ito), 1/2 (Stratonovich), 1 (Klimontovich)."""
         return ALPHA[self.interpretation]
 
-    def bend(self, x, t):
+    def bend(self, x: np.ndarray, t: float) -> Any:
         """sum_jk sigma_kj d_k sigma_ij, the vector whose alpha-fold turns the given drift into that of Ito."""
         if self.kind == "additive":
             return 0.0
@@ -135,7 +148,7 @@ class Diffusion(System):
             return self.slope(x, t)
         return sum(self.along(x, t, j, j) for j in range(self.wieners))
 
-    def slope(self, x, t):
+    def slope(self, x: np.ndarray, t: float) -> np.ndarray:
         """sigma_i d_i sigma_i of diagonal noise."""
         sigma = self.sigma(x, t)
         if self.s.is_formula:
@@ -143,7 +156,7 @@ class Diffusion(System):
         moved = [_unit(len(x), i) * sigma[i] for i in range(len(x))]
         return np.array([self._difference(x, t, step)[i] for i, step in enumerate(moved)])
 
-    def along(self, x, t, j, k):
+    def along(self, x: np.ndarray, t: float, j: int, k: int) -> np.ndarray:
         """sum_i sigma_ij d_i sigma_k: the change of the k-th noise vector along the j-th."""
         vectors = self.sigma(x, t)
         direction = vectors[:, j] if self._is_matrix else vectors
@@ -162,7 +175,7 @@ class Diffusion(System):
         h = STEP * (1.0 + np.abs(x).max(axis=0)) / np.where(length > 0, length, 1.0)
         return (self.sigma(x + h * step, t) - self.sigma(x - h * step, t)) / (2 * h)
 
-    def commutes(self, x, t=0.0):
+    def commutes(self, x: np.ndarray, t: float = 0.0) -> bool:
         """Whether along(j, k) = along(k, j) at the points x (d, n), up to rounding: then Milstein needs no areas."""
         if self.kind in ("additive", "scalar") or self.size == 1:
             return True

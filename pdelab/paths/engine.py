@@ -3,12 +3,17 @@
 import math
 import time as clock
 import warnings
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from os import PathLike
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
 from pdelab import checks
+from pdelab.grid import Grid
+from pdelab.hints import Box, OnSave, Progress, Times
 from pdelab.kernels import paths as kernels
 from pdelab.kernels.noise import BLOCK
 from pdelab.kernels.walls import confine_all
@@ -18,6 +23,8 @@ from pdelab.paths.results import Paths, name_of, reduced
 from pdelab.paths.schemes import leimkuhler_matthews, weak_euler
 from pdelab.paths.systems import System
 
+__all__ = ["NUMPY_PATHS", "prepared", "simulate"]
+
 SECONDS_PER_CHUNK = 0.1  # steps run in pieces of about this length, so that Ctrl-C is heard
 STEPS_AT_FIRST = 2**22  # path-steps of the first piece of a compiled run: about 10 ms
 NUMBERS_PER_CHUNK = 2**21  # of statistics that are not yet reduced: bounds their memory
@@ -25,10 +32,29 @@ NUMPY_PATHS = 32 * BLOCK  # paths that one call of a Python function sees: the s
 
 
 def simulate(
-    sde, initial, t, dt, *, scheme=None, paths=None, seed, save_every=None, threads=None, refine=1, store=True,
-    histogram=None, exit=None, walls=None, bridge=None, dtype=np.float64, on_save=None, start=0.0, first_path=0,
-    progress=False, checkpoint=None,
-):  # fmt: skip
+    sde: System,
+    initial: ArrayLike,
+    t: Times,
+    dt: float,
+    *,
+    scheme: Callable[..., np.ndarray] | str | None = None,
+    paths: int | None = None,
+    seed: int,
+    save_every: int | None = None,
+    threads: int | None = None,
+    refine: int = 1,
+    store: bool = True,
+    histogram: Grid | None = None,
+    exit: Box | None = None,
+    walls: Grid | Sequence | None = None,
+    bridge: bool | None = None,
+    dtype: DTypeLike = np.float64,
+    on_save: OnSave | None = None,
+    start: float = 0.0,
+    first_path: int = 0,
+    progress: Progress = False,
+    checkpoint: str | PathLike | None = None,
+) -> Paths:
     """Simulate an ensemble of paths of a stochastic equation.
 
     Parameters
@@ -116,9 +142,29 @@ def simulate(
 
 
 def prepared(
-    sde, initial, t, dt, *, scheme, paths, seed, save_every, threads, refine, store, histogram, exit, walls, bridge,
-    dtype, on_save, start, first_path, progress, checkpoint,
-):  # fmt: skip
+    sde,
+    initial,
+    t,
+    dt,
+    *,
+    scheme,
+    paths,
+    seed,
+    save_every,
+    threads,
+    refine,
+    store,
+    histogram,
+    exit,
+    walls,
+    bridge,
+    dtype,
+    on_save,
+    start,
+    first_path,
+    progress,
+    checkpoint,
+):
     """The run that `simulate` starts, with everything checked."""
     if not isinstance(sde, System):
         checks.refuse("sde", "an equation such as Langevin(loss, beta)", sde)
@@ -144,9 +190,24 @@ class _Run:
     keeps_blocks = False  # True: moments of all blocks stay apart, so that parts of an ensemble can be put together
 
     def __init__(
-        self, sde, scheme, x, plan, seed, shift, refine, threads, store, histogram, exit, box, bridge, on_save,
-        progress, checkpoint,
-    ):  # fmt: skip
+        self,
+        sde,
+        scheme,
+        x,
+        plan,
+        seed,
+        shift,
+        refine,
+        threads,
+        store,
+        histogram,
+        exit,
+        box,
+        bridge,
+        on_save,
+        progress,
+        checkpoint,
+    ):
         self.sde, self.scheme, self.x, self.plan, self.seed, self.shift = sde, scheme, x, plan, seed, shift
         self.before = np.empty_like(x)  # the states before the piece of the run that is under way
         self.steps, self.every, self.times, self.origin = plan.steps, plan.every, plan.times, plan.pieces[0].start

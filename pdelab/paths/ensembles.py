@@ -5,17 +5,34 @@ statistics are put together from the moments of those blocks in their order.
 """
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from pdelab import checks
+from pdelab.hints import Times
 from pdelab.kernels.noise import BLOCK
 from pdelab.paths import engine
+from pdelab.paths.results import Paths, reduced
+from pdelab.paths.systems import System
 
 __all__ = ["ensemble"]
 
 
-def ensemble(sde, initial, t, dt, *, paths=None, seed, parts=None, workers=None, threads=1, **options):
+def ensemble(
+    sde: System,
+    initial: ArrayLike,
+    t: Times,
+    dt: float,
+    *,
+    paths: int | None = None,
+    seed: int,
+    parts: int | None = None,
+    workers: int | None = None,
+    threads: int = 1,
+    **options: Any,
+) -> Paths:
     """`simulate` in parts by joblib: the same paths and statistics, to the bit.
 
     Parameters
@@ -95,7 +112,7 @@ def _together(run, parts):
     run.counts[...] = sum(part["counts"] for part in parts)
     for row in range(len(run.moments)):
         blocks = np.concatenate([part["blocks"][row] for part in parts])
-        run.moments[row] = engine.reduced(blocks[None], run.x.shape[1])[0]
+        run.moments[row] = reduced(blocks[None], run.x.shape[1])[0]
     result = run.summary()
     result.info["parts"] = len(parts)
     return result

@@ -7,6 +7,8 @@ import numpy as np
 from pdelab.kernels import paths as kernels
 from pdelab.paths.tracing import NO_FINER_SIGNS
 
+__all__ = ["Noise"]
+
 
 class Noise:
     """The noise of one step as arrays, computed when a scheme asks for it."""

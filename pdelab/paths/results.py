@@ -7,8 +7,11 @@ from functools import cached_property
 import numpy as np
 
 from pdelab import checks
+from pdelab.hints import Array
 from pdelab.kernels.noise import BLOCK
 from pdelab.paths.increments import Noise
+
+__all__ = ["Paths", "name_of", "reduced"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -61,28 +64,28 @@ class Paths:
         return (mean[:, 0], variance[:, 0]) if mean.shape[1] == 1 else (mean, variance)
 
     @property
-    def mean(self):
+    def mean(self) -> Array:
         """Means over the paths at the saved times, (k,) or (k, components): the same bits for any number of threads."""
         return self._mean_and_variance[0]
 
     @property
-    def variance(self):
+    def variance(self) -> Array:
         """Variances over the paths, with the divisor paths - 1 (NaN for a single path)."""
         return self._mean_and_variance[1]
 
     @property
-    def standard_error(self):
+    def standard_error(self) -> Array:
         """Standard errors of the means."""
         return np.sqrt(self.variance / len(self.final))
 
     @property
-    def survival(self):
+    def survival(self) -> Array:
         """(k,) the fraction of paths that have not left at the saved times; ValueError without walls or `exit`."""
         if self.exit_times is None:
             raise ValueError("survival: expected a run with absorbing walls or exit=, got one without")
         return (self.exit_times > self.times[:, None]).mean(axis=1)
 
-    def increments(self, first=0, last=None):
+    def increments(self, first: int = 0, last: int | None = None) -> np.ndarray:
         """Increments of the Wiener processes in the steps first to last - 1, found again by their addresses.
 
         Returns an array (steps, paths, m), for one process (steps, paths), with variance dt.

@@ -20,17 +20,24 @@ with these and NumPy's arithmetic is compiled when the equation is made of formu
 With additive noise Milstein's scheme is Euler-Maruyama: the "Milstein" of the traffic paper (5.18) is.
 """
 
+from typing import Any
+
 import numpy as np
 
 from pdelab.paths.terms import amplitude
 
+__all__ = [
+    "SCHEMES", "baoab", "derivative_free_milstein", "euler_maruyama", "exponential", "heun", "implicit",
+    "ito_drift", "leimkuhler_matthews", "linear_weights", "milstein", "sra1", "stratonovich_drift", "weak_euler",
+]  # fmt: skip
 
-def euler_maruyama(sde, x, t, dt, noise):
+
+def euler_maruyama(sde: Any, x: np.ndarray, t: float, dt: float, noise: Any) -> np.ndarray:
     """x + b dt + σ ΔW with the drift of Ito: strong order 1/2 (1 with additive noise), weak order 1."""
     return x + ito_drift(sde, x, t) * dt + sde.noise_term(x, t, noise.dw)
 
 
-def weak_euler(sde, x, t, dt, noise):
+def weak_euler(sde: Any, x: np.ndarray, t: float, dt: float, noise: Any) -> np.ndarray:
     """x + b dt ± σ √dt with random signs, one bit a step: weak order 1, no strong order (refine is refused).
 
     Expectations as by Euler-Maruyama at a fraction of its cost. Kloeden & Platen (1992), 14.1.
@@ -38,7 +45,7 @@ def weak_euler(sde, x, t, dt, noise):
     return x + ito_drift(sde, x, t) * dt + sde.noise_term(x, t, np.sqrt(dt) * noise.signs)
 
 
-def milstein(sde, x, t, dt, noise):
+def milstein(sde: Any, x: np.ndarray, t: float, dt: float, noise: Any) -> np.ndarray:
     """Euler-Maruyama + ½ Σ_jk L^j σ_k (ΔW_j ΔW_k - δ_jk dt), L^j = Σ_i σ_ij ∂_i: strong order 1.
 
     For diagonal noise with σ_i(x_i), for one Wiener process and for commutative noise (L^j σ_k = L^k σ_j, checked at
@@ -58,7 +65,7 @@ def milstein(sde, x, t, dt, noise):
     return euler
 
 
-def derivative_free_milstein(sde, x, t, dt, noise):
+def derivative_free_milstein(sde: Any, x: np.ndarray, t: float, dt: float, noise: Any) -> np.ndarray:
     """Milstein with ½ (σ(x + b dt + σ√dt) - σ(x)) (ΔW² - dt)/√dt for the derivative: diagonal or scalar noise, order 1.
 
     Kloeden & Platen (1992), 11.1.
@@ -73,7 +80,7 @@ def derivative_free_milstein(sde, x, t, dt, noise):
     return step + (sde.sigma(support, t) - sigma) * (dw**2 - dt) * (0.5 / np.sqrt(dt))
 
 
-def heun(sde, x, t, dt, noise):
+def heun(sde: Any, x: np.ndarray, t: float, dt: float, noise: Any) -> np.ndarray:
     """x̃ = x + b dt + σ ΔW, then the mean of both ends' b dt + σ ΔW: the Stratonovich solution.
 
     Other interpretations are converted. Additive noise: weak order 2. Kloeden & Platen (1992), 15.1.
@@ -84,7 +91,7 @@ def heun(sde, x, t, dt, noise):
     return x + 0.5 * (drift + stratonovich_drift(sde, predicted, t + dt)) * dt + kick
 
 
-def sra1(sde, x, t, dt, noise):
+def sra1(sde: Any, x: np.ndarray, t: float, dt: float, noise: Any) -> np.ndarray:
     """x + (b(x) + 2 b(x + ¾ b dt + (3/2) σ ΔZ/dt)) dt/3 + σ ΔW: additive noise, strong order 3/2.
 
     ΔZ = ∫(W_s - W_t)ds. Rößler, SIAM J. Numer. Anal. 48 (2010), scheme SRA1; σ may depend on time.
@@ -96,7 +103,7 @@ def sra1(sde, x, t, dt, noise):
     return x + (drift + 2.0 * sde.drift(inner, t + 0.75 * dt)) * (dt / 3.0) + kick
 
 
-def leimkuhler_matthews(sde, x, t, dt, noise):
+def leimkuhler_matthews(sde: Any, x: np.ndarray, t: float, dt: float, noise: Any) -> np.ndarray:
     """x + b dt + σ (ΔW_k + ΔW_{k+1})/2: each increment is used twice; averages at equilibrium have an error O(dt²).
 
     Same cost as Euler-Maruyama, whose error there is O(dt). Leimkuhler & Matthews, Appl. Math. Res. Express (2013).
@@ -105,7 +112,7 @@ def leimkuhler_matthews(sde, x, t, dt, noise):
     return x + sde.drift(x, t) * dt + 0.5 * sde.noise_term(x, t, noise.dw + noise.next_dw)
 
 
-def baoab(sde, x, t, dt, noise):
+def baoab(sde: Any, x: np.ndarray, t: float, dt: float, noise: Any) -> np.ndarray:
     """Half kick, half drift, exact Ornstein-Uhlenbeck step of the momenta, half drift, half kick; for `Underdamped`.
 
     Weak order 2; the law of the positions at equilibrium has an error O(dt²), exact for quadratic losses at any
@@ -124,7 +131,7 @@ def baoab(sde, x, t, dt, noise):
     return np.concatenate([q, p])
 
 
-def exponential(sde, x, t, dt, noise):
+def exponential(sde: Any, x: np.ndarray, t: float, dt: float, noise: Any) -> np.ndarray:
     """e^{-λdt} x + (1 - e^{-λdt})/λ b + ((1 - e^{-2λdt})/(2λ dt))^½ σ ΔW for a drift b - λx: exact when b is constant.
 
     Stable for any λ dt; strong and weak order 1 with additive noise.
@@ -146,7 +153,7 @@ def linear_weights(rate, dt):
     return decay, -np.expm1(-rate * dt) / rate, np.sqrt(-np.expm1(-2.0 * rate * dt) / (2.0 * rate * dt))
 
 
-def implicit(sde, x, t, dt, noise):
+def implicit(sde: Any, x: np.ndarray, t: float, dt: float, noise: Any) -> np.ndarray:
     """y = x - ∇f(y) dt + σ ΔW by three Newton steps with the Hessian: `Langevin`, stable where Euler-Maruyama is not.
 
     Solvable for every step when f is convex, otherwise for dt λ_max(-Hess f) < 1. Strong order 1. A step costs about

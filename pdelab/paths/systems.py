@@ -8,15 +8,20 @@ A scheme sees an equation through `drift`, `noise_term`, `sigma` and a few facts
 (d, paths), or of symbols (d,) when the step is compiled. Formulas and numbers compile; Python functions run in NumPy.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from pdelab import checks
+from pdelab.hints import Array
 from pdelab.losses import Loss
 from pdelab.paths.schemes import baoab, euler_maruyama
 from pdelab.paths.terms import a_loss, amplitude, gradient, hessian, parameter
 from pdelab.paths.tracing import compiled_step
+
+__all__ = ["Langevin", "System", "Underdamped"]
 
 
 class System:
@@ -27,37 +32,37 @@ class System:
     alpha = 0.0
     linear = None
     has_momenta = False  # True: `baoab` finds `force`, `friction` and `beta`
-    drift_jacobian = None  # a function (x, t) -> (d, d, ...), symmetric, which `implicit` asks for
+    drift_jacobian: Callable | None = None  # a function (x, t) -> (d, d, ...), symmetric, which `implicit` asks for
 
     @property
-    def dimension(self):
+    def dimension(self) -> int:
         """Coordinates of the loss or the drift."""
         return self.loss.dimension
 
     @property
-    def state_size(self):
+    def state_size(self) -> int:
         """Components of the state of one path."""
         return self.dimension
 
     @property
-    def wieners(self):
+    def wieners(self) -> int:
         """Independent Wiener processes."""
         return self.dimension
 
     @property
-    def default_scheme(self):
+    def default_scheme(self) -> Callable[..., np.ndarray]:
         """The scheme that `simulate` takes when none is given."""
         return euler_maruyama
 
-    def noise_term(self, x, t, dw):
+    def noise_term(self, x: np.ndarray, t: float, dw: np.ndarray) -> np.ndarray:
         """sigma(x, t) dw, components like x."""
         return self.sigma(x, t) * dw
 
-    def compiled(self, scheme, dt, refine, dtype):
+    def compiled(self, scheme: Callable[..., np.ndarray], dt: float, refine: int, dtype: Any) -> Any:
         """The kernel of a step with its numbers and schedules; raises NotTraceable when there is none."""
         return compiled_step(self, scheme, dt, refine, dtype)
 
-    def expand(self, values):
+    def expand(self, values: Array) -> Array:
         """A user's initial values (..., components) as a full state; the default takes them as they are."""
         return values
 
@@ -91,15 +96,15 @@ class Langevin(System):
         a_loss(self.loss)
         object.__setattr__(self, "beta", parameter("beta", self.beta, infinite=True))
 
-    def drift(self, x, t):
+    def drift(self, x: np.ndarray, t: float) -> np.ndarray:
         """-grad f."""
         return -gradient(self.loss, x)
 
-    def drift_jacobian(self, x, t):
+    def drift_jacobian(self, x: np.ndarray, t: float) -> np.ndarray:
         """-Hess f."""
         return -hessian(self.loss, x)
 
-    def sigma(self, x, t):
+    def sigma(self, x: np.ndarray, t: float) -> np.ndarray:
         """sqrt(2/beta(t))."""
         return amplitude(self.beta, t)
 
@@ -132,30 +137,30 @@ class Underdamped(System):
         object.__setattr__(self, "friction", checks.positive("friction", self.friction))
 
     @property
-    def state_size(self):
+    def state_size(self) -> int:
         """2d: positions and momenta."""
         return 2 * self.dimension
 
     @property
-    def default_scheme(self):
+    def default_scheme(self) -> Callable[..., np.ndarray]:
         """BAOAB."""
         return baoab
 
-    def force(self, q):
+    def force(self, q: np.ndarray) -> np.ndarray:
         """-grad f at positions q."""
         return -gradient(self.loss, q)
 
-    def drift(self, x, t):
+    def drift(self, x: np.ndarray, t: float) -> np.ndarray:
         """(p, -grad f - c p)."""
         q, p = x[: self.dimension], x[self.dimension :]
         return np.concatenate([p, self.force(q) - self.friction * p])
 
-    def noise_term(self, x, t, dw):
+    def noise_term(self, x: np.ndarray, t: float, dw: np.ndarray) -> np.ndarray:
         """(0, sqrt(2c/beta) dw)."""
         kick = amplitude(self.beta, t, self.friction) * dw
         return np.concatenate([0.0 * x[: self.dimension], kick])
 
-    def expand(self, values):
+    def expand(self, values: Array) -> Array:
         """Positions alone are completed by momenta 0."""
         if values.shape[-1:] == (self.dimension,):
             return np.concatenate([values, np.zeros_like(values)], axis=-1)

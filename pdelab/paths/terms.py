@@ -11,6 +11,8 @@ from pdelab import checks
 from pdelab.losses import Loss
 from pdelab.paths.tracing import NotTraceable, Schedule, as_vector
 
+__all__ = ["a_loss", "amplitude", "as_components", "as_points", "at", "gradient", "hessian", "parameter"]
+
 
 def gradient(loss, x):
     """grad f of components: (d, n) -> (d, n), or of symbols (d,)."""

@@ -21,6 +21,11 @@ from pdelab.kernels import noise, walls
 from pdelab.kernels import paths as kernels
 from pdelab.losses import compiled_module
 
+__all__ = [
+    "LIBRARY", "NO_FINER_SIGNS", "NotTraceable", "Schedule", "Symbol", "Trace", "TracedNoise", "VECTORISED",
+    "as_vector", "compiled_step", "kept_kernel", "scalar_functions", "trace_step",
+]  # fmt: skip
+
 VECTORISED = ("exp", "log", "sin", "cos", "tanh")
 LIBRARY = ("sqrt", "fabs", "tan", "asin", "acos", "atan", "sinh", "cosh", "asinh", "acosh", "atanh", "atan2", "erf",
            "erfc")  # fmt: skip

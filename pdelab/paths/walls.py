@@ -8,6 +8,10 @@ from pdelab import boundaries, checks
 from pdelab.grid import Grid
 from pdelab.kernels.walls import ABSORBING, FIXED, OPEN, PERIODIC, REFLECTING
 
+__all__ = [
+    "OPEN", "absorbs", "diffusion_matrices", "directions", "is_formula", "points_in", "reflects", "rows", "sides",
+]  # fmt: skip
+
 CODES = {"reflecting": REFLECTING, "absorbing": ABSORBING, "periodic": PERIODIC, "open": OPEN}
 SAMPLES = 64  # points of the box at which noise is asked whether it is constant or diagonal
 

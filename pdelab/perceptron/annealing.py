@@ -10,6 +10,8 @@ from pdelab import checks
 from pdelab.kernels.perceptron import anneal
 from pdelab.perceptron.instance import Perceptron
 
+__all__ = ["Search", "search"]
+
 
 @dataclass(frozen=True)
 class Search:

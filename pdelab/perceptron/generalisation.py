@@ -5,9 +5,15 @@ from functools import lru_cache
 from itertools import accumulate
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from pdelab import checks
+from pdelab.hints import Array
+
+__all__ = [
+    "angle", "disagreement", "expected_pairs", "expected_solutions", "isolation_probability", "odd_dimension",
+    "tilted_average",
+]  # fmt: skip
 
 
 def odd_dimension(name, value, most=math.inf):
@@ -51,7 +57,7 @@ def disagreement(d: int, distance: int) -> float:
     return (2**d - 2 * both) / 2**d
 
 
-def angle(overlap: ArrayLike) -> NDArray[np.float64]:
+def angle(overlap: ArrayLike) -> Array:
     """arccos(x·y/d)/π, the limit of `disagreement` for many weights (thesis (3.3), corrected); overlap in [-1, 1]."""
     overlap = checks.reals("overlap", overlap)
     if not (np.abs(overlap) <= 1).all():

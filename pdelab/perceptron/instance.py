@@ -10,8 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pdelab import checks
+from pdelab.hints import Array
 from pdelab.kernels.perceptron import solutions_in
 from pdelab.perceptron.generalisation import disagreement, odd_dimension
+
+__all__ = ["Perceptron", "pack", "unpack"]
 
 WORD = 63  # configurations of up to so many weights fit an unsigned integer
 LARGEST = 45  # going through 2^45 configurations takes hours; more is refused
@@ -192,7 +195,7 @@ class Perceptron:
         tight = fields - 2 <= self.d - 2 * (self.most + 1)
         return ~((self.aligned[tight] * x) > 0).any(0)
 
-    def generalisation_error(self, points: ArrayLike) -> NDArray[np.float64]:
+    def generalisation_error(self, points: ArrayLike) -> Array:
         """Probability that x and the teacher disagree on a new pattern, exact for ξ uniform in {-1, 1}^d.
 
         The arc cosine of thesis (3.3) is its limit for many weights, and the probability of disagreement, not, as

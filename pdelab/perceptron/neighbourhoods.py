@@ -8,7 +8,10 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from pdelab import checks
+from pdelab.hints import Array
 from pdelab.kernels.perceptron import add_distances, count_within, walsh_hadamard, weigh_by_bits
+
+__all__ = ["clusters", "counts_everywhere", "distance_counts", "isolated", "local_counts", "local_entropy"]
 
 LARGEST_TRANSFORM = 27  # 2^27 integers take 1 GB
 
@@ -79,7 +82,7 @@ def distance_counts(solutions: ArrayLike, d: int, references: ArrayLike | None =
 
 def local_entropy(
     solutions: ArrayLike, d: int, radius: int, *, references: ArrayLike | None = None, method: str = "auto"
-) -> NDArray[np.float64]:
+) -> Array:
     """The discrete local entropy log(number of solutions within the radius)/d; -inf where there is none.
 
     It is the density of (3.5), with all distances up to the radius instead of one, so that it is finite at every

@@ -1,16 +1,25 @@
 """One-sided constants of node values and what Hamilton-Jacobi makes of them (thesis, sections 3.2.4 and 4.5.2)."""
 
 import math
+from collections.abc import Sequence
 from itertools import product
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from pdelab import checks
+from pdelab.grid import Grid
+from pdelab.hints import Array, Field
 from pdelab.losses import Loss
 from pdelab.regularity.shared import fits
 
+__all__ = [
+    "hessian_bounds", "laplacian_bound", "lipschitz", "second_differences", "semiconcavity", "semiconcavity_bound",
+]  # fmt: skip
 
-def second_differences(values, grid, direction=0):
+
+def second_differences(values: Field, grid: Grid, direction: int | Sequence[int] = 0) -> Array:
     """(u(x + e) - 2 u(x) + u(x - e))/|e|² at every node where both neighbours exist.
 
     Parameters
@@ -44,7 +53,7 @@ def second_differences(values, grid, direction=0):
     return ((ahead - here) - (here - behind)) / length
 
 
-def semiconcavity(values, grid, direction=None):
+def semiconcavity(values: Field, grid: Grid, direction: int | Sequence[int] | None = None) -> float:
     """The smallest C for which u - C|x|²/2 has no positive second difference: sup of D²u from above.
 
     Exact for the grid function. A concave function has C <= 0; a convex kink has C ~ 1/h.
@@ -76,7 +85,7 @@ def semiconcavity(values, grid, direction=None):
     return float(max(second_differences(u, grid, e).max() for e in directions))
 
 
-def laplacian_bound(values, grid):
+def laplacian_bound(values: Field, grid: Grid) -> float:
     """The largest discrete Laplacian of node values: sup Δu (thesis, Lemma 4.17). Returns a float."""
     u = grid.field(values)
     inner = tuple(slice(None) if name == "periodic" else slice(1, -1) for name in grid.boundary)
@@ -87,7 +96,7 @@ def laplacian_bound(values, grid):
     return float(np.max(total))
 
 
-def semiconcavity_bound(constant, t, *, dimension=1):
+def semiconcavity_bound(constant: ArrayLike, t: ArrayLike, *, dimension: int = 1) -> Any:
     """What Hamilton-Jacobi leaves of a semi-concavity constant after time t: C(t) <= 1/(1/C + t/d), every beta.
 
     Parameters
@@ -119,7 +128,7 @@ def semiconcavity_bound(constant, t, *, dimension=1):
     return float(bound) if bound.ndim == 0 else bound
 
 
-def hessian_bounds(lower, upper, gamma):
+def hessian_bounds(lower: float, upper: float, gamma: float) -> tuple[float, float]:
     """c/(1 + gamma c) <= Hess f_gamma <= mu/(1 + gamma mu) when c <= Hess f <= mu everywhere, for every beta; sharp.
 
     Parameters
@@ -144,7 +153,7 @@ def hessian_bounds(lower, upper, gamma):
     return lower / (1 + gamma * lower), (1 / gamma if math.isinf(upper) else upper / (1 + gamma * upper))
 
 
-def lipschitz(values, grid):
+def lipschitz(values: Field, grid: Grid) -> float:
     """Lipschitz constant: of node values the largest slope between neighbours, of a Loss the largest |grad f| found.
 
     For node values in 2-3 dimensions this is the Euclidean norm of the largest slopes of each cell, an upper bound for

@@ -6,12 +6,18 @@ import numpy as np
 from scipy import optimize
 
 from pdelab import checks
+from pdelab.grid import Grid
+from pdelab.hints import Array, Field
 from pdelab.losses import Loss
 from pdelab.regularity.constants import second_differences, semiconcavity
 from pdelab.regularity.shared import eigenvalues, fits, nodes_of, polished, smallest_eigenvalue
 
+__all__ = [
+    "convexity_interval", "convexity_intervals", "first_shock_time", "inflection_points", "transported_inflections",
+]  # fmt: skip
 
-def convexity_intervals(f, grid):
+
+def convexity_intervals(f: Field, grid: Grid) -> Array:
     """The widest intervals on which f is convex, in order: array (k, 2), ends within the box.
 
     Parameters
@@ -40,7 +46,7 @@ def convexity_intervals(f, grid):
     return np.array([low, high]).T.reshape(-1, 2)
 
 
-def convexity_interval(f, grid, point):
+def convexity_interval(f: Loss, grid: Grid, point: float) -> tuple[float, float]:
     """The widest interval around `point` on which f is convex: (low, high); ValueError where f is not convex."""
     for low, high in convexity_intervals(f, grid):
         if low <= point <= high:
@@ -48,13 +54,13 @@ def convexity_interval(f, grid, point):
     raise ValueError(f"the function is not convex at {point}")
 
 
-def inflection_points(f, grid):
+def inflection_points(f: Field, grid: Grid) -> Array:
     """Points inside the box where f'' changes sign, in order: array (k,). Arguments as for `convexity_intervals`."""
     x, curvature, root = _curvature(f, grid)
     return np.array([root(k) for k in np.flatnonzero((curvature[1:] >= 0) != (curvature[:-1] >= 0))])
 
 
-def transported_inflections(f, grid, t):
+def transported_inflections(f: Loss, grid: Grid, t: float) -> Array:
     """Where the inflection points of f are at time t of inviscid Hamilton-Jacobi: x_i + t f'(x_i), exactly.
 
     Each moves on its characteristic at constant speed, so that the interval around a minimum widens at the rate
@@ -81,7 +87,7 @@ def transported_inflections(f, grid, t):
     return points + t * f.gradient(points)
 
 
-def first_shock_time(f, grid):
+def first_shock_time(f: Field, grid: Grid) -> float:
     """t* = 1/max(-λ) over the eigenvalues λ of Hess f: inviscid Hamilton-Jacobi stays smooth before it (inf: for ever).
 
     Parameters

@@ -4,10 +4,15 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import ndimage, optimize
 
+from pdelab.grid import Grid
+from pdelab.hints import Array, Field
 from pdelab.losses import Loss, search
 from pdelab.regularity.shared import eigenvalues, filter_modes, fits, polished, smallest_eigenvalue
+
+__all__ = ["CriticalPoints", "critical_points", "persistence_times"]
 
 
 @dataclass(frozen=True)
@@ -24,17 +29,17 @@ class CriticalPoints:
     index: np.ndarray
 
     @property
-    def minima(self):
+    def minima(self) -> Array:
         """The points of index 0."""
         return self.points[self.index == 0]
 
     @property
-    def maxima(self):
+    def maxima(self) -> Array:
         """The points of index d."""
         return self.points[self.index == self.eigenvalues.shape[1]]
 
 
-def critical_points(f, grid):
+def critical_points(f: Loss, grid: Grid) -> CriticalPoints:
     """Critical points of a Loss inside the box, to round-off; a periodic axis is looked at from end to end.
 
     Of a formula all of them are found: boxes in which the enclosed gradient has no zero are dropped, and Newton's
@@ -68,7 +73,7 @@ def critical_points(f, grid):
     return CriticalPoints(points, f(points), spectra, (spectra < 0).sum(axis=1))
 
 
-def persistence_times(f, grid, points=None):
+def persistence_times(f: Field, grid: Grid, points: ArrayLike | None = None) -> Array:
     """How long critical points keep their value under inviscid Hamilton-Jacobi, exactly: u(c, t) = f(c) iff t <= T(c).
 
         T(c) = inf over y with f(y) < f(c) of |y - c|²/(2 (f(c) - f(y)))

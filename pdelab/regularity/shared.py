@@ -5,6 +5,8 @@ from scipy import optimize
 
 from pdelab.losses import Loss
 
+__all__ = ["eigenvalues", "filter_modes", "fits", "nodes_of", "polished", "smallest_eigenvalue"]
+
 
 def fits(f, grid):
     """f if it is a Loss of as many variables as the grid has axes; ValueError otherwise."""

@@ -1,12 +1,18 @@
 """Local extrema of a solution followed in time: birth, death, place and value."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import ndimage, optimize
 
+from pdelab.grid import Grid
+from pdelab.hints import Array
 from pdelab.regularity.shared import filter_modes
+
+__all__ = ["Track", "track"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +30,7 @@ class Track:
     death: float
 
 
-def track(times, values, grid, *, reach=None):
+def track(times: Sequence[float] | Array, values: ArrayLike, grid: Grid, *, reach: float | None = None) -> list[Track]:
     """Follow the local minima and maxima of a solution through its saved times.
 
     Parameters

@@ -1,16 +1,20 @@
 """How wide a minimum is: harmonic mean of its spectrum, robust width (thesis, sections 4.5.3 and 4.5.3.1)."""
 
 import math
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import optimize
 
 from pdelab import checks, closed_forms
 from pdelab.losses import Loss
 from pdelab.regularity.shared import eigenvalues as spectrum
 
+__all__ = ["harmonic_mean", "harmonic_mean_bound", "quadratic_robust_width", "robust_width"]
 
-def harmonic_mean(values):
+
+def harmonic_mean(values: ArrayLike) -> Any:
     """HM(λ) = (mean of 1/λ_i)⁻¹ along the last axis, 0 where a value is 0; ValueError for negative values.
 
     Between min λ_i and d min λ_i: it sees the small eigenvalues, which decide how wide a minimum is.
@@ -24,7 +28,7 @@ def harmonic_mean(values):
     return float(mean) if mean.ndim == 0 else mean
 
 
-def harmonic_mean_bound(constants, t):
+def harmonic_mean_bound(constants: ArrayLike, t: float) -> Any:
     """HM of the Hessian's spectrum at a minimum of u(., t) is at most 1/(t + 1/HM(C)), C_k = sup u_kk(., 0) > 0.
 
     Thesis, Lemma 4.19, whose printed hypothesis on sup u_kk(., t) must be taken at t = 0.
@@ -33,7 +37,7 @@ def harmonic_mean_bound(constants, t):
     return float(1.0 / (t + 1.0 / harmonic_mean(np.asarray(constants, dtype=float))))
 
 
-def quadratic_robust_width(eigenvalues, epsilon, beta):
+def quadratic_robust_width(eigenvalues: ArrayLike, epsilon: float, beta: float) -> float:
     """Robust width of a quadratic minimum: the gamma* with (1/(2 beta)) Σ log(1 + gamma* λ_i) = epsilon.
 
     In one dimension (exp(2 beta epsilon) - 1)/λ. Thesis (4.38) with the normalised local entropy.
@@ -60,7 +64,7 @@ def quadratic_robust_width(eigenvalues, epsilon, beta):
     return math.exp(high) if high < 709 else math.inf
 
 
-def robust_width(f, point, epsilon, beta, *, largest=1e6):
+def robust_width(f: Loss, point: ArrayLike, epsilon: float, beta: float, *, largest: float = 1e6) -> float:
     """Robust width of a minimum: the largest gamma* with f_gamma(x) - f(x) <= epsilon for all gamma <= gamma*.
 
     Parameters

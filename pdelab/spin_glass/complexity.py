@@ -3,10 +3,13 @@
 import math
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 
 from pdelab import checks
+from pdelab.hints import Array
+
+__all__ = ["E_infinity", "checked_order", "complexity", "energy_threshold"]
 
 
 def E_infinity(p: int) -> float:
@@ -15,7 +18,7 @@ def E_infinity(p: int) -> float:
     return 2.0 * math.sqrt((p - 1) / p)
 
 
-def complexity(u: ArrayLike, p: int = 3, index: int | None = None) -> NDArray[np.float64]:
+def complexity(u: ArrayLike, p: int = 3, index: int | None = None) -> Array:
     """lim (1/N) log E[number of critical points with H <= N u], Θ(u), or of one index, Θ_k(u).
 
     Parameters

@@ -9,7 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pdelab import checks
+from pdelab.hints import Array
 from pdelab.spin_glass.hamiltonian import SpinGlass
+
+__all__ = ["CriticalPoints", "Descent", "chao1", "continuation", "critical_points", "descend"]
 
 COLUMNS = 512  # points that are advanced together
 NUMBERS = 2**23  # what the Hessians of a batch take together
@@ -32,8 +35,8 @@ class CriticalPoints:
         How many starts ended at each.
     """
 
-    points: NDArray[np.float64]
-    energies: NDArray[np.float64]
+    points: Array
+    energies: Array
     index: NDArray[np.int64]
     basins: NDArray[np.int64]
 
@@ -58,9 +61,9 @@ class Descent:
     """
 
     glass: SpinGlass
-    points: NDArray[np.float64]
-    energies: NDArray[np.float64]
-    gradients: NDArray[np.float64]
+    points: Array
+    energies: Array
+    gradients: Array
     steps: NDArray[np.int64]
     converged: NDArray[np.bool_]
 
@@ -162,9 +165,7 @@ def chao1(basins: ArrayLike) -> float:
     return float((basins > 0).sum() + once * (once - 1) / (2 * (twice + 1)))
 
 
-def continuation(
-    glass: SpinGlass, point: ArrayLike, fields: ArrayLike
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def continuation(glass: SpinGlass, point: ArrayLike, fields: ArrayLike) -> tuple[Array, Array]:
     """Follow a minimum while the field grows: where gradient descent takes it at each ν, starting from the last one.
 
     Parameters

@@ -9,6 +9,8 @@ from scipy import sparse
 
 from pdelab import checks
 
+__all__ = ["SparseNetwork"]
+
 
 @dataclass(frozen=True)
 class SparseNetwork:

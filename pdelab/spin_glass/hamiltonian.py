@@ -8,13 +8,17 @@ begin with spin i or a later one stand together at the end.
 import math
 from dataclasses import dataclass
 from functools import cache, cached_property
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from pdelab import checks
+from pdelab.hints import Array
 from pdelab.kernels.spin_glass import multiply_tails
 from pdelab.spin_glass.complexity import checked_order, energy_threshold
+
+__all__ = ["SpinGlass"]
 
 BLOCK = 256  # points whose products of spins are made and used together
 LARGEST = 2**28  # numbers in the matrix of couplings: 2 GB
@@ -77,12 +81,12 @@ class SpinGlass:
             )
 
     @cached_property
-    def couplings(self) -> NDArray[np.float64]:
+    def couplings(self) -> Array:
         """W: the gradient of the p-spin term at scale 1 is W q(x), with q all products of p - 1 spins."""
         return _couplings(self.n, self.p, self.seed)
 
     @cached_property
-    def linear(self) -> NDArray[np.float64]:
+    def linear(self) -> Array:
         """The linear term: -H contains linear·x."""
         random = np.random.Generator(np.random.Philox(key=self.seed, counter=[0, 0, 0, 1]))
         h = self.field * random.normal(size=self.n)
@@ -122,13 +126,13 @@ class SpinGlass:
         other.__dict__["couplings"] = self.couplings
         return other
 
-    def random_points(self, count: int, seed: int = 0) -> NDArray[np.float64]:
+    def random_points(self, count: int, seed: int = 0) -> Array:
         """Points uniform on the sphere, (count, n)."""
         count = checks.whole("count", count, 1)
         random = np.random.Generator(np.random.Philox(key=checks.whole("seed", seed, 0, 2**63 - 1)))
         return self.project(random.normal(size=(count, self.n)))
 
-    def project(self, points: ArrayLike) -> NDArray[np.float64]:
+    def project(self, points: ArrayLike) -> Array:
         """The points of the sphere in the same directions, (..., n)."""
         points = checks.reals("points", points)
         lengths = np.linalg.norm(points, axis=-1, keepdims=True)
@@ -136,22 +140,22 @@ class SpinGlass:
             raise ValueError(f"points: expected an array (..., {self.n}) of directions, got {checks.shown(points)}")
         return points * (math.sqrt(self.n) / lengths)
 
-    def energy(self, points: ArrayLike) -> NDArray[np.float64]:
+    def energy(self, points: ArrayLike) -> Array:
         """H/N, the energy per spin, (...)."""
         columns, shape = self._columns(points)
         return self._value_and_slope(columns)[0].reshape(shape)
 
-    def gradient(self, points: ArrayLike) -> NDArray[np.float64]:
+    def gradient(self, points: ArrayLike) -> Array:
         """The gradient of H on the sphere, tangent to it, (..., n); its components are of order 1."""
         columns, shape = self._columns(points)
         return self.tangent(columns, self._slope(columns)).T.reshape(*shape, self.n)
 
-    def hessian(self, points: ArrayLike) -> NDArray[np.float64]:
+    def hessian(self, points: ArrayLike) -> Array:
         """The Hessian of H on the sphere, (..., n, n): P (D²H) P - (x·DH/N) P, with P x = 0."""
         columns, shape = self._columns(points)
         return self._hessians(columns).reshape(*shape, self.n, self.n)
 
-    def hessian_vector_product(self, points: ArrayLike, vectors: ArrayLike) -> NDArray[np.float64]:
+    def hessian_vector_product(self, points: ArrayLike, vectors: ArrayLike) -> Array:
         """The Hessian on the sphere of each point times a vector each, (..., n), without forming it."""
         columns, shape = self._columns(points)
         vectors = np.broadcast_to(checks.reals("vectors", vectors), (*shape, self.n)).reshape(-1, self.n).T
@@ -161,7 +165,7 @@ class SpinGlass:
         radial = (columns * slope).sum(0) / self.n
         return (self.tangent(columns, bent) - radial * flat).T.reshape(*shape, self.n)
 
-    def tangent(self, columns, vectors):
+    def tangent(self, columns: Any, vectors: Any) -> Any:
         """Vectors (n, R) without their part along the points (n, R)."""
         return vectors - columns * ((columns * vectors).sum(0) / self.n)
 

@@ -13,11 +13,16 @@ import math
 from functools import cache
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import linalg, special
 
 from pdelab import checks
+from pdelab.hints import Array
 from pdelab.spin_glass.complexity import checked_order
+
+__all__ = [
+    "critical_field", "curvature_ratio", "edge_limit", "energy_law", "expected_critical_points",
+    "exponential_limit", "goe_eigenvalues", "tracy_widom", "trivialisation_limit",
+]  # fmt: skip
 
 
 def curvature_ratio(p: int, field: float) -> float:
@@ -97,9 +102,7 @@ def expected_critical_points(
     return value, value * error
 
 
-def energy_law(
-    n: int, p: int = 3, index: int = 0, draws: int = 2000, seed: int = 0
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def energy_law(n: int, p: int = 3, index: int = 0, draws: int = 2000, seed: int = 0) -> tuple[Array, Array]:
     """Energies per spin of critical points of one index of the pure p-spin glass, as a weighted sample.
 
     Returns
@@ -114,7 +117,7 @@ def energy_law(
     return eigenvalues * math.sqrt((p - 1) / (p * n)), weights / weights.sum()
 
 
-def goe_eigenvalues(n: int, k: int, draws: int, seed: int) -> NDArray[np.float64]:
+def goe_eigenvalues(n: int, k: int, draws: int, seed: int) -> Array:
     """λ_{k+1} of GOE matrices with off-diagonal variance 1, (draws,), from their tridiagonal form."""
     draws, seed = checks.whole("draws", draws, 2), checks.whole("seed", seed, 0)
     random = np.random.default_rng(seed)

@@ -7,6 +7,8 @@ import numpy as np
 
 from pdelab.stepping.run import Run
 
+__all__ = ["AccuracyWarning", "Estimate", "integral_error", "largest_error"]
+
 SMALL = 2**22  # nodes times steps: as long as a run is that short, a second one with half its steps is not felt
 TINY = np.finfo(float).tiny
 

@@ -13,6 +13,8 @@ from pdelab.grid import Grid
 from pdelab.losses import Loss
 from pdelab.stepping.accuracy import largest_error
 
+__all__ = ["EQUATIONS", "Problem", "SCHEMES", "Scheme", "Stepper", "equation", "scheme", "schemes_of"]
+
 State = Any
 Kind = TypeVar("Kind", bound=type)
 EQUATIONS: dict[str, type] = {}

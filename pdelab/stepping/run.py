@@ -3,6 +3,8 @@
 import math
 import time as clock
 
+__all__ = ["Run"]
+
 MOST_STEPS = 1e12  # hours even on two nodes
 SECONDS_PER_CHUNK = 0.4  # compiled steps are run in pieces of about this length, so that Ctrl-C is heard
 

@@ -18,6 +18,8 @@ from pdelab.stepping.accuracy import AccuracyWarning, Estimate
 from pdelab.stepping.protocols import Problem, Scheme, Stepper, schemes_of
 from pdelab.stepping.run import Run
 
+__all__ = ["Solution", "solve"]
+
 WARN_ABOVE = 0.01  # of the error in time, when no rtol is given
 ATTEMPTS = 12
 
@@ -33,7 +35,7 @@ class Solution:
     info: dict
 
     @property
-    def final(self):
+    def final(self) -> np.ndarray:
         """The solution at the last saved time, shape grid.shape."""
         return self.values[-1]
 

@@ -4,10 +4,13 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from pdelab import checks
 from pdelab.grid import Grid
+from pdelab.hints import Array
+
+__all__ = ["Transport", "wasserstein_grid", "wasserstein_points"]
 
 LARGEST = 2**27  # entries of the matrix of costs: 1 GB
 
@@ -30,7 +33,7 @@ class Transport:
     distance: float
     low: float
     high: float
-    plan: NDArray[np.float64]
+    plan: Array
 
 
 def wasserstein_points(

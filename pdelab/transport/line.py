@@ -14,6 +14,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pdelab import checks
+from pdelab.grid import Grid
+from pdelab.hints import Array, Field
+
+__all__ = ["Law", "checked_law", "displacement", "law", "law_of_samples", "wasserstein", "wasserstein_gaussian"]
 
 GAUSS = (0.5 - math.sqrt(0.15), 0.5, 0.5 + math.sqrt(0.15)), (5 / 18, 8 / 18, 5 / 18)  # on [0, 1], exact to degree five
 MASS_TOLERANCE = 1e-9  # how far a total mass may be from one: round-off of long solves, far below any real loss
@@ -60,24 +64,24 @@ class Law:
             )
 
     @property
-    def mean(self):
+    def mean(self) -> float:
         """∫ x dμ."""
         return float(self.masses @ (self.left + self.right) / 2)
 
     @property
-    def variance(self):
+    def variance(self) -> float:
         """∫ (x - mean)² dμ."""
         a, b = self.left - self.mean, self.right - self.mean
         return float(self.masses @ (a * a + a * b + b * b) / 3)
 
     @property
-    def entropy(self):
+    def entropy(self) -> float:
         """Boltzmann's ∫ ρ log ρ, minus the Shannon entropy; math.inf for a law with atoms."""
         if (self.left == self.right).any():
             return math.inf
         return float(self.masses @ np.log(self.masses / (self.right - self.left)))
 
-    def quantiles(self, levels):
+    def quantiles(self, levels: ArrayLike) -> Array:
         """The quantile function at levels in [0, 1], shape of `levels`."""
         levels = np.asarray(levels, dtype=float)
         if not ((levels >= 0) & (levels <= 1)).all():
@@ -86,7 +90,7 @@ class Law:
         cells = np.clip(np.searchsorted(bounds, levels, side="left") - 1, 0, self.masses.size - 1)
         return self._quantile(bounds, cells, levels)
 
-    def density(self, grid):
+    def density(self, grid: Grid) -> Array:
         """The law as a density on a one-dimensional grid: the mass in each node's cell over its weight, shape (n,).
 
         Raises ValueError when the law has mass outside the box.
@@ -114,7 +118,7 @@ class Law:
         return self.left[cells] + share * (self.right[cells] - self.left[cells])
 
 
-def law(grid, density, name="density"):
+def law(grid: Grid, density: Field, name: str = "density") -> Law:
     """A density on a one-dimensional grid as a Law: each node's mass spread over the node's cell.
 
     Parameters
@@ -250,7 +254,7 @@ def _mean_power(a, b, order):
     return np.where(crosses & (high > 0), across, np.where(steep, along, near))
 
 
-def wasserstein_gaussian(mean1, covariance1, mean2, covariance2):
+def wasserstein_gaussian(mean1: ArrayLike, covariance1: ArrayLike, mean2: ArrayLike, covariance2: ArrayLike) -> float:
     """W₂ between two Gaussian laws in d dimensions: |m₁-m₂|² + tr(S₁ + S₂ - 2 (S₁^½ S₂ S₁^½)^½), square root taken.
 
     Parameters

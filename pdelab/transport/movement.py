@@ -12,13 +12,16 @@ import math
 import numpy as np
 from scipy.linalg import LinAlgError, solveh_banded
 
+from pdelab.hints import Field
 from pdelab.transport.line import Law, checked_law
+
+__all__ = ["free_energy", "jko", "jko_gaussian"]
 
 NEGLIGIBLE = 1e-30  # masses below this share are beyond double precision in every integral
 GAUSS = (0.5 - math.sqrt(0.15), 0.5, 0.5 + math.sqrt(0.15)), (5 / 18, 8 / 18, 5 / 18)  # on [0, 1], exact to degree five
 
 
-def free_energy(law, potential, *, beta):
+def free_energy(law: Law, potential: Field, *, beta: float) -> float:
     """∫ V ρ + (1/beta) ∫ ρ log ρ of a Law: what `jko` lowers (Chaudhari, thesis section 4.1).
 
     ∫ V in each cell by Gauss' rule with three points, as in the steps, so that the energy decays exactly.
@@ -29,7 +32,7 @@ def free_energy(law, potential, *, beta):
     return value if potential is None else value + _potential_energy(law.left, law.right, law.masses, potential)
 
 
-def jko(initial, potential, tau, steps=1, *, beta=1.0):
+def jko(initial: Law, potential: Field, tau: float, steps: int = 1, *, beta: float = 1.0) -> list[Law]:
     """Steps of the minimising movement ρₖ₊₁ = argmin ∫ V ρ + (1/beta) ∫ ρ log ρ + W₂(ρ, ρₖ)²/(2τ).
 
     Parameters
@@ -81,7 +84,9 @@ def jko(initial, potential, tau, steps=1, *, beta=1.0):
     return laws
 
 
-def jko_gaussian(mean, deviation, curvature, tau, *, beta=1.0):
+def jko_gaussian(
+    mean: float, deviation: float, curvature: float, tau: float, *, beta: float = 1.0
+) -> tuple[float, float]:
     """One step of `jko` from N(mean, deviation²) in V = curvature x²/2: (mean', deviation').
 
     m' = m/(1 + λτ) and (λ + 1/τ) s'² - (s/τ) s' - 1/beta = 0.

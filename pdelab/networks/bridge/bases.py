@@ -1,9 +1,13 @@
 """Directions to cut weight space along, besides those of `pdelab.networks.subspace`: rows (count, d) for `restrict`."""
 
+from typing import Any
+
 import numpy as np
 
 from pdelab import checks
 from pdelab.networks.curvature import Objective, gradient_noise
+
+__all__ = ["filter_directions", "gradient_direction", "noisy_directions", "trajectory_directions"]
 
 
 def gradient_direction(objective: Objective) -> np.ndarray:
@@ -17,7 +21,7 @@ def noisy_directions(objective: Objective, count: int) -> np.ndarray:
     return np.asarray(gradient_noise(objective, directions=count).directions, float)
 
 
-def trajectory_directions(weights, count: int) -> np.ndarray:
+def trajectory_directions(weights: Any, count: int) -> np.ndarray:
     """The principal components (count, d) of weights along a run, (times, d): where it moved most, the first first.
 
     >>> trajectory_directions([[0.0, 0.0], [1.0, 0.1], [2.0, -0.1]], 1).round(2) + 0.0

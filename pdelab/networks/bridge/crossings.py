@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import stats
 
 from pdelab import checks, nonequilibrium
@@ -13,6 +14,8 @@ from pdelab.networks.bridge.densities import problems
 from pdelab.networks.bridge.descent import descend
 from pdelab.networks.bridge.noise import checked, flat_points, noise
 from pdelab.networks.subspace import Subspace
+
+__all__ = ["Exits", "OVERSHOOT", "Turning", "compare_exits", "compare_rotation"]
 
 OVERSHOOT = 0.5825971579390106  # -ζ(1/2)/√(2π): a walk looked at every η passes a wall by this many σ√η on average
 
@@ -45,7 +48,7 @@ class Exits:
 def compare_exits(
     subspace: Subspace,
     grid: Grid,
-    start,
+    start: ArrayLike,
     lr: float,
     *,
     batch: int = 1,
@@ -150,7 +153,7 @@ class Turning:
 def compare_rotation(
     subspace: Subspace,
     grid: Grid,
-    start,
+    start: ArrayLike,
     lr: float,
     steps: int,
     *,

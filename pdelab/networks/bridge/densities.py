@@ -13,17 +13,22 @@ an interval by percentiles would not; elsewhere they are conservative.
 
 import math
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from pdelab import checks, nonequilibrium, transport
 from pdelab.fokker_planck import FokkerPlanck
 from pdelab.grid import Grid
+from pdelab.hints import Array
 from pdelab.networks.bridge.descent import descend
 from pdelab.networks.bridge.noise import checked, noise
 from pdelab.networks.subspace import Subspace
 from pdelab.stepping import solve
+
+__all__ = ["Bins", "Comparison", "METRICS", "cell_edges", "compare_densities", "draw", "initial_density", "problems"]
 
 MODELS = ("measured", "isotropic", "frozen", "second order")
 METRICS = ("w1", "w2", "tv")
@@ -77,9 +82,9 @@ def compare_densities(
     subspace: Subspace,
     grid: Grid,
     lr: float,
-    times,
+    times: Sequence[float] | Array,
     *,
-    mean,
+    mean: ArrayLike,
     deviation: float,
     batch: int = 1,
     replacement: bool = True,

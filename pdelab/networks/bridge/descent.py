@@ -10,11 +10,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
 from pdelab import checks
+from pdelab.hints import Box
 from pdelab.networks.bridge.noise import batch_factor, checked, flat_points
 from pdelab.networks.subspace import Subspace
 from pdelab.sgd import chosen
+
+__all__ = ["Descent", "descend", "mini_batches"]
 
 
 @dataclass(frozen=True)
@@ -46,13 +50,13 @@ class Descent:
 
 def descend(
     subspace: Subspace,
-    start,
+    start: ArrayLike,
     lr: float,
     steps: int,
     batch: int = 1,
     *,
     replacement: bool = True,
-    exit=None,
+    exit: Box | None = None,
     save_every: int | None = None,
     seed: int = 0,
 ) -> Descent:

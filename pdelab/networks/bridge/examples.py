@@ -8,6 +8,8 @@ from pdelab.networks.bridge import bases
 from pdelab.networks.curvature import Objective
 from pdelab.networks.subspace import Subspace, curved_directions, random_directions, restrict
 
+__all__ = ["train_small", "trained_slice"]
+
 BASES = ("hessian", "noise", "gradient", "random", "filter")
 
 

@@ -7,16 +7,21 @@ and (u - z)/γ is the algorithm's estimate, g a full gradient or that of a mini-
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
 from pdelab import checks
 from pdelab.grid import Grid
+from pdelab.hints import Array
 from pdelab.networks.bridge.descent import mini_batches
 from pdelab.networks.bridge.noise import batch_factor, checked, flat_points
 from pdelab.networks.subspace import Subspace
+
+__all__ = ["GradientMap", "exact_gradient", "gradient_map"]
 
 EDGE = 1e-8  # the largest share of the weight that may lie on the ends of the grid
 
@@ -74,12 +79,12 @@ class GradientMap:
 def gradient_map(
     subspace: Subspace,
     grid: Grid,
-    points,
+    points: ArrayLike,
     gamma: float,
     temperature: float,
     *,
-    shares=(0.05, 0.1, 0.2, 0.5),
-    lengths=(5, 10, 20, 50, 100),
+    shares: Sequence[float] = (0.05, 0.1, 0.2, 0.5),
+    lengths: Sequence[int] = (5, 10, 20, 50, 100),
     averaging: float | None = 0.75,
     batch: int | None = None,
     replacement: bool = True,
@@ -168,7 +173,7 @@ def _loops(functions, points, rate, gamma, temperature, lengths, averaging, batc
     return torch.stack(saved).cpu().double().numpy().reshape(len(lengths), len(points), runs, -1)
 
 
-def exact_gradient(subspace: Subspace, grid: Grid, points, gamma: float, beta: float):
+def exact_gradient(subspace: Subspace, grid: Grid, points: ArrayLike, gamma: float, beta: float) -> tuple[Array, Array]:
     """∇f_γ of a slice at points, by the trapezoid rule over a grid, and its estimated error.
 
     Parameters

@@ -6,12 +6,15 @@
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from pdelab import checks
 from pdelab.networks.subspace import Subspace
 
+__all__ = ["batch_factor", "checked", "flat_points", "noise"]
 
-def noise(subspace: Subspace, points, batch: int, replacement: bool = True) -> np.ndarray:
+
+def noise(subspace: Subspace, points: ArrayLike, batch: int, replacement: bool = True) -> np.ndarray:
     """The covariance of the mini-batch gradient at points of a slice.
 
     Parameters

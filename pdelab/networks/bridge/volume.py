@@ -21,6 +21,8 @@ from torch.func import grad_and_value, vmap
 from pdelab import checks
 from pdelab.networks.curvature import Hessian, Objective
 
+__all__ = ["Volume", "block_average", "clenshaw_curtis", "volume"]
+
 ACCEPTANCE = 0.574  # the best share of accepted steps in many dimensions (Roberts and Rosenthal 1998)
 BLOCKS = 5  # of each chain
 LARGEST = 4096  # weights of a dense Hessian

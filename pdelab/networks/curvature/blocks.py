@@ -1,13 +1,26 @@
 """Curvature layer by layer: the diagonal blocks of the Hessian, of the noise or of the Fisher information."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import torch
 
 from pdelab.checks import whole
 from pdelab.networks.curvature.spectra import spectrum, subject
 
+__all__ = ["layer_spectra", "trace"]
 
-def layer_spectra(run=None, *, model=None, data=None, layers=None, split="train", **options):
+
+def layer_spectra(
+    run: Any = None,
+    *,
+    model: torch.nn.Module | None = None,
+    data: Any = None,
+    layers: Sequence[str] | None = None,
+    split: str = "train",
+    **options: Any,
+) -> dict:
     """The spectrum of the block of each layer, all other weights held fixed.
 
     Parameters
@@ -43,7 +56,7 @@ def layer_spectra(run=None, *, model=None, data=None, layers=None, split="train"
     return {layer: spectrum(run, parameters=own, **given, **options) for layer, own in wanted.items() if own}
 
 
-def trace(operator, *, probes=64, seed=0):
+def trace(operator: Any, *, probes: int = 64, seed: int = 0) -> tuple[float, float]:
     """The trace of a symmetric operator by Hutchinson's estimator, the mean of vᵀ A v over random v of ±1.
 
     Parameters

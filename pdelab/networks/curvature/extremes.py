@@ -5,6 +5,8 @@ start vector sees one direction of each eigenspace, however long it runs; a bloc
 answer is checked: two fresh random vectors, kept orthogonal to what was found, must see nothing beyond its ends.
 """
 
+from typing import Any
+
 import numpy as np
 import torch
 
@@ -15,7 +17,15 @@ DENSE = 1000  # weights up to which all eigenvalues are computed at once
 STILL_DENSE = 5000  # up to which they are where iteration has cost as many products
 
 
-def extreme_eigenvalues(operator, count=1, *, tolerance=1e-9, seed=0, vectors=False, products=20000):
+def extreme_eigenvalues(
+    operator: Any,
+    count: int = 1,
+    *,
+    tolerance: float = 1e-9,
+    seed: int = 0,
+    vectors: bool = False,
+    products: int = 20000,
+) -> tuple[np.ndarray, ...]:
     """The smallest and the largest eigenvalues of a symmetric operator, repeated ones as often as they occur.
 
     Parameters

@@ -4,11 +4,17 @@ m steps from a unit vector v give the Gauss quadrature Σ_i w_i p(θ_i) = vᵀ p
 up to 2m - 1 (Golub and Meurant 2010); averaged over random v it estimates tr p(A)/d (Ubaru, Chen and Saad 2017).
 """
 
+from typing import Any
+
 import numpy as np
 import torch
 
+from pdelab.hints import Array
 
-def lanczos(operator, starts, steps):
+__all__ = ["lanczos", "quadrature", "stochastic_quadrature"]
+
+
+def lanczos(operator: Any, starts: torch.Tensor, steps: int) -> tuple[Array, Array]:
     """Lanczos with full re-orthogonalisation from several start vectors at once.
 
     Parameters
@@ -48,7 +54,7 @@ def lanczos(operator, starts, steps):
     return diagonal, off
 
 
-def quadrature(diagonal, off_diagonal):
+def quadrature(diagonal: Array, off_diagonal: Array) -> tuple[Array, Array]:
     """Nodes and weights (probes, steps) of the Gauss rules of `lanczos`; the weights of each rule sum to 1."""
     from scipy.linalg import eigh_tridiagonal
 
@@ -61,7 +67,9 @@ def quadrature(diagonal, off_diagonal):
     return nodes, weights
 
 
-def stochastic_quadrature(operator, *, probes=8, steps=64, seed=0, together=None):
+def stochastic_quadrature(
+    operator: Any, *, probes: int = 8, steps: int = 64, seed: int = 0, together: int | None = None
+) -> tuple[Array, Array]:
     """Nodes and weights (probes, steps) whose average Σ w p(θ) estimates tr p(A)/d.
 
     Parameters

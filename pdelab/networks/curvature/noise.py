@@ -13,7 +13,10 @@ import numpy as np
 import torch
 from torch.func import functional_call, jacrev, vmap
 
+from pdelab.networks.curvature.objective import Objective
 from pdelab.networks.curvature.samples import gradient_blocks, gram_matrix, per_sample_gradients
+
+__all__ = ["GradientNoise", "fisher_diagonal", "fisher_from_adam", "gradient_noise"]
 
 
 @dataclass(frozen=True)
@@ -38,13 +41,13 @@ class GradientNoise:
     gradient_norm: float
     directions: np.ndarray
 
-    def batch_factor(self, batch_size, replacement=True):
+    def batch_factor(self, batch_size: int, replacement: bool = True) -> float:
         """c such that a mini-batch gradient has covariance c D_w: 1/b, or (N - b)/((N - 1) b) without replacement."""
         if not 1 <= batch_size <= (self.samples if not replacement else batch_size):
             raise ValueError(f"expected 1 <= batch_size <= {self.samples}, got {batch_size}")
         return 1 / batch_size if replacement else (self.samples - batch_size) / ((self.samples - 1) * batch_size)
 
-    def rank(self, precision="float32"):
+    def rank(self, precision: str = "float32") -> int:
         """Eigenvalues above λ_max d ε, the rule of numpy and of the thesis: a statement about the precision too."""
         if not len(self.eigenvalues) or self.eigenvalues[0] <= 0:
             return 0
@@ -52,25 +55,25 @@ class GradientNoise:
         return int((self.eigenvalues > threshold).sum())
 
     @property
-    def participation_ratio(self):
+    def participation_ratio(self) -> float:
         """(Σ λ)²/Σ λ²: how many equal directions would spread the trace as much. No precision enters."""
         square = (self.eigenvalues**2).sum()
         return float(self.eigenvalues.sum() ** 2 / square) if square else 0.0
 
     @property
-    def effective_rank(self):
+    def effective_rank(self) -> float:
         """exp of the entropy of λ/Σλ (Roy and Vetterli 2007)."""
         total = self.eigenvalues.sum()
         share = self.eigenvalues[self.eigenvalues > 0] / total if total else np.zeros(0)
         return float(np.exp(-(share * np.log(share)).sum())) if len(share) else 0.0
 
-    def leading(self, part=0.9):
+    def leading(self, part: float = 0.9) -> int:
         """Smallest number of directions that carry this part of the trace."""
         total = self.eigenvalues.sum()
         return int(np.searchsorted(np.cumsum(self.eigenvalues), part * total * (1 - 1e-12))) + 1 if total else 0
 
     @property
-    def numbers(self):
+    def numbers(self) -> dict:
         """What figures and tables show, {name: value}."""
         values, d = self.eigenvalues, self.dimension
         mean = values.sum() / d
@@ -90,7 +93,7 @@ class GradientNoise:
         }
 
 
-def gradient_noise(objective, *, method="auto", directions=0):
+def gradient_noise(objective: Objective, *, method: str = "auto", directions: int = 0) -> GradientNoise:
     """The spectrum of D_w(x) from the gradients of all samples.
 
     Parameters
@@ -128,7 +131,7 @@ def gradient_noise(objective, *, method="auto", directions=0):
     return GradientNoise(values, objective.dimension, objective.count, norm, vectors)
 
 
-def fisher_diagonal(objective, kind="empirical"):
+def fisher_diagonal(objective: Objective, kind: str = "empirical") -> torch.Tensor:
     """Diagonal of the Fisher information of a classifier, (d,).
 
     Parameters
@@ -155,7 +158,7 @@ def fisher_diagonal(objective, kind="empirical"):
     return second - first.square() if kind == "centred" else second
 
 
-def fisher_from_adam(optimizer):
+def fisher_from_adam(optimizer: torch.optim.Optimizer) -> torch.Tensor:
     """diag I = E g² - (E g)² from Adam's running moments, flat, as thesis 3.3.1 (iv) does; may be negative.
 
     Both averages are corrected for their start at zero. Raises ValueError before Adam's first step.

@@ -3,8 +3,9 @@
 import copy
 import math
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +17,8 @@ from pdelab.checks import choice, refuse, whole
 from pdelab.networks import models
 from pdelab.networks.data import Split
 from pdelab.networks.optimizers.averaging import collecting
+
+__all__ = ["Objective", "classifier", "derivative", "differentiable", "each_tensor"]
 
 _NORMS = nn.modules.batchnorm._BatchNorm
 
@@ -67,13 +70,22 @@ class Objective:
     """
 
     def __init__(
-        self, model, data, *, loss=None, parameters=None, steps=None, samples=None, dtype=torch.float64, batch_size=600,
-        statistics="running",
-    ):  # fmt: skip
+        self,
+        model: torch.nn.Module,
+        data: Any,
+        *,
+        loss: Callable | None = None,
+        parameters: Sequence[str] | None = None,
+        steps: int | None = None,
+        samples: int | None = None,
+        dtype: torch.dtype = torch.float64,
+        batch_size: int = 600,
+        statistics: str = "running",
+    ):
         self.batch_size = whole("batch_size", batch_size)
         samples = samples if samples is None else whole("samples", samples)
         choice("statistics", statistics, ("running", "fresh"))
-        self.loss = _classifier if loss is None else loss
+        self.loss = classifier if loss is None else loss
         self.model = _copied(model).to(dtype).eval()
         self.recurrent = any(map(_fused_recurrence, self.model.modules()))
         self.parameters = _chosen(self.model, parameters)
@@ -84,7 +96,7 @@ class Objective:
         self.split = _windows(data, steps) if isinstance(data, Split) else None
         data = data if self.split is None else (self.split.inputs, self.split.targets)
         self.count = min(_length(data), samples or math.inf)
-        self.data = _each_tensor(lambda t: _moved(t[: self.count], dtype, self.device), data)
+        self.data = each_tensor(lambda t: _moved(t[: self.count], dtype, self.device), data)
         if self.split is not None:
             self.split = Split(*self.data)
         if statistics == "fresh":
@@ -92,64 +104,64 @@ class Objective:
         self._refuse_what_is_no_mean()
 
     @property
-    def weights(self):
+    def weights(self) -> torch.Tensor:
         """The flat weights x, a copy."""
         return torch.cat([p.detach().flatten() for p in self.parameters.values()])
 
-    def value(self):
+    def value(self) -> float:
         """f(x), a float."""
         with torch.no_grad():
             return sum(part.item() for part in self._parts())
 
-    def gradient(self):
+    def gradient(self) -> torch.Tensor:
         """∇f(x), flat (d,); zero along weights that the loss does not use."""
         total = torch.zeros(self.dimension, dtype=self.dtype, device=self.device)
         for part in self._parts():
             total += self.flat(derivative(part, list(self.parameters.values())))
         return total
 
-    def batches(self, size=None):
+    def batches(self, size: int | None = None) -> Iterator:
         """Batches of at most `size` samples, nearly equal, in the form of the data."""
         passes = -(-self.count // (size or self.batch_size))
         least, more = divmod(self.count, passes)
         edges = [least * k + min(k, more) for k in range(passes + 1)]
-        return (_each_tensor(lambda t: t[low:high], self.data) for low, high in zip(edges, edges[1:]))  # noqa: B023
+        return (each_tensor(lambda t: t[low:high], self.data) for low, high in zip(edges, edges[1:]))  # noqa: B023
 
-    def first(self, count):
+    def first(self, count: int) -> Any:
         """The first so many samples."""
-        return _each_tensor(lambda t: t[:count], self.data)
+        return each_tensor(lambda t: t[:count], self.data)
 
-    def singles(self, batch):
+    def singles(self, batch: Any) -> Any:
         """The samples of a batch, as batches of one."""
-        return (_each_tensor(lambda t: t[k : k + 1], batch) for k in range(_length(batch)))  # noqa: B023
+        return (each_tensor(lambda t: t[k : k + 1], batch) for k in range(_length(batch)))  # noqa: B023
 
-    def apart(self, batch):
+    def apart(self, batch: Any) -> Any:
         """A batch with a second axis of length one: what `vmap` makes batches of one from."""
-        return _each_tensor(lambda t: t[:, None], batch)
+        return each_tensor(lambda t: t[:, None], batch)
 
-    def length(self, batch):
+    def length(self, batch: Any) -> int:
         """Samples in a batch."""
         return _length(batch)
 
-    def share(self, batch):
+    def share(self, batch: Any) -> float:
         """Samples of a batch over all samples."""
         return _length(batch) / self.count
 
-    def flat(self, parts):
+    def flat(self, parts: Any) -> torch.Tensor:
         """Tensors shaped like the parameters (leading axes in common) as one flat array."""
         lead = parts[0].ndim - len(self.shapes[0])
         return torch.cat([part.reshape(*part.shape[:lead], -1) for part in parts], -1)
 
-    def unflat(self, flat):
+    def unflat(self, flat: torch.Tensor) -> Any:
         """The inverse of `flat`: a tuple shaped like the parameters."""
         pieces = torch.as_tensor(flat, dtype=self.dtype, device=self.device).split(self.sizes, -1)
         return tuple(piece.reshape(*piece.shape[:-1], *shape) for piece, shape in zip(pieces, self.shapes))
 
-    def mean_loss(self, batch, parameters=None):
+    def mean_loss(self, batch: Any, parameters: Any = None) -> torch.Tensor:
         """The mean loss of a batch, as a function of the parameters (a dict; default: the model's own)."""
         return self._call(parameters, batch).mean()
 
-    def sample_losses(self, batch, parameters=None):
+    def sample_losses(self, batch: Any, parameters: Any = None) -> torch.Tensor:
         """The loss of each sample of a batch (n,), as a function of the parameters."""
         losses, count = self._call(parameters, batch), _length(batch)
         if losses.ndim:
@@ -228,7 +240,7 @@ def differentiable(recurrent=False):
         yield
 
 
-def _classifier(model, batch):
+def classifier(model, batch):
     """Cross-entropy of each sample; of a text the mean over its tokens."""
     inputs, targets = batch
     output = model(inputs)
@@ -293,12 +305,12 @@ def _windows(split, steps):
     return Split(*(part[: count * steps].view(count, steps) for part in (split.inputs, split.targets)))
 
 
-def _each_tensor(function, tree):
+def each_tensor(function, tree):
     """The same nest of tuples, lists and dicts, with function(tensor) for every tensor."""
     if isinstance(tree, Mapping):
-        return {key: _each_tensor(function, item) for key, item in tree.items()}
+        return {key: each_tensor(function, item) for key, item in tree.items()}
     if isinstance(tree, (tuple, list)):
-        items = [_each_tensor(function, item) for item in tree]
+        items = [each_tensor(function, item) for item in tree]
         return type(tree)(*items) if hasattr(tree, "_fields") else type(tree)(items)
     return function(_tensor(tree, "data"))
 
@@ -313,7 +325,7 @@ def _tensor(value, name="loss"):
 
 def _tensors(tree):
     found = []
-    _each_tensor(found.append, tree)
+    each_tensor(found.append, tree)
     return found
 
 

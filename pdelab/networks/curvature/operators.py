@@ -6,10 +6,15 @@ with f the mean loss of a model in eval mode over N samples, g_k the gradient of
 Vectors are flat, in the order of `model.parameters()`; several are multiplied at once in batched passes.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import torch
 
-from pdelab.networks.curvature.objective import derivative
+from pdelab.networks.curvature.objective import Objective, derivative
+
+__all__ = ["Hessian", "Noise", "linear_operator"]
 
 
 class Hessian:
@@ -27,7 +32,7 @@ class Hessian:
     torch.Size([310, 3])
     """
 
-    def __init__(self, objective, *, block=16, on_products=None):
+    def __init__(self, objective: Objective, *, block: int = 16, on_products: Callable[[float], object] | None = None):
         self.objective, self.block, self.on_products = objective, block, on_products
         self.dimension, self.dtype, self.device = objective.dimension, objective.dtype, objective.device
         self._symmetric = False
@@ -38,7 +43,7 @@ class Hessian:
         product = self.rows(rows)
         return product[0] if vectors.ndim == 1 else product.T
 
-    def rows(self, vectors):
+    def rows(self, vectors: torch.Tensor) -> torch.Tensor:
         """H v for each row v of (k, d): one forward and backward pass serves all of them."""
         f = self.objective
         weights = list(f.parameters.values())
@@ -68,7 +73,7 @@ class Hessian:
             )
         self._symmetric = True
 
-    def matrix(self):
+    def matrix(self) -> torch.Tensor:
         """The full matrix (d, d), symmetrised."""
         found = self.rows(torch.eye(self.dimension, dtype=self.dtype, device=self.device))
         return (found + found.T) / 2
@@ -80,14 +85,14 @@ class Noise:
     D has no negative eigenvalues, and at least `nullity` = d - N + 1 that are zero.
     """
 
-    def __init__(self, objective, *, block=16, on_products=None):
+    def __init__(self, objective: Objective, *, block: int = 16, on_products: Callable[[float], object] | None = None):
         self.objective, self.block, self.on_products = objective, block, on_products
         self.dimension, self.dtype, self.device = objective.dimension, objective.dtype, objective.device
         self.mean, self.nullity = objective.gradient(), max(0, objective.dimension - objective.count + 1)
 
     __matmul__ = Hessian.__matmul__
 
-    def rows(self, vectors):
+    def rows(self, vectors: torch.Tensor) -> torch.Tensor:
         """D v for each row v of (k, d)."""
         f = self.objective
         weights = list(f.parameters.values())
@@ -130,7 +135,7 @@ def _batched_grad(outputs, inputs, vectors):
     return tuple(torch.stack(parts) for parts in zip(*rows))
 
 
-def linear_operator(operator):
+def linear_operator(operator: Any) -> Any:
     """A `scipy.sparse.linalg.LinearOperator` of the same matrix."""
     from scipy.sparse.linalg import LinearOperator
 

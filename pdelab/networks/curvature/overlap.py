@@ -6,17 +6,22 @@ The units of a hidden layer can be renumbered when the rows of its weights and t
 """
 
 import copy
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
 from torch import nn
 
+from pdelab.hints import Array
+
+__all__ = ["align", "average", "overlap", "overlap_matrix"]
+
 _WEIGHTED = (nn.Linear, nn.Conv2d)
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 
 
-def overlap(one, other):
+def overlap(one: torch.nn.Module, other: torch.nn.Module) -> float:
     """⟨x, x'⟩/(|x| |x'|) of all weights of two networks, between -1 and 1."""
     x, y = (torch.cat([p.detach().double().flatten() for p in model.parameters()]) for model in (one, other))
     if x.shape != y.shape:
@@ -24,7 +29,9 @@ def overlap(one, other):
     return (x @ y / (x.norm() * y.norm())).item()
 
 
-def align(model, reference, method="weights", seed=0):
+def align(
+    model: torch.nn.Sequential, reference: torch.nn.Sequential, method: str = "weights", seed: int = 0
+) -> torch.nn.Sequential:
     """A copy of `model` with its hidden units renumbered to resemble `reference`; its outputs do not change.
 
     Parameters
@@ -66,7 +73,7 @@ def align(model, reference, method="weights", seed=0):
     return moved
 
 
-def overlap_matrix(networks, method=None):
+def overlap_matrix(networks: Sequence[torch.nn.Module], method: str | None = None) -> Array:
     """Pairwise overlaps (n, n): raw, or with every network aligned to each other one (Figure 5.1)."""
     count = len(networks)
     found = np.eye(count)
@@ -77,7 +84,7 @@ def overlap_matrix(networks, method=None):
     return found
 
 
-def average(networks):
+def average(networks: Sequence[torch.nn.Module]) -> torch.nn.Module:
     """The network with the mean of the weights (and of batch-norm statistics) of several."""
     mean = copy.deepcopy(networks[0])
     states = [network.state_dict() for network in networks]

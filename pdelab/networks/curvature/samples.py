@@ -17,11 +17,13 @@ from torch.func import grad, vmap
 from torch.nn import functional
 
 from pdelab.kernels import curvature as fused
-from pdelab.networks.curvature.objective import derivative
+from pdelab.networks.curvature.objective import Objective, derivative
 from pdelab.networks.devices import kernels_serve
 
+__all__ = ["gradient_blocks", "gram_matrix", "per_sample_gradients"]
 
-def per_sample_gradients(objective, chunk=None):
+
+def per_sample_gradients(objective: Objective, chunk: int | None = None) -> torch.Tensor:
     """Gradients of all samples, (N, d): row k is g_k.
 
     Parameters
@@ -58,7 +60,7 @@ def gradient_blocks(objective, chunk=None):
         yield buffer
 
 
-def gram_matrix(objective, most=1 << 27, dtype=None):
+def gram_matrix(objective: Objective, most: int = 1 << 27, dtype: torch.dtype | None = None) -> torch.Tensor:
     """⟨g_j, g_k⟩ (N, N), summed over layers: never more than `most` numbers of the N × d array are held.
 
     Parameters

@@ -1,12 +1,16 @@
 """spectrum(): one door to the spectra of a trained network."""
 
+from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
 from pdelab.checks import switch
+from pdelab.hints import Array
 from pdelab.networks import data as datasets
 from pdelab.networks.checks import place, whole
 from pdelab.networks.curvature.extremes import extreme_eigenvalues
@@ -14,6 +18,8 @@ from pdelab.networks.curvature.lanczos import stochastic_quadrature
 from pdelab.networks.curvature.noise import fisher_diagonal, gradient_noise
 from pdelab.networks.curvature.objective import Objective, derivative
 from pdelab.networks.curvature.operators import Hessian, Noise
+
+__all__ = ["Spectrum", "affordable", "spectrum", "subject"]
 
 MOST_WEIGHTS = 5000  # of a Hessian whose eigenvalues are all computed unasked
 RESIDUAL = 1e-6  # of the extreme eigenvalues of larger ones, over |A|
@@ -47,15 +53,15 @@ class Spectrum:
     samples: int
     numbers: dict = field(default_factory=dict)
 
-    def moment(self, power):
+    def moment(self, power: int) -> float:
         """tr(Aᵖ)/d."""
         return float((self.weights * self.nodes**power).sum())
 
-    def fraction(self, low, high):
+    def fraction(self, low: float, high: float) -> float:
         """Part of the eigenvalues in [low, high]."""
         return float(self.weights[(self.nodes >= low) & (self.nodes <= high)].sum())
 
-    def density(self, points, width):
+    def density(self, points: ArrayLike, width: float) -> Array:
         """Density at `points`, every node smeared into a Gaussian of standard deviation `width`."""
         if not width > 0:
             raise ValueError(f"expected width > 0, got {width}")
@@ -64,26 +70,26 @@ class Spectrum:
 
 
 def spectrum(
-    run=None,
+    run: Any = None,
     *,
-    model=None,
-    data=None,
-    of="hessian",
-    method="auto",
-    split="train",
-    samples=None,
-    count=1,
-    probes=8,
-    steps=64,
-    seed=0,
-    precision="float64",
-    device="cpu",
-    loss=None,
-    parameters=None,
-    statistics="running",
-    on_progress=None,
-    progress=False,
-):
+    model: torch.nn.Module | None = None,
+    data: Any = None,
+    of: str = "hessian",
+    method: str = "auto",
+    split: str = "train",
+    samples: int | None = None,
+    count: int = 1,
+    probes: int = 8,
+    steps: int = 64,
+    seed: int = 0,
+    precision: str = "float64",
+    device: str = "cpu",
+    loss: Callable | None = None,
+    parameters: Sequence[str] | None = None,
+    statistics: str = "running",
+    on_progress: Callable[[float, float | None], object] | None = None,
+    progress: bool = False,
+) -> "Spectrum":
     """The spectrum of the Hessian, of the gradient noise or of the Fisher diagonal at the weights of a model.
 
     Parameters

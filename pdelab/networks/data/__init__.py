@@ -7,7 +7,9 @@ is said in one sentence with what to put where, what is damaged in one sentence 
 import os
 from dataclasses import replace
 from importlib.util import find_spec
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
 from pdelab.networks.checks import choice, whole
 from pdelab.networks.data import files, images, text
@@ -45,7 +47,7 @@ DATA = {  # name: (loader, its options, the files it needs)
 }
 
 
-def load(name="digits", folder=None, **options):
+def load(name: str = "digits", folder: str | PathLike | None = None, **options: Any) -> Data:
     """Load a data set by name.
 
     Parameters
@@ -92,7 +94,7 @@ def load(name="digits", folder=None, **options):
     return replace(loader(_folder(folder), **options), name=name, options=dict(options))
 
 
-def ready(folder=None):
+def ready(folder: str | PathLike | None = None) -> dict[str, str | None]:
     """What can be loaded: {name: None if it is there, else the sentence that says what to put where}."""
     found = {}
     for name, (_, _, needed) in DATA.items():

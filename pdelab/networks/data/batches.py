@@ -1,12 +1,17 @@
 """Batches: a pure function of seed, replica and epoch, so that a resumed run sees the same ones."""
 
+from collections.abc import Callable, Iterator
+
 import numpy as np
 import torch
 
 from pdelab.networks.checks import whole
+from pdelab.networks.data.splits import Split
+
+__all__ = ["batch_count", "batches", "keyed_generator"]
 
 
-def batch_count(split, size, steps=None):
+def batch_count(split: Split, size: int, steps: int | None = None) -> int:
     """Batches of one pass over a split: whole batches only, so that every gradient has the same noise."""
     whole("batch_size", size, 1)
     count = len(split) // size // steps if split.stream else len(split) // size
@@ -16,7 +21,18 @@ def batch_count(split, size, steps=None):
     return count
 
 
-def batches(split, size, *, seed, epoch, replica=0, steps=None, augment=None, replacement=False, start=0):
+def batches(
+    split: Split,
+    size: int,
+    *,
+    seed: int,
+    epoch: int,
+    replica: int = 0,
+    steps: int | None = None,
+    augment: Callable | None = None,
+    replacement: bool = False,
+    start: int = 0,
+) -> Iterator:
     """The batches of one pass.
 
     Parameters
@@ -62,7 +78,7 @@ def _windows(split, size, steps, count, start):
         yield inputs[:, part], targets[:, part]
 
 
-def keyed_generator(*key):
+def keyed_generator(*key: int) -> torch.Generator:
     """A torch generator on the CPU whose stream is a function of a tuple of whole numbers."""
     seed = int(np.random.SeedSequence([int(k) for k in key]).generate_state(1, np.uint64)[0] >> np.uint64(1))
     return torch.Generator("cpu").manual_seed(seed)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+__all__ = ["cifar", "cifar_files", "idx", "locate", "mat", "read", "text"]
+
 MOST = 1 << 30  # bytes of a file, unpacked: the largest of the published ones, EMNIST's images, have half of it
 
 

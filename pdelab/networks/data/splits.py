@@ -1,8 +1,11 @@
 """What a data set is: three splits of inputs and targets."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
+
+__all__ = ["Data", "Split", "size"]
 
 
 @dataclass(frozen=True)
@@ -17,15 +20,15 @@ class Split:
         return len(self.inputs)
 
     @property
-    def stream(self):
+    def stream(self) -> bool:
         """Whether this is one running text, whose batches follow one another."""
         return self.inputs.ndim == 1
 
-    def take(self, index):
+    def take(self, index: Any) -> "Split":
         """The samples of an index array or slice."""
         return Split(self.inputs[index], self.targets[index])
 
-    def to(self, device):
+    def to(self, device: str | torch.device) -> "Split":
         """The same split on a device."""
         return Split(self.inputs.to(device), self.targets.to(device))
 
@@ -63,7 +66,7 @@ class Data:
     vocabulary: tuple = ()
 
     @property
-    def shape(self):
+    def shape(self) -> tuple:
         """Shape of one input: (channels, height, width), or (steps,) for text."""
         return tuple(self.train.inputs.shape[1:]) or (self.steps,)
 

@@ -10,6 +10,8 @@ from pdelab.networks.data import files
 from pdelab.networks.data.batches import keyed_generator
 from pdelab.networks.data.splits import Data, Split, size
 
+__all__ = ["NO_FILE", "PTB", "plain", "ptb", "topics"]
+
 PTB = ("ptb.train.txt", "ptb.valid.txt", "ptb.test.txt")
 NO_FILE = 'name a plain text in UTF-8 with the option file=..., e.g. file="war_and_peace.txt"'
 

@@ -1,16 +1,25 @@
 """`update_bn`: batch-norm statistics of the outer weights; `trajectory`: any optimizer on a NumPy gradient."""
 
+from collections.abc import Callable, Iterable
 from contextlib import contextmanager, nullcontext
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
+
+from pdelab.hints import Array
+
+__all__ = ["collecting", "trajectory", "update_bn"]
 
 _BATCH_NORM = torch.nn.modules.batchnorm._BatchNorm
 _DROPOUT = torch.nn.modules.dropout._DropoutNd
 
 
 @torch.no_grad()
-def update_bn(model, batches, optimizer=None, device=None):
+def update_bn(
+    model: torch.nn.Module, batches: Iterable, optimizer: Any = None, device: str | torch.device | None = None
+) -> None:
     """Set the running mean and variance of every batch norm to their averages over `batches`, dropout off.
 
     model: a module; batches: an iterable of inputs, or of tuples that start with the input; optimizer: where given, the
@@ -49,7 +58,9 @@ def collecting(model, norms):
             m.training = training
 
 
-def trajectory(build, gradient, start, steps, replicas=1, inner=False):
+def trajectory(
+    build: Callable, gradient: Callable, start: ArrayLike, steps: int, replicas: int = 1, inner: bool = False
+) -> Array:
     """Weights of an optimizer on a NumPy gradient in float64: the bridge from networks to the PDE side.
 
     build: a function of a list of parameters that builds the optimizer; gradient: a function of an array (d,), or with

@@ -17,6 +17,8 @@ from pdelab.networks.optimizers.thermal import INNER_BITS, tick
 from pdelab.networks.optimizers.update import Rule
 from pdelab.networks.schedules import from_plain, to_plain
 
+__all__ = ["FlatOptimizer", "watched"]
+
 SAME = ("inner_steps", "replicas", "seed", "variant", "engine", "form", "order", "period", "resampled")
 NOT_ROWS = {"seen", "base", "begun"}  # what a parameter's state holds beside numbers of its own shape
 WEIGHTS = ("x", "z", "master")  # rows that hold weights: where nothing is stored they start at the parameters

@@ -16,6 +16,11 @@ import torch
 
 from pdelab.networks.optimizers.thermal import TILE
 
+__all__ = [
+    "Buffer", "Layout", "NUMPY", "SCRATCH", "Segment", "alone", "dense", "like", "local", "padded", "spread",
+    "why_not_views", "zeros",
+]  # fmt: skip
+
 SCRATCH = ("g", "noise")
 NUMPY = {torch.float32: np.float32, torch.float64: np.float64}
 LINE = 64  # bytes: rows start on cache lines, as torch's own tensors do

@@ -9,11 +9,15 @@ replicas, but a float64 sum of float32 numbers is exact unless their exponents d
 what is rounded away then changes the float32 result only within 2⁻⁵³ of a tie. "ordered" sends them one by one.
 """
 
+from typing import Any
+
 import torch
 import torch.distributed as distributed
 
 from pdelab.kernels import optimizers as fused
 from pdelab.networks.devices import kernels_serve
+
+__all__ = ["Communicator", "REDUCTIONS", "average"]
 
 REDUCTIONS = ("exact", "native", "ordered")
 
@@ -29,7 +33,7 @@ class Communicator:
     through the master.
     """
 
-    def __init__(self, local=1, group=None, reduction="exact"):
+    def __init__(self, local: int = 1, group: Any = None, reduction: str = "exact"):
         if reduction not in REDUCTIONS:
             raise ValueError(f"reduction must be one of {REDUCTIONS}, got {reduction!r}")
         self.local, self.reduction = local, reduction
@@ -43,7 +47,7 @@ class Communicator:
         self.collectives = self.bytes = self.numbers = 0
         self._kept = {}  # memory for each shape: fresh pages would cost more than the sum
 
-    def mean(self, rows, count=None, out=None):
+    def mean(self, rows: Any, count: int = None, out: Any = None) -> Any:
         """The mean over all replicas of rows (local, size): a tensor (size,) of the same dtype, equal on every rank.
 
         count: numbers a replica has, without the layout's padding; out: where to put it, else in new memory. Raises
@@ -98,7 +102,7 @@ class Communicator:
             self._kept[key] = torch.empty(shape, dtype=dtype, device=device)
         return self._kept[key]
 
-    def broadcast(self, rows):
+    def broadcast(self, rows: Any) -> None:
         """Every replica's row ← the first replica's of rank 0."""
         if self.ranks > 1:
             first = rows[0].clone()

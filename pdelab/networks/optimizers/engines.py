@@ -13,6 +13,12 @@ from pdelab.networks.optimizers.buffers import NUMPY, local
 from pdelab.networks.optimizers.thermal import TILE, normals
 from pdelab.networks.optimizers.update import inner_update, terms, thermal
 
+__all__ = [
+    "BY_TENSORS", "CompiledEngine", "Engine", "ForeachEngine", "FusedEngine", "NAMES", "TorchEngine", "adapted",
+    "check_home", "chosen", "compiled_update", "graph", "moved", "not_finite", "packed", "sparse", "start_absent",
+    "switches",
+]  # fmt: skip
+
 UNSEEN = {torch.float32: np.zeros(1, np.int32), torch.float64: np.zeros(1, np.int64)}  # no gradient looked at yet
 
 

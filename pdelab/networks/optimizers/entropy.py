@@ -5,12 +5,16 @@ Source: Chaudhari, thesis, chapters 3 and 4 ((3.10) with its sign corrected).
 """
 
 import torch
+from torch.optim.optimizer import ParamsT
 
+from pdelab.hints import Schedule
 from pdelab.networks.optimizers.base import FlatOptimizer
 from pdelab.networks.optimizers.engines import BY_TENSORS
 from pdelab.networks.optimizers.settings import inverse, one_of
 from pdelab.networks.optimizers.update import Rule, add, nesterov, number, with_momentum
 from pdelab.networks.optimizers.variants import Varied
+
+__all__ = ["EntropySGD", "HJ", "accelerate", "loop_rule"]
 
 FORMS = ("4.40", "4.42")
 
@@ -105,10 +109,24 @@ class EntropySGD(Varied, FlatOptimizer):
     steady = True
 
     def __init__(
-        self, params, lr=1.0, inner_lr=0.1, inner_steps=20, gamma=1e4, averaging=None, temperature=0.0, momentum=0.9,
-        outer_momentum=0.0, nesterov=True, weight_decay=0.0, seed=None, *, variant="thesis", maximize=False,
-        engine="auto",
-    ):  # fmt: skip
+        self,
+        params: ParamsT,
+        lr: float = 1.0,
+        inner_lr: float = 0.1,
+        inner_steps: int = 20,
+        gamma: Schedule = 1e4,
+        averaging: float | None = None,
+        temperature: float = 0.0,
+        momentum: float = 0.9,
+        outer_momentum: float = 0.0,
+        nesterov: bool = True,
+        weight_decay: float = 0.0,
+        seed: int | None = None,
+        *,
+        variant: str = "thesis",
+        maximize: bool = False,
+        engine: str = "auto",
+    ):
         one_of("variant", variant, ("thesis", *self.variants))
         averaging = self.default_averaging if averaging is None else averaging
         super().__init__(params, {
@@ -117,11 +135,11 @@ class EntropySGD(Varied, FlatOptimizer):
             "weight_decay": weight_decay, "seed": seed, "variant": variant, "maximize": maximize, "engine": engine,
         })  # fmt: skip
 
-    def rule(self, group, outer, inner):
+    def rule(self, group: dict, outer: int, inner: int) -> Rule:
         return loop_rule(group, outer, inner)
 
     @torch.no_grad()
-    def outer(self, outer):
+    def outer(self, outer: int) -> None:
         for segment, group in self._moving():
             x = segment.moving("x")
             direction = accelerate(segment, self._direction(segment, group, x), group)
@@ -163,9 +181,21 @@ class HJ(FlatOptimizer):
     steady = True
 
     def __init__(
-        self, params, lr=1.0, inner_lr=0.1, inner_steps=5, gamma=1e4, momentum=0.9, outer_momentum=0.0, nesterov=True,
-        weight_decay=0.0, *, form="4.40", maximize=False, engine="auto",
-    ):  # fmt: skip
+        self,
+        params: ParamsT,
+        lr: float = 1.0,
+        inner_lr: float = 0.1,
+        inner_steps: int = 5,
+        gamma: Schedule = 1e4,
+        momentum: float = 0.9,
+        outer_momentum: float = 0.0,
+        nesterov: bool = True,
+        weight_decay: float = 0.0,
+        *,
+        form: str = "4.40",
+        maximize: bool = False,
+        engine: str = "auto",
+    ):
         one_of("form", form, FORMS)
         super().__init__(params, {
             "lr": lr, "inner_lr": inner_lr, "inner_steps": inner_steps, "gamma": gamma, "temperature": 0.0,
@@ -173,11 +203,11 @@ class HJ(FlatOptimizer):
             "form": form, "maximize": maximize, "engine": engine,
         })  # fmt: skip
 
-    def rule(self, group, outer, inner):
+    def rule(self, group: dict, outer: int, inner: int) -> Rule:
         return loop_rule({**group, "averaging": 0.0}, outer, inner, fresh=False)
 
     @torch.no_grad()
-    def inner(self, outer, inner):
+    def inner(self, outer: int, inner: int) -> None:
         head = self.param_groups[0]
         if head["form"] == "4.40" or inner + 1 < head["inner_steps"]:
             return super().inner(outer, inner)
@@ -189,7 +219,7 @@ class HJ(FlatOptimizer):
         return None
 
     @torch.no_grad()
-    def outer(self, outer):
+    def outer(self, outer: int) -> None:
         for segment, group in self._moving():
             if group["form"] == "4.42" and not segment.grads:
                 segment.write("y", "x")

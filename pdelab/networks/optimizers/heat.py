@@ -1,13 +1,19 @@
 """HEAT: descent on the Gaussian convolution of the loss, the smoothing of the heat equation (thesis 4.6.1.3)."""
 
-import torch
+from typing import Any
 
+import torch
+from torch.optim.optimizer import ParamsT
+
+from pdelab.hints import Schedule
 from pdelab.networks.optimizers.base import FlatOptimizer
 from pdelab.networks.optimizers.engines import BY_TENSORS
 from pdelab.networks.optimizers.entropy import accelerate
 from pdelab.networks.optimizers.settings import scope
 from pdelab.networks.optimizers.thermal import tick
 from pdelab.networks.optimizers.update import add, number, thermal
+
+__all__ = ["Heat"]
 
 
 class Heat(FlatOptimizer):
@@ -33,9 +39,20 @@ class Heat(FlatOptimizer):
     protected = False  # gradients are checked first, so that nothing has to be undone
 
     def __init__(
-        self, params, lr=0.1, inner_steps=20, gamma=1e-4, temperature=1.0, momentum=0.9, nesterov=True,
-        weight_decay=0.0, seed=None, *, maximize=False, engine="auto",
-    ):  # fmt: skip
+        self,
+        params: ParamsT,
+        lr: float = 0.1,
+        inner_steps: int = 20,
+        gamma: Schedule = 1e-4,
+        temperature: float = 1.0,
+        momentum: float = 0.9,
+        nesterov: bool = True,
+        weight_decay: float = 0.0,
+        seed: int | None = None,
+        *,
+        maximize: bool = False,
+        engine: str = "auto",
+    ):
         super().__init__(params, {
             "lr": lr, "inner_steps": inner_steps, "gamma": gamma, "temperature": temperature, "momentum": momentum,
             "nesterov": nesterov, "weight_decay": weight_decay, "seed": seed, "maximize": maximize, "engine": engine,
@@ -47,12 +64,12 @@ class Heat(FlatOptimizer):
         if group["gamma"] == float("inf"):
             raise ValueError("gamma must be finite for Heat: it is the variance of the perturbations over temperature")
 
-    def row_names(self, group):
+    def row_names(self, group: dict) -> list[str]:
         extra = {"noise": group["temperature"], "outer_m": group["momentum"]}
         return [*super().row_names(group), "x", "sum", *(name for name, used in extra.items() if used)]
 
     @torch.no_grad()
-    def restart(self):
+    def restart(self) -> None:
         """Take the model's present weights as x and start a new loop."""
         self.clock["inner_step"] = 0
         for segment in self._layout.segments:
@@ -61,7 +78,7 @@ class Heat(FlatOptimizer):
             self._perturb(segment, self.outer_steps, 0, fresh=self.outer_steps == 0)
 
     @torch.no_grad()
-    def welcome(self, segments):
+    def welcome(self, segments: Any) -> None:
         for segment in segments:
             self._perturb(segment, self.outer_steps, self.inner_step, fresh=True)
 
@@ -83,7 +100,7 @@ class Heat(FlatOptimizer):
             segment.written([2 * p.requires_grad for p in segment.params])
 
     @torch.no_grad()
-    def inner(self, outer, inner):
+    def inner(self, outer: int, inner: int) -> None:
         for segment in self._layout.segments:
             BY_TENSORS.collect(segment)
             BY_TENSORS.check(segment)
@@ -99,7 +116,7 @@ class Heat(FlatOptimizer):
                 self._perturb(segment, outer, inner + 1)
 
     @torch.no_grad()
-    def outer(self, outer):
+    def outer(self, outer: int) -> None:
         for segment, group in self._moving():
             direction = accelerate(segment, segment.moving("sum"), {**group, "outer_momentum": group["momentum"]})
             add(segment.moving("x"), direction, number(group["lr"]), -1.0)

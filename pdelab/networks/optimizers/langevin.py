@@ -1,7 +1,11 @@
 """Langevin dynamics: one loop, no anchor."""
 
+from torch.optim.optimizer import ParamsT
+
 from pdelab.networks.optimizers.base import FlatOptimizer
 from pdelab.networks.optimizers.update import Rule, number
+
+__all__ = ["SGLD"]
 
 
 class SGLD(FlatOptimizer):
@@ -22,14 +26,23 @@ class SGLD(FlatOptimizer):
     protected = False
 
     def __init__(
-        self, params, lr=0.1, temperature=1e-4, decay=0.0, weight_decay=0.0, seed=None, *, maximize=False, engine="auto"
+        self,
+        params: ParamsT,
+        lr: float = 0.1,
+        temperature: float = 1e-4,
+        decay: float = 0.0,
+        weight_decay: float = 0.0,
+        seed: int | None = None,
+        *,
+        maximize: bool = False,
+        engine: str = "auto",
     ):
         super().__init__(params, {
             "lr": lr, "temperature": temperature, "decay": decay, "weight_decay": weight_decay, "seed": seed,
             "maximize": maximize, "engine": engine,
         })  # fmt: skip
 
-    def rule(self, group, outer, inner):
+    def rule(self, group: dict, outer: int, inner: int) -> Rule:
         rate = number(group["lr"]) / (1.0 + outer) ** group["decay"]
         return Rule(
             rate=rate,

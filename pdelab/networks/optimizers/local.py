@@ -1,12 +1,18 @@
 """Baselines for replicas: a local optimizer in each, averaged now and then (LocalSGD), with momentum (DiLoCo)."""
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
+from torch.optim.optimizer import ParamsT
 
 from pdelab.networks.optimizers.engines import BY_TENSORS
 from pdelab.networks.optimizers.entropy import accelerate
 from pdelab.networks.optimizers.replicas import Replicated
 from pdelab.networks.optimizers.update import add
 from pdelab.networks.optimizers.wrapped import Wrapping
+
+__all__ = ["DiLoCo", "LocalSGD"]
 
 
 class DiLoCo(Replicated, Wrapping):
@@ -32,20 +38,31 @@ class DiLoCo(Replicated, Wrapping):
     protected = False
 
     def __init__(
-        self, params, base, period=20, outer_lr=0.7, outer_momentum=0.9, outer_nesterov=True, *, replicas=1, group=None,
-        reduction="exact", init="broadcast", engine="auto",
-    ):  # fmt: skip
+        self,
+        params: ParamsT,
+        base: Callable,
+        period: int = 20,
+        outer_lr: float = 0.7,
+        outer_momentum: float = 0.9,
+        outer_nesterov: bool = True,
+        *,
+        replicas: int = 1,
+        group: Any = None,
+        reduction: str = "exact",
+        init: str = "broadcast",
+        engine: str = "auto",
+    ):
         super().__init__(params, base, {
             "period": period, "outer_lr": outer_lr, "outer_momentum": outer_momentum, "outer_nesterov": outer_nesterov,
             "replicas": replicas, "engine": engine,
         })  # fmt: skip
         self.connect(group, reduction, init)
 
-    def loop_length(self):
+    def loop_length(self) -> int:
         return self.param_groups[0]["period"]
 
     @torch.no_grad()
-    def inner(self, outer, inner):
+    def inner(self, outer: int, inner: int) -> None:
         for segment in self._layout.segments:
             BY_TENSORS.collect(segment)
             BY_TENSORS.check(segment)
@@ -53,7 +70,7 @@ class DiLoCo(Replicated, Wrapping):
         self.base.step()
 
     @torch.no_grad()
-    def outer(self, outer):
+    def outer(self, outer: int) -> None:
         means = {buffer: self.mean(buffer, "y") for buffer in self._layout.buffers.values()}
         for segment in self._layout.segments:
             group = self.param_groups[segment.group]
@@ -79,5 +96,5 @@ class LocalSGD(DiLoCo):
     DiLoCo with outer_lr = 1 and no momentum; parameters, cost and communication as there.
     """
 
-    def __init__(self, params, base, period=20, **settings):
+    def __init__(self, params: ParamsT, base: Callable, period: int = 20, **settings: Any):
         super().__init__(params, base, period, 1.0, 0.0, **settings)

@@ -12,6 +12,8 @@ from pdelab.networks.optimizers.replicas import ElasticSGD, Parle
 from pdelab.networks.optimizers.settings import inverse
 from pdelab.networks.optimizers.update import add, number
 
+__all__ = ["OfficialElasticSGD", "OfficialEntropySGD", "OfficialParle", "PaperEntropySGD", "PaperParle"]
+
 
 class PaperEntropySGD(EntropySGD, variant="paper"):
     """The elastic force gets momentum, and the outer step keeps its factor: x ← x - (η/γ) N(x - z)."""

@@ -7,16 +7,21 @@ computed there from one all-reduce, so nothing is sent back.
 
 import os
 import warnings
+from typing import Any
 
 import torch
 import torch.distributed as distributed
+from torch.optim.optimizer import ParamsT
 
+from pdelab.hints import Schedule
 from pdelab.networks.optimizers.base import FlatOptimizer
 from pdelab.networks.optimizers.communication import Communicator
 from pdelab.networks.optimizers.entropy import accelerate, loop_rule
 from pdelab.networks.optimizers.settings import inverse, one_of, scope
 from pdelab.networks.optimizers.update import Rule, add, nesterov, number
 from pdelab.networks.optimizers.variants import Varied
+
+__all__ = ["ElasticSGD", "ORDERS", "Parle", "Replicated", "everybody", "warn_of_divergence"]
 
 ORDERS = ("gauss-seidel", "jacobi")
 
@@ -214,10 +219,25 @@ class ElasticSGD(Varied, Replicated, FlatOptimizer):
     protected = False
 
     def __init__(
-        self, params, lr=0.1, rho=1.0, period=1, momentum=0.9, nesterov=True, weight_decay=0.0, master_lr=None, *,
-        order="gauss-seidel", variant="thesis", replicas=1, group=None, reduction="exact", init="broadcast",
-        maximize=False, engine="auto",
-    ):  # fmt: skip
+        self,
+        params: ParamsT,
+        lr: float = 0.1,
+        rho: Schedule = 1.0,
+        period: int = 1,
+        momentum: float = 0.9,
+        nesterov: bool = True,
+        weight_decay: float = 0.0,
+        master_lr: float | None = None,
+        *,
+        order: str = "gauss-seidel",
+        variant: str = "thesis",
+        replicas: int = 1,
+        group: Any = None,
+        reduction: str = "exact",
+        init: str = "broadcast",
+        maximize: bool = False,
+        engine: str = "auto",
+    ):
         one_of("order", order, ORDERS)
         one_of("variant", variant, ("thesis", *self.variants))
         super().__init__(params, {
@@ -227,10 +247,10 @@ class ElasticSGD(Varied, Replicated, FlatOptimizer):
         })  # fmt: skip
         self.connect(group, reduction, init)
 
-    def loop_length(self):
+    def loop_length(self) -> int:
         return self.param_groups[0]["period"]
 
-    def rule(self, group, outer, inner):
+    def rule(self, group: dict, outer: int, inner: int) -> Rule:
         momentum, ahead = nesterov(group)
         return Rule(
             rate=number(group["lr"]),
@@ -243,7 +263,7 @@ class ElasticSGD(Varied, Replicated, FlatOptimizer):
             anchor="master",
         )
 
-    def inner(self, outer, inner):
+    def inner(self, outer: int, inner: int) -> None:
         head = self.param_groups[0]
         self._old = None
         if inner + 1 == head["period"] and head["order"] == "jacobi":
@@ -254,7 +274,7 @@ class ElasticSGD(Varied, Replicated, FlatOptimizer):
         super().inner(outer, inner)
 
     @torch.no_grad()
-    def outer(self, outer):
+    def outer(self, outer: int) -> None:
         self.relax_master(self._old or self._means(), outer)
 
 
@@ -306,11 +326,32 @@ class Parle(Varied, Replicated, FlatOptimizer):
     default_order = "gauss-seidel"
 
     def __init__(
-        self, params, lr=0.1, inner_lr=0.1, inner_steps=25, gamma=100.0, rho=1.0, averaging=None, temperature=0.0,
-        momentum=0.9, outer_momentum=0.9, nesterov=True, weight_decay=0.0, elastic=1.0, master_lr=None, seed=None, *,
-        order=None, variant="thesis", replicas=1, group=None, reduction="exact", init="broadcast", maximize=False,
-        engine="auto",
-    ):  # fmt: skip
+        self,
+        params: ParamsT,
+        lr: float = 0.1,
+        inner_lr: float = 0.1,
+        inner_steps: int = 25,
+        gamma: Schedule = 100.0,
+        rho: Schedule = 1.0,
+        averaging: float | None = None,
+        temperature: float = 0.0,
+        momentum: float = 0.9,
+        outer_momentum: float = 0.9,
+        nesterov: bool = True,
+        weight_decay: float = 0.0,
+        elastic: float = 1.0,
+        master_lr: float | None = None,
+        seed: int | None = None,
+        *,
+        order: str | None = None,
+        variant: str = "thesis",
+        replicas: int = 1,
+        group: Any = None,
+        reduction: str = "exact",
+        init: str = "broadcast",
+        maximize: bool = False,
+        engine: str = "auto",
+    ):
         one_of("variant", variant, ("thesis", *self.variants))
         order = order or self.default_order
         one_of("order", order, ORDERS)
@@ -326,11 +367,11 @@ class Parle(Varied, Replicated, FlatOptimizer):
             warn_of_divergence(settings)
         self.connect(group, reduction, init)
 
-    def rule(self, group, outer, inner):
+    def rule(self, group: dict, outer: int, inner: int) -> Rule:
         return loop_rule(group, outer, inner)
 
     @torch.no_grad()
-    def outer(self, outer):
+    def outer(self, outer: int) -> None:
         old = self._old_means()
         for segment, group in self._moving():
             x = segment.moving("x")

@@ -7,6 +7,8 @@ import torch.distributed as distributed
 
 from pdelab.networks.schedules import KINDS
 
+__all__ = ["check", "check_loss", "check_parameters", "check_settings", "drawn_seed", "inverse", "one_of", "scope"]
+
 NOT_NEGATIVE = ("lr", "inner_lr", "weight_decay", "temperature", "decay", "elastic", "coupling", "outer_lr")
 SCOPES = ("gamma", "rho")
 FRACTIONS = ("averaging",)

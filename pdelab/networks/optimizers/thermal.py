@@ -17,6 +17,8 @@ import math
 
 import torch
 
+__all__ = ["INNER_BITS", "TILE", "box_muller", "normals", "signed", "threefry", "tick"]
+
 TILE = 64
 ROUNDS = 13
 ROTATIONS = (16, 42, 12, 31, 16, 32, 24, 21)

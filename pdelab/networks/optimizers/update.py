@@ -16,6 +16,11 @@ from pdelab.kernels import optimizers as fused
 from pdelab.networks.devices import kernels_serve
 from pdelab.networks.optimizers.thermal import TILE, normals
 
+__all__ = [
+    "Rule", "add", "fill", "inner_update", "nesterov", "number", "shard_normals", "terms", "thermal",
+    "with_momentum",
+]  # fmt: skip
+
 
 class Rule(NamedTuple):
     """The numbers of one inner update; a zero leaves its term out."""

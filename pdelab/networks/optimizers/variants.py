@@ -1,5 +1,7 @@
 """Variants of one optimizer as subclasses, chosen by an argument."""
 
+__all__ = ["Varied"]
+
 
 class Varied:
     """An optimizer with variants: subclasses, declared with `variant="name"`, that its argument `variant` chooses.

@@ -4,9 +4,13 @@ import copy
 import inspect
 import math
 from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
 
 import torch
+from torch.optim.optimizer import ParamsT
 
+from pdelab.hints import Schedule
 from pdelab.networks.optimizers.base import FlatOptimizer
 from pdelab.networks.optimizers.buffers import local, spread
 from pdelab.networks.optimizers.engines import BY_TENSORS
@@ -14,6 +18,8 @@ from pdelab.networks.optimizers.entropy import loop_rule
 from pdelab.networks.optimizers.settings import inverse
 from pdelab.networks.optimizers.thermal import tick
 from pdelab.networks.optimizers.update import Rule, nesterov, thermal
+
+__all__ = ["EntropyAdam", "LocalEntropy", "Trivialized", "TrivializedSGD", "Wrapping", "check_layers", "field_strength"]
 
 FREE = inspect.Parameter("closure", inspect.Parameter.KEYWORD_ONLY, default=None)
 
@@ -138,9 +144,21 @@ class LocalEntropy(Wrapping):
     outer_row = "x"
 
     def __init__(
-        self, params, base, inner_lr=0.1, inner_steps=5, gamma=100.0, averaging=0.75, temperature=0.0,
-        inner_momentum=0.9, inner_nesterov=True, inner_weight_decay=0.0, seed=None, *, engine="auto",
-    ):  # fmt: skip
+        self,
+        params: ParamsT,
+        base: Callable,
+        inner_lr: float = 0.1,
+        inner_steps: int = 5,
+        gamma: Schedule = 100.0,
+        averaging: float = 0.75,
+        temperature: float = 0.0,
+        inner_momentum: float = 0.9,
+        inner_nesterov: bool = True,
+        inner_weight_decay: float = 0.0,
+        seed: int | None = None,
+        *,
+        engine: str = "auto",
+    ):
         super().__init__(params, base, {
             "inner_lr": inner_lr, "inner_steps": inner_steps, "gamma": gamma, "averaging": averaging,
             "temperature": temperature, "inner_momentum": inner_momentum, "inner_nesterov": inner_nesterov,
@@ -152,12 +170,12 @@ class LocalEntropy(Wrapping):
         if group["gamma"] == math.inf:
             raise ValueError("gamma must be finite for LocalEntropy: its gradient (x - z)/gamma is 0 at infinity")
 
-    def rule(self, group, outer, inner):
+    def rule(self, group: dict, outer: int, inner: int) -> Rule:
         own = {name: group[f"inner_{name}"] for name in ("momentum", "nesterov", "weight_decay")}
         return loop_rule({**group, **own}, outer, inner)
 
     @torch.no_grad()
-    def outer(self, outer):
+    def outer(self, outer: int) -> None:
         gradients = {}
         for segment in self._layout.segments:
             segment.write("y", "x")
@@ -172,7 +190,15 @@ class LocalEntropy(Wrapping):
 class EntropyAdam(LocalEntropy):
     """Entropy-Adam (thesis 3.3.3): LocalEntropy over torch.optim.Adam; the settings of both, lr being Adam's."""
 
-    def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, **inner):
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        **inner: Any,
+    ):
         settings = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
         super().__init__(params, lambda groups: torch.optim.Adam(groups, **settings), **inner)
 
@@ -198,9 +224,21 @@ class TrivializedSGD(FlatOptimizer):
     protected = False
 
     def __init__(
-        self, params, lr=0.1, *, layers, coupling=1e-4, decay_steps=500.0, momentum=0.9, nesterov=True,
-        weight_decay=0.0, seed=None, resampled=False, maximize=False, engine="auto",
-    ):  # fmt: skip
+        self,
+        params: ParamsT,
+        lr: float = 0.1,
+        *,
+        layers: int,
+        coupling: float = 1e-4,
+        decay_steps: float = 500.0,
+        momentum: float = 0.9,
+        nesterov: bool = True,
+        weight_decay: float = 0.0,
+        seed: int | None = None,
+        resampled: bool = False,
+        maximize: bool = False,
+        engine: str = "auto",
+    ):
         super().__init__(params, {
             "lr": lr, "layers": layers, "coupling": coupling, "decay_steps": decay_steps, "momentum": momentum,
             "nesterov": nesterov, "weight_decay": weight_decay, "seed": seed, "resampled": resampled,
@@ -211,7 +249,7 @@ class TrivializedSGD(FlatOptimizer):
         super()._check(group)
         check_layers(group["layers"])
 
-    def rule(self, group, outer, inner):
+    def rule(self, group: dict, outer: int, inner: int) -> Rule:
         momentum, ahead = nesterov(group)
         return Rule(
             rate=group["lr"],
@@ -223,7 +261,7 @@ class TrivializedSGD(FlatOptimizer):
             sign=-1.0 if group["maximize"] else 1.0,
         )
 
-    def moment(self, outer, inner):
+    def moment(self, outer: int, inner: int) -> int:
         return tick(outer, inner) if self.param_groups[0]["resampled"] else 0
 
 
@@ -241,8 +279,17 @@ class Trivialized(Wrapping):
     protected = False
 
     def __init__(
-        self, params, base, *, layers, coupling=1e-4, decay_steps=500.0, seed=None, resampled=False, engine="auto"
-    ):  # fmt: skip
+        self,
+        params: ParamsT,
+        base: Callable,
+        *,
+        layers: int,
+        coupling: float = 1e-4,
+        decay_steps: float = 500.0,
+        seed: int | None = None,
+        resampled: bool = False,
+        engine: str = "auto",
+    ):
         super().__init__(params, base, {
             "layers": layers, "coupling": coupling, "decay_steps": decay_steps, "seed": seed, "resampled": resampled,
             "engine": engine,
@@ -253,7 +300,7 @@ class Trivialized(Wrapping):
         check_layers(group["layers"])
 
     @torch.no_grad()
-    def inner(self, outer, inner):
+    def inner(self, outer: int, inner: int) -> None:
         gradients = {}
         for segment in self._layout.segments:
             BY_TENSORS.collect(segment)

@@ -5,16 +5,23 @@ taken seed by seed. Intervals are Student's t over the seeds; they say nothing a
 """
 
 import itertools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
 from pdelab import checks
+from pdelab.hints import Progress
 from pdelab.networks.checks import choice, several, whole
 from pdelab.networks.training.loop import tell, train
 from pdelab.networks.training.setup import alone, unboxed
+
+__all__ = ["Comparison", "compare", "merged", "paired", "tune", "verdict"]
 
 _KEPT = ("train_loss", "validation_loss", "validation_error", "gradients")  # of the history of a run
 
@@ -56,7 +63,7 @@ class Comparison:
     metric: str
     split: str
 
-    def rows(self):
+    def rows(self) -> list[dict]:
         """One dict a contestant: name, mean, deviation, and against the baseline difference, low, high, p, verdict."""
         first = self.values[self.names.index(self.baseline)]
         found = []
@@ -68,7 +75,7 @@ class Comparison:
             found.append(row)
         return found
 
-    def table(self):
+    def table(self) -> str:
         """The rows as text, in the form of the papers' tables."""
         percent, width = " (%)" if self.metric == "error" else "", max(16, 1 + max(map(len, self.names)))
         against = f"    minus {self.baseline}, {self.level:.0%} interval" if len(self.names) > 1 else ""
@@ -82,22 +89,22 @@ class Comparison:
 
 
 def compare(
-    contestants,
+    contestants: dict[str, dict],
     *,
-    seeds=10,
-    baseline=None,
-    metric="error",
-    split="test",
-    level=0.95,
-    margin=0.2,
-    folds=None,
-    jobs=1,
-    threads=None,
-    out=None,
-    on_run=None,
-    progress=False,
-    **common,
-):
+    seeds: int | Sequence[int] = 10,
+    baseline: str | None = None,
+    metric: str = "error",
+    split: str = "test",
+    level: float = 0.95,
+    margin: float = 0.2,
+    folds: int | None = None,
+    jobs: int | None = 1,
+    threads: int | None = None,
+    out: str | PathLike | None = None,
+    on_run: Callable | None = None,
+    progress: Progress = False,
+    **common: Any,
+) -> "Comparison":
     """Train every contestant with every seed and compare them pair by pair.
 
     Parameters
@@ -180,7 +187,7 @@ def compare(
     return Comparison(names, seeds, values, curves, losses, gradients, finals, baseline, level, margin, metric, split)
 
 
-def merged(*comparisons):
+def merged(*comparisons: "Comparison") -> "Comparison":
     """One comparison from shards of its seeds, made anywhere: the same, to the last bit, as all seeds at once.
 
     Parameters
@@ -224,7 +231,17 @@ def merged(*comparisons):
     )  # fmt: skip
 
 
-def tune(arguments, grid, *, seeds=3, metric="error", jobs=1, threads=None, on_run=None, progress=False):
+def tune(
+    arguments: dict,
+    grid: dict[str, Sequence],
+    *,
+    seeds: int | Sequence[int] = 3,
+    metric: str = "error",
+    jobs: int | None = 1,
+    threads: int | None = None,
+    on_run: Callable | None = None,
+    progress: Progress = False,
+) -> list[tuple[float, dict]]:
     """Validation error of every point of a grid of optimizer options: what was tried is part of the result.
 
     Parameters
@@ -263,7 +280,7 @@ def tune(arguments, grid, *, seeds=3, metric="error", jobs=1, threads=None, on_r
     return [(float(np.mean(scores[str(k)])), points[k]) for k in order]
 
 
-def paired(differences, level=0.95):
+def paired(differences: ArrayLike, level: float = 0.95) -> dict[str, float]:
     """Mean of paired differences with Student's interval and p-value.
 
     Parameters

@@ -1,12 +1,16 @@
 """train(): the one training loop, and the state that makes it continue exactly."""
 
 import time
+from collections.abc import Callable, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from pdelab.hints import Progress
 from pdelab.networks import data as datasets
 from pdelab.networks.checks import choice, place, positive, several, switch, whole
 from pdelab.networks.devices import looking_waits
@@ -23,6 +27,8 @@ from pdelab.networks.training.setup import (
     unboxed,
 )
 from pdelab.networks.training.store import Ranks, Store
+
+__all__ = ["TrainingResult", "tell", "train"]
 
 
 @dataclass(frozen=True)
@@ -59,34 +65,34 @@ class TrainingResult:
 
 
 def train(
-    optimizer="sgd",
-    model="mlp",
-    data="digits",
+    optimizer: str | Callable = "sgd",
+    model: str | torch.nn.Module = "mlp",
+    data: Any = "digits",
     *,
-    epochs=25,
-    seed=0,
-    batch_size=64,
-    optimizer_options=None,
-    model_options=None,
-    data_options=None,
-    folder=None,
-    drops=(),
-    drop_factor=0.2,
-    initialisation="default",
-    clip=None,
-    replacement=False,
-    replicas=1,
-    share=1.0,
-    precision="float32",
-    snapshots=(),
-    out=None,
-    resume=False,
-    checkpoint_seconds=30.0,
-    device="cpu",
-    deterministic=False,
-    on_epoch=None,
-    progress=False,
-):
+    epochs: int = 25,
+    seed: int = 0,
+    batch_size: int = 64,
+    optimizer_options: dict | None = None,
+    model_options: dict | None = None,
+    data_options: dict | None = None,
+    folder: str | PathLike | None = None,
+    drops: Sequence[float] = (),
+    drop_factor: float = 0.2,
+    initialisation: str = "default",
+    clip: float | None = None,
+    replacement: bool = False,
+    replicas: int = 1,
+    share: float = 1.0,
+    precision: str = "float32",
+    snapshots: Sequence[int] = (),
+    out: str | PathLike | None = None,
+    resume: bool = False,
+    checkpoint_seconds: float = 30.0,
+    device: str = "cpu",
+    deterministic: bool = False,
+    on_epoch: Callable[[dict], object] | None = None,
+    progress: Progress = False,
+) -> TrainingResult:
     """Train a network and measure it.
 
     Parameters

@@ -1,16 +1,23 @@
 """Loss and error of a model, at the weights that count."""
 
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch.nn import functional
 
 from pdelab.networks import models
+from pdelab.networks.data import Split
+
+__all__ = ["cross_entropy", "evaluate", "forward", "outer_weights", "to_outer_weights"]
 
 _NORMS = torch.nn.modules.batchnorm._BatchNorm
 
 
-def evaluate(model, split, *, batch_size=1024, steps=None, columns=1):
+def evaluate(
+    model: torch.nn.Module, split: Split, *, batch_size: int = 1024, steps: int | None = None, columns: int = 1
+) -> dict[str, float]:
     """Mean cross-entropy and error of a model on a split.
 
     Parameters
@@ -49,7 +56,7 @@ def evaluate(model, split, *, batch_size=1024, steps=None, columns=1):
 
 
 @contextmanager
-def outer_weights(optimizer, model, split):
+def outer_weights(optimizer: Any, model: torch.nn.Module, split: Split) -> Iterator[None]:
     """Inside, the parameters are the optimizer's outer weights, with batch-norm statistics of their own.
 
     Optimizers without `eval()` and `train()`, such as `torch.optim.SGD`, have only one set of weights.

@@ -6,8 +6,12 @@ uses (texts: the first two of them). The width of a grid moves results more than
 the result; `retune` does it again.
 """
 
+from collections.abc import Callable, Sequence
+
 from pdelab.networks.checks import choice
 from pdelab.networks.training.comparison import tune
+
+__all__ = ["RECIPES", "TUNED_ON", "recipe", "retune"]
 
 TUNED_ON = (100, 101, 102)
 _DECAY = {"weight_decay": 1e-4}
@@ -199,7 +203,7 @@ RECIPES["digits-dropout"] = {
 }
 
 
-def recipe(name):
+def recipe(name: str) -> dict:
     """Arguments of `train` for a recipe "family/contestant", e.g. "digits-mlp/entropy-sgd".
 
     Examples
@@ -211,7 +215,9 @@ def recipe(name):
     return COMMON[family] | contestant["arguments"]
 
 
-def retune(name, *, seeds=TUNED_ON, jobs=1, on_run=None):
+def retune(
+    name: str, *, seeds: Sequence[int] = TUNED_ON, jobs: int | None = 1, on_run: Callable | None = None
+) -> list[tuple[float, dict]]:
     """Search a recipe's grid again; a list of (validation metric, options), the best first.
 
     Images by error, texts by loss. The recipe is the best point of the list (ties by its order).

@@ -15,6 +15,11 @@ from pdelab.networks import models
 from pdelab.networks.checks import choice, several, whole
 from pdelab.networks.schedules import from_plain, to_plain
 
+__all__ = [
+    "INITIALISATIONS", "OPTIMIZERS", "alone", "cuda", "diloco", "local_sgd", "make_data", "make_models",
+    "make_optimizer", "milestones", "surroundings", "trivialized_adam", "unboxed",
+]  # fmt: skip
+
 _SGD = {"lr": 0.1, "momentum": 0.9, "nesterov": True}
 _HERE = "pdelab.networks.training.setup"
 OPTIMIZERS = {

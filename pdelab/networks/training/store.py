@@ -3,6 +3,7 @@
 import json
 import time
 import warnings
+from os import PathLike
 from pathlib import Path
 
 import torch
@@ -12,6 +13,8 @@ from pdelab import records
 from pdelab.networks import checkpoints, models
 from pdelab.networks import data as datasets
 from pdelab.networks.checks import number, switch
+
+__all__ = ["Ranks", "Store", "load_run"]
 
 _CHECKPOINT = {
     "config": dict,
@@ -190,7 +193,7 @@ class Store:
             temporary.write_text("".join(map(_line, lines)), encoding="utf-8")
 
 
-def load_run(folder):
+def load_run(folder: str | PathLike) -> tuple:
     """The model (outer weights, eval mode), the data and the config of a finished run.
 
     Parameters
