@@ -39,8 +39,8 @@ from pdelab import records
 from pdelab.records import Check
 
 __all__ = [
-    "Result", "WORDS", "bands", "changed", "compute", "corner", "described", "draw", "find", "gallery", "message",
-    "missing_extra", "parameters", "redraw", "run", "stem_of", "stored",
+    "Result", "WORDS", "bands", "changed", "compute", "corner", "described", "draw", "example", "find", "gallery",
+    "message", "missing_extra", "parameters", "redraw", "run", "stem_of", "stored",
 ]  # fmt: skip
 
 ALIASES = {"gamma": "T", "scope": "gamma", "diffusivity": "D", "clock": "S"}  # what a teacher may say: its name here
@@ -131,7 +131,7 @@ def described(module: ModuleType) -> list[str]:
     return lines
 
 
-def example(module):
+def example(module: ModuleType) -> str:
     """One change of a parameter that can be pasted: twice a number of the mathematics, or a number as it is."""
     numbers = {key: value for key, value in module.PARAMETERS.items() if type(value) in (int, float)}
     key = next((key for key in ("beta", "T", "gamma", "D", "seeds") if key in numbers), next(iter(numbers), None))
