@@ -36,11 +36,11 @@ class FokkerPlanck:
         Inverse temperature: D = 1/beta; math.inf means no noise. Exactly one of beta and diffusivity.
     diffusivity : float >= 0, or callable t -> float
         D itself.
-    diffusion : array (*grid.shape, d, d), in one dimension (n,), or None
+    diffusion : array (*grid.shape, d, d), in one dimension (n,), callable t -> array, or None
         Σ(x) = σ σ^T, symmetric and positive semi-definite; D multiplies it. The identity by default.
     interpretation : str
         How σ dW is read: "ito", "stratonovich", "klimontovich", or "fick" for D div(Σ grad ρ).
-    sigma : array (*grid.shape, d, k), in one dimension (n,), or None
+    sigma : array (*grid.shape, d, k), in one dimension (n,), callable t -> array, or None
         A factor σ of Σ other than the symmetric square root; it gives Σ when `diffusion` is not given.
 
     Raises
@@ -111,8 +111,13 @@ class FokkerPlanck:
 
     @property
     def steady(self) -> bool:
-        """True when neither potential nor drift nor diffusivity depends on time."""
-        return not (moves(self.potential) or moves(self.drift) or moves(self.diffusivity))
+        """True when no coefficient depends on time."""
+        return not (moves(self.potential) or moves(self.drift) or self.noise_moves)
+
+    @property
+    def noise_moves(self) -> bool:
+        """True when D, Σ or σ depends on time."""
+        return moves(self.diffusivity) or moves(self.diffusion) or moves(self.sigma)
 
     @property
     def gibbs(self) -> bool:
@@ -136,13 +141,14 @@ class FokkerPlanck:
     def coefficients(self, grid: Grid, time: float = 0.0) -> Coefficients:
         """The problem's `Coefficients` on the grid at one time, checked."""
         potential, drift = at(self.potential, time), at(self.drift, time)
+        diffusion, sigma = at(self.diffusion, time), at(self.sigma, time)
         d = () if grid.dimension == 1 else (grid.dimension,)
         return Coefficients(
             None if self.potential is None else grid.field(potential, "potential"),
             None if self.drift is None else grid.vector_field(drift, "drift"),
             checks.nonnegative("diffusivity", at(self.diffusivity, time)),
-            None if self.diffusion is None else _matrix_field(self.diffusion, (*grid.shape, *d, *d), 0, "diffusion"),
-            None if self.sigma is None else _matrix_field(self.sigma, (*grid.shape, *d), len(d), "sigma"),
+            None if self.diffusion is None else _matrix_field(diffusion, (*grid.shape, *d, *d), 0, "diffusion"),
+            None if self.sigma is None else _matrix_field(sigma, (*grid.shape, *d), len(d), "sigma"),
             self.interpretation,
         )
 
@@ -153,8 +159,7 @@ class BackwardKolmogorov(FokkerPlanck):
 
     Takes the same arguments. At absorbing ends v = 0: expectations over the paths that have not left. Each step is the
     exact transpose of the Fokker-Planck step in the weights of the grid, so that sum(w v(T) ρ(0)) = sum(w v(0) ρ(T)) to
-    round-off. Its time runs backwards: a potential or drift that depends on time is given as a function of the time to
-    go.
+    round-off. Its time runs backwards: a coefficient that depends on time is given as a function of the time to go.
 
     Examples
     --------

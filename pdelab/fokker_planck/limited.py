@@ -38,6 +38,8 @@ def high_resolution(problem: FokkerPlanck, grid: Grid, values: Array) -> Stepper
     @lru_cache(maxsize=4)
     def at(time):
         now = ito(problem.coefficients(grid, time), grid)
+        if not now.diagonal:
+            raise ValueError(f"high_resolution: expected a diagonal diffusion, got a full matrix at t = {time:.6g}")
         return now, 1 / max(_largest_rate(now, grid), np.finfo(float).tiny)
 
     def moment(time):

@@ -46,12 +46,12 @@ def _moving_line(problem, grid, form):
 
     def run(m, mode, time, dt, steps):
         where = instant(problem, mode)
-        for k in range(steps if moves(problem.diffusivity) else 0):  # the diffusion of each step by itself
+        for k in range(steps if problem.noise_moves else 0):  # the diffusion of each step by itself
             at = time + (k + where) * dt
             form = ito(problem.coefficients(grid, at), grid)
             now = np.array([at]), form.drops[0][np.newaxis], form.a[0]
             tridiagonal.moving_steps(m, *now, scale, periodic, problem.adjoint, mode, time + k * dt, dt, 1, where)
-        for first in range(0, 0 if moves(problem.diffusivity) else steps, CALLS_AT_ONCE):
+        for first in range(0, 0 if problem.noise_moves else steps, CALLS_AT_ONCE):
             count, begin = min(CALLS_AT_ONCE, steps - first), time + first * dt
             times, faces = saved or _called_drops(problem, grid, begin + (np.arange(count) + where) * dt)
             tridiagonal.moving_steps(

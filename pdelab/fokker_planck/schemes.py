@@ -10,8 +10,9 @@ from pdelab.fokker_planck.accuracy import accuracy
 from pdelab.fokker_planck.equations import FokkerPlanck
 from pdelab.fokker_planck.jumps import sparse_run
 from pdelab.fokker_planck.lines import line_run
+from pdelab.fokker_planck.moving import moves
 from pdelab.fokker_planck.splitting import split_run
-from pdelab.fokker_planck.timing import damped, half_cells
+from pdelab.fokker_planck.timing import damped, half_cells, instant
 from pdelab.fokker_planck.walls import with_walls
 from pdelab.generator import Ito, added_diffusion, generator, ito, largest_step
 from pdelab.grid import Grid
@@ -56,8 +57,12 @@ def _stepper(problem, grid, values, mode):
     form = ito(problem.coefficients(grid), grid)
     largest, info, half = None, {}, half_cells(problem, grid)
     if mode == tridiagonal.EXPLICIT:
-        largest = _largest_steps(problem, grid, form)
-    if not form.diagonal:
+        largest = _largest_steps(problem, grid)
+    shared = accuracy(problem, grid, form)
+    if grid.dimension > 1 and (moves(problem.diffusion) or moves(problem.sigma)):
+        run = _turning_run(problem, grid, form)
+        shared["peaks"]["added_diffusion"] = lambda values, time: float(added_diffusion(problem, grid, time).max())
+    elif not form.diagonal:
         run = sparse_run(problem, grid)
         info["added_diffusion"] = float(added_diffusion(problem, grid).max())
     elif grid.dimension > 1 or (not problem.steady and (grid.absorbing.any() or form.symmetric)):
@@ -92,22 +97,36 @@ def _stepper(problem, grid, values, mode):
         init=lambda values: init(values * half),
         values=lambda state: masses(state) / half,
         order=2 if mode == tridiagonal.TRAPEZOID else 1,
-        **accuracy(problem, grid, form),
+        **shared,
     )
     return with_walls(stepper, problem, grid)
+
+
+def _turning_run(problem, grid, form):
+    """(masses, mode, time, dt, steps) -> masses for Σ(x, t): by axis where it is diagonal, else by the sparse Q."""
+    by_axis, by_jumps = split_run(problem, grid, form), sparse_run(problem, grid)
+
+    def run(m, mode, time, dt, steps):
+        for begin in time + dt * np.arange(steps):
+            coefficients = problem.coefficients(grid, begin + instant(problem, mode) * dt)
+            m = (by_axis if ito(coefficients, grid).diagonal else by_jumps)(m, mode, begin, dt, 1)
+        return m
+
+    return run
 
 
 def _never(state, time):
     return math.inf
 
 
-def _largest_steps(problem, grid, form):
+def _largest_steps(problem, grid):
     """time -> 1 / (largest rate out of a node)."""
 
     @lru_cache(maxsize=4)
     def at(time):
+        form = ito(problem.coefficients(grid, time), grid)
         if form.diagonal:
-            return largest_step(ito(problem.coefficients(grid, time), grid), grid)
+            return largest_step(form, grid)
         return 1 / float(-generator(problem, grid, time).diagonal().min())
 
     return (lambda time: at(0.0)) if problem.steady else at
