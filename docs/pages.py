@@ -35,7 +35,8 @@ def write(folder):
     for name, page in {"start": start, "gallery": gallery, "errata": errata, "benchmarks": benchmarks}.items():
         (folder / f"{name}.md").write_text(page(folder), encoding="utf-8")
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
-        shutil.copy(path, folder / "notebooks")
+        text = path.read_text(encoding="utf-8").replace("../figures/", "../pictures/")
+        (folder / "notebooks" / path.name).write_text(text, encoding="utf-8")
     for module, names in public_names().items():
         (folder / "api" / f"{module}.rst").write_text(reference(module, names), encoding="utf-8")
 

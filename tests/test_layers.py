@@ -9,7 +9,7 @@ import pdelab
 
 ROOT = Path(pdelab.__file__).parent
 FLOORS = [
-    {"boundaries", "checks", "grid", "hints", "losses", "kernels", "noise", "records"},
+    {"boundaries", "checks", "exercises", "grid", "hints", "losses", "kernels", "noise", "records"},
     {"stepping", "generator"},
     {"hamilton_jacobi", "burgers", "fokker_planck", "paths", "closed_forms", "spin_glass", "perceptron"},
     {"homogenization", "control", "regularity", "transport", "nonequilibrium", "sgd", "metastability"},

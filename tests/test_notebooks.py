@@ -1,9 +1,11 @@
-"""Notebooks: every percent source runs, and the executed notebook beside it has the same cells and no errors."""
+"""Notebooks: sources run, executed ones have the same cells, all have one form, and every folded solution is right."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlparse
 
 import pytest
 
@@ -11,30 +13,120 @@ jupytext = pytest.importorskip("jupytext")
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 SOURCES = sorted(FOLDER.glob("*.py"))
+HEADINGS = ["Question", "Prediction", "Run", "The wrong method", "Drag", "Exercises", "Where it leads"]
+OLD = {"01_where_does_smoothing_lead", "02_how_noise_smooths", "03_what_remains_in_a_network"}
+FORMED = [source for source in SOURCES if source.stem not in OLD]
+FOLDED = re.compile(r"<details><summary>Solution</summary>\n\n(.*?)\n\n</details>", flags=re.S)
+
+every = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+formed = pytest.mark.parametrize("source", FORMED, ids=lambda path: path.stem)
+
+
+def sections(notebook):
+    """{heading: its cells} of a notebook; what stands above the first heading is under ""."""
+    found, name = {"": []}, ""
+    for cell in notebook.cells:
+        heading = re.match(r"## (.+)", cell.source) if cell.cell_type == "markdown" else None
+        if heading:
+            name = heading[1].strip()
+            assert name not in found, f"two sections {name!r}"
+            found[name] = []
+        found[name].append(cell)
+    return found
+
+
+def code(cells):
+    """The code of a section, one text a cell."""
+    return [cell.source for cell in cells if cell.cell_type == "code"]
+
+
+def exercises(notebook):
+    """(placeholder, check, solution) of every exercise: two cells of code, then a folded solution with one block."""
+    kinds, found = [], []
+    for cell in sections(notebook)["Exercises"]:
+        if cell.cell_type == "code":
+            kinds.append(cell.source)
+        elif "<details>" in cell.source:
+            (folded,) = FOLDED.findall(cell.source)
+            (solution,) = re.findall(r"```python\n(.*?)```", folded, flags=re.S)
+            assert len(kinds) == 2, "an exercise is a cell to write in, a cell that checks, and a folded solution"
+            found.append((*kinds, solution))
+            kinds = []
+    assert not kinds, "an exercise has no solution"
+    return found
 
 
 def test_there_are_notebooks():
     assert SOURCES
     assert [p.stem for p in SOURCES] == [p.stem for p in sorted(FOLDER.glob("*.ipynb"))]
+    numbers = [source.stem[:2] for source in FORMED]
+    assert len(set(numbers)) == len(numbers), numbers
 
 
-@pytest.mark.parametrize("source", SOURCES, ids=lambda p: p.stem)
+@every
 def test_pair_is_in_step(source):
     ours, executed = jupytext.read(source), jupytext.read(source.with_suffix(".ipynb"))
     assert [(c.cell_type, c.source) for c in ours.cells] == [(c.cell_type, c.source) for c in executed.cells]
-    code = [cell for cell in executed.cells if cell.cell_type == "code"]
-    assert all(cell.execution_count for cell in code), "run it: see CONTRIBUTING.md"
-    assert not [o for cell in code for o in cell.outputs if o.output_type == "error"]
+    cells = [cell for cell in executed.cells if cell.cell_type == "code"]
+    assert all(cell.execution_count for cell in cells), "run it: see CONTRIBUTING.md"
+    assert not [o for cell in cells for o in cell.outputs if o.output_type == "error"]
 
 
-@pytest.mark.parametrize("source", SOURCES, ids=lambda p: p.stem)
-def test_notebook_teaches(source):
-    text = source.read_text(encoding="utf-8")
-    assert "assert" in text and "?" in text and "Exercise" in text
+@formed
+def test_form(source):
+    parts = sections(jupytext.read(source))
+    assert list(parts) == ["", *HEADINGS]
+    title = parts[""][0].source.splitlines()[0]
+    assert title.startswith("# ") and title.endswith("?"), "the title is a question"
+    assert any("assert " in text for text in code(parts["Run"])), "nothing in Run can fail"
+    assert code(parts["The wrong method"]), "the wrong method is shown at work"
+    assert any("drag(" in text for text in code(parts["Drag"])), "nothing to drag"
 
 
-@pytest.mark.parametrize("source", SOURCES, ids=lambda p: p.stem)
+@formed
+def test_the_picture_to_drag_is_stored_as_a_picture(source):
+    cells = sections(jupytext.read(source.with_suffix(".ipynb")))["Drag"]
+    shown = [set(o.data) for cell in cells if cell.cell_type == "code" for o in cell.outputs if "data" in o]
+    assert any("image/png" in kinds for kinds in shown)
+    assert not any("widget" in kind for kinds in shown for kind in kinds)
+
+
+@formed
+def test_links_lead_somewhere(source):
+    cells = jupytext.read(source).cells
+    text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    targets = re.findall(r"\]\(([^)\s]+)\)", text)
+    missing = [t for t in targets if not urlparse(t).scheme and not (FOLDER / t.partition("#")[0]).exists()]
+    assert not missing
+    last = sections(jupytext.read(source))["Where it leads"]
+    leads = re.findall(r"\]\(([^)\s]+)\)", "\n".join(cell.source for cell in last))
+    assert any(target.startswith("../figures/") for target in leads)
+    assert any(target.endswith(".ipynb") for target in leads) or len(FORMED) == 1
+
+
+@formed
+def test_exercises_have_a_place_to_write_and_a_check(source):
+    found = exercises(jupytext.read(source))
+    assert found
+    for placeholder, checked, solution in found:
+        assert re.search(r"\.\.\.", placeholder), "no dots to write in place of"
+        assert "print(exercises.check(" in checked
+        assert not re.search(r"\.\.\.", solution)
+
+
+@every
 def test_source_runs(source, tmp_path):
+    """All cells, then each folded solution and its check once more: "not yet" at first, "right" in the end."""
+    solved = exercises(jupytext.read(source)) if source in FORMED else []
+    mark = "the solutions"
+    parts = [source.read_text(encoding="utf-8"), f"print({mark!r})"]
+    parts += [text for _, checked, solution in solved for text in (solution, checked)]
+    script = tmp_path / source.name
+    script.write_text("\n\n".join(parts), encoding="utf-8")
     environment = os.environ | {"MPLBACKEND": "Agg", "PYTHONWARNINGS": "error"}
-    done = subprocess.run([sys.executable, str(source)], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    environment["PYTHONPATH"] = os.pathsep.join([str(FOLDER.parent), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run([sys.executable, str(script)], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
+    before, after = (part.splitlines() for part in done.stdout.split(f"{mark}\n"))
+    assert [line[:7] for line in before].count("not yet") == len(solved)
+    assert after.count("right") == len(solved), after

@@ -1,6 +1,8 @@
 """The style of all pictures: colours that the colour-blind and a grey printer keep apart, sizes, labels."""
 
 import itertools
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -106,3 +108,70 @@ def test_an_animation_shows_the_saved_times(dimension, tmp_path):
     assert (tmp_path / "heat.gif").read_bytes()[:3] == b"GIF"
     with pytest.raises(ValueError, match="interval"):
         pl.plotting.animate(solution, interval=0)
+
+
+def curve(gamma, side="up"):
+    if gamma > 5:
+        raise ValueError("gamma: expected at most 5")
+    figure, ax = plotting.subplots()
+    ax.plot([0.0, 1.0], [0.0, gamma if side == "up" else -gamma])
+    return figure
+
+
+def test_where_nobody_drags_there_is_the_picture_at_the_start():
+    figure = plotting.drag(curve, gamma=(0.1, 10.0, 2.0), side=["down", "up"])
+    assert list(figure.axes[0].get_lines()[0].get_ydata()) == [0.0, -2.0]
+    assert figure._repr_png_()[:4] == b"\x89PNG"
+
+
+@pytest.mark.parametrize(
+    "slider", [(0.1, 2.0), (0, 2, 1, "log"), (0.1, 2.0, 3.0), (1.0, 1.0, 1.0), [], 2.0, (1, 2, "b")]
+)
+def test_a_slider_of_no_kind_is_refused(slider):
+    with pytest.raises(ValueError, match="gamma: expected"):
+        plotting.drag(curve, gamma=slider)
+
+
+def png(*values):
+    return plotting.style()(curve)(*values)._repr_png_()
+
+
+def test_a_moved_slider_redraws_and_a_refusal_is_shown(monkeypatch):
+    pytest.importorskip("ipywidgets")
+    monkeypatch.setattr(plotting, "_somebody_can_drag", lambda: True)
+    box = plotting.drag(curve, gamma=(0.1, 10.0, 2.0, "log"), side=["up", "down"])
+    gamma, side, picture, words = box.children
+    assert (gamma.description, side.description) == ("γ", "side")
+    assert bytes(picture.value) == png(2.0) and not words.value
+    gamma.value = 3.0
+    assert bytes(picture.value) == png(gamma.value) != png(2.0)
+    side.value = "down"
+    assert bytes(picture.value) == png(gamma.value, "down")
+    gamma.value = 8.0
+    assert words.value == "gamma: expected at most 5"
+    gamma.value = 1.0
+    assert words.value == ""
+
+
+def test_sliders_have_the_kind_of_their_numbers(monkeypatch):
+    widgets = pytest.importorskip("ipywidgets")
+    monkeypatch.setattr(plotting, "_somebody_can_drag", lambda: True)
+    kinds = {
+        widgets.IntSlider: (1, 5, 2),
+        widgets.FloatSlider: (1, 5, 2.0),
+        widgets.FloatLogSlider: (1, 5, 2, "log"),
+        widgets.SelectionSlider: [2, 4],
+    }
+    for kind, slider in kinds.items():
+        handle = plotting.drag(curve, gamma=slider).children[0]
+        assert type(handle) is kind and handle.value == 2
+
+
+def test_only_a_kernel_that_may_ask_has_somebody_before_it(monkeypatch):
+    pytest.importorskip("ipywidgets")
+    for answers, expected in ((True, True), (False, False)):
+        shell = SimpleNamespace(get_parent=lambda may=answers: {"content": {"allow_stdin": may}})
+        monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda shell=shell: shell))
+        assert plotting._somebody_can_drag() is expected
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: None))
+    assert not plotting._somebody_can_drag()
