@@ -265,7 +265,28 @@ class Grid:
 
 
 def reals(values: Any, expected: str) -> NDArray[np.float64]:
-    """A float64 array of real numbers; ValueError that begins with what was expected. Text and complex are refused."""
+    """A float64 array of real numbers; ValueError that begins with what was expected. Text and complex are refused.
+
+    Parameters
+    ----------
+    values : array-like
+    expected : str
+        What the message begins with.
+
+    Returns
+    -------
+    array
+
+    Raises
+    ------
+    ValueError
+        Text, complex numbers, ragged sequences.
+
+    Examples
+    --------
+    >>> reals([1, 2.5], "x: expected numbers")
+    array([1. , 2.5])
+    """
     try:
         array = np.asarray(values)
         if array.dtype.kind not in "fiubO":

@@ -28,10 +28,16 @@ __all__ = ["Well", "anneal", "kramers_time", "wells"]
 class Well:
     """A local minimum on a grid and the lowest pass to a deeper one.
 
-    index, pass_index : tuple of ints, nodes of the minimum and of the pass (None for the global minimum)
-    point, pass_point : tuple of floats, their coordinates
-    value : f at the minimum
-    barrier : f at the pass minus f at the minimum; math.inf for the global minimum
+    Attributes
+    ----------
+    index, pass_index : tuple of ints
+        Nodes of the minimum and of the pass (None for the global minimum).
+    point, pass_point : tuple of floats
+        Their coordinates.
+    value : float
+        f at the minimum.
+    barrier : float
+        f at the pass minus f at the minimum; math.inf for the global minimum.
     """
 
     index: tuple
@@ -191,6 +197,11 @@ def anneal(
         At the times given; positive, mass kept, whatever the steps. First order in their size, with no estimate of the
         error in time: compare with more of them.
 
+    Raises
+    ------
+    ValueError
+        A schedule that is not > 0, times that do not increase from above 0, a density that does not fit the grid.
+
     Notes
     -----
     In the clock τ = ∫dt/beta(t) the equation has unit diffusivity and the potential beta f. The clock is summed by
@@ -199,11 +210,11 @@ def anneal(
     Examples
     --------
     >>> import pdelab as pl
-    >>> grid = pl.Grid(-2.5, 2.5, 201)
-    >>> start = np.exp(-((grid.x - 0.95) ** 2) / 0.1)
-    >>> f = pl.Loss("x**4/4 - x**2/2 + x/10")
-    >>> found = anneal(f, lambda t: 5 * np.log(2 + t), start / grid.integrate(start), grid, np.geomspace(0.1, 1e3, 100))
-    >>> bool(grid.integrate(np.where(grid.x < 0, found.final, 0)) > 0.9)
+    >>> grid = pl.Grid(-3.0, 3.0, 121)
+    >>> f = pl.losses.double_well(tilt=0.1)
+    >>> start = np.full(121, 1.0) / grid.integrate(np.full(121, 1.0))
+    >>> end = anneal(f, lambda t: np.log(2 + t) / 0.5, start, grid, np.geomspace(1.0, 1e4, 40)).final
+    >>> bool(grid.integrate(np.where(grid.x < 0, end, 0.0)) > 0.9)       # the deeper well
     True
     """
     if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1:

@@ -28,6 +28,11 @@ def riemann(left: float, right: float, x: ArrayLike, t: float) -> Array:
     -------
     array of the shape of x
 
+    Raises
+    ------
+    ValueError
+        Numbers that are not finite, t < 0.
+
     Examples
     --------
     >>> riemann(0.0, 1.0, [-1.0, 0.5, 3.0], 2.0)
@@ -43,6 +48,29 @@ def travelling_wave(left: float, right: float, x: ArrayLike, t: float, viscosity
     """The viscous shock from left to right < left: p = c - a tanh(a (x - c t)/(2ν)), c, a = (left ± right)/2.
 
     Solves p_t + p p_x = ν p_xx for all time and tends to the shock of `riemann` as ν -> 0.
+
+    Parameters
+    ----------
+    left, right : float
+        States at -inf and +inf, left > right.
+    x : array
+    t : float >= 0
+    viscosity : float > 0
+        ν.
+
+    Returns
+    -------
+    array of the shape of x
+
+    Raises
+    ------
+    ValueError
+        left <= right, which no wave joins; ν <= 0, t < 0, numbers that are not finite.
+
+    Examples
+    --------
+    >>> travelling_wave(1.0, -1.0, [-1.0, 0.0, 1.0], 0.0, viscosity=0.1).round(4)
+    array([ 0.9999,  0.    , -0.9999])
     """
     left, right, viscosity = _number(left, "left"), _number(right, "right"), checks.positive("viscosity", viscosity)
     if not left > right:
@@ -55,6 +83,28 @@ def shock_time(loss: Loss, grid: Grid) -> float:
     """t* = 1/max(-f''), when the characteristics of p = f' first meet; math.inf for a convex f.
 
     The maximum is over the nodes of the one-dimensional grid (Chaudhari, thesis Example 4.14).
+
+    Parameters
+    ----------
+    loss : Loss of one variable
+        f, with p(·, 0) = f'.
+    grid : Grid
+        One dimension; its nodes are looked at.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        A grid of several dimensions, a loss of several variables.
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> shock_time(pl.Loss("cos(x)"), pl.Grid(-1.0, 1.0, 201))
+    1.0
     """
     if grid.dimension != 1:
         raise ValueError(f"grid: expected one dimension, got {grid.dimension}")
@@ -80,6 +130,12 @@ def characteristics(loss: Loss, x: ArrayLike, t: float) -> Array:
     ------
     ValueError
         Characteristics that start between the feet of these points have met: the feet are not unique.
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> characteristics(pl.Loss("x**2/2"), 3.0, 0.5)                     # x/(1 + t)
+    2.0
     """
     loss, x, t = _of_one_variable(loss), _points(x), _time(t)
     low, high = _bracket(loss, x, t)

@@ -32,6 +32,11 @@ class Road:
     viscosity : float >= 0
         ν.
 
+    Raises
+    ------
+    ValueError
+        A speed limit that is no function or gives values that are negative or not finite, a jam density <= 0, ν < 0.
+
     Notes
     -----
     Where V jumps, the flow is the smaller of what arrives (`demand`) and what fits (`supply`): the entropy solution
@@ -121,6 +126,14 @@ def supply_and_demand(problem: Road, grid: Grid, values: Array) -> Stepper:
     With the parabola q(ρ) = V ρ (1 - ρ/ρ_m) of each node, demand is q up to ρ_m/2 and the capacity above, supply the
     reverse. Promises for dt (max V/h + 2ν/h²) <= 1: monotone, densities stay in [0, ρ_m], the cars of a ring road are
     kept to round-off. First order.
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> road, grid = Road(lambda x: np.where(x < 0, 1.0, 0.5)), pl.Grid(-1.0, 1.0, 81, boundary="outflow")
+    >>> density = pl.solve(road, np.full(81, 0.4), grid, 1.0).final
+    >>> bool(density.max() > 0.8), bool(density.max() <= 1)              # a queue before the slower stretch
+    (True, True)
     """
     (h,), nu, top = grid.spacing, problem.viscosity, problem.jam_density
     limits = np.ascontiguousarray(problem.limit(grid.x))

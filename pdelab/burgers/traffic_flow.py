@@ -32,6 +32,11 @@ def traffic(free_speed: float = 1.0, jam_density: float = 1.0, *, viscosity: flo
     -------
     Traffic
 
+    Raises
+    ------
+    ValueError
+        A speed or a density <= 0, ν < 0.
+
     Notes
     -----
     Equations (3.1)-(3.13) of the traffic-flow paper; its change of variables (3.12) is corrected to
@@ -52,7 +57,17 @@ def traffic(free_speed: float = 1.0, jam_density: float = 1.0, *, viscosity: flo
 
 @dataclass(frozen=True)
 class Traffic:
-    """See `traffic`. Densities lie in [0, ρ_m]; the wave speed w = q'(ρ) = u_m (1 - 2ρ/ρ_m) solves Burgers."""
+    """See `traffic`. Densities lie in [0, ρ_m]; the wave speed w = q'(ρ) = u_m (1 - 2ρ/ρ_m) solves Burgers.
+
+    Attributes
+    ----------
+    free_speed : float > 0
+        u_m, of an empty road.
+    jam_density : float > 0
+        ρ_m, at which cars stand.
+    viscosity : float >= 0
+        ν, how far drivers look ahead.
+    """
 
     free_speed: float
     jam_density: float

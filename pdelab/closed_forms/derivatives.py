@@ -50,6 +50,15 @@ def local_entropy_hessian(
 
     Parameters as for `local_entropy_gradient`; beta = inf gives (I - (I + gamma Hess f(y*))^-1)/gamma, away from kinks.
 
+    Parameters
+    ----------
+    f : Loss
+    where : Grid, or points (..., d), in one dimension (...,)
+    gamma : float >= 0 (a sequence of them on a grid)
+        Scope.
+    beta : float > 0 or inf
+        Inverse temperature.
+
     Returns
     -------
     array (..., d, d), in one dimension (...,)

@@ -40,6 +40,12 @@ def hopf_lax(f: Loss | ArrayLike, grid: Grid | ArrayLike, t: ArrayLike, *, refin
     -------
     array (*shape), or (len(t), *shape) for a sequence of times; (...,) at points.
 
+    Raises
+    ------
+    ValueError
+        Times that are not finite numbers >= 0, data that do not fit the grid or are infinite everywhere, points without
+        a Loss, an unknown `refine`; a Loss for which the minimum over R^d cannot be certified.
+
     Notes
     -----
     The minimum over the multilinear interpolant If is exact, u = If(prox) + |x - prox|²/(2t) with `proximal`, and
@@ -47,6 +53,13 @@ def hopf_lax(f: Loss | ArrayLike, grid: Grid | ArrayLike, t: ArrayLike, *, refin
     ends keeps the order). Of a smooth f it is the exact u up to Σ_k h_k² max|∂_k² f|/8. No map from node values to u
     that is monotone has a higher order: data that differ by a parabola between two nodes look the same to it.
     "quartic" is of fifth order on smooth data, and not monotone.
+
+    Good values
+    -----------
+    refine : True. False is what a monotone scheme of first order compares with: it is at most Σ_k h_k²/(8t) above the
+        minimum over the interpolant. "quartic" where node values of a smooth function are all there is.
+    t : the curvature λ of a well becomes λ/(1 + tλ): t well above 1/λ flattens it, t well below 1/λ leaves it. Beyond
+        the square of the box the minimisers of all nodes are the same few.
 
     Examples
     --------
@@ -69,18 +82,28 @@ def proximal(f: Loss | ArrayLike, grid: Grid | ArrayLike, t: ArrayLike, *, refin
 
     Parameters
     ----------
-    f, grid, t, refine
-        As for `hopf_lax`; t > 0.
+    f : Loss, or array (*shape) of node values
+        As for `hopf_lax`.
+    grid : Grid, or points (..., d), in one dimension (...,)
+        At points f must be a Loss.
+    t : float or sequence of floats (on a grid)
+        Time(s) >= 0; at t = 0 the map is the identity.
+    refine : bool or "quartic"
+        As for `hopf_lax`.
 
     Returns
     -------
-    array
-        Coordinates of minimisers, with an axis of length d last; on a grid (*grid.shape, d).
+    array (*shape, d), in one dimension (*shape,); for a sequence of times (len(t), ...); (..., d) or (...,) at points
+        Coordinates of minimisers.
 
     Raises
     ------
     ValueError
         What `hopf_lax` refuses.
+
+    Notes
+    -----
+    Chaudhari, thesis (4.19): the proximal point of an implicit gradient step, x - t grad u(x, t) where u is smooth.
 
     Examples
     --------
@@ -126,11 +149,23 @@ def cole_hopf(f: Loss | ArrayLike, grid: Grid, t: ArrayLike, beta: float) -> np.
     -------
     array (*shape), or (len(t), *shape) for a sequence of times. +inf where no cell without a forbidden corner is near.
 
+    Raises
+    ------
+    ValueError
+        Times that are not finite numbers >= 0, beta <= 0, data that do not fit the grid or are +inf everywhere.
+
     Notes
     -----
     Monotone in f and never below its minimum. Where the nodes resolve the kernel, t/beta >= 2 h², f enters by its node
     values (the trapezoid rule: spectrally accurate for smooth f); elsewhere by its multilinear interpolant, second
     order in h, which in two and three dimensions is integrated on rows that are refined as far as is affordable.
+
+    Examples
+    --------
+    >>> grid = Grid(-4.0, 4.0, 401)
+    >>> u = cole_hopf(grid.x**2 / 2, grid, 1.0, beta=2.0)
+    >>> round(float(u[200]), 4), round(math.log(2) / 4, 4)               # log(1 + t)/(2 beta) at the minimum
+    (0.1733, 0.1733)
     """
     beta, grid = arguments.inverse_temperature(beta), arguments.grid(grid)
     if math.isinf(beta):
@@ -173,9 +208,23 @@ def local_entropy(f: Loss | ArrayLike, where: Grid | ArrayLike, gamma: ArrayLike
     -------
     array (*shape) or (len(gamma), *shape) on a grid; (...,) at points
 
+    Raises
+    ------
+    ValueError
+        gamma < 0, beta <= 0, node values at points, a Loss of another dimension than the grid, an integral that
+        diverges.
+
     Notes
     -----
     Chaudhari, thesis (3.9) with the normalised kernel, and (4.11)-(4.14).
+
+    Good values
+    -----------
+    gamma : a well of curvature λ keeps λ/(1 + γλ) of it without noise, so that γ = 1/λ halves it. γ -> 0 gives f back,
+        γ -> infinity a constant: look at a few, a factor of 2 or 4 apart, up to the square of the distance of the
+        wells.
+    beta : the depth of a well counts as depth - log(width)/β: of the order of 1/(difference of depths) width can win
+        over depth; math.inf never prefers the wider of two wells, and small β smooths like the heat equation.
 
     Examples
     --------
@@ -207,10 +256,22 @@ def heat_smoothing(f: Loss | ArrayLike, grid: Grid, gamma: float, beta: float) -
     -------
     array (*shape)
 
+    Raises
+    ------
+    ValueError
+        gamma < 0, beta <= 0, data that do not fit the grid, an absorbing end.
+
     Notes
     -----
     Chaudhari, thesis (4.28), v_t = (1/(2 beta)) Lap v. Where the spacing resolves the kernel the trapezoid rule is
     exact to round-off for smooth f; elsewhere the linear interpolant of f is smoothed, second order in the spacing.
+
+    Examples
+    --------
+    >>> grid = Grid(0.0, 2 * np.pi, 64, boundary="periodic")
+    >>> smooth = heat_smoothing(np.cos(grid.x), grid, gamma=1.0, beta=1.0)
+    >>> round(float(smooth[0]), 12), round(math.exp(-0.5), 12)
+    (0.606530659713, 0.606530659713)
     """
     beta, grid = arguments.inverse_temperature(beta), arguments.grid(grid)
     (variance,) = arguments.times(gamma, "gamma")[0] / beta

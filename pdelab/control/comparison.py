@@ -16,13 +16,22 @@ __all__ = ["Gap", "gap"]
 class Gap:
     """Theorem 4.11 as an equality: plain - controlled = effort + effort_plain = 2D (entropy + entropy_plain).
 
-    plain : E V(X_T) without control
-    controlled : E V(X_T) under the best control
-    effort : ½E∫|grad u|² along controlled paths
-    effort_plain : ½E∫|grad u|² along the paths without control
-    entropy : KL(controlled | plain) of the laws of the paths
-    entropy_plain : KL(plain | controlled)
-    diffusivity : D
+    Attributes
+    ----------
+    plain : float
+        E V(X_T) without control.
+    controlled : float
+        E V(X_T) under the best control.
+    effort : float
+        ½E∫|grad u|² along controlled paths.
+    effort_plain : float
+        ½E∫|grad u|² along the paths without control.
+    entropy : float
+        KL(controlled | plain) of the laws of the paths.
+    entropy_plain : float
+        KL(plain | controlled).
+    diffusivity : float
+        D.
     """
 
     plain: float

@@ -19,11 +19,15 @@ __all__ = ["ForwardBackward", "checked_density", "controlled_density", "forward"
 class ForwardBackward:
     """The value function backward and the density of the optimally controlled process forward, on one generator.
 
+    Attributes
+    ----------
     control : Control
     grid : Grid
-    times : (k,)
-    values : (k, *grid.shape), u(·, times[k])
-    densities : (k, *grid.shape), ρ(·, times[k]), of mass one in the weights of the grid
+    times : array (k,)
+    values : array (k, *grid.shape)
+        u.
+    densities : array (k, *grid.shape)
+        ρ.
     """
 
     control: Control
@@ -93,6 +97,21 @@ def controlled_density(
     Returns
     -------
     Solution
+
+    Raises
+    ------
+    ValueError
+        A value function whose times do not start at 0 or do not reach the last of `times`.
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> grid = pl.Grid(-3.0, 3.0, 61)
+    >>> problem = Control(pl.Loss("x**2/2"), pl.Loss("(x - 1)**2"), 1.0, 0.5)
+    >>> value = pl.control.logarithmic_transform(problem, grid, np.linspace(0.0, 1.0, 21))
+    >>> rho = controlled_density(value, point_mass(grid, 0.0), 1.0).final
+    >>> bool(grid.integrate(grid.x * rho) > 0.2)                         # pulled towards 1
+    True
     """
     if value.times[0] > 0:
         raise ValueError(f"value: expected its times to start at 0, got {value.times[0]:.6g}")
@@ -106,6 +125,21 @@ def point_mass(grid: Grid, point: ArrayLike) -> Array:
     """A unit mass at a point as a density on the nodes around it: the transpose of `grid.interpolate`.
 
     <v, ρ> is the interpolated v(point) for every field v, so mass and mean are exact; at a node it is that node alone.
+
+    Parameters
+    ----------
+    grid : Grid
+    point : float or array (d,)
+        Inside the box.
+
+    Returns
+    -------
+    array grid.shape
+
+    Raises
+    ------
+    ValueError
+        A point outside the box, or of another number of coordinates.
 
     Examples
     --------

@@ -19,11 +19,17 @@ PATHS_AT_ONCE, STEPS_AT_ONCE = 8192, 256
 class PathCost:
     """What simulated paths paid; arrays (paths,) and (paths[, d]).
 
-    terminal : V(X_T)
-    effort : ½∫|α|² dt
-    martingale : sqrt(2D)∫α·dB, of mean zero. Under the best control terminal + effort - martingale = u(X_0, 0) on
-        every single path: its spread measures how far a control is from the best.
-    states : X_T
+    Attributes
+    ----------
+    terminal : array
+        V(X_T).
+    effort : array
+        ½∫|α|² dt.
+    martingale : array
+        sqrt(2D)∫α·dB, of mean zero. Under the best control terminal + effort - martingale = u(X_0, 0) on every
+        single path: its spread measures how far a control is from the best.
+    states : array
+        X_T.
     """
 
     terminal: np.ndarray
@@ -56,6 +62,11 @@ def controlled_paths(
     Returns
     -------
     PathCost
+
+    Raises
+    ------
+    ValueError
+        Times of the value function that do not reach from 0 to T, states that do not fit, counts that are not whole.
 
     Notes
     -----

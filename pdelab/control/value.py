@@ -81,11 +81,16 @@ class Control:
 class Value:
     """The value function at saved times: values[k] = u(·, times[k]), so that u at the horizon is the terminal cost.
 
+    Attributes
+    ----------
     control : Control
     grid : Grid
-    times : (k,), increasing, in [0, T]
-    values : (k, *grid.shape)
-    info : dict, how it was computed
+    times : array (k,)
+        Increasing in [0, T].
+    values : array (k, *grid.shape)
+        u(·, times[k]).
+    info : dict
+        Of the scheme that made them.
     """
 
     control: Control
@@ -121,10 +126,24 @@ def hamilton_jacobi_bellman(
     -------
     Value
 
+    Raises
+    ------
+    ValueError
+        Times outside [0, T] or not increasing; what `pdelab.solve` refuses.
+
     Notes
     -----
     Monotone; of second order in the spacing where the grid resolves D, of first order elsewhere. Chaudhari, thesis
     (4.31), where the text before it prints u_t = H for -u_t = H.
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> grid = pl.Grid(-3.0, 3.0, 121)
+    >>> problem = Control(pl.Loss("0*x"), pl.Loss("x**2/2"), horizon=1.0, diffusivity=0.0)
+    >>> u = hamilton_jacobi_bellman(problem, grid, 0.0).values[0]
+    >>> bool(abs(u - grid.x**2 / 4)[30:91].max() < 0.02)                 # x²/(2(1 + T)), Hopf-Lax
+    True
     """
     times = checked_times(times, control.horizon)
     boundaries.only(grid, boundaries.FREE, "a control without exit costs")
@@ -159,6 +178,15 @@ def logarithmic_transform(control: Control, grid: Grid, times: Times) -> Value:
     -----
     Second order in the spacing. The exponential of Q is summed from non-negative terms only, so that u is accurate
     where exp(-u/(2D)) is tiny, too. Cost: about 2 D d T/h² products with Q. Chaudhari, thesis (4.31)-(4.32); Fleming.
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> grid = pl.Grid(-6.0, 6.0, 241)
+    >>> problem = Control(pl.Loss("0*x"), pl.Loss("x**2/2"), horizon=1.0, diffusivity=0.5)
+    >>> u = logarithmic_transform(problem, grid, 0.0).values[0]
+    >>> round(float(u[120]), 3), round(0.5 * math.log(2.0), 3)           # D log(1 + T) at the minimum
+    (0.346, 0.347)
     """
     times = checked_times(times, control.horizon)
     h, shift = weights_of_paths(control, grid, times)

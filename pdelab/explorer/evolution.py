@@ -23,12 +23,20 @@ SLICES, STEPS, PATHS, SPREAD = 25, 400, 20, 0.15
 class Evolution:
     """Densities at the end and paths up to it; n nodes, k saved times.
 
-    x, initial, sgd, flow, gibbs : (n,); nodes, first density, the two last ones, and exp(-βf) of mass one
-    times, sgd_paths, flow_paths : (k,), (k, PATHS), (k, PATHS)
-    sgd_home, flow_home : mass that ends in the valley of f where the start lies
-    sgd_best, flow_best : mass that ends in the valley of the lowest minimum of f
-    distance : total variation between the last density of SGD and exp(-βf)
-    doubts : what the solver warned of, in words
+    Attributes
+    ----------
+    x, initial, sgd, flow, gibbs : array (n,)
+        Nodes, first density, the two last ones, and exp(-βf) of mass one.
+    times : array (k,)
+    sgd_paths, flow_paths : array (k, PATHS)
+    sgd_home, flow_home : float
+        Mass that ends in the valley of f where the start lies.
+    sgd_best, flow_best : float
+        Mass that ends in the valley of the lowest minimum of f.
+    distance : float
+        Total variation between the last density of SGD and exp(-βf).
+    doubts : tuple[str, ...]
+        What the solver warned of, in words.
     """
 
     x: np.ndarray

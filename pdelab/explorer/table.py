@@ -23,17 +23,29 @@ FEET, LATTICE = 2001, 4001
 class Table:
     """The rows of one loss; B stops of β, G of γ, n nodes.
 
-    formula : text of the loss
-    x, f, slope : (n,); nodes, loss, f'
-    gammas, betas : (G,), (B,)
-    entropy, entropy_slope : (B, G, n); local entropy f_γ and its derivative
-    inviscid, inviscid_slope : (G, n); Hopf-Lax and (x - y*)/γ with the smallest minimiser y*
-    broken : (G, n); whether the inviscid slope jumps between this node and the next
-    minimum : (B, G); where f_γ is smallest on the interval
-    inviscid_minimum : (G,)
-    moved : (B, G); whether that minimum lies in another valley of f than the minimum of f
-    shocks : (G,); number of jumps
-    feet, foot_slopes, deaths : characteristics y + t f'(y), and the time at which a shock absorbs each
+    Attributes
+    ----------
+    formula : str
+        Text of the loss.
+    x, f, slope : array (n,)
+        Nodes, loss, f'.
+    gammas : array (G,)
+    betas : array (B,)
+    entropy, entropy_slope : array (B, G, n)
+        Local entropy f_γ and its derivative.
+    inviscid, inviscid_slope : array (G, n)
+        Hopf-Lax and (x - y*)/γ with the smallest minimiser y*.
+    broken : array (G, n)
+        Whether the inviscid slope jumps between this node and the next.
+    minimum : array (B, G)
+        Where f_γ is smallest on the interval.
+    inviscid_minimum : array (G,)
+    moved : array (B, G)
+        Whether that minimum lies in another valley of f than the minimum of f.
+    shocks : array (G,)
+        Number of jumps.
+    feet, foot_slopes, deaths : array
+        Characteristics y + t f'(y), and the time at which a shock absorbs each.
     """
 
     formula: str

@@ -35,6 +35,23 @@ def compact(problem: FokkerPlanck, grid: Grid, values: Array) -> Stepper:
     where the density does not vanish at a wall with a force on it, and where U/D differs by more than 5 between nodes:
     there θ and the factor of the rates shrink together, down to the operator of `crank_nicolson`.
     The rule for dt=None is twice that of `crank_nicolson`.
+
+    Raises
+    ------
+    ValueError
+        A moving problem, a full or varying diffusion matrix, no noise.
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> grid = pl.Grid(-5.0, 5.0, 101)
+    >>> problem, mean = pl.FokkerPlanck(grid.x**2 / 2, beta=1.0), np.exp(-1.0)
+    >>> start = np.exp(-(grid.x - 1) ** 2) / np.sqrt(np.pi)              # variance 1/2, then 1 - e^(-2t)/2
+    >>> run = pl.solve(problem, start, grid, 1.0, scheme="compact", dt=0.05)
+    >>> variance = 1 - np.exp(-2.0) / 2
+    >>> exact = np.exp(-(grid.x - mean) ** 2 / (2 * variance)) / np.sqrt(2 * np.pi * variance)
+    >>> bool(abs(run.final - exact).max() < 1e-5)
+    True
     """
     coefficients = problem.coefficients(grid)
     plain = coefficients.diffusion is None and coefficients.sigma is None

@@ -23,6 +23,15 @@ def automatic(problem: FokkerPlanck, grid: Grid, values: Array) -> Stepper:
     potential in any dimension; `crank_nicolson` where the problem moves, has a drift that is not a gradient or a
     diffusion of its own, or where the data reach too deep into the tails of the equilibrium. With dt it is `implicit`.
     `info["scheme"]` names what was taken.
+
+    Examples
+    --------
+    >>> import numpy as np, pdelab as pl
+    >>> grid = pl.Grid(-4.0, 4.0, 101)
+    >>> start = np.exp(-grid.x**2)
+    >>> steady, pushed = pl.FokkerPlanck(grid.x**2 / 2, beta=1.0), pl.FokkerPlanck(drift=-grid.x, beta=1.0)
+    >>> [pl.solve(problem, start, grid, 1.0).info["scheme"] for problem in (steady, pushed)]
+    ['fokker_planck.spectral', 'fokker_planck.spectral']
     """
     stepper = _exact(problem, grid, values)
     if stepper is None:

@@ -49,6 +49,13 @@ class FokkerPlanck:
         Not exactly one of beta and diffusivity, beta <= 0, D < 0, an unknown interpretation; later, a field that does
         not fit the grid, a negative density, an outflow boundary.
 
+    Good values
+    -----------
+    beta : it takes of the order of exp(β ΔU) relaxation times to cross a barrier ΔU, see `mean_exit_time`: 20 for β ΔU
+        = 3, 1e13 for β ΔU = 30, where the density seems stuck and is. math.inf leaves the gradient flow.
+    grid : so fine that the potential changes by less than 1/β or so between nodes (info["peclet"] below 2), and so wide
+        that the density is small at the ends: 6 standard deviations leave 2e-9 of a Gaussian outside.
+
     Examples
     --------
     >>> import pdelab as pl
@@ -160,6 +167,16 @@ class BackwardKolmogorov(FokkerPlanck):
     Takes the same arguments. At absorbing ends v = 0: expectations over the paths that have not left. Each step is the
     exact transpose of the Fokker-Planck step in the weights of the grid, so that sum(w v(T) ρ(0)) = sum(w v(0) ρ(T)) to
     round-off. Its time runs backwards: a coefficient that depends on time is given as a function of the time to go.
+
+    Parameters
+    ----------
+    potential, drift, beta, diffusivity, diffusion, interpretation, sigma
+        As for `FokkerPlanck`.
+
+    Raises
+    ------
+    ValueError
+        As for `FokkerPlanck`.
 
     Examples
     --------

@@ -28,6 +28,20 @@ def high_resolution(problem: FokkerPlanck, grid: Grid, values: Array) -> Stepper
     order in space and time there, first at extrema. Gibbs is kept to second order in the spacing only: where
     |b| h / D is small the schemes with Scharfetter-Gummel rates serve better. Diagonal diffusion, closed ends. The
     limiter is not linear, so that there is no adjoint: refused for the backward equation.
+
+    Raises
+    ------
+    ValueError
+        The backward equation, a full diffusion matrix, an absorbing end, rates that outgrow the step during the run.
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> grid = pl.Grid(-1.0, 1.0, 201, boundary="periodic")
+    >>> problem, start = pl.FokkerPlanck(drift=np.ones(201), diffusivity=1e-4), np.exp(-50 * grid.x**2)
+    >>> run = pl.solve(problem, start, grid, 2.0, scheme="high_resolution")                # once around
+    >>> bool(abs(run.final - start).max() < 0.05), bool(run.final.min() >= 0)
+    (True, True)
     """
     form = ito(problem.coefficients(grid), grid)
     if problem.adjoint:

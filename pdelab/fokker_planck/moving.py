@@ -14,8 +14,16 @@ __all__ = ["Slices", "at", "moves"]
 class Slices:
     """A field saved at times, linear in between and constant beyond: a potential or drift for `FokkerPlanck`.
 
-    times : increasing, shape (k,)
-    values : shape (k, *grid.shape), for a drift (k, *grid.shape, d)
+    Attributes
+    ----------
+    times : array (k,)
+        Increasing.
+    values : array (k, *grid.shape), for a drift (k, *grid.shape, d)
+
+    Raises
+    ------
+    ValueError
+        Times that do not increase, another number of fields than of times, values that are not finite.
 
     Examples
     --------

@@ -32,6 +32,21 @@ def spectral(problem: FokkerPlanck, grid: Grid, values: Array) -> Stepper:
     times cost little more. The part at equilibrium is split off first and never touched: mass stays for any time. Not
     positive to the last digit; refused where the initial mass lies so deep in the tails of the equilibrium that
     round-off would show (there `crank_nicolson` and `implicit` serve).
+
+    Raises
+    ------
+    ValueError
+        Another grid than one reflecting axis, a moving problem, no noise, data too deep in the tails, modes that
+        round-off cannot tell apart.
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> grid = pl.Grid(0.0, np.pi, 101)
+    >>> start = 1 + np.cos(grid.x)                                       # the slowest mode of pure diffusion
+    >>> late = pl.solve(pl.FokkerPlanck(np.zeros(101), diffusivity=1.0), start, grid, 2.0, scheme="spectral").final
+    >>> bool(abs(late[0] - 1 - np.exp(-2.0)) < 1e-4)
+    True
     """
     if grid.boundary != ("reflecting",) or not problem.steady:
         raise ValueError("spectral: expected one reflecting axis and a steady problem; use crank_nicolson otherwise")
@@ -115,6 +130,22 @@ def chebyshev(problem: FokkerPlanck, grid: Grid, values: Array) -> Stepper:
     exp(t Q) = exp(-z) (I_0(z) + 2 sum_k I_k(z) T_k(1 + t Q / z)), z = t times the largest rate out of a node: about
     8 sqrt(z) products with Q. Not positive to the last digit. Refused where the initial mass lies so deep in the tails
     of the equilibrium that round-off would show.
+
+    Raises
+    ------
+    ValueError
+        A moving problem, a drift that is not a gradient, no noise, data too deep in the tails, more products than are
+        sane.
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> grid = pl.Grid((-3.0, -3.0), (3.0, 3.0), (31, 31))
+    >>> problem = pl.FokkerPlanck(pl.Loss("x**2/2 + y**2/2"), beta=1.0)
+    >>> start = np.exp(-((grid.points - 0.5) ** 2).sum(-1))
+    >>> run = pl.solve(problem, start, grid, [0.5, 1.0], scheme="chebyshev")
+    >>> run.info["scheme"], bool(run.info["time_error"] < 1e-12)
+    ('fokker_planck.chebyshev', True)
     """
     if not problem.gibbs:
         raise ValueError("chebyshev: expected a steady potential alone and D > 0: the spectrum must be real")

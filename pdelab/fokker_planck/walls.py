@@ -66,11 +66,17 @@ def _by_end(numbers, grid):
 class FirstPassage:
     """When and where a process first meets the absorbing ends of its box.
 
-    times : (k,)
-    survival : (k,), P(τ > t), the mass that is left
-    absorbed : (k, d, 2), P(τ <= t, through this end); last axis: lower end, upper end. With `survival` it sums to one
-    flux : (k, d, 2), the density of τ through each end, >= 0 with a positive scheme
-    solution : the Solution it was read from
+    Attributes
+    ----------
+    times : array (k,)
+    survival : array (k,)
+        P(τ > t), the mass that is left.
+    absorbed : array (k, d, 2)
+        P(τ <= t, through this end); last axis: lower end, upper end. With `survival` it sums to one.
+    flux : array (k, d, 2)
+        The density of τ through each end, >= 0 with a positive scheme.
+    solution : Solution
+        The Solution it was read from.
     """
 
     times: np.ndarray

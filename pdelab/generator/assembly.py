@@ -88,6 +88,25 @@ def added_diffusion(problem: DiffusionProblem, grid: Grid, time: float = 0.0) ->
     Zero except where Σ is nearly degenerate along a direction that no offset of at most sqrt(n)/2 nodes follows; in two
     dimensions the smallest that suffices. It vanishes as the grid is refined: in two dimensions like the spacing or
     faster, in three so in the mean, its largest value more slowly.
+
+    Parameters
+    ----------
+    problem : FokkerPlanck, BackwardKolmogorov or HamiltonJacobi
+    grid : Grid
+    time : float
+        When the coefficients are taken.
+
+    Returns
+    -------
+    array grid.shape, >= 0
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> grid = pl.Grid((-1.0, -1.0), (1.0, 1.0), (9, 9))
+    >>> round_noise = pl.FokkerPlanck(np.zeros((9, 9)), beta=1.0)
+    >>> float(added_diffusion(round_noise, grid).max())                  # no full matrix, nothing to mend
+    0.0
     """
     form = ito(asked(problem, grid, time), grid)
     return np.zeros(grid.shape) if form.diagonal else on_nodes(edges(form, grid).added, grid)

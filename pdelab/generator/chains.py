@@ -33,6 +33,15 @@ def stationary(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> np.n
     thousand kT keep their shares. Grids too large for that (some 370² or 29³ nodes) are solved by sparse inverse
     iteration, accurate relative to the largest value only.
 
+    Parameters
+    ----------
+    problem : FokkerPlanck or BackwardKolmogorov
+        With noise.
+    grid : Grid
+        Reflecting or periodic.
+    time : float
+        When the coefficients are taken, where they move.
+
     Returns
     -------
     array grid.shape; zero where the density is below the range of float64, see `log_stationary`.
@@ -60,6 +69,20 @@ def log_stationary(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> 
     """log of the stationary density, of any size; -inf on nodes that the chain leaves for ever.
 
     Arguments and errors as in `stationary`.
+
+    Parameters
+    ----------
+    problem, grid, time
+        As in `stationary`.
+
+    Returns
+    -------
+    array grid.shape
+
+    Raises
+    ------
+    ValueError
+        As in `stationary`.
 
     Examples
     --------
@@ -164,7 +187,26 @@ def sparse_masses(Q):
 
 
 def factored(shift: float, step: float, Q: Any) -> Any:
-    """Sparse factors of shift I - step Q with the diagonal as pivots, which keeps the signs of an M-matrix."""
+    """Sparse factors of shift I - step Q with the diagonal as pivots, which keeps the signs of an M-matrix.
+
+    Parameters
+    ----------
+    shift, step : float
+        The two factors, such that the matrix is an M-matrix.
+    Q : scipy sparse matrix (n, n)
+        Non-negative off the diagonal.
+
+    Returns
+    -------
+    scipy.sparse.linalg.SuperLU
+        With the method `solve`.
+
+    Examples
+    --------
+    >>> Q = sparse.csr_array(np.array([[-1.0, 1.0], [2.0, -2.0]]))
+    >>> factored(1.0, 0.5, Q).solve(np.array([1.0, 1.0]))                # (I - Q/2) v = 1: rows of Q sum to 0
+    array([1., 1.])
+    """
     matrix = shift * sparse.eye_array(Q.shape[0]) - step * Q
     return linalg.splu(
         matrix.tocsc(), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
@@ -183,7 +225,13 @@ def mean_exit_time(
 
     Parameters
     ----------
+    problem : FokkerPlanck or BackwardKolmogorov
+        With noise.
+    grid : Grid
+        Of any ends but outflow.
     target : boolean array grid.shape, or callable points -> boolean array; None: the absorbing ends of the grid
+    time : float
+        When the coefficients are taken, where they move.
     logarithm : bool
         True: log v, which is finite also where v is beyond the range of float64; -inf inside the target.
 
@@ -238,6 +286,14 @@ def committor(
     Parameters
     ----------
     a, b : boolean arrays grid.shape, or callables points -> boolean array; they do not meet
+    problem : FokkerPlanck or BackwardKolmogorov
+    grid : Grid
+    time : float
+        When the coefficients are taken, where they move.
+    problem : FokkerPlanck or BackwardKolmogorov
+    grid : Grid
+    time : float
+        When the coefficients are taken, where they move.
 
     Returns
     -------
@@ -267,10 +323,23 @@ def committor(
 def splitting(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> dict[tuple[int, int], Array]:
     """P(the box is left through this end) from every node, for each absorbing end.
 
+    Parameters
+    ----------
+    problem : FokkerPlanck or BackwardKolmogorov
+    grid : Grid
+        With at least one absorbing end.
+    time : float
+        When the coefficients are taken, where they move.
+
     Returns
     -------
     dict {(axis, side): array grid.shape}, side 0 for the lower end and 1 for the upper one; they sum to one. A node on
     two absorbing ends counts to the first of them.
+
+    Raises
+    ------
+    ValueError
+        A grid without an absorbing end; a large grid whose sparse solution fails its certificate.
 
     Examples
     --------

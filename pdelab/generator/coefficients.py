@@ -24,12 +24,20 @@ CORRECTION = {"ito": 0.0, "stratonovich": 0.5, "klimontovich": 1.0}  # α: σ is
 class Coefficients:
     """What a problem says about its diffusion on a grid at one time: dX = (b - grad U) dt + sqrt(2 D) σ dW.
 
-    potential : U on the nodes, shape grid.shape, or None
-    drift : b on the nodes, shape (*grid.shape, d), in one dimension (n,), or None
-    diffusivity : the number D >= 0
-    diffusion : Σ = σ σ^T on the nodes, (*grid.shape, d, d), in one dimension (n,); None is the identity or σ σ^T
-    sigma : σ on the nodes, (*grid.shape, d, k), in one dimension (n,); None is the symmetric square root of diffusion
-    interpretation : "ito", "stratonovich", "klimontovich" or "fick"
+    Attributes
+    ----------
+    potential : array grid.shape or None
+        U on the nodes.
+    drift : array (*grid.shape, d), in one dimension (n,), or None
+        b on the nodes.
+    diffusivity : float >= 0
+        D.
+    diffusion : array (*grid.shape, d, d), in one dimension (n,), or None
+        Σ = σ σ^T on the nodes; None is the identity or σ σ^T.
+    sigma : array (*grid.shape, d, k), in one dimension (n,), or None
+        σ on the nodes; None is the symmetric square root of `diffusion`.
+    interpretation : str
+        "ito", "stratonovich", "klimontovich" or "fick".
     """
 
     potential: np.ndarray | None = None
@@ -42,7 +50,14 @@ class Coefficients:
 
 @runtime_checkable
 class DiffusionProblem(Protocol):
-    """What `generator` and the linear algebra on it ask of an equation."""
+    """What `generator` and the linear algebra on it ask of an equation.
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> isinstance(pl.Heat(viscosity=1.0), DiffusionProblem), isinstance(pl.Burgers(viscosity=1.0), DiffusionProblem)
+    (True, False)
+    """
 
     def coefficients(self, grid: Grid, time: float = 0.0) -> Coefficients:
         """The diffusion dX = (b - grad U) dt + sqrt(2 D) σ dW that the equation belongs to, checked, at one time."""
@@ -52,12 +67,20 @@ class DiffusionProblem(Protocol):
 class Ito:
     """Coefficients reduced to dX = (b - grad U) dt + sqrt(2) a^{1/2} dW in the sense of Ito.
 
-    a: list of one field an axis when the matrix is diagonal everywhere, else an array (*grid.shape, d, d).
-    drops: spacing times drift on the faces of each axis, fields of grid.shape. Face i joins node i to the next one; a
-    potential enters by its difference, a drift by its face average; the last face of an open axis is empty.
-    symmetric: Fick's law on the axes: the same mean of a serves both directions over a face, and drops hold b - grad U
-        alone, so that constants are kept exactly.
-    fick: where a is a full matrix, β of div(a grad ρ - β ρ), the same equation, on the cells: (*cells, d).
+    Attributes
+    ----------
+    potential, drift : array or None
+        U, and b with what the interpretation adds.
+    a : list of one field an axis, or array (*grid.shape, d, d)
+        A list when the matrix is diagonal everywhere.
+    drops : list of arrays grid.shape
+        Spacing times drift on the faces of each axis. Face i joins node i to the next one; a potential enters by its
+        difference, a drift by its face average; the last face of an open axis is empty.
+    fick : array (*cells, d) or None
+        Where a is a full matrix, β of div(a grad ρ - β ρ), the same equation, on the cells.
+    symmetric : bool
+        Fick's law on the axes: the same mean of a serves both directions over a face, and drops hold b - grad U alone,
+        so that constants are kept exactly.
     """
 
     potential: np.ndarray | None
@@ -78,6 +101,30 @@ def ito(coefficients: Coefficients, grid: Grid) -> Ito:
 
     With s = sqrt(2 D) σ the drift gains α sum_jk s_kj d_k s_ij, α = 1/2 for Stratonovich and 1 for Klimontovich
     (Haenggi); "fick", D div(Σ grad ρ), gains D div Σ. Derivatives are those of `grid.gradient`.
+
+    Parameters
+    ----------
+    coefficients : Coefficients
+        Of a problem, by its method `coefficients(grid, time)`.
+    grid : Grid
+
+    Returns
+    -------
+    Ito
+
+    Raises
+    ------
+    ValueError
+        A matrix Σ that is not symmetric and positive semi-definite.
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> grid = pl.Grid(0.0, 1.0, 5)
+    >>> noise = {"diffusion": 1 + grid.x, "diffusivity": 1.0, "interpretation": "stratonovich"}
+    >>> problem = pl.FokkerPlanck(drift=np.zeros(5), **noise)
+    >>> ito(problem.coefficients(grid), grid).drift.round(2)                              # half of dΣ/dx
+    array([0.49, 0.5 , 0.5 , 0.5 , 0.5 ])
     """
     D, d = coefficients.diffusivity, grid.dimension
     sigma, matrix = coefficients.sigma, coefficients.diffusion
@@ -205,7 +252,27 @@ def lines(array, axis, shape):
 
 
 def axis_rates(form: Ito, grid: Grid) -> list[tuple[Array, Array]]:
-    """Rates (up, down) over the faces of each axis, as (outer, n, inner), for a diagonal `Ito` form."""
+    """Rates (up, down) over the faces of each axis, as (outer, n, inner), for a diagonal `Ito` form.
+
+    Parameters
+    ----------
+    form : Ito
+        Diagonal.
+    grid : Grid
+
+    Returns
+    -------
+    list of (up, down), one pair an axis
+        Rates from the lower node of each face to the upper one and back, 1/time.
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> grid = pl.Grid(0.0, 2.0, 3)
+    >>> form = ito(pl.FokkerPlanck(np.zeros(3), diffusivity=1.0).coefficients(grid), grid)
+    >>> [(up.ravel().tolist(), down.ravel().tolist()) for up, down in axis_rates(form, grid)]
+    [([2.0, 1.0, 0.0], [1.0, 2.0, 0.0])]
+    """
     found = []
     for axis, drop in enumerate(form.drops):
         drop, a = lines(drop, axis, grid.shape), lines(form.a[axis], axis, grid.shape)
@@ -238,7 +305,27 @@ def _stop(absorbing, up, down):
 
 
 def largest_step(form: Ito, grid: Grid) -> float:
-    """1 / (largest rate out of a node) for a diagonal form: the bound of explicit steps."""
+    """1 / (largest rate out of a node) for a diagonal form: the bound of explicit steps.
+
+    Parameters
+    ----------
+    form : Ito
+        Diagonal.
+    grid : Grid
+
+    Returns
+    -------
+    float
+        A time; math.inf where nothing moves.
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> grid = pl.Grid(0.0, 1.0, 11)
+    >>> form = ito(pl.FokkerPlanck(np.zeros(11), diffusivity=1.0).coefficients(grid), grid)
+    >>> round(float(largest_step(form, grid)), 6)                              # h²/(2 D)
+    0.005
+    """
     total = np.zeros(grid.shape)
     for up, down in axis_rates(form, grid):
         total += (up + np.roll(down, 1, axis=1)).reshape(grid.shape)
@@ -254,7 +341,22 @@ def asked(problem, grid, time=0.0):
 
 
 def no_outflow(grid: Any) -> None:
-    """Raise ValueError for what is no Grid and for an outflow boundary, which a Markov chain on the box cannot have."""
+    """Raise ValueError for what is no Grid and for an outflow boundary, which a Markov chain on the box cannot have.
+
+    Parameters
+    ----------
+    grid : Grid
+        What should be one.
+
+    Raises
+    ------
+    ValueError
+        No Grid, or one with an outflow boundary.
+
+    Examples
+    --------
+    >>> no_outflow(Grid(0.0, 1.0, 5))
+    """
     if not isinstance(grid, Grid):
         raise ValueError(f"grid: expected a Grid, got {grid!r}")
     if any("outflow" in ends for ends in grid.ends):

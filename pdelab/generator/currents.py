@@ -24,6 +24,14 @@ def current(problem: DiffusionProblem, grid: Grid, density: ArrayLike, time: flo
     Parameters
     ----------
     density : array grid.shape
+    problem : FokkerPlanck or BackwardKolmogorov
+    grid : Grid
+    time : float
+        When the coefficients are taken, where they move.
+    problem : FokkerPlanck or BackwardKolmogorov
+    grid : Grid
+    time : float
+        When the coefficients are taken, where they move.
 
     Returns
     -------
@@ -126,7 +134,32 @@ def _over_faces(form, grid, mass):
 
 
 def divergence(flux: Sequence[ArrayLike], grid: Grid) -> Array:
-    """div J on the nodes, shape grid.shape, of face fluxes as `current` returns them: the mass leaving each cell."""
+    """div J on the nodes, shape grid.shape, of face fluxes as `current` returns them: the mass leaving each cell.
+
+    Parameters
+    ----------
+    flux : sequence of arrays, one an axis
+        Face fluxes, as `current` returns them.
+    grid : Grid
+
+    Returns
+    -------
+    array grid.shape
+
+    Raises
+    ------
+    ValueError
+        Arrays of other shapes.
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> grid = pl.Grid(-3.0, 3.0, 61)
+    >>> problem = pl.FokkerPlanck(grid.x**2 / 2, beta=1.0)
+    >>> rho = pl.stationary(problem, grid)
+    >>> bool(abs(divergence(pl.current(problem, grid, rho), grid)).max() < 1e-12)          # Gibbs stands still
+    True
+    """
     total, flux = np.zeros(grid.shape), [np.asarray(part) for part in flux]
     open_axes = np.diag([not wraps for wraps in grid.periodic])
     wanted = [tuple(faces.tolist()) for faces in np.array(grid.shape) - open_axes]

@@ -30,10 +30,16 @@ __all__ = ["Edges", "cell_shape", "corner_gradient", "corner_mean", "edges", "on
 class Edges:
     """Pairs of nodes and the rates between them; a pair may stand more than once.
 
-    tail, head : numbers of the nodes
-    up, down : rates from tail to head and back
-    steps : head less tail in nodes, across periodic ends too, (edges, d)
-    added : isotropic diffusion that was added to each cell, in the units of a
+    Attributes
+    ----------
+    tail, head : array
+        Numbers of the nodes.
+    up, down : array
+        Rates from tail to head and back.
+    steps : array
+        Head less tail in nodes, across periodic ends too, (edges, d).
+    added : array
+        Isotropic diffusion that was added to each cell, in the units of a.
     """
 
     tail: np.ndarray

@@ -26,6 +26,19 @@ def spectral_gap(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> fl
     pivots without subtractions, elsewhere by Arnoldi's iteration for the inverse of Q, applied through an elimination
     without subtractions.
 
+    Parameters
+    ----------
+    problem : FokkerPlanck or BackwardKolmogorov
+        With noise.
+    grid : Grid
+    time : float
+        When the coefficients are taken, where they move.
+
+    Returns
+    -------
+    float > 0
+        The slowest rate of relaxation, 1/time.
+
     Raises
     ------
     ValueError

@@ -31,6 +31,11 @@ def semigroup(Q: Any, start: ArrayLike, times: Sequence[float] | Array) -> Array
     -------
     array (len(times), n)
 
+    Raises
+    ------
+    ValueError
+        A start that is negative somewhere.
+
     Examples
     --------
     >>> from scipy.sparse import csr_matrix

@@ -34,6 +34,19 @@ def implicit(problem: HamiltonJacobi | Heat, grid: Grid, values: Array) -> Stepp
     depends on time counts with its values at the end of each step, and in the rule for dt with those at time 0.
 
     Raises RuntimeError when 100 iterations do not settle a step: take a smaller dt.
+
+    Raises
+    ------
+    RuntimeError
+        100 iterations do not settle a step: take a smaller dt.
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> grid = pl.Grid(-2.0, 2.0, 101)
+    >>> run = pl.solve(pl.HamiltonJacobi(viscosity=0.5), abs(grid.x), grid, 1.0, scheme="implicit", dt=0.1, rtol=np.inf)
+    >>> run.steps, bool(run.final.max() <= 2.0)                          # 62 times the step that `fitted` may take
+    (10, True)
     """
     drift, nu, h = problem.drift_on(grid), problem.viscosity, np.array(grid.spacing)
     columns = h.reshape(-1, *[1] * grid.dimension)
@@ -132,9 +145,23 @@ def rosenbrock(
     checked : bool
         False leaves out the run with 10 times the tolerance that `solve` estimates the error in time by.
 
+    Raises
+    ------
+    ValueError
+        Several dimensions, a drift that depends on time, a tolerance that is not a number > 0.
+
     Notes
     -----
     dt counts as the largest step; `info["substeps"]` and `info["refused"]` report the steps taken.
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> grid = pl.Grid(-6.0, 6.0, 241)
+    >>> f = pl.Loss("log(cosh(x))")
+    >>> run = pl.solve(pl.HamiltonJacobi(beta=1.0), f, grid, 1.0, scheme="rosenbrock")
+    >>> bool(run.info["substeps"] < 60), bool(abs(run.final - pl.cole_hopf(f, grid, 1.0, 1.0)).max() < 1e-3)
+    (True, True)
     """
     if grid.dimension != 1:
         raise ValueError(f"rosenbrock: expected a one-dimensional grid, got {grid.dimension}: take weno or fitted")

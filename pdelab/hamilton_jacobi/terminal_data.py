@@ -30,11 +30,18 @@ def terminal(problem: HamiltonJacobi, values: Field, grid: Grid, end: float, tim
         Times to save, of the clock that runs to `end`.
     options
         Those of `solve`: scheme, dt, cfl, on_save (called from the latest time to the earliest).
+    grid : Grid
+    grid : Grid
 
     Returns
     -------
     Solution
         In increasing time: values[k] is u(·, times[k]); what `info` records over the saved times is in that order too.
+
+    Raises
+    ------
+    ValueError
+        Another equation than HamiltonJacobi, times that are not increasing in [0, end], and what `solve` refuses.
 
     Notes
     -----

@@ -239,6 +239,7 @@ class WideBlock(nn.Module):
         self.shortcut = None if same else nn.Conv2d(inputs, features, 1, stride, bias=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Images (n, inputs, h, w) to (n, features, h/stride, w/stride)."""
         active = functional.relu(self.norm1(x))
         inner = self.drop(functional.relu(self.norm2(self.conv1(active))))
         return self.conv2(inner) + (x if self.shortcut is None else self.shortcut(active))
@@ -290,6 +291,7 @@ class LSTM(nn.LSTM):
         super().__init__(inputs, hidden, layers, batch_first=True, dropout=dropout if layers > 1 else 0.0)
 
     def forward(self, x: torch.Tensor, state: Any = None) -> tuple:  # type: ignore[override]
+        """Inputs (n, steps, inputs) and a state (h, c) to (outputs (n, steps, hidden), state)."""
         if self.fused:
             return super().forward(x, state)
         if state is None:
@@ -344,6 +346,7 @@ class LanguageModel(nn.Module):
                 nn.init.uniform_(parameter, -width, width)
 
     def forward(self, tokens: torch.Tensor, state: Any = None) -> tuple:
+        """Tokens (n, steps) and the state of the last call to (logits (n, steps, vocabulary), state)."""
         if self.embedding is None:
             letters = torch.arange(self.vocabulary, device=tokens.device)  # one_hot() cannot be batched by vmap
             x = (tokens[..., None] == letters).to(self.decoder.weight.dtype)

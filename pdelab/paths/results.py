@@ -18,18 +18,28 @@ __all__ = ["Paths", "name_of", "reduced"]
 class Paths:
     """What `simulate` returns; nothing in it changes. `print(paths)` is a summary.
 
-    times : (k,) the saved times, from the start to t
-    states : (k, paths), for more than one component (k, paths, components); None with store=False. A path that was
+    Attributes
+    ----------
+    times : array (k,)
+        The saved times, from the start to t.
+    states : array (k, paths) or None
+        For more than one component (k, paths, components); None with store=False. A path that was
         absorbed stays at its place of exit.
-    final : (paths,) or (paths, components), the states at the last time
-    density : (k, *grid.shape), the histogram as a density at the nodes of the grid, without what was absorbed; None
-        without `histogram`
-    density_error : (k, *grid.shape), its standard errors: those of counts, without the width of the cells
-    exit_times : (paths,) time of the first state outside `exit`, or of absorption at `walls`; inf for paths that
-        stayed; None without either
-    exit_sides : (paths,) where a path was absorbed, 2 axis for the lower end and 2 axis + 1 for the upper one, -1 for
-        paths that stayed; None without absorbing walls. The place of exit is `final`.
-    info : equation, scheme, dt, steps, compiled (False: the equation ran through NumPy), threads, seed, bridge
+    final : array (paths,)
+        Or (paths, components), the states at the last time.
+    density : np.ndarray | None
+        (k, *grid.shape), the histogram as a density at the nodes of the grid, without what was absorbed; None
+        without `histogram`.
+    density_error : np.ndarray | None
+        (k, *grid.shape), its standard errors: those of counts, without the width of the cells.
+    exit_times : np.ndarray | None
+        (paths,) time of the first state outside `exit`, or of absorption at `walls`; inf for paths that stayed;
+        None without either.
+    exit_sides : np.ndarray | None
+        (paths,) where a path was absorbed, 2 axis for the lower end and 2 axis + 1 for the upper one, -1 for paths
+        that stayed; None without absorbing walls. The place of exit is `final`.
+    info : dict
+        Equation, scheme, dt, steps, compiled (False: the equation ran through NumPy), threads, seed, bridge.
     """
 
     times: np.ndarray

@@ -14,18 +14,63 @@ TINY = np.finfo(float).tiny
 
 
 class AccuracyWarning(UserWarning):
-    """An answer that is further from the truth than it should be; the message says what to do about it."""
+    """An answer that is further from the truth than it should be; the message says what to do about it.
+
+    Examples
+    --------
+    >>> import warnings, pdelab as pl
+    >>> grid = pl.Grid(-4.0, 4.0, 101)
+    >>> problem, start = pl.FokkerPlanck(grid.x**2 / 2, beta=1.0), np.exp(-8 * (grid.x - 1) ** 2)
+    >>> with warnings.catch_warnings(record=True) as told:
+    ...     warnings.simplefilter("always")
+    ...     end = pl.solve(problem, start, grid, 1.0, dt=0.5, scheme="implicit")
+    >>> [warning.category.__name__ for warning in told]
+    ['AccuracyWarning']
+    """
 
 
 def largest_error(error: np.ndarray, first: np.ndarray, now: np.ndarray) -> float:
-    """max |error| over the range of the data or of the solution, whichever is larger; of constants, over their size."""
+    """max |error| over the range of the data or of the solution, whichever is larger; of constants, over their size.
+
+    Parameters
+    ----------
+    error : array grid.shape
+    first, now : array grid.shape
+        The data and the solution that the error is measured against.
+
+    Returns
+    -------
+    float
+        Relative; 0 for no error.
+
+    Examples
+    --------
+    >>> largest_error(np.array([0.0, 0.1]), np.array([0.0, 2.0]), np.array([0.5, 1.0]))
+    0.05
+    """
     size = float(np.abs(error).max())
     spread = max(float(np.ptp(first)), float(np.ptp(now))) or float(np.abs(first).max())
     return size and size / max(spread, TINY)
 
 
 def integral_error(weights: np.ndarray) -> Callable[[np.ndarray, np.ndarray, np.ndarray], float]:
-    """∫ |error| over ∫ |data| with these weights: for a density the share of its mass in the wrong place, twice."""
+    """∫ |error| over ∫ |data| with these weights: for a density the share of its mass in the wrong place, twice.
+
+    Parameters
+    ----------
+    weights : array grid.shape
+        Those of the grid, `grid.weights`.
+
+    Returns
+    -------
+    function (error, first, now) -> float
+        A measure for `Stepper.measure`.
+
+    Examples
+    --------
+    >>> integral_error(np.ones(2))(np.array([0.1, -0.1]), np.array([0.5, 0.5]), None)
+    0.2
+    """
 
     def measure(error, first, now):
         size = float((weights * np.abs(error)).sum())

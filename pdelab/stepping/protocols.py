@@ -23,7 +23,14 @@ SCHEMES: dict[type, dict[str, Callable]] = {}
 
 @runtime_checkable
 class Problem(Protocol):
-    """What `solve` asks of an equation. Its other coefficients are between it and its schemes."""
+    """What `solve` asks of an equation. Its other coefficients are between it and its schemes.
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> isinstance(pl.Heat(viscosity=1.0), Problem), isinstance("u_t = u_xx", Problem)
+    (True, False)
+    """
 
     @property
     def default_scheme(self) -> "Scheme":
@@ -34,7 +41,16 @@ class Problem(Protocol):
 
 
 class Scheme(Protocol):
-    """A way to step an equation. A scheme that does not fit the problem raises ValueError and says which does."""
+    """A way to step an equation. A scheme that does not fit the problem raises ValueError and says which does.
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> def still(problem, grid, values):
+    ...     return Stepper(advance=lambda state, time, dt, steps: state, dt=0.5)
+    >>> pl.solve(pl.Heat(viscosity=1.0), np.arange(3.0), pl.Grid(0.0, 1.0, 3), 1.0, scheme=still).final
+    array([0., 1., 2.])
+    """
 
     def __call__(self, problem: Problem, grid: Grid, values: np.ndarray) -> "Stepper":
         """The steps of this problem on this grid; `values` are the initial data."""
@@ -45,13 +61,48 @@ def equation(kind: Kind) -> Kind:
 
     `pdelab solve` builds it by its classmethod `from_formula(loss, initial, **coefficients)`, which returns the problem
     and its initial data; `initial` is a field or None, and the coefficients are those that its constructor takes.
+
+    Parameters
+    ----------
+    kind : class
+        With the methods of `Problem`.
+
+    Returns
+    -------
+    class
+        The same.
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> sorted(EQUATIONS)
+    ['backward-kolmogorov', 'burgers', 'fokker-planck', 'hamilton-jacobi', 'heat']
     """
     EQUATIONS[re.sub(r"(?<!^)(?=[A-Z])", "-", kind.__name__).lower()] = kind
     return kind
 
 
 def scheme(*kinds: type) -> Callable[[Callable], Callable]:
-    """Decorator: make a scheme known by its name for these equations and the subclasses of them."""
+    """Decorator: make a scheme known by its name for these equations and the subclasses of them.
+
+    Parameters
+    ----------
+    *kinds : classes
+        The equations that the scheme steps.
+
+    Returns
+    -------
+    decorator of a function (problem, grid, values) -> Stepper
+        The name of the function is the scheme's name in `solve`.
+
+    Examples
+    --------
+    >>> class Growth: ...
+    >>> @scheme(Growth)
+    ... def euler(problem, grid, values): ...
+    >>> list(schemes_of(Growth))
+    ['euler']
+    """
 
     def mark(function):
         for kind in kinds:
@@ -62,7 +113,24 @@ def scheme(*kinds: type) -> Callable[[Callable], Callable]:
 
 
 def schemes_of(kind: type) -> dict[str, Scheme]:
-    """The schemes of an equation by name, those of its base classes included."""
+    """The schemes of an equation by name, those of its base classes included.
+
+    Parameters
+    ----------
+    kind : class
+        An equation.
+
+    Returns
+    -------
+    dict
+        {name: scheme}
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> sorted(schemes_of(pl.Heat))
+    ['engquist_osher', 'filtered', 'fitted', 'implicit', 'monotone', 'rosenbrock', 'weno']
+    """
     return {name: function for base in reversed(kind.__mro__) for name, function in SCHEMES.get(base, {}).items()}
 
 
@@ -74,26 +142,47 @@ def _same(values):
 class Stepper:
     """What a scheme hands to `solve`: pure functions of a state.
 
-    advance : (state, time, dt, steps) -> state after `steps` equal steps of size dt from `time`; the state that it was
-        given is used up: its arrays may be written on
-    bound : (state, time) -> the largest dt that keeps the scheme's structure; math.inf when there is none
-    dt : accuracy rule of an implicit scheme, used when the caller gives no dt; None means cfl * bound
-    fixed : False when the bound must be taken anew from the current state before every step
-    certificates : {name: (values, time) -> float}, evaluated at the saved times and reported in `info`
-    records : {name: (state, time) -> number or array}, likewise, of what only the state knows
-    info : constants to report
-    init : values -> state that may be used up without touching these values; by default the values themselves, which is
-        right for an `advance` that writes on nothing it was given
-    values : state -> the field, valid until the state is used up
-    report : state -> {name: value} to report in `info` besides, of the last state
-    order : the order in dt, by which the error in time is estimated
-    measure : (error, first, now) -> its size relative to the data at the start and now
-    error : the error in time of a scheme that knows it, relative; None: it is estimated
-    check : a rougher stepper with the same steps, with a few times the error, for a scheme that chooses steps within
-    rtol : the accuracy that the steps are chosen for when the caller gives neither dt nor rtol; None: by the rule above
-    with_dt : () -> the stepper to take in place of this one when the caller gives dt
-    peaks : {name: (values, time) -> float}, reported in `info` as one number: the largest, start and saved times
-    advice : info -> warnings that the numbers in it call for, as sentences
+    Attributes
+    ----------
+    advance : Callable[[State, float, float, int], State]
+        (state, time, dt, steps) -> state after `steps` equal steps of size dt from `time`; the state that it was
+        given is used up: its arrays may be written on.
+    bound : Callable[[State, float], float]
+        (state, time) -> the largest dt that keeps the scheme's structure; math.inf when there is none.
+    dt : float | None
+        Accuracy rule of an implicit scheme, used when the caller gives no dt; None means cfl * bound.
+    fixed : bool
+        False when the bound must be taken anew from the current state before every step.
+    certificates : dict[str, Callable]
+        {name: (values, time) -> float}, evaluated at the saved times and reported in `info`.
+    records : dict[str, Callable]
+        {name: (state, time) -> number or array}, likewise, of what only the state knows.
+    info : dict
+        Constants to report.
+    init : Callable[[np.ndarray], State]
+        values -> state that may be used up without touching these values; by default the values themselves, which
+        is right for an `advance` that writes on nothing it was given.
+    values : Callable[[State], np.ndarray]
+        state -> the field, valid until the state is used up.
+    report : Callable[[State], dict]
+        state -> {name: value} to report in `info` besides, of the last state.
+    order : int
+        The order in dt, by which the error in time is estimated.
+    measure : Callable[[np.ndarray, np.ndarray, np.ndarray], float]
+        (error, first, now) -> its size relative to the data at the start and now.
+    error : float | None
+        The error in time of a scheme that knows it, relative; None: it is estimated.
+    check : Stepper | None
+        A rougher stepper with the same steps, with a few times the error, for a scheme that chooses steps within.
+    rtol : float | None
+        The accuracy that the steps are chosen for when the caller gives neither dt nor rtol; None: by the rule
+        above.
+    with_dt : Callable[[], Stepper] | None
+        () -> the stepper to take in place of this one when the caller gives dt.
+    peaks : dict[str, Callable]
+        {name: (values, time) -> float}, reported in `info` as one number: the largest, start and saved times.
+    advice : Callable[[dict], Sequence[str]]
+        info -> warnings that the numbers in it call for, as sentences.
     """
 
     advance: Callable[[State, float, float, int], State]

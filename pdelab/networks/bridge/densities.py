@@ -222,7 +222,11 @@ def cell_edges(axis):
 class Bins:
     """A coarser partition of a grid's box, made of whole cells of its nodes.
 
-    groups : tuple of arrays, the bin of each node along each axis; centres : array (*shape, k).
+    Attributes
+    ----------
+    groups : tuple of arrays
+        The bin of each node along each axis.
+    centres : array (*shape, k)
     """
 
     grid: Grid
