@@ -25,7 +25,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "mutation.json"
 PAGE = ROOT / "benchmarks" / "MUTATION.md"
-TIMEOUT = 300.0  # seconds after which tests are taken not to end
+TIMEOUT = 900.0  # seconds after which tests are taken not to end
 COPIED = "pdelab", "tests", "benchmarks", "pyproject.toml"
 
 
@@ -85,7 +85,9 @@ def judge(mutant, folder, timeout=TIMEOUT):
 
 def _tested(tests, folder, timeout, environment):
     """pytest's exit status in `folder`, None if it did not end; what it started ends with it."""
-    command = [sys.executable, "-B", "-m", "pytest", "-q", "-x", "-n0", "-p", "no:cacheprovider", *_split(tests)]
+    files, words = _split(tests)
+    command = [sys.executable, "-B", "-m", "pytest", "-q", "-x", "-n0", "-p", "no:cacheprovider", *files.split()]
+    command += ["-k", words] if words else []
     with subprocess.Popen(
         command, cwd=folder, env=os.environ | {"PYTHONPATH": str(folder)} | environment, start_new_session=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -100,16 +102,22 @@ def _tested(tests, folder, timeout, environment):
 
 
 def _split(tests):
-    """pytest's arguments; what follows -k is one."""
+    """The files, and what follows -k."""
     files, _, words = tests.partition(" -k ")
-    return files.split() + (["-k", words] if words else [])
+    return files, words
+
+
+def all_of(selections):
+    """One selection of all the tests that several selections of the same files have."""
+    files, words = zip(*map(_split, selections))
+    return files[0] + (f" -k {' or '.join(f'({w})' for w in dict.fromkeys(words))}" if all(words) else "")
 
 
 def run(mutants, say=print, jobs=1):
     """{name: verdict} of the mutants, `jobs` copies at a time; tests that fail without any change give no verdict."""
     groups = {}
     for mutant in mutants:
-        groups.setdefault(mutant.tests, []).append(mutant)
+        groups.setdefault(_split(mutant.tests)[0], []).append(mutant)
     shares = [list(groups.values())[first::jobs] for first in range(jobs)]
     with ThreadPoolExecutor(jobs) as pool:
         verdicts = dict(pair for pairs in pool.map(lambda share: list(_share(share, say)), shares) for pair in pairs)
@@ -117,13 +125,14 @@ def run(mutants, say=print, jobs=1):
 
 
 def _share(groups, say):
-    """(name, verdict) of groups of mutants with the same tests, in one copy."""
+    """(name, verdict) of groups of mutants whose tests are in the same files, in one copy."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         copy(folder)
         for group in groups:
-            sound = _tested(group[0].tests, folder, TIMEOUT, {}) == 0
+            together = _tested(all_of(mutant.tests for mutant in group), folder, 4 * TIMEOUT, {}) == 0
             for mutant in group:
+                sound = together or _tested(mutant.tests, folder, TIMEOUT, {}) == 0
                 word = "equivalent" if mutant.equivalent else judge(mutant, folder) if sound else "error"
                 say(f"{word:<11}{mutant.name}")
                 yield mutant.name, word

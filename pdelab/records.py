@@ -8,6 +8,7 @@ import json
 import math
 import os
 import platform
+import stat
 import sys
 import tempfile
 import zipfile
@@ -22,10 +23,12 @@ from typing import Any
 import numpy as np
 
 __all__ = [
-    "Check", "atomic", "command", "dumps", "load", "output_folder", "provenance", "save", "save_json", "versions",
+    "Check", "atomic", "command", "dumps", "load", "load_arrays", "load_json", "output_folder", "provenance", "save",
+    "save_json", "versions",
 ]  # fmt: skip
 
 _UNPACKED = 1 << 30  # bytes; more than that only where the file itself is large
+_TEXT = 1 << 28  # bytes of a record: far more than any has
 
 
 @dataclass(frozen=True)
@@ -89,19 +92,47 @@ def save(path: str | PathLike, arrays: Mapping[str, np.ndarray], record: dict) -
 def load(path: str | PathLike) -> tuple[dict, dict]:
     """Read back what `save` wrote: (arrays, record). No pickle is executed; ValueError when missing or damaged."""
     path = Path(str(path).removesuffix(".npz"))
-    arrays, record = path.with_name(path.name + ".npz"), path.with_name(path.name + ".json")
+    return load_arrays(path.with_name(path.name + ".npz")), load_json(path.with_name(path.name + ".json"))
+
+
+def load_arrays(path: str | PathLike) -> dict[str, np.ndarray]:
+    """{name: array} of an .npz; ValueError when it is missing, damaged, or far larger than it looks."""
+    with _readable(path) as size:
+        with zipfile.ZipFile(path) as file:
+            unpacked = sum(part.file_size for part in file.infolist())
+        if unpacked > max(_UNPACKED, 200 * size):
+            raise ValueError(f"it unpacks to {unpacked} bytes")
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+
+
+def load_json(path: str | PathLike) -> dict | list:
+    """The dict or list in a file that `save_json` wrote; ValueError when it is missing, damaged or no strict JSON."""
+    with _readable(path) as size:
+        if size > _TEXT:
+            raise ValueError(f"it has {size} bytes")
+        found = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+        if not isinstance(found, (dict, list)):
+            raise ValueError(f"it holds a {type(found).__name__}")
+        return found
+
+
+@contextmanager
+def _readable(path):
+    """Give the size of a regular file; whatever goes wrong while it is read is said in one sentence."""
     try:
-        with zipfile.ZipFile(arrays) as file:
-            size = sum(part.file_size for part in file.infolist())
-        if size > max(_UNPACKED, 200 * arrays.stat().st_size):
-            raise ValueError(f"it unpacks to {size} bytes")
-        with np.load(arrays, allow_pickle=False) as file:
-            found = {name: file[name] for name in file.files}
-        return found, json.loads(record.read_text(encoding="utf-8"))
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):
+            raise ValueError("it is no regular file")
+        yield status.st_size
     except OSError as error:
         raise ValueError(f"cannot read the result {path}: {error.strerror or error}") from error
-    except Exception as error:  # NumPy raises whatever the damage leads to
+    except Exception as error:  # NumPy and JSON raise whatever the damage leads to
         raise ValueError(f"the result {path} is damaged: {error}") from error
+
+
+def _refuse_constant(word):
+    raise ValueError(f"{word} is no number of JSON")
 
 
 def save_json(path: str | PathLike, record: Any) -> Path:

@@ -152,13 +152,13 @@ def test_topics_and_plain_text(tmp_path):
     assert len(topics.train) > 100_000 and topics.kind == "text" and topics.shape == (20,)
     text = "war and peace, " * 40
     (tmp_path / "book.txt").write_text(text)
-    book = data.load("text", file=str(tmp_path / "book.txt"), steps=5)
+    book = data.load("text", tmp_path, file="book.txt", steps=5)
     assert book.vocabulary == tuple(sorted(set(text)))
     assert "".join(book.vocabulary[i] for i in book.train.inputs[:14]) == "war and peace,"
     assert [len(s) + 1 for s in (book.train, book.validation, book.test)] == [480, 60, 60]
     beside = data.load("text", tmp_path, file="book.txt", steps=5)
     assert torch.equal(beside.train.inputs, book.train.inputs)
-    lines = data.load("text", file=str(tmp_path / "book.txt"), steps=8, lines=12)
+    lines = data.load("text", tmp_path, file="book.txt", steps=8, lines=12)
     assert lines.train.inputs.shape == (12, 8)
     assert torch.equal(lines.train.inputs[:, 1:], lines.train.targets[:, :-1])
 
@@ -291,7 +291,7 @@ def test_crops_and_flips_are_shifts_and_mirrors():
         (lambda f: data.load("ptb", f), "ptb.train.txt"),
         (lambda f: data.load("svhn", f), "train_32x32.mat"),
         (lambda f: data.load("text"), "file=..."),
-        (lambda f: data.load("text", file=str(f / "none.txt")), "there is no file"),
+        (lambda f: data.load("text", f, file="none.txt"), "there is no file"),
         (lambda f: data.load("text", file=3), "the name of a plain text"),
         (lambda f: data.load("topics", steps=0), "steps"),
         (lambda f: data.load("topics", steps=True), "expected steps to be a whole number of at least 1, got True"),
@@ -379,7 +379,7 @@ def test_damaged_cifar_svhn_and_text(tmp_path):
     with pytest.raises(ValueError, match="MATLAB"):
         data.load("svhn", tmp_path)
     with pytest.raises(ValueError, match="UTF-8"):
-        data.load("text", file=str(tmp_path / "latin.txt"))
+        data.load("text", tmp_path, file="latin.txt")
 
 
 # What other tools leave --------------------------------------------------------------------------------------------

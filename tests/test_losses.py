@@ -940,6 +940,7 @@ ENDLESS = {
     "long names": "x" * 50_000,
     "long numbers": "x*" + "9" * 4000,
     "parentheses": "(" * 3000 + "x" + ")" * 3000,
+    "logsumexp in logsumexp": nested("logsumexp(_, y)", 20),
     "attributes": "x.__class__.__mro__[1].__subclasses__()",
     "attributes of numbers": "(1).__class__",
     "calls of calls": "exp(x)(x)",
@@ -968,6 +969,14 @@ def test_endless_formulas_are_refused(attack):
 )
 def test_long_formulas_within_the_bounds_are_read(text):
     assert math.isfinite(Loss(text).gradient(0.3))
+
+
+def test_a_hessian_that_would_compile_for_minutes_is_refused():
+    """In 24 variables it comes in seconds, in 60 it would not come in ten minutes; values and gradients do."""
+    f = Loss(" + ".join(f"x{k}**2" for k in range(60)))
+    np.testing.assert_array_equal(f.gradient(np.arange(60.0)), 2 * np.arange(60.0))
+    with pytest.raises(ValueError, match="second derivatives in 60 variables, more than 24: give functions"):
+        f.hessian(np.zeros(60))
 
 
 @pytest.mark.parametrize("dimension", [1, 3])

@@ -5,6 +5,8 @@ import gzip
 import hashlib
 import io
 import multiprocessing
+import os
+import pathlib
 import pickle
 import zipfile
 
@@ -14,6 +16,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
+from pdelab.figures import network_text  # noqa: E402
 from pdelab.networks import checkpoints, data, training  # noqa: E402
 
 QUICK = {"epochs": 2, "model_options": {"hidden": (4,)}}
@@ -48,13 +51,54 @@ def test_names_of_recipes_are_folders(tmp_path):
     assert sorted(p.name for p in (tmp_path / "digits-mlp" / "sgd").iterdir()) == ["seed_0", "seed_1"]
 
 
-@pytest.mark.parametrize("file", ["../../../etc/passwd", "../secret.txt", "a/../../secret.txt"])
-def test_texts_lie_in_their_folder(tmp_path, monkeypatch, file):
+@pytest.fixture
+def secret(tmp_path, monkeypatch):
+    """A text beside the folder of the data, in which the process stands."""
     (tmp_path / "secret.txt").write_text("secret " * 100)
     (tmp_path / "data" / "a").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "data")
-    with pytest.raises(ValueError, match="file: expected a name in the folder"):
-        data.load("text", tmp_path / "data", file=file)
+    return tmp_path / "secret.txt"
+
+
+OUTSIDE = ("../../../etc/passwd", "/etc/passwd", "../secret.txt", "a/../../secret.txt", "{secret}", "//etc/passwd")
+
+
+@pytest.mark.parametrize("file", OUTSIDE)
+def test_texts_lie_in_their_folder(secret, file):
+    """The same rule for every place that takes the name: the function, the command, a figure's --set."""
+    file = file.format(secret=secret)
+    with pytest.raises(ValueError, match="file: expected a name below the folder"):
+        data.load("text", file=file)
+    with pytest.raises(ValueError, match="file: expected a name below the folder"):
+        training.train(**network_text.panels("topics", "text", file=file)["letters"]["adam"], seed=0)
+    with pytest.raises(ValueError, match="file: expected a name below the folder"):
+        training.train("sgd", "char-lstm", "text", data_options={"file": file}, epochs=1)
+
+
+@pytest.mark.parametrize("file", ["", ".", "a", "no.txt", "x\0y", "{long}"])
+def test_names_of_no_text_are_refused(secret, file):
+    with pytest.raises(ValueError, match="file"):
+        data.load("text", file=file.format(long="x" * 4000))
+
+
+def test_a_run_from_elsewhere_names_no_text_of_this_machine(secret, monkeypatch):
+    """Its folder is followed for files of a published format only; the user may say where the text lies."""
+    text, out = secret.with_name("texts"), secret.with_name("run")
+    text.mkdir()
+    (text / "book.txt").write_text("war and peace, " * 60)
+    arguments = {"epochs": 1, "batch_size": 2, "model_options": {"hidden": 4, "layers": 1}, "out": out}
+    training.train("sgd", "char-lstm", "text", folder=text, data_options={"file": "book.txt", "steps": 5}, **arguments)
+    with pytest.raises(ValueError, match="there is no file data/book.txt"):
+        training.load_run(out)
+    assert training.load_run(out, text)[1].classes == len(set("war and peace, "))
+    monkeypatch.setenv("PDELAB_DATA", str(text))
+    assert training.load_run(out)[1].classes == len(set("war and peace, "))
+    state = checkpoints.load(out / "model.pt")
+    for change in ({"file": "/etc/passwd"}, {"file": "../secret.txt"}, {"file": "book.txt", "lines": 10**12}):
+        state["config"]["data_options"] = change | {"steps": 5}
+        checkpoints.save(out / "model.pt", state)
+        with pytest.raises(ValueError, match="file: expected a name below|lines: expected at most"):
+            training.load_run(out)
 
 
 # Files of data ------------------------------------------------------------------------------------------------------
@@ -169,6 +213,13 @@ def test_an_odd_checkpoint_is_refused_in_a_sentence(tmp_path, name):
         lambda s: s["config"].update(data_options={"magic": 1}),
         lambda s: s["config"].update(model_options={"hidden": (5,)}),
         lambda s: s["config"].update(model_options={"magic": 5}),
+        lambda s: s["config"].update(model_options={"hidden": (10**11,)}),
+        lambda s: s["config"].update(model_options={"hidden": (1,) * 10**5}),
+        lambda s: s["config"].update(model="wrn-28-10", model_options={"depth": 6 * 10**8 + 4}),
+        lambda s: s["config"].update(model="wrn-28-10", model_options={"widen": 10**9}),
+        lambda s: s["config"].update(model="char-lstm", model_options={"layers": 10**9}),
+        lambda s: s["config"].update(folder=["/etc"], data="mnist"),
+        lambda s: s["config"].update(data_options={"train": 10**12}),
         lambda s: s["model"].pop("1.bias"),
         lambda s: s.update(model={"1.bias": 3}),
         lambda s: s.update(model=None),
@@ -180,6 +231,44 @@ def test_a_foreign_model_is_refused_in_a_sentence(tmp_path, run, change):
     checkpoints.save(tmp_path / "model.pt", state)
     with pytest.raises(ValueError):
         training.load_run(tmp_path)
+
+
+def pipe(path):
+    os.mkfifo(path)
+
+
+def endless(path):
+    path.symlink_to("/dev/zero")
+
+
+def sparse(path):
+    """A file of 4 TB that takes no room."""
+    with open(path, "wb") as file:
+        file.write(b"pdelab checkpoint 1 " + b"0" * 64 + b"\n")
+        file.truncate(1 << 42)
+
+
+@pytest.mark.parametrize("make", [pipe, endless, sparse, pathlib.Path.mkdir])
+def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path, make):
+    make(tmp_path / "model.pt")
+    with pytest.raises(ValueError, match="model.pt"):
+        training.load_run(tmp_path)
+
+
+def test_links_that_a_folder_came_with_are_not_written_through(tmp_path):
+    """Log, lock, weights and record of a run: what they point to stays as it was."""
+    (tmp_path / "precious").write_text("mine")
+    (tmp_path / "run").mkdir()
+    for name in ("log.jsonl", "model.pt", "result.json", ".lock", "checkpoint.pt.new"):
+        (tmp_path / "run" / name).symlink_to(tmp_path / "precious")
+    with pytest.raises((ValueError, OSError)):
+        training.train(out=tmp_path / "run", **QUICK)
+    (tmp_path / "run" / "model.pt").unlink()
+    with pytest.raises((ValueError, OSError)):
+        training.train(out=tmp_path / "run", **QUICK)
+    (tmp_path / "run" / ".lock").unlink()
+    training.train(out=tmp_path / "run", **QUICK)
+    assert (tmp_path / "precious").read_text() == "mine"
 
 
 @pytest.fixture(scope="module")

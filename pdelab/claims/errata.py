@@ -9,7 +9,6 @@ those of the rejected version by the same function that confirms the correction.
 """
 
 import argparse
-import json
 import re
 from pathlib import Path
 
@@ -159,7 +158,10 @@ def write(path, evidence):
 
 def load(path):
     """{id: record} from a file that `main` or `pdelab reproduce` wrote; ValueError when it has no rejected versions."""
-    found = {record["id"]: record for record in json.loads(Path(path).read_text(encoding="utf-8"))}
+    rows = records.load_json(path)
+    if not isinstance(rows, list) or not all(isinstance(row, dict) and isinstance(row.get("id"), str) for row in rows):
+        raise ValueError(f"{path}: expected a list of records of claims")
+    found = {record["id"]: record for record in rows}
     if not any("rejected" in record for record in found.values()):
         raise ValueError(f"{path}: no rejected versions in it, it comes from a quick run")
     return found

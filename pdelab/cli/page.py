@@ -1,6 +1,5 @@
 """The pages that a reproduction ends with: `index.html`, which needs no network, and `figures/README.md`."""
 
-import json
 from html import escape
 
 from pdelab import records
@@ -22,8 +21,15 @@ def entries(folder):
     found = []
     for name, module in figures.gallery().items():
         path = folder / f"{figures.stem_of(name)}.json"
-        found.append((name, module, json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None))
+        found.append((name, module, _record(path) if path.is_file() else None))
     return found
+
+
+def _record(path):
+    record = records.load_json(path)
+    if not isinstance(record, dict) or not {"title", "caption", "checks", "command"} <= set(record):
+        raise ValueError(f"the result {path} is damaged: expected the record of a figure")
+    return record
 
 
 def index(folder, verdicts, skipped):
@@ -82,8 +88,10 @@ def _claims(verdicts):
     for found in verdicts:
         word = {True: "holds", False: "FAILS", None: "not run"}[found["holds"]]
         kind = "no" if found["holds"] is False else ""
-        rows.append(f'<tr><td>{escape(found["id"])}</td><td class="{kind}">{word}</td><td>{found["as_printed"]}</td>'
-                    f"<td>{escape(found['source'])}</td><td>{escape(found['statement'])}</td></tr>")  # fmt: skip
+        rows.append(
+            f'<tr><td>{escape(found["id"])}</td><td class="{kind}">{word}</td><td>{escape(found["as_printed"])}</td>'
+            f"<td>{escape(found['source'])}</td><td>{escape(found['statement'])}</td></tr>"
+        )
     head = "<tr><th>claim</th><th></th><th>as printed</th><th>source</th><th>statement</th></tr>"
     return f"<table>{head}{''.join(rows)}</table>"
 

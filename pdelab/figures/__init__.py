@@ -176,7 +176,10 @@ def bands(module: ModuleType, *, quick: bool = False) -> dict:
 def stored(name: str, folder: str | PathLike) -> Result:
     """A figure's Result from the numbers that a full run left in a folder; words and checks are today's."""
     module = find(name)
-    arrays, record = records.load(Path(folder) / stem_of(name))
+    stem = Path(folder) / stem_of(name)
+    arrays, record = records.load(stem)
+    if not isinstance(record, dict) or not isinstance(record.get("numbers"), dict):
+        raise ValueError(f"the result {stem} is damaged: expected the record of a figure, with its numbers")
     data = arrays | record["numbers"]
     if "panels" in data:
         from pdelab.figures.races import with_verdicts

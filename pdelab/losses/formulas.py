@@ -31,7 +31,11 @@ RESERVED = {*ARGUMENTS, *SYNONYMS, "pi"}
 OPERATORS = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.Pow, ast.UAdd, ast.USub)
 LARGEST_POWER = 1000
 LONGEST, MOST, DEEPEST = 20_000, 1500, 80  # characters; operations and calls; levels, a sum or product being one
+CURE = "give functions to Loss.from_functions"
 WIDEST = {"*": 80, "(": 32}  # factors of a product, arguments of a function: their derivatives grow with the square
+TRIPLED = 7  # levels of logsumexp, each of which writes its arguments three times
+MOST_VARIABLES = 24  # of a Hessian: the work of compiling it grows faster than its entries
+MOST_CODE = 100_000  # characters of generated source: some seconds of compiling
 DIGITS = 1100  # bits of a number's numerator and denominator: beyond the range of float64
 
 
@@ -51,7 +55,7 @@ def parse(text):
     if "#" in text:
         _refuse(text, "'#' is not allowed")
     if len(text) > LONGEST:
-        _refuse(text, f"it is longer than {LONGEST} characters: give functions to Loss.from_functions")
+        _refuse(text, f"it is longer than {LONGEST} characters: {CURE}")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # "1or x" and the like: refused below anyway
@@ -72,13 +76,21 @@ def _check_size(tree, text):
     """Refuse what SymPy would work on for more than about a second."""
     work = sum(isinstance(node, (ast.BinOp, ast.UnaryOp, ast.Call)) for node in ast.walk(tree))
     if work > MOST:
-        _refuse(text, f"it has more than {MOST} operations: give functions to Loss.from_functions")
+        _refuse(text, f"it has more than {MOST} operations: {CURE}")
     level, depth = [tree], 0
     while level:
         depth += 1
         if depth > DEEPEST:
             _refuse(text, "it is nested too deeply")
         level = [part for node in level for part in _parts(node, text)]
+    if _tripled(tree) > TRIPLED:
+        _refuse(text, f"logsumexp is nested more than {TRIPLED} deep")
+
+
+def _tripled(node):
+    """How many calls of logsumexp stand within one another."""
+    own = isinstance(node, ast.Call) and node.func.id == "logsumexp"
+    return own + max(map(_tripled, ast.iter_child_nodes(node)), default=0)
 
 
 def _parts(node, text):
@@ -398,6 +410,7 @@ def first_order_source(tree, variables, text):
         expr, symbols = expression(tree, variables, text)
         gradient = [_real(expr.diff(symbol), text) for symbol in symbols]
         module = _module(symbols, value=_Block([expr], text), gradient=_Block(_guarded(gradient, expr), text))
+        _check_code(module, text)
         return module + f"\n\nTAPE = {tapes.instructions(expr, symbols, lambda e: _number(e, text))!r}\n"
 
 
@@ -405,9 +418,18 @@ def second_order_source(tree, variables, text):
     """Source of a module with `hessian` (scalars) and `hessians` (a loop over points)."""
     with _one_clear_error(text):
         expr, symbols = expression(tree, variables, text)
+        if len(symbols) > MOST_VARIABLES:
+            _refuse(text, f"it has second derivatives in {len(symbols)} variables, more than {MOST_VARIABLES}: {CURE}")
         gradient = [_real(expr.diff(symbol), text) for symbol in symbols]
         upper = [_real(gradient[i].diff(symbols[j]), text) for i, j in _pairs(len(symbols))]
-        return _module(symbols, hessian=_Block(_guarded(upper, expr), text))
+        module = _module(symbols, hessian=_Block(_guarded(upper, expr), text))
+        _check_code(module, text)
+        return module
+
+
+def _check_code(module, text):
+    if len(module) > MOST_CODE:
+        _refuse(text, f"its derivatives are too long to compile, {len(module)} characters: {CURE}")
 
 
 def _guarded(derivatives, expr):

@@ -45,7 +45,8 @@ def cache_directory() -> Path:
     elif sys.platform == "darwin":
         base = Path.home() / "Library" / "Caches"
     else:
-        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        named = os.environ.get("XDG_CACHE_HOME", "")
+        base = named if os.path.isabs(named) else Path.home() / ".cache"  # a relative one is to be ignored (XDG)
     return Path(base) / "pdelab"
 
 

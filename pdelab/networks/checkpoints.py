@@ -49,14 +49,8 @@ def save(path: str | PathLike, content: dict) -> None:
 def load(path: str | PathLike, device: str | torch.device = "cpu") -> dict:
     """Read what `save` wrote. No pickled class is executed; ValueError when the file is missing, damaged or foreign."""
     path = Path(path)
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise ValueError(f"cannot read the checkpoint {path}: {error.strerror or error}") from error
-    if not raw.startswith(_MAGIC):
-        raise ValueError(f"{path} is not a checkpoint of pdelab, or its beginning is damaged")
-    payload = raw[_HEAD:]
-    if hashlib.sha256(payload).hexdigest().encode() != raw[len(_MAGIC) : _HEAD - 1]:
+    head, payload = _read(path)
+    if hashlib.sha256(payload).hexdigest().encode() != head[len(_MAGIC) : _HEAD - 1]:
         raise ValueError(f"the checkpoint {path} is damaged: its contents do not match its checksum")
     try:
         _refuse_packed(payload)
@@ -68,6 +62,22 @@ def load(path: str | PathLike, device: str | torch.device = "cpu") -> dict:
     if not isinstance(content, dict):
         raise ValueError(f"{path} is not a checkpoint of pdelab: it holds a {type(content).__name__}")
     return _placed(content, device, len(payload), path)
+
+
+def _read(path):
+    """Head and payload; what does not begin as a checkpoint is not read on, however large it is."""
+    try:
+        if path.exists() and not path.is_file():
+            raise ValueError(f"{path} is not a checkpoint of pdelab: it is no regular file")
+        with open(path, "rb") as file:
+            head = file.read(_HEAD)
+            if not head.startswith(_MAGIC):
+                raise ValueError(f"{path} is not a checkpoint of pdelab, or its beginning is damaged")
+            return head, file.read()
+    except OSError as error:
+        raise ValueError(f"cannot read the checkpoint {path}: {error.strerror or error}") from error
+    except MemoryError as error:
+        raise ValueError(f"{path} is not a checkpoint of pdelab: it is larger than the memory") from error
 
 
 def fields(content: dict, path: str | PathLike, **kinds: type | tuple) -> None:

@@ -2,15 +2,17 @@
 
 import hashlib
 import math
-import os
 import time as clock
 from pathlib import Path
 
 import numpy as np
 
+from pdelab import records
+
 __all__ = ["Checkpoint"]
 
 SECONDS = 5.0  # between two writings
+_STATE = ("x", "moments", "counts", "exits", "gone")
 
 
 class Checkpoint:
@@ -34,10 +36,8 @@ class Checkpoint:
         arrays = {"x": run.x, "moments": run.moments, "counts": run.counts, "exits": run.exits, "gone": run.gone}
         rows = int(np.searchsorted(run.times, run.plan.when(np.float64(done)) * (1 + 1e-12), side="right"))
         arrays |= {"saved": run.saved[:rows], "times": run.times[:rows], "done": done, "print": self.print}
-        new = self.path.with_name(self.path.name + ".new")
-        with open(new, "wb") as file:
+        with records.atomic(self.path) as new, open(new, "wb") as file:
             np.savez(file, **arrays)
-        os.replace(new, self.path)
         self.last = clock.monotonic()
         held = f"{self.path} holds {rows} of {len(run.times)} saved times"
         return f"{held}; the same call goes on from t = {run.time(done):.6g}"
@@ -46,15 +46,22 @@ class Checkpoint:
         """Take over the state of the file if there is one; returns how many steps were done."""
         if not self.path.exists():
             return 0
-        with np.load(self.path) as file:
-            if str(file["print"]) != self.print:
-                raise ValueError(f"checkpoint: {self.path} holds another run: name another file, or remove it")
-            run = self.run
-            run.saved[: len(file["saved"])] = file["saved"]
-            for name in ("x", "moments", "counts", "exits", "gone"):
-                getattr(run, name)[...] = file[name]
-            run.before[...] = run.x
-            return int(file["done"])
+        held, run = records.load_arrays(self.path), self.run
+        if str(held.get("print")) != self.print:
+            raise ValueError(f"checkpoint: {self.path} holds another run: name another file, or remove it")
+        rows = len(held["saved"]) if np.ndim(held.get("saved")) else 0
+        places = {"saved": run.saved[:rows]} | {name: getattr(run, name) for name in _STATE}
+        for name, place in places.items():
+            array = held.get(name)
+            if array is None or array.shape != place.shape or array.dtype != place.dtype:
+                raise ValueError(f"checkpoint: {self.path} is damaged: expected {name} of shape {place.shape}")
+        done = held.get("done")
+        if done is None or done.shape or done.dtype.kind != "i" or not 0 <= done <= run.steps:
+            raise ValueError(f"checkpoint: {self.path} is damaged: expected a number of steps up to {run.steps}")
+        for name, place in places.items():
+            place[...] = held[name]
+        run.before[...] = run.x
+        return int(done)
 
     def _fingerprint(self):
         """Of everything that decides the numbers; of Python functions only their equation's name."""

@@ -67,7 +67,7 @@ def load(name: str = "digits", folder: str | PathLike | None = None, **options: 
         steps : int, window of a text; lines : int, make that many independent lines of `steps` tokens; words : int,
         read words instead of characters, with a vocabulary of so many (the rarer ones become <unk>).
         size : int, downsample images to this side by averaging; classes : int, keep the first so many classes.
-        file : path, the plain text to read ("text"), as it stands or in `folder`.
+        file : path, the plain text to read ("text"), a name below `folder`.
         extra : bool, add the extra training images ("svhn").
 
     Returns

@@ -27,11 +27,14 @@ def plain(folder, *, file=None, **options):
     """Any plain text in UTF-8, by characters: file=..."""
     if not isinstance(file, (str, Path)):
         raise ValueError(f"the data set 'text' needs the name of a plain text: {NO_FILE}")
-    if ".." in Path(file).parts:
-        raise ValueError(f"file: expected a name in the folder of the data, or a whole path, got {str(file)!r}")
-    path = next((path for path in (Path(file), folder / file) if path.is_file()), None)
-    if path is None:
-        raise ValueError(f"there is no file {file}: put a plain text in UTF-8 there, or name another with file=...")
+    if Path(file).anchor or ".." in Path(file).parts or "\0" in str(file):
+        raise ValueError(
+            f"file: expected a name below the folder of the data, {folder} here, got {str(file)!r}: name its folder "
+            "with folder=..."
+        )
+    path = folder / file
+    if not path.is_file():
+        raise ValueError(f"there is no file {path}: put a plain text in UTF-8 there, or name another with file=...")
     return _characters(files.text(path), **options)
 
 
@@ -83,6 +86,8 @@ def _tokens(parts, vocabulary, steps):
 def _lines(data, lines, seed):
     """`lines` windows at random places for training, and as many as fit, up to a quarter, for the other two."""
     whole("lines", lines, 1)
+    if lines * data.steps > files.MOST // 8:
+        raise ValueError(f"lines: expected at most {files.MOST // (8 * data.steps)} of {data.steps}, got {lines}")
 
     def cut(split, count, key):
         starts = torch.randint(

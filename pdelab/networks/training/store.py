@@ -1,13 +1,16 @@
 """What a run leaves on disk: log.jsonl, checkpoint.pt, model.pt, result.json; nothing without a folder."""
 
+import itertools
 import json
 import time
 import warnings
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 
 import torch
 from filelock import FileLock, Timeout  # torch needs it too
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from pdelab import records
 from pdelab.networks import checkpoints, models
@@ -193,13 +196,17 @@ class Store:
             temporary.write_text("".join(map(_line, lines)), encoding="utf-8")
 
 
-def load_run(folder: str | PathLike) -> tuple:
+def load_run(folder: str | PathLike, data_folder: str | PathLike | None = None) -> tuple:
     """The model (outer weights, eval mode), the data and the config of a finished run.
 
     Parameters
     ----------
     folder : path
         The `out` of `train`.
+    data_folder : path, optional
+        Where the files of the data lie. By default where the run had them if they have the names and the format of a
+        published data set; a plain text, which may be any file, only where `data.load` looks for it (PDELAB_DATA or
+        "data"), so that a run from elsewhere names no file of this machine.
 
     Returns
     -------
@@ -217,14 +224,35 @@ def load_run(folder: str | PathLike) -> tuple:
     checkpoints.fields(config, path, model=str, data=str, model_options=dict, data_options=dict)
     if config["model"] not in models.MODELS or config["data"] not in datasets.DATA:
         raise ValueError(f"{folder} was trained from objects: build the model, then load_state_dict from model.pt")
-    data = datasets.load(config["data"], config.get("folder"), **config["data_options"])
-    with torch.device("cpu"):
-        model = models.build(config["model"], data, **config["model_options"])
+    published = datasets.DATA[config["data"]][2] and isinstance(config.get("folder"), str)
+    where = data_folder if data_folder is not None else config["folder"] if published else None
     try:
-        model.load_state_dict(state["model"])
-    except (RuntimeError, TypeError, AttributeError) as error:
+        data = datasets.load(config["data"], where, **config["data_options"])
+    except (RuntimeError, TypeError, MemoryError) as error:
+        raise ValueError(f"{path} names data that cannot be made: {error}") from error
+    try:
+        with torch.device("meta"), _at_most(2 * len(state["model"])):  # no memory before the sizes are known to fit
+            model = models.build(config["model"], data, **config["model_options"])
+        model.load_state_dict({name: value.clone() for name, value in state["model"].items()}, assign=True)
+    except (RuntimeError, TypeError, AttributeError, OverflowError, MemoryError) as error:
         raise ValueError(f"the weights in {path} do not fit the model {config['model']!r}: {error}") from error
     return model.eval(), data, config
+
+
+@contextmanager
+def _at_most(count):
+    """Refuse a model of more parameters than `count` while it is built: a number in a file may ask for millions."""
+    registered = itertools.count()
+
+    def note(module, name, parameter):
+        if next(registered) >= count:
+            raise RuntimeError(f"it has more than {count} parameters")
+
+    handle = register_module_parameter_registration_hook(note)
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 def _same(old, new, path):
