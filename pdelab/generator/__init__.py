@@ -20,6 +20,7 @@ from pdelab.generator.coefficients import (
 )
 from pdelab.generator.currents import current, divergence
 from pdelab.generator.gaps import spectral_gap
+from pdelab.generator.turns import turning_rate
 from pdelab.generator.uniformisation import semigroup
 
 __all__ = [
@@ -43,4 +44,5 @@ __all__ = [
     "spectral_gap",
     "splitting",
     "stationary",
+    "turning_rate",
 ]

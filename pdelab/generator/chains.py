@@ -18,7 +18,7 @@ from pdelab.hints import Array
 
 __all__ = [
     "checked_chain", "closed_class", "committor", "factored", "log_stationary", "mean_exit_time", "needs_noise",
-    "reached_first", "sparse_masses", "splitting", "stationary",
+    "reached_first", "sparse_masses", "solutions", "splitting", "stationary",
 ]  # fmt: skip
 
 STEEPEST = 700.0  # kT between neighbouring nodes: beyond, exp() of it leaves float64 and the chain falls apart
@@ -266,7 +266,7 @@ def mean_exit_time(
     certain = np.flatnonzero(_sure_to_reach(Q, inside) & ~inside)
     if certain.size:
         killing = _rates_into(Q[certain], inside)
-        (found,) = _solutions(Q[certain][:, certain], killing, [np.ones(certain.size)])
+        (found,) = solutions(Q[certain][:, certain], killing, [np.ones(certain.size)])
         times[certain], logs[certain] = found.scaled(), found.log()
     if logarithm:
         return logs.reshape(grid.shape)
@@ -367,7 +367,7 @@ def reached_first(Q, b, a):
     if outside.size:
         rows = Q[outside]
         to_a, to_b = _rates_into(rows, a), _rates_into(rows, b)
-        first, second = _solutions(rows[:, outside], to_a + to_b, [to_b, to_a])
+        first, second = solutions(rows[:, outside], to_a + to_b, [to_b, to_a])
         found[outside] = first.share(second)
     return found
 
@@ -382,7 +382,7 @@ def _rates_into(rows, nodes):
     return np.asarray(rows[:, np.flatnonzero(nodes)].sum(axis=1)).ravel()
 
 
-def _solutions(Q, killing, loads):
+def solutions(Q, killing, loads):
     """v of (killing - Q) v = load for each load, as `Wide` numbers; only the off-diagonals of Q count."""
     eliminated = Censored.of(Q, killing)
     if eliminated is not None:

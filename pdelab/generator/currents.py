@@ -12,10 +12,11 @@ from pdelab.generator.edges import edges
 from pdelab.grid import Grid
 from pdelab.hints import Array
 
-__all__ = ["current", "divergence"]
+__all__ = ["balanced", "current", "divergence"]
 
 STATIONARY = 1e-11  # relative distance at which a density counts as the stationary one
 ROUNDING = 64 * np.finfo(float).eps
+UNEVEN = 1e-3  # of a steady current, by which the sections across an axis may differ before it counts as rounding
 
 
 def current(problem: DiffusionProblem, grid: Grid, density: ArrayLike, time: float = 0.0) -> tuple[np.ndarray, ...]:
@@ -42,7 +43,8 @@ def current(problem: DiffusionProblem, grid: Grid, density: ArrayLike, time: flo
     Warns
     -----
     UserWarning
-        A current that is all rounding: everywhere below 64 units in the last place of what jumps to and fro.
+        Along an axis that the drift blows along: a current that is everywhere below 64 units in the last place of what
+        jumps to and fro, or a stationary one whose sections, which must all carry the same, differ by more than 1e-3.
 
     Notes
     -----
@@ -51,7 +53,8 @@ def current(problem: DiffusionProblem, grid: Grid, density: ArrayLike, time: flo
 
         J = m_0 (1 - e^{-A}) / sum_i e^{-V_{i+1}} / down_i,    V_i = sum_{j<i} log(up_j / down_j),  A = V_n,
 
-    so that a current of 1e-20 has its digits, too (Hill; Schnakenberg). In more dimensions faces are subtracted.
+    so that a current of 1e-20 has its digits, too (Hill; Schnakenberg). In more dimensions faces are subtracted; the
+    net current round a periodic axis has all its digits there from `generator.turning_rate`.
 
     Jumps along other directions than the axes are led over the faces of the box between their ends, half of them
     first along the first axis, half of them first along the last.
@@ -74,13 +77,7 @@ def current(problem: DiffusionProblem, grid: Grid, density: ArrayLike, time: flo
         if turning is not None:
             return (np.full(grid.shape, turning),)
     flows, traffic = _over_faces(form, grid, mass) if form.diagonal else _routed(form, grid, mass)
-    largest = max(float(np.abs(flow).max(initial=0.0)) for flow in flows)
-    if 0 < largest < ROUNDING * traffic and not _balanced(coefficients):
-        warnings.warn(
-            f"current: at most {largest:.1e}, which is rounding of the {traffic:.1e} that jumps to and fro: "
-            "take a larger force or less beta, or a ring, where small currents keep their digits",
-            stacklevel=2,
-        )
+    _warn_of_rounding(flows, traffic, coefficients, form, grid)
     found = []
     for axis, flow in enumerate(flows):
         area = np.moveaxis(grid.weights, axis, -1) / grid.axis_weights[axis]
@@ -90,7 +87,36 @@ def current(problem: DiffusionProblem, grid: Grid, density: ArrayLike, time: flo
     return tuple(found)
 
 
-def _balanced(coefficients):
+def _warn_of_rounding(flows, traffic, coefficients, form, grid):
+    """Say so where the flows along an axis are differences of which nothing is left."""
+    if balanced(coefficients):
+        return
+    blown = [not form.diagonal or (drift is not None and bool(drift.any())) for drift in _by_axis(form.drift, grid)]
+    net = sum(flow - np.roll(flow, 1, axis) for axis, flow in enumerate(flows))
+    steady = float(np.abs(net).max()) <= STATIONARY * max(traffic) and not grid.absorbing.any()
+    for axis in np.flatnonzero(blown):
+        flow = np.moveaxis(flows[axis], axis, 0).reshape(grid.shape[axis], -1)
+        largest, passing = float(np.abs(flow).max()), float(np.abs(flow).sum(axis=1).max())
+        across = flow.sum(axis=1) if grid.periodic[axis] else np.append(0.0, flow[:-1].sum(axis=1))
+        if 0 < largest < ROUNDING * traffic[axis]:
+            what = f"at most {largest:.1e}, which is rounding of the {traffic[axis]:.1e} that jumps to and fro"
+        elif steady and float(np.ptp(across)) > UNEVEN * passing:
+            what = f"{passing:.1e} through a section, and sections differ by {np.ptp(across):.1e}, by rounding"
+        else:
+            continue
+        warnings.warn(
+            f"current: along axis {axis} {what}: take a larger force or less beta; the net current round a periodic "
+            "axis keeps its digits in generator.turning_rate",
+            stacklevel=3,
+        )
+
+
+def _by_axis(drift, grid):
+    """The components of a drift, one an axis; its interpretation's share counts, too."""
+    return [None] * grid.dimension if drift is None else np.moveaxis(drift.reshape(*grid.shape, -1), -1, 0)
+
+
+def balanced(coefficients):
     """True for a potential alone, in whose law nothing flows."""
     still = coefficients.drift is None or not coefficients.drift.any()
     return still and coefficients.diffusion is None and coefficients.sigma is None
@@ -123,13 +149,13 @@ def _around(coefficients, form, grid, mass):
 
 
 def _over_faces(form, grid, mass):
-    """(flows, largest one-way flow) of jumps to neighbours."""
-    flows, traffic = [], 0.0
+    """(flows, largest one-way flow along each axis) of jumps to neighbours."""
+    flows, traffic = [], []
     for axis, (up, down) in enumerate(axis_rates(form, grid)):
         ahead = up.reshape(grid.shape) * mass
         back = down.reshape(grid.shape) * np.roll(mass, -1, axis)
         flows.append(ahead - back)
-        traffic = max(traffic, float(ahead.max()), float(back.max()))
+        traffic.append(max(float(ahead.max()), float(back.max())))
     return flows, traffic
 
 
@@ -178,7 +204,7 @@ def divergence(flux: Sequence[ArrayLike], grid: Grid) -> Array:
 
 
 def _routed(form, grid, mass):
-    """(flows, largest one-way flow), jumps led along the axes in both orders."""
+    """(flows, largest one-way flow for each axis), jumps led along the axes in both orders."""
     network, mass = edges(form, grid), mass.ravel()
     rows, steps = network.tail, network.steps.astype(np.int64)
     ahead, back = network.up * mass[network.tail], network.down * mass[network.head]
@@ -196,4 +222,4 @@ def _routed(form, grid, mass):
                 np.add.at(flows[axis], tuple(face.T), sign * flow[moving])
                 at[moving, axis] = (at[moving, axis] + sign) % grid.shape[axis]
                 remaining[moving] -= sign
-    return flows, float(max(ahead.max(), back.max()))
+    return flows, [float(max(ahead.max(), back.max()))] * grid.dimension

@@ -18,6 +18,7 @@ from pdelab.generator import (
     ito,
     log_stationary,
     stationary,
+    turning_rate,
 )
 from pdelab.generator.coefficients import asked
 from pdelab.grid import Grid
@@ -121,7 +122,7 @@ def decompose(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> Decom
     phi = potential(problem, grid, time)
     density = stationary(problem, grid, time)
     with warnings.catch_warnings():  # a current of rounding alone is what `balanced` is for
-        warnings.filterwarnings("ignore", message="current: at most")
+        warnings.filterwarnings("ignore", message="current: along axis")
         fluxes = current(problem, grid, density, time)
     edges = _Edges.of(problem, grid, density, time)
     produced = entropy_production(problem, grid, time=time)
@@ -245,11 +246,21 @@ def dissipation(problem: DiffusionProblem, grid: Grid, density: ArrayLike, time:
     return scale * float(grid.integrate(rate * excess)), -scale * float(grid.integrate(density * square))
 
 
-def winding_rate(problem: DiffusionProblem, grid: Grid, centre: ArrayLike = (0.0, 0.0), time: float = 0.0) -> float:
+def winding_rate(
+    problem: DiffusionProblem,
+    grid: Grid,
+    centre: ArrayLike = (0.0, 0.0),
+    time: float = 0.0,
+    *,
+    axis: int | None = None,
+) -> float:
     """Mean angular velocity of the steady state around a point of the plane, in radians per time: E[(r × j)/r²].
 
-    On a periodic interval: mean turns per time around the ring.
+    With `axis`, and on a periodic interval: mean net turns per time around that periodic axis, with the digits of
+    `generator.turning_rate`.
     """
+    if axis is not None:
+        return turning_rate(problem, grid, axis, time)
     density = stationary(problem, grid, time)
     if grid.dimension == 1:
         if not grid.periodic[0]:
