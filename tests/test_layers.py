@@ -23,6 +23,7 @@ FLOOR = {name: k for k, names in enumerate(FLOORS) for name in names}
 SAME_FLOOR = {("burgers", "hamilton_jacobi"), ("losses", "grid")}
 HOME = {
     "torch": {"networks"},
+    "triton": {"networks"},
     "sklearn": {"networks", "figures"},
     "matplotlib": {"plotting", "figures"},
     "bokeh": {"explorer"},

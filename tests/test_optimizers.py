@@ -36,7 +36,7 @@ from pdelab.networks import (  # noqa: E402
     trajectory,
     update_bn,
 )
-from pdelab.networks.optimizers import engines  # noqa: E402
+from pdelab.networks.optimizers.engines import by_torch  # noqa: E402
 from pdelab.networks.optimizers.replicas import ORDERS  # noqa: E402
 from pdelab.networks.optimizers.thermal import normals, threefry, tick  # noqa: E402
 
@@ -784,7 +784,7 @@ def test_the_compiled_engine_is_one_graph_without_breaks(heat, monkeypatch):
     from torch._dynamo.testing import CompileCounterWithBackend
 
     counter = CompileCounterWithBackend("inductor" if heat == 0.0 else "aot_eager")
-    monkeypatch.setattr(engines, "COMPILED", [torch.compile(engines.graph, fullgraph=True, backend=counter)])
+    monkeypatch.setattr(by_torch, "COMPILED", [torch.compile(by_torch.graph, fullgraph=True, backend=counter)])
     x, gradient = problem()
     compiled, eager = parameters(x), parameters(x)
     settings = {"inner_steps": 3, "gamma": Exponential(2.0, 0.1), "temperature": heat, "inner_lr": 0.05, "seed": 1}

@@ -13,7 +13,7 @@ except ImportError as error:
 _HOME = {
     "optimizers": (
         "SGLD", "EntropySGD", "EntropyAdam", "LocalEntropy", "HJ", "Heat", "ElasticSGD", "Parle", "TrivializedSGD",
-        "Trivialized", "update_bn", "trajectory",
+        "Trivialized", "RecordedLoop", "update_bn", "trajectory",
     ),
     "schedules": ("Exponential", "Linear", "Quadratic", "BoundedExponential"),
     "distributed": ("LocalSGD", "DiLoCo", "join", "stacked", "split_indices"),

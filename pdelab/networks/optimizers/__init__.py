@@ -1,8 +1,8 @@
 """The papers' optimizers for PyTorch: closure-free state machines on flat buffers.
 
-`buffers.py` memory, `thermal.py` noise, `update.py` the one inner update, `engines.py` what computes it, `base.py` the
+`buffers.py` memory, `thermal.py` noise, `update.py` the one inner update, `engines/` what computes it, `base.py` the
 state machine; `entropy.py`, `heat.py`, `langevin.py`, `wrapped.py`, `replicas.py`, `local.py` the algorithms, each with
-its equations; `official.py` the authors' variants of them.
+its equations; `official.py` the authors' variants of them; `recording.py` their loops as CUDA graphs.
 """
 
 from pdelab.networks.optimizers import official  # noqa: F401 - the variants that the others' `variant` chooses
@@ -11,6 +11,7 @@ from pdelab.networks.optimizers.entropy import HJ, EntropySGD
 from pdelab.networks.optimizers.heat import Heat
 from pdelab.networks.optimizers.langevin import SGLD
 from pdelab.networks.optimizers.local import DiLoCo, LocalSGD
+from pdelab.networks.optimizers.recording import RecordedLoop
 from pdelab.networks.optimizers.replicas import ElasticSGD, Parle
 from pdelab.networks.optimizers.wrapped import EntropyAdam, LocalEntropy, Trivialized, TrivializedSGD
 
@@ -25,6 +26,7 @@ __all__ = [
     "LocalEntropy",
     "LocalSGD",
     "Parle",
+    "RecordedLoop",
     "Trivialized",
     "TrivializedSGD",
     "trajectory",

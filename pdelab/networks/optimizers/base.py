@@ -11,17 +11,15 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
 from pdelab.networks.optimizers import engines
-from pdelab.networks.optimizers.buffers import SCRATCH, Layout, alone, like, local, spread
+from pdelab.networks.optimizers.buffers import Layout
 from pdelab.networks.optimizers.settings import check_loss, check_parameters, check_settings, drawn_seed, one_of
+from pdelab.networks.optimizers.states import WEIGHTS, Stored
 from pdelab.networks.optimizers.thermal import INNER_BITS, tick
 from pdelab.networks.optimizers.update import Rule
-from pdelab.networks.schedules import from_plain, to_plain
 
 __all__ = ["FlatOptimizer", "watched"]
 
 SAME = ("inner_steps", "replicas", "seed", "variant", "engine", "form", "order", "period", "resampled")
-NOT_ROWS = {"seen", "base", "begun"}  # what a parameter's state holds beside numbers of its own shape
-WEIGHTS = ("x", "z", "master")  # rows that hold weights: where nothing is stored they start at the parameters
 
 
 def watched():
@@ -29,7 +27,7 @@ def watched():
     return profiler._is_profiler_enabled or _global_optimizer_pre_hooks or _global_optimizer_post_hooks
 
 
-class FlatOptimizer(Optimizer):
+class FlatOptimizer(Stored, Optimizer):
     """A torch optimizer on flat rows. Subclasses give `rule` (the inner update) and `outer`, and name `outer_row`.
 
     As with torch's optimizers, a parameter without a gradient stays as it is: in an inner update where it has none, and
@@ -40,11 +38,12 @@ class FlatOptimizer(Optimizer):
         seed, where there is noise: a number is its key; None draws one from torch's generator at construction (on rank
             0 where torch.distributed runs), so that `torch.manual_seed` rules it as it does dropout.
         maximize: ascend instead of descend.
-        engine: "auto" takes "fused" (one compiled pass, CPU, float32 or float64), else "torch" (eager, flat), else
-            "foreach" (tensor by tensor, where parameters cannot be views of one buffer); "compiled" is torch.compile
-            with fullgraph=True on the inner update. Under torch.compile of the training step nothing needs to be set:
-            the fused pass runs between its graphs ("torch" becomes part of them). All but "fused" need one more number
-            a parameter for the flat gradient, and one for the noise where there is any. On an accelerator gradients
+        engine: "auto" takes "fused" (one compiled pass, CPU, float32 or float64), on a GPU "triton" (one launch, the
+            same numbers), else "torch" (eager, flat), else "foreach" (tensor by tensor, where parameters cannot be
+            views of one buffer); "compiled" is torch.compile with fullgraph=True on the inner update. Under
+            torch.compile of the training step nothing needs to be set: the one pass runs between its graphs ("torch"
+            becomes part of them). The last three need one more number a parameter for the flat gradient, and one for
+            the noise where there is any. On an accelerator gradients
             that are not finite are found at outer steps only, since looking means waiting, and only by optimizers whose
             inner loop leaves the outer weights alone, which go back to them: with the others look at the loss. In a
             compiled step they are never found.
@@ -55,6 +54,7 @@ class FlatOptimizer(Optimizer):
     traceable = True  # a graph of torch.compile may hold a step
     process_group = None  # of torch.distributed, on whose ranks it runs; None: all there are
     steady = False  # the rule depends on the outer step by schedules only
+    numbers = None  # in a loop that is recorded: the numbers that the device reads
 
     def __init__(self, params, defaults):
         params = list(params)
@@ -245,7 +245,7 @@ class FlatOptimizer(Optimizer):
         if inner + 1 < self.loop_length():
             clock["inner_step"] = inner + 1
         else:
-            if self.protected:
+            if self.protected and self.numbers is None:
                 self._check_loop(segments)
             self.outer(outer)
             clock["inner_step"], clock["outer_step"] = 0, outer + 1
@@ -268,8 +268,8 @@ class FlatOptimizer(Optimizer):
                 segment.engine.check(segment)
         for segment in segments:
             rule = self.present_rule(segment.group, outer, inner)
-            address = (self.seed(), self.stream(segment), self.moment(outer, inner)) if rule.heat else None
-            segment.engine.apply(segment, rule, address)
+            address = self.address(segment, outer, inner) if rule.heat else None
+            segment.engine.apply(segment, rule, address, self._rule_there(segment.group, outer, inner))
             segment.release()
 
     def present_rule(self, number, outer, inner):
@@ -287,6 +287,28 @@ class FlatOptimizer(Optimizer):
             steady = self.steady and not any(map(callable, settings))
             self._rules[place] = settings, None if steady else outer, rule
         return rule
+
+    def amount(self, outer, function, *settings):
+        """function(*settings, outer), a number of an outer update; in a recorded loop the device reads it."""
+        if self.numbers is None:
+            return function(*settings, outer)
+        later = outer - self.clock["outer_step"]
+        return self.numbers.real(lambda t: [function(*settings, t + later)])[0]
+
+    def _rule_there(self, number, outer, inner):
+        """The numbers of `present_rule` on the device, in a loop that is recorded; else None."""
+        if self.numbers is None:
+            return None
+        group, start = self.param_groups[number], inner == 0
+        return self.numbers.real(lambda t: self.rule(group, t, inner).amounts, (number, start))
+
+    def address(self, segment, outer, inner):
+        """(seed, stream, tick) of a segment's noise; in a loop that is recorded the device holds the tick."""
+        when = self.moment(outer, inner)
+        if self.numbers is not None:
+            later = outer - self.clock["outer_step"]
+            when = self.numbers.whole(lambda t: [self.moment(t + later, inner)])[0]
+        return self.seed(), self.stream(segment), when
 
     def moment(self, outer, inner):
         """The noise's tick."""
@@ -401,114 +423,6 @@ class FlatOptimizer(Optimizer):
         finally:
             if was_training:
                 self.train()
-
-    # checkpoints
-
-    def state_dict(self):
-        """Everything a run needs to go on bit for bit at any inner step, in plain types; the inner weights y too."""
-        self._show()
-        state = super().state_dict()
-        for group in state["param_groups"]:
-            group.update({name: to_plain(value) for name, value in group.items() if name != "params"})
-            group.update(self.clock)
-        return state
-
-    def _show(self):
-        """What a checkpoint takes from `self.state`."""
-        self._publish()
-
-    def load_state_dict(self, state_dict):
-        """Continue a run: sets the parameters to the stored inner weights, so load the model first.
-
-        Raises ValueError, and changes nothing, when the state is of another optimizer or another model.
-        """
-        self._check_state(state_dict)
-        evaluating, self._stash = self._stash is not None, None
-        engine = self.param_groups[0]["engine"]
-        super().load_state_dict(state_dict)
-        for group in self.param_groups:
-            self.clock.update({name: group.pop(name) for name in self.clock})
-            group.update({name: from_plain(value) for name, value in group.items() if name != "params"})
-            group["engine"] = engine  # belongs to this process, not to the run
-        self._rules = {}
-        self._collect()
-        if evaluating:
-            self.eval()
-
-    def __getstate__(self):
-        self._publish()
-        own = ("clock", "base", "communicator", "independent", "process_group", "_required")
-        extra = {name: self.__dict__[name] for name in own if name in self.__dict__}
-        return super().__getstate__() | extra | {"_evaluating": self._stash is not None}
-
-    def __setstate__(self, state):
-        evaluating = state.pop("_evaluating", False)
-        super().__setstate__(state)
-        if "_layout" not in self.__dict__:
-            self._layout = self._stash = None
-            self._build()
-            self._collect()
-            if evaluating:
-                self.eval()
-
-    def _check_state(self, state_dict):
-        if not {"state", "param_groups"} <= set(state_dict):
-            raise ValueError("expected the state_dict of an optimizer, with 'state' and 'param_groups'")
-        if len(state_dict["param_groups"]) != len(self.param_groups):
-            raise ValueError(
-                f"the state has {len(state_dict['param_groups'])} groups, the optimizer {len(self.param_groups)}"
-            )
-        for ours, theirs in zip(self.param_groups, state_dict["param_groups"]):
-            missing = self._required - set(theirs)
-            if missing or theirs.get("kind") != ours["kind"]:
-                raise ValueError(f"the state is not one of {ours['kind']} (missing: {sorted(missing) or 'its kind'})")
-            if theirs.get("variant") != ours.get("variant"):
-                raise ValueError(f"variant: expected a state of {ours['variant']!r}, got {theirs.get('variant')!r}")
-            if len(ours["params"]) != len(theirs["params"]):
-                counts = len(theirs["params"]), len(ours["params"])
-                raise ValueError("the state is of another model: {} parameters, here {}".format(*counts))
-            for number, p in zip(theirs["params"], ours["params"]):
-                for name, value in state_dict["state"].get(number, {}).items():
-                    if isinstance(value, torch.Tensor) and value.shape != p.shape:
-                        raise ValueError(
-                            f"the state is of another model: {name} of parameter {number} has shape "
-                            f"{tuple(value.shape)}, the parameter {tuple(p.shape)}"
-                        )
-
-    def _publish(self):
-        """Show the rows as `self.state`, one dictionary a parameter."""
-        for number, segment in enumerate(self._layout.segments):
-            names = [name for name in segment.buffer.rows if name not in (*SCRATCH, "y")]
-            rows = {name: segment.own(name) for name in names} | {"y": self._inner_weights(number, segment)}
-            for k, p in enumerate(segment.params):
-                self.state[p] = {name: rows[name][k] for name in rows} | {"seen": segment.seen[k]}
-
-    def _inner_weights(self, number, segment):
-        """The inner weights, tensor by tensor, in either mode."""
-        if not self._stash:
-            return segment.own("y")
-        values = self._stash[number]
-        if not segment.views:
-            return [spread(p, value) for p, value in zip(segment.params, values)]
-        return [alone(like(values[0], p.data, k - segment.start)) for p, k in zip(segment.params, segment.offsets)]
-
-    @torch.no_grad()
-    def _collect(self):
-        """Take `self.state` into the rows; a row of weights without a stored value starts at the parameters."""
-        for segment in self._layout.segments:
-            stored = [self.state.get(p, {}) for p in segment.params]
-            segment.seen = tuple(values.get("seen", 2 if values else 0) for values in stored)
-            segment.seen = segment.whole if segment.seen == segment.whole else segment.seen
-            names = {name for values in stored for name in values} | set(segment.buffer.rows) - set(SCRATCH)
-            for name in sorted(names - NOT_ROWS, key=lambda name: name != "y"):
-                for k, values in enumerate(stored):
-                    target = segment.tensors(name)[k]
-                    if name in values:
-                        target.copy_(local(values[name]))
-                    elif name != "y":
-                        target.copy_(segment.tensors("y")[k]) if name in WEIGHTS else target.zero_()
-            segment.written(segment.whole)
-        self._publish()
 
 
 _observed_step = Optimizer.profile_hook_step(FlatOptimizer._step)

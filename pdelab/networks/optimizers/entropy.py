@@ -50,6 +50,11 @@ def accelerate(segment, direction, group, pieces=None, ahead=None):
     return with_momentum(direction, (pieces or segment.moving)("outer_m"), momentum, ahead or usual or None)
 
 
+def outer_rate(group, outer):
+    """η, as the group holds it."""
+    return number(group["lr"])
+
+
 class EntropySGD(Varied, FlatOptimizer):
     """Entropy-SGD (Chaudhari, thesis, Algorithm 2; 1611.01838, Algorithm 1).
 
@@ -143,7 +148,7 @@ class EntropySGD(Varied, FlatOptimizer):
         for segment, group in self._moving():
             x = segment.moving("x")
             direction = accelerate(segment, self._direction(segment, group, x), group)
-            add(x, direction, self._rate(group, outer), -1.0)
+            add(x, direction, self.amount(outer, self._rate, group), -1.0)
             segment.write("y", "x")
 
     def _direction(self, segment, group, x):
@@ -152,7 +157,7 @@ class EntropySGD(Varied, FlatOptimizer):
 
     def _rate(self, group, outer):
         """What the outer step multiplies it by."""
-        return number(group["lr"])
+        return outer_rate(group, outer)
 
 
 class HJ(FlatOptimizer):
@@ -232,6 +237,6 @@ class HJ(FlatOptimizer):
                 direction = torch._foreach_mul(segment.grads, -1.0 if group["maximize"] else 1.0)
                 if group["weight_decay"]:
                     add(direction, y, group["weight_decay"])
-            add(x, accelerate(segment, direction, group, pieces), number(group["lr"]), -1.0)
+            add(x, accelerate(segment, direction, group, pieces), self.amount(outer, outer_rate, group), -1.0)
             segment.write("y", "x")
             segment.release()

@@ -8,10 +8,9 @@ from torch.optim.optimizer import ParamsT
 from pdelab.hints import Schedule
 from pdelab.networks.optimizers.base import FlatOptimizer
 from pdelab.networks.optimizers.engines import BY_TENSORS
-from pdelab.networks.optimizers.entropy import accelerate
+from pdelab.networks.optimizers.entropy import accelerate, outer_rate
 from pdelab.networks.optimizers.settings import scope
-from pdelab.networks.optimizers.thermal import tick
-from pdelab.networks.optimizers.update import add, number, thermal
+from pdelab.networks.optimizers.update import add, thermal
 
 __all__ = ["Heat"]
 
@@ -88,14 +87,14 @@ class Heat(FlatOptimizer):
     def _perturb(self, segment, outer, inner, fresh=False):
         """y ← x + √(γ T) ξ where a gradient is known, or with `fresh` may be expected: unused weights do not move."""
         group = self.param_groups[segment.group]
-        deviation = (scope(group["gamma"], outer) * group["temperature"]) ** 0.5
         segment.write("y", "x")
         free = [p.requires_grad for p in segment.params]
         if not fresh and segment.seen is not segment.whole:
             free = [may and state > 0 for may, state in zip(free, segment.seen)]
-        if deviation and any(free):
-            thermal(segment, (self.seed(), self.stream(segment), tick(outer, inner)))
-            add(segment.chosen("y", free), segment.chosen("noise", free), deviation)
+        if deviation(group, outer) and any(free):
+            thermal(segment, self.address(segment, outer, inner))
+            size = self.amount(outer, deviation, group)
+            add(segment.chosen("y", free), segment.chosen("noise", free), size)
         if inner == 0 or not all(free):
             segment.written([2 * p.requires_grad for p in segment.params])
 
@@ -119,10 +118,15 @@ class Heat(FlatOptimizer):
     def outer(self, outer: int) -> None:
         for segment, group in self._moving():
             direction = accelerate(segment, segment.moving("sum"), {**group, "outer_momentum": group["momentum"]})
-            add(segment.moving("x"), direction, number(group["lr"]), -1.0)
+            add(segment.moving("x"), direction, self.amount(outer, outer_rate, group), -1.0)
         for segment in self._layout.segments:
             torch._foreach_zero_(segment.lists("sum"))
             self._perturb(segment, outer + 1, 0)
 
     def _shows_other_weights(self):
         return True
+
+
+def deviation(group, outer):
+    """√(γ T), of the perturbations."""
+    return (scope(group["gamma"], outer) * group["temperature"]) ** 0.5

@@ -7,7 +7,7 @@ Zhang, Choromanska, LeCun 2015. What each changes stands in the docstring of the
 import torch
 
 from pdelab.networks.optimizers.buffers import local
-from pdelab.networks.optimizers.entropy import EntropySGD, accelerate, loop_rule
+from pdelab.networks.optimizers.entropy import EntropySGD, accelerate, loop_rule, outer_rate
 from pdelab.networks.optimizers.replicas import ElasticSGD, Parle
 from pdelab.networks.optimizers.settings import inverse
 from pdelab.networks.optimizers.update import add, number
@@ -83,13 +83,19 @@ class OfficialElasticSGD(ElasticSGD, variant="official"):
     def outer(self, outer):
         means = self._means()
         for segment, group in self._moving():
-            y, pull = segment.moving("y"), inverse(group["rho"], outer)
-            add(y, torch._foreach_sub(y, segment.moving("master")), number(group["lr"]) * pull, -1.0)
+            y = segment.moving("y")
+            add(y, torch._foreach_sub(y, segment.moving("master")), self.amount(outer, self._pull, group), -1.0)
         for segment in self._layout.segments:
             group = self.param_groups[segment.group]
-            rate = number(group["lr"]) if group["master_lr"] is None else group["master_lr"]
-            share = self.communicator.replicas * rate * inverse(group["rho"], outer)
-            self.move_master(segment, means, share)
+            self.move_master(segment, means, self.amount(outer, self._share, group))
+
+    @staticmethod
+    def _pull(group, outer):
+        return number(group["lr"]) * inverse(group["rho"], outer)
+
+    def _share(self, group, outer):
+        rate = number(group["lr"]) if group["master_lr"] is None else group["master_lr"]
+        return self.communicator.replicas * rate * inverse(group["rho"], outer)
 
 
 class PaperParle(Parle, variant="paper"):
@@ -102,7 +108,7 @@ class PaperParle(Parle, variant="paper"):
 
     def _from_average(self, segment, group, x, outer):
         direction = super()._from_average(segment, group, x, outer)
-        torch._foreach_mul_(direction, inverse(group["gamma"], outer))
+        torch._foreach_mul_(direction, self.amount(outer, inverse, group["gamma"]))
         return direction
 
 
@@ -125,7 +131,7 @@ class OfficialParle(Parle, variant="official"):
             direction = self._direction(segment, group, x, outer)
             direction = accelerate(segment, direction, group, ahead=1.0 if group["nesterov"] else None)
             torch._foreach_copy_(x, segment.moving("y"))
-            add(x, direction, number(group["lr"]), -1.0)
+            add(x, direction, self.amount(outer, outer_rate, group), -1.0)
         self._replace_master(old or self._means("x"))
         for segment in self._layout.segments:
             segment.write("y", "x")

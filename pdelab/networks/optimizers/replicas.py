@@ -16,9 +16,9 @@ from torch.optim.optimizer import ParamsT
 from pdelab.hints import Schedule
 from pdelab.networks.optimizers.base import FlatOptimizer
 from pdelab.networks.optimizers.communication import Communicator
-from pdelab.networks.optimizers.entropy import accelerate, loop_rule
+from pdelab.networks.optimizers.entropy import accelerate, loop_rule, outer_rate
 from pdelab.networks.optimizers.settings import inverse, one_of, scope
-from pdelab.networks.optimizers.update import Rule, add, nesterov, number
+from pdelab.networks.optimizers.update import Rule, add, blend, nesterov, number
 from pdelab.networks.optimizers.variants import Varied
 
 __all__ = ["ElasticSGD", "ORDERS", "Parle", "Replicated", "everybody", "warn_of_divergence"]
@@ -173,9 +173,12 @@ class Replicated:
     def relax_master(self, means, outer):
         """x̃ ← x̃ - (n η_m/ρ)(x̃ - mean): η_m = master_lr; None means n η_m/ρ = 1."""
         for segment in self._layout.segments:
-            rate = self.param_groups[segment.group]["master_lr"]
-            pull = inverse(self.param_groups[segment.group]["rho"], outer)
-            self.move_master(segment, means, None if rate is None else self.communicator.replicas * rate * pull)
+            group = self.param_groups[segment.group]
+            share = None if group["master_lr"] is None else self.amount(outer, self._master_share, group)
+            self.move_master(segment, means, share)
+
+    def _master_share(self, group, outer):
+        return self.communicator.replicas * group["master_lr"] * inverse(group["rho"], outer)
 
     def move_master(self, segment, means, share):
         """x̃ ← x̃ - share (x̃ - mean), share=None: the mean, of parameters that some replica had a gradient for."""
@@ -185,7 +188,7 @@ class Replicated:
             if share is None:
                 torch._foreach_copy_(master, mean)
             else:
-                torch._foreach_lerp_(master, mean, share)
+                blend(master, mean, share)
 
 
 class ElasticSGD(Varied, Replicated, FlatOptimizer):
@@ -375,7 +378,8 @@ class Parle(Varied, Replicated, FlatOptimizer):
         old = self._old_means()
         for segment, group in self._moving():
             x = segment.moving("x")
-            add(x, accelerate(segment, self._direction(segment, group, x, outer), group), number(group["lr"]), -1.0)
+            direction = accelerate(segment, self._direction(segment, group, x, outer), group)
+            add(x, direction, self.amount(outer, outer_rate, group), -1.0)
         self.relax_master(old or self._means("x"), outer)
         for segment in self._layout.segments:
             segment.write("y", "x")
@@ -389,10 +393,14 @@ class Parle(Varied, Replicated, FlatOptimizer):
     def _direction(self, segment, group, x, outer):
         """The bracket of (5.8c), lists of tensors."""
         direction = self._from_average(segment, group, x, outer)
-        pull = group["elastic"] * inverse(group["rho"], outer)
-        if pull:
+        if self._pull(group, outer):
+            pull = self.amount(outer, self._pull, group)
             add(direction, torch._foreach_sub(x, segment.moving("master")), pull)
         return direction
+
+    @staticmethod
+    def _pull(group, outer):
+        return group["elastic"] * inverse(group["rho"], outer)
 
     def _from_average(self, segment, group, x, outer):
         return torch._foreach_sub(x, segment.moving("z"))

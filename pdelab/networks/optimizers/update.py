@@ -1,4 +1,4 @@
-"""The one inner update and its noise, in torch's operations; `engines.py` says what computes it.
+"""The one inner update and its noise, in torch's operations; `engines/` what computes it.
 
 In place on flat rows (y the parameters, x the anchor, z the average, m the momentum buffer), with
 d = ∇f(y) + weight_decay y:
@@ -13,7 +13,8 @@ import numpy as np
 import torch
 
 from pdelab.kernels import optimizers as fused
-from pdelab.networks.devices import kernels_serve
+from pdelab.networks.devices import kernels_serve, triton_refusal
+from pdelab.networks.optimizers import gpu
 from pdelab.networks.optimizers.thermal import TILE, normals
 
 __all__ = [
@@ -44,6 +45,11 @@ class Rule(NamedTuple):
     def numbers(self):
         """Its numbers in the order of the kernel."""
         return self.sign, self.decay, self.momentum, self.ahead, self.pull, self.rate, self.heat, self.average
+
+    @property
+    def amounts(self):
+        """`numbers` and the weight of the old average."""
+        return *self.numbers, 1.0 - self.average
 
     @property
     def rows(self):
@@ -88,8 +94,11 @@ def thermal(segment, address):
 
 def fill(noise, first, address):
     """noise ← standard normals of whole tiles from `first` on."""
-    if kernels_serve(noise) and not torch.compiler.is_compiling():
+    compiling, tick = torch.compiler.is_compiling(), address[2]
+    if kernels_serve(noise) and not compiling and not isinstance(tick, torch.Tensor):
         fused.fill_normals(noise.numpy(), first, np.array(address, np.uint64))
+    elif noise.device.type == "cuda" and not compiling and triton_refusal(noise) is None:
+        gpu.fill(noise, first, address)
     else:
         noise.copy_(normals(noise.numel() // TILE, noise.dtype, noise.device, *address, first=first))
 
@@ -149,6 +158,15 @@ def with_momentum(d, m, momentum, ahead):
     torch._foreach_mul_(m, momentum)
     torch._foreach_add_(m, d)
     return torch._foreach_mul(m, 1.0) if ahead is None else torch._foreach_add(d, torch._foreach_mul(m, ahead))
+
+
+def blend(target, source, share):
+    """target += share (source - target), lists of tensors."""
+    if isinstance(share, torch.Tensor):
+        for mine, theirs in zip(target, source):
+            mine.lerp_(theirs, share.to(mine.dtype))
+    else:
+        torch._foreach_lerp_(target, source, share)
 
 
 def add(target, source, factor, sign=1.0):
