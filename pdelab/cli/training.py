@@ -1,5 +1,6 @@
 """`pdelab train` and `spectrum`: the torch side from the shell."""
 
+import argparse
 import ast
 import functools
 import math
@@ -57,6 +58,10 @@ def add_train(verbs):
     parser.add_argument("--precision", help="float32 or bfloat16")
     parser.add_argument("--device", help="cpu or cuda (default: cpu)")
     parser.add_argument("--deterministic", action="store_true")
+    parser.add_argument(
+        "--graphs", action=argparse.BooleanOptionalAction, help="record the optimizer's loops as CUDA graphs (default: "
+        "on a GPU, where it can be done)"
+    )  # fmt: skip
     parser.add_argument("--out", type=Path, help="folder for log, checkpoint and weights")
     parser.add_argument("--resume", action="store_true", help="continue from the checkpoint in --out")
     parser.add_argument("--checkpoint-seconds", type=float, help="time between checkpoints (default: 30)")
@@ -95,7 +100,10 @@ def _run_train(arguments):
             comparison = training.compare(runs, seeds=seeds, on_run=on_run, **shared, **common)
         else:
             ((name, run),) = runs.items()
-            on_run(name, seeds[0], training.train(seed=seeds[0], **run, **common).final)
+            result = training.train(seed=seeds[0], **run, **common)
+            on_run(name, seeds[0], result.final)
+            if first and arguments.device not in (None, "cpu") and result.graphs:
+                note(f"not recorded as CUDA graphs: {result.graphs}")
     if first and arguments.json:
         print(records.dumps({"runs": results, "comparison": comparison.rows()} if len(runs) > 1 else results))
     elif first and comparison:
@@ -104,7 +112,7 @@ def _run_train(arguments):
 
 
 _AS_GIVEN = ("folder", "epochs", "batch_size", "drop_factor", "initialisation", "clip", "replicas", "share")
-_AS_GIVEN += ("precision", "device", "checkpoint_seconds", "replacement", "deterministic", "resume")
+_AS_GIVEN += ("precision", "device", "checkpoint_seconds", "replacement", "deterministic", "resume", "graphs")
 
 
 def _contestants(arguments, recipe):

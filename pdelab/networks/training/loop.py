@@ -16,6 +16,7 @@ from pdelab.networks.checks import choice, place, positive, several, switch, who
 from pdelab.networks.devices import looking_waits
 from pdelab.networks.distributed import join, split_indices
 from pdelab.networks.training.measure import cross_entropy, evaluate, outer_weights, to_outer_weights
+from pdelab.networks.training.recorded import Loops
 from pdelab.networks.training.setup import (
     INITIALISATIONS,
     cuda,
@@ -52,6 +53,8 @@ class TrainingResult:
         {epoch: state_dict} of the outer weights at the epochs asked for.
     folder : Path or None
         Where log.jsonl, checkpoint.pt, model.pt and result.json lie.
+    graphs : str or None
+        Why the optimizer's loops were not recorded as CUDA graphs; None where they were.
     """
 
     config: dict
@@ -62,6 +65,7 @@ class TrainingResult:
     optimizer: torch.optim.Optimizer
     snapshots: dict = field(default_factory=dict)
     folder: Path | None = None
+    graphs: str | None = None
 
 
 def train(
@@ -90,6 +94,7 @@ def train(
     checkpoint_seconds: float = 30.0,
     device: str = "cpu",
     deterministic: bool = False,
+    graphs: bool | None = None,
     on_epoch: Callable[[dict], object] | None = None,
     progress: Progress = False,
 ) -> TrainingResult:
@@ -138,6 +143,9 @@ def train(
         "cpu", "cuda", "cuda:1", ...
     deterministic : bool
         Only deterministic kernels, or an error where there is none.
+    graphs : bool, optional
+        Record a loop of the optimizer (`pdelab.networks.RecordedLoop`) as a CUDA graph and replay it. Default: on a GPU
+        where it can be done, and the result's `graphs` says why where it cannot; True: refuse the run there.
     on_epoch : callable, optional
         Called with each record of the history.
     progress : bool or callable
@@ -173,6 +181,8 @@ def train(
     settings = _checked(unboxed(settings | {"share": share, "snapshots": snapshots}))
     choice("initialisation", initialisation, INITIALISATIONS)
     switch("deterministic", deterministic)
+    if graphs is not None:
+        switch("graphs", graphs)
     where, seed = place(device), settings["seed"]
     with surroundings(where, deterministic):
         torch.manual_seed(datasets.keyed_generator(seed, 0x5EED).initial_seed())
@@ -184,7 +194,9 @@ def train(
         group = join()
         stepper, chosen = make_optimizer(optimizer, networks, unboxed(optimizer_options), seed, group)
         ranks = Ranks(group)
-        run = _Run(chosen | more | config | settings | {"ranks": ranks.count}, networks, stepper, dataset, where, ranks)
+        plain = chosen | more | config | settings | {"ranks": ranks.count}
+        run = _Run(plain, networks, stepper, dataset, where, ranks)
+        run.loops = Loops(run, graphs)
         total = settings["epochs"]
         with closing(Store(out, resume, checkpoint_seconds, run)) as store, tell(progress, total, "epochs") as told:
             told(run.epoch)
@@ -199,8 +211,9 @@ def train(
             final = run.final()
             store.result(final)
     return TrainingResult(
-        run.config, tuple(run.history), final, run.model, dataset, stepper, run.snapshots, store.folder
-    )
+        run.config, tuple(run.history), final, run.model, dataset, stepper, run.snapshots, store.folder,
+        run.loops.reason,
+    )  # fmt: skip
 
 
 @contextmanager
@@ -243,9 +256,8 @@ class _Run:
         start = time.perf_counter()
         for network in self.networks:
             network.train()
-        for pairs in zip(*(self._batches(replica) for replica in range(len(self.networks)))):
-            self._gradient_step(pairs)
-            self.batch += 1
+        for taken in self.loops.steps(zip(*map(self._batches, range(len(self.networks))))):
+            self.batch += taken
             if self.batch < self.batches:
                 after_batch()
         self.check_finite()
@@ -326,13 +338,20 @@ class _Run:
             start=self.batch,
         )
 
-    def _gradient_step(self, pairs):
-        """One mini-batch gradient of every replica, then one step of the optimizer."""
+    def gradient_step(self, pairs):
+        """One mini-batch gradient of every replica, then one step of the optimizer; the loss."""
         self.optimizer.zero_grad()
+        loss = self.gradients(pairs)
+        self.optimizer.step()
+        return loss
+
+    def gradients(self, pairs):
+        """Add a mini-batch gradient to every replica's; the mean of their losses."""
         half, total = self.config["precision"] == "bfloat16", 0.0
+        keep = self.loops.reason is not None  # weights cast for one forward pass are kept, but not in a graph
         for replica, (inputs, targets) in enumerate(pairs):
             network = self.networks[replica]
-            with torch.autocast(self.device.type, torch.bfloat16) if half else nullcontext():
+            with torch.autocast(self.device.type, torch.bfloat16, cache_enabled=keep) if half else nullcontext():
                 loss, carried = cross_entropy(network, inputs, targets, self.carried[replica])
             if not looking_waits(self.device) and not torch.isfinite(loss):
                 self._stop("loss is not finite in", self.batch + 1)
@@ -342,8 +361,7 @@ class _Run:
                 self.carried[replica] = tuple(part.detach() for part in carried)
             if self.config["clip"] is not None:
                 torch.nn.utils.clip_grad_norm_(network.parameters(), self.config["clip"])
-        self.losses[self.batch] = total / len(pairs)
-        self.optimizer.step()
+        return total / len(pairs)
 
     def _measure(self):
         samples = self.config["batch_size"] * (self.data.steps if self.splits[0].stream else 1)
