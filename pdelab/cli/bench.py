@@ -43,9 +43,14 @@ def _run_bench(arguments):
     sys.path.insert(0, str(folder.parent))
     found = []
     for name in arguments.names or names:
+        module, rows = import_module(f"benchmarks.{name}"), []
+        if missing := getattr(module, "missing", lambda: None)():
+            if arguments.names:
+                raise ValueError(missing)
+            note(f"benchmark {name}: skipped, {missing}")
+            continue
         note(f"benchmark {name}")
-        rows = []
-        for row in import_module(f"benchmarks.{name}").rows(quick=arguments.quick):
+        for row in module.rows(quick=arguments.quick):
             rows.append(row)
             if not arguments.json:
                 _print_row(row)
