@@ -17,6 +17,7 @@ from pdelab import explorer
 ROOT = Path(__file__).parents[1]
 INNER = (
     "pdelab.kernels", "pdelab.cli", "pdelab.claims.", "pdelab.figures.", "pdelab.explorer.", "pdelab.networks.checks",
+    "pdelab.networks.optimizers.engines",
 )  # fmt: skip
 SECTIONS = {
     "Parameters", "Returns", "Raises", "Examples", "Attributes", "Notes", "References", "Yields", "Warns", "See Also",

@@ -14,7 +14,7 @@ from pdelab.networks.optimizers.settings import inverse, one_of
 from pdelab.networks.optimizers.update import Rule, add, nesterov, number, with_momentum
 from pdelab.networks.optimizers.variants import Varied
 
-__all__ = ["EntropySGD", "HJ", "accelerate", "loop_rule"]
+__all__ = ["EntropySGD", "HJ", "accelerate", "loop_rule", "outer_rate"]
 
 FORMS = ("4.40", "4.42")
 

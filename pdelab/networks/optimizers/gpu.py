@@ -7,6 +7,8 @@ import torch
 
 from pdelab.networks.optimizers.thermal import TILE
 
+__all__ = ["BLOCK", "WARPS", "fill", "kernels", "on_device", "send"]
+
 BLOCK, WARPS = 1024, 2  # numbers and warps of a program: four float32 numbers of a row a thread at once
 
 

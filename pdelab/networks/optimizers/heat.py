@@ -12,7 +12,7 @@ from pdelab.networks.optimizers.entropy import accelerate, outer_rate
 from pdelab.networks.optimizers.settings import scope
 from pdelab.networks.optimizers.update import add, thermal
 
-__all__ = ["Heat"]
+__all__ = ["Heat", "deviation"]
 
 
 class Heat(FlatOptimizer):

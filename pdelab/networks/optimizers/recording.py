@@ -4,7 +4,9 @@ A replay runs no Python: what changes from loop to loop is read on the device. B
 rates, schedules and the noise's ticks for the loop to come, and sends them in one copy, without waiting.
 """
 
+from collections.abc import Callable
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +14,8 @@ import torch
 from pdelab.networks.optimizers.base import FlatOptimizer
 from pdelab.networks.optimizers.gpu import send
 from pdelab.networks.optimizers.wrapped import Wrapping
+
+__all__ = ["Again", "Column", "CudaGraph", "Numbers", "RecordedLoop"]
 
 MOVING = ("lr", "inner_lr", "gamma", "rho", "elastic", "temperature")  # settings that the device reads
 
@@ -130,18 +134,31 @@ class Again:
 class RecordedLoop:
     """A loop of an optimizer as one CUDA graph: L gradients and the outer step without Python in between.
 
-    optimizer: one of this package but those over another optimizer (LocalEntropy, EntropyAdam, Trivialized, DiLoCo,
-        LocalSGD), on one GPU and in one process; see `refusal`.
-    gradient: a function of the position k = 0 … L - 1 in the loop that fills the gradients: forward and backward at
-        inputs that always lie in the same memory, of the same shapes, without looking at a number of the device and
-        without `zero_grad`, which is done here: in place, since the graph knows the gradients' addresses.
-    graph: what records and replays, `CudaGraph`; tests on the CPU take `Again`.
+    `run()` is one loop. The first is an ordinary one, the second a rehearsal, the third is recorded and replayed like
+    those that follow; whenever a setting other than rates, scopes and temperatures has changed, this starts anew.
+    Ordinary steps may be taken between loops. Nothing is looked at on the way: weights that are no longer finite show
+    in the loss.
 
-    `run()` is one loop. The first after the optimizer's beginning is an ordinary one, the next a rehearsal, then one is
-    recorded; whenever a setting other than rates, scopes and temperatures has changed, this starts anew. Ordinary
-    steps may be taken between loops. Nothing is looked at on the way: weights that are no longer finite show in the
-    loss.
+    Parameters
+    ----------
+    optimizer : torch.optim.Optimizer
+        One of this package, with all its parameters on one GPU and in one process, but none over another optimizer
+        (LocalEntropy, EntropyAdam, Trivialized, DiLoCo, LocalSGD).
+    gradient : callable
+        A function of the position k = 0 … L - 1 in the loop that adds to the gradients: forward and backward at inputs
+        that always lie in the same memory, of the same shapes, without looking at a number of the device and without
+        `zero_grad`, which is done here: in place, since the graph knows the gradients' addresses.
+    graph : type
+        What records and replays: `CudaGraph`; tests on the CPU take `Again`.
 
+    Raises
+    ------
+    ValueError
+        The loop of this optimizer cannot be recorded; `refusal` says why.
+
+    Examples
+    --------
+    >>> from pdelab.networks import EntropySGD
     >>> weight = torch.nn.Parameter(torch.ones(2))
     >>> opt = EntropySGD([weight], inner_steps=5, gamma=1.0, engine="torch")
     >>> loop = RecordedLoop(opt, lambda k: (weight**2).sum().backward(), graph=Again)
@@ -151,7 +168,7 @@ class RecordedLoop:
     (4, True)
     """
 
-    def __init__(self, optimizer, gradient, graph=CudaGraph):
+    def __init__(self, optimizer: FlatOptimizer, gradient: Callable[[int], object], graph: type = CudaGraph):
         reason = self.refusal(optimizer, graph is CudaGraph)
         if reason:
             raise ValueError(f"optimizer: expected one whose loop can be recorded, got one that {reason}")
@@ -160,7 +177,7 @@ class RecordedLoop:
         self.forget()
 
     @staticmethod
-    def refusal(optimizer, cuda=True):
+    def refusal(optimizer: Any, cuda: bool = True) -> str | None:
         """Why the loop of this optimizer cannot be recorded, or None; cuda: as a CUDA graph."""
         if not isinstance(optimizer, FlatOptimizer):
             return "is none of pdelab.networks's own"
@@ -183,12 +200,12 @@ class RecordedLoop:
             return "has a setting that is a tensor on the device"
         return None
 
-    def forget(self):
+    def forget(self) -> None:
         """Start anew: an ordinary loop, a rehearsal, a record."""
         self.graph = self.numbers = self.gradients = self.signature = None
         self.recorded = False
 
-    def run(self):
+    def run(self) -> None:
         """One loop; raises RuntimeError in the middle of one and in eval mode."""
         optimizer = self.optimizer
         if optimizer.inner_step or optimizer._stash is not None:

@@ -5,6 +5,8 @@ import torch
 from pdelab.networks.optimizers.buffers import SCRATCH, alone, like, local, spread
 from pdelab.networks.schedules import from_plain, to_plain
 
+__all__ = ["Stored", "WEIGHTS"]
+
 NOT_ROWS = {"seen", "base", "begun"}  # what a parameter's state holds beside numbers of its own shape
 WEIGHTS = ("x", "z", "master")  # rows that hold weights: where nothing is stored they start at the parameters
 

@@ -18,6 +18,12 @@ except ImportError:  # then these functions can be read, not launched: `triton_r
     triton = SimpleNamespace(jit=lambda function=None, **options: function or (lambda f: f))
     tl = SimpleNamespace(constexpr=lambda value: value, int64=int)
 
+__all__ = [
+    "amount", "block", "box_muller", "box_muller32", "counters", "fill_normals", "high", "inner_pass", "lane",
+    "logarithm", "low", "mix", "present", "put", "read", "rotate", "sine_and_cosine", "step", "threefry13", "update",
+    "write",
+]  # fmt: skip
+
 CAPTURE = tl.constexpr(fused.CAPTURE)
 FRESH = tl.constexpr(fused.FRESH)
 RESET = tl.constexpr(fused.RESET)

@@ -18,7 +18,7 @@ from pdelab.networks.optimizers import gpu
 from pdelab.networks.optimizers.thermal import TILE, normals
 
 __all__ = [
-    "Rule", "add", "fill", "inner_update", "nesterov", "number", "shard_normals", "terms", "thermal",
+    "Rule", "add", "blend", "fill", "inner_update", "nesterov", "number", "shard_normals", "terms", "thermal",
     "with_momentum",
 ]  # fmt: skip
 

@@ -19,7 +19,9 @@ from pdelab.networks.optimizers.settings import inverse
 from pdelab.networks.optimizers.thermal import tick
 from pdelab.networks.optimizers.update import Rule, nesterov, thermal
 
-__all__ = ["EntropyAdam", "LocalEntropy", "Trivialized", "TrivializedSGD", "Wrapping", "check_layers", "field_strength"]
+__all__ = [
+    "EntropyAdam", "LocalEntropy", "Trivialized", "TrivializedSGD", "Wrapping", "check_layers", "field_strength",
+]  # fmt: skip
 
 FREE = inspect.Parameter("closure", inspect.Parameter.KEYWORD_ONLY, default=None)
 

@@ -6,6 +6,8 @@ import torch
 
 from pdelab.networks.optimizers.recording import CudaGraph, RecordedLoop
 
+__all__ = ["Loops", "refusal"]
+
 GRAPH = CudaGraph  # tests on the CPU put its stand-in here
 
 

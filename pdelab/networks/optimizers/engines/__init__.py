@@ -5,10 +5,12 @@ torch: eager operations on flat rows; foreach: the same tensor by tensor, where 
 buffer; compiled: torch's as one graph.
 """
 
+from typing import Any
+
 from pdelab.networks.optimizers.engines.by_numba import FusedEngine
 from pdelab.networks.optimizers.engines.by_torch import CompiledEngine, ForeachEngine, TorchEngine
 from pdelab.networks.optimizers.engines.by_triton import TritonEngine
-from pdelab.networks.optimizers.engines.engine import check_home
+from pdelab.networks.optimizers.engines.engine import Engine, check_home
 
 __all__ = ["BY_TENSORS", "KINDS", "NAMES", "check_home", "chosen"]
 
@@ -20,7 +22,7 @@ NAMES = ("auto", *KINDS)
 BY_TENSORS = KINDS["torch"]  # serves optimizers that need the gradients themselves, beside any engine
 
 
-def chosen(name, segment, reason):
+def chosen(name: str, segment: Any, reason: str | None) -> Engine:
     """The engine of a segment; ValueError where the one that was asked for cannot serve it.
 
     "auto" takes the first that serves: on the CPU of "fused" and "torch", elsewhere of "triton", "compiled" and

@@ -8,6 +8,8 @@ from pdelab.networks.devices import kernels_serve
 from pdelab.networks.optimizers.buffers import NUMPY
 from pdelab.networks.optimizers.engines.engine import Engine, find_addresses, not_finite, start_absent, switches
 
+__all__ = ["FusedEngine", "packed"]
+
 UNSEEN = {torch.float32: np.zeros(1, np.int32), torch.float64: np.zeros(1, np.int64)}  # no gradient looked at yet
 
 

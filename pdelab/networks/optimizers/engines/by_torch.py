@@ -8,6 +8,8 @@ from pdelab.networks.optimizers.engines.engine import Engine, check_home, not_fi
 from pdelab.networks.optimizers.thermal import TILE, normals
 from pdelab.networks.optimizers.update import inner_update, terms, thermal
 
+__all__ = ["CompiledEngine", "ForeachEngine", "TorchEngine", "compiled_update", "graph", "with_numbers"]
+
 
 class TorchEngine(Engine):
     """Elementwise torch operations: on the flat rows when every gradient is there, else tensor by tensor."""

@@ -14,6 +14,8 @@ from pdelab.networks.optimizers.buffers import dense
 from pdelab.networks.optimizers.engines.engine import Engine, find_addresses, start_absent, switches
 from pdelab.networks.optimizers.gpu import BLOCK, WARPS, kernels, on_device, send
 
+__all__ = ["Launch", "TritonEngine", "launched"]
+
 
 class TritonEngine(Engine):
     """One kernel launch, straight from the gradients' addresses; no operation of torch sees the parameters."""

@@ -1,8 +1,14 @@
 """What every engine is, and what engines share: where gradients are looked for, and what is refused."""
 
+from typing import Any
+
 import torch
 
 from pdelab.kernels import optimizers as fused
+
+__all__ = [
+    "Engine", "adapted", "check_home", "find_addresses", "moved", "not_finite", "sparse", "start_absent", "switches",
+]  # fmt: skip
 
 
 class Engine:
@@ -45,7 +51,7 @@ class Engine:
         return True
 
 
-def check_home(segment):
+def check_home(segment: Any) -> None:
     """Raise RuntimeError unless the parameters lie in the memory, or are of the kind, that the optimizer knows."""
     if segment.viewable:
         if [where() for where in segment.where] != segment.homes:
