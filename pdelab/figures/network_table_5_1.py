@@ -1,8 +1,10 @@
 """Table 5.1 of Chaudhari's thesis at the scale of the digits: Parle, Elastic-SGD, Entropy-SGD and SGD on four problems.
 
 The runs of Figures 5.3, 5.4 and 5.5, with three replicas. The thesis gives minutes; here the number after @ is the
-effective epoch of one replica, since replicas run side by side. What reproduces: errors of one size. What does not:
-Parle is not better than SGD (numbers *_parle_low and *_parle_high, and the verdicts below).
+effective epoch of one replica, since replicas run side by side. What reproduces: on all images (SVHN in the thesis)
+nobody is told from SGD. What does not: that Parle is ahead elsewhere, which three seeds leave undecided everywhere
+(numbers *_parle_low and *_parle_high, and the verdicts below). Elastic-SGD is ahead of SGD on the residual network
+here, and level with it in the thesis.
 The printed settings on the thesis's data: --set data=mnist cifar=cifar10 cifar_100=cifar100 svhn=svhn folder=...
 """
 
@@ -11,7 +13,7 @@ from pdelab.figures.races import race
 from pdelab.figures.tables import draw_table
 
 NAME = "table-5.1"
-TITLE = "Table 5.1: replicas against one network, the same gradients each"
+TITLE = "Table 5.1: three seeds tell only Elastic-SGD on the residual network from SGD"
 NEEDS = "networks"
 PARAMETERS = {
     "data": "digits", "cifar": "digits", "cifar_100": "digits", "svhn": "digits", "folder": "", "epochs": 0,
@@ -27,9 +29,13 @@ CHECKS = {
     "all_images_sgd_mean": (None, 4.0),
     "convolutional_parle_difference": (-3.0, 3.0),
     "residual_network_parle_difference": (-3.0, 3.0),
+    "residual_network_elastic_sgd_high": (None, 0.0),
+    "residual_network_parle_low": (None, 0.0),
+    "residual_network_parle_high": (0.0, None),
     "all_images_parle_difference": (-2.0, 2.0),
 }
-QUICK_CHECKS = CHECKS | {"all_images_sgd_mean": (None, 6.0)}  # fewer epochs
+QUICK_CHECKS = {name: band for name, band in CHECKS.items() if not name.endswith(("_low", "_high"))}  # two seeds
+QUICK_CHECKS |= {"all_images_sgd_mean": (None, 6.0)}  # fewer epochs
 
 
 def compute(data, cifar, cifar_100, svhn, folder, epochs, svhn_epochs, seeds):
