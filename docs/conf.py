@@ -19,6 +19,7 @@ html_extra_path = ["generated/beside"]  # the explorer's page, linked from `expl
 default_role = "code"
 nb_execution_mode = "off"  # the stored notebooks have been executed; a test executes them again
 myst_enable_extensions = ["dollarmath", "amsmath"]
+napoleon_custom_sections = ["Good values"]
 napoleon_numpy_docstring, napoleon_google_docstring = True, False
 napoleon_use_rtype, napoleon_use_ivar = False, True
 autodoc_typehints = "none"

@@ -77,6 +77,8 @@ class FastSlow(System):
     The heat form tends to -∇(G_{γ/β} * f) instead. Errors at a fixed time: weak O(ε), in mean square O(√ε). The step
     must resolve ε: Euler-Maruyama adds a bias O(dt/ε), which Leimkuhler-Matthews (the default) mostly removes.
 
+    Initial values: X alone (then Y starts at X, in the heat form at 0) or (X, Y).
+
     Parameters
     ----------
     loss : Loss
@@ -86,7 +88,22 @@ class FastSlow(System):
         Time scale of the fast variable.
     form : "average", "gradient" or "heat"
 
-    Initial values: X alone (then Y starts at X, in the heat form at 0) or (X, Y).
+    Raises
+    ------
+    ValueError
+        Numbers that are not > 0, an unknown form.
+
+    Good values
+    -----------
+    epsilon : 0.1 to 0.01, with a step of a tenth of it or less; halve both to see the limit.
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> system = FastSlow(pl.losses.quadratic(1.0), gamma=1.0, beta=10.0, epsilon=0.01)
+    >>> run = pl.simulate(system, 2.0, t=1.0, dt=0.001, paths=200, seed=0)
+    >>> bool(abs(run.mean[-1, 0] - 2 * np.exp(-0.5)) < 0.05)             # dX/dt = -X/(1 + γ)
+    True
     """
 
     loss: Loss
@@ -165,6 +182,29 @@ class Elastic(System):
     mean follows another equation (claim E4.26C). Chaudhari, thesis (4.24)-(4.26), corrected.
 
     Initial values: one point (d,) for all particles, or all components. More than 8 workers run through NumPy.
+
+    Parameters
+    ----------
+    loss : Loss
+    gamma, beta : float > 0 or a function of time
+    workers : int >= 1
+        n.
+    epsilon : float > 0
+        Time scale of the workers.
+    tie : "leader" or "mean"
+
+    Raises
+    ------
+    ValueError
+        Numbers out of range, an unknown tie.
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> system = Elastic(pl.losses.quadratic(1.0), gamma=1.0, beta=10.0, workers=4, epsilon=0.01)
+    >>> run = pl.simulate(system, 2.0, t=1.0, dt=0.001, paths=100, seed=0)
+    >>> run.states.shape, bool(abs(run.mean[-1, 0] - 2 * np.exp(-0.5)) < 0.05)             # the leader and four workers
+    ((2, 100, 5), True)
     """
 
     loss: Loss
@@ -238,6 +278,37 @@ class EntropyDescent(System):
     is the plain mean of the L iterates. β = inf is the Hamilton-Jacobi (non-viscous) loop; r = 0 keeps x: a sampler.
 
     Chaudhari, thesis Algorithm 2 and (4.39)-(4.40), traffic paper (5.18)-(5.19), with the noise √(2η/β) that ρ_1 needs.
+
+    Parameters
+    ----------
+    loss : Loss
+    gamma, beta : float > 0 or a function of time
+        Scope and inverse temperature.
+    inner_steps : int >= 1
+        L.
+    lr : float >= 0
+        r.
+    averaging : float in (0, 1] or None
+        a.
+
+    Raises
+    ------
+    ValueError
+        Numbers out of range; later, another scheme than its own.
+
+    Good values
+    -----------
+    inner_steps : so many that L η is a few times γ, the time in which y forgets where it began; fewer leave the
+        estimate between x and z, with a gradient that is too small.
+    averaging : 0.75 follows the last few iterates; None averages all, with the least noise and the start in it.
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> loop = EntropyDescent(pl.losses.quadratic(1.0), gamma=1.0, beta=1e6, inner_steps=100, lr=1.0)
+    >>> run = pl.simulate(loop, 2.0, t=10.0, dt=0.1, paths=1, seed=0)
+    >>> run.states.shape, round(float(run.final[0, 0]), 2)               # one outer step: x -> prox(x) = x/(1 + γ)
+    ((2, 1, 3), 1.0)
     """
 
     loss: Loss
@@ -294,7 +365,30 @@ def _averaging(weight):
 
 
 def inner_and_outer(sde: EntropyDescent, x: np.ndarray, t: float, dt: float, noise: Any) -> np.ndarray:
-    """One step of `EntropyDescent`: an inner step, and the outer one when it was the last of its L."""
+    """One step of `EntropyDescent`: an inner step, and the outer one when it was the last of its L.
+
+    Parameters
+    ----------
+    sde : EntropyDescent
+    x, t, dt, noise
+        As for the schemes of `pdelab.paths`; dt is η.
+
+    Returns
+    -------
+    array (3 d, paths)
+
+    Raises
+    ------
+    ValueError
+        Another equation than EntropyDescent.
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> loop = EntropyDescent(pl.losses.quadratic(1.0), gamma=1.0, beta=math.inf, inner_steps=2, lr=0.0)
+    >>> pl.simulate(loop, 1.0, t=0.1, dt=0.1, paths=1, seed=0, scheme=inner_and_outer).final.ravel()      # x, y, z
+    array([1.   , 0.9  , 0.925])
+    """
     if not isinstance(sde, EntropyDescent):
         raise ValueError(f"inner_and_outer: expected an EntropyDescent, got {type(sde).__name__}")
     d = sde.dimension
@@ -344,6 +438,14 @@ def inner_gradient(
     Returns
     -------
     (mean, standard_error) : floats, or (d,)
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> loop = {"gamma": 1.0, "beta": 10.0, "step": 0.1, "inner_steps": 60}
+    >>> mean, error = inner_gradient(pl.losses.quadratic(1.0), 1.0, **loop, seed=0)
+    >>> bool(abs(mean - 0.5) < 4 * error)
+    True
     """
     gamma = checks.positive("gamma", gamma)
     sde = EntropyDescent(loss, gamma, beta, inner_steps, lr=0.0, averaging=averaging)
@@ -370,6 +472,15 @@ def inner_expectation(
     The density of the inner iterate is carried by the transfer operator of Euler-Maruyama, a Gaussian of variance
     2η/β about y - ηH'(y), on a grid around ρ_1.
 
+    Parameters
+    ----------
+    loss : Loss of one variable
+    x : float
+    gamma, beta, step, inner_steps, averaging
+        As in `EntropyDescent`; step is η.
+    nodes : int
+        Of the grid around ρ_1.
+
     Returns
     -------
     array (inner_steps,)
@@ -379,6 +490,13 @@ def inner_expectation(
     ------
     ValueError
         Not one dimension; a step too small for the grid, or too large to be stable.
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> means = inner_expectation(pl.losses.quadratic(1.0), 1.0, gamma=1.0, beta=10.0, step=0.1, inner_steps=60)
+    >>> round(float(means[-1]), 4)                                       # f_γ' = x/(1 + γ)
+    0.5
     """
     _averaging(averaging)
     y, move = _transfer(loss, float(x), gamma, beta, step, nodes)
@@ -399,6 +517,27 @@ def inner_bias(loss: Loss, x: float, *, gamma: float, beta: float, step: float, 
     """Bias of <y> under infinitely many inner steps: the mean of Euler-Maruyama's own invariant law minus that of ρ_1.
 
     It is O(η) and remains however many inner steps are taken. One dimension, by the transfer operator.
+
+    Parameters
+    ----------
+    loss : Loss of one variable
+    x : float
+    gamma, beta, step
+        As in `EntropyDescent`; step is η.
+    nodes : int
+        Of the grid around ρ_1.
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> f = pl.Loss("x**2/2 + 0.1*cos(3*x)")
+    >>> biases = [inner_bias(f, 1.0, gamma=1.0, beta=2.0, step=step) for step in (0.1, 0.05)]
+    >>> round(biases[0] / biases[1], 1)                                  # O(η)
+    2.1
     """
     y, move = _transfer(loss, float(x), gamma, beta, step, nodes)
     equations = move - np.eye(len(y))
@@ -434,6 +573,33 @@ def hamilton_jacobi_steps(
 
     Its fixed point is y = x - prox_{γf}(x), where y/γ = ∇f(x - y) = ∇u(x, γ) of the Hopf-Lax formula. Thesis (4.42).
     x: float or (n,), in more dimensions (n, d).
+
+    Parameters
+    ----------
+    loss : Loss
+    x : float or (n,), in more dimensions (n, d)
+    gamma : float > 0
+    step : float > 0
+        η.
+    inner_steps : int >= 1
+        L.
+
+    Returns
+    -------
+    (y, slope) : arrays of the shape of x
+        y, and ∇f(x - y).
+
+    Raises
+    ------
+    ValueError
+        Numbers out of range.
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> y, slope = hamilton_jacobi_steps(pl.losses.quadratic(1.0), np.array([2.0]), gamma=1.0, step=0.5, inner_steps=60)
+    >>> y.round(6), slope.round(6)                                       # x - prox = 1, ∇u = 1
+    (array([1.]), array([1.]))
     """
     gamma, step = checks.positive("gamma", gamma), checks.positive("step", step)
     x = np.asarray(x, float)
@@ -444,7 +610,32 @@ def hamilton_jacobi_steps(
 
 
 def heat_gradient(loss: Loss, x: ArrayLike, *, gamma: float, beta: float, samples: int, seed: int) -> tuple[Any, Any]:
-    """Mean and standard error of ∇f(x + N(0, γ/β I)): an estimate of ∇(G_{γ/β} * f)(x). Thesis (4.43), there β = 1."""
+    """Mean and standard error of ∇f(x + N(0, γ/β I)): an estimate of ∇(G_{γ/β} * f)(x). Thesis (4.43), there β = 1.
+
+    Parameters
+    ----------
+    loss : Loss
+    x : float or (d,)
+    gamma, beta : float > 0
+    samples : int >= 2
+    seed : int
+
+    Returns
+    -------
+    (mean, standard_error) : floats, or arrays (d,)
+
+    Raises
+    ------
+    ValueError
+        Numbers out of range.
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> mean, error = heat_gradient(pl.Loss("cos(x)"), 1.0, gamma=1.0, beta=2.0, samples=4000, seed=0)
+    >>> bool(abs(mean + np.sin(1.0) * np.exp(-0.25)) < 4 * error)
+    True
+    """
     d = a_loss(loss).dimension
     gamma, beta = checks.positive("gamma", gamma), checks.positive("beta", beta, infinite=True)
     z = normals(seed, checks.whole("samples", samples, least=2), 1, d)[0]
@@ -456,7 +647,29 @@ def heat_gradient(loss: Loss, x: ArrayLike, *, gamma: float, beta: float, sample
 
 
 def scope(start: float, end: float, time: float) -> Callable[[float], float]:
-    """Scoping, a function of time for the `gamma` above: γ(t) = start (end/start)^{t/time}, and `end` from then on."""
+    """Scoping, a function of time for the `gamma` above: γ(t) = start (end/start)^{t/time}, and `end` from then on.
+
+    Parameters
+    ----------
+    start, end : float > 0
+        γ at 0 and from `time` on.
+    time : float > 0
+
+    Returns
+    -------
+    function of time
+
+    Raises
+    ------
+    ValueError
+        Numbers that are not > 0.
+
+    Examples
+    --------
+    >>> gamma = scope(1.0, 0.01, 10.0)
+    >>> round(gamma(5.0), 12), gamma(20.0)
+    (0.1, 0.01)
+    """
     start, end, time = (checks.positive(n, v) for v, n in ((start, "start"), (end, "end"), (time, "time")))
     return lambda t: start * (end / start) ** min(t / time, 1.0)
 

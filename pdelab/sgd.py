@@ -46,6 +46,11 @@ class FiniteSum:
     ValueError
         Columns of different lengths or not finite, no column, no coordinate.
 
+    Good values
+    -----------
+    data : a few terms with curvatures and centres that differ show all effects; `expectation` and `batches` list all
+        mini-batches, at most 100,000 of them.
+
     Examples
     --------
     >>> f = FiniteSum("h*(x - c)**2/2", h=[1.0, 2.0], c=[0.0, 1.0])
@@ -188,6 +193,17 @@ class SGD(System):
     batch : int >= 1
     replacement : bool
 
+    Raises
+    ------
+    ValueError
+        What is no FiniteSum, a batch below 1 or above N without replacement; later another scheme, or refine > 1.
+
+    Good values
+    -----------
+    lr (the `dt` of `simulate`) : 0 < lr h < 2 for the largest curvature h, or the iterates grow; at lr h well below 1
+        the `approximation` of order 1 serves, towards 1 that of order 2 shows.
+    batch : the noise falls like 1/batch. All N without replacement is gradient descent.
+
     Examples
     --------
     >>> import pdelab as pl
@@ -235,7 +251,30 @@ class SGD(System):
 
 
 def descent(sde: SGD, x: np.ndarray, t: float, dt: float, noise: Any) -> np.ndarray:
-    """x - η g_B(x) with the mini-batch of this path and step."""
+    """x - η g_B(x) with the mini-batch of this path and step.
+
+    Parameters
+    ----------
+    sde : SGD
+    x, t, dt, noise
+        As for the schemes of `pdelab.paths`; dt is η.
+
+    Returns
+    -------
+    array (d, paths)
+
+    Raises
+    ------
+    ValueError
+        Another equation than SGD.
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> f = FiniteSum("(x - c)**2/2", c=[0.0, 2.0])
+    >>> set(pl.simulate(SGD(f), 1.0, t=0.5, dt=0.5, paths=50, seed=0, scheme=descent).final.tolist()) == {0.5, 1.5}
+    True
+    """
     if not isinstance(sde, SGD):
         raise ValueError(f"descent: expected SGD, got {type(sde).__name__}: use euler_maruyama")
     if x.dtype == object:
@@ -246,7 +285,26 @@ def descent(sde: SGD, x: np.ndarray, t: float, dt: float, noise: Any) -> np.ndar
 
 
 def chosen(words: np.ndarray, count: int, replacement: bool) -> np.ndarray:
-    """Random words (b, n) -> indices in range(N): independent, or distinct along the first axis, all equally likely."""
+    """Random words (b, n) -> indices in range(N): independent, or distinct along the first axis, all equally likely.
+
+    Parameters
+    ----------
+    words : array (b, n) of uint64
+        Random words, as `noise.words(b)` gives them.
+    count : int
+        N.
+    replacement : bool
+
+    Returns
+    -------
+    array (b, n) of int
+
+    Examples
+    --------
+    >>> words = np.random.default_rng(0).integers(0, 2**64, (3, 4), dtype=np.uint64)
+    >>> sorted(chosen(words, 3, replacement=False)[:, 0].tolist())
+    [0, 1, 2]
+    """
     size = np.uint64(count)
     high = words >> np.uint64(32)
     if replacement:
@@ -360,6 +418,18 @@ def approximation(
     Returns
     -------
     Diffusion in the sense of Ito, with σ the symmetric square root of ηΣ.
+
+    Raises
+    ------
+    ValueError
+        lr <= 0, an order other than 1 and 2, a batch above N without replacement.
+
+    Examples
+    --------
+    >>> f = FiniteSum("(x - c)**2/2", c=[-1.0, 1.0])
+    >>> sde = approximation(f, lr=0.1, order=2)
+    >>> sde.drift(np.array([[2.0]]), 0.0).round(9), sde.sigma(np.array([[2.0]]), 0.0).round(6)      # -x (1 + η/2), √η
+    (array([[-2.1]]), array([[0.316228]]))
     """
     lr = checks.positive("lr", lr)
     if order not in (1, 2):
@@ -381,7 +451,24 @@ def approximation(
 
 
 def square_root(matrices: ArrayLike, dimension: int) -> Array:
-    """Symmetric square roots of positive semi-definite matrices (..., d, d), in one dimension of numbers."""
+    """Symmetric square roots of positive semi-definite matrices (..., d, d), in one dimension of numbers.
+
+    Parameters
+    ----------
+    matrices : array (..., d, d), in one dimension (...,)
+    dimension : int
+        d.
+
+    Returns
+    -------
+    array of the same shape
+
+    Examples
+    --------
+    >>> square_root(np.array([[2.0, 1.0], [1.0, 2.0]]), 2) @ square_root(np.array([[2.0, 1.0], [1.0, 2.0]]), 2)
+    array([[2., 1.],
+           [1., 2.]])
+    """
     if dimension == 1:
         return np.sqrt(np.maximum(matrices, 0.0))
     values, vectors = np.linalg.eigh(matrices)
@@ -392,6 +479,30 @@ def stationary_covariance(H: ArrayLike, covariance: ArrayLike, lr: float, model:
     """Stationary covariance S for f = ½ xᵀHx and a constant covariance Σ of the mini-batch gradient.
 
     "sgd": HS + SH - ηHSH = ηΣ exactly;  "order 1": HS + SH = ηΣ;  "order 2": H <- H + (η/2)H² in the latter.
+
+    Parameters
+    ----------
+    H : array (d, d) or float
+        Symmetric, positive definite.
+    covariance : array (d, d) or float
+        Σ, of the mini-batch gradient.
+    lr : float > 0
+        η.
+    model : "sgd", "order 1" or "order 2"
+
+    Returns
+    -------
+    array (d, d)
+
+    Raises
+    ------
+    ValueError
+        Shapes that do not fit, an unknown model, eigenvalues h for which 0 < η h < 2 fails.
+
+    Examples
+    --------
+    >>> [round(float(stationary_covariance(2.0, 1.0, 0.5, model)[0, 0]), 6) for model in ("sgd", "order 1", "order 2")]
+    [0.25, 0.125, 0.083333]
     """
     H, covariance = np.atleast_2d(np.asarray(H, float)), np.atleast_2d(np.asarray(covariance, float))
     if model not in ("sgd", "order 1", "order 2"):
@@ -433,8 +544,28 @@ def expectation(
     x : float or (n,)
     t : float
         A multiple of lr.
+    lr : float > 0
+    batch, replacement
+        As for `SGD`.
     box : (lower, upper)
         Must contain what SGD reaches from inside it.
+    nodes : int
+        Of the interpolation; more of them until the result does not change.
+
+    Returns
+    -------
+    float or array (n,)
+
+    Raises
+    ------
+    ValueError
+        Several coordinates, a time that is no multiple of lr, points outside the box, a box that SGD leaves.
+
+    Examples
+    --------
+    >>> f = FiniteSum("(x - c)**2/2", c=[-1.0, 1.0])
+    >>> round(expectation(f, lambda x: x, 2.0, 1.0, 0.25, box=(-4.0, 4.0), nodes=20), 9)   # 2 (1 - η)⁴
+    0.6328125
     """
     lr, t = checks.positive("lr", lr), checks.positive("t", t)
     if problem.dimension != 1:
@@ -469,6 +600,32 @@ def diffusion_expectation(
     drift, variance, observable : functions of points (n,)
     box : (lower, upper)
         Its ends reflect; where the drift points inwards strongly, that changes nothing inside.
+
+    Parameters
+    ----------
+    drift, variance, observable : functions of points (n,)
+        b, v and φ.
+    x : float or (n,)
+    t : float >= 0
+    box : (lower, upper)
+        Its ends reflect; where the drift points inwards strongly, that changes nothing inside.
+    nodes : int
+        Of the collocation; more of them until the result does not change.
+
+    Returns
+    -------
+    float or array (n,)
+
+    Raises
+    ------
+    ValueError
+        A box whose ends are not in order, points outside it.
+
+    Examples
+    --------
+    >>> mean = diffusion_expectation(lambda x: -x, np.ones_like, lambda x: x, 2.0, 1.0, box=(-8.0, 8.0), nodes=60)
+    >>> round(mean, 6), round(2 * math.exp(-1.0), 6)
+    (0.735759, 0.735759)
     """
     _inside(x, box)
     y = _chebyshev(nodes, box)

@@ -26,6 +26,11 @@ class Circulation:
     strength : float >= 0
         λ.
 
+    Raises
+    ------
+    ValueError
+        A strength or a potential that is none of these; later, points of other dimensions.
+
     Examples
     --------
     >>> field = Circulation(0.5)

@@ -87,10 +87,17 @@ def potential(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> Array
         With any potential, drift, diffusion matrix and interpretation; noise must not vanish.
     grid : Grid
         Closed: reflecting or periodic ends.
+    time : float
+        When the coefficients are taken, where they move.
 
     Returns
     -------
     array grid.shape; math.inf on nodes that the chain leaves for ever
+
+    Raises
+    ------
+    ValueError
+        As for `pdelab.stationary`: no noise, an open end, more than one closed class of nodes.
 
     Examples
     --------
@@ -107,8 +114,22 @@ def potential(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> Array
 def decompose(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> Decomposition:
     """The stationary state of a diffusion: where it sits, and what keeps it from equilibrium.
 
-    Parameters are those of `potential`. D grad Φ is a gradient only where D is isotropic and constant, and div j = 0 is
-    no consequence (thesis, Assumption 6.22, fails in its own example): what holds is div(j ρ_ss) = 0.
+    D grad Φ is a gradient only where D is isotropic and constant, and div j = 0 is no consequence (thesis, Assumption
+    6.22, fails in its own example): what holds is div(j ρ_ss) = 0.
+
+    Parameters
+    ----------
+    problem, grid, time
+        As for `potential`.
+
+    Returns
+    -------
+    Decomposition
+
+    Raises
+    ------
+    ValueError
+        As for `potential`.
 
     Examples
     --------
@@ -162,16 +183,32 @@ def entropy_production(
     grid : Grid
     density : array grid.shape or None
         None: the stationary one.
+    time : float
+        When the coefficients are taken, where they move.
 
     Returns
     -------
     float >= 0, possibly math.inf (a current against no noise)
+
+    Raises
+    ------
+    ValueError
+        As for `potential`; a density that does not fit the grid.
 
     Notes
     -----
     On a diagonal diffusion the grid is a Markov chain with both directions on every edge, and the result is the exact
     entropy production of that chain, sum J log(forward/backward) (Schnakenberg 1976). Otherwise it is the integral
     of j·D^-1 j by central differences. Thesis, Lemma 6.25, prints it with the opposite sign and a divergence.
+
+    Examples
+    --------
+    A particle pushed around a ring against friction, v²/D in time:
+
+    >>> import pdelab as pl
+    >>> grid = pl.Grid(0.0, 1.0, 200, boundary="periodic")
+    >>> round(entropy_production(pl.FokkerPlanck(drift=np.full(200, 2.0), diffusivity=0.5), grid), 6)
+    8.0
     """
     if density is None and isinstance(grid, Grid) and grid.periodic == (True,):
         return _on_ring(problem, grid, time)
@@ -182,7 +219,26 @@ def entropy_production(
 def entropy_production_density(
     problem: DiffusionProblem, grid: Grid, density: ArrayLike | None = None, time: float = 0.0
 ) -> Array:
-    """Where the entropy is produced: a field whose `grid.integrate` is `entropy_production`, shape grid.shape."""
+    """Where the entropy is produced: a field whose `grid.integrate` is `entropy_production`.
+
+    Parameters
+    ----------
+    problem, grid, density, time
+        As for `entropy_production`.
+
+    Returns
+    -------
+    array grid.shape, >= 0
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> grid = pl.Grid(0.0, 1.0, 50, boundary="periodic")
+    >>> problem = pl.FokkerPlanck(grid.x * (1 - grid.x), drift=np.full(50, 2.0), diffusivity=0.5)
+    >>> field = entropy_production_density(problem, grid)
+    >>> bool(field.min() >= 0), bool(abs(grid.integrate(field) / entropy_production(problem, grid) - 1) < 1e-12)
+    (True, True)
+    """
     given, density = density, stationary(problem, grid, time) if density is None else grid.field(density, "density")
     edges = _Edges.of(problem, grid, density, time)
     if given is None and grid.periodic == (True,):
@@ -200,12 +256,27 @@ def free_energy(problem: DiffusionProblem, grid: Grid, density: ArrayLike, time:
 
     Parameters
     ----------
+    problem, grid, time
+        As for `potential`.
     density : array grid.shape
         Nonnegative, of mass 1.
 
     Returns
     -------
     float >= 0; math.inf where ρ has mass that ρ_ss has not
+
+    Raises
+    ------
+    ValueError
+        As for `potential`; a negative density or one of another mass.
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> grid = pl.Grid(-6.0, 6.0, 241)
+    >>> problem, shifted = pl.FokkerPlanck(grid.x**2 / 2, beta=2.0), np.exp(-((grid.x - 1) ** 2))
+    >>> round(free_energy(problem, grid, shifted / grid.integrate(shifted)), 6)            # shift²/2
+    0.5
     """
     density = _density(grid, density)
     logs = log_stationary(problem, grid, time)
@@ -228,8 +299,27 @@ def dissipation(problem: DiffusionProblem, grid: Grid, density: ArrayLike, time:
 
     Parameters
     ----------
+    problem, grid, time
+        As for `potential`.
     density : array grid.shape
         Positive, of mass 1.
+
+    Returns
+    -------
+    (on_the_chain, as_an_integral) : floats <= 0
+
+    Raises
+    ------
+    ValueError
+        A density that is zero somewhere or of another mass; what `potential` refuses.
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> grid = pl.Grid(-6.0, 6.0, 241)
+    >>> problem, shifted = pl.FokkerPlanck(grid.x**2 / 2, beta=2.0), np.exp(-((grid.x - 1) ** 2))
+    >>> [round(rate, 2) for rate in dissipation(problem, grid, shifted / grid.integrate(shifted))]
+    [-1.0, -1.0]
     """
     density = _density(grid, density)
     if not (density > 0).all():
@@ -254,10 +344,34 @@ def winding_rate(
     *,
     axis: int | None = None,
 ) -> float:
-    """Mean angular velocity of the steady state around a point of the plane, in radians per time: E[(r × j)/r²].
+    """Mean angular velocity of the steady state around a point of the plane: E[(r × j)/r²].
 
-    With `axis`, and on a periodic interval: mean net turns per time around that periodic axis, with the digits of
-    `generator.turning_rate`.
+    Parameters
+    ----------
+    problem, grid, time
+        As for `potential`; the grid is a plane, or `axis` is periodic.
+    centre : two numbers
+        The point, in the plane.
+    axis : int, optional
+        A periodic axis, around which turns are counted; on a periodic interval the only one.
+
+    Returns
+    -------
+    float
+        Radians per time, anticlockwise; with `axis`, and on a periodic interval, mean net turns per time around the
+        axis, with the digits of `generator.turning_rate`.
+
+    Raises
+    ------
+    ValueError
+        An interval that cannot be gone round, three dimensions without `axis`.
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> grid = pl.Grid(0.0, 2.0, 100, boundary="periodic")
+    >>> round(winding_rate(pl.FokkerPlanck(drift=np.full(100, 3.0), diffusivity=0.5), grid), 9)
+    1.5
     """
     if axis is not None:
         return turning_rate(problem, grid, axis, time)
@@ -293,10 +407,27 @@ def split(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> Split:
 
     Q is not unique, as the thesis has it: Q_12 + c exp(β Φ) serves as well for any c. Here ψ = 0 on the walls.
 
+    Parameters
+    ----------
+    problem, grid, time
+        As for `potential`; the grid is a closed box in the plane.
+
+    Returns
+    -------
+    Split
+
     Raises
     ------
     ValueError
         Other than two dimensions (on an interval Q = 0; in space Q has a whole field of gauges), periodic axes.
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> grid = pl.Grid((-4, -4), (4, 4), (41, 41))
+    >>> turning = pl.FokkerPlanck(drift=grid.points @ np.array([[-1.0, -3.0], [3.0, -1.0]]), beta=1.0)
+    >>> round(float(split(turning, grid).Q[20, 20]), 1)                  # dX = -(I + Q) X dt + sqrt(2) dW, Q_12 = -3
+    -3.0
     """
     if not isinstance(grid, Grid) or grid.dimension != 2 or any(grid.periodic):
         raise ValueError("grid: expected a closed box in the plane, where the current has a stream function")

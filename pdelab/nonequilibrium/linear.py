@@ -85,6 +85,10 @@ def linear(F: ArrayLike, D: ArrayLike, beta: float = 1.0, *, algebraic: bool = F
         Also answer where no stationary law exists but the equation has one invertible solution (a saddle or a
         maximum): then U is indefinite and `covariance` is not one.
 
+    Returns
+    -------
+    Linear
+
     Raises
     ------
     ValueError

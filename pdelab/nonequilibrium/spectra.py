@@ -50,10 +50,21 @@ def spectrum(
         Scale each series to mean power 1, so that weights of different size can be averaged.
     confidence : float in (0, 1)
 
+    Returns
+    -------
+    Spectrum
+
     Raises
     ------
     ValueError
         A series shorter than 16 entries a segment, or constant.
+
+    Examples
+    --------
+    >>> slow = np.cumsum(np.random.default_rng(0).normal(size=2048))
+    >>> power = spectrum(slow, segments=8)
+    >>> power.frequencies.size, bool(power.power[0] > 100 * power.power[-1])               # a random walk is red
+    (128, True)
     """
     series, step = _series(series), checks.positive("step", step)
     segments = checks.whole("segments", segments)
@@ -87,6 +98,21 @@ def autocorrelation(series: ArrayLike, lags: ArrayLike) -> tuple[Array, float]:
     ----------
     series : array (times,) or (times, series)
     lags : ints in [0, times)
+
+    Returns
+    -------
+    (values, band) : array (lags,), float
+
+    Raises
+    ------
+    ValueError
+        A constant series, lags that are no whole numbers in [0, times).
+
+    Examples
+    --------
+    >>> values, band = autocorrelation(np.sin(np.arange(1000)), [0, 1])
+    >>> values.round(2), round(band, 3)                                  # cos(lag)
+    (array([1.  , 0.54]), 0.081)
     """
     series = _series(series)
     lags = np.array([checks.whole("lags", lag, 0, series.shape[0] - 1) for lag in np.atleast_1d(np.asarray(lags))])
@@ -108,6 +134,21 @@ def increment_spectrum(frequencies: ArrayLike, memory: float) -> Array:
         Cycles per step, in [0, 1/2].
     memory : float in (-1, 1]
         φ, e.g. the autocorrelation of x at lag 1.
+
+    Returns
+    -------
+    array
+        Of the shape of `frequencies`.
+
+    Raises
+    ------
+    ValueError
+        A memory outside (-1, 1].
+
+    Examples
+    --------
+    >>> increment_spectrum(np.array([0.0, 0.25, 0.5]), 0.5).round(3)
+    array([0.   , 1.2  , 1.333])
     """
     w = 2 * math.pi * checks.reals("frequencies", frequencies)
     memory = checks.within("memory", memory, -1, 1, "(]")
@@ -127,6 +168,21 @@ def linear_spectrum(state: Linear, frequencies: ArrayLike) -> NDArray[np.complex
     state : Linear
     frequencies : array (k,)
         Angular frequencies ω in radians per time.
+
+    Returns
+    -------
+    array (k, d, d), complex, Hermitian
+
+    Raises
+    ------
+    ValueError
+        What is not a Linear.
+
+    Examples
+    --------
+    >>> from pdelab.nonequilibrium import linear
+    >>> linear_spectrum(linear(np.eye(2), np.eye(2)), [0.0, 1.0])[:, 0, 0].real            # 2/(1 + ω²)
+    array([2., 1.])
     """
     if not isinstance(state, Linear):
         checks.refuse("state", "what `linear` returns", state)

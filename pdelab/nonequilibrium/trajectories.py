@@ -20,7 +20,17 @@ FLIPS = 9999  # sign flips of the test of reversibility
 
 @dataclass(frozen=True)
 class Rate:
-    """A rate per time with its confidence interval."""
+    """A rate per time with its confidence interval.
+
+    Attributes
+    ----------
+    value : float
+        1/time.
+    low, high : float
+        Ends of the interval.
+    confidence : float
+        Of the interval.
+    """
 
     value: float
     low: float
@@ -89,6 +99,10 @@ def rotation(
     seed : int
         Of the signs.
 
+    Returns
+    -------
+    Rotation
+
     Raises
     ------
     ValueError
@@ -98,6 +112,15 @@ def rotation(
     -----
     UserWarning
         When a piece of a trajectory is shorter than ten correlation times: the intervals are then too narrow.
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> turning = pl.Diffusion(["-x - y", "x - y"], 1.0)
+    >>> run = pl.simulate(turning, [0.0, 0.0], np.arange(0.0, 20.0, 0.1), 0.02, paths=24, seed=1)
+    >>> found = rotation(run.states, run.times)
+    >>> bool(found.p_value < 0.001), bool(found.areal_velocity[0, 1] > 0)
+    (True, True)
     """
     states, step = _trajectories(states, times, least=2)
     lag = checks.whole("lag", lag)
@@ -129,6 +152,24 @@ def winding(states: ArrayLike, times: ArrayLike, centre: ArrayLike = (0.0, 0.0),
         Saved so often that no path turns by half a circle between two saved times.
     times : array (times,)
     centre : two numbers
+    confidence : float in (0, 1)
+
+    Returns
+    -------
+    Rate
+
+    Raises
+    ------
+    ValueError
+        Other than two coordinates, unequal times, too few of them.
+
+    Examples
+    --------
+    >>> times = np.linspace(0.0, 1.0, 101)
+    >>> angles = np.multiply.outer(times, np.linspace(1.9, 2.1, 16))
+    >>> rate = winding(np.stack([np.cos(angles), np.sin(angles)], axis=-1), times)
+    >>> round(rate.value, 9), bool(rate.low < 2.0 < rate.high)
+    (2.0, True)
     """
     states, step = _trajectories(states, times, least=2)
     if states.shape[-1] != 2:
@@ -158,6 +199,26 @@ def path_entropy_production(
         b of dX = b dt + sqrt(2 D/β) dW.
     D : array (d, d), constant, positive definite
     beta : float > 0
+    confidence : float in (0, 1)
+
+    Returns
+    -------
+    Rate
+
+    Raises
+    ------
+    ValueError
+        A matrix that is not positive definite, a drift of another shape, unequal times, too few of them.
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> turning, times = pl.Diffusion(["-x - y", "x - y"], 1.0), np.arange(0.0, 8.0, 0.02)
+    >>> run = pl.simulate(turning, [0.0, 0.0], times, 0.02, paths=24, seed=1)
+    >>> rate = path_entropy_production(run.states[50:], run.times[50:],
+    ...                                lambda x: x @ np.array([[-1.0, 1.0], [-1.0, -1.0]]), np.eye(2) / 2)
+    >>> bool(rate.low < 2.0 < rate.high)                                 # β tr(Qᵀ D⁻¹ Q Σ) = 2
+    True
     """
     states, step = _trajectories(states, times, least=1)
     D, beta = _matrix("D", D, states.shape[-1]), checks.positive("beta", beta)

@@ -34,6 +34,18 @@ def second_differences(values: Field, grid: Grid, direction: int | Sequence[int]
     -------
     array
         Periodic axes wrap around; along other axes the first and last nodes drop out.
+
+    Raises
+    ------
+    ValueError
+        A direction that is no axis and no offset of the grid, or one that leaves no node with both neighbours.
+
+    Examples
+    --------
+    >>> from pdelab import Grid
+    >>> grid = Grid(0.0, 1.0, 6)
+    >>> second_differences(grid.x**2, grid).round(9)
+    array([2., 2., 2., 2.])
     """
     u, offset = grid.field(values), _offset(direction, grid)
     here, ahead, behind = u, u, u
@@ -69,6 +81,11 @@ def semiconcavity(values: Field, grid: Grid, direction: int | Sequence[int] | No
     -------
     float
 
+    Raises
+    ------
+    ValueError
+        As for `second_differences`.
+
     Notes
     -----
     Thesis, section 4.5.1. The semi-convexity constant is `-semiconcavity(-u, grid)`.
@@ -86,7 +103,24 @@ def semiconcavity(values: Field, grid: Grid, direction: int | Sequence[int] | No
 
 
 def laplacian_bound(values: Field, grid: Grid) -> float:
-    """The largest discrete Laplacian of node values: sup Δu (thesis, Lemma 4.17). Returns a float."""
+    """The largest discrete Laplacian of node values: sup Δu (thesis, Lemma 4.17).
+
+    Parameters
+    ----------
+    values : array (*shape) or Loss
+    grid : Grid
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> from pdelab import Grid
+    >>> grid = Grid((-1.0, -1.0), (1.0, 1.0), (21, 21))
+    >>> round(laplacian_bound((grid.points**2).sum(-1), grid), 9)
+    4.0
+    """
     u = grid.field(values)
     inner = tuple(slice(None) if name == "periodic" else slice(1, -1) for name in grid.boundary)
     total = 0.0
@@ -111,9 +145,19 @@ def semiconcavity_bound(constant: ArrayLike, t: ArrayLike, *, dimension: int = 1
     -------
     float or array
 
+    Raises
+    ------
+    ValueError
+        t < 0, a dimension below 1, a concave function (C < 0) at a time at which it has blown up.
+
     Notes
     -----
     Thesis, Lemma 4.17, where it needs C > 0; for C <= 0 the same formula holds while 1 + C t/d > 0 (ValueError after).
+
+    Examples
+    --------
+    >>> semiconcavity_bound(np.array([1.0, np.inf]), 2.0)                # whatever C was, C(t) <= 1/t
+    array([0.33333333, 0.5       ])
     """
     constant, t = np.asarray(constant, dtype=float), np.asarray(t, dtype=float)
     if not (t >= 0).all() or np.isnan(constant).any() or dimension < 1:
@@ -141,9 +185,19 @@ def hessian_bounds(lower: float, upper: float, gamma: float) -> tuple[float, flo
     -------
     tuple of two floats
 
+    Raises
+    ------
+    ValueError
+        lower > upper, or gamma >= 1/|lower| for a negative lower bound.
+
     Notes
     -----
     Corrects thesis, Lemma 3.5, whose printed constants hold for strongly convex f only and are weaker.
+
+    Examples
+    --------
+    >>> hessian_bounds(-0.5, 4.0, 1.0)                                   # (-1, 4/5)
+    (-1.0, 0.8)
     """
     lower, upper, gamma = float(lower), float(upper), checks.nonnegative("gamma", gamma)
     if not lower <= upper:
@@ -158,6 +212,22 @@ def lipschitz(values: Field, grid: Grid) -> float:
 
     For node values in 2-3 dimensions this is the Euclidean norm of the largest slopes of each cell, an upper bound for
     the multilinear interpolant. Local entropy never has a larger one (thesis, Lemma 3.5, corrected).
+
+    Parameters
+    ----------
+    values : array (*shape) or Loss
+    grid : Grid
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> from pdelab import Grid
+    >>> grid = Grid(-1.0, 1.0, 21)
+    >>> round(lipschitz(abs(grid.x), grid), 9)
+    1.0
     """
     if isinstance(values, Loss):
         slopes = fits(values, grid).gradient(grid.points)

@@ -28,6 +28,16 @@ def convexity_intervals(f: Field, grid: Grid) -> Array:
     grid : Grid
         One dimension, not periodic.
 
+    Returns
+    -------
+    array (k, 2)
+        Lower and upper ends.
+
+    Raises
+    ------
+    ValueError
+        Several dimensions, a periodic axis, fewer than three nodes.
+
     Notes
     -----
     Thesis, Example 4.15.
@@ -47,7 +57,30 @@ def convexity_intervals(f: Field, grid: Grid) -> Array:
 
 
 def convexity_interval(f: Loss, grid: Grid, point: float) -> tuple[float, float]:
-    """The widest interval around `point` on which f is convex: (low, high); ValueError where f is not convex."""
+    """The widest interval around a point on which f is convex.
+
+    Parameters
+    ----------
+    f : Loss or array (n,)
+    grid : Grid
+        One dimension, not periodic.
+    point : float
+
+    Returns
+    -------
+    (low, high) : floats
+
+    Raises
+    ------
+    ValueError
+        f is not convex at the point; what `convexity_intervals` refuses.
+
+    Examples
+    --------
+    >>> from pdelab import Grid, Loss
+    >>> [round(end, 6) for end in convexity_interval(Loss("cos(x)"), Grid(0.0, 6.0, 61), 3.0)]
+    [1.570796, 4.712389]
+    """
     for low, high in convexity_intervals(f, grid):
         if low <= point <= high:
             return float(low), float(high)
@@ -55,7 +88,30 @@ def convexity_interval(f: Loss, grid: Grid, point: float) -> tuple[float, float]
 
 
 def inflection_points(f: Field, grid: Grid) -> Array:
-    """Points inside the box where f'' changes sign, in order: array (k,). Arguments as for `convexity_intervals`."""
+    """Points inside the box where f'' changes sign, in order.
+
+    Parameters
+    ----------
+    f : Loss or array (n,)
+        As for `convexity_intervals`.
+    grid : Grid
+        One dimension, not periodic.
+
+    Returns
+    -------
+    array (k,)
+
+    Raises
+    ------
+    ValueError
+        As for `convexity_intervals`.
+
+    Examples
+    --------
+    >>> from pdelab import Grid, Loss
+    >>> inflection_points(Loss("cos(x)"), Grid(0.0, 6.0, 61)).round(6)
+    array([1.570796, 4.712389])
+    """
     x, curvature, root = _curvature(f, grid)
     return np.array([root(k) for k in np.flatnonzero((curvature[1:] >= 0) != (curvature[:-1] >= 0))])
 
@@ -74,9 +130,26 @@ def transported_inflections(f: Loss, grid: Grid, t: float) -> Array:
     t : float
         0 <= t < first_shock_time(f, grid); ValueError otherwise.
 
+    Returns
+    -------
+    array (k,)
+        In the order of `inflection_points`.
+
+    Raises
+    ------
+    ValueError
+        t beyond the first shock.
+
     Notes
     -----
     Thesis, Example 4.15, which holds until the first shock only.
+
+    Examples
+    --------
+    >>> from pdelab import Grid, Loss
+    >>> f, grid = Loss("cos(x)"), Grid(0.0, 6.0, 61)
+    >>> (transported_inflections(f, grid, 0.5) - inflection_points(f, grid)).round(6)
+    array([-0.5,  0.5])
     """
     t, shock = checks.nonnegative("t", t), first_shock_time(f, grid)
     if t >= shock:
@@ -96,10 +169,25 @@ def first_shock_time(f: Field, grid: Grid) -> float:
         Of a Loss the largest -λ on the nodes is polished; of node values it is that of the second differences.
     grid : Grid
 
+    Returns
+    -------
+    float > 0, math.inf for a convex f
+
+    Raises
+    ------
+    ValueError
+        A Loss of another dimension than the grid, node values that do not fit it.
+
     Notes
     -----
     Thesis (4.36) and Lemma 4.3; 1/max(-f'') is also the scope gamma* below which the fast variable of (4.21) has a
     spectral gap (Remark 4.6).
+
+    Examples
+    --------
+    >>> from pdelab import Grid, Loss
+    >>> round(float(first_shock_time(Loss("2*cos(x)"), Grid(-3.0, 3.0, 61))), 9)
+    0.5
     """
     if isinstance(f, Loss):
         nodes = nodes_of(grid)

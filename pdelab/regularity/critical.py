@@ -19,8 +19,14 @@ __all__ = ["CriticalPoints", "critical_points", "persistence_times"]
 class CriticalPoints:
     """Critical points of a Loss, in lexicographic order.
 
-    points (k,) or (k, d); values (k,); eigenvalues of the Hessian (k, d), ascending; index (k,): how many are negative
-    (0: minimum, d: maximum).
+    Attributes
+    ----------
+    points : array (k,) or (k, d)
+    values : array (k,)
+    eigenvalues : array (k, d)
+        Of the Hessian, ascending.
+    index : array (k,) of int
+        How many of them are negative: 0 for a minimum, d for a maximum.
     """
 
     points: np.ndarray
@@ -48,6 +54,13 @@ def critical_points(f: Loss, grid: Grid) -> CriticalPoints:
     (minima at kinks have no root of grad f). Of a loss of functions: every sign change of f' between nodes in one
     dimension, Newton's method from the nodes where |grad f| is smallest among neighbours in 2-3 (the grid must
     separate the points).
+
+    Parameters
+    ----------
+    f : Loss
+        A formula with a proof that nothing is missed; a loss of functions as far as the nodes separate its points.
+    grid : Grid
+        The box that is searched; of a formula the nodes do not matter.
 
     Returns
     -------
@@ -93,9 +106,21 @@ def persistence_times(f: Field, grid: Grid, points: ArrayLike | None = None) -> 
     array (k,)
         math.inf for global minima; for maxima and saddles at most 1/|smallest eigenvalue|.
 
+    Raises
+    ------
+    ValueError
+        Node values without `points`; a Loss of another dimension than the grid.
+
     Notes
     -----
     The exact form of thesis, Remark 4.16. Minima keep their location too.
+
+    Examples
+    --------
+    >>> from pdelab import Grid, Loss
+    >>> f = Loss("(x**2 - 1)**2/4 + 0.1*x")
+    >>> persistence_times(f, Grid(-2.0, 2.0, 201)).round(3)              # of global minimum, maximum, minimum
+    array([  inf, 1.01 , 9.456])
     """
     if points is None:
         points = critical_points(f, grid).points if isinstance(f, Loss) else None

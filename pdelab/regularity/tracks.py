@@ -17,9 +17,19 @@ __all__ = ["Track", "track"]
 
 @dataclass(frozen=True)
 class Track:
-    """A local extremum followed in time: kind "minimum" or "maximum", times (k,), points (k[, d]), values (k,).
+    """A local extremum followed in time.
 
-    birth is the first time it was seen; death the first time it was no longer, or math.inf.
+    Attributes
+    ----------
+    kind : str
+        "minimum" or "maximum".
+    times : array (k,)
+    points : array (k,) or (k, d)
+    values : array (k,)
+    birth : float
+        When it was first seen.
+    death : float
+        When it was first seen no longer, or math.inf.
     """
 
     kind: str
@@ -46,6 +56,19 @@ def track(times: Sequence[float] | Array, values: ArrayLike, grid: Grid, *, reac
     -------
     list of Track
         By birth, then by place. Extrema on the ends of an axis that is not periodic do not count.
+
+    Raises
+    ------
+    ValueError
+        Times that do not increase, values of another shape than (k, *grid.shape), a reach <= 0.
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> f, grid, times = pl.losses.double_well(tilt=0.1), pl.Grid(-2.0, 2.0, 201), np.linspace(0.0, 12.0, 25)
+    >>> tracks = track(times, pl.hopf_lax(f, grid, times), grid)
+    >>> [(one.kind, round(float(one.points[0]), 1), float(one.death)) for one in tracks]
+    [('maximum', 0.1, 9.5), ('minimum', -1.0, inf), ('minimum', 0.9, 9.5)]
     """
     times = np.asarray(times, dtype=float)
     values = np.asarray(values, dtype=float)

