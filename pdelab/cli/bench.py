@@ -9,7 +9,7 @@ from pathlib import Path
 from pdelab import records
 from pdelab.cli.shared import note
 
-__all__ = ["add_bench"]
+__all__ = ["ONE_THREAD", "add_bench"]
 
 ONE_THREAD = {
     **dict.fromkeys(("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-__all__ = ["cifar", "cifar_files", "idx", "locate", "mat", "read", "text"]
+__all__ = ["MOST", "cifar", "cifar_files", "idx", "locate", "mat", "read", "text"]
 
 MOST = 1 << 30  # bytes of a file, unpacked: the largest of the published ones, EMNIST's images, have half of it
 
