@@ -23,9 +23,11 @@ from pdelab.generator import (
     ito,
     mean_exit_time,
     spectral_gap,
+    splitting,
     stationary,
 )
 from pdelab.kernels import selling
+from pdelab.nonequilibrium import entropy_production
 
 PROPERTY = settings(deadline=None, max_examples=40, derandomize=True)
 
@@ -734,3 +736,50 @@ def test_a_factor_that_is_not_one_of_the_diffusion_is_refused():
     with pytest.raises(ValueError, match="sigma sigma"):
         generator(FokkerPlanck(beta=1.0, diffusion=one, sigma=sigma), grid)
     generator(FokkerPlanck(beta=1.0, diffusion=sigma @ np.swapaxes(sigma, -1, -2), sigma=sigma), grid)
+
+
+@pytest.mark.parametrize("walls", ["reflecting", "absorbing"])
+def test_the_gap_counts_nodes_that_are_left_for_ever(walls, rng):
+    """Without noise in a part of the box its nodes are left one way only; their slowest rate is an eigenvalue, too."""
+    ends = ("reflecting", walls)
+    for drift in (0.05, 2.0):
+        grid = pl.Grid((0.0, 0.0), (1.0, 1.0), (9, 8), boundary=(ends, "periodic"))
+        x = grid.points[..., 0]
+        wind = np.stack([np.full(grid.shape, drift), 0.3 * rng.normal(size=grid.shape)], axis=-1)
+        matrix = np.where(x > 0.5, 1.0, 0.0)[..., None, None] * np.diag([1.0, 0.7])
+        problem = FokkerPlanck(drift=wind, beta=1.0, diffusion=matrix)
+        rates = np.sort_complex(-np.linalg.eigvals(generator(problem, grid).toarray())).real
+        zeros = 1 if walls == "reflecting" else 8
+        assert spectral_gap(problem, grid) == pytest.approx(np.sort(rates)[zeros], rel=1e-9)
+
+
+@pytest.mark.parametrize("size, diffusivity", [(1e-40, 1e10), (1e30, 1e-30), (1.0, 1e-90), (1.0, 1e90)])
+@pytest.mark.parametrize("full", [False, True])
+def test_answers_do_not_depend_on_units(size, diffusivity, full):
+    """The same problem in other units of length and time, where they fit into float64; refused where they do not."""
+    rng, shape = np.random.default_rng(3), (6, 5)
+    U, b, A = rng.normal(size=shape), rng.normal(size=(*shape, 2)), rng.normal(size=(*shape, 2, 2))
+    matrix = A @ np.swapaxes(A, -1, -2) + 0.3 * np.eye(2)
+    target = np.arange(30).reshape(shape) == 7
+
+    def answers(L, D, walls):
+        grid = pl.Grid((0.0, 0.0), (L, L), shape, boundary=("reflecting", walls))
+        given = {"diffusivity": D, "diffusion": matrix if full else None}
+        problem = FokkerPlanck(U * D, b * D / L, **given)
+        start = np.ones(shape) / L**2
+        run = {"dt": 1e-3 * L**2 / D, "rtol": math.inf}
+        yield mean_exit_time(problem, grid, target, logarithm=True) + math.log(D) - 2 * math.log(L)
+        yield spectral_gap(problem, grid) * L**2 / D
+        yield pl.solve(problem, start, grid, 5e-3 * L**2 / D, scheme="implicit", **run).final * L**2
+        if walls == "absorbing":
+            yield list(splitting(problem, grid).values())
+        else:
+            yield stationary(problem, grid) * L**2
+            yield entropy_production(problem, grid) * L**2 / D
+
+    for walls in ("periodic", "absorbing"):
+        for here, there in zip(answers(1.0, 1.0, walls), answers(size, diffusivity, walls)):
+            np.testing.assert_allclose(there, here, rtol=1e-11, atol=1e-11)
+    for L, D in ((1e-170, 1.0), (1e170, 1.0), (1.0, 1e-250), (1.0, 1e250), (1e-80, 1.0)):
+        with pytest.raises(ValueError, match="choose other units"):
+            generator(FokkerPlanck(diffusivity=D, diffusion=matrix if full else None), pl.Grid((0, 0), (L, L), shape))

@@ -17,6 +17,7 @@ __all__ = [
 ]  # fmt: skip
 
 INTERPRETATIONS = ("ito", "stratonovich", "klimontovich", "fick")
+WIDEST = 1e100  # spacings and rates beyond this, or below its inverse, leave no room for their products
 CORRECTION = {"ito": 0.0, "stratonovich": 0.5, "klimontovich": 1.0}  # α: σ is read at the point (1 - α) t + α (t + dt)
 
 
@@ -183,7 +184,22 @@ def _ito(potential, drift, a, grid):
         if not wraps:
             drop[last] = 0.0
         drops.append(drop)
+    _within_range(a, drops, grid)
     return Ito(potential, drift, a, drops)
+
+
+def _within_range(a, drops, grid):
+    """Refuse units in which float64 cannot hold sums and products of rates."""
+    rates = [0.0]
+    for axis, (h, drop) in enumerate(zip(grid.spacing, drops)):
+        if not 1 / WIDEST <= h <= WIDEST:
+            raise ValueError(f"grid: expected a spacing between 1e-100 and 1e100, got {h:.3g}: choose other units")
+        diffusion = a[axis] if isinstance(a, list) else a[..., axis, axis]
+        rates += [float(diffusion.max()) / h**2, float(max(drop.max(), -drop.min())) / h**2]
+    if max(rates) > 0 and not 1 / WIDEST <= max(rates) <= WIDEST:
+        raise ValueError(
+            f"grid: expected D/h² and b/h between 1e-100 and 1e100, got {max(rates):.3g}: choose other units of time"
+        )
 
 
 def _matrices(sigma, matrix, grid):

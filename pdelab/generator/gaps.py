@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from scipy.sparse import linalg
+from scipy.sparse import csgraph, linalg
 
 from pdelab.generator.censored import Censored
 from pdelab.generator.chains import checked_chain, closed_class, factored, needs_noise, sparse_masses
@@ -61,10 +61,13 @@ def spectral_gap(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> fl
     elif grid.absorbing.any():
         inner = np.flatnonzero(~grid.absorbing.ravel())
         killing = np.asarray(Q[inner][:, np.flatnonzero(grid.absorbing.ravel())].sum(axis=1)).ravel()
-        gap = _gap(Q[inner][:, inner], killing)
+        gap = _decay(Q[inner][:, inner], killing)
     else:
         inside = closed_class(Q, grid)
         gap = _gap(Q if inside.size == Q.shape[0] else Q[inside][:, inside], None)
+        if inside.size < Q.shape[0]:  # nodes that are left for ever: how slowly
+            others = np.setdiff1d(np.arange(Q.shape[0]), inside)
+            gap = min(gap, _decay(Q[others][:, others], np.asarray(Q[others][:, inside].sum(axis=1)).ravel()))
     if not 0 < gap < math.inf:
         raise ValueError(f"spectral_gap: expected a positive number, got {gap}: the chain falls apart on this grid")
     return gap
@@ -86,6 +89,20 @@ def _within_range(gap, top):
             "see mean_exit_time(..., logarithm=True) for its size, or take less beta"
         )
     return top * gap
+
+
+def _decay(Q, killing):
+    """Slowest decay of a killed chain, the slowest of its communicating classes: what leaves one does not come back."""
+    count, label = csgraph.connected_components(Q, connection="strong")
+    if count == 1:
+        return _gap(Q, killing)
+    sizes = np.bincount(label)
+    slowest = float(-Q.diagonal()[sizes[label] == 1].max(initial=-math.inf))
+    for members in (np.flatnonzero(label == number) for number in np.flatnonzero(sizes > 1)):
+        rows = Q[members]
+        outside = np.asarray(rows[:, np.flatnonzero(label != label[members[0]])].sum(axis=1)).ravel()
+        slowest = min(slowest, _gap(rows[:, members], killing[members] + outside))
+    return slowest
 
 
 def _gap(Q, killing):
