@@ -1,14 +1,18 @@
 """A positive, conservative scheme of second order for drift that outruns diffusion: limited fluxes on the faces."""
 
 import math
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
+from scipy import sparse
 
 from pdelab.fokker_planck.accuracy import peclet
 from pdelab.fokker_planck.equations import FokkerPlanck
 from pdelab.fokker_planck.schemes import certificates
-from pdelab.generator import ito
+from pdelab.generator import Ito, ito
+from pdelab.generator.assembly import assemble
+from pdelab.generator.edges import edges, face_means
 from pdelab.grid import Grid
 from pdelab.hints import Array
 from pdelab.stepping import Stepper, integral_error, scheme
@@ -26,13 +30,15 @@ def high_resolution(problem: FokkerPlanck, grid: Grid, values: Array) -> Stepper
 
     Promises within that bound: density >= 0, mass to round-off, no diffusion added where the solution is smooth; second
     order in space and time there, first at extrema. Gibbs is kept to second order in the spacing only: where
-    |b| h / D is small the schemes with Scharfetter-Gummel rates serve better. Diagonal diffusion, closed ends. The
-    limiter is not linear, so that there is no adjoint: refused for the backward equation.
+    |b| h / D is small the schemes with Scharfetter-Gummel rates serve better. A full matrix diffuses along the offsets
+    of Selling's decomposition, whose rates are then free of drift, and the drift of div(a grad ρ - β ρ) passes the
+    faces: second order at any Peclet number, where `generator` has first. Closed ends. The limiter is not linear, so
+    that there is no adjoint: refused for the backward equation.
 
     Raises
     ------
     ValueError
-        The backward equation, a full diffusion matrix, an absorbing end, rates that outgrow the step during the run.
+        The backward equation, an absorbing end, rates that outgrow the step during the run.
 
     Examples
     --------
@@ -46,15 +52,13 @@ def high_resolution(problem: FokkerPlanck, grid: Grid, values: Array) -> Stepper
     form = ito(problem.coefficients(grid), grid)
     if problem.adjoint:
         raise ValueError("high_resolution: expected FokkerPlanck; its limiter is not linear and has no adjoint")
-    if not form.diagonal or grid.absorbing.any():
-        raise ValueError("high_resolution: expected a diagonal diffusion and no absorbing end; use crank_nicolson")
+    if grid.absorbing.any():
+        raise ValueError("high_resolution: expected no absorbing end; use crank_nicolson")
 
     @lru_cache(maxsize=4)
     def at(time):
-        now = ito(problem.coefficients(grid, time), grid)
-        if not now.diagonal:
-            raise ValueError(f"high_resolution: expected a diagonal diffusion, got a full matrix at t = {time:.6g}")
-        return now, 1 / max(_largest_rate(now, grid), np.finfo(float).tiny)
+        fluxes = _Fluxes.of(ito(problem.coefficients(grid, time), grid), grid)
+        return fluxes, 1 / max(fluxes.largest_rate(), np.finfo(float).tiny)
 
     def moment(time):
         return at(0.0 if problem.steady else time)
@@ -66,8 +70,8 @@ def high_resolution(problem: FokkerPlanck, grid: Grid, values: Array) -> Stepper
                 raise ValueError(
                     f"high_resolution: the rates grow so fast that dt = {dt:.6g} is too large at t = {time:.6g}"
                 )
-            stage = density + dt * _change(density, before, grid)
-            density = 0.5 * density + 0.5 * (stage + dt * _change(stage, after, grid))
+            stage = density + dt * before.change(density)
+            density = 0.5 * density + 0.5 * (stage + dt * after.change(stage))
         return density
 
     def bound(density, time):
@@ -83,27 +87,72 @@ def high_resolution(problem: FokkerPlanck, grid: Grid, values: Array) -> Stepper
         certificates=certificates(problem, grid, form),
         order=2,
         measure=integral_error(grid.weights),
-        peaks={"peclet": lambda values, time: peclet(moment(time)[0])},
+        peaks={"peclet": lambda values, time: peclet(moment(time)[0].form, grid)},
     )
 
 
-def _change(density, form, grid):
-    """-div F, the rate of change of a density."""
-    out = np.zeros(grid.shape)
-    for axis, (drop, a) in enumerate(zip(form.drops, form.a)):
-        h, x = grid.spacing[axis], np.moveaxis(density, axis, 0)
-        drift, a = np.moveaxis(drop, axis, 0) / h, np.moveaxis(a, axis, 0)
-        slope = _slopes(x, grid.boundary[axis] == "periodic")
-        left, right = x + slope / 2, np.roll(x - slope / 2, -1, 0)
-        spread = np.roll(a * x, -1, 0) - a * x
-        if form.symmetric:  # Fick's law: one mean of a over the face
-            spread = (a + np.roll(a, -1, 0)) / 2 * (np.roll(x, -1, 0) - x)
-        flux = np.where(drift > 0, drift * left, drift * right) - spread / h
-        if grid.boundary[axis] != "periodic":
-            flux[-1] = 0.0
-        cell = grid.axis_weights[axis].reshape(-1, *[1] * (grid.dimension - 1))
-        out -= np.moveaxis((flux - np.roll(flux, 1, 0)) / cell, 0, axis)
-    return out
+@dataclass(frozen=True, eq=False)
+class _Fluxes:
+    """-div F at one time: limited fluxes of the drift, and the diffusion over the faces or along the offsets."""
+
+    form: Ito
+    grid: Grid
+    winds: list  # velocity on the faces of each axis, grid.shape; that of an empty face is never looked at
+    jumps: sparse.csr_array | None  # of a full matrix without drift: its change of the density
+
+    @classmethod
+    def of(cls, form, grid):
+        if form.diagonal:
+            return cls(form, grid, [drop / h for drop, h in zip(form.drops, grid.spacing)], None)
+        still = edges(replace(form, fick=np.zeros_like(form.fick)), grid)
+        Q, w = assemble(*still.jumps(), grid.weights.size), grid.weights.ravel()
+        return cls(form, grid, face_means(form.fick, grid), (sparse.diags_array(1 / w) @ Q.T @ sparse.diags_array(w)))
+
+    def change(self, density):
+        """The rate of change of a density."""
+        grid = self.grid
+        out = np.zeros(grid.shape) if self.jumps is None else (self.jumps @ density.ravel()).reshape(grid.shape)
+        for axis, wind in enumerate(self.winds):
+            x, wind = np.moveaxis(density, axis, 0), np.moveaxis(wind, axis, 0)
+            slope = _slopes(x, grid.periodic[axis])
+            left, right = x + slope / 2, np.roll(x - slope / 2, -1, 0)
+            flux = np.where(wind > 0, wind * left, wind * right)
+            if self.jumps is None:
+                flux = flux - self._spread(x, axis) / grid.spacing[axis]
+            if not grid.periodic[axis]:
+                flux[-1] = 0.0
+            out -= np.moveaxis((flux - np.roll(flux, 1, 0)) / self._cell(axis), 0, axis)
+        return out
+
+    def _spread(self, x, axis):
+        """δ(aρ) over the faces of an axis that is the first one of x; Fick's law has one mean of a over the face."""
+        a = np.moveaxis(self.form.a[axis], axis, 0)
+        if self.form.symmetric:
+            return (a + np.roll(a, -1, 0)) / 2 * (np.roll(x, -1, 0) - x)
+        return np.roll(a * x, -1, 0) - a * x
+
+    def _cell(self, axis):
+        return self.grid.axis_weights[axis].reshape(-1, *[1] * (self.grid.dimension - 1))
+
+    def largest_rate(self):
+        """Of what leaves a node, over its density, when the values on its faces are twice it."""
+        grid = self.grid
+        total = np.zeros(grid.shape) if self.jumps is None else -self.jumps.diagonal().reshape(grid.shape)
+        for axis, wind in enumerate(self.winds):
+            wind = np.moveaxis(wind, axis, 0)
+            faces = np.ones(wind.shape)
+            if not grid.periodic[axis]:
+                faces[-1] = 0.0
+            leaving = 2 * np.maximum(wind, 0) * faces + np.roll(2 * np.maximum(-wind, 0) * faces, 1, 0)
+            if self.jumps is None:
+                a = np.moveaxis(self.form.a[axis], axis, 0)
+                above, below = a, a  # what a node gives through its two faces
+                if self.form.symmetric:
+                    above = (a + np.roll(a, -1, 0)) / 2
+                    below = np.roll(above, 1, 0)
+                leaving = leaving + (above * faces + below * np.roll(faces, 1, 0)) / grid.spacing[axis]
+            total += np.moveaxis(leaving / self._cell(axis), 0, axis)
+        return float(total.max())
 
 
 def _slopes(x, periodic):
@@ -114,24 +163,3 @@ def _slopes(x, periodic):
     if not periodic:
         limited[0] = limited[-1] = 0.0
     return limited
-
-
-def _largest_rate(form, grid):
-    """Of what leaves a node, over its density, when the values on its faces are twice it."""
-    total = np.zeros(grid.shape)
-    for axis, (drop, a) in enumerate(zip(form.drops, form.a)):
-        h, open_axis = grid.spacing[axis], grid.boundary[axis] != "periodic"
-        drift = np.moveaxis(drop, axis, 0) / h
-        faces = np.ones(drift.shape)
-        if open_axis:
-            faces[-1] = 0.0
-        leaving = 2 * np.maximum(drift, 0) * faces + np.roll(2 * np.maximum(-drift, 0) * faces, 1, 0)
-        a = np.moveaxis(a, axis, 0)
-        above, below = a, a  # what a node gives through its two faces
-        if form.symmetric:
-            above = (a + np.roll(a, -1, 0)) / 2
-            below = np.roll(above, 1, 0)
-        leaving = leaving + (above * faces + below * np.roll(faces, 1, 0)) / h
-        cell = grid.axis_weights[axis].reshape(-1, *[1] * (grid.dimension - 1))
-        total += np.moveaxis(leaving / cell, 0, axis)
-    return float(total.max())

@@ -23,7 +23,10 @@ import numpy as np
 
 from pdelab.kernels import selling
 
-__all__ = ["Edges", "cell_shape", "corner_gradient", "corner_mean", "edges", "on_nodes"]
+__all__ = [
+    "Edges", "cell_shape", "corner_gradient", "corner_mean", "edges", "face_means", "in_cells", "on_nodes",
+    "spread_added",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,14 +63,10 @@ class Edges:
 
 def edges(form, grid):
     """The `Edges` of an `Ito` form with a full matrix."""
-    d, h, cells = grid.dimension, np.array(grid.spacing), cell_shape(grid)
-    count, number = (5 if d == 2 else 9), math.prod(cells)
-    matrices = np.ascontiguousarray(corner_mean(form.a, grid) / np.outer(h, h))
-    offsets, added = np.empty((number, count, d)), np.empty(number)
-    forward, backward = np.empty((number, count)), np.empty((number, count))
-    radius = max(1.0, min(max(2.0, round(0.5 * math.sqrt(min(grid.shape)))), min(cells)))
-    matrices, drifts = matrices.reshape(number, d, d), np.ascontiguousarray((form.fick / h).reshape(number, d))
-    selling.jumps(matrices, drifts, np.diag(1 / h**2), radius, offsets, forward, backward, added)
+    d, cells = grid.dimension, cell_shape(grid)
+    count = 5 if d == 2 else 9
+    matrices, drifts = in_cells(form, grid)
+    offsets, forward, backward, added, radius = _stencils(matrices, drifts, grid)
     _join_corners(matrices, drifts, radius, forward, backward, grid)
     parts = [
         _along(offsets[:, k], forward[:, k], backward[:, k], bits, grid)
@@ -82,6 +81,44 @@ def edges(form, grid):
         up[stops[tail]] = 0.0
         down[stops[head]] = 0.0
     return Edges(tail, head, up, down, steps, added.reshape(cells))
+
+
+def in_cells(form, grid):
+    """(a, β) of the cells in units of the grid: a_ij / (h_i h_j), (cells, d, d), and β_i / h_i, (cells, d)."""
+    d, h = grid.dimension, np.array(grid.spacing)
+    matrices = np.ascontiguousarray(corner_mean(form.a, grid) / np.outer(h, h))
+    return matrices.reshape(-1, d, d), np.ascontiguousarray((form.fick / h).reshape(-1, d))
+
+
+def _stencils(matrices, drifts, grid):
+    """(offsets, forward, backward, added, radius) of the cells: rates along offsets of at most `radius` nodes."""
+    number, d = drifts.shape
+    count = 5 if d == 2 else 9
+    offsets, added = np.empty((number, count, d)), np.empty(number)
+    forward, backward = np.empty((number, count)), np.empty((number, count))
+    radius = max(1.0, min(max(2.0, round(0.5 * math.sqrt(min(grid.shape)))), min(cell_shape(grid))))
+    isotropic = np.diag(1 / np.array(grid.spacing) ** 2)
+    selling.jumps(matrices, drifts, isotropic, radius, offsets, forward, backward, added)
+    return offsets, forward, backward, added, radius
+
+
+def spread_added(form, grid):
+    """What the rates along the offsets add to the diffusion of each cell, over it, in the worst direction; (*cells).
+
+    The largest eigenvalue of a^-1 (sum_k (rates to and fro)/2 e_k e_k^T - a), math.inf where a is singular.
+    """
+    matrices, drifts = in_cells(form, grid)
+    offsets, forward, backward, _, _ = _stencils(matrices, drifts, grid)
+    excess = np.einsum("nk,nki,nkj->nij", 0.5 * (forward + backward), offsets, offsets) - matrices
+    values, vectors = np.linalg.eigh(matrices)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        roots = vectors / np.sqrt(np.maximum(values, 0.0))[:, None]
+        scaled = np.swapaxes(roots, -1, -2) @ excess @ roots
+    singular = ~np.isfinite(scaled).all(axis=(-1, -2))
+    scaled[singular] = 0.0
+    worst = np.maximum(np.linalg.eigvalsh(scaled)[:, -1], 0.0)
+    worst[singular & (np.abs(excess).max(axis=(-1, -2)) > 0)] = math.inf
+    return worst.reshape(cell_shape(grid))
 
 
 def _join_corners(matrices, drifts, radius, forward, backward, grid):
@@ -194,6 +231,29 @@ def corner_gradient(field, grid):
             part = (high - low) / grid.spacing[axis] if other == axis else 0.5 * (low + high)
         parts.append(part)
     return np.stack(parts, axis=-1)
+
+
+def face_means(cells, grid):
+    """A vector field on the cells (*cells, d) as its normal parts on the faces of each axis, fields of grid.shape."""
+    parts = []
+    for axis, wraps in enumerate(grid.periodic):
+        part = cells[..., axis]
+        for other, around in enumerate(grid.periodic):
+            if other == axis:
+                continue
+            if around:
+                part = 0.5 * (part + np.roll(part, 1, other))
+            else:
+                ends = [(0, 0)] * grid.dimension
+                ends[other] = (1, 1)
+                padded = np.moveaxis(np.pad(part, ends, mode="edge"), other, 0)
+                part = np.moveaxis(0.5 * (padded[:-1] + padded[1:]), 0, other)
+        if not wraps:
+            empty = [(0, 0)] * grid.dimension
+            empty[axis] = (0, 1)
+            part = np.pad(part, empty)
+        parts.append(part)
+    return parts
 
 
 def on_nodes(cells, grid):

@@ -161,7 +161,7 @@ def solve(
     \                   high_resolution (forward only)        2, 2 at any Peclet number   two sweeps; dt ~ h/|b|
     ==================  ====================================  ==========================  ==========================
 
-    With a full diffusion matrix space is of first order at moderate Peclet numbers.
+    With a full diffusion matrix space is of first order where `peclet` is large, but for `high_resolution`.
 
     Good values
     -----------
