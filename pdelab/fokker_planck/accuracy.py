@@ -58,7 +58,7 @@ def peclet(form: Ito, grid: Grid) -> float:
 
 
 def excess(form, grid):
-    """What the rates add to the diffusion, over it: a field on the faces for each axis, of a full matrix one on the cells.
+    """What the rates add to the diffusion, over it: a field on the faces for each axis, of a full matrix on the cells.
 
     Scharfetter-Gummel rates diffuse like D z/2 coth(z/2), z the Peclet number of a face.
     """
