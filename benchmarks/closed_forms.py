@@ -63,8 +63,8 @@ def _lax_oleinik():
     exact = np.array([_minimiser(float(x), t) for x in grid.x[chosen]])
     error = np.abs(pl.proximal(f, grid, t)[chosen] - exact).max()
     ms = race({"ours": lambda: pl.proximal(f, grid, t)})["ours"]
-    missed = "" if ms <= 1.5 else " (missed)"
-    yield Row("P2 N=8192", "Lax-Oleinik, Loss, Newton-polished", ms, error, note=f"aim 1.5 ms{missed}, error 1e-10")
+    name, note = "Lax-Oleinik, Loss, Newton-polished", "aim 1.5 ms, error 1e-10"
+    yield Row("P2 N=8192", name, ms, error, note=note, missed=ms > 1.5 or error > 1e-10)
 
 
 def _minimiser(x, t):

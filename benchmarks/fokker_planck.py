@@ -372,7 +372,8 @@ def figure_row():
     times = race(
         {"run": lambda: pl.solve(problem, start, grid, 16.0, scheme=implicit, dt=0.01, rtol=math.inf)}, repeats=3
     )
-    yield Row("figure 4.1", "pdelab implicit, moving potential", times["run"], note="1600 steps; aimed at < 1000 ms")
+    note, missed = "1600 steps; aimed at < 1000 ms", times["run"] >= 1000
+    yield Row("figure 4.1", "pdelab implicit, moving potential", times["run"], note=note, missed=missed)
 
 
 def generator_row(n):
@@ -388,8 +389,8 @@ def generator_row(n):
     generator(problem, grid)
     peak = tracemalloc.get_traced_memory()[1] / 1e6
     tracemalloc.stop()
-    note = f"peak {peak:.0f} MB; aimed at < 2000 ms and 500 MB at 512^2"
-    yield Row("generator", f"pdelab, turning D(x), {n}x{n}", milliseconds, note=note)
+    note, missed = f"peak {peak:.0f} MB; aimed at < 2000 ms and 500 MB at 512^2", milliseconds >= 2000 or peak >= 500
+    yield Row("generator", f"pdelab, turning D(x), {n}x{n}", milliseconds, note=note, missed=missed)
 
 
 def structure_rows():
@@ -402,8 +403,10 @@ def structure_rows():
         done = pl.solve(problem, start, grid, 1000.0, scheme=scheme, dt=0.01, rtol=math.inf)
         held = pl.solve(problem, gibbs, grid, 1000.0, scheme=scheme, dt=0.01, rtol=math.inf)
         name = f"pdelab {scheme.__name__}, 1e5 steps"
-        yield Row("mass drift", name, None, float(done.info["mass_drift"].max()), note="at most 1e-13")
-        yield Row("Gibbs drift", name, None, float(np.abs(held.final / gibbs - 1).max()), note="at most 1e-12")
+        drift, away = float(done.info["mass_drift"].max()), float(np.abs(held.final / gibbs - 1).max())
+        yield Row("mass drift", name, None, drift, note="at most 1e-13", missed=drift > 1e-13)
+        yield Row("Gibbs drift", name, None, away, note="at most 1e-12", missed=away > 1e-12)
     grid, U, start = plane(128)
     lowest = pl.solve(FokkerPlanck(U, beta=BETA), start, grid, T5, scheme=implicit, dt=T5, rtol=math.inf).final.min()
-    yield Row("positivity", "pdelab implicit, one step of P5", None, float(max(-lowest, 0.0)), note="exactly 0")
+    below = float(max(-lowest, 0.0))
+    yield Row("positivity", "pdelab implicit, one step of P5", None, below, note="exactly 0", missed=below > 0)

@@ -18,7 +18,10 @@ BATCH = 20.0  # ms of a contestant in a round, at least
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a benchmark: who, how long, how wrong, how many times slower than ours, and the ratio aimed at."""
+    """One line of a benchmark: who, how long, how wrong, how many times slower than ours, and the ratio aimed at.
+
+    missed: whether an aim that is no ratio (milliseconds, an order, a number), which the note says, was not reached.
+    """
 
     problem: str
     name: str
@@ -27,6 +30,12 @@ class Row:
     ratio: float | None = None
     target: float | None = None
     note: str = ""
+    missed: bool = False
+
+    @property
+    def misses(self):
+        """Whether an aim was not reached."""
+        return self.missed or (self.target is not None and self.ratio is not None and self.ratio < self.target)
 
     def as_dict(self):
         """The row as plain values."""

@@ -688,3 +688,54 @@ def test_text_and_complex_numbers_are_refused(bad):
     ):
         with pytest.raises(ValueError, match="expected"):
             call()
+
+
+# ------------------------------------------------------------------------------------------ grids, sum by sum
+
+
+def kernel_sum(values, grid, variance):
+    """Node sums with a Gaussian kernel over many images, axis by axis: no transform, no cut, no window."""
+    for axis, (n, h, name) in enumerate(zip(grid.shape, grid.spacing, grid.boundary)):
+        cells = n if name == "periodic" else 2 * (n - 1)
+        turn = np.arange(-40 * cells, 41 * cells)
+        source = turn % n if name == "periodic" else np.minimum(turn % cells, cells - turn % cells)
+        weights = np.zeros((n, n))
+        for i in range(n):
+            kernel = h * np.exp(-(((turn - i) * h) ** 2) / (2 * variance)) / math.sqrt(2 * math.pi * variance)
+            weights[i] = np.bincount(source, kernel, n)
+        values = np.moveaxis(np.tensordot(weights, values, (1, axis)), 0, axis)
+    return values
+
+
+@pytest.mark.parametrize("boundary", ["periodic", "reflecting"])
+@pytest.mark.parametrize("oscillation", [3.0, 60.0])
+@pytest.mark.parametrize("width", [2.0, 9.0, 500.0])
+def test_cole_hopf_is_its_sum_over_images(boundary, oscillation, width):
+    """By waves where exp(-beta f) is mild, by images where it is not; widths of the kernel in squared spacings."""
+    grid, beta = Grid(-1.0, 1.0, 31, boundary=boundary), 2.0
+    values = oscillation / beta * np.random.default_rng(3).random(31)
+    t = width * beta * grid.spacing[0] ** 2
+    expected = -np.log(kernel_sum(np.exp(-beta * values), grid, t / beta)) / beta
+    np.testing.assert_allclose(pl.cole_hopf(values, grid, t, beta), expected, rtol=0, atol=1e-11 * oscillation)
+
+
+@pytest.mark.parametrize("names", [("periodic", "reflecting"), ("reflecting", "reflecting")])
+def test_heat_smoothing_is_its_sum_over_images(names):
+    grid, values = Grid((-1, 0), (1, 3), (17, 13), boundary=names), np.random.default_rng(4).random((17, 13))
+    variance = 2.5 * max(grid.spacing) ** 2
+    expected = kernel_sum(values, grid, variance) / kernel_sum(np.ones(grid.shape), grid, variance)
+    np.testing.assert_allclose(closed_forms.heat_smoothing(values, grid, 3.0 * variance, 3.0), expected, atol=1e-13)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+def test_a_far_cell_whose_inside_is_lower_than_its_ends_is_seen(share):
+    """The slope of the data cancels that of the parabola there: the energy of the cell's middle lies h²/(8t) below that
+    of its two ends, which lose by `share` of it to the target's own node."""
+    grid, t = Grid(0.0, 2.0, 21), 0.7
+    (h,) = grid.spacing
+    values = np.full(21, 9.0)
+    gain, y = h * h / (8 * t), grid.x[10:12]
+    values[10:12] = 1.0 - y**2 / (2 * t)  # both ends have energy 1 at the target x = 0
+    values[0] = 1.0 - share * gain
+    assert pl.hopf_lax(values, grid, t)[0] == pytest.approx(1.0 - gain, abs=1e-14)
+    assert pl.proximal(values, grid, t)[0] == pytest.approx(y.mean(), abs=1e-12)

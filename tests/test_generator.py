@@ -19,6 +19,7 @@ from pdelab.generator import (
     committor,
     current,
     divergence,
+    edges,
     generator,
     ito,
     mean_exit_time,
@@ -783,3 +784,34 @@ def test_answers_do_not_depend_on_units(size, diffusivity, full):
     for L, D in ((1e-170, 1.0), (1e170, 1.0), (1.0, 1e-250), (1.0, 1e250), (1e-80, 1.0)):
         with pytest.raises(ValueError, match="choose other units"):
             generator(FokkerPlanck(diffusivity=D, diffusion=matrix if full else None), pl.Grid((0, 0), (L, L), shape))
+
+
+@pytest.mark.parametrize("shape, boundary", [((9,), "periodic"), ((6, 5), ("periodic", "reflecting")),
+                                             ((5, 4), ("reflecting", "periodic"))])  # fmt: skip
+@pytest.mark.parametrize("full", [False, True])
+def test_densities_change_by_minus_the_divergence_of_their_current(shape, boundary, full, rng):
+    """Any density, of no equilibrium: -div J equals Q^T m over the cells, node by node."""
+    d = len(shape)
+    grid = pl.Grid((0.0,) * d, (2.0,) * d, shape, boundary=boundary)
+    matrix = None
+    if full and d == 2:
+        factor = 0.3 * rng.standard_normal((*shape, d, d)) + np.eye(d)
+        matrix = factor @ np.swapaxes(factor, -1, -2)
+    drift = rng.standard_normal((*shape, d) if d > 1 else shape)
+    problem = FokkerPlanck(drift=drift, diffusion=matrix, diffusivity=0.7)
+    density = rng.random(shape) + 0.1
+    change = (generator(problem, grid).T @ (grid.weights * density).ravel()).reshape(shape) / grid.weights
+    found = -divergence(current(problem, grid, density), grid)
+    np.testing.assert_allclose(found, change, atol=1e-12 * np.abs(change).max())
+
+
+@pytest.mark.parametrize("boundary", ["periodic", "reflecting", ("periodic", "reflecting")])
+def test_what_is_added_at_a_node_is_the_most_of_the_cells_around_it(boundary, rng):
+    grid = pl.Grid((0, 0), (1, 1), (5, 4), boundary=boundary)
+    cells = rng.random(edges.cell_shape(grid))
+    found = edges.on_nodes(cells, grid)
+    for node in np.ndindex(*grid.shape):
+        beside = [
+            [k % n for k in (i - 1, i) if wraps or 0 <= k < n] for i, n, wraps in zip(node, cells.shape, grid.periodic)
+        ]
+        assert found[node] == cells[np.ix_(*beside)].max()

@@ -195,7 +195,8 @@ def test_what_a_search_returns_is_a_solution(copies, power):
 
 def test_a_search_for_what_does_not_exist_finds_nothing():
     instance = next(i for i in (Perceptron(15, 20, seed=s, teacher=False) for s in range(99)) if i.count() == 0)
-    assert perceptron.search(instance, 2000, runs=5).rate == 0.0
+    found = perceptron.search(instance, 2000, runs=5)
+    assert found.rate == 0.0 and found.proposals.tolist() == [2000] * 5 and not len(found.solutions)
 
 
 def test_packing_and_back(rng):
@@ -239,3 +240,13 @@ def test_packing_and_back(rng):
 def test_bad_input_is_refused_in_words(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+def test_isolation_counts_the_neighbours_at_distance_one():
+    """P(no other solution at distance 1) = exp(-expected number of them), the chance of one by listing all patterns."""
+    for d, n in ((5, 0), (5, 3), (7, 2)):
+        patterns = np.array(list(itertools.product((-1, 1), repeat=d)))
+        one, other = np.ones(d, int), np.ones(d, int)
+        other[0] = -1
+        agree = (np.sign(patterns @ one) == np.sign(patterns @ other)).mean()
+        assert perceptron.isolation_probability(d, n) == pytest.approx(math.exp(-d * agree**n), rel=1e-12)

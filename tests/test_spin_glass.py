@@ -332,3 +332,30 @@ def test_a_sparse_network_is_decoded_when_its_degree_is_large():
     assert missed[1] < 0.05 < 0.12 < missed[0]
     silent = network.features(10, 3)
     assert network.generate(silent, strict=False).mean() > 0.95 and network.generate(silent).mean() < 0.05
+
+
+def test_the_stiffness_bounds_every_hessian():
+    """Most of all where the field points: there the curvature is that of the field."""
+    for field in (0.0, 1.0, 20.0):
+        glass = SpinGlass(12, field=field, seed=2)
+        points = np.concatenate([glass.random_points(20, seed=1), glass.project([glass.linear, -glass.linear])
+                                 if field else glass.random_points(2)])  # fmt: skip
+        worst = np.abs(np.linalg.eigvalsh(glass.hessian(points))).max()
+        assert worst <= glass.stiffness
+        assert field < 20.0 or worst > 0.5 * glass.stiffness
+
+
+def test_a_descent_that_starts_on_a_saddle_has_found_no_minimum():
+    glass = SpinGlass(6, seed=1)
+    found = spin_glass.critical_points(glass, starts=400)
+    saddles, minima = found.points[found.index > 0], found.points[found.index == 0]
+    run = spin_glass.descend(glass, np.concatenate([saddles, minima]))
+    assert run.converged.all() and len(run.minima.points) == len(minima) and (run.minima.index == 0).all()
+
+
+def test_the_error_of_an_expected_number_is_that_of_its_mean():
+    """Four draws: the deviation with N - 1 below, over the root of N, relative to the mean."""
+    number, error = expected_critical_points(9, index=0, draws=4, seed=3)
+    b = spin_glass.curvature_ratio(3, 0.0)
+    terms = np.exp(-0.25 * b * spin_glass.kac_rice.goe_eigenvalues(9, 0, 4, 3) ** 2)
+    assert error / number == pytest.approx(terms.std(ddof=1) / 2 / terms.mean(), rel=1e-12)

@@ -395,3 +395,10 @@ def test_a_missing_package_is_asked_for_by_name(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "ot", None)
     with pytest.raises(ModuleNotFoundError, match=r"pdelab\[transport\]"):
         transport.wasserstein_points([0.0], [1.0])
+
+
+@pytest.mark.parametrize("order", [1, 1.5, 3])
+def test_quantiles_may_cross_inside_a_cell(order):
+    """U(0, 1) and U(-1, 2) are 1 - 2s apart at the level s, which is the mean of |u|^p over (-1, 1)."""
+    narrow, wide = Law([0.0], [1.0], [1.0]), Law([-1.0], [2.0], [1.0])
+    assert wasserstein(narrow, wide, order) == pytest.approx((1 / (order + 1)) ** (1 / order), rel=1e-14)
