@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from pdelab import checks
 from pdelab.fokker_planck import FokkerPlanck, implicit
 from pdelab.grid import Grid
 from pdelab.hints import Field, Times
@@ -103,7 +104,7 @@ def wells(loss: Field, grid: Grid) -> list[Well]:
     at = lambda index: index and tuple(float(axis[i]) for axis, i in zip(grid.axes, index))  # noqa: E731
     rows = []
     for low, (height, top) in found.items():
-        index, over = place(low), place(top)
+        index, over = place(low) or (), place(top)
         rows.append(Well(index, float(values[low]), float(height), over, at(index), at(over)))
     return sorted(rows, key=lambda row: (-row.barrier, row.value))
 
@@ -154,9 +155,7 @@ def kramers_time(loss: Loss, minimum: ArrayLike, saddle: ArrayLike, beta: float)
     >>> round(kramers_time(pl.Loss("(x**2 - 1)**2/4"), -1.0, 0.0, 20.0), 1)       # 2π e^5/sqrt(2)
     659.4
     """
-    if not (np.isscalar(beta) and 0 < beta < math.inf):
-        raise ValueError(f"beta: expected a positive finite number, got {beta!r}")
-    d = loss.dimension
+    beta, d = checks.positive("beta", beta), loss.dimension
     spectra = {}
     for name, point, downward in (("minimum", minimum, 0), ("saddle", saddle, 1)):
         if np.shape(point) != (() if d == 1 else (d,)):

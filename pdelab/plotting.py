@@ -53,7 +53,7 @@ LINES = {
 WIDTH = 8.0  # inches, the widest picture
 SMALLEST = 8.0  # points, the smallest letters in print
 
-STYLE = {
+STYLE: dict[Any, Any] = {
     "figure.dpi": 110,
     "savefig.dpi": 160,
     "figure.constrained_layout.use": True,

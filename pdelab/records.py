@@ -85,11 +85,11 @@ def save(path: str | PathLike, arrays: Mapping[str, np.ndarray], record: dict) -
     """Write `path`.npz (arrays) and `path`.json (record), each one whole or not at all; returns the two paths."""
     path = Path(path)
     with atomic(path.with_name(path.name + ".npz")) as temporary, open(temporary, "wb") as file:
-        np.savez_compressed(file, **arrays)
+        np.savez_compressed(file, **dict(arrays))  # type: ignore[arg-type]
     return path.with_name(path.name + ".npz"), save_json(path.with_name(path.name + ".json"), record)
 
 
-def load(path: str | PathLike) -> tuple[dict, dict]:
+def load(path: str | PathLike) -> tuple[dict, Any]:
     """Read back what `save` wrote: (arrays, record). No pickle is executed; ValueError when missing or damaged."""
     path = Path(str(path).removesuffix(".npz"))
     return load_arrays(path.with_name(path.name + ".npz")), load_json(path.with_name(path.name + ".json"))

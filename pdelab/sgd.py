@@ -471,7 +471,7 @@ def square_root(matrices: ArrayLike, dimension: int) -> Array:
     """
     if dimension == 1:
         return np.sqrt(np.maximum(matrices, 0.0))
-    values, vectors = np.linalg.eigh(matrices)
+    values, vectors = np.linalg.eigh(np.asarray(matrices, float))
     return (vectors * np.sqrt(np.maximum(values, 0.0))[..., None, :]) @ np.swapaxes(vectors, -1, -2)
 
 
@@ -630,7 +630,8 @@ def diffusion_expectation(
     _inside(x, box)
     y = _chebyshev(nodes, box)
     first = _differentiation(y)
-    L = drift(y)[:, None] * first + 0.5 * variance(y)[:, None] * (first @ first)
+    b, v = np.asarray(drift(y), float), np.asarray(variance(y), float)
+    L = b[:, None] * first + 0.5 * v[:, None] * (first @ first)
     ends, inner = [0, -1], slice(1, -1)
     follow = -np.linalg.solve(first[np.ix_(ends, ends)], first[ends, inner])  # u' = 0 at the ends gives u there
     u = np.array(observable(y), float)

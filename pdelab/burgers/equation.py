@@ -70,7 +70,7 @@ class Burgers:
     def initial(self, values: Field, grid: Grid) -> Array:
         """p on the nodes as a checked float64 array: shape (n,), or (*grid.shape, d)."""
         boundaries.only(grid, boundaries.FREE, "Burgers")
-        if hasattr(values, "gradient"):
+        if isinstance(values, Loss):
             if values.dimension != grid.dimension:
                 raise ValueError(f"initial: the Loss has {values.dimension} variables, the grid {grid.dimension} axes")
             return grid.vector_field(values.gradient(grid.points), "initial")

@@ -74,7 +74,8 @@ class Evidence:
         with np.errstate(invalid="ignore"):
             distance = sign * (measured - expected) if sign else np.abs(measured - expected)
             place = int(np.argmax(np.nan_to_num(np.ravel(distance - tolerance), nan=np.inf)))
-        return Evidence(*(float(np.ravel(one)[place]) for one in (expected, measured, tolerance)), self.relation)
+        expected, measured, tolerance = (float(np.ravel(one)[place]) for one in (expected, measured, tolerance))
+        return Evidence(expected, measured, tolerance, self.relation)
 
 
 def equal(expected: ArrayLike, measured: ArrayLike, tolerance: ArrayLike) -> Evidence:

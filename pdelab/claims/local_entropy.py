@@ -345,7 +345,7 @@ def artificial_minimum(quick=False, merged=(1, 1, 2)):
     def minima(u):
         return int(((u[1:-1] < u[:-2]) & (u[1:-1] < u[2:])).sum())
 
-    beta, after_heat, after_entropy, after_hopf_lax = 20.0, *merged
+    beta, (after_heat, after_entropy, after_hopf_lax) = 20.0, merged
     heat = [minima(closed_forms.heat_smoothing(f, grid, v, 1.0)) for v in (0.9 * (a**2 - s**2), 1.1 * (a**2 - s**2))]
     cold = [minima(closed_forms.local_entropy(f, grid, v * beta, beta)) for v in (0.9 * a**2, 1.1 * a**2)]
     never = [minima(closed_forms.hopf_lax(f, grid, t)) for t in (0.9, 1.1, 5.0)]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 __all__ = ["compiled", "first_line", "note", "progress", "quiet", "say_compiling", "show"]
 
-_QUIET = set()  # holds True after --quiet
+_QUIET: set[bool] = set()  # holds True after --quiet
 
 
 def quiet(wanted):

@@ -31,7 +31,7 @@ class ForwardBackward:
     """
 
     control: Control
-    grid: object
+    grid: Grid
     times: np.ndarray
     values: np.ndarray
     densities: np.ndarray

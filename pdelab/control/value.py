@@ -94,7 +94,7 @@ class Value:
     """
 
     control: Control
-    grid: object
+    grid: Grid
     times: np.ndarray
     values: np.ndarray
     info: dict

@@ -7,6 +7,7 @@ while the clock runs to S. β shapes u through ν = 1/(2β); D is the diffusivit
 import warnings
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -116,14 +117,14 @@ def evolve(
         )
     gibbs = pl.stationary(pl.FokkerPlanck(potential=loss, beta=beta), grid)
     noise = float(np.sqrt(2 * diffusivity))
-    every = {"t": clock, "dt": clock / STEPS, "paths": PATHS, "seed": seed, "save_every": STEPS // 100}
+    every: dict[str, Any] = {"t": clock, "dt": clock / STEPS, "paths": PATHS, "seed": seed, "save_every": STEPS // 100}
     euler = pl.paths.euler_maruyama
     drifts = (lambda points: -loss.gradient(points)), _drift(grid.x, slices, clock)
     plain, moved = (pl.simulate(pl.Diffusion(drift, noise), start, scheme=euler, **every) for drift in drifts)
     home, best = (_valley(grid, loss, place) for place in (start, grid.x[np.argmin(loss.on(grid))]))
     mass = lambda density, valley: float(grid.integrate(np.where(valley, density, 0.0)))  # noqa: E731
     return Evolution(
-        grid.x, initial, sgd, flow, gibbs, plain.times, plain.states, moved.states,
+        grid.x, initial, sgd, flow, gibbs, plain.times, np.asarray(plain.states), np.asarray(moved.states),
         mass(sgd, home), mass(flow, home), mass(sgd, best), mass(flow, best),
         0.5 * float(grid.integrate(np.abs(sgd - gibbs))),
         tuple(dict.fromkeys(str(warning.message) for warning in caught)),

@@ -8,7 +8,8 @@ import numpy as np
 from bokeh.document import Document
 from bokeh.embed import file_html
 from bokeh.layouts import column, row
-from bokeh.models import Button, ColumnDataSource, CustomJS, Div, Range1d, Slider, TextInput
+from bokeh.models import ColumnDataSource, CustomJS, Range1d
+from bokeh.models.widgets import Button, Div, Slider, TextInput
 from bokeh.resources import INLINE
 
 import pdelab as pl

@@ -113,7 +113,7 @@ def compute(loss: Loss | str, lower: float = -5.0, upper: float = 5.0) -> Table:
     grid = pl.Grid(lower, upper, NODES, boundary="outflow")
     x, f, slope = grid.x, loss.on(grid), loss.gradient(grid.x)
     gammas, betas = np.array(GAMMAS), np.array(BETAS)
-    entropy = np.array([[f, *pl.local_entropy(loss, grid, gammas[1:], beta)] for beta in betas])
+    entropy = np.array([[f, *np.asarray(pl.local_entropy(loss, grid, gammas[1:], beta))] for beta in betas])
     entropy_slope = np.array(
         [[slope, *(pl.local_entropy_gradient(loss, grid, gamma, beta) for gamma in gammas[1:])] for beta in betas]
     )

@@ -60,7 +60,8 @@ def compact(problem: FokkerPlanck, grid: Grid, values: Array) -> Stepper:
             "compact: expected a steady potential or drift and a constant diffusivity > 0; use crank_nicolson otherwise"
         )
     form = ito(coefficients, grid)
-    sweeps, half = Sweeps(*_fitted(coefficients, form, grid), grid, problem.adjoint), half_cells(problem, grid)
+    rates, shares = _fitted(coefficients, form, grid)
+    sweeps, half = Sweeps(rates, shares, grid, problem.adjoint), half_cells(problem, grid)
 
     def run(pair, time, dt, steps):
         coarse, fine = pair  # by steps of dt and of dt / 2

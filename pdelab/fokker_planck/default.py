@@ -80,5 +80,5 @@ def _either(modes: Stepper, series: Stepper, problem, grid) -> Stepper:
         init=lambda field: (None, field),
         values=values,
         report=lambda state: (state[0] or modes).info,
-        error=max(modes.error, series.error),
+        error=max(modes.error or 0.0, series.error or 0.0),
     )

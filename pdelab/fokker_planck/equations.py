@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -69,7 +70,7 @@ class FokkerPlanck:
 
     potential: object
     drift: object
-    diffusivity: float
+    diffusivity: Any
     diffusion: object
     interpretation: str
     sigma: object
@@ -97,15 +98,15 @@ class FokkerPlanck:
 
     @classmethod
     def from_formula(
-        cls, loss: Loss, initial: Field | None = None, **coefficients: float
-    ) -> tuple["FokkerPlanck", Array]:
+        cls, loss: Loss, initial: Field | None = None, **coefficients: Any
+    ) -> tuple["FokkerPlanck", Field]:
         """The problem whose potential the formula is, and its initial data."""
         if initial is None:
             raise ValueError(f"initial: {cls.__name__} needs --initial, a formula of its data at t = 0; got none")
         return cls(loss, **coefficients), initial
 
     @property
-    def beta(self) -> float:
+    def beta(self) -> Any:
         """Inverse temperature 1/D, math.inf without noise; a function of time where D is one."""
         if moves(self.diffusivity):
             return lambda time: 1 / self.diffusivity(time)

@@ -150,6 +150,7 @@ def chebyshev(problem: FokkerPlanck, grid: Grid, values: Array) -> Stepper:
     if not problem.gibbs:
         raise ValueError("chebyshev: expected a steady potential alone and D > 0: the spectrum must be real")
     form, half = ito(problem.coefficients(grid), grid), half_cells(problem, grid)
+    assert form.potential is not None  # of a problem that has a Gibbs density
     U = form.potential - form.potential.min()
     root = np.exp(-U / (2 * problem.diffusivity)) * np.sqrt(grid.weights / np.prod(grid.spacing))
     error = _amplification(values * half, root, problem.adjoint, "chebyshev")

@@ -249,6 +249,7 @@ def free_energy(density: ArrayLike, potential: Field, diffusivity: float, grid: 
     >>> round(free_energy(gibbs, grid.x**2 / 2, 1.0, grid), 6), round(float(-np.log(2 * np.pi) / 2), 6)      # -D log Z
     (-0.918938, -0.918939)
     """
+    density, potential = grid.field(density, "density"), grid.field(potential, "potential")
     positive = np.maximum(density, TINY)
     energy = np.log(positive)
     energy *= diffusivity * positive

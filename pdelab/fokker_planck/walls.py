@@ -4,7 +4,6 @@ The nodes on absorbing ends are states that the chain never leaves. While a sche
 arrived; what is handed out has density zero there, and the mass of each end stands in `info["absorbed"]`.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +13,7 @@ from numpy.typing import ArrayLike
 from pdelab.fokker_planck.equations import FokkerPlanck
 from pdelab.generator import generator
 from pdelab.grid import Grid
+from pdelab.hints import Times
 from pdelab.losses import Loss
 from pdelab.stepping import Solution, Stepper, solve
 
@@ -92,7 +92,7 @@ class FirstPassage:
 
 
 def first_passage(
-    problem: FokkerPlanck, initial: ArrayLike | Loss, grid: Grid, times: float | Sequence[float], **options: Any
+    problem: FokkerPlanck, initial: ArrayLike | Loss, grid: Grid, times: Times, **options: Any
 ) -> FirstPassage:
     """The law of the first time at which a process meets an absorbing end, and of the end.
 

@@ -56,8 +56,8 @@ def generator(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> spars
            [ 0.,  2., -2.]])
     """
     form = ito(asked(problem, grid, time), grid)
-    jumps = _axis_jumps(form, grid) if form.diagonal else edges(form, grid).jumps()
-    return assemble(*jumps, math.prod(grid.shape))
+    start, end, rates = _axis_jumps(form, grid) if form.diagonal else edges(form, grid).jumps()
+    return assemble(start, end, rates, math.prod(grid.shape))
 
 
 def assemble(rows, columns, rates, nodes):

@@ -86,7 +86,7 @@ class Ito:
 
     potential: np.ndarray | None
     drift: np.ndarray | None
-    a: object
+    a: Any
     drops: list
     fick: np.ndarray | None = None
     symmetric: bool = False

@@ -186,13 +186,13 @@ def divergence(flux: Sequence[ArrayLike], grid: Grid) -> Array:
     >>> bool(abs(divergence(pl.current(problem, grid, rho), grid)).max() < 1e-12)          # Gibbs stands still
     True
     """
-    total, flux = np.zeros(grid.shape), [np.asarray(part) for part in flux]
+    total, parts = np.zeros(grid.shape), [np.asarray(part) for part in flux]
     open_axes = np.diag([not wraps for wraps in grid.periodic])
     wanted = [tuple(faces.tolist()) for faces in np.array(grid.shape) - open_axes]
-    if [part.shape for part in flux] != wanted:
-        got = [part.shape for part in flux]
+    if [part.shape for part in parts] != wanted:
+        got = [part.shape for part in parts]
         raise ValueError(f"flux: expected one array an axis, of shapes {wanted} as `current` gives, got {got}")
-    for axis, part in enumerate(flux):
+    for axis, part in enumerate(parts):
         if grid.periodic[axis]:
             change = part - np.roll(part, 1, axis)
         else:

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -78,11 +79,11 @@ class HamiltonJacobi:
 
     beta: float
     viscosity: float
-    drift: object
+    drift: Any
     kinetic = 1.0  # factor of |Du|²/2
     equation = "u_t = -|Du|²/2 + b·Du + ν Δu"
 
-    def __init__(self, beta: float | None = None, *, viscosity: float | None = None, drift: object = None) -> None:
+    def __init__(self, beta: float | None = None, *, viscosity: float | None = None, drift: Any = None) -> None:
         beta, viscosity = one_of(beta, viscosity, type(self).__name__)
         for key, value in (("beta", beta), ("viscosity", viscosity), ("drift", drift)):
             object.__setattr__(self, key, value)

@@ -66,6 +66,13 @@ class Loss:
     """
 
     __slots__ = ("_dimension", "_first", "_formula", "_functions", "_hessians", "_key", "_variables", "__weakref__")
+    _dimension: int
+    _first: Any
+    _formula: str | None
+    _functions: tuple | None
+    _hessians: Any
+    _key: tuple
+    _variables: tuple[str, ...]
 
     def __init__(self, formula: str, variables: Sequence[str] | None = None):
         tree, names = formulas.parse(formula)

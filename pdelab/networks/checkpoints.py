@@ -80,12 +80,16 @@ def _read(path):
         raise ValueError(f"{path} is not a checkpoint of pdelab: it is larger than the memory") from error
 
 
+def _named(kind):
+    return f"a {kind.__name__}" if isinstance(kind, type) else " or ".join(map(_named, kind))
+
+
 def fields(content: dict, path: str | PathLike, **kinds: type | tuple) -> None:
     """Refuse a checkpoint that lacks one of these entries, or has one of another kind."""
     for name, kind in kinds.items():
         if not isinstance(content.get(name), kind):
             got = f"a {type(content[name]).__name__}" if name in content else "nothing"
-            raise ValueError(f"{path} is not such a checkpoint: expected {name} to be a {kind.__name__}, got {got}")
+            raise ValueError(f"{path} is not such a checkpoint: expected {name} to be {_named(kind)}, got {got}")
 
 
 def _refuse_packed(payload):

@@ -52,8 +52,10 @@ def descend(
         checks.refuse("glass", "a SpinGlass", glass)
     checks.choice("dtype", dtype, (torch.float64, torch.float32))
     tolerance, most, device = checks.positive("tolerance", tolerance), checks.whole("most", most), place(device)
-    count = isinstance(starts, (int, np.integer)) and not isinstance(starts, bool)
-    points = glass.random_points(starts, seed) if count else glass.project(starts).reshape(-1, glass.n)
+    if isinstance(starts, (int, np.integer)) and not isinstance(starts, bool):
+        points = glass.random_points(int(starts), seed)
+    else:
+        points = glass.project(starts).reshape(-1, glass.n)
     step = 1.0 / glass.stiffness if step is None else checks.positive("step", step)
     engine = _Engine(glass, device, dtype)
     ends, gradients, steps = np.empty_like(points), np.full(len(points), np.inf), np.full(len(points), most)

@@ -8,6 +8,7 @@ output of layer l and aˡ its input, ∂ᵢ f_k = Σ_l δˡ · (Vᵢˡ aˡ + b�
 `Layered` does this for chains of linear layers and activations; `General` serves any model by `torch.func`.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -73,6 +74,13 @@ class _Slice:
         self.objective, self.rows = objective, rows
         self.dimension, self.count = len(rows) - 1, objective.count
         self.chunk = chunk or self._default_chunk()
+
+    _default_chunk: Callable[..., int]
+    _value: Callable
+    _gradient: Callable
+    _hessian: Callable
+    _sample_gradients: Callable
+    _batch_gradient: Callable
 
     def points(self, points: ArrayLike) -> torch.Tensor:
         """Points as a tensor (n, k)."""

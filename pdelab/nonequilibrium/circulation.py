@@ -113,7 +113,7 @@ class Circulation:
         def crossing(t, x):
             return x[1] if t > 1e-9 else 1.0
 
-        crossing.direction, crossing.terminal = 1, True
+        crossing.direction, crossing.terminal = 1, True  # type: ignore[attr-defined]
         run = integrate.solve_ivp(
             lambda t, x: self.drift(x), (0, 1e4), [radius, 0.0], events=crossing, rtol=1e-11, atol=1e-14
         )

@@ -187,7 +187,8 @@ def linear_spectrum(state: Linear, frequencies: ArrayLike) -> NDArray[np.complex
     if not isinstance(state, Linear):
         checks.refuse("state", "what `linear` returns", state)
     omega = np.atleast_1d(checks.reals("frequencies", frequencies))
-    transfer = np.linalg.inv(state.F + 1j * omega[:, None, None] * np.eye(len(state.F)))
+    shifted: NDArray[np.complex128] = state.F + 1j * omega[:, None, None] * np.eye(len(state.F))
+    transfer = np.linalg.inv(shifted)
     return transfer @ (2 * state.D / state.beta) @ np.conj(np.swapaxes(transfer, -1, -2))
 
 

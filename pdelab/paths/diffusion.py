@@ -68,11 +68,11 @@ class Diffusion(System):
     (4,)
     """
 
-    b: object
-    s: object
+    b: Any
+    s: Any
     kind: str
     interpretation: str
-    linear: object
+    linear: Any
     size: int
     processes: int
 

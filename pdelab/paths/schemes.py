@@ -222,7 +222,7 @@ def _check_commutes(sde, x):
         )
 
 
-milstein.check = derivative_free_milstein.check = _check_commutes
+milstein.check = derivative_free_milstein.check = _check_commutes  # type: ignore[attr-defined]
 
 SCHEMES = {
     function.__name__: function

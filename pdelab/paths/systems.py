@@ -30,7 +30,9 @@ class System:
     kind = "additive"
     interpretation = "ito"
     alpha = 0.0
-    linear = None
+    linear: Any = None
+    loss: Loss
+    sigma: Callable[..., Any]
     has_momenta = False  # True: `baoab` finds `force`, `friction` and `beta`
     drift_jacobian: Callable | None = None  # a function (x, t) -> (d, d, ...), symmetric, which `implicit` asks for
 

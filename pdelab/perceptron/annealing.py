@@ -40,7 +40,8 @@ class Search:
     def interval(self, confidence: float = 0.95) -> tuple[float, float]:
         """Clopper-Pearson interval of that probability."""
         test = stats.binomtest(int(self.solved.sum()), self.solved.size)
-        return tuple(map(float, test.proportion_ci(checks.within("confidence", confidence, 0, 1, "()"))))
+        ends = test.proportion_ci(checks.within("confidence", confidence, 0, 1, "()"))
+        return float(ends.low), float(ends.high)
 
 
 def search(

@@ -115,8 +115,10 @@ def descend(
     """
     if not isinstance(glass, SpinGlass):
         checks.refuse("glass", "a SpinGlass", glass)
-    count = isinstance(starts, (int, np.integer)) and not isinstance(starts, bool)
-    points = glass.random_points(starts, seed) if count else glass.project(starts).reshape(-1, glass.n)
+    if isinstance(starts, (int, np.integer)) and not isinstance(starts, bool):
+        points = glass.random_points(int(starts), seed)
+    else:
+        points = glass.project(starts).reshape(-1, glass.n)
     step = 1.0 / glass.stiffness if step is None else checks.positive("step", step)
     tolerance, most = checks.positive("tolerance", tolerance), checks.whole("most", most)
     ends = np.empty_like(points)

@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from pdelab import checks
 from pdelab.grid import Grid, reals
+from pdelab.hints import Times
 from pdelab.losses import Loss
 from pdelab.stepping.accuracy import AccuracyWarning, Estimate
 from pdelab.stepping.protocols import Problem, Scheme, Stepper, schemes_of
@@ -76,7 +77,7 @@ def solve(
     problem: Problem,
     initial: ArrayLike | Loss,
     grid: Grid,
-    times: float | Sequence[float],
+    times: Times,
     *,
     scheme: Scheme | str | None = None,
     dt: float | None = None,

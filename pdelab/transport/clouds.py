@@ -137,7 +137,9 @@ def wasserstein_grid(
         full = masses.ravel() > 0
         clouds.append(grid.points.reshape(masses.size, -1)[full])
         weights.append(masses.ravel()[full])
-    return wasserstein_points(*clouds, tuple(weights), order=order, regularisation=regularisation)
+    return wasserstein_points(
+        clouds[0], clouds[1], (weights[0], weights[1]), order=order, regularisation=regularisation
+    )
 
 
 def _solved(masses, cost, regularisation):

@@ -12,6 +12,7 @@ import math
 import numpy as np
 from scipy.linalg import LinAlgError, solveh_banded
 
+from pdelab import checks
 from pdelab.hints import Field
 from pdelab.transport.line import Law, checked_law
 
@@ -91,8 +92,7 @@ def jko(initial: Law, potential: Field, tau: float, steps: int = 1, *, beta: flo
     0.578704
     """
     beta, potential = _checked_problem(beta, potential)
-    if not (np.isscalar(tau) and 0 < tau < math.inf):
-        raise ValueError(f"tau: expected a positive number, got {tau!r}")
+    tau = checks.positive("tau", tau)
     if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 0:
         raise ValueError(f"steps: expected a whole number >= 0, got {steps!r}")
     laws = [_connected(checked_law(initial, "initial"))]

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -92,15 +93,15 @@ def compare_exits(
     run = descend(
         subspace, states, lr, longest, batch, replacement=replacement, exit=(grid.lower, grid.upper), seed=seed
     )
-    left = run.exit_times
+    left = np.asarray(run.exit_times, float)
     if np.isnan(left).any():
         share = np.isnan(left).mean()
         raise ValueError(f"longest: {share:.1%} of the runs are still inside after {longest} steps: take more of them")
     half = stats.t.ppf(0.5 + 0.5 * confidence, runs - 1) * left.std(ddof=1) / math.sqrt(runs)
     given = (subspace, lr, batch, replacement)
     inner = Grid(grid.lower, grid.upper, grid.shape)
-    times = (_mean_exit_times(box, point[0], states, *given) for box in (inner, _widened(inner, *given)))
-    return Exits(float(left.mean()), float(left.mean() - half), float(left.mean() + half), *times, left)
+    still, moved = (_mean_exit_times(box, point[0], states, *given) for box in (inner, _widened(inner, *given)))
+    return Exits(float(left.mean()), float(left.mean() - half), float(left.mean() + half), still, moved, left)
 
 
 def _mean_exit_times(box, point, states, subspace, lr, batch, replacement):
@@ -182,11 +183,11 @@ def compare_rotation(
             "subspace, grid: expected a plane and a reflecting Grid of dimension 2: a line has no rotation"
         )
     settle, steps = checks.whole("settle", settle), checks.whole("steps", steps, 32)
-    common = {"batch": batch, "replacement": replacement}
+    common: dict[str, Any] = {"batch": batch, "replacement": replacement}
     before = descend(subspace, start, lr, settle, seed=seed, **common).final
     run = descend(subspace, before, lr, steps, save_every=1, seed=seed + 1, **common)
     found = nonequilibrium.rotation(run.states, run.times)
-    area = 2 * np.array([found.Q[0, 1], found.low[0, 1], found.high[0, 1]])
+    area, low, high = (2 * float(part[0, 1]) for part in (found.Q, found.low, found.high))
     equations = {}
     drift = -subspace.loss.gradient(grid.points)
     for name, problem in problems(subspace, grid, lr, batch, replacement, run.final).items():
@@ -195,4 +196,4 @@ def compare_rotation(
         b = drift if name != "second order" else -np.stack(np.gradient(problem.potential, *grid.axes, edge_order=2), -1)
         u = grid.points - mean
         equations[name] = float(grid.integrate(density * (u[..., 0] * b[..., 1] - u[..., 1] * b[..., 0])))
-    return Turning(*map(float, area), float(found.p_value), equations)
+    return Turning(area, low, high, float(found.p_value), equations)

@@ -141,9 +141,10 @@ def volume(
     rule = max(abs(float(entropy - coarse)) - 2 * noise, 0.0)
     half = stats.t.ppf(0.5 + 0.5 * confidence, BLOCKS * chains - 1) * error + rule
     value = objective.value()
+    laplace, harmonic_mean = _laplace(objective, value, gamma, beta)
     return Volume(
         float(entropy), float(entropy - half), float(entropy + half), error, rule, float(beta * (value - entropy)),
-        *_laplace(objective, value, gamma, beta), value, nodes, means, errors, effective,
+        laplace, harmonic_mean, value, nodes, means, errors, effective,
         np.array([accepted for _, accepted in rows]),
     )  # fmt: skip
 

@@ -89,7 +89,7 @@ def trace(operator: Any, *, probes: int = 64, seed: int = 0) -> tuple[float, flo
         rows = np.eye(stop - start, size, start) if exact else rng.integers(0, 2, (stop - start, size)) * 2.0 - 1.0
         rows = torch.from_numpy(rows).to(operator.device, operator.dtype)
         terms.append((rows * operator.rows(rows)).sum(1).double().cpu().numpy())
-    terms = np.concatenate(terms)
+    values = np.concatenate(terms)
     if exact:
-        return float(terms.sum()), 0.0
-    return float(terms.mean()), float(terms.std(ddof=1) / probes**0.5)
+        return float(values.sum()), 0.0
+    return float(values.mean()), float(values.std(ddof=1) / probes**0.5)

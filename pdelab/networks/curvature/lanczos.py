@@ -90,4 +90,5 @@ def stochastic_quadrature(
     for start in range(0, probes, together):
         signs = rng.integers(0, 2, (min(together, probes - start), size)) * 2.0 - 1.0
         rules.append(quadrature(*lanczos(operator, torch.from_numpy(signs).to(operator.device, operator.dtype), steps)))
-    return tuple(np.concatenate(parts) for parts in zip(*rules))
+    nodes, weights = zip(*rules)
+    return np.concatenate(nodes), np.concatenate(weights)

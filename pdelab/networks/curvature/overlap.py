@@ -73,7 +73,7 @@ def align(
     return moved
 
 
-def overlap_matrix(networks: Sequence[torch.nn.Module], method: str | None = None) -> Array:
+def overlap_matrix(networks: Sequence[torch.nn.Sequential], method: str | None = None) -> Array:
     """Pairwise overlaps (n, n): raw, or with every network aligned to each other one (Figure 5.1)."""
     count = len(networks)
     found = np.eye(count)

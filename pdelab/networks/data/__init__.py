@@ -96,7 +96,7 @@ def load(name: str = "digits", folder: str | PathLike | None = None, **options: 
 
 def ready(folder: str | PathLike | None = None) -> dict[str, str | None]:
     """What can be loaded: {name: None if it is there, else the sentence that says what to put where}."""
-    found = {}
+    found: dict[str, str | None] = {}
     for name, (_, _, needed) in DATA.items():
         try:
             files.locate(_folder(folder), name, needed)

@@ -14,7 +14,7 @@ __all__ = ["batch_count", "batches", "keyed_generator"]
 def batch_count(split: Split, size: int, steps: int | None = None) -> int:
     """Batches of one pass over a split: whole batches only, so that every gradient has the same noise."""
     whole("batch_size", size, 1)
-    count = len(split) // size // steps if split.stream else len(split) // size
+    count = len(split) // size // (steps or 1 if split.stream else 1)
     if count < 1:
         need = f"{size} x {steps} tokens" if split.stream else f"{size} samples"
         raise ValueError(f"a batch needs {need}, the split has {len(split)}: choose a smaller batch_size")

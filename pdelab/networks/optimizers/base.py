@@ -49,7 +49,7 @@ class FlatOptimizer(Stored, Optimizer):
             compiled step they are never found.
     """
 
-    outer_row = None  # the row that eval() shows; None: the parameters are the outer weights
+    outer_row: str | None = None  # the row that eval() shows; None: the parameters are the outer weights
     protected = True  # the inner loop leaves the outer weights alone
     traceable = True  # a graph of torch.compile may hold a step
     process_group = None  # of torch.distributed, on whose ranks it runs; None: all there are
@@ -215,7 +215,8 @@ class FlatOptimizer(Stored, Optimizer):
             return _observed_step(self, closure)
         return self._step(closure)
 
-    step.hooked = True  # torch would wrap it for hooks and profiler at a third of the cost of a small network's step
+    # torch would wrap it for hooks and profiler at a third of the cost of a small network's step
+    step.hooked = True  # type: ignore[attr-defined]
 
     def _step(self, closure):
         loss = None

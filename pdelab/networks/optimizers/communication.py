@@ -45,9 +45,9 @@ class Communicator:
         self.rank = distributed.get_rank(group) if group is not None else 0
         self.replicas = local * self.ranks
         self.collectives = self.bytes = self.numbers = 0
-        self._kept = {}  # memory for each shape: fresh pages would cost more than the sum
+        self._kept: dict = {}  # memory for each shape: fresh pages would cost more than the sum
 
-    def mean(self, rows: Any, count: int = None, out: Any = None) -> Any:
+    def mean(self, rows: Any, count: int | None = None, out: Any = None) -> Any:
         """The mean over all replicas of rows (local, size): a tensor (size,) of the same dtype, equal on every rank.
 
         count: numbers a replica has, without the layout's padding; out: where to put it, else in new memory. Raises

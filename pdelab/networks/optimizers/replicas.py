@@ -50,7 +50,7 @@ class Replicated:
     init: "broadcast" starts every replica at the first one's weights, "independent" leaves them.
     """
 
-    outer_row = "master"
+    outer_row: str | None = "master"
 
     def connect(self, group, reduction, init):
         """Find the other replicas, and start at the first one's weights."""

@@ -9,7 +9,7 @@ class Varied:
     default_averaging: of a variant that averages, where the user gives none.
     """
 
-    variants = {}  # one of its own in each optimizer
+    variants: dict[str, type] = {}  # one of its own in each optimizer
     default_averaging = 0.75
 
     def __init_subclass__(cls, variant=None, **rest):

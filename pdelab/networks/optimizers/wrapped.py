@@ -201,7 +201,7 @@ class EntropyAdam(LocalEntropy):
         weight_decay: float = 0.0,
         **inner: Any,
     ):
-        settings = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
+        settings: dict[str, Any] = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
         super().__init__(params, lambda groups: torch.optim.Adam(groups, **settings), **inner)
 
 

@@ -155,7 +155,7 @@ def compare(
     ((2, 2), 'adam')
     """
     seeds, names = _seeds(seeds), tuple(contestants)
-    baseline = baseline or (names[0] if names else None)
+    baseline = baseline or (names[0] if names else "")
     if not names or len(seeds) < 2 or len(set(seeds)) < len(seeds):
         raise ValueError("expected at least one contestant and two different seeds")
     choice("baseline", baseline, names)
@@ -172,7 +172,8 @@ def compare(
         (name, seed, _folded(common | contestants[name] | {"seed": seed, "out": folders[name](seed)}, folds, fold))
         for seed in seeds for name in names for fold in range(folds or 1)
     ]  # fmt: skip
-    parts, runs = {}, {}
+    parts: dict[tuple, list] = {}
+    runs: dict[tuple, dict] = {}
     for name, seed, run in _all(tasks, jobs, None, threads=threads, progress=progress):
         parts.setdefault((name, seed), []).append(run)
         if len(parts[name, seed]) == (folds or 1):
@@ -273,7 +274,7 @@ def tune(
         runs[str(number)] = arguments | {"optimizer_options": options}
     seeds = _seeds(seeds)
     tasks = [(name, seed, run | {"seed": seed}) for seed in seeds for name, run in runs.items()]
-    scores = {name: [] for name in runs}
+    scores: dict[str, list[float]] = {name: [] for name in runs}
     for name, _, run in _all(tasks, jobs, on_run, failures=True, threads=threads, progress=progress):
         scores[name].append(_measured(run["final"], "validation", metric) if run else np.inf)
     order = sorted(range(len(points)), key=lambda k: np.mean(scores[str(k)]))

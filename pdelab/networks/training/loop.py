@@ -233,6 +233,8 @@ def tell(progress, total, unit):
 class _Run:
     """The state of a training run: what `state` returns is everything the future depends on."""
 
+    loops: "Loops"
+
     def __init__(self, config, networks, optimizer, data, device, ranks):
         self.config, self.networks, self.optimizer, self.data, self.device = config, networks, optimizer, data, device
         self.ranks, self.first = ranks, ranks.rank * len(networks)

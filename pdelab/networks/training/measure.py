@@ -56,7 +56,7 @@ def evaluate(
 
 
 @contextmanager
-def outer_weights(optimizer: Any, model: torch.nn.Module, split: Split) -> Iterator[None]:
+def outer_weights(optimizer: Any, model: torch.nn.Module, split: Split) -> Iterator[torch.nn.Module]:
     """Inside, the parameters are the optimizer's outer weights, with batch-norm statistics of their own.
 
     Optimizers without `eval()` and `train()`, such as `torch.optim.SGD`, have only one set of weights.

@@ -99,7 +99,7 @@ class CompiledEngine(TorchEngine):
 # the graph of the compiled engine
 
 
-COMPILED = []
+COMPILED: list = []
 
 
 def compiled_update():

@@ -14,7 +14,7 @@ __all__ = [
 class Engine:
     """How a segment's inner update is computed. An engine holds nothing: what it finds is kept in the segment."""
 
-    scratch = ()  # rows it needs for itself
+    scratch: tuple[str, ...] = ()  # rows it needs for itself
     traceable = True  # a graph of torch.compile may hold it
     by_torch = True  # operations of torch see the parameters: gradients must be off
     recordable = True  # `apply` can take its numbers from the device
