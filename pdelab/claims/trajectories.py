@@ -3,8 +3,10 @@
 from functools import cache
 
 import numpy as np
+from scipy import stats
 
-from pdelab.claims import at_least, at_most, claim, equal
+from pdelab import nonequilibrium
+from pdelab.claims import at_least, at_most, claim, equal, standard_error
 
 
 @cache
@@ -63,3 +65,73 @@ def rank_and_precision(quick=False, precision="float64", share=1.0, cut=0.0):
         at_most(share * (noise.samples - 1), max(ranks)),
         equal(1.0, left.sum() ** 2 / (left**2).sum() / noise.participation_ratio, error),
     ]
+
+
+@cache
+def long_runs(epochs, burn_in, classes):
+    """(network, {row: weights of every epoch}) of a small classifier of pooled digits."""
+    from pdelab.networks import snapshots
+
+    network = snapshots.SmallClassifier(*snapshots.pooled_digits(classes))
+    settings = {"settled": {"rate": 0.05, "decay": 0.01}, "no noise": {"rate": 0.2, "batch": None}}
+    runs = {name: network.train(burn_in + epochs, **options).weights[burn_in:] for name, options in settings.items()}
+    return network, runs
+
+
+def low_power(weights, segments=4):
+    """(mean power below .01 cycles an epoch of increments of the weights that move, quantiles 1e-4 of white noise)."""
+    increments = np.diff(weights, axis=0)
+    increments = increments[:, increments.std(0) > 1e-6 * increments.std(0).max()]
+    found = nonequilibrium.spectrum(increments, segments=segments)
+    low = found.frequencies <= 0.01
+    freedom = 36 * segments**2 / (19 * segments - 1) * low.sum() / 1.5  # a Hann window is 1.5 bins wide
+    return found.power[low].mean(), stats.chi2.ppf([1e-4, 1 - 1e-4], freedom) / freedom
+
+
+@claim(
+    "E20", source="thesis Figure 6.3, Remark 6.41", as_printed="wrong", needs="networks",
+    printed="Empirical evidence of limit cycles in SGD dynamics ... Our iterates are significantly correlated with each "
+    "other even at very large lags. This further indicates that trajectories of SGD do not perform Brownian motion",
+    statement="on the digits power at low frequencies and correlations that last come without any noise, by drift; "
+    "SGD that has settled has less power below .01 cycles an epoch than white noise",
+    perturbation=["gradient descent without noise has neither: they are evidence of cycles, as printed",
+                  "SGD that has settled has as much power as white noise"],
+    rejects=[{"control": "white"}, {"row": "white"}],
+    tolerance="quantiles 1e-4 of white noise, as if all weights were one; its 99 % band",
+)  # fmt: skip
+def excess_without_noise(quick=False, control="no noise", row="settled"):
+    network, runs = long_runs(*((6000, 3000, 5) if quick else (16000, 8000, 5)))
+    white = np.random.default_rng(0).normal(size=(len(runs["settled"]), 40))
+    series = {name: low_power(weights) for name, weights in runs.items()} | {"white": low_power(white.cumsum(0))}
+    positions = runs.get(control, white)
+    moving = positions[:, np.diff(positions, axis=0).std(0) > 1e-6 * np.diff(positions, axis=0).std(0).max()]
+    lasting, band = nonequilibrium.autocorrelation(moving, [10])
+    power, (least, most) = series[row][0], series[control][1]
+    return [at_least(most, series[control][0]), at_most(least, power), at_least(band, lasting)]
+
+
+@claim(
+    "E20.null", source="thesis Figure 6.3, Remark 6.41", as_printed="new", needs="networks",
+    statement="near its minimum SGD with replacement relaxes along each direction of the Hessian with phi = "
+    "(1 - eta h)^steps an epoch, nothing fitted, whether it turns or not; pairs of directions do turn, as the Hessian "
+    "and D predict",
+    perturbation=["white noise: the increments' spectra are flat", "no rotation, as in detailed balance",
+                  "the opposite rotation"],
+    rejects=[{"flat": True}, {"share": 0.0}, {"share": -1.0}],
+    tolerance="of eight bands of 99 % at most one is missed; five standard errors, and a quarter for the curvature of "
+    "the well",
+)  # fmt: skip
+def relaxation_along_the_hessian(quick=False, flat=False, share=1.0):
+    network, runs = long_runs(*((6000, 3000, 5) if quick else (16000, 8000, 5)))
+    weights = runs["settled"]
+    near = network.relaxation(weights.mean(0), 0.05, decay=0.01, count=8)
+    along, inside = (weights - weights.mean(0)) @ near.directions, 0
+    for series, phi in zip(along.T, near.memory):
+        power, (least, most) = low_power(series[:, None])
+        frequencies = nonequilibrium.spectrum(np.diff(series), segments=4).frequencies
+        null = nonequilibrium.increment_spectrum(frequencies, 1.0 if flat else phi)
+        expected = null[frequencies <= 0.01].mean() / null.mean()
+        inside += least * expected <= power <= most * expected
+    products = np.einsum("ti,ij,tj->t", along[:-1], near.Q, along[1:]) / (near.Q**2).sum()
+    pieces = products[: len(products) // 24 * 24].reshape(24, -1).mean(1)
+    return [at_least(7, inside), equal(share, pieces.mean(), 5 * standard_error(pieces) + 0.25)]

@@ -81,8 +81,9 @@ def rotation(
     """Test detailed balance on saved trajectories of a stationary process, and measure how it is broken.
 
     x_i(t) x_j(t + τ) - x_j(t) x_i(t + τ) is averaged in batches: one a path if there are at least 12 paths, else pieces
-    of the trajectories. Running time backwards turns its sign, so that in detailed balance each batch is as likely with
-    the other sign: that is the null of the p-value, exact for independent batches. Intervals are Student's.
+    of the trajectories; at least four for each of the d (d - 1)/2 entries, as fewer cannot tell it from chance.
+    Running time backwards turns its sign, so that in detailed balance each batch is as likely with the other sign: that
+    is the null of the p-value, exact for independent batches. Intervals are Student's.
 
     Parameters
     ----------
@@ -126,9 +127,13 @@ def rotation(
     lag = checks.whole("lag", lag)
     confidence = checks.within("confidence", confidence, 0, 1, "()")
     count, paths, d = states.shape
-    pieces = 1 if paths >= 12 else math.ceil(BATCHES / paths)
+    entries = d * (d - 1) // 2
+    pieces = 1 if paths >= max(12, 4 * entries) else math.ceil(max(BATCHES, 4 * entries) / paths)
     if count - lag < 20 * pieces:
-        raise ValueError(f"states: expected at least {20 * pieces + lag} saved times for lag {lag}, got {count}")
+        raise ValueError(
+            f"states: expected at least {20 * pieces + lag} saved times for lag {lag} and {d} coordinates, got "
+            f"{count}: give more, or fewer projections"
+        )
     centred = states - states.mean((0, 1))
     products = np.einsum("tpi,tpj->tpij", centred[:-lag], centred[lag:]) / (2 * lag * step)
     turning = products - np.swapaxes(products, -1, -2)
