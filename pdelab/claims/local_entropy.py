@@ -379,11 +379,12 @@ def paper_appendix(quick=False, centre=1.0):
 
 
 @claim(
-    "ESCw", source="Entropy-SGD Appendix C, (14)", as_printed="wrong",
-    printed="log int exp[-f(z) - (gamma/2)|x - z|^2] dz >= int [log p(Xi|z) - (gamma/2)|x - z|^2] dz by Jensen",
-    statement="Jensen's inequality is taken with Lebesgue measure: the right-hand side is -infinity (over |z| <= R it "
-    "falls like R^3 for a bounded loss), and over a short interval it exceeds the left one",
-    perturbation=["the right-hand side is a number", "over a short interval it is a lower bound"],
+    "ESCw", source="Entropy-SGD Appendix C, (14)", as_printed="corrected",
+    printed="log F(x, gamma) = log int exp[-f(z) - (gamma/2)|x - z|^2] dz >= int [log p(Xi|z) - (gamma/2)|x - z|^2] "
+    "dz; by an application of Jensen's inequality",
+    statement="(14) is true and says nothing: its right-hand side is -infinity (over |z| <= R it falls like R^3 for a "
+    "bounded loss). Lebesgue measure is no probability: over a short interval the same step of Jensen's is false",
+    perturbation=["the right-hand side is a number", "Jensen's step, as printed, over a short interval"],
     rejects=[{"order": 0.0}, {"sign": -1.0}], tolerance="the next power of R, R^1: a thousandth",
 )  # fmt: skip
 def jensen_with_lebesgue_measure(quick=False, order=3.0, sign=1.0):

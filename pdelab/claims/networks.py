@@ -107,8 +107,10 @@ LIMIT = {"lr": 1.0, "inner_steps": 1, "gamma": math.inf, "averaging": 1.0, "mome
 
 @claim(
     "C5.8-i", source="thesis 5.3, case (i)", as_printed="corrected", needs="networks",
-    printed="Stochastic gradient descent for L = 1, n = 1 with gamma = infinity and rho = infinity ... alpha = 0.25",
-    perturbation=["alpha = 0.25 and rate eta0, as printed", "alpha = 0.25 does not change the rate"],
+    printed="Stochastic gradient descent for L = 1, n = 1 with gamma = infinity and rho = infinity ... For all the "
+    "experiments in this chapter, the parameters of Parle in Equation (5.8) are fixed to L = 25 and alpha = 0.25",
+    perturbation=["whatever alpha, as printed: rate eta0 at the chapter's alpha = 0.25",
+                  "alpha = 0.25 does not change the rate"],
     rejects=[{"averaging": 0.75}, {"damped_rate": 1.0}],
     statement="Parle is SGD of rate eta0 for n = 1, L = 1, gamma = rho = infinity if also alpha = 0 and eta1 = gamma; "
     "alpha = 0.25 gives SGD of rate 0.75 eta0",
@@ -136,8 +138,9 @@ def descent(slope, x, rate, steps):
 
 @claim(
     "C5.8-ii", source="thesis 5.3, case (ii)", as_printed="corrected", needs="networks",
-    printed="Elastic-SGD for L = 1, gamma = infinity ... alpha = 0.25",
-    perturbation=["alpha = 0.25, as printed", "the master follows the new replicas"],
+    printed="Elastic-SGD for L = 1, gamma = infinity ... For all the experiments in this chapter, the parameters of "
+    "Parle in Equation (5.8) are fixed to L = 25 and alpha = 0.25",
+    perturbation=["whatever alpha, as printed: at the chapter's alpha = 0.25", "the master follows the new replicas"],
     rejects=[{"averaging": 0.75}, {"lag": 0}],
     statement="Parle is Elastic-SGD (5.4) for L = 1, gamma = infinity if also alpha = 0, eta1 = gamma, "
     "eta0 = eta2 = eta, eta3 = eta'",

@@ -162,13 +162,25 @@ def only_the_teacher(quick=False, loads=(0.4, 3.0)):
     return [at_most(0.5, alone[0], -spread), at_least(0.5, alone[1], -spread)]
 
 
-not_computable(
+@claim(
     "P3.2", source="thesis (3.2)", as_printed="corrected",
     printed="f(x) = prod 1_{y_i != yhat_i} = prod Θ(y_i x·ξ_i/sqrt(d)) ... it is zero if and only if the perceptron "
             "classifies the entire dataset correctly",
-    statement="the right product is 1 exactly for solutions; the left one is not; errors are counted by a sum",
-    reason="two sides of one display contradict each other: which is meant follows from (3.4)",
+    statement="the right product is 1, not 0, exactly for solutions; the left one is 0 unless all patterns are wrong; "
+              "errors are counted by a sum: 'f = 0 exactly for solutions' is true of no x by the right product, "
+              "and by the left one of Z solutions and their Z opposites alone",
+    perturbation="of every x by both, as printed", rejects={"printed": True},
+    tolerance="all x are gone through: a count",
 )  # fmt: skip
+def two_products(quick=False, printed=False):
+    instance = Perceptron(13, 6, seed=1)
+    every = perceptron.unpack(np.arange(2**13, dtype=np.uint64), 13)
+    errors, count = instance.errors(every), 2**13
+    products = errors == 0, errors == instance.patterns
+    agree = [((product == 0) == (errors == 0)).sum() for product in products]
+    return equal([count, count] if printed else [0, 2 * instance.count()], agree, 0)
+
+
 not_computable(
     "P.Z", source="thesis, display after (3.5)", as_printed="corrected",
     printed="The log-partition function ... Z = -(1/(d beta)) log ...",

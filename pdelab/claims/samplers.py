@@ -69,9 +69,10 @@ def algorithm_two(quick=False, noise=2.0):
 @claim(
     "Alg1", source="Entropy-SGD Algorithm 1", as_printed="corrected",
     statement="the noise sqrt(eta') eps N samples rho_1 at beta = 2/eps^2 (not 1: eps = 1e-4..1e-3 is beta = 2e6..2e8)",
-    printed="x' <- x' - eta' dx' + sqrt(eta') eps N(0, I), for the gradient of the F(x, gamma) of Definition 1, "
-    "beta = 1",
-    perturbation=["beta = 1, the Definition's", "beta = 1/eps^2"], rejects=[{"beta": 1.0}, {"double": 1.0}],
+    printed="x' <- x' - eta' dx' + sqrt(eta') eps N(0, I) ... eps in SGLD on line 5 is the thermal noise and we fix "
+    "this to eps in [10^-4, 10^-3]",
+    perturbation=["beta = 1, that of Definition 1, whose gradient this is said to estimate", "beta = 1/eps^2"],
+    rejects=[{"beta": 1.0}, {"double": 1.0}],
     tolerance="four standard errors; the step's own O(eta) is known",
 )  # fmt: skip
 def algorithm_one(quick=False, double=2.0, beta=None):

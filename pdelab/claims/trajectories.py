@@ -90,8 +90,9 @@ def low_power(weights, segments=4):
 
 @claim(
     "E20", source="thesis Figure 6.3, Remark 6.41", as_printed="wrong", needs="networks",
-    printed="Empirical evidence of limit cycles in SGD dynamics ... Our iterates are significantly correlated with each "
-    "other even at very large lags. This further indicates that trajectories of SGD do not perform Brownian motion",
+    printed="Empirical evidence of limit cycles in SGD dynamics ... Our iterates are significantly correlated with "
+    "each other even at very large lags. This further indicates that trajectories of SGD do not perform "
+    "Brownian motion",
     statement="on the digits power at low frequencies and correlations that last come without any noise, by drift; "
     "SGD that has settled has less power below .01 cycles an epoch than white noise",
     perturbation=["gradient descent without noise has neither: they are evidence of cycles, as printed",

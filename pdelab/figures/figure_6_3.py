@@ -156,21 +156,31 @@ def _slope(network, weights, decay):
     return np.linalg.norm(network.gradients(weights).mean(0) + decay * weights)
 
 
+def _in_decades(frequencies, *rows):
+    """Means of rows (..., frequencies) over bins of equal ratio, 40 a decade."""
+    bins = np.unique(np.floor(40 * np.log10(frequencies)), return_inverse=True)[1]
+    starts = np.flatnonzero(np.diff(bins, prepend=-1))
+    return [np.add.reduceat(row, starts, axis=-1) / np.bincount(bins) for row in rows]
+
+
 def draw(data):
     """Above: spectra, autocorrelations and gradients of weights; below: spectra along directions, rotations, losses."""
     from pdelab.plotting import COLORS, subplots
 
     colors = [COLORS[name] for name in ("inviscid", "viscous", "sgd", "bad")]
     figure, ((left, middle, right), (below, turns, losses)) = subplots(2, 3, size=(9.6, 6.0))
-    frequencies, epochs = data["frequencies"], data["slope_epochs"]
+    epochs = data["slope_epochs"]
+    frequencies, powers, lows, highs, along, null = _in_decades(
+        data["frequencies"], *(data[name] for name in ("frequencies", "powers", "lows", "highs", "along", "null"))
+    )
     for k, (name, color) in enumerate(zip(ROWS, colors)):
-        left.fill_between(frequencies, data["lows"][k], data["highs"][k], color=color, alpha=0.25, lw=0)
-        left.loglog(frequencies, data["powers"][k], color=color, lw=1.0)
+        left.fill_between(frequencies, lows[k], highs[k], color=color, alpha=0.25, lw=0)
+        left.loglog(frequencies, powers[k], color=color, lw=1.0)
         middle.semilogx(data["lags"], data["correlations"][k], "o-", ms=4, color=color)
         right.loglog(epochs, data["slopes"][k], color=color, lw=1.2)
         losses.loglog(epochs, data["losses"][k], color=color, lw=1.2, label=name)
     left.axhline(1.0, color="#999999", lw=0.8)
-    left.set(xlabel="cycles per epoch", ylabel="power of increments", ylim=(1e-3, None))
+    left.set(xlabel="cycles per epoch", ylabel="power of increments", ylim=(3e-4, None))
     middle.axhspan(-data["band"], data["band"], color="#dddddd", lw=0)
     middle.set(xlabel="lag, epochs", ylabel="autocorrelation of weights")
     right.set(xlabel="epoch", ylabel="|full gradient|")
@@ -178,9 +188,9 @@ def draw(data):
     losses.legend(fontsize=7)
     place = np.searchsorted(frequencies, 0.01)
     for k, shift in zip((0, len(data["memory"]) // 2, -1), (1.0, 10.0, 100.0)):
-        below.loglog(frequencies, shift * data["along"][k], color=colors[0], lw=0.8)
-        below.loglog(frequencies, shift * data["null"][k], "k--", lw=1.0)
-        height = 3 * shift * data["null"][k][place]
+        below.loglog(frequencies, shift * along[k], color=colors[0], lw=0.8)
+        below.loglog(frequencies, shift * null[k], "k--", lw=1.0)
+        height = 3 * shift * null[k][place]
         below.annotate(f"h = {data['curvatures'][k]:.2g}", (0.01, height), ha="right", fontsize=7)
     below.set(xlabel="cycles per epoch", ylabel="power along directions, ×1, 10, 100")
     for k in (1, 0):
