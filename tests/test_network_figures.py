@@ -34,7 +34,7 @@ TINY = {
     "5.7": {"epochs": 2, "seeds": 2},
     "6.1": {"epochs": 3, "samples": 60},
     "6.2": {"epochs": 3, "samples": 60},
-    "6.3": {"epochs": 600, "burn_in": 300, "directions": 3},
+    "6.3": {"epochs": 1200, "burn_in": 300, "directions": 3},
     "bridge-density": {"epochs": 3, "samples": 60, "runs": 100},
     "bridge-gradients": {"epochs": 3, "samples": 60, "runs": 4, "points": 3},
     "table-2.1": {"epochs": 1, "seeds": 2},

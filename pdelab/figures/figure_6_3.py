@@ -52,6 +52,8 @@ def compute(epochs, burn_in, rate, batch, decay, control_rate, segments, directi
     """Spectra and autocorrelations of the four rows; null and rotation of the two that are stationary."""
     from pdelab.networks import snapshots
 
+    if epochs <= segments / EDGES[1]:
+        raise ValueError(f"epochs: expected more than {segments / EDGES[1]:g} for {segments} segments, got {epochs}")
     network = snapshots.SmallClassifier(*snapshots.pooled_digits())
     common = {"rate": rate, "batch": batch}
     settings = (

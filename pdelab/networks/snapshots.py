@@ -25,10 +25,10 @@ class SmallClassifier:
     --------
     >>> import numpy as np
     >>> x = np.array([[0.0, 1.0], [1.0, 0.0], [0.2, 0.9], [0.8, 0.1]])
-    >>> network = SmallClassifier(x, [0, 1, 0, 1], hidden=3)
+    >>> network = SmallClassifier(x, [0, 1, 0, 1], hidden=4)
     >>> run = network.train(epochs=200, rate=0.5, batch=2, seed=0)
     >>> run.weights.shape, bool(run.losses[-1] < 0.1)
-    ((200, 17), True)
+    ((200, 22), True)
     """
 
     inputs: ArrayLike
