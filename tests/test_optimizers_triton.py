@@ -18,7 +18,7 @@ pytest.importorskip("triton", reason="the GPU's kernels are run by Triton's inte
 from optimizers_shared import DEVICE, NAMES, build, feed, give, parameters, problem, vector  # noqa: E402
 
 from pdelab.kernels import optimizers as fused  # noqa: E402
-from pdelab.networks import SGLD, EntropySGD, Exponential, devices  # noqa: E402
+from pdelab.networks import SGLD, EntropySGD, Exponential  # noqa: E402
 from pdelab.networks.optimizers import buffers, engines, gpu  # noqa: E402
 from pdelab.networks.optimizers.update import Rule  # noqa: E402
 
@@ -203,7 +203,7 @@ def test_auto_takes_triton_on_a_gpu_and_what_there_is_without_it(monkeypatch):
     assert engines.chosen("auto", fake("cuda", views=False), reason) is engines.KINDS["triton"]
     shared = "parameters share memory"
     assert engines.chosen("auto", fake("cuda", views=False), shared) is engines.KINDS["foreach"]
-    monkeypatch.setattr(devices, "find_spec", lambda name: None)
+    monkeypatch.setattr(gpu, "find_spec", lambda name: None)
     assert engines.chosen("auto", fake("cuda"), None) is engines.KINDS["torch"]
     with pytest.raises(ValueError, match="engine='triton' needs triton, which is not installed"):
         engines.chosen("triton", fake("cuda"), None)

@@ -165,6 +165,7 @@ def _setting(text):
 
 
 def need_torch(verb):
+    """Refuse a verb that needs torch and scikit-learn where they are not installed."""
     from importlib.util import find_spec
 
     if find_spec("torch") is None or find_spec("sklearn") is None:

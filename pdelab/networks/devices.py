@@ -7,12 +7,11 @@ on an accelerator: `with generic():`, or PDELAB_GENERIC=1 in the environment.
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from typing import Any
 
 import torch
 
-__all__ = ["generic", "kernels_serve", "looking_waits", "triton_refusal"]
+__all__ = ["generic", "kernels_serve", "looking_waits"]
 
 _generic = [os.environ.get("PDELAB_GENERIC", "0") not in ("", "0")]
 
@@ -37,18 +36,6 @@ def kernels_serve(*tensors: Any) -> bool:
     return not _generic[0] and all(
         t.device.type == "cpu" and t.dtype in (torch.float32, torch.float64) for t in tensors
     )
-
-
-def triton_refusal(tensor: Any) -> str | None:
-    """Why Triton's kernels cannot serve a tensor (or what else has `device` and `dtype`), or None where they can: any
-    float type on a GPU, and on the CPU where TRITON_INTERPRET=1 has Triton's interpreter run them, for tests."""
-    if tensor.dtype not in (torch.float32, torch.float64, torch.float16, torch.bfloat16):
-        return f"needs a float type of 16, 32 or 64 bits, got {tensor.dtype}"
-    if tensor.device.type != "cuda" and (tensor.device.type != "cpu" or os.environ.get("TRITON_INTERPRET") != "1"):
-        return f"needs a GPU, got {tensor.device}"
-    if find_spec("triton") is None:
-        return "needs triton, which is not installed here: pip install triton"
-    return None
 
 
 def looking_waits(device: torch.device) -> bool:

@@ -1,15 +1,29 @@
 """What launches Triton's kernels, whose module is opened at first use: triton takes a second to import."""
 
+import os
 from contextlib import nullcontext
 from functools import cache
+from importlib.util import find_spec
 
 import torch
 
 from pdelab.networks.optimizers.thermal import TILE
 
-__all__ = ["BLOCK", "WARPS", "fill", "kernels", "on_device", "send"]
+__all__ = ["BLOCK", "WARPS", "fill", "kernels", "on_device", "send", "triton_refusal"]
 
 BLOCK, WARPS = 1024, 2  # numbers and warps of a program: four float32 numbers of a row a thread at once
+
+
+def triton_refusal(tensor):
+    """Why Triton's kernels cannot serve a tensor (or what else has `device` and `dtype`), or None where they can: any
+    float type on a GPU, and on the CPU where TRITON_INTERPRET=1 has Triton's interpreter run them, for tests."""
+    if tensor.dtype not in (torch.float32, torch.float64, torch.float16, torch.bfloat16):
+        return f"needs a float type of 16, 32 or 64 bits, got {tensor.dtype}"
+    if tensor.device.type != "cuda" and (tensor.device.type != "cpu" or os.environ.get("TRITON_INTERPRET") != "1"):
+        return f"needs a GPU, got {tensor.device}"
+    if find_spec("triton") is None:
+        return "needs triton, which is not installed here: pip install triton"
+    return None
 
 
 @cache

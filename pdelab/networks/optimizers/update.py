@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from pdelab.kernels import optimizers as fused
-from pdelab.networks.devices import kernels_serve, triton_refusal
+from pdelab.networks.devices import kernels_serve
 from pdelab.networks.optimizers import gpu
 from pdelab.networks.optimizers.thermal import TILE, normals
 
@@ -97,7 +97,7 @@ def fill(noise, first, address):
     compiling, tick = torch.compiler.is_compiling(), address[2]
     if kernels_serve(noise) and not compiling and not isinstance(tick, torch.Tensor):
         fused.fill_normals(noise.numpy(), first, np.array(address, np.uint64))
-    elif noise.device.type == "cuda" and not compiling and triton_refusal(noise) is None:
+    elif noise.device.type == "cuda" and not compiling and gpu.triton_refusal(noise) is None:
         gpu.fill(noise, first, address)
     else:
         noise.copy_(normals(noise.numel() // TILE, noise.dtype, noise.device, *address, first=first))

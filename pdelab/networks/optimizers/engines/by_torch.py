@@ -2,9 +2,10 @@
 
 import torch
 
-from pdelab.networks.devices import looking_waits, triton_refusal
+from pdelab.networks.devices import looking_waits
 from pdelab.networks.optimizers.buffers import local
 from pdelab.networks.optimizers.engines.engine import Engine, check_home, not_finite, sparse, start_absent
+from pdelab.networks.optimizers.gpu import triton_refusal
 from pdelab.networks.optimizers.thermal import TILE, normals
 from pdelab.networks.optimizers.update import inner_update, terms, thermal
 

@@ -9,10 +9,9 @@ finite until the loop is asked for its health.
 import numpy as np
 import torch
 
-from pdelab.networks.devices import triton_refusal
 from pdelab.networks.optimizers.buffers import dense
 from pdelab.networks.optimizers.engines.engine import Engine, find_addresses, start_absent, switches
-from pdelab.networks.optimizers.gpu import BLOCK, WARPS, kernels, on_device, send
+from pdelab.networks.optimizers.gpu import BLOCK, WARPS, kernels, on_device, send, triton_refusal
 
 __all__ = ["Launch", "TritonEngine", "launched"]
 
