@@ -1,5 +1,6 @@
-"""Thesis 6.3 on the digits: the noise of a network's gradients, and what long trajectories of SGD show."""
+"""Thesis 6.3: the noise of a network's gradients, and what spectra and correlations of long trajectories show."""
 
+import math
 from functools import cache
 
 import numpy as np
@@ -136,3 +137,66 @@ def relaxation_along_the_hessian(quick=False, flat=False, share=1.0):
     products = np.einsum("ti,ij,tj->t", along[:-1], near.Q, along[1:]) / (near.Q**2).sum()
     pieces = products[: len(products) // 24 * 24].reshape(24, -1).mean(1)
     return [at_least(7, inside), equal(share, pieces.mean(), 5 * standard_error(pieces) + 0.25)]
+
+
+@claim(
+    "C6.41", source="thesis Remark 6.41, Figure 6.3a", as_printed="corrected",
+    printed="Iterates of SGD ... are expected to perform Brownian motion ..., the FFT in Figure 6.3a would be flat if "
+    "this were so. Instead, we see low-frequency modes in the trajectory that are indicators of a periodic dynamics of "
+    "the force j(x)",
+    statement="increments of a process that relaxes, turning or not, have less power at low frequencies: 4 sin^2(w/2)/"
+    "|1 - phi e^{iw}|^2; a peak shows rotation only where a > k/sqrt 3 for F = [[k, -a], [a, k]]",
+    perturbation=["flat, as printed", "a peak for every a"], rejects=[{"flat": True}, {"turns": (0.3, 0.5)}],
+    tolerance="a 99.9 % band of the mean; the step of the frequencies",
+)  # fmt: skip
+def spectrum_of_increments(quick=False, flat=False, turns=(1.0, 3.0)):
+    phi, rng = 0.95, np.random.default_rng(9)
+    x = np.zeros((2048, 40))
+    x[0] = rng.normal(size=40) / math.sqrt(1 - phi * phi)
+    noise = rng.normal(size=x.shape)
+    for k in range(1, len(x)):
+        x[k] = phi * x[k - 1] + noise[k]
+    found = nonequilibrium.spectrum(np.diff(x, axis=0), segments=16, confidence=0.999)
+    low = slice(1, 6)
+    null = np.ones_like(found.power) if flat else nonequilibrium.increment_spectrum(found.frequencies, phi)
+    omega, peaks = np.linspace(0.001, 10, 10001), []
+    for a in turns:
+        power = nonequilibrium.linear_spectrum(nonequilibrium.linear([[1, -a], [a, 1]], np.eye(2)), omega)[:, 0, 0]
+        peaks.append(omega[power.real.argmax()])
+    return [
+        equal(null[low], found.power[low], (found.high - found.low)[low]),
+        equal([0.910, 2.996], peaks, 1.5e-3),
+    ]
+
+
+@claim(
+    "C6.41b", source="thesis Remark 6.41, Figure 6.3b", as_printed="corrected",
+    printed="the AC for Brownian motion which decays to zero very quickly and stays within the red confidence bands "
+    "(99%)",
+    statement="white noise stays within the band of 99 %; Brownian motion is outside it at lags 1, 10 and 100 of 4000, "
+    "and a reversible Ornstein-Uhlenbeck process up to the lag log(sqrt(n)/2.576)/(lambda dt)",
+    perturbation=["Brownian motion stays within the band, as printed", "noise that remembers", "half of that lag"],
+    rejects=[{"walk": 0.01}, {"memory": 0.5}, {"reach": 0.5}],
+    tolerance="five standard errors of a share of independent series; four of a stationary mean (Bartlett), 400 series",
+)  # fmt: skip
+def correlation_of_brownian_motion(quick=False, walk=1.0, memory=0.0, reach=1.0):
+    rng, n, count, lags, rate = np.random.default_rng(10), 4000, 400, [1, 10, 100], 0.05
+    white = rng.normal(size=(n, count))
+    white += memory * np.roll(white, 1, axis=0)
+    band = nonequilibrium.autocorrelation(white, lags)[1]
+
+    def share_outside(series):
+        return np.mean([np.abs(nonequilibrium.autocorrelation(one, lags)[0]) > band for one in series.T], axis=0)
+
+    relaxing, phi = rng.normal(size=(n, count)), math.exp(-rate)
+    relaxing[1:] *= math.sqrt(1 - phi**2)
+    for k in range(1, n):
+        relaxing[k] += phi * relaxing[k - 1]
+    lag = math.log(math.sqrt(n) / 2.576) / rate
+    bias = (1 + phi) / (1 - phi) / n  # of the mean that is taken off
+    found = nonequilibrium.autocorrelation(relaxing, [round(reach * lag)])[0][0]
+    return [
+        equal(walk, share_outside(np.cumsum(white, axis=0)), 5 * math.sqrt(0.01 * 0.99 / count)),
+        equal(0.01, share_outside(white), 5 * math.sqrt(0.01 * 0.99 / count)),
+        equal(phi ** round(lag) - bias, found, 4 * math.sqrt((1 + phi**2) / (1 - phi**2) / n / count)),
+    ]
