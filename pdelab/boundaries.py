@@ -26,6 +26,23 @@ def per_axis(boundary: str | Sequence[str | Sequence[str]], lengths: Sequence[in
     """One entry an axis, a name or a pair (lower, upper) of different names, for corners and shape of such lengths.
 
     On an interval two names are its two ends; with more axes they are one an axis, and an entry may be a pair.
+
+    Parameters
+    ----------
+    boundary : str, or sequence of str and pairs
+        As `Grid` takes it.
+    lengths : sequence of int
+        How many numbers the corners and the shape have.
+
+    Returns
+    -------
+    tuple
+        One entry an axis.
+
+    Examples
+    --------
+    >>> per_axis("periodic", (2, 2)), per_axis(("absorbing", "reflecting"), (1, 1))
+    (('periodic', 'periodic'), (('absorbing', 'reflecting'),))
     """
     entries = (boundary,) if isinstance(boundary, str) else _sequence(boundary)
     dimension = max(lengths)
@@ -36,12 +53,46 @@ def per_axis(boundary: str | Sequence[str | Sequence[str]], lengths: Sequence[in
 
 
 def pair(entry: str | tuple[str, str]) -> tuple[str, str]:
-    """(lower, upper) names of an axis."""
+    """(lower, upper) names of an axis.
+
+    Parameters
+    ----------
+    entry : str or (str, str)
+        One entry of `Grid.boundary`.
+
+    Returns
+    -------
+    (lower, upper) : str
+
+    Examples
+    --------
+    >>> pair("periodic"), pair(("absorbing", "reflecting"))
+    (('periodic', 'periodic'), ('absorbing', 'reflecting'))
+    """
     return (entry, entry) if isinstance(entry, str) else entry
 
 
 def only(grid: Any, allowed: Sequence[str], equation: str) -> None:
-    """Refuse a grid with a boundary that an equation does not take, or with two different ends where it takes one."""
+    """Refuse a grid with a boundary that an equation does not take, or with two different ends where it takes one.
+
+    Parameters
+    ----------
+    grid : Grid
+    allowed : sequence of str
+        Names that serve.
+    equation : str
+        What is solved, for the message.
+
+    Raises
+    ------
+    ValueError
+        Another boundary; two different ends of an axis.
+
+    Examples
+    --------
+    >>> from pdelab.grid import Grid
+    >>> only(Grid(0.0, 1.0, 3), CLOSED, "this example")
+    """
     for entry in grid.boundary:
         if entry not in allowed:
             checks.refuse("boundary", f"{' or '.join(allowed)} for {equation}", entry)

@@ -75,7 +75,17 @@ STYLE: dict[Any, Any] = {
 
 
 def style() -> Any:
-    """The project's style, as a context: `with style(): ...` draws and saves in it."""
+    """The project's style, as a context: `with style(): ...` draws and saves in it.
+
+    Returns
+    -------
+    context manager
+
+    Examples
+    --------
+    >>> with style():
+    ...     figure, ax = subplots()
+    """
     import matplotlib
 
     return matplotlib.rc_context(STYLE)
@@ -91,13 +101,23 @@ def look(meaning: str) -> dict[str, Any]:
     Returns
     -------
     dict with "color" and "ls"
+
+    Raises
+    ------
+    ValueError
+        An unknown meaning.
+
+    Examples
+    --------
+    >>> sorted(look("viscous"))
+    ['color', 'ls']
     """
     if meaning not in COLORS:
         raise ValueError(f"meaning: expected one of {', '.join(COLORS)}, got {meaning!r}")
     return {"color": COLORS[meaning], "ls": LINES[meaning]}
 
 
-def frame(figure: Any, title: str, corner: str = "") -> None:
+def frame(figure: Any, title: str, corner: str = "") -> Any:
     """Put the message above a figure and its parameters below; no letter smaller than 8 pt, not wider than 8 inches.
 
     Parameters
@@ -105,6 +125,17 @@ def frame(figure: Any, title: str, corner: str = "") -> None:
     figure : matplotlib Figure
     title : str, wrapped to the width
     corner : str, in small letters at the lower right
+
+    Returns
+    -------
+    matplotlib Figure
+        The same.
+
+    Examples
+    --------
+    >>> figure, ax = subplots()
+    >>> frame(figure, "A message", "beta = 1") is figure
+    True
     """
     from matplotlib.text import Text
 
@@ -140,20 +171,51 @@ def _share(ax):
 
 
 def legend_above(ax: Any, columns: int = 1) -> Any:
-    """The legend above the axes, where it hides nothing, below the title if there is one."""
+    """The legend above the axes, where it hides nothing, below the title if there is one.
+
+    Parameters
+    ----------
+    ax : matplotlib axes
+    columns : int >= 1
+
+    Returns
+    -------
+    matplotlib legend
+
+    Examples
+    --------
+    >>> _, ax = subplots()
+    >>> line = ax.plot([0.0, 1.0], [0.0, 1.0], label="a line")
+    >>> [text.get_text() for text in legend_above(ax).get_texts()]
+    ['a line']
+    """
     title = ax.get_title(loc="left")
     ax.set_title("", loc="left")
     keys = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "borderaxespad": 0.2, "alignment": "left"}
     return ax.legend(ncols=columns, title=title or None, title_fontsize=STYLE["axes.titlesize"], **keys)
 
 
-def label_ends(ax: Any, gap: float = 0.085) -> None:
+def label_ends(ax: Any, gap: float = 0.085) -> Any:
     """Name the labelled lines of an axes at their right ends, kept apart, in place of a legend.
 
     Parameters
     ----------
-    ax : matplotlib axes, its limits final
-    gap : the least distance of two names, in heights of the axes
+    ax : matplotlib axes
+        Its limits final.
+    gap : float
+        The least distance of two names, in heights of the axes.
+
+    Returns
+    -------
+    matplotlib axes
+        The same.
+
+    Examples
+    --------
+    >>> _, ax = subplots()
+    >>> line = ax.plot([0.0, 1.0], [0.0, 1.0], label="a line")
+    >>> label_ends(ax).texts[-1].get_text()
+    'a line'
     """
     ends = []
     for line in ax.get_lines():
@@ -198,7 +260,25 @@ def _shown():
 
 
 def subplots(rows: int = 1, columns: int = 1, size: tuple[float, float] = (7.0, 4.0), **kwargs: Any) -> Any:
-    """A figure and its axes in the project's style, drawn without a display."""
+    """A figure and its axes in the project's style, drawn without a display.
+
+    Parameters
+    ----------
+    rows, columns : int >= 1
+    size : (width, height) in inches
+    **kwargs
+        Of `matplotlib.figure.Figure.subplots`.
+
+    Returns
+    -------
+    (figure, axes)
+
+    Examples
+    --------
+    >>> figure, axes = subplots(1, 2)
+    >>> len(axes)
+    2
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     with style():
@@ -209,7 +289,26 @@ def subplots(rows: int = 1, columns: int = 1, size: tuple[float, float] = (7.0, 
 
 
 def save_figure(figure: Any, stem: str | PathLike) -> Path:
-    """Write stem.png and stem.svg, byte for byte the same for the same data; returns the path of the PNG."""
+    """Write stem.png and stem.svg, byte for byte the same for the same data; returns the path of the PNG.
+
+    Parameters
+    ----------
+    figure : matplotlib Figure
+    stem : path
+        Without an ending.
+
+    Returns
+    -------
+    pathlib.Path
+        Of the PNG.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_figure(subplots()[0], f"{folder}/empty").name
+    'empty.png'
+    """
     stem = Path(stem)
     picture = stem.with_name(stem.name + ".png")
     with style():
@@ -228,6 +327,22 @@ def plot(solution: Solution, ax: Any = None, times: Sequence[int] | None = None)
     solution : Solution
     ax : matplotlib axes, optional
     times : indices of saved times to draw, optional (one dimension); by default at most eight of them
+
+    Returns
+    -------
+    matplotlib axes
+
+    Raises
+    ------
+    ValueError
+        A three-dimensional field.
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> heat = pl.solve(pl.Heat(viscosity=0.1), pl.Loss("cos(x)"), pl.Grid(-3.0, 3.0, 33), [0.0, 0.5, 1.0])
+    >>> len(plot(heat).lines)
+    3
     """
     import matplotlib
 
@@ -273,6 +388,13 @@ def plot_paths(paths: Any, ax: Any = None, most: int = 30, component: int = 0) -
     ------
     ValueError
         Where the states were not stored.
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> run = pl.simulate(pl.Langevin(pl.Loss("x**2/2"), 1.0), 1.0, t=1.0, dt=0.1, paths=5, seed=0, save_every=1)
+    >>> len(plot_paths(run, most=3).lines)
+    4
     """
     if paths.states is None:
         raise ValueError("paths: expected stored states, got a result of store=False")
@@ -301,6 +423,11 @@ def animate(solution: Solution, interval: float = 60) -> Any:
     -------
     matplotlib.animation.FuncAnimation
         `.save("solution.gif")` writes it, `.to_jshtml()` is a page with buttons.
+
+    Raises
+    ------
+    ValueError
+        A three-dimensional field.
 
     Examples
     --------
@@ -457,7 +584,25 @@ def _handle(name, slider):
 
 
 def orders(sizes: ArrayLike, errors: ArrayLike, ax: Any = None, label: str | None = None, **style: Any) -> Any:
-    """Draw errors against step sizes on log axes and write the order observed over the smallest three in the label."""
+    """Draw errors against step sizes on log axes and write the order observed over the smallest three in the label.
+
+    Parameters
+    ----------
+    sizes, errors : array (n,)
+    ax : matplotlib axes, optional
+    label : str, optional
+    **style
+        Of matplotlib's line.
+
+    Returns
+    -------
+    matplotlib axes
+
+    Examples
+    --------
+    >>> orders([0.1, 0.05, 0.025], [0.01, 0.0025, 0.000625], label="a scheme").get_legend_handles_labels()[1]
+    ['a scheme: order 2.00']
+    """
     from matplotlib.ticker import NullFormatter
 
     slope = observed_order(sizes, errors)
@@ -469,6 +614,21 @@ def orders(sizes: ArrayLike, errors: ArrayLike, ax: Any = None, label: str | Non
 
 
 def observed_order(sizes: ArrayLike, errors: ArrayLike) -> float:
-    """Slope of log error against log step size over the three smallest steps."""
+    """Slope of log error against log step size over the three smallest steps.
+
+    Parameters
+    ----------
+    sizes, errors : array (n,)
+        Step sizes and what was wrong with them.
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> round(observed_order([0.1, 0.05, 0.025], [0.01, 0.0025, 0.000625]), 9)
+    2.0
+    """
     finest = np.argsort(sizes)[:3]
     return float(np.polyfit(np.log(np.asarray(sizes)[finest]), np.log(np.asarray(errors)[finest]), 1)[0])

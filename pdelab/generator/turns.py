@@ -31,8 +31,13 @@ def turning_rate(problem: DiffusionProblem, grid: Grid, axis: int = 0, time: flo
 
     Parameters
     ----------
+    problem : FokkerPlanck or BackwardKolmogorov
+        With noise.
+    grid : Grid
     axis : int
         A periodic axis of the grid, with enough nodes for a slab and as much beside it.
+    time : float
+        When the coefficients are taken, where they move.
 
     Returns
     -------

@@ -14,7 +14,11 @@ __all__ = ["Enclosure", "enclose", "symmetric", "tape"]
 class Enclosure:
     """Bounds that hold everywhere in a box, the last axis [lower, upper].
 
-    value (..., 2); gradient (..., d, 2) and Hessian (..., d, d, 2), in one dimension (..., 2) each.
+    Attributes
+    ----------
+    value : array (..., 2)
+    gradient : array (..., d, 2), in one dimension (..., 2)
+    hessian : array (..., d, d, 2), in one dimension (..., 2)
     """
 
     value: np.ndarray

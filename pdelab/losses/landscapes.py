@@ -18,6 +18,11 @@ __all__ = [
 def gallery() -> dict[str, Callable[..., Loss]]:
     """All losses of the gallery: {name: function}; each function can be called without arguments.
 
+    Returns
+    -------
+    dict
+        {name: function}
+
     Examples
     --------
     >>> gallery()["rugged"]().dimension
@@ -31,6 +36,15 @@ def rugged() -> Loss:
 
     Its global minimum -0.203864 is at x = -0.08049. The figure prints no formula; this one has the shape drawn there.
     Source: Chaudhari, thesis, Figure 4.1 (the formula is ours).
+
+    Returns
+    -------
+    Loss
+
+    Examples
+    --------
+    >>> round(float(rugged()(-0.08049)), 6)
+    -0.203864
     """
     return Loss("0.2*x**2 + 0.3*cos(5*x + 4.5) + 0.3*cos(4*x + 2)")
 
@@ -40,6 +54,15 @@ def three_wells() -> Loss:
 
     Minima at -2.36848 (global), -0.81757 and 1.66728; its gradient field (Burgers) breaks first at t = 0.299110.
     Source: the reference loss of this laboratory's ledger.
+
+    Returns
+    -------
+    Loss
+
+    Examples
+    --------
+    >>> bool(abs(three_wells().gradient([-2.36848, -0.81757, 1.66728])).max() < 1e-4)
+    True
     """
     return Loss("0.05*x**4 - 0.4*x**2 + 0.15*x + 0.3*sin(3*x)")
 
@@ -59,6 +82,8 @@ def sharp_and_wide(
     The sharp valley is the global minimum. Local entropy at beta = 2 moves it to the wide one between gamma = 0.1 and
     gamma = 0.2; without noise (beta = inf) it never moves.
 
+    Source: Chaudhari, thesis, Figure 3.2 (a drawing; the formula is ours).
+
     Parameters
     ----------
     wide, sharp : float
@@ -70,7 +95,20 @@ def sharp_and_wide(
     confinement : float
         c >= 0.
 
-    Source: Chaudhari, thesis, Figure 3.2 (a drawing; the formula is ours).
+    Returns
+    -------
+    Loss
+
+    Raises
+    ------
+    ValueError
+        A width, a depth or a distance <= 0, a confinement < 0.
+
+    Examples
+    --------
+    >>> f = sharp_and_wide()
+    >>> bool(f(2.0) < f(-2.0))                                           # the sharp valley is the deeper one
+    True
     """
     w, s, height, depth, a = _positive(wide=wide, sharp=sharp, shallow=shallow, deep=deep, distance=distance)
     (c,) = _finite(confinement=confinement)
@@ -86,6 +124,8 @@ def two_parabolas(sharp: float = 60.0, wide: float = 1.0, gap: float = 0.3, dist
     Local entropy prefers the wide well iff beta gap < ½ log((1 + gamma q_s)/(1 + gamma q_w)), up to terms that are
     exponentially small in the distance: beta = 5.0475 is the border at gamma = 0.5.
 
+    Source: quantifies Chaudhari et al., Entropy-SGD, Figure 2.
+
     Parameters
     ----------
     sharp, wide : float
@@ -95,7 +135,19 @@ def two_parabolas(sharp: float = 60.0, wide: float = 1.0, gap: float = 0.3, dist
     distance : float
         Half the distance of the wells a, > 0.
 
-    Source: quantifies Chaudhari et al., Entropy-SGD, Figure 2.
+    Returns
+    -------
+    Loss
+
+    Raises
+    ------
+    ValueError
+        A curvature or a distance <= 0, a gap < 0.
+
+    Examples
+    --------
+    >>> two_parabolas()([-3.0, 3.0])
+    array([ 0. , -0.3])
     """
     q_s, q_w, a = _positive(sharp=sharp, wide=wide, distance=distance)
     (g,) = _finite(gap=gap)
@@ -110,6 +162,8 @@ def double_well(tilt: float = 0.0, barrier: float = 0.25, distance: float = 1.0)
     With the defaults x⁴/4 - x²/2 + 1/4: wells at ±1, a barrier of 1/4 at 0. A positive tilt makes the left well the
     deeper one; both exist while |tilt| < 8 b/(3 √3 a).
 
+    Source: Kramers, Physica 7 (1940) 284; the usual test of metastability.
+
     Parameters
     ----------
     tilt : float
@@ -119,7 +173,19 @@ def double_well(tilt: float = 0.0, barrier: float = 0.25, distance: float = 1.0)
     distance : float
         Half the distance a of the symmetric wells, > 0.
 
-    Source: Kramers, Physica 7 (1940) 284; the usual test of metastability.
+    Returns
+    -------
+    Loss
+
+    Raises
+    ------
+    ValueError
+        A barrier or a distance <= 0.
+
+    Examples
+    --------
+    >>> double_well()(0.0), double_well()([-1.0, 1.0])
+    (0.25, array([0., 0.]))
     """
     b, a = _positive(barrier=barrier, distance=distance)
     (slope,) = _finite(tilt=tilt)
@@ -129,6 +195,8 @@ def double_well(tilt: float = 0.0, barrier: float = 0.25, distance: float = 1.0)
 def quadratic(hessian: ArrayLike = 1.0, centre: ArrayLike | None = None) -> Loss:
     """A quadratic, f(x) = ½ (x - c)ᵀ H (x - c), convex or not.
 
+    Source: the Gaussian case of local entropy, Chaudhari, thesis, Lemma 4.4.
+
     Parameters
     ----------
     hessian : float or array (d, d)
@@ -136,7 +204,14 @@ def quadratic(hessian: ArrayLike = 1.0, centre: ArrayLike | None = None) -> Loss
     centre : float or array (d,), optional
         c; by default the origin.
 
-    Source: the Gaussian case of local entropy, Chaudhari, thesis, Lemma 4.4.
+    Returns
+    -------
+    Loss
+
+    Raises
+    ------
+    ValueError
+        A matrix that is not symmetric, a centre of another dimension.
 
     Examples
     --------
@@ -158,6 +233,20 @@ def cone(dimension: int = 1) -> Loss:
 
     At 0 the gradient is set to 0, the mean of the slopes, and the Hessian to 0.
     Source: the Lipschitz case of the vanishing-viscosity limit, with a closed local entropy in one dimension.
+
+    Parameters
+    ----------
+    dimension : int >= 1
+        d.
+
+    Returns
+    -------
+    Loss
+
+    Examples
+    --------
+    >>> cone(2)([3.0, 4.0]), cone(2).gradient([3.0, 4.0])
+    (5.0, array([0.6, 0.8]))
     """
     names = _names(_count(dimension))
     return Loss(f"norm({', '.join(names)})" if dimension > 1 else "abs(x)", names)
@@ -174,6 +263,8 @@ def gaussian_mixture(
 
     Summed with the largest exponent taken out: finite, with its derivatives, far from every centre.
 
+    Source: the usual test of samplers.
+
     Parameters
     ----------
     means : array (K,) or (K, d)
@@ -185,7 +276,20 @@ def gaussian_mixture(
     covariances : array (K, d, d), optional
         C_k, positive definite; replace `scales`.
 
-    Source: the usual test of samplers.
+    Returns
+    -------
+    Loss
+
+    Raises
+    ------
+    ValueError
+        Numbers of centres, widths and weights that differ, widths and weights that are not > 0.
+
+    Examples
+    --------
+    >>> grid = np.linspace(-8.0, 8.0, 1601)
+    >>> round(float(np.exp(-gaussian_mixture()(grid)).sum() * 0.01), 9)
+    1.0
     """
     centres = _array(means, "means")
     centres = centres[:, None] if centres.ndim == 1 else centres
@@ -205,6 +309,15 @@ def example_6_43() -> Loss:
     """The potential of Example 6.43: Φ(x) = (x₁² - 1)²/4 + x₂²/2, wells at (±1, 0), a saddle at the origin.
 
     Source: Chaudhari, thesis, Example 6.43.
+
+    Returns
+    -------
+    Loss
+
+    Examples
+    --------
+    >>> example_6_43()([[1.0, 0.0], [0.0, 0.0]])
+    array([0.  , 0.25])
     """
     return Loss("(x1**2 - 1)**2/4 + x2**2/2")
 
@@ -213,6 +326,15 @@ def mueller_brown() -> Loss:
     """The Müller-Brown surface: three minima and two saddles; the lowest is f(-0.55822, 1.44173) = -146.69952.
 
     Source: Müller, Brown, Theor. Chim. Acta 53 (1979) 75-93, doi:10.1007/BF00547608.
+
+    Returns
+    -------
+    Loss
+
+    Examples
+    --------
+    >>> round(float(mueller_brown()([-0.55822, 1.44173])), 4)
+    -146.6995
     """
     table = (
         (-200, -1, 0, -10, 1, 0),
@@ -231,6 +353,21 @@ def rastrigin(dimension: int = 2) -> Loss:
     """Rastrigin's function, f(x) = 10 d + Σ (x_i² - 10 cos(2π x_i)): a lattice of minima, the global one 0 at 0.
 
     Source: Rastrigin, Systems of extremal control (1974); Mühlenbein et al., Parallel Computing 17 (1991) 619.
+
+    Parameters
+    ----------
+    dimension : int >= 1
+        d.
+
+    Returns
+    -------
+    Loss
+
+    Examples
+    --------
+    >>> f = rastrigin(2)
+    >>> round(float(f([0.0, 0.0])), 12), round(float(f([1.0, 0.0])), 12)
+    (0.0, 1.0)
     """
     names = _names(_count(dimension))
     return Loss(f"{10 * len(names)} + " + " + ".join(f"({x}**2 - 10*cos(2*pi*{x}))" for x in names), names)
@@ -242,6 +379,20 @@ def ackley(dimension: int = 2) -> Loss:
     The global minimum 0 is at the kink: there the gradient is set to 0, the mean of the slopes, and the Hessian leaves
     the kink's own curvature out.
     Source: Ackley, A connectionist machine for genetic hillclimbing (1987).
+
+    Parameters
+    ----------
+    dimension : int >= 1
+        d.
+
+    Returns
+    -------
+    Loss
+
+    Examples
+    --------
+    >>> round(float(ackley(3)([0.0, 0.0, 0.0])), 12)
+    0.0
     """
     names = _names(_count(dimension))
     d = len(names)

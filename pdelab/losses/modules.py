@@ -33,7 +33,19 @@ _STAMP = 946684800  # one modification time for all: rewriting a file must not m
 def cache_directory() -> Path:
     """The folder of generated modules: $PDELAB_CACHE, or `pdelab` in the user's cache directory of this system.
 
-    Raises ValueError for a relative path: what it means would depend on where the process happens to stand.
+    Returns
+    -------
+    pathlib.Path
+
+    Raises
+    ------
+    ValueError
+        A relative path, since what it means would depend on where the process happens to stand.
+
+    Examples
+    --------
+    >>> cache_directory().is_absolute()
+    True
     """
     if chosen := os.environ.get("PDELAB_CACHE"):
         folder = Path(chosen).expanduser()
@@ -51,7 +63,7 @@ def cache_directory() -> Path:
 
 
 def compiled_module(source: str | Callable[[], str], key: str | None = None) -> ModuleType:
-    """Import generated Python source as a module that is kept on disk.
+    r"""Import generated Python source as a module that is kept on disk.
 
     Parameters
     ----------
@@ -66,6 +78,11 @@ def compiled_module(source: str | Callable[[], str], key: str | None = None) -> 
     module
         Imported once in a process; `__source__` is its text, `__file__` where it is kept (None: in memory only).
 
+    Raises
+    ------
+    ValueError
+        A source that is made by a function, without a key.
+
     Notes
     -----
     Two processes may make the same module at once: each writes a whole file of the same content. A copy that does not
@@ -73,7 +90,7 @@ def compiled_module(source: str | Callable[[], str], key: str | None = None) -> 
 
     Examples
     --------
-    >>> text = "from numba import njit\\n\\n@njit(cache=True)\\ndef twice(x):\\n    return 2 * x\\n"
+    >>> text = "from numba import njit\n\n@njit(cache=True)\ndef twice(x):\n    return 2 * x\n"
     >>> compiled_module(text).twice(21)
     42
     """

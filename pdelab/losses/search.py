@@ -19,7 +19,16 @@ OCTAVES = 24  # how far around is looked for values so low that they matter: 2^2
 
 @dataclass(frozen=True)
 class Minimum:
-    """The lowest value that was found over a box, its point, and a bound that no value is below."""
+    """The lowest value that was found over a box, its point, and a bound that no value is below.
+
+    Attributes
+    ----------
+    value : float
+        f at the point.
+    point : float or array (d,)
+    bound : float
+        No value over the box is below; value - bound is the gap.
+    """
 
     value: float
     point: float | np.ndarray

@@ -126,6 +126,15 @@ def simulate(
     FloatingPointError
         A path exploded; the message says which one and when.
 
+    Good values
+    -----------
+    dt : halve it until what you look at no longer changes; `refine` keeps the Brownian paths while you do. A drift of
+        rate h is stable below dt = 2/h in the explicit schemes.
+    paths : a mean is known to its standard deviation over the square root of their number: 100 for a picture, 10,000
+        for two digits. Memory is states times saved times; store=False keeps statistics alone.
+    scheme : the default; `milstein` for single paths under noise that depends on the state, `leimkuhler_matthews` or
+        `baoab` for averages at equilibrium, `weak_euler` for expectations in half the time.
+
     Examples
     --------
     >>> import pdelab as pl

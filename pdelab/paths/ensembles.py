@@ -46,6 +46,8 @@ def ensemble(
         cluster, which runs those of a lost worker again. Needs joblib (`pip install joblib`).
     threads : int >= 1
         Of each part.
+    **options
+        Further ones of `simulate`.
 
     Returns
     -------

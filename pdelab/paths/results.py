@@ -40,6 +40,10 @@ class Paths:
         that stayed; None without absorbing walls. The place of exit is `final`.
     info : dict
         Equation, scheme, dt, steps, compiled (False: the equation ran through NumPy), threads, seed, bridge.
+    moments : callable () -> array
+        Means and sums of squares over blocks of paths, for `mean` and `variance`.
+    noise : tuple
+        The address of the noise, for `increments`.
     """
 
     times: np.ndarray

@@ -33,7 +33,14 @@ __all__ = [
 
 
 def euler_maruyama(sde: Any, x: np.ndarray, t: float, dt: float, noise: Any) -> np.ndarray:
-    """x + b dt + σ ΔW with the drift of Ito: strong order 1/2 (1 with additive noise), weak order 1."""
+    """x + b dt + σ ΔW with the drift of Ito: strong order 1/2 (1 with additive noise), weak order 1.
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> pl.simulate(pl.Diffusion("-x", 0.0), 1.0, t=0.2, dt=0.1, seed=0, scheme=euler_maruyama).final        # (1 - dt)²
+    array([0.81])
+    """
     return x + ito_drift(sde, x, t) * dt + sde.noise_term(x, t, noise.dw)
 
 
@@ -41,6 +48,14 @@ def weak_euler(sde: Any, x: np.ndarray, t: float, dt: float, noise: Any) -> np.n
     """x + b dt ± σ √dt with random signs, one bit a step: weak order 1, no strong order (refine is refused).
 
     Expectations as by Euler-Maruyama at a fraction of its cost. Kloeden & Platen (1992), 14.1.
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> wiener = pl.Diffusion(0.0, 1.0, dimension=1)
+    >>> run = pl.simulate(wiener, 0.0, t=0.25, dt=0.25, paths=100, seed=0, scheme=weak_euler)
+    >>> sorted(set(run.final.tolist()))                                  # ±√dt
+    [-0.5, 0.5]
     """
     return x + ito_drift(sde, x, t) * dt + sde.noise_term(x, t, np.sqrt(dt) * noise.signs)
 
@@ -52,6 +67,21 @@ def milstein(sde: Any, x: np.ndarray, t: float, dt: float, noise: Any) -> np.nda
     the initial states). Other noise needs the iterated integrals ∫W_j dW_k, which are not offered: refused. With
     additive noise this is Euler-Maruyama. Derivatives are exact for formulas, central differences for functions.
     Kloeden & Platen, Numerical Solution of Stochastic Differential Equations (1992), 10.3.
+
+    Raises
+    ------
+    ValueError
+        Noise that does not commute.
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> gbm = pl.Diffusion("x/2", "x")                                   # x(1) = e^W
+    >>> run = pl.simulate(gbm, 1.0, t=1.0, dt=0.01, paths=500, seed=0, scheme=milstein)
+    >>> exact = np.exp(run.increments().sum(axis=0))
+    >>> euler = pl.simulate(gbm, 1.0, t=1.0, dt=0.01, paths=500, seed=0)
+    >>> bool(abs(run.final - exact).mean() < 0.2 * abs(euler.final - exact).mean())
+    True
     """
     euler = euler_maruyama(sde, x, t, dt, noise)
     if sde.kind == "additive":
@@ -69,6 +99,20 @@ def derivative_free_milstein(sde: Any, x: np.ndarray, t: float, dt: float, noise
     """Milstein with ½ (σ(x + b dt + σ√dt) - σ(x)) (ΔW² - dt)/√dt for the derivative: diagonal or scalar noise, order 1.
 
     Kloeden & Platen (1992), 11.1.
+
+    Raises
+    ------
+    ValueError
+        General noise; diagonal noise that does not commute.
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> gbm = pl.Diffusion("x/2", "x")
+    >>> both = [pl.simulate(gbm, 1.0, t=1.0, dt=0.01, paths=100, seed=0, scheme=scheme).final
+    ...         for scheme in (milstein, derivative_free_milstein)]
+    >>> bool(abs(both[0] / both[1] - 1).max() < 0.02)
+    True
     """
     if sde.kind == "general":
         raise ValueError("derivative_free_milstein: expected diagonal or scalar noise: use milstein")
@@ -84,6 +128,14 @@ def heun(sde: Any, x: np.ndarray, t: float, dt: float, noise: Any) -> np.ndarray
     """x̃ = x + b dt + σ ΔW, then the mean of both ends' b dt + σ ΔW: the Stratonovich solution.
 
     Other interpretations are converted. Additive noise: weak order 2. Kloeden & Platen (1992), 15.1.
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> sde = pl.Diffusion(0.0, "x", interpretation="stratonovich")      # x(1) = e^W
+    >>> run = pl.simulate(sde, 1.0, t=1.0, dt=0.01, paths=200, seed=0, scheme=heun)
+    >>> bool(abs(run.final / np.exp(run.increments().sum(axis=0)) - 1).max() < 0.05)
+    True
     """
     drift, dw = stratonovich_drift(sde, x, t), noise.dw
     predicted = x + drift * dt + sde.noise_term(x, t, dw)
@@ -95,6 +147,21 @@ def sra1(sde: Any, x: np.ndarray, t: float, dt: float, noise: Any) -> np.ndarray
     """x + (b(x) + 2 b(x + ¾ b dt + (3/2) σ ΔZ/dt)) dt/3 + σ ΔW: additive noise, strong order 3/2.
 
     ΔZ = ∫(W_s - W_t)ds. Rößler, SIAM J. Numer. Anal. 48 (2010), scheme SRA1; σ may depend on time.
+
+    Raises
+    ------
+    ValueError
+        Noise that is not additive.
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> sde, run = pl.Diffusion("-x", 1.0), {"t": 1.0, "paths": 200, "seed": 0}
+    >>> fine = pl.simulate(sde, 1.0, dt=0.001, **run).final
+    >>> errors = [abs(pl.simulate(sde, 1.0, dt=0.1, refine=100, scheme=scheme, **run).final - fine).mean()
+    ...           for scheme in (euler_maruyama, sra1)]
+    >>> bool(errors[1] < 0.1 * errors[0])
+    True
     """
     _additive(sde, "sra1")
     drift, dz = sde.drift(x, t), noise.dz
@@ -107,6 +174,17 @@ def leimkuhler_matthews(sde: Any, x: np.ndarray, t: float, dt: float, noise: Any
     """x + b dt + σ (ΔW_k + ΔW_{k+1})/2: each increment is used twice; averages at equilibrium have an error O(dt²).
 
     Same cost as Euler-Maruyama, whose error there is O(dt). Leimkuhler & Matthews, Appl. Math. Res. Express (2013).
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> sde = pl.Langevin(pl.Loss("x**2/2"), beta=1.0)
+    >>> run = {scheme: pl.simulate(sde, 0.0, t=20.0, dt=0.5, paths=20000, seed=0, scheme=scheme).variance[-1]
+    ...        for scheme in (euler_maruyama, leimkuhler_matthews)}
+    >>> bool(abs(run[euler_maruyama] - 4 / 3) < 0.05)                    # 1/(1 - dt/2)
+    True
+    >>> bool(abs(run[leimkuhler_matthews] - 1) < 0.05)
+    True
     """
     _additive(sde, "leimkuhler_matthews")
     return x + sde.drift(x, t) * dt + 0.5 * sde.noise_term(x, t, noise.dw + noise.next_dw)
@@ -118,6 +196,19 @@ def baoab(sde: Any, x: np.ndarray, t: float, dt: float, noise: Any) -> np.ndarra
     Weak order 2; the law of the positions at equilibrium has an error O(dt²), exact for quadratic losses at any
     stable step (dt < 2/ω). That of the momenta has an error O(dt²) even then: for f = ω²q²/2 their variance is
     (1 - (ω dt/2)²)/β in place of 1/β. Leimkuhler & Matthews, Appl. Math. Res. Express (2013).
+
+    Raises
+    ------
+    ValueError
+        Another equation than `Underdamped`.
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> sde = pl.Underdamped(pl.Loss("x**2/2"), beta=1.0, friction=1.0)
+    >>> run = pl.simulate(sde, 0.0, t=20.0, dt=1.0, paths=10000, seed=0, scheme=baoab)
+    >>> bool(abs(run.variance[-1, 0] - 1) < 0.06), bool(abs(run.variance[-1, 1] - 0.75) < 0.06)       # 1, 1 - (dt/2)²
+    (True, True)
     """
     if not sde.has_momenta:
         raise ValueError(f"baoab: expected an Underdamped equation, got {type(sde).__name__}: use euler_maruyama")
@@ -135,6 +226,18 @@ def exponential(sde: Any, x: np.ndarray, t: float, dt: float, noise: Any) -> np.
     """e^{-λdt} x + (1 - e^{-λdt})/λ b + ((1 - e^{-2λdt})/(2λ dt))^½ σ ΔW for a drift b - λx: exact when b is constant.
 
     Stable for any λ dt; strong and weak order 1 with additive noise.
+
+    Raises
+    ------
+    ValueError
+        An equation without a linear part, or not in the sense of Ito.
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> stiff = pl.Diffusion(1.0, 0.0, linear=100.0, dimension=1)        # dx = (1 - 100 x) dt
+    >>> pl.simulate(stiff, 1.0, t=1.0, dt=0.5, seed=0, scheme=exponential).final
+    array([0.01])
     """
     if sde.linear is None or sde.kind == "general":
         raise ValueError("exponential: expected an equation with a linear part (Diffusion(..., linear=), FastSlow)")
@@ -158,6 +261,18 @@ def implicit(sde: Any, x: np.ndarray, t: float, dt: float, noise: Any) -> np.nda
 
     Solvable for every step when f is convex, otherwise for dt λ_max(-Hess f) < 1. Strong order 1. A step costs about
     d³ operations a path.
+
+    Raises
+    ------
+    ValueError
+        Another equation than `Langevin`.
+
+    Examples
+    --------
+    >>> import pdelab as pl
+    >>> stiff = pl.Langevin(pl.losses.quadratic(100.0), beta=np.inf)
+    >>> (pl.simulate(stiff, 1.0, t=0.1, dt=0.1, seed=0, scheme=implicit).final * 11).round(9)         # 1/(1 + 100 dt)
+    array([1.])
     """
     if sde.drift_jacobian is None:
         raise ValueError(f"implicit: expected Langevin dynamics, got {type(sde).__name__}: use exponential")

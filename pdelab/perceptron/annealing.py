@@ -80,6 +80,15 @@ def search(
         Independent starts.
     seed : int in [0, 2**63)
 
+    Returns
+    -------
+    Search
+
+    Raises
+    ------
+    ValueError
+        What is no Perceptron, cold > hot, numbers out of range.
+
     Examples
     --------
     >>> result = search(Perceptron(21, 8, seed=3), 20000, runs=10)

@@ -58,7 +58,27 @@ def disagreement(d: int, distance: int) -> float:
 
 
 def angle(overlap: ArrayLike) -> Array:
-    """arccos(x·y/d)/π, the limit of `disagreement` for many weights (thesis (3.3), corrected); overlap in [-1, 1]."""
+    """arccos(x·y/d)/π, the limit of `disagreement` for many weights (thesis (3.3), corrected).
+
+    Parameters
+    ----------
+    overlap : array, in [-1, 1]
+        x·y/d.
+
+    Returns
+    -------
+    array of the same shape, in [0, 1]
+
+    Raises
+    ------
+    ValueError
+        Numbers outside [-1, 1].
+
+    Examples
+    --------
+    >>> angle(np.array([1.0, 0.0, -1.0]))
+    array([0. , 0.5, 1. ])
+    """
     overlap = checks.reals("overlap", overlap)
     if not (np.abs(overlap) <= 1).all():
         raise ValueError(f"overlap: expected numbers in [-1, 1], got {checks.shown(overlap)}")
@@ -66,7 +86,29 @@ def angle(overlap: ArrayLike) -> Array:
 
 
 def expected_solutions(d: int, patterns: int) -> float:
-    """E Z = 2^(d - N), exact for d odd and random labels."""
+    """E Z = 2^(d - N), exact for d odd and random labels.
+
+    Parameters
+    ----------
+    d : int, odd
+        Weights.
+    patterns : int
+        N.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        An even d, numbers out of range.
+
+    Examples
+    --------
+    >>> expected_solutions(21, 10)
+    2048.0
+    """
     return 2.0 ** (odd_dimension("d", d) - checks.whole("patterns", patterns, 0))
 
 
@@ -75,6 +117,29 @@ def expected_pairs(d: int, patterns: int, distance: int) -> float:
 
     Exact for random labels as a ratio of expectations (annealed), and for a teacher as the mean number of solutions at
     that distance from the teacher.
+
+    Parameters
+    ----------
+    d : int, odd
+        Weights.
+    patterns : int
+        N.
+    distance : int in [0, d]
+        k.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        Numbers out of range.
+
+    Examples
+    --------
+    >>> round(expected_pairs(21, 10, 0), 9), bool(expected_pairs(21, 10, 1) < 21)          # itself; some of 21 flips
+    (1.0, True)
     """
     d, n = odd_dimension("d", d), checks.whole("patterns", patterns, 0)
     chance = 1.0 - disagreement(d, distance)
@@ -86,6 +151,22 @@ def isolation_probability(d: int, patterns: int) -> float:
 
     exp(-d (2 P_1)^N): a Poisson estimate, not exact. 2 P_1 is about 1 - sqrt(2/(π d)), so that typical solutions are
     isolated only for d well above (log d / (0.8 α))^2.
+
+    Parameters
+    ----------
+    d : int, odd
+        Weights.
+    patterns : int
+        N.
+
+    Returns
+    -------
+    float in [0, 1]
+
+    Examples
+    --------
+    >>> isolation_probability(21, 5) < isolation_probability(21, 20)
+    True
     """
     return math.exp(-expected_pairs(d, patterns, 1))
 
@@ -101,6 +182,20 @@ def tilted_average(values: ArrayLike, counts: ArrayLike, tilt: float) -> float:
         `local_counts`.
     tilt : float
         0: all solutions alike; inf: the densest only. Good values: 0 to 10.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        Lists of different lengths, counts that are not > 0.
+
+    Examples
+    --------
+    >>> [round(tilted_average([0.0, 1.0], [1, 3], tilt), 6) for tilt in (0.0, 1.0, math.inf)]
+    [0.5, 0.75, 1.0]
     """
     values, counts = checks.reals("values", values), checks.reals("counts", counts)
     if values.ndim != 1 or values.shape != counts.shape or not values.size:

@@ -263,7 +263,26 @@ class Perceptron:
 
 
 def pack(points: ArrayLike) -> NDArray[np.uint64]:
-    """Configurations (..., d) of ±1, d <= 63, as unsigned integers (...): bit i is set where x_i = +1."""
+    """Configurations (..., d) of ±1, d <= 63, as unsigned integers (...): bit i is set where x_i = +1.
+
+    Parameters
+    ----------
+    points : array (..., d) of ±1, d <= 63
+
+    Returns
+    -------
+    array (...) of unsigned integers
+
+    Raises
+    ------
+    ValueError
+        Entries that are not ±1, d > 63.
+
+    Examples
+    --------
+    >>> pack([[1, -1, -1], [1, 1, 1]])
+    array([1, 7], dtype=uint64)
+    """
     points = np.asarray(points)
     if points.ndim < 1 or points.shape[-1] > WORD or not (np.abs(points) == 1).all():
         raise ValueError(f"points: expected an array (..., d) of ±1 with d <= {WORD}, got shape {points.shape}")
@@ -272,7 +291,27 @@ def pack(points: ArrayLike) -> NDArray[np.uint64]:
 
 
 def unpack(codes: ArrayLike, d: int) -> NDArray[np.int8]:
-    """Unsigned integers (...) as configurations (..., d) of ±1."""
+    """Unsigned integers (...) as configurations (..., d) of ±1.
+
+    Parameters
+    ----------
+    codes : array (...) of unsigned integers, below 2^d
+    d : int in [1, 63]
+
+    Returns
+    -------
+    array (..., d) of ±1
+
+    Raises
+    ------
+    ValueError
+        Codes of 2^d and more, negative ones.
+
+    Examples
+    --------
+    >>> unpack([1, 7], 3).tolist()
+    [[1, -1, -1], [1, 1, 1]]
+    """
     d = checks.whole("d", d, 1, WORD)
     codes = np.asarray(codes)
     if codes.dtype.kind not in "iu" or (codes.size and (codes.min() < 0 or int(codes.max()) >> d)):

@@ -37,6 +37,16 @@ def local_counts(
     Returns
     -------
     int array (n,) or (m,)
+
+    Raises
+    ------
+    ValueError
+        Numbers out of range, an unknown method.
+
+    Examples
+    --------
+    >>> local_counts(np.array([0, 1, 7], np.uint64), 3, 1).tolist()
+    [2, 2, 1]
     """
     solutions, d = _codes("solutions", solutions, d), checks.whole("d", d, 1, 63)
     radius = checks.whole("radius", radius, 0, d)
@@ -56,10 +66,25 @@ def counts_everywhere(solutions: ArrayLike, d: int, radius: int) -> NDArray[np.i
     The transform of the ball is the sum of Krawtchouk polynomials up to the radius. Everything is done in integers
     modulo 2^64, and 2^d times a count is below that: exact.
 
+    Parameters
+    ----------
+    solutions : unsigned integers (n,)
+    d : int in [1, 27]
+    radius : int in [0, d]
+
+    Returns
+    -------
+    int array (2^d,)
+
     Raises
     ------
     ValueError
         For d above 27, where 2^d integers need more than a gigabyte.
+
+    Examples
+    --------
+    >>> counts_everywhere(np.array([0, 1], np.uint64), 2, 1).tolist()
+    [2, 2, 1, 1]
     """
     d = checks.whole("d", d, 1, LARGEST_TRANSFORM)
     solutions, radius = _codes("solutions", solutions, d), checks.whole("radius", radius, 0, d)
@@ -72,7 +97,28 @@ def counts_everywhere(solutions: ArrayLike, d: int, radius: int) -> NDArray[np.i
 
 
 def distance_counts(solutions: ArrayLike, d: int, references: ArrayLike | None = None) -> NDArray[np.int64]:
-    """How many solutions lie at each Hamming distance 0, ..., d from each reference: (m, d + 1)."""
+    """How many solutions lie at each Hamming distance 0, ..., d from each reference: (m, d + 1).
+
+    Parameters
+    ----------
+    solutions : unsigned integers (n,)
+    d : int in [1, 63]
+    references : unsigned integers (m,)
+
+    Returns
+    -------
+    int array (m, d + 1)
+
+    Raises
+    ------
+    ValueError
+        Numbers out of range.
+
+    Examples
+    --------
+    >>> distance_counts(np.array([0, 1, 7], np.uint64), 3, np.array([0], np.uint64)).tolist()
+    [[1, 1, 0, 1]]
+    """
     solutions, d = _codes("solutions", solutions, d), checks.whole("d", d, 1, 63)
     centres = solutions if references is None else _codes("references", references, d)
     out = np.zeros((centres.size, d + 1), np.int64)
@@ -86,7 +132,21 @@ def local_entropy(
     """The discrete local entropy log(number of solutions within the radius)/d; -inf where there is none.
 
     It is the density of (3.5), with all distances up to the radius instead of one, so that it is finite at every
-    solution. Parameters are those of `local_counts`.
+    solution.
+
+    Parameters
+    ----------
+    solutions, d, radius, references, method
+        As for `local_counts`.
+
+    Returns
+    -------
+    array (n,) or (m,)
+
+    Examples
+    --------
+    >>> local_entropy(np.array([0, 1, 7], np.uint64), 3, 1).round(4).tolist()              # log(2)/3 and 0
+    [0.231, 0.231, 0.0]
     """
     counts = local_counts(solutions, d, radius, references=references, method=method)
     with np.errstate(divide="ignore"):
@@ -94,7 +154,27 @@ def local_entropy(
 
 
 def isolated(solutions: ArrayLike, d: int) -> NDArray[np.bool_]:
-    """Which solutions have no solution one flip away."""
+    """Which solutions have no solution one flip away.
+
+    Parameters
+    ----------
+    solutions : unsigned integers (n,)
+    d : int in [1, 63]
+
+    Returns
+    -------
+    bool array (n,)
+
+    Raises
+    ------
+    ValueError
+        Numbers out of range.
+
+    Examples
+    --------
+    >>> isolated(np.array([0, 1, 7], np.uint64), 3).tolist()
+    [False, False, True]
+    """
     solutions, d = _codes("solutions", solutions, d), checks.whole("d", d, 1, 63)
     ordered = np.sort(solutions)
     alone = np.ones(solutions.size, bool)
@@ -108,12 +188,24 @@ def clusters(solutions: ArrayLike, d: int, *, flips: int = 1) -> NDArray[np.int6
 
     Parameters
     ----------
+    solutions : unsigned integers (n,)
+    d : int in [1, 63]
     flips : int in [1, 3]
 
     Returns
     -------
     int array (n,)
         The component of each solution, counted from 0; sizes: `np.bincount`.
+
+    Raises
+    ------
+    ValueError
+        Numbers out of range.
+
+    Examples
+    --------
+    >>> clusters(np.array([0, 1, 7], np.uint64), 3).tolist()             # 000 and 001 are neighbours, 111 is alone
+    [0, 0, 1]
     """
     solutions, d = _codes("solutions", solutions, d), checks.whole("d", d, 1, 63)
     flips = checks.whole("flips", flips, 1, 3)

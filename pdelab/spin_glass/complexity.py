@@ -13,7 +13,21 @@ __all__ = ["E_infinity", "checked_order", "complexity", "energy_threshold"]
 
 
 def E_infinity(p: int) -> float:
-    """The threshold energy 2 sqrt((p-1)/p): below -E_infinity critical points of finite index live (thesis (2.11))."""
+    """The threshold energy 2 sqrt((p-1)/p): below -E_infinity critical points of finite index live (thesis (2.11)).
+
+    Parameters
+    ----------
+    p : int >= 3
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> round(E_infinity(3), 6)
+    1.632993
+    """
     p = checked_order(p)
     return 2.0 * math.sqrt((p - 1) / p)
 
@@ -33,6 +47,11 @@ def complexity(u: ArrayLike, p: int = 3, index: int | None = None) -> Array:
     -------
     float array of the shape of u
         Negative where such points do not exist with high probability.
+
+    Raises
+    ------
+    ValueError
+        p < 3, a negative index.
 
     Notes
     -----
@@ -60,6 +79,21 @@ def energy_threshold(p: int = 3, index: int = 0) -> float:
     """E_k, the zero of Θ_k below -E_infinity: no critical points of index k or higher have energy below -E_k per spin.
 
     E_0 is the energy of the ground state.
+
+    Parameters
+    ----------
+    p : int >= 3
+    index : int >= 0
+        k.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        p < 3, a negative index.
 
     Examples
     --------

@@ -58,6 +58,7 @@ class Descent:
         Largest component of the gradient on the sphere at the end.
     steps : int array (starts,)
     converged : bool array (starts,)
+    glass : SpinGlass
     """
 
     glass: SpinGlass
@@ -107,6 +108,15 @@ def descend(
     seed : int
         Of the uniform starts.
 
+    Returns
+    -------
+    Descent
+
+    Raises
+    ------
+    ValueError
+        What is no SpinGlass, starts of another dimension, numbers out of range.
+
     Examples
     --------
     >>> runs = descend(SpinGlass(20, seed=3), 50, seed=1)
@@ -141,6 +151,23 @@ def critical_points(glass: SpinGlass, starts: int = 3000, seed: int = 0) -> Crit
     glass : SpinGlass
     starts : int
         Good values: a hundred times `expected_critical_points`, which is possible up to n = 8 or so.
+    seed : int
+        Of the starts.
+
+    Returns
+    -------
+    CriticalPoints
+
+    Raises
+    ------
+    ValueError
+        What is no SpinGlass, no starts.
+
+    Examples
+    --------
+    >>> found = critical_points(SpinGlass(3, seed=1), starts=300)
+    >>> int(((-1.0) ** found.index).sum())                               # Euler's number of the sphere |x|² = 3
+    2
     """
     starts, ends = checks.whole("starts", starts), np.empty((0, glass.n))
     for round_ in range(8):
@@ -161,6 +188,25 @@ def chao1(basins: ArrayLike) -> float:
     """Chao's lower estimate of how many minima there are, from how often each was found (bias-corrected).
 
     observed + s (s - 1)/(2 (t + 1)), with s minima found once and t found twice (Chao 1984).
+
+    Parameters
+    ----------
+    basins : array (m,) of int
+        How often each minimum was found.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        Counts that are not whole and >= 1.
+
+    Examples
+    --------
+    >>> chao1([5, 1, 1, 2])                                              # 4 + 2 · 1/(2 · 2)
+    4.5
     """
     basins = checks.reals("basins", basins)
     once, twice = int((basins == 1).sum()), int((basins == 2).sum())
@@ -181,6 +227,21 @@ def continuation(glass: SpinGlass, point: ArrayLike, fields: ArrayLike) -> tuple
     Returns
     -------
     points (k, n), energies (k,) per spin
+
+    Raises
+    ------
+    ValueError
+        Fields that are negative or no list.
+    FloatingPointError
+        Descent that does not arrive.
+
+    Examples
+    --------
+    >>> glass = SpinGlass(10, seed=0)
+    >>> start = descend(glass, 1, seed=0).points[0]
+    >>> points, energies = continuation(glass, start, [0.5, 1.0])
+    >>> points.shape, bool(energies[1] < energies[0])
+    ((2, 10), True)
     """
     fields = checks.reals("fields", fields)
     if fields.ndim != 1 or not (fields >= 0).all():

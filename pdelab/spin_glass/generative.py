@@ -25,6 +25,11 @@ class SparseNetwork:
     layers : int >= 1
     seed : int in [0, 2**63)
 
+    Raises
+    ------
+    ValueError
+        Numbers out of range.
+
     Examples
     --------
     >>> network = SparseNetwork(2000, 10, seed=1)

@@ -40,6 +40,8 @@ class SpinGlass:
     seed : int in [0, 2**63)
     scale : float > 0
         Factor of the p-spin term; 1 but for smoothed glasses.
+    shift : float
+        A constant added to H; 0 but for smoothed glasses.
 
     Attributes
     ----------

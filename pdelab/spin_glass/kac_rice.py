@@ -26,13 +26,48 @@ __all__ = [
 
 
 def curvature_ratio(p: int, field: float) -> float:
-    """B = (p(p-2) - ν²)/(p² + ν²), in (-1, 1 - 2/p]: exponentially many critical points for B > 0, two for B < 0."""
+    """B = (p(p-2) - ν²)/(p² + ν²), in (-1, 1 - 2/p]: exponentially many critical points for B > 0, two for B < 0.
+
+    Parameters
+    ----------
+    p : int >= 3
+    field : float >= 0
+        ν.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        p < 3, a negative field.
+
+    Examples
+    --------
+    >>> round(curvature_ratio(3, 0.0), 6), abs(curvature_ratio(4, critical_field(4))) < 1e-12
+    (0.333333, True)
+    """
     p, field = checked_order(p), checks.nonnegative("field", field)
     return (p * (p - 2) - field * field) / (p * p + field * field)
 
 
 def critical_field(p: int = 3) -> float:
-    """ν = sqrt(p(p-2)), at which B = 0 and, for every N, 2N critical points are expected, two of each index."""
+    """ν = sqrt(p(p-2)), at which B = 0 and, for every N, 2N critical points are expected, two of each index.
+
+    Parameters
+    ----------
+    p : int >= 3
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> round(critical_field(3), 6)
+    1.732051
+    """
     return math.sqrt(checked_order(p) * (p - 2))
 
 
@@ -70,6 +105,11 @@ def expected_critical_points(
     -------
     (value, standard error)
 
+    Raises
+    ------
+    ValueError
+        Numbers out of range, a count beyond float64 (ask for log=True).
+
     Examples
     --------
     >>> value, error = expected_critical_points(50, 3)
@@ -105,10 +145,30 @@ def expected_critical_points(
 def energy_law(n: int, p: int = 3, index: int = 0, draws: int = 2000, seed: int = 0) -> tuple[Array, Array]:
     """Energies per spin of critical points of one index of the pure p-spin glass, as a weighted sample.
 
+    Parameters
+    ----------
+    n : int >= 2
+    p : int >= 3
+    index : int in [0, n)
+    draws : int >= 2
+        GOE matrices.
+    seed : int
+
     Returns
     -------
     energies (draws,), weights (draws,) with sum 1
         u = λ sqrt((p-1)/(p n)), weighted by exp(-B λ²/4).
+
+    Raises
+    ------
+    ValueError
+        Numbers out of range.
+
+    Examples
+    --------
+    >>> energies, weights = energy_law(10, draws=200)
+    >>> round(float(weights.sum()), 9), bool(-2 < weights @ energies < -1)
+    (1.0, True)
     """
     n, b = checks.whole("n", n, 2), curvature_ratio(p, 0.0)
     eigenvalues = goe_eigenvalues(n, checks.whole("index", index, 0, n - 1), draws, seed)
@@ -132,6 +192,29 @@ def exponential_limit(n: int, p: int = 3, field: float = 0.0) -> float:
     """4 sqrt(N(1+B)/(πB)) ((1+B)/(1-B))^((N-1)/2), for B > 0 and N -> inf.
 
     Thesis (2.16) prints N/2 for (N-1)/2, too much by sqrt((1+B)/(1-B)).
+
+    Parameters
+    ----------
+    n : int >= 2
+        N.
+    p : int >= 3
+    field : float in [0, sqrt(p(p-2)))
+        ν.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        A field at which B <= 0.
+
+    Examples
+    --------
+    >>> value, _ = expected_critical_points(50, 3)
+    >>> round(value / exponential_limit(50, 3), 2)
+    0.98
     """
     n, b = checks.whole("n", n, 2), curvature_ratio(p, field)
     if b <= 0:
@@ -143,6 +226,20 @@ def trivialisation_limit(tau: float) -> float:
     """lim E[critical points]/N at B = -τ/N: 2 e^(-τ/2) (I_0(τ/2) - I_1(τ/2)).
 
     Both lines of thesis (2.17) are its tails, for τ -> -inf and τ -> inf.
+
+    Parameters
+    ----------
+    tau : float
+        τ.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        What is no finite number.
 
     Examples
     --------
@@ -163,6 +260,20 @@ def edge_limit(kappa: float, *, log: bool = False) -> float:
     kappa : float in [-12, 12]
     log : bool
         Return the logarithm.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        kappa outside [-12, 12].
+
+    Examples
+    --------
+    >>> edge_limit(0.0)
+    2.0
     """
     kappa = checks.within("kappa", kappa, -12.0, 12.0)
     weights, left, below, right, above = _tails()
@@ -176,6 +287,21 @@ def tracy_widom(s: float, nodes: int = 60) -> float:
     """Distribution function F_1(s) of the Tracy-Widom law of β = 1: det(1 - Ai(x + y + s)) on the half line.
 
     By Gauss-Legendre quadrature of the Fredholm determinant (Bornemann 2010; Ferrari, Spohn 2005).
+
+    Parameters
+    ----------
+    s : float
+    nodes : int >= 1
+        Of the quadrature.
+
+    Returns
+    -------
+    float in [0, 1]
+
+    Raises
+    ------
+    ValueError
+        Numbers out of range.
 
     Examples
     --------
