@@ -12,7 +12,7 @@ from pdelab.generator.edges import corner_gradient, corner_mean, in_cells, sprea
 from pdelab.grid import Grid
 from pdelab.stepping import integral_error, largest_error
 
-__all__ = ["accuracy", "at", "peclet", "smearing"]
+__all__ = ["accuracy", "at", "excess", "peclet", "smearing"]
 
 SMEARED = 0.5  # added by the scheme, over the diffusion that is there: |b| h / D about 2.7
 

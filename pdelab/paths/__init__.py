@@ -4,7 +4,6 @@ run = simulate(Langevin(loss, beta=4.0), initial, t=10.0, dt=0.01, scheme=leimku
 """
 
 from pdelab.paths.diffusion import Diffusion
-from pdelab.paths.engine import simulate
 from pdelab.paths.ensembles import ensemble
 from pdelab.paths.results import Paths
 from pdelab.paths.schemes import (
@@ -19,6 +18,7 @@ from pdelab.paths.schemes import (
     sra1,
     weak_euler,
 )
+from pdelab.paths.simulation import simulate
 from pdelab.paths.systems import Langevin, System, Underdamped
 
 __all__ = [
