@@ -75,16 +75,13 @@ class Censored:
         width = max(int(np.abs(chain.row - chain.col).max(initial=0)), 1)
         if nodes * float(width) ** 2 > BANDED_WORK:
             return None
-        band = np.zeros((nodes, 2 * width + 1))
-        beside = chain.row != chain.col
-        band[chain.row[beside], (chain.col - chain.row + width)[beside]] = chain.data[beside] / scale
-        killing = killing[order] / scale
-        plain, killed, leaving = band.copy(), killing.copy(), np.zeros(nodes)
+        band, killing = _band(chain, width, scale), killing[order] / scale
+        killed, leaving = killing.copy(), np.zeros(nodes)
         with np.errstate(all="ignore"):
-            elimination.eliminate(plain, killed, leaving)
-        if _safe(band, plain, killing, killed, leaving):
-            return cls(order, plain, np.zeros((0, 0), np.int64), Wide.of(leaving), scale)
-        return cls(order, *_eliminated_wide(band, killing), scale)
+            elimination.eliminate(band, killed, leaving)
+        if _safe(chain.data[chain.row != chain.col] / scale, band, killing, killed, leaving):
+            return cls(order, band, np.zeros((0, 0), np.int64), Wide.of(leaving), scale)
+        return cls(order, *_eliminated_wide(_band(chain, width, scale), killing), scale)
 
     def solve(self, load):
         """v of (killing - Q) v = load >= 0, as `Wide` numbers."""
@@ -105,13 +102,18 @@ class Censored:
         return Wide(mantissas, exponents)
 
 
+def _band(chain, width, scale):
+    """The rates of a chain over `scale`, row by row: from i to j at [i, j - i + width]."""
+    band = np.zeros((chain.shape[0], 2 * width + 1))
+    beside = chain.row != chain.col
+    band[chain.row[beside], (chain.col - chain.row + width)[beside]] = chain.data[beside] / scale
+    return band
+
+
 def _safe(*arrays):
     """True when all numbers are zero or far from the ends of float64's range."""
-    for array in arrays:
-        if not np.isfinite(array).all():
-            return False
-    entries = np.concatenate([array[array > 0] for array in map(np.ravel, arrays)])
-    return entries.size == 0 or (entries.min() > 1 / SAFE and entries.max() < SAFE)
+    ends = [elimination.extremes(array.ravel()) for array in arrays]
+    return min(low for low, _ in ends) > 1 / SAFE and max(high for _, high in ends) < SAFE
 
 
 def _eliminated_wide(band, killing):

@@ -15,7 +15,6 @@ up to one: |β| h over the smallest eigenvalue of a), first order where it domin
 there. Offsets of r nodes, which strong anisotropy needs, leave an error of (r h)² at walls.
 """
 
-import itertools
 import math
 from dataclasses import dataclass
 
@@ -63,24 +62,17 @@ class Edges:
 
 def edges(form, grid):
     """The `Edges` of an `Ito` form with a full matrix."""
-    d, cells = grid.dimension, cell_shape(grid)
-    count = 5 if d == 2 else 9
     matrices, drifts = in_cells(form, grid)
     offsets, forward, backward, added, radius = _stencils(matrices, drifts, grid)
     _join_corners(matrices, drifts, radius, forward, backward, grid)
-    parts = [
-        _along(offsets[:, k], forward[:, k], backward[:, k], bits, grid)
-        for k in range(count)
-        for bits in itertools.product((0, 1), repeat=d)
-    ]
-    tail, head, up, down, steps = (np.concatenate(part) for part in zip(*parts))
+    tail, head, up, down, steps = _listed(offsets, forward, backward, grid)
     volume = (grid.weights / math.prod(grid.spacing)).ravel()
     stops = grid.absorbing.ravel()
     up, down = up / volume[tail], down / volume[head]
     if stops.any():
         up[stops[tail]] = 0.0
         down[stops[head]] = 0.0
-    return Edges(tail, head, up, down, steps, added.reshape(cells))
+    return Edges(tail, head, up, down, steps, added.reshape(cell_shape(grid)))
 
 
 def in_cells(form, grid):
@@ -136,9 +128,9 @@ def _join_corners(matrices, drifts, radius, forward, backward, grid):
             near += line.reshape([-1 if other == axis else 1 for other in range(grid.dimension)])
     lacking = (forward[:, -grid.dimension :] + backward[:, -grid.dimension :] == 0).any(axis=1)
     corners = np.flatnonzero((near.ravel() >= 2) & lacking)
-    smallest = np.linalg.eigvalsh(matrices[corners])[:, 0]
-    corners = corners[smallest > 1e-10 * np.trace(matrices[corners], axis1=1, axis2=2)]
-    weight = np.linalg.eigvalsh(matrices[corners])[:, :1] / min(grid.shape)
+    smallest = np.linalg.eigvalsh(matrices[corners])[:, :1]
+    sound = smallest[:, 0] > 1e-10 * np.trace(matrices[corners], axis1=1, axis2=2)
+    corners, weight = corners[sound], smallest[sound] / min(grid.shape)
     z = np.linalg.solve(matrices[corners], drifts[corners][..., None])[..., 0]
     with np.errstate(invalid="ignore", over="ignore"):
         against = np.where(np.abs(z) < 1e-10, 1.0, z / np.expm1(z))
@@ -146,33 +138,19 @@ def _join_corners(matrices, drifts, radius, forward, backward, grid):
     backward[corners, -grid.dimension :] += weight * against
 
 
-def _along(offsets, forward, backward, bits, grid):
-    """Edges nearest to each cell along its offset: the one centred in it, or half of each of the two beside its centre.
-
-    `bits` chooses between the two along each axis; near a reflecting wall both are the last one inside the box.
-    """
-    lengths = np.abs(offsets).astype(np.int32)
-    even = lengths % 2 == 0
-    used = np.flatnonzero((forward + backward > 0) & (even | (np.array(bits) == 0)).all(axis=1))
-    lengths, even, offsets = lengths[used], even[used], offsets[used]
-    share = 0.5 ** even.sum(axis=1)
-    low = np.stack(np.unravel_index(used, cell_shape(grid)), axis=-1).astype(np.int32) - lengths // 2 + np.array(bits)
-    low = low.astype(np.int32)
-    for axis, (n, names) in enumerate(zip(grid.shape, grid.ends)):
-        if names[0] == "reflecting":
-            low[:, axis] = np.maximum(low[:, axis], 0)
-        if names[1] == "reflecting":
-            low[:, axis] = np.minimum(low[:, axis], n - 1 - lengths[:, axis])
-    back = offsets < 0
-    tail, head = low + np.where(back, lengths, 0), low + np.where(back, 0, lengths)
-    forward, backward = share * forward[used], share * backward[used]
+def _listed(offsets, forward, backward, grid):
+    """(tail, head, up, down, steps) of the edges nearest to each cell along its offsets."""
+    count, shape = selling.count_edges(offsets, forward, backward), np.array(grid.shape)
+    tail, head = np.empty((2, count, grid.dimension), dtype=np.int32)
+    up, down = np.empty((2, count))
+    mirrors = np.array([[name == "reflecting" for name in names] for names in grid.ends])
+    cells = np.array(cell_shape(grid))
+    selling.ends(offsets, forward, backward, cells, shape, mirrors, tail, head, up, down)
     if grid.absorbing.any():
-        _cut(tail, head, forward, backward, grid)
-    numbers = [
-        np.ravel_multi_index(tuple((nodes % np.array(grid.shape)).T), grid.shape).astype(np.int32)
-        for nodes in (tail, head)
-    ]
-    return *numbers, forward, backward, (head - tail).astype(np.int8)
+        _cut(tail, head, up, down, grid)
+    strides = (np.append(1, np.cumprod(shape[:0:-1]))[::-1]).astype(np.int32)
+    numbers = [((nodes % shape if any(grid.periodic) else nodes) @ strides).astype(np.int32) for nodes in (tail, head)]
+    return *numbers, up, down, (head - tail).astype(np.int8)
 
 
 def _cut(tail, head, forward, backward, grid):

@@ -12,6 +12,7 @@ import numpy as np
 from numba import njit
 
 LARGE, SMALL, UP, DOWN = 2.0**256, 2.0**-256, 2.0**512, 2.0**-512
+MOST, INFINITY = np.int64(2**63 - 1), np.int64(0x7FF0000000000000)  # the largest bits, and those of infinity
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -92,6 +93,23 @@ def eliminate_wide(band, exponents, killing, killing_exponents, leaving, leaving
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def extremes(entries):
+    """(smallest, largest) of the positive ones of flat numbers >= 0, (inf, 0) without any; not finite: (0, inf).
+
+    Floating-point numbers >= 0 have the order of their bits, whose comparisons vectorise.
+    """
+    bits = entries.view(np.int64)
+    low, high = MOST, np.int64(0)
+    for k in range(bits.size):
+        low = min(low, bits[k] if bits[k] > 0 else MOST)
+        high = max(high, bits[k])
+    if high >= INFINITY:
+        return 0.0, np.inf
+    ends = np.array([low, high]).view(np.float64)
+    return (ends[0], ends[1]) if high > 0 else (np.inf, 0.0)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def weights(band, exponents):
     """Stationary masses after the elimination without killing, the first one 1: wide numbers (m, e)."""
     n, width = band.shape[0], band.shape[1] // 2
@@ -101,9 +119,13 @@ def weights(band, exponents):
         for j in range(i + 1, min(n, i + width + 1)):
             share = band[i, j - i + width]
             if share > 0.0:
-                power = exponents[i, j - i + width] if exponents.size else 0
-                add, more = normal(mass[i] * share, powers[i] + power)
-                mass[j], powers[j] = plus(mass[j], powers[j], add, more)
+                power = powers[i] + (exponents[i, j - i + width] if exponents.size else 0)
+                total = mass[j] + mass[i] * share
+                if power == powers[j] and mass[j] > 0.0 and total < LARGE:
+                    mass[j] = total
+                else:
+                    add, more = normal(mass[i] * share, power)
+                    mass[j], powers[j] = plus(mass[j], powers[j], add, more)
     return mass, powers
 
 
@@ -111,14 +133,19 @@ def weights(band, exponents):
 def forward(band, exponents, load, powers):
     """Carry a load along with the elimination, in place: wide numbers."""
     n, width = band.shape[0], band.shape[1] // 2
-    for last in range(n - 1, 0, -1):
-        if load[last] > 0.0:
-            for i in range(max(0, last - width), last):
-                share = band[i, last - i + width]
-                if share > 0.0:
-                    power = exponents[i, last - i + width] if exponents.size else 0
-                    add, more = normal(share * load[last], power + powers[last])
-                    load[i], powers[i] = plus(load[i], powers[i], add, more)
+    for i in range(n - 2, -1, -1):
+        m, e = load[i], powers[i]
+        for last in range(min(n - 1, i + width), i, -1):
+            share = band[i, last - i + width]
+            if share > 0.0 and load[last] > 0.0:
+                power = powers[last] + (exponents[i, last - i + width] if exponents.size else 0)
+                total = m + share * load[last]
+                if power == e and m > 0.0 and total < LARGE:
+                    m = total
+                else:
+                    add, more = normal(share * load[last], power)
+                    m, e = plus(m, e, add, more)
+        load[i], powers[i] = m, e
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -130,7 +157,11 @@ def values(band, exponents, load, powers, leaving, leaving_powers):
         for j in range(max(0, i - width), i):
             rate = band[i, j - i + width]
             if rate > 0.0 and load[j] > 0.0:
-                power = exponents[i, j - i + width] if exponents.size else 0
-                add, more = normal(rate * load[j], power + powers[j])
-                m, e = plus(m, e, add, more)
+                power = powers[j] + (exponents[i, j - i + width] if exponents.size else 0)
+                total = m + rate * load[j]
+                if power == e and m > 0.0 and total < LARGE:
+                    m = total
+                else:
+                    add, more = normal(rate * load[j], power)
+                    m, e = plus(m, e, add, more)
         load[i], powers[i] = normal(m / leaving[i], e - leaving_powers[i])

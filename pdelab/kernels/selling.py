@@ -200,3 +200,57 @@ def jumps(matrices, drifts, isotropic, radius, offsets, forward, backward, added
             weights[selling + i] -= lift
         for k in range(selling + d):
             forward[node, k], backward[node, k] = bernoulli(parts[k], max(weights[k], 0.0))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def count_edges(offsets, forward, backward):
+    """How many edges `ends` lists."""
+    cells, directions, d = offsets.shape
+    total = 0
+    for k in range(directions):
+        for cell in range(cells):
+            if forward[cell, k] + backward[cell, k] > 0.0:
+                ways = 1
+                for i in range(d):
+                    if offsets[cell, k, i] % 2.0 == 0.0:
+                        ways *= 2
+                total += ways
+    return total
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def ends(offsets, forward, backward, cells, nodes, mirrors, tail, head, up, down):
+    """Edges nearest to each cell along its offsets: the one centred in it, or a share of those beside its centre.
+
+    cells, nodes: numbers of them along each axis; mirrors (d, 2): ends at which an edge is moved into the box.
+    tail, head (edges, d) get the nodes, which may lie beyond other ends; up, down the rates between them.
+    """
+    directions, d = offsets.shape[1:]
+    edge = 0
+    for k in range(directions):
+        for bits in range(2**d):  # along an even offset there are two edges beside the centre
+            for cell in range(len(offsets)):
+                ahead, back = forward[cell, k], backward[cell, k]
+                share, listed = 1.0, ahead + back > 0.0
+                for axis in range(d):
+                    if offsets[cell, k, axis] % 2.0 == 0.0:
+                        share *= 0.5
+                    elif (bits >> (d - 1 - axis)) & 1:
+                        listed = False
+                if not listed:
+                    continue
+                rest = cell
+                for j in range(d):
+                    axis = d - 1 - j
+                    offset, place = offsets[cell, k, axis], rest % cells[axis]
+                    rest //= cells[axis]
+                    length = int(abs(offset))
+                    low = place - length // 2 + ((bits >> j) & 1)
+                    if mirrors[axis, 0]:
+                        low = max(low, 0)
+                    if mirrors[axis, 1]:
+                        low = min(low, nodes[axis] - 1 - length)
+                    tail[edge, axis] = low + length if offset < 0 else low
+                    head[edge, axis] = low if offset < 0 else low + length
+                up[edge], down[edge] = share * ahead, share * back
+                edge += 1

@@ -1,5 +1,6 @@
 """Slow, obvious twins of pdelab/kernels/elimination.py: the chain as a dense matrix, wide numbers as fractions."""
 
+import math
 from fractions import Fraction
 
 import numpy as np
@@ -78,6 +79,13 @@ def eliminate(band, killing, leaving):
         a *= 2.0 ** (512 * e)
 
 
+def extremes(entries):
+    if not np.isfinite(entries).all():
+        return 0.0, math.inf
+    positive = entries[entries > 0]
+    return positive.min(initial=math.inf), positive.max(initial=0.0)
+
+
 def weights(band, exponents):
     R, n = as_dense(band, exponents), band.shape[0]
     mass = np.array([Fraction(0)] * n)
@@ -149,11 +157,26 @@ def pairs(rng):
             yield *first, *second
 
 
+def flat(rng):
+    for entries in (
+        [],
+        [0.0, -1.0],
+        [0.0, 3.0, 5e-324],
+        [1.0, math.inf],
+        [math.nan, 2.0],
+        [math.inf],
+        [1e308, 1e-308],
+    ):
+        yield (np.array(entries, dtype=float),)
+    yield (10.0 ** rng.uniform(-300, 300, 1000),)
+
+
 TWINS = {
     "normal": (normal, lambda rng: [(0.0, 3), (1e300, 0), (5e-324, 1), (1e-200, -2), *numbers(rng)]),
     "plus": (plus, pairs),
     "eliminate": (eliminate, chains),
     "eliminate_wide": (eliminate_wide, wide_chains),
+    "extremes": (extremes, flat),
     "weights": (weights, lambda rng: (case[:2] for case in eliminated(rng))),
     "forward": (forward, lambda rng: (case[:4] for case in eliminated(rng))),
     "values": (values, eliminated),

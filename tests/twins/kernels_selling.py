@@ -113,6 +113,49 @@ def jumps(matrices, drifts, isotropic, radius, offsets, forward, backward, added
             forward[node, k], backward[node, k] = bernoulli(parts[k], max(kept[k], 0.0))
 
 
+def count_edges(offsets, forward, backward):
+    even = (offsets % 2 == 0).sum(-1)
+    return int((2**even)[forward + backward > 0].sum())
+
+
+def ends(offsets, forward, backward, cells, nodes, mirrors, tail, head, up, down):
+    edge, d = 0, len(cells)
+    for k in range(offsets.shape[1]):
+        for bits in itertools.product((0, 1), repeat=d):
+            for cell, place in enumerate(itertools.product(*map(range, cells))):
+                offset, rates = offsets[cell, k].astype(int), (forward[cell, k], backward[cell, k])
+                even = offset % 2 == 0
+                if sum(rates) == 0 or (np.array(bits) > even).any():
+                    continue
+                length = np.abs(offset)
+                low = np.array(place) - length // 2 + bits
+                for axis in range(d):
+                    if mirrors[axis, 0]:
+                        low[axis] = max(low[axis], 0)
+                    if mirrors[axis, 1]:
+                        low[axis] = min(low[axis], nodes[axis] - 1 - length[axis])
+                corners = np.stack([low, low + length])
+                tail[edge], head[edge] = (
+                    corners[((offset < 0) ^ side).astype(int), range(d)] for side in (False, True)
+                )
+                up[edge], down[edge] = (rate / 2.0 ** even.sum() for rate in rates)
+                edge += 1
+
+
+def edge_cases(rng):
+    for cells, mirrors in (((4, 5), True), ((5, 4), False), ((3, 4, 3), True), ((3, 3, 3), False)):
+        d, number = len(cells), int(np.prod(cells))
+        count = 5 if d == 2 else 9
+        offsets = rng.integers(-2, 3, (number, count, d)).astype(float)
+        forward, backward = rng.random((2, number, count)) * rng.integers(0, 2, (2, number, count))
+        total = count_edges(offsets, forward, backward)
+        nodes = np.array(cells) + mirrors
+        walls = np.full((d, 2), mirrors)
+        walls[0, 1] = False
+        places = np.zeros((2, total, d), dtype=np.int32)
+        yield offsets, forward, backward, np.array(cells), nodes, walls, *places, np.zeros(total), np.zeros(total)
+
+
 def matrices(rng, d):
     yield np.eye(d)
     yield np.zeros((d, d))
@@ -168,6 +211,8 @@ def narrowest_cases(rng):
 
 
 TWINS = {
+    "count_edges": (count_edges, lambda rng: (case[:3] for case in edge_cases(rng))),
+    "ends": (ends, edge_cases),
     "form": (form, lambda rng: ((rng.normal(size=d), rng.normal(size=(d, d)), rng.normal(size=d)) for d in (1, 2, 3))),
     "offsets_of": (offsets_of, base_cases),
     "decompose": (decompose, decompose_cases, 1e-9),
