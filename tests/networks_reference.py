@@ -195,9 +195,9 @@ def parle_official(
         yield master, list(x)
 
 
-def diloco(gradients, x, outers, *, lr, period, outer_lr, outer_momentum):
-    """Local gradient descent from the common weights, then Nesterov on the pseudo-gradient."""
-    common, outside, count = x[0], Momentum(outer_momentum), 0
+def diloco(gradients, x, outers, *, lr, period, outer_lr, outer_momentum, nesterov=True):
+    """Local gradient descent from the common weights, then momentum on the pseudo-gradient."""
+    common, outside, count = x[0], Momentum(outer_momentum, nesterov), 0
     for _ in range(outers):
         y = [common for _ in x]
         for k in range(period):

@@ -517,3 +517,15 @@ def test_ready_names_every_data_set(tmp_path):
     assert set(found) == set(data.DATA)
     assert found["digits"] is None and found["topics"] is None
     assert all("\n" not in sentence for sentence in found.values() if sentence)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_file_may_be_as_large_as_its_bound_and_not_larger(tmp_path, packed):
+    for size, fits in ((1000, True), (1001, False)):
+        path = tmp_path / f"{size}{'.gz' if packed else ''}"
+        path.write_bytes(gzip.compress(bytes(size)) if packed else bytes(size))
+        if fits:
+            assert data.files.read(path, 1000) == bytes(size)
+        else:
+            with pytest.raises(ValueError, match="holds more than 1000 bytes"):
+                data.files.read(path, 1000)

@@ -264,7 +264,7 @@ def test_parle_official_follows_the_script():
     follow_replicas(opt, params, gradients, reference.parle_official(gradients, [x] * n, 5, **settings), n)
 
 
-@pytest.mark.parametrize("kind", ["diloco", "local"])
+@pytest.mark.parametrize("kind", ["diloco", "heavy ball", "local"])
 def test_diloco_and_local_sgd(kind):
     n = 3
     x, gradients = replicas_problem(n)
@@ -272,6 +272,9 @@ def test_diloco_and_local_sgd(kind):
     base = lambda groups: torch.optim.SGD(groups, lr=0.05)  # noqa: E731
     if kind == "diloco":
         opt, outer = DiLoCo(params, base, 4, replicas=n), {"outer_lr": 0.7, "outer_momentum": 0.9}
+    elif kind == "heavy ball":
+        opt = DiLoCo(params, base, 4, outer_nesterov=False, replicas=n)
+        outer = {"outer_lr": 0.7, "outer_momentum": 0.9, "nesterov": False}
     else:
         opt, outer = LocalSGD(params, base, 4, replicas=n), {"outer_lr": 1.0, "outer_momentum": 0.0}
     follow_replicas(opt, params, gradients, reference.diloco(gradients, [x] * n, 5, lr=0.05, period=4, **outer), n)

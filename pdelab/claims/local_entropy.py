@@ -286,7 +286,7 @@ def wide_valley_rule(quick=False, half=0.5):
             return float(np.subtract(*(well.fun for well in wells)))
 
         found.append(brentq(difference, 1.0, 12.0, rtol=1e-5))
-    return equal(rule, found, 1e-3)
+    return equal(rule, found, 1e-4)
 
 
 @cache

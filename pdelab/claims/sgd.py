@@ -188,16 +188,18 @@ def ratio_of_rate_and_batch(quick=False, captured=False):
     perturbation=["SGD's shift is the equation's at every eta", "the equation's shift is twice as large",
                   "SGD's shift tends to twice the equation's"],
     rejects=[{"differs": False}, {"shift": 2.0}, {"limit": 2.0}],
-    tolerance="-eta D'(1)/(4 f''(1)) and the next power, a relative O(eta); a tenth of SGD's own excess; the last "
+    tolerance="-eta D'(1)/(2 f''(1)) and the next power, a relative O(eta); a tenth of SGD's own excess; the last "
     "correction of an extrapolation to eta = 0",
 )  # fmt: skip
 def shift_of_the_mode(quick=False, differs=True, shift=1.0, limit=1.0):
     rates = np.array([0.05, 0.025, 0.0125])
     equation = np.array([mode_of_diffusion(eta / 2) - 1 for eta in rates])
+    f, h = two_point_noise(), 1e-5
+    first = -(f.covariance(1 + h) - f.covariance(1 - h)) / (2 * h) / (2 * f.hessian(1.0))
     ratios = np.array([mode_of_sgd(eta, 1) - 1 for eta in rates]) / equation if differs else np.ones(3)
     limits = 2 * ratios[1:] - ratios[:-1]
     return [
-        equal(-0.48 * shift * rates, equation, 2 * rates**2),
+        equal(first * shift * rates, equation, 2 * rates**2),
         at_least(5 * rates, ratios - 1),
         equal(limit, limits[1], abs(limits[1] - limits[0])),
     ]

@@ -340,7 +340,7 @@ def strict_threshold(quick=False, strict=True):
     tolerance="four standard errors of a share, and ρ d/N for neurons that hear two units",
 )  # fmt: skip
 def decoding(quick=False, exact=False):
-    n, d, active, draws = 20000, 20, 40, 10 if quick else 40
+    n, d, active, draws = 20000, 20, 10, 40 if quick else 400
     network = spin_glass.SparseNetwork(n, d, seed=2)
     inputs = [network.features(active, s) for s in range(draws)]
     missed = np.mean([~network.decode(network.generate(h))[h] for h in inputs])
