@@ -205,3 +205,4 @@ print(exercises.check(border, test_border))
 #
 # - [Figure 3.2](../figures/figure_3_2.png) has the same landscape, and a surprise: plain heat smoothing prefers the
 #   wide valley too, although the paper says that no smoothing can.
+# - [Why do jams run backwards?](02_why_do_jams_run_backwards.ipynb) Without noise the slope makes shocks.
