@@ -16,24 +16,24 @@
 # %% [markdown]
 # ## Question
 #
-# SGD sits in a well, shaken by its noise, $dX = -f'\, dt + \sqrt{2/\beta}\, dW$. Sooner or later it gets over the barrier
-# into the next well. How long does it take? And if the noise is turned down slowly, *annealing*, how slowly is slow
-# enough to end in the best well?
+# SGD sits in a well, shaken by its noise, $dX = -f'\, dt + \sqrt{2/\beta}\, dW$. Sooner or later it gets over the
+# barrier into the next well. How long does it take? And if the noise is turned down slowly, *annealing*, how slowly
+# is slow enough to end in the best well?
 
 # %% [markdown]
 # ## Prediction
 #
-# Twice as cold (β from 10 to 20), and the barrier is 0.33. Does it take twice as long, four times, or thirty times? Is
+# Twice as cold (β from 10 to 20), and the barrier is 0.36 high. Does it take twice as long, four times, or thirty times? Is
 # the time shorter from a narrow well or from a wide one of the same depth?
 
 # %% [markdown]
 # ## Run
 #
-# $f = x^4/4 - x^2/2 + x/10$: a deep well on the left, a shallow one on the right, a top between. The mean time from the
-# bottom of the left well to that of the right one, three times: by 2000 paths, by the equation $Q\tau = -1$ of the
-# generator, and by Kramers' formula
+# $f = x^4/4 - x^2/2 + x/10$: a deep well on the left, a shallow one on the right, a top between. The mean time from
+# the bottom of the left well to that of the right one, three times: by 2000 paths, by the equation $Q\tau = -1$ of
+# the generator, and by Kramers' formula, from the bottom $x_1$ over the top $x_3$:
 #
-# $$E\,\tau \approx \frac{2\pi}{\sqrt{|f''(\text{top})|\, f''(\text{bottom})}}\; e^{\beta\, (f(\text{top}) - f(\text{bottom}))} .$$
+# $$E\,\tau \approx \frac{2\pi}{\sqrt{|f''(x_3)|\, f''(x_1)}}\; e^{\beta\, (f(x_3) - f(x_1))} .$$
 
 # %%
 import matplotlib as mpl
@@ -64,7 +64,137 @@ assert (np.diff(exact / kramers) < 0).all() and abs(exact[-1] / kramers[-1] - 1)
 growth = np.log(exact[-1] / exact[-2]) / (betas[-1] - betas[-2])
 assert abs(growth / barrier - 1) < 0.01
 
-paths = pl.simulate(pl.Langevin(f, 10.0), bottom, 3000.0, 0.02, paths=2000, seed=3, save_every=50)
-arrived = paths.states >= target
-first = paths.times[arrived.argmax(0)][arrived.any(0)]
-print(f"β = 10 by {first.size} paths: {first.mean():.1f} ± {first.std() / first.size**0.5:.1f}")
+ends = {"exit": (-9.0, target), "bridge": True, "store": False}
+first = pl.simulate(pl.Langevin(f, 10.0), bottom, 2000.0, 0.02, paths=2000, seed=3, **ends).exit_times
+error = first.std() / first.size**0.5
+print(f"β = 10 by {first.size} paths: {first.mean():.1f} ± {error:.1f}")
+assert np.isfinite(first).all() and abs(first.mean() - exact[1]) < 4 * error
+
+# %% [markdown]
+# Thirty times as long, for twice the cold: $e^{\beta \Delta}$ with the height Δ of the barrier and nothing else. The
+# curvatures sit in front: from a sharp well of the same depth one leaves sooner. Kramers is right up to $O(1/\beta)$.
+
+# %% [markdown]
+# ## The wrong method
+#
+# The thesis prints this exponent beside $dX = -f'\, dt + \beta^{-1/2}\, dW$. That noise has $D = 1/(2\beta)$, and its
+# law is $e^{-2\beta f}$. A factor of 2 in a noise seems harmless.
+
+# %%
+printed = np.array([mean_time(beta, diffusivity=0.5 / beta) for beta in betas[:4]])
+print("wrong by the factors", (printed / kramers[:4]).round(0))
+assert (printed / kramers[:4] > np.exp(betas[:4] * barrier) / 2).all()
+
+figure, ax = plotting.subplots(size=(7.0, 3.8))
+ax.semilogy(betas[:4], printed, "s", label="noise as printed", ms=5, **plotting.look("bad"))
+ax.semilogy(betas[:4], exact[:4], "o", label="noise sqrt(2/β)", ms=5, **plotting.look("good"))
+ax.semilogy(betas[:4], kramers[:4], lw=1.0, label="Kramers", **plotting.look("exact"))
+ax.set(xlabel="β", ylabel="mean time to the other well")
+ax.legend()
+plotting.frame(figure, "In an exponent a factor of 2 squares the answer", f"barrier {barrier:.3f}")
+
+# %% [markdown]
+# ## Drag
+#
+# Now cool slowly, $\beta(t) = \log(2 + t)/c$, from the shallow well on the right. Below $c = E^*$, its barrier, the
+# noise dies before all have left. Above it the mass that is left falls like the Gibbs weight of the moment,
+# $e^{-\beta(t)\, \Delta F} = (2 + t)^{-\Delta F/c}$: the dashed line, moved down a little.
+
+# %%
+deep = pl.Loss("1.5/0.15773*(x**4/4 - x**2/2 + x/10)")  # the same wells, the right one 1.5 deep
+plain = pl.Grid(-2.0, 2.0, 401)
+shallow, best = pl.metastability.wells(deep, plain)[1], pl.metastability.wells(deep, plain)[0]
+escape, gap = shallow.barrier, shallow.value - best.value
+start = np.exp(-((plain.x - shallow.point[0]) ** 2) / 0.02)
+moments = np.geomspace(0.1, 1e7, 400)
+
+
+def left_behind(c):
+    """The mass in the shallow well at the moments, cooled with c."""
+    cooled = pl.metastability.anneal(deep, lambda t: np.log(2 + t) / c, start / plain.integrate(start), plain, moments)
+    return plain.integrate(np.where(plain.x > shallow.pass_point[0], cooled.values, 0.0))
+
+
+def draw(c_over_barrier):
+    c = c_over_barrier * escape
+    mass, line = left_behind(c), (2 + moments) ** (-gap / c)
+    figure, ax = plotting.subplots(size=(7.0, 3.8))
+    ax.loglog(moments, mass, label="mass in the shallow well", **plotting.look("viscous"))
+    ax.loglog(moments, 0.5 * mass[-1] * line / line[-1], lw=1.0, ls="--", color="black", label=f"slope {-gap / c:.3f}")
+    ax.set(xlabel="time", ylabel="mass left behind", ylim=(1e-7, 2))
+    ax.legend(loc="lower left")
+    title = "Slow enough: what is left follows Gibbs" if c >= escape else "Too fast: a part is frozen in the wrong well"
+    return plotting.frame(figure, title, f"c = {c_over_barrier:.2f} E*, E* = {escape:.3f}, ΔF = {gap:.3f}")
+
+
+plotting.drag(draw, c_over_barrier=(0.4, 2.0, 1.25))
+
+# %% [markdown]
+# ## Exercises
+#
+# **1. Kramers' formula.** Write it, from the curvatures and the barrier.
+
+
+# %%
+def escape_time(bend_bottom, bend_top, barrier, beta):
+    """Mean time from the bottom of a well to that of the next; bend_top is f'' at the top, negative."""
+    ...
+
+
+# %%
+def test_escape_time(escape_time):
+    bends = float(f.hessian(bottom)), float(f.hessian(top))
+    ratio = [time / escape_time(*bends, barrier, beta) for beta, time in zip(betas, exact)]
+    assert abs(ratio[-1] / ratio[-2] - 1) < 0.1, f"exact over yours goes like {ratio}: the exponent is wrong"
+    assert abs(ratio[-1] - 1) < 2 / betas[-1], (
+        f"exact over yours tends to {ratio[-1]:.3f}, not to 1: the factor in front"
+    )
+
+
+print(exercises.check(escape_time, test_escape_time))
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def escape_time(bend_bottom, bend_top, barrier, beta):
+#     return 2 * np.pi / np.sqrt(abs(bend_top) * bend_bottom) * np.exp(beta * barrier)
+# ```
+#
+# </details>
+#
+# **2. The slope of annealing.** With which power of $t$ does the mass in a shallow well fall, if $c$ is large enough?
+
+
+# %%
+def power(gap, c):
+    """The exponent, from the difference of the two minima and c."""
+    ...
+
+
+# %%
+def test_power(power):
+    for part in (1.25, 1.5):
+        mass = left_behind(part * escape)
+        measured = np.log(mass[-1] / mass[-41]) / np.log(moments[-1] / moments[-41])
+        answer = power(gap, part * escape)
+        assert abs(answer / measured - 1) < 0.05, f"for c = {part} E* the slope is {measured:.3f}, not {answer:.3f}"
+
+
+print(exercises.check(power, test_power))
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def power(gap, c):
+#     return -gap / c
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## Where it leads
+#
+# - [Kramers](../figures/kramers.png): the next term, $C/\beta$; [annealing](../figures/annealing.png) at five speeds.
+# - [Three temperatures](05_three_temperatures.ipynb) has the factor of 2 on its own.
