@@ -16,14 +16,14 @@
 # %% [markdown]
 # ## Question
 #
-# A loss has two valleys: a wide, shallow one on the left, and a sharp, deeper one on the right. Gradient descent cannot
-# choose between them. Entropy-SGD descends on a smoothed loss, the *local entropy*
+# A loss has two valleys: a wide, shallow one on the left, and a sharp, deeper one on the right. Gradient descent
+# cannot choose between them. Entropy-SGD descends on a smoothed loss, the *local entropy*
 #
 # $$f_\gamma(x) = -\tfrac1\beta \log \big(G_{\gamma/\beta} * e^{-\beta f}\big)(x), \qquad
 # u_t = -\tfrac12 |u_x|^2 + \tfrac{1}{2\beta}\, u_{xx}, \quad u(\cdot, 0) = f, \quad u(\cdot, \gamma) = f_\gamma .$$
 #
-# $G_s$ is the Gaussian of variance $s$. The scope γ is the time of the equation, β the inverse temperature. In which of
-# the two valleys is the minimum of $f_\gamma$?
+# $G_s$ is the Gaussian of variance $s$. The scope γ is the time of the equation, β the inverse temperature. In which
+# of the two valleys is the minimum of $f_\gamma$?
 
 # %% [markdown]
 # ## Prediction
@@ -190,8 +190,8 @@ print(exercises.check(border, test_border))
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# The lifts differ by the gap: $\beta_c\, \Delta f = \frac12 \log\frac{1 + \gamma q_s}{1 + \gamma q_w}$. As γ grows this
-# tends to $\frac12 \log(q_s/q_w)$: colder than that, no scope helps at all.
+# The lifts differ by the gap: $\beta_c\, \Delta f = \frac12 \log\frac{1 + \gamma q_s}{1 + \gamma q_w}$. As γ grows
+# this tends to $\frac12 \log(q_s/q_w)$: colder than that, no scope helps at all.
 #
 # ```python
 # def border(gamma, sharp, wide, gap):

@@ -23,8 +23,8 @@
 # %% [markdown]
 # ## Prediction
 #
-# Twice as cold (β from 10 to 20), and the barrier is 0.36 high. Does it take twice as long, four times, or thirty times? Is
-# the time shorter from a narrow well or from a wide one of the same depth?
+# Twice as cold (β from 10 to 20), and the barrier is 0.36 high. Does it take twice as long, four times, or thirty
+# times? Is the time shorter from a narrow well or from a wide one of the same depth?
 
 # %% [markdown]
 # ## Run

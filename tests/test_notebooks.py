@@ -14,7 +14,7 @@ jupytext = pytest.importorskip("jupytext")
 FOLDER = Path(__file__).parents[1] / "notebooks"
 SOURCES = sorted(FOLDER.glob("*.py"))
 HEADINGS = ["Question", "Prediction", "Run", "The wrong method", "Drag", "Exercises", "Where it leads"]
-OLD = {"01_where_does_smoothing_lead", "02_how_noise_smooths", "03_what_remains_in_a_network"}
+OLD = {"03_what_remains_in_a_network"}
 FORMED = [source for source in SOURCES if source.stem not in OLD]
 FOLDED = re.compile(r"<details><summary>Solution</summary>\n\n(.*?)\n\n</details>", flags=re.S)
 

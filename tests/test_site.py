@@ -4,9 +4,11 @@ import importlib
 import json
 import os
 import pkgutil
+import re
 import shutil
 import subprocess
 import sys
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ import pytest
 import pdelab as pl
 from pdelab import claims, figures, records
 from pdelab.figures import Check
+from pdelab.stepping import EQUATIONS
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "docs" / "extending"
@@ -54,6 +57,20 @@ def test_the_site_builds_without_a_warning_and_shows_every_public_name(tmp_path)
     assert not absent
     rows = json.loads((ROOT / "figures" / "claims.json").read_text(encoding="utf-8"))
     assert all(row["id"] in pages["errata"] for row in rows)
+
+
+def test_the_table_has_every_equation_and_names_what_there_is():
+    rows = (ROOT / "docs" / "table.md").read_text(encoding="utf-8").split("\n\n")[1].splitlines()[2:]
+    cells = [row.strip("| ").split(" | ") for row in rows]
+    assert all(len(row) == 5 for row in cells)
+    for equation in EQUATIONS.values():
+        assert any(f"pl.{equation.__name__}" in row[1] for row in cells), equation
+    for name in re.findall(r"`pl\.([\w.]+)", "\n".join(rows)):
+        assert attrgetter(name)(pl), name
+    for name in re.findall(r"`pdelab figure ([\w.-]+)`", "\n".join(rows)):
+        assert figures.find(name)
+    numbers = {number for row in cells for number in re.findall(r"\d\d", row[4])}
+    assert numbers >= {path.name[:2] for path in (ROOT / "notebooks").glob("*.ipynb")}
 
 
 def test_the_recipe_for_a_loss(monkeypatch):
