@@ -89,8 +89,13 @@ def _check_size(tree, text):
 
 def _tripled(node):
     """How many calls of logsumexp stand within one another."""
-    own = isinstance(node, ast.Call) and node.func.id == "logsumexp"
-    return own + max(map(_tripled, ast.iter_child_nodes(node)), default=0)
+    deepest, todo = 0, [(node, 0)]  # no recursion: a sum of 600 terms is a tree of depth 600
+    while todo:
+        node, depth = todo.pop()
+        depth += isinstance(node, ast.Call) and node.func.id == "logsumexp"
+        deepest = max(deepest, depth)
+        todo += [(child, depth) for child in ast.iter_child_nodes(node)]
+    return deepest
 
 
 def _parts(node, text):

@@ -31,8 +31,8 @@ class SmallClassifier:
     ((200, 22), True)
     """
 
-    inputs: ArrayLike
-    labels: ArrayLike
+    inputs: NDArray[np.float64]
+    labels: NDArray[np.int64]
     hidden: int = 12
 
     def __post_init__(self):
