@@ -70,8 +70,25 @@ class SWA(_Swapped):
         Steps before the average begins.
     every : int
         Steps between two iterates that enter the average.
-    lr, momentum, weight_decay, nesterov
-        As for `torch.optim.SGD`.
+    **sgd
+        lr, momentum, weight_decay, nesterov of `torch.optim.SGD`.
+
+    Raises
+    ------
+    ValueError
+        Settings out of range.
+
+    Examples
+    --------
+    >>> weight = torch.nn.Parameter(torch.ones(1))
+    >>> opt = SWA([weight], lr=0.5)
+    >>> for _ in range(2):
+    ...     opt.zero_grad()
+    ...     (weight**2 / 2).sum().backward()
+    ...     loss = opt.step()
+    >>> opt.eval()
+    >>> weight.item()                                                    # the mean of 1/2 and 1/4
+    0.375
     """
 
     def __init__(self, params: ParamsT, *, start: int = 0, every: int = 1, **sgd: Any):
@@ -101,8 +118,22 @@ class Lookahead(_Swapped):
         Fast steps between two slow ones.
     alpha : float in (0, 1]
         Step of the slow weights.
-    lr, momentum, weight_decay, nesterov
-        As for `torch.optim.SGD`; the momentum is kept over slow steps.
+    **sgd
+        lr, momentum, weight_decay, nesterov of `torch.optim.SGD`; the momentum is kept over slow steps.
+
+    Raises
+    ------
+    ValueError
+        Settings out of range.
+
+    Examples
+    --------
+    >>> weight = torch.nn.Parameter(torch.ones(1))
+    >>> opt = Lookahead([weight], k=1, alpha=0.5, lr=1.0)
+    >>> (weight**2 / 2).sum().backward()
+    >>> loss = opt.step()
+    >>> weight.item()                                                    # half of the way to 0
+    0.5
     """
 
     def __init__(self, params: ParamsT, *, k: int = 5, alpha: float = 0.5, **sgd: Any):

@@ -19,6 +19,14 @@ class Exponential:
 
     The Entropy-SGD paper's 1/γ = g₀ (1 + g₁)^t is rate = g₁/(1 + g₁), start = 1/g₀.
 
+    Attributes
+    ----------
+    start, rate : float
+    low, high : float
+        Bounds of the values.
+
+    Examples
+    --------
     >>> Exponential(100.0, 0.5, low=30.0)(1), Exponential(100.0, 0.5, low=30.0)(4)
     (50.0, 30.0)
     """
@@ -41,7 +49,14 @@ class Exponential:
 
 @dataclass(frozen=True)
 class Linear:
-    """value(t) = start + (stop - start) s, s = min(t/steps, 1)."""
+    """value(t) = start + (stop - start) s, s = min(t/steps, 1).
+
+    Attributes
+    ----------
+    start, stop : float
+        Values at the ends.
+    steps : int
+    """
 
     start: float
     stop: float
@@ -57,7 +72,14 @@ class Linear:
 
 @dataclass(frozen=True)
 class Quadratic(Linear):
-    """value(t) = start + (stop - start) s², s = min(t/steps, 1)."""
+    """value(t) = start + (stop - start) s², s = min(t/steps, 1).
+
+    Attributes
+    ----------
+    start, stop : float
+        Values at the ends.
+    steps : int
+    """
 
     def __call__(self, t):
         return self.start + (self.stop - self.start) * min(t / self.steps, 1.0) ** 2
@@ -68,6 +90,10 @@ class BoundedExponential:
     """value(t) = limit / (1 - exp(-rate (t + 1))): the paper's 1/γ = g₀ (1 - e^{-τt}), finite at the first step.
 
     Source: Entropy-SGD (1611.01838) section 4.3, whose γ is our 1/γ; at t = 0 the printed 1/γ is zero.
+
+    Attributes
+    ----------
+    limit, rate : float
     """
 
     limit: float
@@ -85,12 +111,45 @@ KINDS = {kind.__name__: kind for kind in (Exponential, Linear, Quadratic, Bounde
 
 
 def to_plain(value: Any) -> Any:
-    """A schedule as {"schedule": name, ...}; anything else as it is."""
+    """A schedule as {"schedule": name, ...}; anything else as it is.
+
+    Parameters
+    ----------
+    value : schedule, or anything else
+
+    Returns
+    -------
+    dict, or the value
+
+    Examples
+    --------
+    >>> to_plain(Linear(1.0, 0.5, 10)), to_plain(0.5)
+    ({'schedule': 'Linear', 'start': 1.0, 'stop': 0.5, 'steps': 10}, 0.5)
+    """
     return {"schedule": type(value).__name__, **asdict(value)} if type(value) in KINDS.values() else value
 
 
 def from_plain(value: Any) -> Any:
-    """The inverse of `to_plain`."""
+    """The inverse of `to_plain`.
+
+    Parameters
+    ----------
+    value : dict of `to_plain`, or anything else
+
+    Returns
+    -------
+    schedule, or the value
+
+    Raises
+    ------
+    ValueError
+        A dict that is no schedule.
+
+    Examples
+    --------
+    >>> from_plain(to_plain(Linear(1.0, 0.5, 10)))(5)
+    0.75
+    """
     if not (isinstance(value, dict) and value.get("schedule") in KINDS):
         return value
     kind, settings = KINDS[value["schedule"]], {k: v for k, v in value.items() if k != "schedule"}

@@ -22,11 +22,30 @@ def update_bn(
 ) -> None:
     """Set the running mean and variance of every batch norm to their averages over `batches`, dropout off.
 
-    model: a module; batches: an iterable of inputs, or of tuples that start with the input; optimizer: where given, the
-    statistics are those of its outer weights, and the model comes back to the inner ones afterwards (their own
-    statistics do not); device: where to move the inputs, default that of the first parameter.
-    Momentum is ignored: every batch counts equally. Modes of all modules are put back.
-    Raises ValueError when there is no batch. Source: the authors' evaluation of x; BatchNorm has no other right answer.
+    Momentum is ignored: every batch counts equally. Modes of all modules are put back. Source: the authors' evaluation
+    of x; BatchNorm has no other right answer.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+    batches : iterable of inputs, or of tuples that start with the input
+    optimizer : optimizer of this package, optional
+        The statistics are those of its outer weights, and the model comes back to the inner ones afterwards (their own
+        statistics do not).
+    device : torch.device or str, optional
+        Where to move the inputs; default: that of the first parameter.
+
+    Raises
+    ------
+    ValueError
+        There is no batch.
+
+    Examples
+    --------
+    >>> norm = torch.nn.BatchNorm1d(1)
+    >>> update_bn(norm, [torch.tensor([[1.0], [3.0]])])
+    >>> norm.running_mean.item()
+    2.0
     """
     norms = [m for m in model.modules() if isinstance(m, _BATCH_NORM) and m.track_running_stats]
     device = device or next(model.parameters()).device
@@ -63,11 +82,25 @@ def trajectory(
 ) -> Array:
     """Weights of an optimizer on a NumPy gradient in float64: the bridge from networks to the PDE side.
 
-    build: a function of a list of parameters that builds the optimizer; gradient: a function of an array (d,), or with
-    replicas of (array (d,), replica), that returns (d,); start: (d,), or (replicas, d); steps: number of gradients.
-    Returns the outer weights after every step, (steps + 1, d), or (steps + 1, replicas, d), the start first; with
-    inner=True those the next gradient is taken at.
+    Parameters
+    ----------
+    build : callable, list of parameters -> optimizer
+    gradient : callable, array (d,) -> array (d,)
+        With replicas of (array (d,), replica).
+    start : array (d,) or (replicas, d)
+    steps : int
+        Number of gradients.
+    replicas : int >= 1
+    inner : bool
+        True: the weights the next gradient is taken at, instead of the outer ones.
 
+    Returns
+    -------
+    array (steps + 1, d), or (steps + 1, replicas, d)
+        The start first.
+
+    Examples
+    --------
     >>> from pdelab.networks import SGLD
     >>> trajectory(lambda p: SGLD(p, lr=0.5, temperature=0.0), lambda x: x, [1.0], 2).ravel().tolist()
     [1.0, 0.5, 0.25]

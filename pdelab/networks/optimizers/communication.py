@@ -25,12 +25,29 @@ REDUCTIONS = ("exact", "native", "ordered")
 class Communicator:
     """The mean over `local` replicas here times the ranks of `group`.
 
-    reduction: "exact" sums in float64 in the order of the ranks; "ordered" the same in the order of the replicas, which
-    differs where a rank has several (with their traffic); "native" is the backend's all-reduce in the rows' own type,
-    whose order of summation is its own.
     Counts: `collectives` calls (an exchange of sums counts as the all-reduce it is), `bytes` of the buffers handed to
     them by this process, `numbers` by the papers' count: 2 n d a mean, every replica sending and receiving d numbers
     through the master.
+
+    Parameters
+    ----------
+    local : int >= 1
+    group : process group of torch.distributed, or None
+    reduction : "exact", "ordered" or "native"
+        "exact" sums in float64 in the order of the ranks; "ordered" the same in the order of the replicas, which
+        differs where a rank has several (with their traffic); "native" is the backend's all-reduce in the rows' own
+        type, whose order of summation is its own.
+
+    Raises
+    ------
+    ValueError
+        An unknown reduction, a group without torch.distributed.
+
+    Examples
+    --------
+    >>> everybody = Communicator(local=2)
+    >>> everybody.mean(torch.tensor([[1.0, 2.0], [3.0, 4.0]])), everybody.numbers
+    (tensor([2., 3.]), 8)
     """
 
     def __init__(self, local: int = 1, group: Any = None, reduction: str = "exact"):

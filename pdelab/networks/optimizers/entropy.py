@@ -77,29 +77,55 @@ class EntropySGD(Varied, FlatOptimizer):
     all-reduce of the gradient a step; all ranks draw equal noise).
 
     Parameters
-        params: tensors, or groups of tensors with settings of their own (inner_steps, seed, variant: one for all).
-        lr: outer rate η >= 0; schedulers drive it. With 1 and no outer momentum, x ← z.
-        inner_lr: inner rate η' >= 0; the papers keep it fixed.
-        inner_steps: L >= 1.
-        gamma: scope γ > 0 (a length²; the papers' codes hold 1/γ): a number, math.inf, or a schedule of the outer step.
-        averaging: a in (0, 1]; None: 0.75, and 0.25 in variant="official".
-        temperature: T = 1/β >= 0. The paper's ε is T = ε²/2, the official code's T = ε².
-        momentum, outer_momentum: of the two loops, in [0, 1). The papers say Nesterov in both; the code behind the
-            paper's tables had none in effect outside, the default here. The pull stands outside the inner momentum,
-            which multiplies gradients by 1/(1 - μ): the scope is in effect γ/(1 - μ), ten times γ at μ = 0.9.
-        nesterov: Nesterov's form in both loops, else heavy ball.
-        weight_decay: λ >= 0; ∇f(y) + λ y takes the place of ∇f(y).
-        seed: key of the noise. maximize, engine: see FlatOptimizer.
-        variant: "thesis": as above.
-            "paper": the algorithm boxes as printed: the elastic force is part of what gets momentum,
-            d ← N(∇f(y) + γ⁻¹ (y - x)), and the outer step keeps its factor, x ← x - (η/γ) N(x - z).
-            "official": the authors' Python code: each loop starts with a gradient at x that moves nothing (L + 1
-            gradients an outer step) and in the first loop fills the outer momentum buffer; weight decay acts on the
-            outer direction too, N(x - z + λ x), though not on that first gradient; with nesterov=False the pull and the
-            noise enter the inner momentum. (Their scope never changes: give a number for gamma.)
+    ----------
+    params : iterable of tensors, or of groups of tensors with settings of their own
+        inner_steps, seed and variant are one for all groups.
+    lr : float >= 0
+        Outer rate η; schedulers drive it. With 1 and no outer momentum, x ← z.
+    inner_lr : float >= 0
+        Inner rate η'; the papers keep it fixed.
+    inner_steps : int >= 1
+        L.
+    gamma : float > 0, math.inf, or a schedule of the outer step
+        Scope γ, a length²; the papers' codes hold 1/γ.
+    averaging : float in (0, 1] or None
+        a; None: 0.75, and 0.25 in variant="official".
+    temperature : float >= 0
+        T = 1/β. The paper's ε is T = ε²/2, the official code's T = ε².
+    momentum, outer_momentum : float in [0, 1)
+        Of the two loops. The papers say Nesterov in both; the code behind the paper's tables had none in effect
+        outside, the default here. The pull stands outside the inner momentum, which multiplies gradients by 1/(1 - μ):
+        the scope is in effect γ/(1 - μ), ten times γ at μ = 0.9.
+    nesterov : bool
+        Nesterov's form in both loops, else heavy ball.
+    weight_decay : float >= 0
+        λ; ∇f(y) + λ y takes the place of ∇f(y).
+    seed : int or None
+        Key of the noise; None draws it from torch's generator.
+    variant : "thesis", "paper" or "official"
+        "thesis": as above. "paper": the algorithm boxes as printed: the elastic force is part of what gets momentum, d
+        ← N(∇f(y) + γ⁻¹ (y - x)), and the outer step keeps its factor, x ← x - (η/γ) N(x - z). "official": the authors'
+        Python code: each loop starts with a gradient at x that moves nothing (L + 1 gradients an outer step) and in the
+        first loop fills the outer momentum buffer; weight decay acts on the outer direction too, N(x - z + λ x), though
+        not on that first gradient; with nesterov=False the pull and the noise enter the inner momentum. (Their scope
+        never changes: give a number for gamma.)
+    maximize, engine
+        See FlatOptimizer.
 
-    Raises ValueError for settings out of range, no parameters, sparse or complex ones, gradients that are not finite.
+    Raises
+    ------
+    ValueError
+        Settings out of range, no parameters, sparse or complex ones, gradients that are not finite.
 
+    Good values
+    -----------
+    gamma : so that √(γ d) is the distance over which the loss should be smoothed; scoping from large to small follows
+        the papers. Too large, and y runs away from x for L steps; too small, and the step is that of SGD.
+    inner_steps : 5 to 20 in the papers. L η'/γ well below 1 leaves z near x: raise lr then, or L.
+    temperature : 0 to begin with: mini-batches bring noise of their own.
+
+    Examples
+    --------
     >>> weight = torch.nn.Parameter(torch.ones(2))
     >>> opt = EntropySGD([weight], lr=1.0, inner_lr=0.1, inner_steps=5, gamma=1.0)
     >>> for _ in range(5):
@@ -179,7 +205,34 @@ class HJ(FlatOptimizer):
     Cost: one gradient a step, L an outer step. Memory per parameter: x, inner and, if any, outer momentum: 2-3 numbers.
     Communication: none. Parameters as in EntropySGD; the thesis has L = 5, η_y = 0.1.
 
-    Raises ValueError for settings out of range, no parameters, sparse or complex ones, gradients that are not finite.
+    Parameters
+    ----------
+    params, lr, inner_lr, inner_steps, gamma, momentum, outer_momentum, nesterov, weight_decay
+        As in `EntropySGD`; the thesis has L = 5, η_y = 0.1.
+    form : "4.40" or "4.42"
+    maximize, engine
+        See FlatOptimizer.
+
+    Raises
+    ------
+    ValueError
+        Settings out of range, no parameters, sparse or complex ones, gradients that are not finite.
+
+    Good values
+    -----------
+    gamma, inner_steps : without noise the loop finds prox_{γf}(x): a well of curvature h acts like one of h/(1 + γh).
+        L steps of rate η_y reach it when L η_y is a few times γ.
+
+    Examples
+    --------
+    >>> weight = torch.nn.Parameter(torch.ones(1))
+    >>> opt = HJ([weight], lr=1.0, inner_lr=0.25, inner_steps=40, gamma=1.0, momentum=0.0)
+    >>> for _ in range(40):
+    ...     opt.zero_grad()
+    ...     (weight**2 / 2).sum().backward()
+    ...     opt.step()
+    >>> round(weight.item(), 4)                                          # prox: x/(1 + γ)
+    0.5
     """
 
     outer_row = "x"

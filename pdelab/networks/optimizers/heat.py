@@ -31,7 +31,35 @@ class Heat(FlatOptimizer):
     numbers and one of scratch. Communication: none. `momentum` and `nesterov` are those of the outer step N;
     weight_decay adds λ (x + εᵢ) to the gradients.
 
-    Raises ValueError for settings out of range, no parameters, sparse or complex ones, gradients that are not finite.
+    Parameters
+    ----------
+    params, lr, momentum, nesterov, weight_decay, seed
+        As in `EntropySGD`; momentum and nesterov are those of the outer step N, and weight_decay adds λ (x + εᵢ).
+    inner_steps : int >= 1
+        L, the perturbations an outer step.
+    gamma : float > 0 or a schedule of the outer step
+        γ.
+    temperature : float >= 0
+        T.
+    maximize, engine
+        See FlatOptimizer.
+
+    Raises
+    ------
+    ValueError
+        Settings out of range, no parameters, sparse or complex ones, gradients that are not finite.
+
+    Examples
+    --------
+    >>> weight = torch.nn.Parameter(torch.ones(1))
+    >>> opt = Heat([weight], lr=0.5, inner_steps=2, gamma=1e-6, momentum=0.0, seed=0)
+    >>> for _ in range(2):
+    ...     opt.zero_grad()
+    ...     (weight**2 / 2).sum().backward()
+    ...     opt.step()
+    >>> with opt.outer_weights():
+    ...     round(weight.item(), 2)                                      # a step of gradient descent: 1 - η
+    0.5
     """
 
     outer_row = "x"

@@ -20,7 +20,17 @@ class SGLD(FlatOptimizer):
     Cost: one gradient a step. Memory per parameter: nothing. Communication: none (under DistributedDataParallel all
     ranks draw equal noise).
 
-    Raises ValueError for settings out of range, no parameters, sparse or complex ones, gradients that are not finite.
+    Examples
+    --------
+    >>> import torch
+    >>> weights = torch.nn.Parameter(torch.zeros(4000))
+    >>> opt = SGLD([weights], lr=0.1, temperature=0.5, seed=0)
+    >>> for _ in range(60):
+    ...     opt.zero_grad()
+    ...     (weights**2 / 2).sum().backward()
+    ...     opt.step()
+    >>> abs(weights.var().item() - 0.5 / 0.95) < 0.06                    # T/(h (1 - ηh/2))
+    True
     """
 
     protected = False

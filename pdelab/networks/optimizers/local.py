@@ -29,10 +29,36 @@ class DiLoCo(Replicated, Wrapping):
     optimizer's. Communication: one all-reduce of d numbers every `period` steps.
 
     Parameters
-        params: as in Parle; base: a function of parameter groups that builds the local optimizer, whose settings, `lr`
-            among them, live in the same groups.
-        period >= 1; outer_lr, outer_momentum, outer_nesterov: of the outer step (published: 0.7, 0.9, Nesterov).
-        replicas, group, reduction, init: see Replicated.
+    ----------
+    params : iterable of tensors or of groups of them
+        As in `Parle`.
+    base : callable, groups -> torch.optim.Optimizer
+        Builds the local optimizer, whose settings, `lr` among them, live in the same groups.
+    period : int >= 1
+    outer_lr, outer_momentum : float
+        Of the outer step; published: 0.7 and 0.9.
+    outer_nesterov : bool
+    replicas, group, reduction, init
+        See `Replicated`.
+    engine
+        See FlatOptimizer.
+
+    Raises
+    ------
+    ValueError
+        Settings out of range, bad parameters.
+    RuntimeError
+        A rank is lost.
+
+    Examples
+    --------
+    >>> weight = torch.nn.Parameter(torch.ones(1))
+    >>> base = lambda groups: torch.optim.SGD(groups, lr=0.5)
+    >>> opt = DiLoCo([weight], base, period=1, outer_lr=1.0, outer_momentum=0.0)
+    >>> (weight**2 / 2).sum().backward()
+    >>> opt.step()
+    >>> weight.item()
+    0.5
     """
 
     protected = False
@@ -93,7 +119,23 @@ class DiLoCo(Replicated, Wrapping):
 class LocalSGD(DiLoCo):
     """Local SGD, periodic averaging: after every `period` steps of the local optimizer y^a ← x = (1/n) Σ_a y^a.
 
-    DiLoCo with outer_lr = 1 and no momentum; parameters, cost and communication as there.
+    DiLoCo with outer_lr = 1 and no momentum; cost and communication as there.
+
+    Parameters
+    ----------
+    params, base, period
+        As in `DiLoCo`.
+    **settings
+        Further ones of `DiLoCo`.
+
+    Examples
+    --------
+    >>> weight = torch.nn.Parameter(torch.ones(1))
+    >>> opt = LocalSGD([weight], lambda groups: torch.optim.SGD(groups, lr=0.5), period=1)
+    >>> (weight**2 / 2).sum().backward()
+    >>> opt.step()
+    >>> weight.item()
+    0.5
     """
 
     def __init__(self, params: ParamsT, base: Callable, period: int = 20, **settings: Any):

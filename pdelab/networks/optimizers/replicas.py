@@ -208,15 +208,45 @@ class ElasticSGD(Varied, Replicated, FlatOptimizer):
     papers' count).
 
     Parameters
-        params, lr, momentum, nesterov, weight_decay: as in EntropySGD; outer steps count periods.
-        rho: ρ > 0, a number, math.inf or a schedule; thesis: 1, scoped to 0.1.
-        variant: "thesis": as above. "official": the force acts once a period, as in the authors' EAMSGD: after the last
-            plain step of a period x^a ← x^a - (η/ρ)(x^a - x̃) and x̃ ← x̃ - (n η_m/ρ)(x̃ - mean x^a), both from the old
-            values, η_m = η unless given.
-        replicas, group, reduction, init: see Replicated.
+    ----------
+    params, lr, momentum, nesterov, weight_decay
+        As in `EntropySGD`; with several replicas the parameters of each, one network after the other. Outer steps count
+        periods.
+    rho : float > 0, math.inf, or a schedule
+        ρ; thesis: 1, scoped to 0.1.
+    period : int >= 1
+        Steps between two updates of the master.
+    master_lr : float > 0 or None
+        η_m.
+    order : "gauss-seidel" or "jacobi"
+    variant : "thesis" or "official"
+        "official": the force acts once a period, as in the authors' EAMSGD: after the last plain step of a period x^a ←
+        x^a - (η/ρ)(x^a - x̃) and x̃ ← x̃ - (n η_m/ρ)(x̃ - mean x^a), both from the old values, η_m = η unless given.
+    replicas, group, reduction, init
+        See `Replicated`.
+    maximize, engine
+        See FlatOptimizer.
 
-    Raises ValueError for settings out of range, bad parameters, gradients that are not finite; RuntimeError when a rank
-    is lost.
+    Raises
+    ------
+    ValueError
+        Settings out of range, bad parameters, gradients that are not finite.
+    RuntimeError
+        A rank is lost.
+
+    Good values
+    -----------
+    rho : η/ρ is how far a replica goes to the master in a step: 1 and the replicas are one, near 0 and each is alone.
+
+    Examples
+    --------
+    >>> first, second = torch.nn.Parameter(torch.ones(1)), torch.nn.Parameter(torch.ones(1))
+    >>> opt = ElasticSGD([first, second], lr=0.1, replicas=2, momentum=0.0)
+    >>> (first**2 / 2 + (second - 2) ** 2 / 2).sum().backward()
+    >>> opt.step()
+    >>> with opt.outer_weights():
+    ...     round(first.item(), 6)                                       # the mean of 0.9 and 1.1
+    1.0
     """
 
     protected = False
@@ -306,24 +336,62 @@ class Parle(Varied, Replicated, FlatOptimizer):
     and a buffer for the collective. Communication: one all-reduce of d numbers every L steps (2nd/L numbers a step).
 
     Parameters
-        params, lr, inner_lr, inner_steps, gamma, averaging, temperature (thesis: 0), momentum, outer_momentum,
-            nesterov, weight_decay, seed: as in EntropySGD; replicas draw different noise. As there the pull stands
-            outside the inner momentum: the scope is in effect γ/(1 - μ), γ itself in variant="paper".
-        lr goes with outer_momentum: a steady direction moves lr/(1 - outer_momentum) times itself, so that 0.1 goes
-            with 0.9, and the 1.0 of EntropySGD, which has no outer momentum, with 0; what may diverge is warned of.
-        rho: ρ > 0, a number, math.inf or a schedule. Thesis: γ from 100 to 1 and ρ from 1 to 0.1 by
-            Exponential(start, 1/(2B), low) with B batches in the data, L = 25, a = 0.75.
-        elastic: e >= 0, η₂/η. master_lr: η₃ > 0 or None. order: see above.
-        variant: "thesis": as above. "paper": (5.8) as printed, N taking the whole bracket in (5.8a),
-            x^a ← x^a - η N[γ⁻¹ (x^a - z^a) + (e/ρ)(x^a - x̃)], and order="jacobi" unless given.
-            "official": the authors' script: look-ahead 1 (g + m, not g + μ m) in both loops; inner momentum never
-            reset, with the elastic force inside; z never reset; x^a ← y_L - η N[(x^a - z^a) + (e/ρ)(x^a - mean z)], the
-            next loop's start; averaging 0.25 unless given; two all-reduces a loop. (Their scopes, which change 14
-            times too fast on their network, and their different initial weights are settings: gamma, rho, init.)
-        replicas, group, reduction, init: see Replicated.
+    ----------
+    params, inner_lr, inner_steps, gamma, averaging, momentum, nesterov, weight_decay, seed
+        As in `EntropySGD`; with several replicas the parameters of each, one network after the other. Replicas draw
+        different noise. As there the pull stands outside the inner momentum: the scope is in effect γ/(1 - μ), γ itself
+        in variant="paper".
+    lr, outer_momentum : float
+        They go together: a steady direction moves lr/(1 - outer_momentum) times itself, so that 0.1 goes with 0.9, and
+        the 1.0 of EntropySGD, which has no outer momentum, with 0; what may diverge is warned of.
+    rho : float > 0, math.inf, or a schedule
+        ρ. Thesis: γ from 100 to 1 and ρ from 1 to 0.1 by Exponential(start, 1/(2B), low) with B batches in the data, L
+        = 25, a = 0.75.
+    temperature : float >= 0
+        Thesis: 0.
+    elastic : float >= 0
+        e = η₂/η.
+    master_lr : float > 0 or None
+        η₃.
+    order : "gauss-seidel", "jacobi" or None
+        None: the former, in variant="paper" the latter.
+    variant : "thesis", "paper" or "official"
+        "thesis": as above. "paper": (5.8) as printed, N taking the whole bracket in (5.8a), x^a ← x^a - η N[γ⁻¹ (x^a -
+        z^a) + (e/ρ)(x^a - x̃)], and order="jacobi" unless given. "official": the authors' script: look-ahead 1 (g + m,
+        not g + μ m) in both loops; inner momentum never reset, with the elastic force inside; z never reset; x^a ← y_L
+        - η N[(x^a - z^a) + (e/ρ)(x^a - mean z)], the next loop's start; averaging 0.25 unless given; two all-reduces a
+        loop. (Their scopes, which change 14 times too fast on their network, and their different initial weights are
+        settings: gamma, rho, init.)
+    replicas, group, reduction, init
+        See `Replicated`.
+    maximize, engine
+        See FlatOptimizer.
 
-    Raises ValueError for settings out of range, bad parameters, gradients that are not finite; RuntimeError when a rank
-    is lost.
+    Raises
+    ------
+    ValueError
+        Settings out of range, bad parameters, gradients that are not finite.
+    RuntimeError
+        A rank is lost.
+
+    Good values
+    -----------
+    gamma, rho : the thesis's schedules; at their ends Parle is Entropy-SGD in each replica (ρ = ∞) and Elastic-SGD (γ =
+        ∞, L = 1).
+    replicas : 3 and 6 in the thesis; each costs a gradient a step.
+
+    Examples
+    --------
+    >>> first, second = torch.nn.Parameter(torch.ones(1)), torch.nn.Parameter(3 * torch.ones(1))
+    >>> opt = Parle([first, second], inner_steps=2, gamma=1.0, replicas=2)
+    >>> first.item(), second.item()                                      # init="broadcast": both start at the first
+    (1.0, 1.0)
+    >>> for _ in range(2):
+    ...     opt.zero_grad()
+    ...     (first**2 / 2 + second**2 / 2).sum().backward()
+    ...     opt.step()
+    >>> opt.outer_steps, bool(first < 1)
+    (1, True)
     """
 
     default_order = "gauss-seidel"

@@ -133,14 +133,37 @@ class LocalEntropy(Wrapping):
     optimizer's. Communication: none.
 
     Parameters
-        params: tensors or groups of tensors; base: a function of parameter groups that builds the outer optimizer,
-            whose settings, `lr` among them, live in the same groups.
-        inner_lr, inner_steps, gamma (finite), averaging, temperature, seed: as in EntropySGD.
-        inner_momentum, inner_nesterov, inner_weight_decay: momentum, nesterov, weight_decay of the inner loop.
+    ----------
+    params : iterable of tensors or of groups of them
+    base : callable, groups -> torch.optim.Optimizer
+        Builds the outer optimizer, whose settings, `lr` among them, live in the same groups.
+    inner_lr, inner_steps, averaging, temperature, seed
+        As in `EntropySGD`.
+    gamma : float > 0 or a schedule
+        γ, finite.
+    inner_momentum, inner_nesterov, inner_weight_decay
+        momentum, nesterov and weight_decay of the inner loop.
+    engine
+        See FlatOptimizer.
 
+    Raises
+    ------
+    ValueError
+        Settings out of range, no parameters, sparse or complex ones, gradients that are not finite.
+
+    Good values
+    -----------
+    lr (of the base) : that of the base optimizer alone; its gradient is that of f_γ, not scaled by γ as in
+        `EntropySGD`.
+
+    Examples
+    --------
     >>> weight = torch.nn.Parameter(torch.ones(2))
     >>> opt = LocalEntropy([weight], lambda groups: torch.optim.Adam(groups, lr=0.1), inner_steps=1, gamma=100.0)
-    >>> loss = opt.step(lambda: (opt.zero_grad(), (weight**2).sum())[1])
+    >>> (weight**2).sum().backward()
+    >>> opt.step()
+    >>> [round(one, 6) for one in weight.tolist()]
+    [0.9, 0.9]
     """
 
     outer_row = "x"
@@ -190,7 +213,25 @@ class LocalEntropy(Wrapping):
 
 
 class EntropyAdam(LocalEntropy):
-    """Entropy-Adam (thesis 3.3.3): LocalEntropy over torch.optim.Adam; the settings of both, lr being Adam's."""
+    """Entropy-Adam (thesis 3.3.3): LocalEntropy over torch.optim.Adam.
+
+    Parameters
+    ----------
+    params : iterable of tensors or of groups of them
+    lr, betas, eps, weight_decay
+        Of `torch.optim.Adam`.
+    **inner
+        Of `LocalEntropy`: inner_lr, inner_steps, gamma, ...
+
+    Examples
+    --------
+    >>> weight = torch.nn.Parameter(torch.ones(2))
+    >>> opt = EntropyAdam([weight], lr=0.1, inner_steps=1, gamma=100.0)
+    >>> (weight**2).sum().backward()
+    >>> opt.step()
+    >>> [round(one, 6) for one in weight.tolist()]                       # Adam's first step has the size of its rate
+    [0.9, 0.9]
+    """
 
     def __init__(
         self,
@@ -216,11 +257,33 @@ class TrivializedSGD(FlatOptimizer):
     Cost: one gradient a step. Memory per parameter: momentum: 1 number. Communication: none.
 
     Parameters
-        params, lr (η), momentum, nesterov, weight_decay, seed: as in EntropySGD; layers: p > 2, required.
-        coupling: J >= 0; decay_steps: τ₀ > 0, in steps.
-        resampled: a new field each step, the control of thesis section 2.4.3.2 (annealed gradient noise).
+    ----------
+    params, lr, momentum, nesterov, weight_decay, seed
+        As in `EntropySGD`; lr is η.
+    layers : int > 2
+        p.
+    coupling : float >= 0
+        J.
+    decay_steps : float > 0
+        τ₀, in steps.
+    resampled : bool
+        A new field each step, the control of thesis section 2.4.3.2 (annealed gradient noise).
+    maximize, engine
+        See FlatOptimizer.
 
-    Raises ValueError for p <= 2, settings out of range, bad parameters, gradients that are not finite.
+    Raises
+    ------
+    ValueError
+        layers <= 2, settings out of range, bad parameters, gradients that are not finite.
+
+    Examples
+    --------
+    >>> weight = torch.nn.Parameter(torch.ones(1000))
+    >>> opt = TrivializedSGD([weight], lr=1.0, layers=3, coupling=0.1, momentum=0.0, seed=0)
+    >>> (0 * weight).sum().backward()
+    >>> opt.step()
+    >>> abs(weight.std().item() / (0.1 * 6**0.5) - 1) < 0.1              # √2 J √(p(p-2)) of the field at t = 0
+    True
     """
 
     protected = False
@@ -270,12 +333,32 @@ class TrivializedSGD(FlatOptimizer):
 class Trivialized(Wrapping):
     """The field of TrivializedSGD under any optimizer of torch (thesis 2.4: Adam), handed gradients ∇f(x) + h_t.
 
-    Parameters
-        params: tensors or groups of tensors; base: a function of parameter groups that builds the optimizer, whose
-            settings, `lr` among them, live in the same groups.
-        layers, coupling, decay_steps, seed, resampled: as in TrivializedSGD.
 
     Cost, communication: those of the base optimizer. Memory per parameter: 2 numbers of scratch.
+
+    Parameters
+    ----------
+    params : iterable of tensors or of groups of them
+    base : callable, groups -> torch.optim.Optimizer
+        Builds the optimizer, whose settings, `lr` among them, live in the same groups.
+    layers, coupling, decay_steps, seed, resampled
+        As in `TrivializedSGD`.
+    engine
+        See FlatOptimizer.
+
+    Raises
+    ------
+    ValueError
+        As for `TrivializedSGD`.
+
+    Examples
+    --------
+    >>> weight = torch.nn.Parameter(torch.ones(2))
+    >>> opt = Trivialized([weight], lambda groups: torch.optim.SGD(groups, lr=0.5), layers=3, coupling=0.0, seed=0)
+    >>> (weight**2 / 2).sum().backward()
+    >>> opt.step()
+    >>> weight.tolist()                                                  # no field is left with coupling 0
+    [0.5, 0.5]
     """
 
     protected = False
