@@ -36,10 +36,7 @@ LAGS = (1, 3, 10, 30, 100, 300, 1000)
 PIECES = 24
 CHECKS = {
     "low_over_white": (None, 1.0),  # SGD's power below .01 over the 1e-4 quantile of white noise, one series
-    "drift_over_settled": (
-        1.0,
-        None,
-    ),  # power below .01 without decay over that with it, over the 1 - 1e-4 quantile of F
+    "drift_over_settled": (1.0, None),  # that power without decay over that with it, over the 1 - 1e-4 quantile of F
     "control_over_white": (1.0, None),  # of gradient descent, over the 1 - 1e-4 quantile of white noise
     "control_correlation": (1.0, None),  # of gradient descent at ten epochs, over the 99 % band of white noise
     "inside_null": (6.5, None),  # of the steepest eight directions, power below .01 in the 99 % band: fewer have .3 %

@@ -25,10 +25,7 @@ PARAMETERS = {
 }  # fmt: skip
 QUICK = {"batches": (1, 2, 4), "rates": (0.05, 0.025, 0.0125), "paths": 200_000}
 CHECKS = {
-    "mean_limit": (
-        None,
-        1.0,
-    ),  # |SGD's means at equal η/b, extrapolated to η = 0, - that of (6.2)| over the last correction
+    "mean_limit": (None, 1.0),  # |means at equal η/b extrapolated to η = 0, - that of (6.2)| over the last correction
     "mean_z": (None, 4.0),  # paths against the means without sampling, in standard errors
     "captured_z": (4.0, None),  # one mean for all η of equal η/b, as printed, against the largest batch's paths
     "mode_limit": (None, 1.0),  # |extrapolated shift/η + .48| over the last correction, for SGD
