@@ -82,18 +82,18 @@ SIGN, DECAY, MU, AHEAD, TO_ANCHOR, RATE, SPREAD, NEW, OLD = range(9)
 
 
 @njit(**OPTIONS)
-def inner_pass(addresses, sizes, places, y, x, z, m, amounts, flags, unseen, key):
+def inner_pass(tensors, y, x, z, m, amounts, flags, unseen, key):
     """The inner update of `base.py` on the tensors of one segment; index of a non-finite gradient, or -1.
 
-    addresses, sizes, places: of the gradients, their lengths, and where the tensors start in the rows y, x, z, m;
+    tensors: (3, their number) addresses of the gradients, lengths, and where the tensors start in the rows y, x, z, m;
     amounts: numbers in the rows' dtype; unseen: as in `first_nonfinite`; key: (seed, stream, tick) as uint64. Stops
     soon after a bad gradient.
     """
     if flags == STREAM:  # before any scratch is allocated: that would be felt in small networks
-        for k in range(addresses.size):
-            if addresses[k] != 0:
-                g = carray(pointer(addresses[k]), (sizes[k],), y.dtype)
-                lo, hi = places[k], places[k] + sizes[k]
+        for k in range(tensors.shape[1]):
+            address, size, lo = tensors[:, k]
+            if address != 0:
+                g, hi = carray(pointer(address), (size,), y.dtype), lo + size
                 if stream(g, y[lo:hi], x[lo:hi], z[lo:hi], m[lo:hi], amounts, unseen):
                     return k
         return -1
@@ -102,21 +102,25 @@ def inner_pass(addresses, sizes, places, y, x, z, m, amounts, flags, unseen, key
     xi = np.empty(BLOCK if noisy else 0, y.dtype)
     words = np.empty((2, BLOCK // 2 if noisy else 0), np.uint64)
     lanes = np.empty((16 // y.itemsize, words.shape[1]), y.dtype)
-    for k in range(addresses.size):
-        if addresses[k] == 0:
+    for k in range(tensors.shape[1]):
+        address, size, place = tensors[:, k]
+        if address == 0:
             continue
-        g = carray(pointer(addresses[k]), (sizes[k],), y.dtype)
-        bits = carray(pointer(addresses[k]), (sizes[k],), unseen.dtype)
-        for start in range(0, sizes[k], BLOCK):
-            n = min(BLOCK, sizes[k] - start)
+        g = carray(pointer(address), (size,), y.dtype)
+        bits = carray(pointer(address), (size,), unseen.dtype)
+        for start in range(0, size, BLOCK):
+            n = min(BLOCK, size - start)
             if nonfinite(bits[start : start + n], unseen):
                 return k
-            lo = places[k] + start
+            lo = place + start
             if noisy:
                 tiles = (n + TILE - 1) // TILE
                 normals(xi[: TILE * tiles], lo // TILE, key, lanes, words)
             hi = lo + n
-            block(g[start : start + n], y[lo:hi], x[lo:hi], z[lo:hi], m[lo:hi], d[:n], xi, amounts, flags)
+            if flags == STREAM | HEAT:
+                heated(g[start : start + n], y[lo:hi], x[lo:hi], z[lo:hi], m[lo:hi], xi, amounts)
+            else:
+                block(g[start : start + n], y[lo:hi], x[lo:hi], z[lo:hi], m[lo:hi], d[:n], xi, amounts, flags)
     return -1
 
 
@@ -180,6 +184,24 @@ def stream(g, y, x, z, m, amounts, unseen):
         y[i] = moved
         z[i] = old * z[i] + new * moved
     return seen < 0
+
+
+@njit(**OPTIONS)
+def heated(g, y, x, z, m, xi, amounts):
+    """The commonest update with noise as one loop: what `block` computes, in its order."""
+    sign, decay, mu, ahead = amounts[SIGN], amounts[DECAY], amounts[MU], amounts[AHEAD]
+    pull, rate, strength = amounts[TO_ANCHOR], amounts[RATE], amounts[SPREAD]
+    old, new = amounts[OLD], amounts[NEW]
+    for i in range(g.size):
+        d = sign * g[i] + decay * y[i]
+        momentum = mu * m[i] + d
+        m[i] = momentum
+        d += ahead * momentum
+        d += pull * (y[i] - x[i])
+        moved = y[i] - rate * d
+        moved += strength * xi[i]
+        y[i] = moved
+        z[i] = old * z[i] + new * moved
 
 
 @njit(**OPTIONS)

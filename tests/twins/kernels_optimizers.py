@@ -82,8 +82,12 @@ def stream(g, y, x, z, m, amounts, unseen):
     return not np.isfinite(g).all()
 
 
-def inner_pass(addresses, sizes, places, y, x, z, m, amounts, flags, unseen, key):
-    for k, (address, size, place) in enumerate(zip(addresses, sizes, places)):
+def heated(g, y, x, z, m, xi, amounts):
+    block(g, y, x, z, m, np.zeros_like(g), xi, amounts, fused.STREAM | fused.HEAT)
+
+
+def inner_pass(tensors, y, x, z, m, amounts, flags, unseen, key):
+    for k, (address, size, place) in enumerate(tensors.T):
         if address and flags == fused.STREAM:
             own = slice(place, place + size)
             g = at(address, size, y.itemsize)
@@ -171,7 +175,7 @@ def bits_cases(rng):
 FLAGS = [
     0, fused.MOMENTUM, fused.MOMENTUM | fused.LOOK, fused.PULL | fused.INSIDE | fused.MOMENTUM | fused.LOOK,
     fused.CAPTURE | fused.FRESH | fused.RESET | fused.MOMENTUM | fused.LOOK | fused.PULL | fused.AVERAGE | fused.HEAT,
-    fused.STREAM, fused.FIELD | fused.MOMENTUM, fused.HEAT, fused.AVERAGE | fused.PULL, fused.RESET | fused.FRESH,
+    fused.STREAM, fused.STREAM | fused.HEAT, fused.FIELD | fused.MOMENTUM, fused.HEAT, fused.AVERAGE | fused.PULL, fused.RESET | fused.FRESH,
 ]  # fmt: skip
 
 
@@ -194,6 +198,11 @@ def stream_cases(rng):
             yield g, *rng.normal(size=(4, n)), amounts(float), unseen(np.float64)
 
 
+def heated_cases(rng):
+    for n in (1, 2, 3, 500):
+        yield *rng.normal(size=(5, n)), rng.normal(size=512), amounts(float)
+
+
 def pass_cases(*dtypes):
     def cases(rng):
         for dtype in dtypes:
@@ -206,7 +215,7 @@ def pass_cases(*dtypes):
                     where[0] *= flags % 2 == 0
                     rows = rng.normal(size=(4, 64 + 128 + 2112)).astype(dtype)
                     places, key = np.array([0, 64, 192], np.int64), np.array([3, 256, 77], U)
-                    yield where, sizes, places, *rows, amounts(dtype), flags, unseen(dtype), key
+                    yield np.array([where, sizes, places]), *rows, amounts(dtype), flags, unseen(dtype), key
 
     return cases
 
@@ -228,6 +237,7 @@ TWINS = {
     "first_nonfinite": (first_nonfinite, finite_cases),
     "nonfinite": (nonfinite, bits_cases),
     "stream": (stream, stream_cases),
+    "heated": (heated, heated_cases),
     "block": (block, block_cases),
     "inner_pass": (inner_pass, pass_cases(np.float64, np.float32), 2e-6),
 }

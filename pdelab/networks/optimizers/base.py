@@ -270,7 +270,8 @@ class FlatOptimizer(Stored, Optimizer):
         for segment in segments:
             rule = self.present_rule(segment.group, outer, inner)
             address = self.address(segment, outer, inner) if rule.heat else None
-            segment.engine.apply(segment, rule, address, self._rule_there(segment.group, outer, inner))
+            numbers = None if self.numbers is None else self._rule_there(segment.group, outer, inner)
+            segment.engine.apply(segment, rule, address, numbers)
             segment.release()
 
     def present_rule(self, number, outer, inner):
@@ -297,9 +298,7 @@ class FlatOptimizer(Stored, Optimizer):
         return self.numbers.real(lambda t: [function(*settings, t + later)])[0]
 
     def _rule_there(self, number, outer, inner):
-        """The numbers of `present_rule` on the device, in a loop that is recorded; else None."""
-        if self.numbers is None:
-            return None
+        """The numbers of `present_rule` on the device, in a loop that is recorded."""
         group, start = self.param_groups[number], inner == 0
         return self.numbers.real(lambda t: self.rule(group, t, inner).amounts, (number, start))
 
@@ -411,7 +410,7 @@ class FlatOptimizer(Stored, Optimizer):
     def _moving(self):
         """(segment, its group) of the segments that have parameters with a gradient in the present loop."""
         for segment in self._layout.segments:
-            if any(segment.active):
+            if segment.seen is segment.whole or any(segment.active):
                 yield segment, self.param_groups[segment.group]
 
     @contextmanager

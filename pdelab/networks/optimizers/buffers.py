@@ -9,8 +9,6 @@ that parameters change, the rows stay flat and the parameters are updated tensor
 After the weights a row has one column a parameter, of use in replicas: whether the parameter had a gradient.
 """
 
-from array import array
-
 import numpy as np
 import torch
 
@@ -77,10 +75,9 @@ class Segment:
         self.tiles = (self.stop - self.start) // TILE
         self.usual = all(p.is_contiguous() for p in params)
         self.where = [p.data_ptr for p in params]
-        self.sizes = np.array([local(p).numel() for p in params], np.int64)
-        self.places = np.array(offsets, np.int64)
-        self.table = array("q", [0] * len(params))
-        self.addresses = np.frombuffer(self.table, np.int64)
+        sizes = [local(p).numel() for p in params]
+        self.map = np.array([[0] * len(params), sizes, offsets], np.int64)
+        self.addresses, self.sizes, self.places = self.map  # of the gradients; in the row
         self.origins = origins  # of the whole parameters among the columns, where none is sharded
         self.sharded = any(hasattr(p, "to_local") for p in params)
         self.first = first  # of its parameters among those of the replica on this buffer
@@ -179,7 +176,9 @@ class Segment:
 
     def lists(self, name):
         """The row as a list for torch._foreach: one flat tensor, or the pieces where parameters are not views."""
-        return [self.flat(name)] if self.viewable else self.tensors(name)
+        if self.views and not torch.compiler.is_compiling():
+            return [self.flat(name)]
+        return self.tensors(name)
 
     def write(self, target, source):
         """row target ← row source."""

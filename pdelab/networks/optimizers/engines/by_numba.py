@@ -43,7 +43,7 @@ class FusedEngine(Engine):
             pack = segment.packs[rule.capture] = packed(segment, rule)
         if address is not None:
             segment.key[:] = address
-        bad = fused.inner_pass(segment.addresses, segment.sizes, segment.places, *pack[1:], segment.key)
+        bad = fused.inner_pass(segment.map, *pack[1:], segment.key)
         if bad >= 0:
             raise not_finite(segment.params[bad], bad)
 

@@ -82,7 +82,7 @@ class Launch:
         self.rows = {}
 
     def update(self, rule, address, numbers=None):
-        """One inner update on the gradients whose addresses the segment's table holds; numbers: the rule's there."""
+        """One inner update on the gradients whose addresses the segment has; numbers: the rule's there."""
         self.send_addresses()
         if not self.grid[0]:
             return
@@ -102,7 +102,7 @@ class Launch:
         """Gradients mostly lie where they lay at the last step: nothing is sent then."""
         segment = self.segment
         weights = segment.homes if segment.views else [where() for where in segment.where]
-        table = [*segment.table, *weights]
+        table = [*segment.addresses.tolist(), *weights]
         if table != self.sent:
             self.sent, self.aligned = table, not any(address % 16 for address in table)
             send(np.array(table, np.int64).reshape(2, -1), self.addresses)

@@ -63,20 +63,24 @@ def check_home(segment: Any) -> None:
 
 
 def find_addresses(segment):
-    """The table ← addresses of the gradients, 0 for None; copies of those laid out differently are kept alive."""
-    check_home(segment)
-    table, kind, usual = segment.table, segment.buffer.dtype, segment.usual
-    segment.alive = alive = []
-    for k, p in enumerate(segment.params):
-        g = p.grad
-        if not (usual and g is not None and g.dtype is kind and g.is_contiguous()):
-            g = adapted(p, k, g)
-        table[k] = 0 if g is None else g.data_ptr()
-        alive.append(g)
-    if 0 in table:
+    """segment.addresses ← those of the gradients, 0 for None; copies of those laid out differently are kept alive."""
+    if not segment.views:
+        check_home(segment)
+    elif [where() for where in segment.where] != segment.homes:
+        raise moved()
+    kind = segment.buffer.dtype
+    segment.alive = alive = [p.grad for p in segment.params]
+    try:
+        found = [g.data_ptr() if g.dtype is kind and g.is_contiguous() else 0 for g in alive] if segment.usual else [0]
+    except AttributeError:  # None
+        found = [0]
+    if 0 in found:
+        segment.alive = alive = [adapted(p, k, g) for k, (p, g) in enumerate(zip(segment.params, alive))]
+        found = [0 if g is None else g.data_ptr() for g in alive]
         segment.note([g is not None for g in alive])
     else:
         segment.seen = segment.whole
+    segment.addresses[:] = found
 
 
 def adapted(p, k, g):
