@@ -175,7 +175,8 @@ def bits_cases(rng):
 FLAGS = [
     0, fused.MOMENTUM, fused.MOMENTUM | fused.LOOK, fused.PULL | fused.INSIDE | fused.MOMENTUM | fused.LOOK,
     fused.CAPTURE | fused.FRESH | fused.RESET | fused.MOMENTUM | fused.LOOK | fused.PULL | fused.AVERAGE | fused.HEAT,
-    fused.STREAM, fused.STREAM | fused.HEAT, fused.FIELD | fused.MOMENTUM, fused.HEAT, fused.AVERAGE | fused.PULL, fused.RESET | fused.FRESH,
+    fused.STREAM, fused.STREAM | fused.HEAT, fused.FIELD | fused.MOMENTUM, fused.HEAT, fused.AVERAGE | fused.PULL,
+    fused.RESET | fused.FRESH,
 ]  # fmt: skip
 
 
