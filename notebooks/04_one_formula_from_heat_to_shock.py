@@ -123,12 +123,12 @@ def draw(beta, gamma):
     figure, ax = plotting.subplots(size=(7.0, 4.0))
     ax.plot(x, f(x), lw=0.9, label="loss f", **plotting.look("loss"))
     ax.plot(x, pl.local_entropy(f, x, gamma, math.inf), label="Hopf-Lax, β = ∞", **plotting.look("inviscid"))
-    ax.plot(x, pl.local_entropy(f, x, gamma, beta), label=f"β = {beta:.3g}", **plotting.look("viscous"))
+    ax.plot(x, pl.local_entropy(f, x, gamma, beta), label=f"β = {beta:.4g}", **plotting.look("viscous"))
     ax.set(xlabel="x", ylabel="smoothed loss", ylim=(-1.6, 1.6))
     ax.legend(loc="upper center")
     far = np.abs(pl.local_entropy(f, x, gamma, beta) - pl.local_entropy(f, x, gamma, math.inf)).max()
     title = f"At most {far:.2g} away from Hopf-Lax"
-    return plotting.frame(figure, title, f"γ = {gamma:.3g}, β = {beta:.3g}, ν = {0.5 / beta:.3g}")
+    return plotting.frame(figure, title, f"γ = {gamma:.3g}, β = {beta:.4g}, ν = {0.5 / beta:.3g}")
 
 
 plotting.drag(draw, beta=(0.1, 1e4, 10.0, "log"), gamma=(0.01, 2.0, 0.5, "log"))

@@ -120,7 +120,10 @@ def draw(c_over_barrier):
     mass, line = left_behind(c), (2 + moments) ** (-gap / c)
     figure, ax = plotting.subplots(size=(7.0, 3.8))
     ax.loglog(moments, mass, label="mass in the shallow well", **plotting.look("viscous"))
-    ax.loglog(moments, 0.5 * mass[-1] * line / line[-1], lw=1.0, ls="--", color="black", label=f"slope {-gap / c:.3f}")
+    if c >= escape:
+        ax.plot(
+            moments, 0.5 * mass[-1] * line / line[-1], lw=1.0, ls="--", color="black", label=f"slope {-gap / c:.3f}"
+        )
     ax.set(xlabel="time", ylabel="mass left behind", ylim=(1e-7, 2))
     ax.legend(loc="lower left")
     title = "Slow enough: what is left follows Gibbs" if c >= escape else "Too fast: a part is frozen in the wrong well"

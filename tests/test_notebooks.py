@@ -114,13 +114,23 @@ def test_exercises_have_a_place_to_write_and_a_check(source):
         assert not re.search(r"\.\.\.", solution)
 
 
+SPOILED = """
+def spoiled(answer):
+    if callable(answer):
+        return lambda *arguments, **keywords: 1.5 * answer(*arguments, **keywords)
+    return 1.5 * answer if isinstance(answer, (int, float)) else None
+"""
+
+
 @every
 def test_source_runs(source, tmp_path):
-    """All cells, then each folded solution and its check once more: "not yet" at first, "right" in the end."""
+    """All cells, then for each exercise the check of the folded solution and of one that is half as large again."""
     solved = exercises(jupytext.read(source)) if source in FORMED else []
     mark = "the solutions"
-    parts = [source.read_text(encoding="utf-8"), f"print({mark!r})"]
-    parts += [text for _, checked, solution in solved for text in (solution, checked)]
+    parts = [source.read_text(encoding="utf-8"), SPOILED, f"print({mark!r})"]
+    for _, checked, solution in solved:
+        name = re.search(r"exercises\.check\((\w+)", checked)[1]
+        parts += [solution, checked, f"{name} = spoiled({name})", checked]
     script = tmp_path / source.name
     script.write_text("\n\n".join(parts), encoding="utf-8")
     environment = os.environ | {"MPLBACKEND": "Agg", "PYTHONWARNINGS": "error"}
@@ -129,4 +139,6 @@ def test_source_runs(source, tmp_path):
     assert done.returncode == 0, done.stderr[-3000:]
     before, after = (part.splitlines() for part in done.stdout.split(f"{mark}\n"))
     assert [line[:7] for line in before].count("not yet") == len(solved)
-    assert after.count("right") == len(solved), after
+    verdicts = [line.split(":")[0] for line in after if line.split(":")[0] in ("right", "wrong", "not yet")]
+    assert verdicts[::2] == ["right"] * len(solved), after
+    assert len(verdicts) == 2 * len(solved) and "right" not in verdicts[1::2], after
