@@ -4,11 +4,12 @@
 
 j ρ_ss is the stationary current and div(j ρ_ss) = 0; j = 0 is detailed balance. `fields.py` computes all of this on a
 grid, `linear.py` in closed form for dX = -F X dt + sqrt(2 D/β) dW, `circulation.py` has the thesis's Example 6.43,
-`trajectories.py` measures currents, windings and irreversibility on paths, `spectra.py` the spectra of trajectories
-beside the null model that fits them.
+`trajectories.py` measures currents, windings and irreversibility on paths, `cycles.py` turns round a periodic
+coordinate, `spectra.py` the spectra of trajectories beside the null model that fits them.
 """
 
 from pdelab.nonequilibrium.circulation import Circulation
+from pdelab.nonequilibrium.cycles import Turns, turns
 from pdelab.nonequilibrium.fields import (
     Decomposition,
     Split,
@@ -33,6 +34,7 @@ __all__ = [
     "Rotation",
     "Spectrum",
     "Split",
+    "Turns",
     "autocorrelation",
     "decompose",
     "dissipation",
@@ -47,6 +49,7 @@ __all__ = [
     "rotation",
     "spectrum",
     "split",
+    "turns",
     "winding",
     "winding_rate",
 ]

@@ -12,7 +12,7 @@ from scipy import stats
 from pdelab import checks
 from pdelab.hints import Array
 
-__all__ = ["Rate", "Rotation", "path_entropy_production", "rotation", "winding"]
+__all__ = ["BATCHES", "Rate", "Rotation", "path_entropy_production", "rotation", "trajectories", "winding"]
 
 BATCHES = 24  # pieces of one trajectory whose averages are taken as independent
 FLIPS = 9999  # sign flips of the test of reversibility
@@ -123,7 +123,7 @@ def rotation(
     >>> bool(found.p_value < 0.001), bool(found.areal_velocity[0, 1] > 0)
     (True, True)
     """
-    states, step = _trajectories(states, times, least=2)
+    states, step = trajectories(states, times, least=2)
     lag = checks.whole("lag", lag)
     confidence = checks.within("confidence", confidence, 0, 1, "()")
     count, paths, d = states.shape
@@ -176,7 +176,7 @@ def winding(states: ArrayLike, times: ArrayLike, centre: ArrayLike = (0.0, 0.0),
     >>> round(rate.value, 9), bool(rate.low < 2.0 < rate.high)
     (2.0, True)
     """
-    states, step = _trajectories(states, times, least=2)
+    states, step = trajectories(states, times, least=2)
     if states.shape[-1] != 2:
         raise ValueError(f"states: expected two coordinates, got {states.shape[-1]}")
     moved = states - checks.reals("centre", centre, "two numbers")
@@ -225,7 +225,7 @@ def path_entropy_production(
     >>> bool(rate.low < 2.0 < rate.high)                                 # β tr(Qᵀ D⁻¹ Q Σ) = 2
     True
     """
-    states, step = _trajectories(states, times, least=1)
+    states, step = trajectories(states, times, least=1)
     D, beta = _matrix("D", D, states.shape[-1]), checks.positive("beta", beta)
     if np.linalg.eigvalsh(D)[0] <= 0:
         raise ValueError("D: expected a positive definite matrix, got one that is not")
@@ -281,7 +281,7 @@ def _long_enough(centred, length):
         )
 
 
-def _trajectories(states, times, least):
+def trajectories(states, times, least):
     """States as (times, paths, d) of finite numbers and the spacing of the times."""
     states, times = checks.reals("states", states), checks.reals("times", times)
     if states.ndim == 2:

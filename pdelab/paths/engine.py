@@ -195,7 +195,7 @@ class _Run:
         sides = walls.sides(self.x, self.gone, self.walls) if len(self.gone) else None
         info = {"equation": type(self.sde).__name__, "scheme": name_of(self.scheme), "dt": self.plan.largest_step}
         info |= {"steps": self.steps, "compiled": self.is_compiled, "threads": self.threads, "seed": self.seed}
-        info |= {"bridge": self.bridge}
+        info |= {"bridge": self.bridge} | ({"periods": walls.periods(self.walls)} if len(self.walls) else {})
         states = view(self.saved) if len(self.saved) else None
         pieces = [(piece.dt, piece.steps) for piece in self.plan.pieces]
         noise = self.sde.wieners, self.seed, self.shift, self.refine, self.x.dtype, pieces

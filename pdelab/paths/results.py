@@ -11,7 +11,9 @@ from pdelab.hints import Array
 from pdelab.kernels.noise import BLOCK
 from pdelab.paths.increments import Noise
 
-__all__ = ["Paths", "name_of", "reduced"]
+__all__ = ["Paths", "name_of", "reduced", "unwrapped"]
+
+FAR = 6.0  # standard deviations of a move between two saved times that must fit into half a period
 
 
 @dataclass(frozen=True, repr=False)
@@ -39,7 +41,8 @@ class Paths:
         (paths,) where a path was absorbed, 2 axis for the lower end and 2 axis + 1 for the upper one, -1 for paths
         that stayed; None without absorbing walls. The place of exit is `final`.
     info : dict
-        Equation, scheme, dt, steps, compiled (False: the equation ran through NumPy), threads, seed, bridge.
+        Equation, scheme, dt, steps, compiled (False: the equation ran through NumPy), threads, seed, bridge; with walls
+        periods: the length of each axis of the box that is periodic, inf for the others.
     moments : callable () -> array
         Means and sums of squares over blocks of paths, for `mean` and `variance`.
     noise : tuple
@@ -99,6 +102,22 @@ class Paths:
             raise ValueError("survival: expected a run with absorbing walls or exit=, got one without")
         return (self.exit_times > self.times[:, None]).mean(axis=1)
 
+    @property
+    def unwrapped(self) -> Array:
+        """The states without the jumps of periodic walls: the way along each periodic axis, turns and all.
+
+        ValueError without states, without periodic walls, or where too few times were saved to follow the paths: half
+        a period must be more than the mean and six standard deviations of a move between two saved times.
+        """
+        periods = self.info.get("periods", [])
+        if self.states is None or not np.isfinite(periods).any():
+            raise ValueError("unwrapped: expected a run with stored states and periodic walls, got one without")
+        states = self.states if self.states.ndim == 3 else self.states[..., None]
+        out = states.copy()
+        for axis in np.flatnonzero(np.isfinite(periods)):
+            out[..., axis] = unwrapped(states[..., axis], periods[axis])
+        return out.reshape(self.states.shape)
+
     def increments(self, first: int = 0, last: int | None = None) -> np.ndarray:
         """Increments of the Wiener processes in the steps first to last - 1, found again by their addresses.
 
@@ -112,6 +131,19 @@ class Paths:
         noises = (Noise(wieners, len(self.final), dts[s], seed, s, refine, shift, dtype) for s in range(first, last))
         rows = np.array([noise.dw.T for noise in noises]).reshape(last - first, len(self.final), wieners)
         return rows[..., 0] if wieners == 1 else rows
+
+
+def unwrapped(states: Array, period: float) -> Array:
+    """One periodic coordinate (times, paths), followed by the shorter way round each time; ValueError if unsure."""
+    moves = np.diff(states, axis=0)
+    moves -= period * np.round(moves / period)
+    reach = abs(float(moves.mean())) + FAR * float(moves.std()) if moves.size else 0.0
+    if reach > period / 2:
+        raise ValueError(
+            f"states: saved too rarely to follow turns: between two saved times a coordinate moves up to {reach:.3g} "
+            f"(the mean and {FAR:g} standard deviations), and half the period is {period / 2:.3g}: save more often"
+        )
+    return np.concatenate([states[:1], states[:1] + np.cumsum(moves, axis=0, dtype=float)])
 
 
 def reduced(blocks, paths):

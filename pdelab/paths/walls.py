@@ -9,7 +9,8 @@ from pdelab.grid import Grid
 from pdelab.kernels.walls import ABSORBING, FIXED, OPEN, PERIODIC, REFLECTING
 
 __all__ = [
-    "OPEN", "absorbs", "diffusion_matrices", "directions", "is_formula", "points_in", "reflects", "rows", "sides",
+    "OPEN", "absorbs", "diffusion_matrices", "directions", "is_formula", "periods", "points_in", "reflects",
+    "rows", "sides",
 ]  # fmt: skip
 
 CODES = {"reflecting": REFLECTING, "absorbing": ABSORBING, "periodic": PERIODIC, "open": OPEN}
@@ -65,6 +66,11 @@ def absorbs(table):
 def reflects(table):
     """Whether an end reflects."""
     return bool((table[:, 2:4] == REFLECTING).any())
+
+
+def periods(table):
+    """The length of each periodic axis, inf for the others."""
+    return [float(row[1] - row[0]) if row[2] == PERIODIC else math.inf for row in table]
 
 
 def points_in(low, high, x):
