@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "mutation.json"
 PAGE = ROOT / "benchmarks" / "MUTATION.md"
 TIMEOUT = 900.0  # seconds after which tests are taken not to end
-COPIED = "pdelab", "tests", "benchmarks", "pyproject.toml"
+COPIED = "pdelab", "tests", "benchmarks", "figures", "pyproject.toml", "README.md", "ERRATA.md"
 
 
 @dataclass(frozen=True)

@@ -739,3 +739,23 @@ def test_a_far_cell_whose_inside_is_lower_than_its_ends_is_seen(share):
     values[0] = 1.0 - share * gain
     assert pl.hopf_lax(values, grid, t)[0] == pytest.approx(1.0 - gain, abs=1e-14)
     assert pl.proximal(values, grid, t)[0] == pytest.approx(y.mean(), abs=1e-12)
+
+
+def test_derivatives_of_sampled_data_are_moments_of_their_gibbs_weights(rng):
+    """u_ij = (delta_ij - beta Cov(y_i, y_j)/t)/t and u_i = (x_i - <y_i>)/t, every sum written out."""
+    from pdelab.closed_forms import viscous
+
+    n, steps, t, beta = (13, 11), (0.3, 0.25), 0.9, 2.5
+    values, lines = rng.random(n), [viscous.Line(h, "free", k - 4, 2.0) for h, k in zip(steps, n)]
+    axes = [h * np.arange(k) for h, k in zip(steps, n)]
+    gradient, hessian = viscous.gradient(values, lines, t, beta), viscous.hessian(values, lines, t, beta)
+    for i, j in itertools.product(range(n[0] - 4), range(n[1] - 4)):
+        x = axes[0][i + 2], axes[1][j + 2]
+        away = np.meshgrid(axes[0] - x[0], axes[1] - x[1], indexing="ij")
+        weights = np.exp(-beta * (values + (away[0] ** 2 + away[1] ** 2) / (2 * t)))
+        weights /= weights.sum()
+        means = [(weights * part).sum() for part in away]
+        for a, b in itertools.product((0, 1), repeat=2):
+            covariance = (weights * (away[a] - means[a]) * (away[b] - means[b])).sum()
+            assert hessian[a][b][i, j] == pytest.approx(((a == b) - beta / t * covariance) / t, abs=1e-9)
+        assert [part[i, j] for part in gradient] == pytest.approx([-m / t for m in means], abs=1e-10)

@@ -164,6 +164,34 @@ def test_reproduce_is_as_red_as_its_worst_check(module, claim, options, status, 
         assert main(["reproduce", "--jobs", "1", "--redraw", "--out", str(tmp_path / "figures")]) == status
 
 
+@pytest.mark.parametrize("bands, status", [(((0, 2), (0, 2)), 0), (((0, 2), (2, 3)), 1), (((2, 3), (0, 2)), 1)])
+def test_one_check_of_several_makes_a_figure_fail(bands, status, monkeypatch, tmp_path):
+    """`pdelab figure` ends with 1, whichever of two checks it is, in the full and in the quick form."""
+    module = planted()
+    module.CHECKS, module.compute = dict(zip(("one", "two"), bands)), lambda: {"one": 1.0, "two": 1.0}
+    monkeypatch.setattr(figures, "gallery", lambda: {"planted": module})
+    assert figures.compute("planted").holds == (status == 0)
+    for options in ([], ["--quick"]):
+        assert main(["figure", "planted", "--out", str(tmp_path), *options]) == status
+
+
+@pytest.mark.parametrize(
+    "expected, wrong, status, perturbed", [(1.0, 3.0, 0, 0), (2.0, 3.0, 1, 0), (1.0, 1.05, 0, 1), (2.0, 2.0, 1, 1)]
+)
+def test_verify_is_as_red_as_its_worst_claim(expected, wrong, status, perturbed, monkeypatch, capsys):
+    """1 for a claim that fails; with --perturbed, 1 for a wrong version that is accepted."""
+    good = claims.Claim(
+        "P0", "s", "t", "new", lambda quick=False, x=1.0: claims.equal(1.0, x, 0.1), ("p",), ({"x": 3},)
+    )
+    row = claims.Claim("P1", "s", "t", "new", lambda quick=False, x=1.0: claims.equal(expected, x, 0.1), ("p",),
+                       ({"x": wrong},))  # fmt: skip
+    for order in ([good, row], [row, good]):
+        monkeypatch.setattr(claims, "find", lambda ids, order=order: [r for r in order if not ids or r.id in ids])
+        assert main(["verify"]) == main(["verify", "--json"]) == status
+        assert main(["verify", "--perturbed"]) == perturbed
+    assert ("ACCEPTED" in capsys.readouterr().out) == bool(perturbed)
+
+
 def test_a_full_reproduction_refreshes_the_errata_page_beside_its_folder(monkeypatch, tmp_path):
     from pdelab.claims import errata
 

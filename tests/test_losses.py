@@ -987,3 +987,20 @@ def test_a_missing_hessian_is_differenced(dimension):
     points = np.random.default_rng(0).normal(size=(2, 4, dimension) if dimension > 1 else (2, 4)) * 3
     exact = f.hessian(points)
     np.testing.assert_allclose(bare.hessian(points), exact, rtol=1e-9, atol=1e-9 * np.abs(exact).max())
+
+
+def test_a_quadratic_is_half_of_its_form(rng):
+    factor = rng.standard_normal((3, 3))
+    hessian, centre, x = factor @ factor.T, rng.standard_normal(3), rng.standard_normal((7, 3))
+    hessian = (hessian + hessian.T) / 2
+    expected = 0.5 * np.einsum("ni,ij,nj->n", x - centre, hessian, x - centre)
+    np.testing.assert_allclose(losses.quadratic(hessian, centre)(x), expected, rtol=1e-12)
+
+
+def test_one_formula_in_two_orders_of_its_variables():
+    """Compiled code is kept by formula and order: the second must not find the first one's."""
+    one, other = Loss("x - 2*y", ("x", "y")), Loss("x - 2*y", ("y", "x"))
+    assert (one([1.0, 0.0]), other([1.0, 0.0])) == (1.0, -2.0)
+    assert one.gradient([0.0, 0.0]).tolist() == [1.0, -2.0] and other.gradient([0.0, 0.0]).tolist() == [-2.0, 1.0]
+    assert Loss("x**2*y", ("x", "y")).hessian([1.0, 1.0]).tolist() == [[2.0, 2.0], [2.0, 0.0]]
+    assert Loss("x**2*y", ("y", "x")).hessian([1.0, 1.0]).tolist() == [[0.0, 2.0], [2.0, 2.0]]

@@ -72,6 +72,14 @@ def test_default_step(scheme, dt):
     assert solution.steps == round(2.7 / dt) and solution.info["dt"] == pytest.approx(dt)
 
 
+def test_a_rule_of_accuracy_stays_within_the_bound():
+    def both(problem, grid, values):
+        return Stepper(euler(problem, grid, values).advance, lambda values, time: 0.1, dt=0.3)
+
+    solution = run(0.3, scheme=both)
+    assert solution.steps == 3 and solution.info["dt"] == pytest.approx(0.1)
+
+
 def test_cfl_scales_the_default_step():
     assert run(1.0, cfl=0.5).steps == 20
 
