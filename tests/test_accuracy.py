@@ -228,6 +228,20 @@ def test_limited_fluxes_have_the_variance_right_at_a_large_peclet_number():
     assert variance(blunt) > 5 * exact
 
 
+def test_limited_fluxes_follow_a_wind_that_moves_to_second_order_in_time():
+    """A wind cos t carries a wave round the circle: the errors of two steps against a tiny one, on one grid."""
+    grid = pl.Grid(0.0, 1.0, 40, boundary="periodic")
+    start = 1 + 0.5 * np.sin(2 * np.pi * grid.x)
+    problem = pl.FokkerPlanck(drift=lambda t: np.full(40, math.cos(3 * t)), diffusivity=0.02)
+
+    def ends(steps):
+        return pl.solve(problem, start, grid, 0.5, scheme="high_resolution", dt=0.5 / steps, rtol=math.inf).final
+
+    exact = ends(2400)
+    coarse, fine = (np.abs(ends(steps) - exact).max() for steps in (75, 150))
+    assert 1.8 < math.log2(coarse / fine) < 2.3
+
+
 def test_limited_fluxes_keep_gibbs_to_second_order():
     gaps = []
     for n in (51, 101, 201):

@@ -666,6 +666,38 @@ def test_the_bound_is_the_one_of_the_contract(scheme, factor):
     )
 
 
+@pytest.mark.parametrize("shape", [(31,), (9, 8)])
+def test_an_implicit_step_takes_the_wind_of_its_own_end(shape, rng):
+    d = len(shape)
+    grid, u, dt = Grid((0.0,) * d, (1.0,) * d, shape, boundary="periodic"), rng.random(shape), 0.05
+    base = rng.standard_normal(shape if d == 1 else (*shape, d))
+    wind = lambda t: (1 + 4 * t) * base  # noqa: E731
+    moved = hj.implicit(HamiltonJacobi(viscosity=0.1, drift=wind), grid, u).march(u, 0.3, dt, 2)
+    for k in (1, 2):
+        u = hj.implicit(HamiltonJacobi(viscosity=0.1, drift=wind(0.3 + k * dt)), grid, u).march(u, 0.0, dt, 1)
+    np.testing.assert_allclose(moved, u, atol=1e-9)
+
+
+def test_flat_data_keep_their_order_under_the_fitted_scheme():
+    """Slopes so small that diffusion alone bounds the step: what lies below stays below."""
+    grid, problem = Grid(-1.0, 1.0, 41, boundary="periodic"), HamiltonJacobi(viscosity=0.3)
+    low = 1e-3 * np.random.default_rng(5).random(41)
+    high = low + 1e-3 * (np.arange(41) == 20)
+    steppers = [hj.fitted(problem, grid, u) for u in (low, high)]
+    dt = min(one.largest_step(u, 0.0) for one, u in zip(steppers, (low, high)))
+    assert dt > 0.5 * grid.spacing[0] ** 2 / (2 * 0.3)
+    below, above = (one.march(u, 0.0, dt, 1) for one, u in zip(steppers, (low, high)))
+    assert (above >= below - 1e-18).all()
+
+
+def test_the_filter_measures_smooth_data_by_their_bend_and_kinks_by_the_root():
+    """min(5 h |u'| |u''|, |u'|² sqrt(h/L)): the first for cos x, whose both are 1, the second for |x|."""
+    smooth, kinked = Grid(0.0, 2 * np.pi, 4000, boundary="periodic"), Grid(-1.0, 1.0, 401)
+    found = [hj.filtered(HamiltonJacobi(viscosity=0.0), grid, f).info["threshold"]
+             for grid, f in ((smooth, np.cos(smooth.x)), (kinked, np.abs(kinked.x)))]  # fmt: skip
+    assert found == pytest.approx([5 * smooth.spacing[0], math.sqrt(0.5 * kinked.spacing[0])], rel=1e-5)
+
+
 @pytest.mark.parametrize("scheme", BOTH)
 @pytest.mark.parametrize("problem", [HamiltonJacobi(2.0), Heat(2.0)])
 def test_a_step_just_above_the_bound_is_refused(scheme, problem):
