@@ -814,3 +814,11 @@ def test_the_step_rule_needs_no_dt():
     solution = pl.solve(FokkerPlanck(well(grid.x), beta=5.0), gaussian(grid, 0.5, 0.4), grid, 2.0, scheme=implicit)
     exact = pl.solve(FokkerPlanck(well(grid.x), beta=5.0), gaussian(grid, 0.5, 0.4), grid, 2.0, scheme=spectral).final
     assert solution.steps > 20 and l1(grid, solution.final, exact) < 1e-2
+
+
+def test_the_step_of_pure_diffusion_is_the_time_across_a_cell_and_the_box():
+    """Where nothing drifts, dt = h width / (2 D): halved by twice the diffusivity, not endless."""
+    grid = pl.Grid(0.0, 3.0, 61)
+    start = np.exp(-8 * (grid.x - 1) ** 2)
+    steps = [implicit(FokkerPlanck(np.zeros(61), diffusivity=D), grid, start).dt for D in (0.1, 0.2)]
+    assert steps == pytest.approx([grid.spacing[0] * 3.0 / 0.2, grid.spacing[0] * 3.0 / 0.4], rel=1e-12)

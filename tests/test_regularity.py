@@ -440,3 +440,18 @@ def test_robust_width_prefers_the_wide_valley():
         regularity.robust_width(np.zeros(3), 0.0, 0.1, 1.0)
     with pytest.raises(ValueError, match="epsilon: expected"):
         regularity.robust_width(f, 0.0, -0.1, 1.0)
+
+
+def test_critical_points_on_the_faces_of_the_box_are_found():
+    """cos has its extrema on both ends of [0, pi], and the product of two of them at the corners of the square."""
+    f, square = Loss("cos(x)"), Loss("cos(x)*cos(y)")
+    found = regularity.critical_points(f, Grid(0.0, math.pi, 33))
+    assert found.points == pytest.approx([0.0, math.pi], abs=1e-12) and found.index.tolist() == [1, 0]
+    corners = regularity.critical_points(square, Grid((0.0, 0.0), (math.pi, math.pi), (9, 9))).points
+    expected = [[0, 0], [0, math.pi], [math.pi / 2] * 2, [math.pi, 0], [math.pi, math.pi]]
+    np.testing.assert_allclose(corners, expected, atol=1e-9)
+
+
+def test_the_two_ends_of_a_circle_are_one_point():
+    found = regularity.critical_points(Loss("cos(x)"), Grid(0.0, 2 * math.pi, 32, boundary="periodic"))
+    assert found.points == pytest.approx([0.0, math.pi], abs=1e-9)
