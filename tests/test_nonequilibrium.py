@@ -406,3 +406,50 @@ def test_a_rotation_runs_backwards_in_reversed_time():
     assert np.allclose(state.reversed_drift, F.T, rtol=0, atol=1e-14)
     assert state.gap == pytest.approx(1.0) and state.kind == "stable focus" and not state.balanced
     assert nonequilibrium.linear(np.diag([2.0, 1.0]), np.eye(2)).balanced
+
+
+@pytest.mark.parametrize("beta", [0.5, 4.0])
+def test_the_swirl_of_a_linear_drift_does_not_depend_on_the_temperature(beta):
+    """dX = -(I + Q) X dt + sqrt(2/beta) dW has Phi = |x|^2/2 and Q_12 = -3 at every beta."""
+    reach = 4.0 / math.sqrt(beta)
+    grid = pl.Grid((-reach, -reach), (reach, reach), (61, 61))
+    turning = pl.FokkerPlanck(drift=grid.points @ np.array([[-1.0, -3.0], [3.0, -1.0]]), beta=beta)
+    found = nonequilibrium.split(turning, grid)
+    assert found.Q[25:36, 25:36] == pytest.approx(-3.0, abs=0.1)
+    assert found.potential[30, 45] - found.potential[30, 30] == pytest.approx(grid.points[30, 45, 1] ** 2 / 2, rel=0.02)
+
+
+@pytest.mark.parametrize("beta", [0.5, 4.0])
+def test_a_spectrum_integrates_to_the_covariance(beta):
+    state = nonequilibrium.linear(*TURNING, beta=beta)
+    for i, j in ((0, 0), (0, 1), (1, 1)):
+        density = lambda w, i=i, j=j: nonequilibrium.linear_spectrum(state, w)[0, i, j].real  # noqa: E731
+        total = integrate.quad(density, 0, math.inf)[0] / math.pi
+        assert total == pytest.approx(state.covariance[i, j], rel=1e-6)
+
+
+def test_the_interval_of_one_series_covers_at_its_level():
+    """White noise of variance 1 has the one-sided density 2 at every frequency: intervals of 80 %, 600 series."""
+    series = np.random.default_rng(8).standard_normal((512, 600))
+    inside = []
+    for one in series.T:
+        found = nonequilibrium.spectrum(one, normalise=False, confidence=0.8)
+        inside.append([found.low[k] <= 2.0 <= found.high[k] for k in (7, 19)])
+    assert 0.74 < np.mean(inside) < 0.87
+
+
+def test_the_rotation_at_a_lag_is_its_definition(rng):
+    """(C(lag)^T - C(lag))/2 over the time of the lag, by loops over times and paths."""
+    states, step, lag = np.cumsum(rng.standard_normal((60, 15, 2)), axis=0), 0.2, 3
+    x = states - states.mean((0, 1))
+    covariance = sum(np.outer(x[t, p], x[t + lag, p]) for t in range(57) for p in range(15)) / (57 * 15)
+    found = nonequilibrium.rotation(states, step * np.arange(60), lag=lag)
+    np.testing.assert_allclose(found.Q, (covariance - covariance.T) / (2 * lag * step), atol=1e-12)
+    assert found.lag == pytest.approx(lag * step)
+
+
+def test_no_p_value_is_zero():
+    """The observed signs are one of the 10,000: trajectories that all turn have p = 1e-4 (Phipson and Smyth 2010)."""
+    angle = 0.3 * np.arange(40)
+    circle = np.stack([np.cos(angle), np.sin(angle)], -1)[:, None] * np.linspace(1, 2, 30)[:, None]
+    assert nonequilibrium.rotation(circle, 0.3 * np.arange(40)).p_value == pytest.approx(1e-4, rel=1e-12)

@@ -83,7 +83,8 @@ def spectrum(
         error = power.std(1, ddof=1) / math.sqrt(power.shape[1])
         half = stats.t.ppf(0.5 + 0.5 * confidence, power.shape[1] - 1) * error
         return Spectrum(frequencies, mean, mean - half, mean + half)
-    freedom = 36 * segments**2 / (19 * segments - 1)  # of half-overlapping Hann segments (Percival, Walden 1993)
+    blocks = 2 * segments - 1  # half-overlapping, of Hann's shape (Percival and Walden 1993, section 6.17)
+    freedom = 36 * blocks**2 / (19 * blocks - 1)
     low, high = freedom / stats.chi2.ppf([0.5 + 0.5 * confidence, 0.5 - 0.5 * confidence], freedom)
     return Spectrum(frequencies, mean, low * mean, high * mean)
 
