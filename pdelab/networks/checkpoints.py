@@ -47,7 +47,31 @@ def save(path: str | PathLike, content: dict) -> None:
 
 
 def load(path: str | PathLike, device: str | torch.device = "cpu") -> dict:
-    """Read what `save` wrote. No pickled class is executed; ValueError when the file is missing, damaged or foreign."""
+    """Read what `save` wrote. No pickled class is executed.
+
+    Parameters
+    ----------
+    path : path
+    device : str or torch.device
+        Where tensors go.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    ValueError
+        A file that is missing, damaged or foreign.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(f"{folder}/one.pt", {"step": 3})
+    ...     load(f"{folder}/one.pt")["step"]
+    3
+    """
     path = Path(path)
     head, payload = _read(path)
     if hashlib.sha256(payload).hexdigest().encode() != head[len(_MAGIC) : _HEAD - 1]:
@@ -85,7 +109,26 @@ def _named(kind):
 
 
 def fields(content: dict, path: str | PathLike, **kinds: type | tuple) -> None:
-    """Refuse a checkpoint that lacks one of these entries, or has one of another kind."""
+    """Refuse a checkpoint that lacks one of these entries, or has one of another kind.
+
+    Parameters
+    ----------
+    content : dict
+        What `load` returned.
+    path : path
+        For the message.
+    **kinds : type or tuple of types
+        name=kind of the entries that must be there.
+
+    Raises
+    ------
+    ValueError
+        An entry that lacks or is of another kind.
+
+    Examples
+    --------
+    >>> fields({"step": 3}, "run.pt", step=int)
+    """
     for name, kind in kinds.items():
         if not isinstance(content.get(name), kind):
             got = f"a {type(content[name]).__name__}" if name in content else "nothing"

@@ -24,8 +24,25 @@ __all__ = ["Communicator", "DiLoCo", "LocalSGD", "join", "split_indices", "stack
 def join(backend: str | None = None, timeout_seconds: float = 600.0) -> Any:
     """Join the ranks that torchrun started and return their process group; None when there is only this process.
 
-    backend: None takes NCCL where there is a GPU for each local rank, else gloo. Raises RuntimeError when the others
-    cannot be reached.
+    Parameters
+    ----------
+    backend : str, optional
+        None takes NCCL where there is a GPU for each local rank, else gloo.
+    timeout_seconds : float > 0
+
+    Returns
+    -------
+    process group of torch.distributed, or None
+
+    Raises
+    ------
+    RuntimeError
+        The others cannot be reached.
+
+    Examples
+    --------
+    >>> join() is None                                                   # nobody else is there
+    True
     """
     if "RANK" not in os.environ or int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return None
@@ -49,17 +66,50 @@ def join(backend: str | None = None, timeout_seconds: float = 600.0) -> Any:
 
 
 def stacked(models: Iterable[torch.nn.Module]) -> list[torch.nn.Parameter]:
-    """The parameters of equal networks one after the other, as `replicas=len(models)` expects them."""
+    """The parameters of equal networks one after the other, as `replicas=len(models)` expects them.
+
+    Parameters
+    ----------
+    models : iterable of torch.nn.Module
+        Of the same sizes.
+
+    Returns
+    -------
+    list of parameters
+
+    Examples
+    --------
+    >>> import torch
+    >>> len(stacked([torch.nn.Linear(2, 1), torch.nn.Linear(2, 1)]))
+    4
+    """
     return list(itertools.chain.from_iterable(model.parameters() for model in models))
 
 
 def split_indices(count: int, replicas: int, share: float | None = None, seed: int = 0) -> list[np.ndarray]:
-    """Which of `count` samples each replica sees (thesis section 5.5): a list of sorted index arrays of one size.
+    """Which of `count` samples each replica sees (thesis section 5.5).
 
-    share: fraction of the data a replica has, in [1/replicas, 1]; default 1/replicas. Every sample is in at least one
-    part, for which the parts may be one sample larger. Table 5.2: 3 replicas with 0.5, 6 with 0.25. Raises ValueError
-    when the parts cannot cover the data.
+    Every sample is in at least one part, for which the parts may be one sample larger. Table 5.2: 3 replicas with 0.5,
+    6 with 0.25.
 
+    Parameters
+    ----------
+    count, replicas : int >= 1
+    share : float in [1/replicas, 1], optional
+        Fraction of the data a replica has; default 1/replicas.
+    seed : int
+
+    Returns
+    -------
+    list of sorted index arrays of one size
+
+    Raises
+    ------
+    ValueError
+        The parts cannot cover the data.
+
+    Examples
+    --------
     >>> [len(part) for part in split_indices(10, 3, 0.5)]
     [5, 5, 5]
     """

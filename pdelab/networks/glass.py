@@ -39,7 +39,7 @@ def descend(
 
     Returns
     -------
-    pdelab.spin_glass.Descent, its arrays in float64 on the host
+    Descent
 
     Examples
     --------

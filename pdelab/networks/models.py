@@ -76,7 +76,17 @@ def mnistfc(
     """mnistfc: input₇₈₄ → drop₀.₂ → (fc₁₀₂₄ → drop₀.₂) × 2 → fc₁₀, 1.86 million weights (thesis 4.6.2).
 
     Section 2.4.3 has 16 layers of 128 units: `mnistfc(hidden=128, layers=16, dropout=0, input_dropout=0,
-    batch_norm=False)`, in `MODELS` as "deep-mnistfc". Parameters as in `mlp`.
+    batch_norm=False)`, in `MODELS` as "deep-mnistfc".
+
+    Parameters
+    ----------
+    inputs, hidden, layers, classes : int >= 1
+    dropout, input_dropout, batch_norm
+        As in `mlp`.
+
+    Returns
+    -------
+    torch.nn.Sequential
 
     Examples
     --------
@@ -173,6 +183,15 @@ def allcnn(
     dropout : two floats in [0, 1)
         On the input and at the end of each block.
 
+    Returns
+    -------
+    torch.nn.Sequential
+
+    Raises
+    ------
+    ValueError
+        Sizes out of range.
+
     Examples
     --------
     >>> parameter_count(allcnn()), parameter_count(allcnn(channels=(12, 24)))
@@ -204,6 +223,15 @@ def wide_resnet(
     dropout : float in [0, 1)
         0.3 for CIFAR (thesis 5.4.3), 0.4 for SVHN (thesis 5.4.4).
 
+    Returns
+    -------
+    torch.nn.Sequential
+
+    Raises
+    ------
+    ValueError
+        A depth that is not 4 + 6 n, other sizes out of range.
+
     Examples
     --------
     >>> parameter_count(wide_resnet(16, 4))
@@ -227,7 +255,18 @@ def wide_resnet(
 
 
 class WideBlock(nn.Module):
-    """x + conv(drop(conv(x))) with batch normalisation and ReLU before each 3 × 3 convolution."""
+    """x + conv(drop(conv(x))) with batch normalisation and ReLU before each 3 × 3 convolution.
+
+    Parameters
+    ----------
+    inputs, features, stride : int >= 1
+    dropout : float in [0, 1)
+
+    Examples
+    --------
+    >>> WideBlock(2, 4, 2, 0.0)(torch.ones(1, 2, 6, 6)).shape
+    torch.Size([1, 4, 3, 3])
+    """
 
     def __init__(self, inputs: int, features: int, stride: int, dropout: float):
         super().__init__()
@@ -253,6 +292,16 @@ def char_lstm(
     The 32,640 weights of the small one in 3.3.1 (48 units, 96 letters) are torch's LSTM (two bias vectors) without a
     decoder bias, in `MODELS` as "small-char-lstm".
 
+    Parameters
+    ----------
+    vocabulary, hidden, layers : int >= 1
+    dropout : float in [0, 1)
+    decoder_bias : bool
+
+    Returns
+    -------
+    LanguageModel
+
     Examples
     --------
     >>> parameter_count(char_lstm(96, 48, 1, decoder_bias=False))
@@ -267,6 +316,17 @@ def ptb_lstm(
     """The word model of Zaremba et al. (2014): embedding → LSTM × 2 of 1500 units → linear, 66 million weights (3.3.4).
 
     Weights start uniform within ±0.04 √(1500/hidden): the published ±0.04 at the published size.
+
+    Parameters
+    ----------
+    vocabulary, hidden, layers : int >= 1
+    embedding : int, optional
+        Default: `hidden`.
+    dropout : float in [0, 1)
+
+    Returns
+    -------
+    LanguageModel
 
     Examples
     --------
@@ -283,6 +343,18 @@ class LSTM(nn.LSTM):
     """`torch.nn.LSTM`, batch first; with `fused=False` the same map in elementary operations.
 
     The fused kernels have no rule for per-sample gradients and batched second derivatives, the elementary ones do.
+
+    Parameters
+    ----------
+    inputs, hidden, layers : int >= 1
+    dropout : float in [0, 1)
+        Between the layers.
+
+    Examples
+    --------
+    >>> outputs, state = LSTM(3, 5, 2, 0.0)(torch.ones(1, 4, 3))
+    >>> outputs.shape
+    torch.Size([1, 4, 5])
     """
 
     fused = True
@@ -317,7 +389,24 @@ class LSTM(nn.LSTM):
 
 
 class LanguageModel(nn.Module):
-    """Tokens (n, steps) and the state of the last call to (logits (n, steps, vocabulary), state)."""
+    """Tokens (n, steps) and the state of the last call to (logits (n, steps, vocabulary), state).
+
+    Parameters
+    ----------
+    vocabulary, hidden, layers : int >= 1
+    embedding : int, optional
+        Length of the vectors for tokens; None: one-hot.
+    dropout : float in [0, 1)
+    decoder_bias : bool
+    width : float, optional
+        Weights start uniform within ± this.
+
+    Examples
+    --------
+    >>> logits, state = LanguageModel(10, 5, 1)(torch.zeros(1, 4, dtype=torch.long))
+    >>> logits.shape
+    torch.Size([1, 4, 10])
+    """
 
     def __init__(
         self,
@@ -396,7 +485,30 @@ MODELS: dict[str, tuple[Callable[..., nn.Module], dict]] = {
 
 
 def sizes(name: str, data: Any = None, **given: Any) -> dict:
-    """The arguments `build` uses: those of the name, then what `data` fixes (channels, side, classes), then `given`."""
+    """The arguments `build` uses: those of the name, then what `data` fixes (channels, side, classes), then `given`.
+
+    Parameters
+    ----------
+    name : str
+        A key of `MODELS`.
+    data : pdelab.networks.data.Data, optional
+    **given
+        Sizes that replace the defaults of the name.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    ValueError
+        An unknown name or size, a size that does not fit the data.
+
+    Examples
+    --------
+    >>> sizes("mlp", hidden=(5,))
+    {'hidden': (5,)}
+    """
     choice("model", name, MODELS)
     builder, preset = MODELS[name]
     known = inspect.signature(builder).parameters
@@ -445,6 +557,11 @@ def he(model: torch.nn.Module) -> torch.nn.Module:
     """Draw weights from N(0, 2/fan-in) and set biases to zero, in place (He et al. 2015); returns the model.
 
     Very deep ReLU networks train with it and hardly without: the control of Figure 2.3.
+
+    Examples
+    --------
+    >>> he(mlp(4, (3,), 2))[-1].bias.abs().max().item()
+    0.0
     """
     for module in model.modules():
         if isinstance(module, (nn.Linear, nn.Conv2d)):
@@ -455,7 +572,21 @@ def he(model: torch.nn.Module) -> torch.nn.Module:
 
 
 def parameter_count(model: torch.nn.Module) -> int:
-    """The number of trainable weights d of a model."""
+    """The number of trainable weights d of a model.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+
+    Returns
+    -------
+    int
+
+    Examples
+    --------
+    >>> parameter_count(torch.nn.Linear(3, 2))
+    8
+    """
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
 
 

@@ -45,13 +45,43 @@ def sliced(objective: Objective, origin: Any, basis: Any, chunk: int | None = No
     Returns
     -------
     Layered or General
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pdelab.networks.curvature.objective import Objective
+    >>> x, y = torch.eye(3, dtype=torch.float64), torch.zeros(3, 1, dtype=torch.float64)
+    >>> net = torch.nn.Linear(3, 1, bias=False)
+    >>> f = Objective(net, (x, y), loss=lambda m, b: (m(b[0]) - b[1]).square().mean())       # |w|²/3
+    >>> line = sliced(f, np.zeros(3), np.eye(3)[:1])
+    >>> line.value(line.points([0.0, 3.0])).tolist()
+    [0.0, 3.0]
     """
     rows = torch.from_numpy(np.vstack([origin, basis])).to(objective.device, objective.dtype)
     return (Layered if chain(objective) else General)(objective, rows, chunk)
 
 
 def chain(objective: Objective) -> list:
-    """[linear, activation, linear, ...] of a plain classifier, or [] where the model or its loss is another."""
+    """[linear, activation, linear, ...] of a plain classifier, or [] where the model or its loss is another.
+
+    Parameters
+    ----------
+    objective : Objective
+
+    Returns
+    -------
+    list of modules
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pdelab.networks.curvature.objective import Objective
+    >>> x, y = torch.eye(3, dtype=torch.float64), torch.zeros(3, 1, dtype=torch.float64)
+    >>> net = torch.nn.Linear(3, 1, bias=False)
+    >>> f = Objective(net, (x, y), loss=lambda m, b: (m(b[0]) - b[1]).square().mean())       # |w|²/3
+    >>> chain(f)                                                        # no cross-entropy
+    []
+    """
     model = objective.model
     if type(model) is not nn.Sequential or objective.loss is not classifier or len(objective.data) != 2:
         return []
@@ -129,6 +159,15 @@ class Layered(_Slice):
     """A chain of linear layers and activations under cross-entropy.
 
     Arrays are (points, units, samples): the last axis is long, which is what softmax and activations are fast along.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pdelab.networks import data, models
+    >>> from pdelab.networks.curvature import Objective
+    >>> f = Objective(models.mlp(64, (4,)), data.load("digits").train, samples=50)
+    >>> type(sliced(f, np.zeros(f.dimension), np.eye(f.dimension)[:1])).__name__
+    'Layered'
     """
 
     def __init__(self, objective: Objective, rows: Any, chunk: int | None):
@@ -212,7 +251,26 @@ class Layered(_Slice):
 
 
 class General(_Slice):
-    """Any model whose operations have a batched form."""
+    """Any model whose operations have a batched form.
+
+    Parameters
+    ----------
+    objective : Objective
+    rows : tensor (k + 1, d)
+        The basis, and the origin last.
+    chunk : int or None
+        Points evaluated together.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pdelab.networks.curvature.objective import Objective
+    >>> x, y = torch.eye(3, dtype=torch.float64), torch.zeros(3, 1, dtype=torch.float64)
+    >>> net = torch.nn.Linear(3, 1, bias=False)
+    >>> f = Objective(net, (x, y), loss=lambda m, b: (m(b[0]) - b[1]).square().mean())       # |w|²/3
+    >>> isinstance(sliced(f, np.zeros(3), np.eye(3)[:1]), General)
+    True
+    """
 
     def _default_chunk(self):
         return max(1, (1 << 25) // (self.objective.dimension + 64 * self.count))

@@ -21,6 +21,11 @@ class SmallClassifier:
     labels : array of ints (samples,), from 0
     hidden : int
 
+    Raises
+    ------
+    ValueError
+        Samples that are not finite numbers, labels of one class only, hidden < 1.
+
     Examples
     --------
     >>> import numpy as np
@@ -215,7 +220,27 @@ class Relaxation:
 
 
 def pooled_digits(classes: int = 5) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """scikit-learn's digits below `classes`, 4 x 4 pixels in [-1, 1], and their labels: 901 samples of five."""
+    """scikit-learn's digits below `classes`, 4 x 4 pixels in [-1, 1], and their labels: 901 samples of five.
+
+    Parameters
+    ----------
+    classes : int in [2, 10]
+
+    Returns
+    -------
+    (inputs, labels) : array (samples, 16), array (samples,) of int
+
+    Raises
+    ------
+    ValueError
+        A number of classes out of range.
+
+    Examples
+    --------
+    >>> inputs, labels = pooled_digits()
+    >>> inputs.shape, int(labels.max())
+    ((901, 16), 4)
+    """
     from pdelab.networks import data
 
     digits = data.load("digits")

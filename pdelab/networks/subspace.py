@@ -106,18 +106,84 @@ def restrict(
 
 
 def random_directions(objective: Objective, count: int, seed: int = 0) -> Array:
-    """`count` independent standard normal directions (count, d)."""
+    """`count` independent standard normal directions (count, d).
+
+    Parameters
+    ----------
+    objective : Objective
+    count : int >= 1
+    seed : int
+
+    Returns
+    -------
+    array (count, d)
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pdelab.networks.curvature.objective import Objective
+    >>> x, y = torch.eye(3, dtype=torch.float64), torch.zeros(3, 1, dtype=torch.float64)
+    >>> net = torch.nn.Linear(3, 1, bias=False)
+    >>> f = Objective(net, (x, y), loss=lambda m, b: (m(b[0]) - b[1]).square().mean())       # |w|²/3
+    >>> random_directions(f, 2).shape
+    (2, 3)
+    """
     return np.random.default_rng(seed).standard_normal((count, objective.dimension))
 
 
 def curved_directions(objective: Objective, count: int) -> Array:
-    """The eigenvectors (count, d) of the largest eigenvalues of the Hessian, the largest first."""
+    """The eigenvectors (count, d) of the largest eigenvalues of the Hessian, the largest first.
+
+    Parameters
+    ----------
+    objective : Objective
+    count : int >= 1
+
+    Returns
+    -------
+    array (count, d)
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pdelab.networks.curvature.objective import Objective
+    >>> x, y = torch.eye(3, dtype=torch.float64), torch.zeros(3, 1, dtype=torch.float64)
+    >>> net = torch.nn.Linear(3, 1, bias=False)
+    >>> f = Objective(net, (x, y), loss=lambda m, b: (m(b[0]) - b[1]).square().mean())       # |w|²/3
+    >>> curved_directions(f, 1).shape
+    (1, 3)
+    """
     *_, high = extreme_eigenvalues(Hessian(objective), count, vectors=True)
     return high.T[::-1]
 
 
 def directions_to(objective: Objective, models: Sequence[torch.nn.Module]) -> Array:
-    """Differences (len(models), d) from the objective's weights to those of other models of the same sizes."""
+    """Differences (len(models), d) from the objective's weights to those of other models of the same sizes.
+
+    Parameters
+    ----------
+    objective : Objective
+    models : sequence of torch.nn.Module
+
+    Returns
+    -------
+    array (len(models), d)
+
+    Raises
+    ------
+    ValueError
+        Models of other sizes.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pdelab.networks.curvature.objective import Objective
+    >>> x, y = torch.eye(3, dtype=torch.float64), torch.zeros(3, 1, dtype=torch.float64)
+    >>> net = torch.nn.Linear(3, 1, bias=False)
+    >>> f = Objective(net, (x, y), loss=lambda m, b: (m(b[0]) - b[1]).square().mean())       # |w|²/3
+    >>> directions_to(f, [net])
+    array([[0., 0., 0.]])
+    """
     here = objective.weights.cpu().numpy()
     found = []
     for model in models:

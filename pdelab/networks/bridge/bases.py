@@ -11,12 +11,56 @@ __all__ = ["filter_directions", "gradient_direction", "noisy_directions", "traje
 
 
 def gradient_direction(objective: Objective) -> np.ndarray:
-    """The gradient of the loss at the objective's weights, (1, d)."""
+    """The gradient of the loss at the objective's weights.
+
+    Parameters
+    ----------
+    objective : Objective
+
+    Returns
+    -------
+    array (1, d)
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pdelab.networks.curvature.objective import Objective
+    >>> x, y = torch.eye(3, dtype=torch.float64), torch.zeros(3, 1, dtype=torch.float64)
+    >>> net = torch.nn.Linear(3, 1, bias=False)
+    >>> f = Objective(net, (x, y), loss=lambda m, b: (m(b[0]) - b[1]).square().mean())       # |w|²/3
+    >>> gradient_direction(f).shape
+    (1, 3)
+    """
     return objective.gradient().cpu().double().numpy()[None]
 
 
 def noisy_directions(objective: Objective, count: int) -> np.ndarray:
-    """Eigenvectors (count, d) of the largest eigenvalues of the gradient noise D(x), the largest first."""
+    """Eigenvectors (count, d) of the largest eigenvalues of the gradient noise D(x), the largest first.
+
+    Parameters
+    ----------
+    objective : Objective
+    count : int >= 1
+
+    Returns
+    -------
+    array (count, d)
+
+    Raises
+    ------
+    ValueError
+        More directions than the noise has.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pdelab.networks.curvature.objective import Objective
+    >>> x, y = torch.eye(3, dtype=torch.float64), torch.zeros(3, 1, dtype=torch.float64)
+    >>> net = torch.nn.Linear(3, 1, bias=False)
+    >>> f = Objective(net, (x, y), loss=lambda m, b: (m(b[0]) - b[1]).square().mean())       # |w|²/3
+    >>> noisy_directions(f, 1).shape
+    (1, 3)
+    """
     count = checks.whole("count", count, 1, min(objective.count, objective.dimension))
     return np.asarray(gradient_noise(objective, directions=count).directions, float)
 
@@ -24,6 +68,23 @@ def noisy_directions(objective: Objective, count: int) -> np.ndarray:
 def trajectory_directions(weights: Any, count: int) -> np.ndarray:
     """The principal components (count, d) of weights along a run, (times, d): where it moved most, the first first.
 
+    Parameters
+    ----------
+    weights : array (times, d)
+    count : int >= 1
+        At most as many as the directions in which the weights differ.
+
+    Returns
+    -------
+    array (count, d)
+
+    Raises
+    ------
+    ValueError
+        Weights that are not finite, more directions than there are.
+
+    Examples
+    --------
     >>> trajectory_directions([[0.0, 0.0], [1.0, 0.1], [2.0, -0.1]], 1).round(2) + 0.0
     array([[ 1.  , -0.05]])
     """
@@ -44,6 +105,31 @@ def filter_directions(objective: Objective, count: int, seed: int = 0) -> np.nda
 
     A filter is a row of a weight tensor; biases and norms, which have none, stay as they are. `restrict` makes the rows
     unit vectors: what remains is how the length is shared among the filters.
+
+    Parameters
+    ----------
+    objective : Objective
+    count : int >= 1
+    seed : int
+
+    Returns
+    -------
+    array (count, d)
+
+    Raises
+    ------
+    ValueError
+        Numbers out of range.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pdelab.networks.curvature.objective import Objective
+    >>> x, y = torch.eye(3, dtype=torch.float64), torch.zeros(3, 1, dtype=torch.float64)
+    >>> net = torch.nn.Linear(3, 1, bias=False)
+    >>> f = Objective(net, (x, y), loss=lambda m, b: (m(b[0]) - b[1]).square().mean())       # |w|²/3
+    >>> filter_directions(f, 2).shape
+    (2, 3)
     """
     count, seed = checks.whole("count", count), checks.seed("seed", seed)
     generator, rows = np.random.default_rng(seed), []

@@ -74,11 +74,29 @@ def compare_exits(
         Steps after which a run is given up.
     confidence : float in (0, 1)
 
+    Returns
+    -------
+    Exits
+
     Raises
     ------
     ValueError
         A grid that does not absorb everywhere; a start that is no node; runs that are still inside after `longest`
         steps, whose mean would be too short.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pdelab import Grid
+    >>> from pdelab.networks.curvature import Objective
+    >>> from pdelab.networks.subspace import random_directions, restrict
+    >>> _ = torch.manual_seed(0)
+    >>> data = torch.randn(20, 2, dtype=torch.float64), torch.randn(20, 1, dtype=torch.float64)
+    >>> f = Objective(torch.nn.Linear(2, 1), data, loss=lambda m, b: (m(b[0]) - b[1]).square().mean())
+    >>> line = restrict(f, random_directions(f, 1))
+    >>> exits = compare_exits(line, Grid(-0.5, 0.5, 41, boundary="absorbing"), 0.0, lr=0.1, runs=50)
+    >>> bool(exits.low < exits.sgd < exits.high), sorted(exits.equations) == sorted(exits.moved)
+    (True, True)
     """
     k = checked(subspace).dimension
     if not isinstance(grid, Grid) or grid.dimension != k or k > 2 or set(grid.ends) != {("absorbing", "absorbing")}:
@@ -177,6 +195,20 @@ def compare_rotation(
         As in `compare_densities`.
     steps, settle : int
         Steps that are measured, and before them steps that are not.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pdelab import Grid
+    >>> from pdelab.networks.curvature import Objective
+    >>> from pdelab.networks.subspace import random_directions, restrict
+    >>> _ = torch.manual_seed(0)
+    >>> data = torch.randn(20, 2, dtype=torch.float64), torch.randn(20, 1, dtype=torch.float64)
+    >>> f = Objective(torch.nn.Linear(2, 1), data, loss=lambda m, b: (m(b[0]) - b[1]).square().mean())
+    >>> plane, grid = restrict(f, random_directions(f, 2)), Grid((-3.0, -3.0), (3.0, 3.0), (31, 31))
+    >>> turning = compare_rotation(plane, grid, np.zeros((12, 2)), lr=0.1, steps=40, settle=40)
+    >>> bool(turning.low <= turning.sgd <= turning.high), "measured" in turning.equations
+    (True, True)
     """
     if checked(subspace).dimension != 2 or not isinstance(grid, Grid) or grid.dimension != 2 or any(grid.periodic):
         raise ValueError(

@@ -132,6 +132,21 @@ def compare_densities(
     -----
     UserWarning
         Runs left the grid: the density has walls there that SGD has not.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pdelab import Grid
+    >>> from pdelab.networks.curvature import Objective
+    >>> from pdelab.networks.subspace import random_directions, restrict
+    >>> _ = torch.manual_seed(0)
+    >>> data = torch.randn(20, 2, dtype=torch.float64), torch.randn(20, 1, dtype=torch.float64)
+    >>> f = Objective(torch.nn.Linear(2, 1), data, loss=lambda m, b: (m(b[0]) - b[1]).square().mean())
+    >>> line = restrict(f, random_directions(f, 1))
+    >>> start = {"mean": 0.0, "deviation": 0.3}
+    >>> found = compare_densities(line, Grid(-4.0, 4.0, 129), 0.1, [0.5, 1.0], runs=200, resamples=20, **start)
+    >>> sorted(found.distances)
+    ['tv', 'w1', 'w2']
     """
     k = checked(subspace).dimension
     if not isinstance(grid, Grid) or grid.dimension != k or k > 2 or any(grid.periodic):

@@ -38,6 +38,20 @@ def trained_slice(
         Of `training.train` with a network of one hidden layer.
     samples : int
         The first so many training samples are the loss of the slice.
+
+    Returns
+    -------
+    Subspace
+
+    Raises
+    ------
+    ValueError
+        What `training.train` refuses, a dimension other than 1, 2 and 3, an unknown basis.
+
+    Examples
+    --------
+    >>> trained_slice(1, "random", hidden=2, epochs=1, samples=20).dimension
+    1
     """
     dimension = checks.whole("dimension", dimension, 1, 3)
     checks.choice("basis", basis, BASES)

@@ -122,6 +122,20 @@ def gradient_map(
         Arguments out of range; a grid too narrow or too coarse for an exact gradient.
     FloatingPointError
         A loop became infinite: its share is too large for the curvature.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pdelab import Grid
+    >>> from pdelab.networks.curvature import Objective
+    >>> from pdelab.networks.subspace import random_directions, restrict
+    >>> _ = torch.manual_seed(0)
+    >>> data = torch.randn(20, 2, dtype=torch.float64), torch.randn(20, 1, dtype=torch.float64)
+    >>> f = Objective(torch.nn.Linear(2, 1), data, loss=lambda m, b: (m(b[0]) - b[1]).square().mean())
+    >>> line, grid = restrict(f, random_directions(f, 1)), Grid(-6.0, 6.0, 401)
+    >>> found = gradient_map(line, grid, [0.5], 0.1, 0.05, shares=(0.2,), lengths=(5, 20), runs=20)
+    >>> type(found).__name__
+    'GradientMap'
     """
     functions = checked(subspace).functions
     flat, shape = flat_points(subspace, points)
@@ -193,6 +207,20 @@ def exact_gradient(subspace: Subspace, grid: Grid, points: ArrayLike, gamma: flo
     ------
     ValueError
         Where the weights reach the ends of the grid, or where the two rules differ by more than 1 % of the gradients.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pdelab import Grid
+    >>> from pdelab.networks.curvature import Objective
+    >>> from pdelab.networks.subspace import random_directions, restrict
+    >>> _ = torch.manual_seed(0)
+    >>> data = torch.randn(20, 2, dtype=torch.float64), torch.randn(20, 1, dtype=torch.float64)
+    >>> f = Objective(torch.nn.Linear(2, 1), data, loss=lambda m, b: (m(b[0]) - b[1]).square().mean())
+    >>> line = restrict(f, random_directions(f, 1))
+    >>> slope, error = exact_gradient(line, Grid(-6.0, 6.0, 401), [0.0], gamma=0.1, beta=20.0)
+    >>> slope.shape, bool(error < 1e-6)
+    ((1, 1), True)
     """
     if (
         not isinstance(grid, Grid)

@@ -95,6 +95,10 @@ def volume(
     confidence : float in (0, 1)
     seed : int
 
+    Returns
+    -------
+    Volume
+
     Raises
     ------
     ValueError

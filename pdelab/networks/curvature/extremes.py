@@ -62,6 +62,18 @@ def extreme_eigenvalues(
     An eigenvalue of multiplicity up to 2 count + 2 is found as often as it is asked for. The check at the end is two
     Lanczos runs of 30 steps: what they can miss shrinks like exp(-2 · 59 √ε) for an eigenvalue ε |A| beyond those
     returned (Kuczynski and Wozniakowski 1992), and faster where the spectrum has gaps.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pdelab.networks.curvature.objective import Objective
+    >>> x, y = torch.eye(3, dtype=torch.float64), torch.zeros(3, 1, dtype=torch.float64)
+    >>> net = torch.nn.Linear(3, 1, bias=False)
+    >>> f = Objective(net, (x, y), loss=lambda m, b: (m(b[0]) - b[1]).square().mean())       # |w|²/3
+    >>> from pdelab.networks.curvature import Hessian
+    >>> smallest, largest = extreme_eigenvalues(Hessian(f))
+    >>> round(float(smallest[0]), 6), round(float(largest[0]), 6)
+    (0.666667, 0.666667)
     """
     size = operator.dimension
     if not 1 <= whole("count", count) < size / 2:

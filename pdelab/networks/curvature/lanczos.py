@@ -30,6 +30,18 @@ def lanczos(operator: Any, starts: torch.Tensor, steps: int) -> tuple[Array, Arr
     -------
     diagonal : array (probes, steps); off_diagonal : array (probes, steps - 1)
         Of the tridiagonal matrices. Where a Krylov space is exhausted early, a zero off-diagonal ends it.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pdelab.networks.curvature.objective import Objective
+    >>> x, y = torch.eye(3, dtype=torch.float64), torch.zeros(3, 1, dtype=torch.float64)
+    >>> net = torch.nn.Linear(3, 1, bias=False)
+    >>> f = Objective(net, (x, y), loss=lambda m, b: (m(b[0]) - b[1]).square().mean())       # |w|²/3
+    >>> from pdelab.networks.curvature.operators import Hessian
+    >>> diagonal, off = lanczos(Hessian(f), torch.ones(1, 3, dtype=torch.float64), 2)
+    >>> round(float(diagonal[0, 0]), 6), bool(abs(off[0, 0]) < 1e-12)    # the start is an eigenvector
+    (0.666667, True)
     """
     count, size = starts.shape
     basis = torch.zeros(count, steps, size, dtype=starts.dtype, device=starts.device)
@@ -55,7 +67,24 @@ def lanczos(operator: Any, starts: torch.Tensor, steps: int) -> tuple[Array, Arr
 
 
 def quadrature(diagonal: Array, off_diagonal: Array) -> tuple[Array, Array]:
-    """Nodes and weights (probes, steps) of the Gauss rules of `lanczos`; the weights of each rule sum to 1."""
+    """Nodes and weights (probes, steps) of the Gauss rules of `lanczos`; the weights of each rule sum to 1.
+
+    Parameters
+    ----------
+    diagonal : array (probes, steps)
+    off_diagonal : array (probes, steps - 1)
+        As `lanczos` gives them.
+
+    Returns
+    -------
+    nodes, weights : arrays (probes, steps)
+
+    Examples
+    --------
+    >>> nodes, weights = quadrature(np.array([[0.0, 0.0]]), np.array([[1.0]]))
+    >>> nodes.round(9).tolist(), weights.round(9).tolist()
+    ([[-1.0, 1.0]], [[0.5, 0.5]])
+    """
     from scipy.linalg import eigh_tridiagonal
 
     nodes, weights = np.zeros_like(diagonal), np.zeros_like(diagonal)
@@ -82,6 +111,27 @@ def stochastic_quadrature(
     seed : int
     together : int, optional
         Probes in one batched product; default: what keeps the bases below 2^27 numbers.
+
+    Returns
+    -------
+    nodes, weights : arrays (probes, steps)
+
+    Raises
+    ------
+    ValueError
+        Numbers out of range.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pdelab.networks.curvature.objective import Objective
+    >>> x, y = torch.eye(3, dtype=torch.float64), torch.zeros(3, 1, dtype=torch.float64)
+    >>> net = torch.nn.Linear(3, 1, bias=False)
+    >>> f = Objective(net, (x, y), loss=lambda m, b: (m(b[0]) - b[1]).square().mean())       # |w|²/3
+    >>> from pdelab.networks.curvature.operators import Hessian
+    >>> nodes, weights = stochastic_quadrature(Hessian(f), probes=2, steps=3)
+    >>> round(float((weights * nodes).sum() / 2), 6)                     # tr A/d
+    0.666667
     """
     size = operator.dimension
     steps = min(steps, size)

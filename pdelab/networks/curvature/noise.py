@@ -111,13 +111,21 @@ def gradient_noise(objective: Objective, *, method: str = "auto", directions: in
     -------
     GradientNoise
 
+    Raises
+    ------
+    ValueError
+        An unknown method, directions by another method than "svd".
+
     Examples
     --------
-    >>> from pdelab.networks import data, models
-    >>> from pdelab.networks.curvature import Objective
-    >>> noise = gradient_noise(Objective(models.mlp(64, (4,)), data.load("digits").train, samples=50))
-    >>> len(noise.eigenvalues), noise.dimension
-    (50, 310)
+    >>> import torch
+    >>> from pdelab.networks.curvature.objective import Objective
+    >>> x, y = torch.eye(3, dtype=torch.float64), torch.zeros(3, 1, dtype=torch.float64)
+    >>> net = torch.nn.Linear(3, 1, bias=False)
+    >>> f = Objective(net, (x, y), loss=lambda m, b: (m(b[0]) - b[1]).square().mean())       # |w|²/3
+    >>> noise = gradient_noise(f)
+    >>> noise.rank("float64") <= 3
+    True
     """
     if method == "auto":
         small = objective.count * objective.dimension <= 1 << 27
@@ -145,6 +153,21 @@ def fisher_diagonal(objective: Objective, kind: str = "empirical") -> torch.Tens
     Returns
     -------
     tensor (d,)
+
+    Raises
+    ------
+    ValueError
+        An unknown kind; a model that is no classifier, for "true".
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pdelab.networks.curvature.objective import Objective
+    >>> x, y = torch.eye(3, dtype=torch.float64), torch.zeros(3, 1, dtype=torch.float64)
+    >>> net = torch.nn.Linear(3, 1, bias=False)
+    >>> f = Objective(net, (x, y), loss=lambda m, b: (m(b[0]) - b[1]).square().mean())       # |w|²/3
+    >>> fisher_diagonal(f).shape
+    torch.Size([3])
     """
     if kind == "true":
         return _true_fisher(objective)
@@ -161,7 +184,30 @@ def fisher_diagonal(objective: Objective, kind: str = "empirical") -> torch.Tens
 def fisher_from_adam(optimizer: torch.optim.Optimizer) -> torch.Tensor:
     """diag I = E g² - (E g)² from Adam's running moments, flat, as thesis 3.3.1 (iv) does; may be negative.
 
-    Both averages are corrected for their start at zero. Raises ValueError before Adam's first step.
+    Both averages are corrected for their start at zero.
+
+    Parameters
+    ----------
+    optimizer : torch.optim.Adam
+
+    Returns
+    -------
+    tensor (d,)
+
+    Raises
+    ------
+    ValueError
+        Adam has not stepped yet.
+
+    Examples
+    --------
+    >>> import torch
+    >>> weight = torch.nn.Parameter(torch.ones(2))
+    >>> opt = torch.optim.Adam([weight])
+    >>> (weight**2).sum().backward()
+    >>> opt.step()
+    >>> bool(fisher_from_adam(opt).abs().max() < 1e-5)                   # one gradient has no spread
+    True
     """
     parts = []
     for group in optimizer.param_groups:

@@ -20,16 +20,24 @@ __all__ = ["Hessian", "Noise", "linear_operator"]
 class Hessian:
     """∇²f(x) of an `Objective`: `hessian @ v` for v of shape (d,) or (d, k).
 
-    block: vectors in one batched pass; on_products: called after each of them with the number of products it made (a
-    part of it, where the samples take several passes).
+    Parameters
+    ----------
+    objective : Objective
+    block : int >= 1
+        Vectors in one batched pass.
+    on_products : callable, optional
+        Called after each of them with the number of products it made (a part of it, where the samples take several
+        passes).
 
     Examples
     --------
-    >>> from pdelab.networks import data, models
-    >>> from pdelab.networks.curvature import Objective
-    >>> H = Hessian(Objective(models.mlp(64, (4,)), data.load("digits").train))
-    >>> (H @ torch.ones(310, 3, dtype=torch.float64)).shape
-    torch.Size([310, 3])
+    >>> import torch
+    >>> from pdelab.networks.curvature.objective import Objective
+    >>> x, y = torch.eye(3, dtype=torch.float64), torch.zeros(3, 1, dtype=torch.float64)
+    >>> net = torch.nn.Linear(3, 1, bias=False)
+    >>> f = Objective(net, (x, y), loss=lambda m, b: (m(b[0]) - b[1]).square().mean())       # |w|²/3
+    >>> (Hessian(f) @ torch.ones(3, dtype=torch.float64)).tolist()
+    [0.6666666666666666, 0.6666666666666666, 0.6666666666666666]
     """
 
     def __init__(self, objective: Objective, *, block: int = 16, on_products: Callable[[float], object] | None = None):
@@ -83,6 +91,23 @@ class Noise:
     """D(x) of an `Objective`, with replacement (thesis 6.4): `noise @ v` by two reverse passes.
 
     D has no negative eigenvalues, and at least `nullity` = d - N + 1 that are zero.
+
+    Parameters
+    ----------
+    objective : Objective
+    block, on_products
+        As for `Hessian`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pdelab.networks.curvature.objective import Objective
+    >>> x, y = torch.eye(3, dtype=torch.float64), torch.zeros(3, 1, dtype=torch.float64)
+    >>> net = torch.nn.Linear(3, 1, bias=False)
+    >>> f = Objective(net, (x, y), loss=lambda m, b: (m(b[0]) - b[1]).square().mean())       # |w|²/3
+    >>> noise = Noise(f)
+    >>> noise.nullity                                                    # at least d - N + 1
+    1
     """
 
     def __init__(self, objective: Objective, *, block: int = 16, on_products: Callable[[float], object] | None = None):
@@ -136,7 +161,26 @@ def _batched_grad(outputs, inputs, vectors):
 
 
 def linear_operator(operator: Any) -> Any:
-    """A `scipy.sparse.linalg.LinearOperator` of the same matrix."""
+    """A `scipy.sparse.linalg.LinearOperator` of the same matrix.
+
+    Parameters
+    ----------
+    operator : Hessian or Noise
+
+    Returns
+    -------
+    scipy.sparse.linalg.LinearOperator
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pdelab.networks.curvature.objective import Objective
+    >>> x, y = torch.eye(3, dtype=torch.float64), torch.zeros(3, 1, dtype=torch.float64)
+    >>> net = torch.nn.Linear(3, 1, bias=False)
+    >>> f = Objective(net, (x, y), loss=lambda m, b: (m(b[0]) - b[1]).square().mean())       # |w|²/3
+    >>> linear_operator(Hessian(f)).shape
+    (3, 3)
+    """
     from scipy.sparse.linalg import LinearOperator
 
     def matmat(vectors):

@@ -22,7 +22,29 @@ _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 
 
 def overlap(one: torch.nn.Module, other: torch.nn.Module) -> float:
-    """⟨x, x'⟩/(|x| |x'|) of all weights of two networks, between -1 and 1."""
+    """⟨x, x'⟩/(|x| |x'|) of all weights of two networks, between -1 and 1.
+
+    Parameters
+    ----------
+    one, other : torch.nn.Module
+        Of the same sizes.
+
+    Returns
+    -------
+    float in [-1, 1]
+
+    Raises
+    ------
+    ValueError
+        Different sizes.
+
+    Examples
+    --------
+    >>> import torch
+    >>> net = torch.nn.Linear(3, 2)
+    >>> round(overlap(net, net), 6)
+    1.0
+    """
     x, y = (torch.cat([p.detach().double().flatten() for p in model.parameters()]) for model in (one, other))
     if x.shape != y.shape:
         raise ValueError(f"expected networks of the same sizes, got {len(x)} and {len(y)} weights")
@@ -51,7 +73,16 @@ def align(
     Raises
     ------
     ValueError
-        A network that is not such a chain, other sizes, an unknown method.
+        Other layers than these, different sizes, an unknown method.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pdelab.networks.models import mlp
+    >>> one = mlp(3, (4,), 2)
+    >>> turned = align(one, one)
+    >>> bool(torch.equal(turned(torch.ones(1, 3)), one(torch.ones(1, 3))))
+    True
     """
     if method not in ("greedy", "weights"):
         raise ValueError(f'unknown method {method!r}: choose from "greedy", "weights"')
@@ -74,7 +105,24 @@ def align(
 
 
 def overlap_matrix(networks: Sequence[torch.nn.Sequential], method: str | None = None) -> Array:
-    """Pairwise overlaps (n, n): raw, or with every network aligned to each other one (Figure 5.1)."""
+    """Pairwise overlaps (n, n): raw, or with every network aligned to each other one (Figure 5.1).
+
+    Parameters
+    ----------
+    networks : sequence of torch.nn.Sequential
+    method : str or None
+        Of `align`; None: as they are.
+
+    Returns
+    -------
+    array (n, n), symmetric
+
+    Examples
+    --------
+    >>> from pdelab.networks.models import mlp
+    >>> overlap_matrix([mlp(3, (4,), 2), mlp(3, (4,), 2)], "weights").shape
+    (2, 2)
+    """
     count = len(networks)
     found = np.eye(count)
     for a in range(count):
@@ -85,7 +133,25 @@ def overlap_matrix(networks: Sequence[torch.nn.Sequential], method: str | None =
 
 
 def average(networks: Sequence[torch.nn.Module]) -> torch.nn.Module:
-    """The network with the mean of the weights (and of batch-norm statistics) of several."""
+    """The network with the mean of the weights (and of batch-norm statistics) of several.
+
+    Parameters
+    ----------
+    networks : sequence of torch.nn.Module
+        Of the same sizes.
+
+    Returns
+    -------
+    torch.nn.Module
+
+    Examples
+    --------
+    >>> import torch
+    >>> first, second = torch.nn.Linear(1, 1), torch.nn.Linear(1, 1)
+    >>> middle = average([first, second])
+    >>> bool(torch.isclose(2 * middle.weight, first.weight + second.weight))
+    True
+    """
     mean = copy.deepcopy(networks[0])
     states = [network.state_dict() for network in networks]
     mean.load_state_dict({

@@ -40,6 +40,17 @@ def per_sample_gradients(objective: Objective, chunk: int | None = None) -> torc
     ------
     ValueError
         The rows do not add up to the gradient of the batch: samples see one another.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pdelab.networks.curvature.objective import Objective
+    >>> x, y = torch.eye(3, dtype=torch.float64), torch.zeros(3, 1, dtype=torch.float64)
+    >>> net = torch.nn.Linear(3, 1, bias=False)
+    >>> f = Objective(net, (x, y), loss=lambda m, b: (m(b[0]) - b[1]).square().mean())       # |w|²/3
+    >>> rows = per_sample_gradients(f)
+    >>> rows.shape, bool(torch.allclose(rows.mean(0), f.gradient()))
+    (torch.Size([3, 3]), True)
     """
     found = _memory(objective, objective.count)
     row = 0
@@ -78,6 +89,16 @@ def gram_matrix(objective: Objective, most: int = 1 << 27, dtype: torch.dtype | 
     ------
     ValueError
         As `per_sample_gradients`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pdelab.networks.curvature.objective import Objective
+    >>> x, y = torch.eye(3, dtype=torch.float64), torch.zeros(3, 1, dtype=torch.float64)
+    >>> net = torch.nn.Linear(3, 1, bias=False)
+    >>> f = Objective(net, (x, y), loss=lambda m, b: (m(b[0]) - b[1]).square().mean())       # |w|²/3
+    >>> gram_matrix(f).shape
+    torch.Size([3, 3])
     """
     dtype, width = dtype or objective.dtype, max(1, most // objective.count)
     goal = objective.gradient() * objective.count

@@ -128,7 +128,7 @@ def spectrum(
     Raises
     ------
     ValueError
-        Unknown names, nothing or too much to work on.
+        Unknown choices, numbers out of range, no run and no model.
 
     Examples
     --------

@@ -95,7 +95,22 @@ def load(name: str = "digits", folder: str | PathLike | None = None, **options: 
 
 
 def ready(folder: str | PathLike | None = None) -> dict[str, str | None]:
-    """What can be loaded: {name: None if it is there, else the sentence that says what to put where}."""
+    """What can be loaded: {name: None if it is there, else the sentence that says what to put where}.
+
+    Parameters
+    ----------
+    folder : path, optional
+        As for `load`.
+
+    Returns
+    -------
+    dict
+
+    Examples
+    --------
+    >>> ready()["digits"] is None
+    True
+    """
     found: dict[str, str | None] = {}
     for name, (_, _, needed) in DATA.items():
         try:

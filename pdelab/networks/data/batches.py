@@ -12,7 +12,31 @@ __all__ = ["batch_count", "batches", "keyed_generator"]
 
 
 def batch_count(split: Split, size: int, steps: int | None = None) -> int:
-    """Batches of one pass over a split: whole batches only, so that every gradient has the same noise."""
+    """Batches of one pass over a split: whole batches only, so that every gradient has the same noise.
+
+    Parameters
+    ----------
+    split : Split
+    size : int
+        Samples in a batch.
+    steps : int, optional
+        Window of a text stream.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ValueError
+        A batch larger than the split.
+
+    Examples
+    --------
+    >>> from pdelab.networks.data import load
+    >>> batch_count(load("digits").train, 64)
+    16
+    """
     whole("batch_size", size, 1)
     count = len(split) // size // (steps or 1 if split.stream else 1)
     if count < 1:
@@ -52,6 +76,18 @@ def batches(
     Yields
     ------
     inputs, targets
+
+    Raises
+    ------
+    ValueError
+        A batch larger than the split.
+
+    Examples
+    --------
+    >>> from pdelab.networks.data import load
+    >>> inputs, targets = next(batches(load("digits").train, 8, seed=0, epoch=0))
+    >>> len(inputs), len(targets)
+    (8, 8)
     """
     count = batch_count(split, size, steps)
     if split.stream:
@@ -79,6 +115,22 @@ def _windows(split, size, steps, count, start):
 
 
 def keyed_generator(*key: int) -> torch.Generator:
-    """A torch generator on the CPU whose stream is a function of a tuple of whole numbers."""
+    """A torch generator on the CPU whose stream is a function of a tuple of whole numbers.
+
+    Parameters
+    ----------
+    *key : whole numbers
+
+    Returns
+    -------
+    torch.Generator
+
+    Examples
+    --------
+    >>> import torch
+    >>> one, other = (torch.rand(1, generator=keyed_generator(3, 4)) for _ in range(2))
+    >>> bool(one == other)
+    True
+    """
     seed = int(np.random.SeedSequence([int(k) for k in key]).generate_state(1, np.uint64)[0] >> np.uint64(1))
     return torch.Generator("cpu").manual_seed(seed)

@@ -8,7 +8,22 @@ __all__ = ["PREPROCESS", "contrast_normalise", "crops_and_flips", "scale", "zca"
 
 
 def scale(train: torch.Tensor, *others: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """Pixels of range [0, 1] to [-1, 1] (thesis 2.4.2)."""
+    """Pixels of range [0, 1] to [-1, 1] (thesis 2.4.2).
+
+    Parameters
+    ----------
+    train, *others : tensors
+
+    Returns
+    -------
+    tuple of tensors of the same shapes
+
+    Examples
+    --------
+    >>> import torch
+    >>> scale(torch.tensor([0.0, 1.0]))
+    (tensor([-1.,  1.]),)
+    """
     return tuple(2.0 * images - 1.0 for images in (train, *others))
 
 
@@ -16,6 +31,23 @@ def contrast_normalise(train: torch.Tensor, *others: torch.Tensor, floor: float 
     """Global contrast normalisation: every image gets mean 0 and variance 1 (Goodfellow et al. 2013).
 
     Their scale 55 for 3 × 32 × 32 images is √3072 to one per cent. An image of one colour becomes 0.
+
+    Parameters
+    ----------
+    train, *others : tensors (n, channels, height, width)
+    floor : float > 0
+        Deviations below it are taken as 0.
+
+    Returns
+    -------
+    tuple of tensors of the same shapes
+
+    Examples
+    --------
+    >>> import torch
+    >>> (images,) = contrast_normalise(torch.rand(2, 1, 4, 4))
+    >>> bool(images.mean((1, 2, 3)).abs().max() < 1e-6)
+    True
     """
     return tuple(_contrast(images, floor) for images in (train, *others))
 
@@ -32,6 +64,13 @@ def zca(train: torch.Tensor, *others: torch.Tensor, regularisation: float = 0.1)
     Returns
     -------
     tuple of tensors of the same shapes
+
+    Examples
+    --------
+    >>> import torch
+    >>> (images,) = zca(torch.rand(20, 1, 2, 2))
+    >>> bool(images.mean(0).abs().max() < 1e-5)
+    True
     """
     positive("regularisation", regularisation)
     flat = train.flatten(1)
@@ -47,7 +86,24 @@ def zca(train: torch.Tensor, *others: torch.Tensor, regularisation: float = 0.1)
 
 
 def crops_and_flips(images: torch.Tensor, generator: torch.Generator, padding: int = 4) -> torch.Tensor:
-    """Shift every image by up to `padding` pixels (zeros come in) and mirror it with probability 1/2 (thesis 5.4.3)."""
+    """Shift every image by up to `padding` pixels (zeros come in) and mirror it with probability 1/2 (thesis 5.4.3).
+
+    Parameters
+    ----------
+    images : tensor (n, channels, height, width)
+    generator : torch.Generator
+    padding : int >= 0
+
+    Returns
+    -------
+    tensor of the same shape
+
+    Examples
+    --------
+    >>> import torch
+    >>> crops_and_flips(torch.rand(2, 1, 4, 4), torch.Generator().manual_seed(0), padding=1).shape
+    torch.Size([2, 1, 4, 4])
+    """
     count, _, height, width = images.shape
     device = images.device
     shift = torch.randint(2 * padding + 1, (2, count, 1), generator=generator, device="cpu")

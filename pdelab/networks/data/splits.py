@@ -11,7 +11,13 @@ __all__ = ["Data", "Split", "size"]
 @dataclass(frozen=True)
 class Split:
     """Inputs and targets of the same length: images (n, channels, height, width) with labels (n,); text as tokens
-    (n,), one stream, or (n, steps), independent lines, with the tokens that follow."""
+    (n,), one stream, or (n, steps), independent lines, with the tokens that follow.
+
+    Attributes
+    ----------
+    inputs, targets : tensor (n, ...)
+        Of a text stream (n,), the second the first moved by one.
+    """
 
     inputs: torch.Tensor
     targets: torch.Tensor

@@ -201,6 +201,11 @@ def merged(*comparisons: "Comparison") -> "Comparison":
     Comparison
         Seeds in ascending order.
 
+    Raises
+    ------
+    ValueError
+        Comparisons of other contestants or settings, or with a common seed.
+
     Examples
     --------
     >>> run = {"contestants": {"sgd": {}, "adam": {"optimizer": "adam"}}, "epochs": 1}
@@ -293,6 +298,11 @@ def paired(differences: ArrayLike, level: float = 0.95) -> dict[str, float]:
     -------
     dict
         difference, low, high, p (of no difference)
+
+    Raises
+    ------
+    ValueError
+        Fewer than two differences.
 
     Examples
     --------

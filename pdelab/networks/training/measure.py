@@ -35,6 +35,17 @@ def evaluate(
     -------
     dict
         {"loss": nats a sample or token, "error": per cent of wrong predictions}; exp(loss) is a text's perplexity.
+
+    Raises
+    ------
+    ValueError
+        An empty split.
+
+    Examples
+    --------
+    >>> from pdelab.networks import data, models
+    >>> sorted(evaluate(models.mlp(), data.load("digits").test))
+    ['error', 'loss']
     """
     mode = model.training
     model.eval()
@@ -60,6 +71,27 @@ def outer_weights(optimizer: Any, model: torch.nn.Module, split: Split) -> Itera
     """Inside, the parameters are the optimizer's outer weights, with batch-norm statistics of their own.
 
     Optimizers without `eval()` and `train()`, such as `torch.optim.SGD`, have only one set of weights.
+
+    Parameters
+    ----------
+    optimizer : torch.optim.Optimizer
+    model : torch.nn.Module
+    split : Split
+        Over which batch-norm statistics are collected.
+
+    Yields
+    ------
+    torch.nn.Module
+        The model.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pdelab.networks import data, models
+    >>> model = models.mlp()
+    >>> with outer_weights(torch.optim.SGD(model.parameters(), lr=0.1), model, data.load("digits").train) as outer:
+    ...     outer is model
+    True
     """
     swaps = to_outer_weights(optimizer, model, split)
     try:

@@ -206,6 +206,14 @@ RECIPES["digits-dropout"] = {
 def recipe(name: str) -> dict:
     """Arguments of `train` for a recipe "family/contestant", e.g. "digits-mlp/entropy-sgd".
 
+    Parameters
+    ----------
+    name : str
+
+    Returns
+    -------
+    dict
+
     Examples
     --------
     >>> recipe("digits-mlp/sgd")["optimizer_options"]
@@ -218,9 +226,34 @@ def recipe(name: str) -> dict:
 def retune(
     name: str, *, seeds: Sequence[int] = TUNED_ON, jobs: int | None = 1, on_run: Callable | None = None
 ) -> list[tuple[float, dict]]:
-    """Search a recipe's grid again; a list of (validation metric, options), the best first.
+    """Search a recipe's grid again: the validation metric of every point, images by error, texts by loss.
 
-    Images by error, texts by loss. The recipe is the best point of the list (ties by its order).
+    The recipe is the best point of the list (ties by its order).
+
+    Parameters
+    ----------
+    name : str
+        As for `recipe`.
+    seeds : sequence of int
+    jobs : int or None
+        As for `compare`.
+    on_run : callable, optional
+
+    Returns
+    -------
+    list of (validation metric, options), the best first
+
+    Raises
+    ------
+    ValueError
+        An unknown recipe.
+
+    Examples
+    --------
+    >>> retune("no-such/recipe")
+    Traceback (most recent call last):
+        ...
+    ValueError: ...
     """
     family, contestant = _entry(name)
     metric = "loss" if family.startswith("topics") else "error"

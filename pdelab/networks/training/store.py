@@ -216,6 +216,16 @@ def load_run(folder: str | PathLike, data_folder: str | PathLike | None = None) 
     ------
     ValueError
         No finished run there, damaged weights, or a run of a model or data set that was not given by name.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pdelab.networks.training import train
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     run = train(epochs=1, out=folder)
+    ...     model, data, config = load_run(folder)
+    >>> config["optimizer"]
+    'sgd'
     """
     path = Path(folder) / "model.pt"
     state = checkpoints.load(path)
