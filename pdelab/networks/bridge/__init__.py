@@ -5,6 +5,9 @@
     descend(slice, start, lr, steps, batch)       thousands of runs of mini-batch SGD that never leave the slice
     compare_densities(slice, grid, ...)           their density against Fokker-Planck's, with intervals
     gradient_map(slice, ...)                      Entropy-SGD's inner loop against the exact gradient of local entropy
+    compare_basins(slice, grid, ...)              which minima algorithms, exact smoothing and optimal control end in
+    roam(objective, lr, steps)                    SGD in all of weight space, many runs at once
+    compare_projection(objective, ...)            SGD in all of weight space, projected, against SGD on its own plane
     volume(objective, gamma, beta)                local entropy in all of weight space, by sampling, with error bars
 
 What holds on a slice is exact there; the whole space has more directions, which a slice does not see.
@@ -16,25 +19,31 @@ from pdelab.networks.bridge.bases import (
     noisy_directions,
     trajectory_directions,
 )
+from pdelab.networks.bridge.basins import Basins, compare_basins
 from pdelab.networks.bridge.crossings import Exits, Turning, compare_exits, compare_rotation
 from pdelab.networks.bridge.densities import Comparison, compare_densities
 from pdelab.networks.bridge.descent import Descent, descend
 from pdelab.networks.bridge.examples import trained_slice
 from pdelab.networks.bridge.gradients import GradientMap, exact_gradient, gradient_map
 from pdelab.networks.bridge.noise import noise
+from pdelab.networks.bridge.projection import Projection, compare_projection, roam
 from pdelab.networks.bridge.volume import Volume, volume
 from pdelab.networks.subspace import Subspace, curved_directions, directions_to, random_directions, restrict
 
 __all__ = [
+    "Basins",
     "Comparison",
     "Descent",
     "Exits",
     "GradientMap",
+    "Projection",
     "Subspace",
     "Turning",
     "Volume",
+    "compare_basins",
     "compare_densities",
     "compare_exits",
+    "compare_projection",
     "compare_rotation",
     "curved_directions",
     "descend",
@@ -47,6 +56,7 @@ __all__ = [
     "noisy_directions",
     "random_directions",
     "restrict",
+    "roam",
     "trained_slice",
     "trajectory_directions",
     "volume",

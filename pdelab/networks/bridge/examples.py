@@ -5,12 +5,13 @@ import torch
 
 from pdelab import checks
 from pdelab.networks.bridge import bases
+from pdelab.networks.bridge.projection import roam
 from pdelab.networks.curvature import Objective
-from pdelab.networks.subspace import Subspace, curved_directions, random_directions, restrict
+from pdelab.networks.subspace import Subspace, curved_directions, directions_to, random_directions, restrict
 
 __all__ = ["train_small", "trained_slice"]
 
-BASES = ("hessian", "noise", "gradient", "random", "filter")
+BASES = ("hessian", "noise", "gradient", "random", "filter", "minima", "trajectory")
 
 
 def trained_slice(
@@ -33,7 +34,8 @@ def trained_slice(
     ----------
     dimension : 1, 2 or 3
     basis : str
-        "hessian", "noise": top eigenvectors; "gradient": first the gradient, then random; "random"; "filter".
+        "hessian", "noise": top eigenvectors; "gradient": first the gradient, then random; "random"; "filter"; "minima":
+        to networks trained from the next seeds; "trajectory": principal components of runs of SGD from the weights on.
     data, folder, hidden, epochs, optimizer, optimizer_options, seed, device
         Of `training.train` with a network of one hidden layer.
     samples : int
@@ -67,6 +69,12 @@ def trained_slice(
         ]
     elif basis == "filter":
         rows = bases.filter_directions(objective, dimension, seed)
+    elif basis == "minima":
+        setting = (data, folder, hidden, epochs, optimizer, optimizer_options)
+        others = [train_small(*setting, seed + k + 1, device).model for k in range(dimension)]
+        rows = directions_to(objective, others)
+    elif basis == "trajectory":
+        rows = bases.trajectory_directions(roam(objective, 0.05, 400, runs=50, seed=seed), dimension)
     else:
         rows = random_directions(objective, dimension, seed)
     return restrict(objective, rows)
