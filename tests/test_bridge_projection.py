@@ -61,6 +61,20 @@ def test_where_other_directions_matter_the_laws_differ():
     assert found.spread[0] == found.projected.std() > found.restricted.std()
 
 
+def test_planes_through_minima_and_along_a_run():
+    pytest.importorskip("sklearn")
+    common = {"epochs": 1, "hidden": 3, "samples": 30}
+    plane, other = (bridge.trained_slice(dimension, "minima", **common) for dimension in (2, 1))
+    np.testing.assert_array_equal(plane.basis[0], other.basis[0])
+    second = bridge.trained_slice(1, seed=1, **common)
+    away = plane.weights(plane.coordinates(second.origin)) - second.origin
+    assert np.abs(away).max() < 1e-6, "the second network lies in the plane"
+    line = bridge.trained_slice(1, "trajectory", **common)
+    ends = roam(line.functions.objective, 0.05, 400, runs=50)
+    along = ((ends - ends.mean(0)) @ line.basis[0]).var()
+    assert along == pytest.approx(np.linalg.svd(ends - ends.mean(0), compute_uv=False)[0] ** 2 / 50, rel=1e-8)
+
+
 @pytest.mark.parametrize("changes", [{"lr": 0.0}, {"steps": 0}, {"dimension": 3}, {"runs": 2}, {"resamples": 3}])
 def test_refusals(changes):
     name = next(iter(changes))

@@ -49,6 +49,16 @@ def test_gradients_and_volumes(capsys):
     assert found["low"] < found["local entropy"] < found["high"]
 
 
+def test_basins_and_projections(capsys):
+    found = printed(
+        ["basins", "--runs", "10", "--steps", "20", "--width", "4", "--gamma", "1", "--nodes", "101"], capsys
+    )
+    assert found["sgd, depth less sgd's"] == 0.0 <= found["minimum 0"]
+    assert found["smoothed, share in the best, from"] <= found["smoothed, share in the best"] <= 1.0
+    found = printed(["projection", "--runs", "20", "--steps", "30"], capsys)
+    assert found["w2, from"] <= found["w2"] <= found["w2, to"] and 0 < found["share of the variance"] < 1
+
+
 def test_refusals(capsys):
     assert main(["bridge", "density", *SMALL, "--basis", "best"]) == 2
     assert "basis: expected one of hessian" in capsys.readouterr().err

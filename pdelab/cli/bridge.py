@@ -15,11 +15,14 @@ def add_bridge(verbs):
     """The verb `bridge`."""
     parser = verbs.add_parser("bridge", help="a slice of a network: SGD and Entropy-SGD against the PDE")
     parser.add_argument(
-        "what", choices=("density", "gradient", "volume"),
-        help="SGD against Fokker-Planck; Entropy-SGD's loop against the exact gradient; the room of a minimum",
+        "what", choices=tuple(_ANSWERS),
+        help="SGD against Fokker-Planck; Entropy-SGD's loop against the exact gradient; the room of a minimum; the "
+        "minima that algorithms, exact smoothing and control reach; SGD in all weights against SGD on its own plane",
     )  # fmt: skip
     parser.add_argument("--dimension", type=int, default=1, help="of the slice, 1 or 2 (default: 1)")
-    parser.add_argument("--basis", default="hessian", help="hessian, noise, gradient, random or filter")
+    parser.add_argument(
+        "--basis", default="hessian", help="hessian, noise, gradient, random, filter, minima or trajectory"
+    )
     parser.add_argument("--data", default="digits")
     parser.add_argument("--folder", type=Path, help="where the files of the data set lie")
     parser.add_argument("--hidden", type=int, default=6, help="units of the hidden layer (default: 6)")
@@ -34,7 +37,9 @@ def add_bridge(verbs):
     parser.add_argument("--nodes", type=int, help="nodes an axis, odd (default: 401, in the plane 121)")
     parser.add_argument("--gamma", type=float, default=0.05, help="scope (default: 0.05)")
     parser.add_argument("--beta", type=float, default=50.0, help="inverse temperature (default: 50)")
-    parser.add_argument("--steps", type=int, default=400, help="of each chain of `volume` (default: 400)")
+    parser.add_argument(
+        "--steps", type=int, default=400, help="of a chain of `volume`, of SGD in `basins`, `projection` (400)"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=Path, help="file stem for the arrays: STEM.npz and STEM.json")
@@ -121,4 +126,40 @@ def _volume(arguments, subspace):
     return {name.replace("_", " "): getattr(v, name) for name in names}, arrays
 
 
-_ANSWERS = {"density": _density, "gradient": _gradient, "volume": _volume}
+def _basins(arguments, subspace):
+    from pdelab.networks import bridge
+
+    found = bridge.compare_basins(
+        subspace, _grid(arguments), arguments.steps, mean=[0.0] * arguments.dimension, deviation=arguments.width / 4,
+        gamma=arguments.gamma, beta=arguments.beta, lr=arguments.lr, batch=arguments.batch or 1, runs=arguments.runs,
+        weight=None, seed=arguments.seed, contestants={
+            "entropy-sgd": {"optimizer": "entropy-sgd", "lr": 1.0, "inner_lr": arguments.lr, "inner_steps": 20,
+                            "gamma": arguments.gamma, "momentum": 0.0},
+        },
+    )  # fmt: skip
+    numbers = {f"minimum {k}": float(value) for k, value in enumerate(found.values)}
+    for name in found.ends:
+        numbers |= {f"{name}, {what}{end}": float(v) for what, values in
+                    (("share in the best", found.share(name)), ("depth less sgd's", found.difference(name)))
+                    for end, v in zip(("", ", from", ", to"), values)}  # fmt: skip
+    arrays = {f"ends_{name.replace('-', '_')}": x for name, x in found.ends.items()}
+    return numbers, arrays | {"minima": found.minima, "values": found.values, "starts": found.starts}
+
+
+def _projection(arguments, subspace):
+    from pdelab.networks import bridge
+
+    found = bridge.compare_projection(
+        subspace.functions.objective, arguments.lr, arguments.steps, dimension=arguments.dimension,
+        batch=arguments.batch or 1, runs=arguments.runs, seed=arguments.seed,
+    )  # fmt: skip
+    numbers = {"share of the variance": found.explained}
+    for metric, value in found.distances.items():
+        numbers |= {metric: value, f"{metric}, from": found.low[metric], f"{metric}, to": found.high[metric]}
+        numbers[f"{metric} of two sets of one law, up to"] = found.floor[metric]
+    return numbers, {"projected": found.projected, "restricted": found.restricted}
+
+
+_ANSWERS = {
+    "density": _density, "gradient": _gradient, "volume": _volume, "basins": _basins, "projection": _projection,
+}  # fmt: skip
