@@ -24,8 +24,8 @@ QUICK = {"rates": (0.005, 0.01, 0.05), "runs": 1500}
 SEED = 1
 CHECKS = {
     "outside": (None, 0.001),
-    # of the smallest rate, over what the theorem of weak orders allows (Li, Tai & E 2017). To leading order the error of
-    # the measured equation is its distance to the second-order one; allowed is twice that and 4 standard errors
+    # of the smallest rate, over what the theorem of weak orders allows (Li, Tai & E 2017): to leading order the error
+    # of the measured equation is its distance to the second-order one; allowed is twice that and 4 standard errors
     "width_error": (None, 1.0),
     "mean_error": (None, 1.0),
     # the second-order equation removes that leading term: allowed is half of it and 4 standard errors

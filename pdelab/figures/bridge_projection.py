@@ -6,8 +6,9 @@ at the rate that is shown. Right: W₂ between the two over the width of the unr
 intervals; the grey band is what two sets of as many unrestricted runs stay below. The grey line is the share of the
 unrestricted variance that the plane holds.
 
-What a slice says is exact on the slice. This is how much of it carries over: at small rates the laws cannot be told
-apart in time; at larger ones the other directions move the network out of reach of the plane (numbers *_w2, *_tv).
+What a slice says is exact on the slice. This is how much of it carries over, said plainly: not the law. Where an
+interval excludes zero the two laws differ (numbers w2_over_width_*_low): on the plane alone the runs have less room
+(numbers width_ratio_*), and the plane of the largest variance holds but a small part of it (number largest_explained).
 """
 
 import numpy as np
