@@ -7,8 +7,8 @@ entropy of the plane, for several scopes, and the best control of SGD's own temp
 paired by start with 95 % intervals: left of zero smoothing helps.
 
 What reproduces: at a scope that spans the distance between the minima exact descent on the local entropy finds better
-ones, as do the best control and HEAT (which ends at a higher loss, still perturbed). What does not: Entropy-SGD and HJ
-gain at no scope. Their loops do not forget the start within a basin's width, so that they descend the loss itself.
+ones, as do the best control and HEAT (whose runs end at a higher loss, on the way still). What does not: Entropy-SGD
+and HJ gain at no scope.
 
 Checked are theorems: the control gains at least what it pays (Theorem 4.11), by the equations and on simulated paths,
 which must agree. Whether an algorithm gains is in the numbers *_difference with their intervals, and in no check.
