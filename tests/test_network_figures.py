@@ -39,6 +39,7 @@ TINY = {
     "bridge-density": {"epochs": 3, "samples": 60, "runs": 100},
     "bridge-gradients": {"epochs": 3, "samples": 60, "runs": 4, "points": 3},
     "bridge-projection": {"epochs": 3, "samples": 60, "runs": 30, "resamples": 20, "t": 0.5},
+    "bridge-volume": {"epochs": 2, "samples": 60, "seeds": 2, "steps": 150, "gamma": 0.005},
     "table-2.1": {"epochs": 1, "seeds": 2},
     "table-3.1": {"epochs": 1, "text_epochs": 1, "seeds": 2},
     "table-4.1": {"epochs": 2, "seeds": 2},

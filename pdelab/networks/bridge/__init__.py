@@ -23,7 +23,7 @@ from pdelab.networks.bridge.basins import Basins, compare_basins
 from pdelab.networks.bridge.crossings import Exits, Turning, compare_exits, compare_rotation
 from pdelab.networks.bridge.densities import Comparison, compare_densities
 from pdelab.networks.bridge.descent import Descent, descend
-from pdelab.networks.bridge.examples import trained_slice
+from pdelab.networks.bridge.examples import linear_model, trained_slice
 from pdelab.networks.bridge.gradients import GradientMap, exact_gradient, gradient_map
 from pdelab.networks.bridge.noise import noise
 from pdelab.networks.bridge.projection import Projection, compare_projection, roam
@@ -52,6 +52,7 @@ __all__ = [
     "filter_directions",
     "gradient_direction",
     "gradient_map",
+    "linear_model",
     "noise",
     "noisy_directions",
     "random_directions",

@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
 from pdelab import checks
 from pdelab.networks.bridge import bases
@@ -9,7 +10,7 @@ from pdelab.networks.bridge.projection import roam
 from pdelab.networks.curvature import Objective
 from pdelab.networks.subspace import Subspace, curved_directions, directions_to, random_directions, restrict
 
-__all__ = ["train_small", "trained_slice"]
+__all__ = ["linear_model", "train_small", "trained_slice"]
 
 BASES = ("hessian", "noise", "gradient", "random", "filter", "minima", "trajectory")
 
@@ -78,6 +79,39 @@ def trained_slice(
     else:
         rows = random_directions(objective, dimension, seed)
     return restrict(objective, rows)
+
+
+def linear_model(inputs: ArrayLike, targets: ArrayLike, weights: ArrayLike) -> Objective:
+    """f(x) = (1/N) Σ (a_k·x - y_k)²/2 as a network's objective: of everything on it there is a closed form.
+
+    Parameters
+    ----------
+    inputs : array (N, d)
+        a_k.
+    targets : array (N,)
+        y_k.
+    weights : array (d,)
+        Where it stands.
+
+    Returns
+    -------
+    Objective
+
+    Examples
+    --------
+    >>> linear_model([[1.0, 0.0], [0.0, 2.0]], [1.0, 1.0], [0.0, 0.0]).value()
+    0.5
+    """
+    rows, y, x = (checks.reals(n, v) for n, v in (("inputs", inputs), ("targets", targets), ("weights", weights)))
+    if rows.ndim != 2 or y.shape != rows.shape[:1] or x.shape != rows.shape[1:]:
+        raise ValueError(
+            f"inputs: expected (N, d) with N targets and d weights, got {rows.shape}, {y.shape}, {x.shape}"
+        )
+    network = torch.nn.Linear(len(x), 1, bias=False, dtype=torch.float64)
+    with torch.no_grad():
+        network.weight.copy_(torch.from_numpy(x[None].copy()))
+    data = torch.from_numpy(rows.copy()), torch.from_numpy(y[:, None].copy())
+    return Objective(network, data, loss=lambda m, batch: (m(batch[0]) - batch[1]).square().mean() / 2)
 
 
 def train_small(data, folder, hidden, epochs, optimizer, optimizer_options, seed, device):
