@@ -164,7 +164,7 @@ print(exercises.check(lifted, test_lifted))
 #
 # </details>
 #
-# **2. The border.** Which β makes the two valleys equal? Above it no scope as small as this helps the wide one.
+# **2. The border.** At a given scope, which β makes the two valleys equal?
 
 
 # %%

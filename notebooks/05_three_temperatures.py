@@ -193,7 +193,7 @@ print(exercises.check(beta_of_sgd, test_beta_of_sgd))
 # <details><summary>Solution</summary>
 #
 # In a time η the noise has the variance $\eta^2 s^2 = 2 D \eta$: so $D = \eta s^2/2$ and $\beta = 1/D$. The step is
-# part of the temperature. (One paper calls $\beta^{-1}$ the variance of the gradients; there the step is missing.)
+# part of the temperature. (The thesis calls $\beta^{-1}$ the variance of the gradients; there the step is missing.)
 #
 # ```python
 # def beta_of_sgd(eta, s):

@@ -175,3 +175,24 @@ def test_only_a_kernel_that_may_ask_has_somebody_before_it(monkeypatch):
         assert plotting._somebody_can_drag() is expected
     monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: None))
     assert not plotting._somebody_can_drag()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("asks, kind", [(True, "application/vnd.jupyter.widget-view+json"), (False, "image/png")])
+def test_a_kernel_shows_sliders_to_a_person_and_the_picture_for_the_record(asks, kind):
+    for package in ("ipykernel", "ipywidgets"):
+        pytest.importorskip(package)
+    nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
+
+    class Client(nbclient.NotebookClient):
+        async def async_start_new_kernel_client(self):
+            client = await super().async_start_new_kernel_client()
+            client.allow_stdin = asks  # as JupyterLab's
+            return client
+
+    draw = "from pdelab import plotting\ndef draw(gamma):\n    return plotting.subplots()[0]"
+    code = [draw, "plotting.drag(draw, gamma=(0.1, 2.0, 1.0))"]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text) for text in code])
+    Client(notebook, timeout=120, kernel_name="python3", store_widget_state=False).execute()
+    (shown,) = [output.data for output in notebook.cells[1].outputs if "data" in output]
+    assert kind in shown and ("image/png" in shown) is not asks
