@@ -221,8 +221,8 @@ MUTANTS = tuple(
          "tests/test_burgers.py -k irrotational or potential"),
         ("rotation passes", "burgers/equation.py", "missing > 0.1 *", "missing > 10 *", "tests/test_burgers.py -k rotational"),
         # Fokker-Planck
-        ("adjoint in the same order", "fokker_planck/splitting.py", "for axis in reversed(axes) if adjoint else axes:\n        axis.step(tridiagonal.backward",
-         "for axis in axes:\n        axis.step(tridiagonal.backward", FP + "transposes"),
+        ("adjoint in the same order", "fokker_planck/splitting.py", "for axis in reversed(axes) if adjoint else axes:\n        axis.step(sweeps.backward",
+         "for axis in axes:\n        axis.step(sweeps.backward", FP + "transposes"),
         ("whole steps along every axis", "fokker_planck/splitting.py", "step = dt if whole else dt / 2", "step = dt",
          FP + "order_in_time_in_two or product_of_lines or three_dimensions"),
         ("adjoint reads the other end", "fokker_planck/timing.py", "return 1.0 - where if problem.adjoint else where", "return where",

@@ -8,7 +8,7 @@ import numpy as np
 
 from pdelab.fokker_planck.timing import held_factor, instant
 from pdelab.generator import axis_rates, ito
-from pdelab.kernels import tridiagonal
+from pdelab.kernels import sweeps, tridiagonal
 
 __all__ = ["Sweeps", "fields_apart", "oriented", "split_change", "split_run"]
 
@@ -56,7 +56,7 @@ class _Axis:
         np.multiply(held, rate[0], out=up)
         np.multiply(held, rate[1], out=down)
         into, outof = (np.zeros(up.shape if periodic else (1, 1, 1)) for _ in range(2))
-        tridiagonal.factor_lines(up, down, periodic, inverse, into, outof)
+        sweeps.factor_lines(up, down, periodic, inverse, into, outof)
         x, turned = (part.reshape(up.shape) for part in scratch)
         return cls(periodic, (up, down, inverse, into, outof), dt / held, x, turned if last else None)
 
@@ -64,10 +64,10 @@ class _Axis:
         """One step of the field m along the axis, in place, by `backward_euler_lines` or `trapezoid_lines`."""
         x = m.reshape(self.scratch.shape) if self.turned is None else self.turned
         if self.turned is not None:
-            tridiagonal.transpose(m.reshape(-1, m.shape[-1]), x[0])
+            sweeps.transpose(m.reshape(-1, m.shape[-1]), x[0])
         kernel(x, *self.sweep, self.periodic, adjoint, *gain, self.scratch)
         if self.turned is not None:
-            tridiagonal.transpose(x[0], m.reshape(-1, m.shape[-1]))
+            sweeps.transpose(x[0], m.reshape(-1, m.shape[-1]))
 
 
 def fields_apart(count, shape):
@@ -84,7 +84,7 @@ def oriented(rates):
 
 def _transposed(rate):
     out = np.empty((1, rate.shape[1], rate.shape[0]))
-    tridiagonal.transpose(rate[:, :, 0], out[0])
+    sweeps.transpose(rate[:, :, 0], out[0])
     return out
 
 
@@ -103,20 +103,20 @@ def _axes(rates, grid, mode, dt):
 def _split_implicit(m, axes, adjoint):
     """One backward Euler step an axis; the adjoint takes the axes in reverse order."""
     for axis in reversed(axes) if adjoint else axes:
-        axis.step(tridiagonal.backward_euler_lines, m, adjoint)
+        axis.step(sweeps.backward_euler_lines, m, adjoint)
 
 
 def _split_trapezoid(m, axes, adjoint):
     """Half steps up to the last axis, its whole step, half steps back: its own adjoint."""
     for axis in (*axes, *reversed(axes[:-1])):
-        axis.step(tridiagonal.trapezoid_lines, m, adjoint, axis.gain)
+        axis.step(sweeps.trapezoid_lines, m, adjoint, axis.gain)
 
 
 def split_change(m, rates, adjoint, scale):
     """m + scale sum_k Q_k^T m, adjoint m + scale sum_k Q_k m, with the rates of each axis."""
     out = m.copy()
     for up, down in rates:
-        tridiagonal.change_lines(m.reshape(up.shape), up, down, adjoint, scale, out.reshape(up.shape))
+        sweeps.change_lines(m.reshape(up.shape), up, down, adjoint, scale, out.reshape(up.shape))
     return out
 
 
@@ -145,7 +145,7 @@ class Sweeps:
             return
         for _ in range(steps):
             for axis in reversed(axes) if self.adjoint else axes:
-                axis.step(tridiagonal.corrected_euler_lines, m, self.adjoint, axis.gain)
+                axis.step(sweeps.corrected_euler_lines, m, self.adjoint, axis.gain)
 
     def _axes(self, dt, implicitness):
         """An `_Axis` for each axis, in one dimension a `_Line`, remembered for the last two step sizes."""

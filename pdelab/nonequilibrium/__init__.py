@@ -20,11 +20,11 @@ from pdelab.nonequilibrium.fields import (
     free_energy,
     potential,
     split,
-    winding_rate,
 )
 from pdelab.nonequilibrium.linear import Linear, linear
 from pdelab.nonequilibrium.spectra import Spectrum, autocorrelation, increment_spectrum, linear_spectrum, spectrum
 from pdelab.nonequilibrium.trajectories import Rate, Rotation, path_entropy_production, rotation, winding
+from pdelab.nonequilibrium.windings import winding_rate
 
 __all__ = [
     "Circulation",
