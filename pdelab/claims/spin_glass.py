@@ -225,25 +225,31 @@ def edge_of_the_minima(quick=False, printed=False):
 
 
 @claim(
-    "C2.19", source="thesis (2.19)", as_printed="corrected",
-    printed="for p >> 1 ... v = v_c (1 + 2 tau/N)^{1/2}",
-    statement="B = -τ/N exactly at ν² = (p(p-2) + τ p²/N)/(1 - τ/N); for p = 3 that is 3 (1 + 4τ/N), twice the printed "
-              "shift",
-    perturbation="the printed formula at p = 3", rejects={"printed": True},
+    "C2.19", source="thesis (2.19)", as_printed="right",
+    statement="B = -τ/N exactly at ν² = (p(p-2) + τ p²/N)/(1 - τ/N), of which ν_c (1 + 2τ/N)^{1/2} is the limit for "
+              "p >> 1, as printed; for p = 3 it is 3 (1 + 4τ/N), twice that shift",
+    perturbation=["the limit at p = 3 as well", "ν_c (1 + τ/N)^{1/2} for p >> 1"],
+    rejects=[{"limit": True}, {"shift": 1.0}],
+    tolerance="round-off; 2/p and 2 τ/N of τ/N",
 )  # fmt: skip
-def field_of_the_band(quick=False, printed=False):
-    n, taus, p = 100, np.array([-5.0, -0.25, 2.0]), 3
+def field_of_the_band(quick=False, limit=False, shift=2.0):
+    n, taus, p, many = 100, np.array([-5.0, -0.25, 2.0]), 3, 1000
     fields = np.sqrt((p * (p - 2) + taus * p * p / n) / (1 - taus / n))
-    if printed:
-        fields = math.sqrt(p * (p - 2)) * np.sqrt(1 + 2 * taus / n)
-    return equal(-taus / n, [spin_glass.curvature_ratio(p, f) for f in fields], 1e-12)
+    if limit:
+        fields = math.sqrt(p * (p - 2)) * np.sqrt(1 + shift * taus / n)
+    printed = math.sqrt(many * (many - 2)) * np.sqrt(1 + shift * taus / n)
+    return [
+        equal(-taus / n, [spin_glass.curvature_ratio(p, f) for f in fields], 1e-12),
+        equal(-taus / n, [spin_glass.curvature_ratio(many, f) for f in printed],
+              np.abs(taus) / n * (2 / many + 2 * np.abs(taus) / n)),
+    ]  # fmt: skip
 
 
 @claim(
-    "C2.tr", source="thesis, after Lemma 2.5", as_printed="corrected",
-    printed="the expected sum of the eigenvalues of the Hessian, or the trace of the Hessian, is -puN",
-    statement="the mean trace of the Hessian at energy u is -p u (N - 1): the slope of the trace in u at N = 3",
-    perturbation="-p u N, as printed", rejects={"more": 1}, tolerance="four standard errors",
+    "C2.tr", source="thesis, after Lemma 2.5", as_printed="right",
+    statement="the mean trace of the Hessian at energy u is -p u N to leading order: -p u (N - 1), the slope of the trace "
+              "in u at N = 3",
+    perturbation="-p u N at N = 3 as well", rejects={"more": 1}, tolerance="four standard errors",
 )  # fmt: skip
 def mean_trace(quick=False, more=0):
     n, p, draws = 3, 3, 1500 if quick else 10000
