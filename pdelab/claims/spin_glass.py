@@ -247,8 +247,8 @@ def field_of_the_band(quick=False, limit=False, shift=2.0):
 
 @claim(
     "C2.tr", source="thesis, after Lemma 2.5", as_printed="right",
-    statement="the mean trace of the Hessian at energy u is -p u N to leading order: -p u (N - 1), the slope of the trace "
-              "in u at N = 3",
+    statement="the mean trace of the Hessian at energy u is -p u N to leading order: -p u (N - 1), the slope of the "
+              "trace in u at N = 3",
     perturbation="-p u N at N = 3 as well", rejects={"more": 1}, tolerance="four standard errors",
 )  # fmt: skip
 def mean_trace(quick=False, more=0):
