@@ -19,7 +19,30 @@ __all__ = [
 
 
 def number(name: str, value: Any, expected: str = "a number") -> float:
-    """A real number as float; infinities and NaN pass."""
+    """A real number as float; infinities and NaN pass.
+
+    Parameters
+    ----------
+    name : str
+        Of the argument.
+    value : anything
+    expected : str
+        What the message says.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        What is no real number.
+
+    Examples
+    --------
+    >>> number("x", np.int64(3))
+    3.0
+    """
     scalar = isinstance(value, (int, float, np.integer, np.floating))
     good = scalar or (isinstance(value, np.ndarray) and not value.ndim)
     if not good or isinstance(value, bool) or np.asarray(value).dtype.kind not in "fiu":
@@ -28,27 +51,121 @@ def number(name: str, value: Any, expected: str = "a number") -> float:
 
 
 def finite(name: str, value: Any) -> float:
-    """A finite number as float."""
+    """A finite number as float.
+
+    Parameters
+    ----------
+    name : str
+        Of the argument.
+    value : anything
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        What is no finite number.
+
+    Examples
+    --------
+    >>> finite("x", 3)
+    3.0
+    """
     value = number(name, value, "a finite number")
     return value if math.isfinite(value) else refuse(name, "a finite number", value)
 
 
 def positive(name: str, value: Any, *, infinite: bool = False) -> float:
-    """A number > 0 as float; math.inf only where `infinite`."""
+    """A number > 0 as float; math.inf only where `infinite`.
+
+    Parameters
+    ----------
+    name : str
+        Of the argument.
+    value : anything
+    infinite : bool
+        Whether math.inf will do.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        What is no number > 0.
+
+    Examples
+    --------
+    >>> positive("beta", math.inf, infinite=True)
+    inf
+    """
     expected = "a number > 0" + " or math.inf" * infinite
     value = number(name, value, expected)
     return value if value > 0 and (infinite or value < math.inf) else refuse(name, expected, value)
 
 
 def nonnegative(name: str, value: Any, *, infinite: bool = False) -> float:
-    """A number >= 0 as float; math.inf only where `infinite`."""
+    """A number >= 0 as float; math.inf only where `infinite`.
+
+    Parameters
+    ----------
+    name : str
+        Of the argument.
+    value : anything
+    infinite : bool
+        Whether math.inf will do.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        What is no number >= 0.
+
+    Examples
+    --------
+    >>> nonnegative("t", 0)
+    0.0
+    """
     expected = "a number >= 0" + " or math.inf" * infinite
     value = number(name, value, expected)
     return value if value >= 0 and (infinite or value < math.inf) else refuse(name, expected, value)
 
 
 def within(name: str, value: Any, low: float, high: float, ends: str = "[]") -> float:
-    """A number between two bounds as float; `ends` says which bounds belong to the range: "[]", "[)", "(]" or "()"."""
+    """A number between two bounds as float; `ends` says which bounds belong to the range: "[]", "[)", "(]" or "()".
+
+    Parameters
+    ----------
+    name : str
+        Of the argument.
+    value : anything
+    low, high : float
+    ends : "[]", "[)", "(]" or "()"
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        What is no number of the range.
+
+    Examples
+    --------
+    >>> within("share", 0.5, 0, 1)
+    0.5
+    >>> within("share", 1.0, 0, 1, "[)")
+    Traceback (most recent call last):
+        ...
+    ValueError: share: expected a number in [0, 1), got 1.0
+    """
     expected = f"a number in {ends[0]}{low:g}, {high:g}{ends[1]}"
     value = number(name, value, expected)
     above = value >= low if ends[0] == "[" else value > low
@@ -57,7 +174,29 @@ def within(name: str, value: Any, low: float, high: float, ends: str = "[]") -> 
 
 
 def whole(name: str, value: Any, least: int = 1, most: float = math.inf) -> int:
-    """A whole number as int, at least `least` and at most `most`."""
+    """A whole number as int, at least `least` and at most `most`.
+
+    Parameters
+    ----------
+    name : str
+        Of the argument.
+    value : anything
+    least, most : int
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ValueError
+        What is no whole number of the range.
+
+    Examples
+    --------
+    >>> whole("paths", 3)
+    3
+    """
     expected = f"a whole number, at least {least}" + (f" and at most {most}" if most < math.inf else "")
     try:
         if isinstance(value, (bool, np.bool_)):
@@ -69,7 +208,28 @@ def whole(name: str, value: Any, least: int = 1, most: float = math.inf) -> int:
 
 
 def seed(name: str, value: Any) -> int:
-    """A seed as int: a whole number in [0, 2**64)."""
+    """A seed as int: a whole number in [0, 2**64).
+
+    Parameters
+    ----------
+    name : str
+        Of the argument.
+    value : anything
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ValueError
+        What is no whole number in [0, 2**64).
+
+    Examples
+    --------
+    >>> seed("seed", 7)
+    7
+    """
     try:
         return whole(name, value, least=0, most=2**64 - 1)
     except ValueError:
@@ -77,12 +237,55 @@ def seed(name: str, value: Any) -> int:
 
 
 def switch(name: str, value: Any) -> bool:
-    """True or False."""
+    """True or False.
+
+    Parameters
+    ----------
+    name : str
+        Of the argument.
+    value : anything
+
+    Returns
+    -------
+    bool
+
+    Raises
+    ------
+    ValueError
+        What is neither True nor False.
+
+    Examples
+    --------
+    >>> switch("refine", True)
+    True
+    """
     return bool(value) if isinstance(value, (bool, np.bool_)) else refuse(name, "True or False", value)
 
 
 def choice(name: str, value: Any, allowed: Iterable) -> Any:
-    """One of the allowed values."""
+    """One of the allowed values.
+
+    Parameters
+    ----------
+    name : str
+        Of the argument.
+    value : anything
+    allowed : iterable
+
+    Returns
+    -------
+    one of the allowed
+
+    Raises
+    ------
+    ValueError
+        What is none of them.
+
+    Examples
+    --------
+    >>> choice("form", "heat", ("average", "heat"))
+    'heat'
+    """
     allowed = tuple(allowed)
     if any(value is one or (type(value) is type(one) and value == one) for one in allowed):
         return value
@@ -90,7 +293,30 @@ def choice(name: str, value: Any, allowed: Iterable) -> Any:
 
 
 def reals(name: str, values: Any, expected: str = "real numbers") -> NDArray[np.float64]:
-    """A float64 array of real numbers; infinities and NaN pass."""
+    """A float64 array of real numbers; infinities and NaN pass.
+
+    Parameters
+    ----------
+    name : str
+        Of the argument.
+    values : anything
+    expected : str
+        What the message says.
+
+    Returns
+    -------
+    array
+
+    Raises
+    ------
+    ValueError
+        Text, complex numbers, ragged sequences.
+
+    Examples
+    --------
+    >>> reals("x", [1, 2])
+    array([1., 2.])
+    """
     try:
         array = np.asarray(values)
         if array.dtype.kind not in "fiubO":
@@ -101,11 +327,48 @@ def reals(name: str, values: Any, expected: str = "real numbers") -> NDArray[np.
 
 
 def refuse(name: str, expected: str, value: Any) -> NoReturn:
-    """Raise the ValueError of this dialect."""
+    """Raise the ValueError of this dialect.
+
+    Parameters
+    ----------
+    name : str
+        Of the argument.
+    expected : str
+    value : anything
+        What came.
+
+    Raises
+    ------
+    ValueError
+        Always.
+
+    Examples
+    --------
+    >>> refuse("beta", "a number > 0", -1)
+    Traceback (most recent call last):
+        ...
+    ValueError: beta: expected a number > 0, got -1
+    """
     raise ValueError(f"{name}: expected {expected}, got {shown(value)}")
 
 
 def shown(value: Any, width: int = 80) -> str:
-    """A value in at most `width` characters of one line."""
+    """A value in at most `width` characters of one line.
+
+    Parameters
+    ----------
+    value : anything
+    width : int
+        The most characters.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> shown(list(range(100)), 20)
+    '[0, 1, 2, 3, 4, 5...'
+    """
     text = " ".join(repr(value).split())
     return text if len(text) <= width else text[: width - 3] + "..."

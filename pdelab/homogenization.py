@@ -439,6 +439,11 @@ def inner_gradient(
     -------
     (mean, standard_error) : floats, or (d,)
 
+    Raises
+    ------
+    ValueError
+        Numbers out of range, what is no Loss.
+
     Examples
     --------
     >>> import pdelab as pl

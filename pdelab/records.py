@@ -33,7 +33,14 @@ _TEXT = 1 << 28  # bytes of a record: far more than any has
 
 @dataclass(frozen=True)
 class Check:
-    """A number and the interval it must lie in, ends excluded; None is an open end, two equal ends are one value."""
+    """A number and the interval it must lie in, ends excluded; None is an open end, two equal ends are one value.
+
+    Attributes
+    ----------
+    name : str
+    value : float
+    low, high : float or None
+    """
 
     name: str
     value: float
@@ -55,7 +62,23 @@ class Check:
 
 
 def versions(*others: str) -> dict[str, str]:
-    """Versions of pdelab, Python, the packages that make the numbers, and those of `others` that are installed."""
+    """Versions of pdelab, Python, the packages that make the numbers, and those of `others` that are installed.
+
+    Parameters
+    ----------
+    *others : str
+        Names of further packages.
+
+    Returns
+    -------
+    dict
+        {package: version}
+
+    Examples
+    --------
+    >>> "numpy" in versions()
+    True
+    """
     found = {"python": platform.python_version()}
     for name in ("pdelab", "numpy", "scipy", "numba", "matplotlib", "sympy", "torch", "scikit-learn", *others):
         try:
@@ -66,12 +89,38 @@ def versions(*others: str) -> dict[str, str]:
 
 
 def command() -> str:
-    """The command that runs, as a reader would type it (the program's name without its folder)."""
+    """The command that runs, as a reader would type it (the program's name without its folder).
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> isinstance(command(), str)
+    True
+    """
     return " ".join([Path(sys.argv[0]).name or "python", *sys.argv[1:]])
 
 
 def provenance(parameters: dict, seconds: float, seed: int | None = None) -> dict:
-    """What every result carries: parameters, seed, versions, command, seconds."""
+    """What every result carries: parameters, seed, versions, command, seconds.
+
+    Parameters
+    ----------
+    parameters : dict
+    seconds : float
+    seed : int, optional
+
+    Returns
+    -------
+    dict
+
+    Examples
+    --------
+    >>> sorted(provenance({"beta": 1.0}, 0.5, seed=0))
+    ['command', 'parameters', 'seconds', 'seed', 'versions']
+    """
     return {
         "parameters": parameters,
         "seed": seed,
@@ -82,7 +131,29 @@ def provenance(parameters: dict, seconds: float, seed: int | None = None) -> dic
 
 
 def save(path: str | PathLike, arrays: Mapping[str, np.ndarray], record: dict) -> tuple[Path, Path]:
-    """Write `path`.npz (arrays) and `path`.json (record), each one whole or not at all; returns the two paths."""
+    """Write `path`.npz (arrays) and `path`.json (record), each one whole or not at all; returns the two paths.
+
+    Parameters
+    ----------
+    path : path
+        Without an ending.
+    arrays : dict
+        {name: array}
+    record : dict
+        Of plain values, NumPy numbers and arrays.
+
+    Returns
+    -------
+    (npz, json) : pathlib.Path
+
+    Examples
+    --------
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     paths = save(f"{folder}/run", {"x": np.arange(3.0)}, {"beta": 1.0})
+    ...     arrays, record = load(f"{folder}/run")
+    >>> arrays["x"], record
+    (array([0., 1., 2.]), {'beta': 1.0})
+    """
     path = Path(path)
     with atomic(path.with_name(path.name + ".npz")) as temporary, open(temporary, "wb") as file:
         np.savez_compressed(file, **dict(arrays))  # type: ignore[arg-type]
@@ -90,13 +161,58 @@ def save(path: str | PathLike, arrays: Mapping[str, np.ndarray], record: dict) -
 
 
 def load(path: str | PathLike) -> tuple[dict, Any]:
-    """Read back what `save` wrote: (arrays, record). No pickle is executed; ValueError when missing or damaged."""
+    """Read back what `save` wrote. No pickle is executed.
+
+    Parameters
+    ----------
+    path : path
+        With or without the ending .npz.
+
+    Returns
+    -------
+    (arrays, record) : dict, dict
+
+    Raises
+    ------
+    ValueError
+        A result that is missing or damaged.
+
+    Examples
+    --------
+    >>> load("no-such-result")
+    Traceback (most recent call last):
+        ...
+    ValueError: ...
+    """
     path = Path(str(path).removesuffix(".npz"))
     return load_arrays(path.with_name(path.name + ".npz")), load_json(path.with_name(path.name + ".json"))
 
 
 def load_arrays(path: str | PathLike) -> dict[str, np.ndarray]:
-    """{name: array} of an .npz; ValueError when it is missing, damaged, or far larger than it looks."""
+    """{name: array} of an .npz; ValueError when it is missing, damaged, or far larger than it looks.
+
+    Parameters
+    ----------
+    path : path
+        Of an .npz.
+
+    Returns
+    -------
+    dict
+        {name: array}
+
+    Raises
+    ------
+    ValueError
+        A file that is missing, damaged, or far larger than it looks.
+
+    Examples
+    --------
+    >>> load_arrays("no-such.npz")
+    Traceback (most recent call last):
+        ...
+    ValueError: ...
+    """
     with _readable(path) as size:
         with zipfile.ZipFile(path) as file:
             unpacked = sum(part.file_size for part in file.infolist())
@@ -107,7 +223,28 @@ def load_arrays(path: str | PathLike) -> dict[str, np.ndarray]:
 
 
 def load_json(path: str | PathLike) -> dict | list:
-    """The dict or list in a file that `save_json` wrote; ValueError when it is missing, damaged or no strict JSON."""
+    """The dict or list in a file that `save_json` wrote; ValueError when it is missing, damaged or no strict JSON.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    dict or list
+
+    Raises
+    ------
+    ValueError
+        A file that is missing, damaged or no strict JSON.
+
+    Examples
+    --------
+    >>> load_json("no-such.json")
+    Traceback (most recent call last):
+        ...
+    ValueError: ...
+    """
     with _readable(path) as size:
         if size > _TEXT:
             raise ValueError(f"it has {size} bytes")
@@ -136,20 +273,79 @@ def _refuse_constant(word):
 
 
 def save_json(path: str | PathLike, record: Any) -> Path:
-    """Write a record as strict JSON (infinities and NaN as strings), atomically; returns the path."""
+    r"""Write a record as strict JSON (infinities and NaN as strings), atomically; returns the path.
+
+    Parameters
+    ----------
+    path : path
+    record : dict or list
+
+    Returns
+    -------
+    pathlib.Path
+
+    Examples
+    --------
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_json(Path(folder) / "one.json", {"beta": math.inf}).read_text()
+    '{\n  "beta": "inf"\n}\n'
+    """
     with atomic(path) as temporary:
         temporary.write_text(dumps(record) + "\n", encoding="utf-8")
     return Path(path)
 
 
 def dumps(record: Any) -> str:
-    """JSON text of a record of plain values, NumPy numbers and arrays; infinities and NaN become strings."""
+    """JSON text of a record of plain values, NumPy numbers and arrays; infinities and NaN become strings.
+
+    Parameters
+    ----------
+    record : dict or list
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> print(dumps({"x": np.arange(2), "y": math.nan}))
+    {
+      "x": [
+        0,
+        1
+      ],
+      "y": "nan"
+    }
+    """
     return json.dumps(_plain(record), indent=2, allow_nan=False)
 
 
 @contextmanager
 def atomic(path: str | PathLike) -> Iterator[Path]:
-    """Give a temporary path beside `path`; move it there when the block ends well, remove it when it does not."""
+    """Give a temporary path beside `path`; move it there when the block ends well, remove it when it does not.
+
+    Parameters
+    ----------
+    path : path
+
+    Yields
+    ------
+    pathlib.Path
+        Where to write.
+
+    Raises
+    ------
+    OSError
+        A folder that cannot be written.
+
+    Examples
+    --------
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with atomic(Path(folder) / "one.txt") as temporary:
+    ...         _ = temporary.write_text("whole")
+    ...     (Path(folder) / "one.txt").read_text()
+    'whole'
+    """
     path = Path(path)
     handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
     os.close(handle)
@@ -166,7 +362,27 @@ def atomic(path: str | PathLike) -> Iterator[Path]:
 
 
 def output_folder(path: str | PathLike) -> Path:
-    """Make a folder for results and be sure that it can be written; ValueError says why not."""
+    """Make a folder for results and be sure that it can be written; ValueError says why not.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    pathlib.Path
+
+    Raises
+    ------
+    ValueError
+        A folder that cannot be written.
+
+    Examples
+    --------
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     output_folder(f"{folder}/new").is_dir()
+    True
+    """
     path = Path(path)
     try:
         path.mkdir(parents=True, exist_ok=True)

@@ -46,7 +46,14 @@ _REGISTRY: dict = {}
 
 @dataclass(frozen=True)
 class Evidence:
-    """Measured numbers, what they must be, and how far they may stray; scalars or arrays of one shape."""
+    """Measured numbers, what they must be, and how far they may stray; scalars or arrays of one shape.
+
+    Attributes
+    ----------
+    expected, measured, tolerance : float or array
+    relation : str
+        "equal", "at most" or "at least".
+    """
 
     expected: object
     measured: object
@@ -79,17 +86,59 @@ class Evidence:
 
 
 def equal(expected: ArrayLike, measured: ArrayLike, tolerance: ArrayLike) -> Evidence:
-    """|measured - expected| <= tolerance, elementwise."""
+    """|measured - expected| <= tolerance, elementwise.
+
+    Parameters
+    ----------
+    expected, measured, tolerance : float or array
+
+    Returns
+    -------
+    Evidence
+
+    Examples
+    --------
+    >>> equal(1.0, 1.01, 0.02).holds, equal(1.0, 1.01, 0.001).holds
+    (True, False)
+    """
     return Evidence(expected, measured, tolerance, "equal")
 
 
 def at_most(bound: ArrayLike, measured: ArrayLike, tolerance: ArrayLike = 0.0) -> Evidence:
-    """measured <= bound + tolerance, elementwise."""
+    """measured <= bound + tolerance, elementwise.
+
+    Parameters
+    ----------
+    bound, measured, tolerance : float or array
+
+    Returns
+    -------
+    Evidence
+
+    Examples
+    --------
+    >>> at_most(1.0, [0.5, 1.0]).holds
+    True
+    """
     return Evidence(bound, measured, tolerance, "at most")
 
 
 def at_least(bound: ArrayLike, measured: ArrayLike, tolerance: ArrayLike = 0.0) -> Evidence:
-    """measured >= bound - tolerance, elementwise."""
+    """measured >= bound - tolerance, elementwise.
+
+    Parameters
+    ----------
+    bound, measured, tolerance : float or array
+
+    Returns
+    -------
+    Evidence
+
+    Examples
+    --------
+    >>> at_least(1.0, [0.5, 1.0]).holds
+    False
+    """
     return Evidence(bound, measured, tolerance, "at least")
 
 
@@ -129,7 +178,18 @@ class Claim:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a claim: its evidence, whether it holds, the seconds it took; skipped says why it was not run."""
+    """What became of a claim: its evidence, whether it holds, the seconds it took; skipped says why it was not run.
+
+    Attributes
+    ----------
+    claim : Claim
+    evidence : tuple of Evidence
+    holds : bool or None
+        None where it was not decided.
+    seconds : float
+    skipped : str or None
+        Why it was not run.
+    """
 
     claim: Claim
     evidence: tuple
@@ -170,11 +230,25 @@ def claim(
         The same in words; versions without words are named by their changes.
     source, statement, as_printed, printed, tolerance, needs
         As in `Claim`.
+    id : str
+        Of the row, e.g. "E3.10".
+
+    Returns
+    -------
+    decorator
 
     Raises
     ------
     ValueError
         A change of an argument that the function does not have, or that changes nothing.
+
+    Examples
+    --------
+    >>> words = {"source": "", "statement": "", "as_printed": "new", "perturbation": ""}
+    >>> claim("X", **words, rejects={"sign": 1.0})(lambda sign=1.0: None)
+    Traceback (most recent call last):
+        ...
+    ValueError: claim X: sign=1.0 changes nothing in <lambda>
     """
     versions = (rejects,) if isinstance(rejects, dict) else tuple(rejects)
     words = [perturbation] if isinstance(perturbation, str) else list(perturbation)
@@ -196,7 +270,22 @@ def claim(
 def not_computable(
     id: str, *, source: str, statement: str, as_printed: str, reason: str, printed: str | None = None
 ) -> None:
-    """Register a row that only fixes wording, or that no computer can decide, with the reason."""
+    """Register a row that only fixes wording, or that no computer can decide, with the reason.
+
+    Parameters
+    ----------
+    id, source, statement, as_printed, printed
+        As for `claim`.
+    reason : str
+        Why there is no number.
+
+    Examples
+    --------
+    >>> not_computable("X", source="", statement="", as_printed="new?", reason="an example")
+    Traceback (most recent call last):
+        ...
+    ValueError: claim X: as_printed must be one of ('right', 'corrected', 'wrong', 'new'), got 'new?'
+    """
     _add(Claim(id, source, statement, as_printed, printed=printed, reason=reason))
 
 
@@ -217,7 +306,26 @@ def ledger() -> dict[str, Claim]:
 
 
 def find(ids: Iterable[str]) -> list[Claim]:
-    """The claims with these ids (all of them when there are none); ValueError names an unknown one."""
+    """The claims with these ids; all of them when there are none.
+
+    Parameters
+    ----------
+    ids : iterable of str
+
+    Returns
+    -------
+    list of Claim
+
+    Raises
+    ------
+    ValueError
+        An unknown id.
+
+    Examples
+    --------
+    >>> [row.id for row in find(["E3.10"])]
+    ['E3.10']
+    """
     rows = ledger()
     unknown = [id for id in ids if id not in rows]
     if unknown:
@@ -226,13 +334,54 @@ def find(ids: Iterable[str]) -> list[Claim]:
 
 
 def verify(ids: Iterable[str] = (), *, quick: bool = False) -> Iterator[Verdict]:
-    """Check claims one after the other; yields a Verdict each, so that progress can be shown."""
+    """Check claims one after the other; yields a Verdict each, so that progress can be shown.
+
+    Parameters
+    ----------
+    ids : iterable of str
+        None of them: all claims.
+    quick : bool
+        In the quick form.
+
+    Yields
+    ------
+    Verdict
+
+    Examples
+    --------
+    >>> [verdict.holds for verdict in verify(["E3.10"], quick=True)]
+    [True]
+    """
     for row in find(ids):
         yield decide(row, quick=quick)
 
 
 def decide(row: Claim, *, quick: bool = False, changes: dict | None = None) -> Verdict:
-    """The verdict on one claim, or on the version of it that `changes` (one of `row.rejects`) makes."""
+    """The verdict on one claim, or on the version of it that `changes` (one of `row.rejects`) makes.
+
+    Parameters
+    ----------
+    row : Claim
+    quick : bool
+        In the quick form.
+    changes : dict, optional
+        One of `row.rejects`.
+
+    Returns
+    -------
+    Verdict
+
+    Raises
+    ------
+    ValueError
+        A claim that returned no evidence.
+
+    Examples
+    --------
+    >>> (row,) = find(["E3.10"])
+    >>> decide(row, quick=True).holds, decide(row, quick=True, changes=row.rejects[0]).holds
+    (True, False)
+    """
     if row.check is None:
         return Verdict(row, (), None, 0.0, skipped=f"not computable: {row.reason}")
     if row.needs == "networks" and find_spec("torch") is None:
@@ -246,14 +395,47 @@ def decide(row: Claim, *, quick: bool = False, changes: dict | None = None) -> V
 
 
 def challenge(row: Claim, *, quick: bool = False) -> tuple[Verdict, ...]:
-    """The verdicts on all wrong versions of a claim, in the order of `row.rejects`."""
+    """The verdicts on all wrong versions of a claim, in the order of `row.rejects`.
+
+    Parameters
+    ----------
+    row : Claim
+    quick : bool
+        In the quick form.
+
+    Returns
+    -------
+    tuple of Verdict
+
+    Examples
+    --------
+    >>> (row,) = find(["E3.10"])
+    >>> any(verdict.holds for verdict in challenge(row, quick=True))
+    False
+    """
     return tuple(decide(row, quick=quick, changes=changes) for changes in row.rejects)
 
 
 def record(row: Claim, *, quick: bool = False, verdict: Verdict | None = None) -> dict:
     """The evidence on a claim as plain values, and the worst numbers of each wrong version of it.
 
-    verdict: that of `decide` of the same sizes, where it is known already.
+    Parameters
+    ----------
+    row : Claim
+    quick : bool
+        In the quick form.
+    verdict : Verdict, optional
+        That of `decide` of the same sizes, where it is known already.
+
+    Returns
+    -------
+    dict
+
+    Examples
+    --------
+    >>> (row,) = find(["E3.10"])
+    >>> record(row, quick=True)["rejected"][0]["holds"]
+    False
     """
     verdict = verdict or decide(row, quick=quick)
     found = verdict.as_dict()
@@ -269,13 +451,42 @@ def record(row: Claim, *, quick: bool = False, verdict: Verdict | None = None) -
 
 
 def numbers(evidence: Sequence[Evidence]) -> dict:
-    """expected, measured, tolerance, relation of a piece of evidence; lists of them where there is not just one."""
+    """expected, measured, tolerance, relation of a piece of evidence; lists of them where there is not just one.
+
+    Parameters
+    ----------
+    evidence : sequence of Evidence
+
+    Returns
+    -------
+    dict
+
+    Examples
+    --------
+    >>> numbers([equal(1.0, 1.01, 0.02)])
+    {'expected': 1.0, 'measured': 1.01, 'tolerance': 0.02, 'relation': 'equal'}
+    """
     found = {name: [getattr(one, name) for one in evidence] for name in NUMBERS}
     return {name: values[0] for name, values in found.items()} if len(evidence) == 1 else found
 
 
 def pieces(record: dict) -> tuple[Evidence, ...]:
-    """The Evidence of a record, or of one of its rejected versions, read back from plain values."""
+    """The Evidence of a record, or of one of its rejected versions, read back from plain values.
+
+    Parameters
+    ----------
+    record : dict
+        As `numbers` gives it.
+
+    Returns
+    -------
+    tuple of Evidence
+
+    Examples
+    --------
+    >>> pieces(numbers([equal(1.0, 1.01, 0.02)]))[0].holds
+    True
+    """
     if isinstance(record["relation"], str):
         return (Evidence(*(record[name] for name in NUMBERS)),)
     return tuple(Evidence(*values) for values in zip(*(record[name] for name in NUMBERS)))
@@ -284,7 +495,25 @@ def pieces(record: dict) -> tuple[Evidence, ...]:
 def unshaken(verdicts: Sequence[Verdict]) -> list[int]:
     """Places of the pieces of evidence that no wrong version rejects; empty for a claim that can fail in every piece.
 
-    ValueError when the versions have different numbers of pieces.
+    Parameters
+    ----------
+    verdicts : sequence of Verdict
+        Of `challenge`.
+
+    Returns
+    -------
+    list of int
+
+    Raises
+    ------
+    ValueError
+        Versions with different numbers of pieces.
+
+    Examples
+    --------
+    >>> (row,) = find(["E3.10"])
+    >>> unshaken(challenge(row, quick=True))
+    []
     """
     if len({len(verdict.evidence) for verdict in verdicts}) > 1:
         raise ValueError(f"claim {verdicts[0].claim.id}: its wrong versions return different numbers of pieces")
@@ -292,11 +521,39 @@ def unshaken(verdicts: Sequence[Verdict]) -> list[int]:
 
 
 def observed_order(sizes: ArrayLike, errors: ArrayLike) -> float:
-    """Least-squares slope of log(error) against log(size): the observed order of convergence."""
+    """Least-squares slope of log(error) against log(size): the observed order of convergence.
+
+    Parameters
+    ----------
+    sizes, errors : array (n,)
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> round(observed_order([0.1, 0.05], [0.01, 0.0025]), 9)
+    2.0
+    """
     return float(np.polyfit(np.log(sizes), np.log(errors), 1)[0])
 
 
 def standard_error(samples: ArrayLike) -> Any:
-    """Standard error of the mean of independent samples (axis 0)."""
+    """Standard error of the mean of independent samples (axis 0).
+
+    Parameters
+    ----------
+    samples : array (n, ...)
+
+    Returns
+    -------
+    float or array (...)
+
+    Examples
+    --------
+    >>> float(standard_error([0.0, 2.0]))
+    1.0
+    """
     samples = np.asarray(samples)
     return samples.std(axis=0, ddof=1) / math.sqrt(len(samples))

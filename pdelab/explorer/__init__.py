@@ -36,6 +36,12 @@ def export(path: str | PathLike, formula: str | Loss | None = None, lower: float
         Without Bokeh.
     ValueError
         A formula that cannot be read, or that has no finite smoothing on the interval.
+
+    Examples
+    --------
+    >>> import inspect
+    >>> list(inspect.signature(export).parameters)                       # writing a page takes Bokeh and some seconds
+    ['path', 'formula', 'lower', 'upper']
     """
     _need_bokeh()
     from pdelab.explorer import page
@@ -62,6 +68,15 @@ def serve(
         Open the page in the default browser.
     on_ready : callable, optional
         Called with the address once the page can be opened.
+    formula : str or Loss, optional
+    lower, upper : float
+        As for `export`.
+
+    Examples
+    --------
+    >>> import inspect
+    >>> inspect.signature(serve).parameters["port"].default              # serves until it is interrupted
+    5006
     """
     _need_bokeh()
     from pdelab.explorer import server

@@ -56,7 +56,17 @@ WORDS = ("figure", "title", "caption", "numbers", "checks")  # of a record; the 
 
 @dataclass(frozen=True)
 class Result:
-    """A computed figure: its data, its checks and its sidecar record."""
+    """A computed figure: its data, its checks and its sidecar record.
+
+    Attributes
+    ----------
+    name : str
+    data : dict
+        What `compute` of the module returned.
+    checks : tuple of Check
+    record : dict
+        Caption, numbers, checks, provenance.
+    """
 
     name: str
     data: dict
@@ -86,7 +96,26 @@ def gallery() -> dict[str, ModuleType]:
 
 
 def find(name: str) -> ModuleType:
-    """The module of a figure; ValueError lists the names there are."""
+    """The module of a figure; ValueError lists the names there are.
+
+    Parameters
+    ----------
+    name : str
+
+    Returns
+    -------
+    module
+
+    Raises
+    ------
+    ValueError
+        An unknown name.
+
+    Examples
+    --------
+    >>> find("4.1").NAME
+    '4.1'
+    """
     figures = gallery()
     if name not in figures:
         raise ValueError(f"unknown figure {name!r}: choose from {', '.join(figures)}")
@@ -94,7 +123,21 @@ def find(name: str) -> ModuleType:
 
 
 def missing_extra(module: ModuleType) -> str | None:
-    """The extra that a figure needs and that is not installed, or None."""
+    """The extra that a figure needs and that is not installed, or None.
+
+    Parameters
+    ----------
+    module : a figure module
+
+    Returns
+    -------
+    str or None
+
+    Examples
+    --------
+    >>> missing_extra(find("4.1")) is None
+    True
+    """
     needs = getattr(module, "NEEDS", None)
     return needs if needs == "networks" and find_spec("torch") is None else None
 
@@ -103,6 +146,28 @@ def parameters(module: ModuleType, *, quick: bool = False, changes: Iterable[str
     """A figure's parameters: defaults, `--quick`, then `key=value` texts; ValueError names a key that is unknown.
 
     nu stands for beta = 1/(2 nu), and the ALIASES for the names beside them, where the figure has these and not those.
+
+    Parameters
+    ----------
+    module : a figure module
+    quick : bool
+    changes : iterable of "key=value"
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    ValueError
+        An unknown key, a value of another kind or out of range.
+
+    Examples
+    --------
+    >>> parameters(find("traffic"), changes=["no-such=1"])
+    Traceback (most recent call last):
+        ...
+    ValueError: figure traffic has no parameter 'no-such'...
     """
     chosen = module.PARAMETERS | (module.QUICK if quick else {})
     for change in changes:
@@ -120,7 +185,21 @@ def parameters(module: ModuleType, *, quick: bool = False, changes: Iterable[str
 
 
 def described(module: ModuleType) -> list[str]:
-    """Lines about a figure's parameters: name, default, quick default, range, other names."""
+    """Lines about a figure's parameters: name, default, quick default, range, other names.
+
+    Parameters
+    ----------
+    module : a figure module
+
+    Returns
+    -------
+    list of str
+
+    Examples
+    --------
+    >>> len(described(find("4.1"))) == len(find("4.1").PARAMETERS)
+    True
+    """
     lines = []
     for key, default in module.PARAMETERS.items():
         others = [alias for alias, name in ALIASES.items() if name == key and alias not in module.PARAMETERS]
@@ -132,7 +211,21 @@ def described(module: ModuleType) -> list[str]:
 
 
 def example(module: ModuleType) -> str:
-    """One change of a parameter that can be pasted: twice a number of the mathematics, or a number as it is."""
+    """One change of a parameter that can be pasted: twice a number of the mathematics, or a number as it is.
+
+    Parameters
+    ----------
+    module : a figure module
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> "=" in example(find("4.1"))
+    True
+    """
     numbers = {key: value for key, value in module.PARAMETERS.items() if type(value) in (int, float)}
     key = next((key for key in ("beta", "T", "gamma", "D", "seeds") if key in numbers), next(iter(numbers), None))
     if key is None:
@@ -158,7 +251,23 @@ def _range(key, default):
 
 
 def compute(name: str, *, quick: bool = False, changes: Iterable[str] = ()) -> Result:
-    """Compute a figure's numbers and check them; nothing is drawn or written."""
+    """Compute a figure's numbers and check them; nothing is drawn or written.
+
+    Parameters
+    ----------
+    name : str
+    quick : bool
+    changes : iterable of "key=value"
+
+    Returns
+    -------
+    Result
+
+    Examples
+    --------
+    >>> compute("robust-width", quick=True).holds
+    True
+    """
     module = find(name)
     chosen = parameters(module, quick=quick, changes=changes)
     start = time.perf_counter()
@@ -169,12 +278,49 @@ def compute(name: str, *, quick: bool = False, changes: Iterable[str] = ()) -> R
 
 
 def bands(module: ModuleType, *, quick: bool = False) -> dict:
-    """{name of a number: (low, high)} of a figure, in its full or its quick form."""
+    """{name of a number: (low, high)} of a figure, in its full or its quick form.
+
+    Parameters
+    ----------
+    module : a figure module
+    quick : bool
+
+    Returns
+    -------
+    dict
+
+    Examples
+    --------
+    >>> all(len(band) == 2 for band in bands(find("4.1")).values())
+    True
+    """
     return getattr(module, "QUICK_CHECKS", module.CHECKS) if quick else module.CHECKS
 
 
 def stored(name: str, folder: str | PathLike) -> Result:
-    """A figure's Result from the numbers that a full run left in a folder; words and checks are today's."""
+    """A figure's Result from the numbers that a full run left in a folder; words and checks are today's.
+
+    Parameters
+    ----------
+    name : str
+    folder : path
+
+    Returns
+    -------
+    Result
+
+    Raises
+    ------
+    ValueError
+        A result that is missing, damaged or of another figure.
+
+    Examples
+    --------
+    >>> stored("4.1", "no-such-folder")
+    Traceback (most recent call last):
+        ...
+    ValueError: ...
+    """
     module = find(name)
     stem = Path(folder) / stem_of(name)
     arrays, record = records.load(stem)
@@ -189,7 +335,25 @@ def stored(name: str, folder: str | PathLike) -> Result:
 
 
 def redraw(name: str, folder: str | PathLike) -> tuple[Result, Path]:
-    """Draw a figure again from its stored numbers and refresh the words of its record; nothing is computed."""
+    """Draw a figure again from its stored numbers and refresh the words of its record; nothing is computed.
+
+    Parameters
+    ----------
+    name : str
+    folder : path
+
+    Returns
+    -------
+    (Result, pathlib.Path)
+        And the path of the picture.
+
+    Examples
+    --------
+    >>> redraw("4.1", "no-such-folder")
+    Traceback (most recent call last):
+        ...
+    ValueError: ...
+    """
     result = stored(name, folder)
     return result, _write(find(name), result, folder)
 
@@ -213,7 +377,28 @@ def _result(module, data, record, *, quick=False):
 
 
 def run(name: str, folder: str | PathLike, *, quick: bool = False, changes: Iterable[str] = ()) -> tuple[Result, Path]:
-    """Compute, check, draw and write one figure; returns its Result and the path of the picture."""
+    """Compute, check, draw and write one figure; returns its Result and the path of the picture.
+
+    Parameters
+    ----------
+    name : str
+    folder : path
+    quick : bool
+    changes : iterable of "key=value"
+
+    Returns
+    -------
+    (Result, pathlib.Path)
+        And the path of the picture.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     result, picture = run("robust-width", folder, quick=True)
+    >>> result.holds, picture.name
+    (True, 'robust-width.png')
+    """
     folder = records.output_folder(folder)
     result = compute(name, quick=quick, changes=changes)
     return result, _write(find(name), result, folder)
@@ -237,8 +422,20 @@ def draw(module: ModuleType, data: dict, parameters: dict | None = None) -> Any:
     Parameters
     ----------
     module : a figure module
-    data : dict, what its `compute` returned
-    parameters : dict, optional, those of the run (default: those of the module)
+    data : dict
+        What its `compute` returned.
+    parameters : dict, optional
+        Those of the run; default: those of the module.
+
+    Returns
+    -------
+    matplotlib Figure
+
+    Examples
+    --------
+    >>> module = find("robust-width")
+    >>> type(draw(module, compute("robust-width", quick=True).data)).__name__
+    'Shown'
     """
     from pdelab import plotting
 
@@ -248,14 +445,44 @@ def draw(module: ModuleType, data: dict, parameters: dict | None = None) -> Any:
 
 
 def changed(module: ModuleType, parameters: dict) -> dict:
-    """{name: value} of the parameters that neither the full nor the quick form has."""
+    """{name: value} of the parameters that neither the full nor the quick form has.
+
+    Parameters
+    ----------
+    module : a figure module
+    parameters : dict
+
+    Returns
+    -------
+    dict
+
+    Examples
+    --------
+    >>> changed(find("4.1"), find("4.1").PARAMETERS)
+    {}
+    """
     forms = (module.PARAMETERS, module.PARAMETERS | module.QUICK)
     plain = [json.loads(records.dumps(form)) for form in (*forms, parameters)]
     return {k: v for k, v in parameters.items() if all(plain[2][k] != form.get(k) for form in plain[:2])}
 
 
 def message(module: ModuleType, parameters: dict) -> str:
-    """The title: the module's sentence at its own parameters, otherwise what is changed, since no sentence is sure."""
+    """The title: the module's sentence at its own parameters, otherwise what is changed, since no sentence is sure.
+
+    Parameters
+    ----------
+    module : a figure module
+    parameters : dict
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> message(find("4.1"), find("4.1").PARAMETERS) == find("4.1").TITLE
+    True
+    """
     new = changed(module, parameters)
     if not new:
         return module.TITLE
@@ -267,6 +494,21 @@ def corner(parameters: dict, data: Iterable = ()) -> str:
     """beta, nu, D and gamma, each on its own, and the other numbers of a figure, in one line.
 
     Epochs of 0 stand for those of the recipe and are left out.
+
+    Parameters
+    ----------
+    parameters : dict
+    data : dict
+        What `compute` returned.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> corner({"beta": 2.0})
+    'β = 2 · ν = 0.25'
     """
     known = {key: value for key, value in parameters.items() if key not in LETTERS or np.ndim(value) == 0}
     if isinstance(known.get("beta"), (int, float)) and "nu" not in known:
@@ -294,7 +536,21 @@ def _shown(value):
 
 
 def stem_of(name: str) -> str:
-    """File name of a figure: "4.1" -> "figure_4_1", "traffic" -> "traffic"."""
+    """File name of a figure: "4.1" -> "figure_4_1", "traffic" -> "traffic".
+
+    Parameters
+    ----------
+    name : str
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> stem_of("4.1"), stem_of("traffic")
+    ('figure_4_1', 'traffic')
+    """
     return "figure_" + name.replace(".", "_").replace("-", "_") if name[:1].isdigit() else name
 
 

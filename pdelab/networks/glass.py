@@ -41,6 +41,11 @@ def descend(
     -------
     Descent
 
+    Raises
+    ------
+    ValueError
+        What is no SpinGlass, an unknown device or type, numbers out of range.
+
     Examples
     --------
     >>> glass = SpinGlass(12, seed=1)

@@ -558,6 +558,15 @@ def he(model: torch.nn.Module) -> torch.nn.Module:
 
     Very deep ReLU networks train with it and hardly without: the control of Figure 2.3.
 
+    Parameters
+    ----------
+    model : torch.nn.Module
+
+    Returns
+    -------
+    torch.nn.Module
+        The same.
+
     Examples
     --------
     >>> he(mlp(4, (3,), 2))[-1].bias.abs().max().item()

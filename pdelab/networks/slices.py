@@ -160,6 +160,11 @@ class Layered(_Slice):
 
     Arrays are (points, units, samples): the last axis is long, which is what softmax and activations are fast along.
 
+    Parameters
+    ----------
+    objective, rows, chunk
+        As for `General`.
+
     Examples
     --------
     >>> import torch

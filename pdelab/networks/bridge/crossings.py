@@ -196,6 +196,15 @@ def compare_rotation(
     steps, settle : int
         Steps that are measured, and before them steps that are not.
 
+    Returns
+    -------
+    Turning
+
+    Raises
+    ------
+    ValueError
+        A line, a grid that is not a reflecting plane, fewer than 32 steps.
+
     Examples
     --------
     >>> import torch

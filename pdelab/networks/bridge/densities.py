@@ -123,6 +123,10 @@ def compare_densities(
         Largest step of Fokker-Planck; default: that of `solve`.
     seed : int
 
+    Returns
+    -------
+    Comparison
+
     Raises
     ------
     ValueError

@@ -80,6 +80,10 @@ def descend(
     seed : int
         A run's mini-batches depend on the seed, the step and the run alone, not on how many run with it.
 
+    Returns
+    -------
+    Descent
+
     Raises
     ------
     ValueError

@@ -116,6 +116,10 @@ def gradient_map(
         Loops at each point.
     seed : int
 
+    Returns
+    -------
+    GradientMap
+
     Raises
     ------
     ValueError

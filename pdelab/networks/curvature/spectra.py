@@ -96,7 +96,8 @@ def spectrum(
     ----------
     run : path or TrainingResult, optional
         A finished run of `train`; or give `model` and `data`.
-    model : torch.nn.Module; data : Data, Split, the name of a data set, or anything that `Objective` takes
+    model : torch.nn.Module
+    data : Data, Split, the name of a data set, or anything that `Objective` takes
     of : "hessian", "noise" or "fisher"
         ∇²f(x); D_w(x) (thesis 6.4); the diagonal E g² - (E g)² (thesis 3.3.1 iv).
     method : "exact", "lanczos" or "auto"

@@ -64,6 +64,8 @@ def batches(
     split : Split
     size : int
         Samples in a batch; for a stream, parallel columns of `steps` tokens each, in running order.
+    steps : int, optional
+        Window of a text stream.
     seed, epoch, replica : int
         Key of the order and of the augmentation.
     augment : callable, optional

@@ -20,6 +20,29 @@ class SGLD(FlatOptimizer):
     Cost: one gradient a step. Memory per parameter: nothing. Communication: none (under DistributedDataParallel all
     ranks draw equal noise).
 
+    Parameters
+    ----------
+    params, weight_decay, seed
+        As in `EntropySGD`.
+    lr : float >= 0
+        η.
+    temperature : float >= 0
+        T.
+    decay : float >= 0
+        b.
+    maximize, engine
+        See FlatOptimizer.
+
+    Raises
+    ------
+    ValueError
+        Settings out of range, no parameters, sparse or complex ones, gradients that are not finite.
+
+    Good values
+    -----------
+    lr : η h well below 1 for the largest curvature h, for a law that is right to a share η h/2.
+    temperature : 1/N for the posterior of a mean loss over N samples, 0 for SGD.
+
     Examples
     --------
     >>> import torch
