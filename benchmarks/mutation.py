@@ -13,11 +13,13 @@ import argparse
 import contextlib
 import json
 import os
+import queue
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,19 +115,29 @@ def all_of(selections):
     return files[0] + (f" -k {' or '.join(f'({w})' for w in dict.fromkeys(words))}" if all(words) else "")
 
 
-def run(mutants, say=print, jobs=1):
-    """{name: verdict} of the mutants, `jobs` copies at a time; tests that fail without any change give no verdict."""
+def run(mutants, jobs=1):
+    """(name, verdict) of the mutants as they come, `jobs` copies at a time.
+
+    Tests that fail without any change give no verdict but an error.
+    """
     groups = {}
     for mutant in mutants:
         groups.setdefault(_split(mutant.tests)[0], []).append(mutant)
-    shares = [list(groups.values())[first::jobs] for first in range(jobs)]
+    shares, found = [list(groups.values())[first::jobs] for first in range(jobs)], queue.SimpleQueue()
     with ThreadPoolExecutor(jobs) as pool:
-        verdicts = dict(pair for pairs in pool.map(lambda share: list(_share(share, say)), shares) for pair in pairs)
-    return {mutant.name: verdicts[mutant.name] for mutant in mutants}
+        ends = [pool.submit(_share, share, found.put) for share in shares]
+        for _ in mutants:
+            while found.empty() and not all(end.done() for end in ends):
+                time.sleep(0.1)
+            if found.empty():
+                break
+            yield found.get()
+        for end in ends:
+            end.result()
 
 
-def _share(groups, say):
-    """(name, verdict) of groups of mutants whose tests are in the same files, in one copy."""
+def _share(groups, tell):
+    """Tell (name, verdict) of groups of mutants whose tests are in the same files, in one copy."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         copy(folder)
@@ -134,8 +146,7 @@ def _share(groups, say):
             for mutant in group:
                 sound = together or _tested(mutant.tests, folder, TIMEOUT, {}) == 0
                 word = "equivalent" if mutant.equivalent else judge(mutant, folder) if sound else "error"
-                say(f"{word:<11}{mutant.name}")
-                yield mutant.name, word
+                tell((mutant.name, word))
 
 
 def summary(verdicts):
@@ -186,11 +197,14 @@ def main(arguments=None):
     if asked.list:
         print("\n".join(f"{mutant.name:<40}{mutant.file}" for mutant in chosen))
         return 0
-    verdicts = run(chosen, say=lambda line: print(line, flush=True), jobs=asked.jobs)
+    kept = json.loads(RESULTS.read_text(encoding="utf-8"))["verdicts"] if RESULTS.exists() else {}
+    verdicts = {}
+    for name, word in run(chosen, jobs=asked.jobs):
+        print(f"{word:<11}{name}", flush=True)
+        verdicts[name] = word
+        save(MUTANTS, {name: word for name, word in (kept | verdicts).items() if name in known})
     counts = summary(verdicts)
     print(counts)
-    kept = json.loads(RESULTS.read_text(encoding="utf-8"))["verdicts"] if RESULTS.exists() else {}
-    save(MUTANTS, {name: word for name, word in (kept | verdicts).items() if name in known})
     return 1 if counts["survived"] or counts["error"] else 0
 
 

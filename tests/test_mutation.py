@@ -54,3 +54,21 @@ def test_a_mutant_is_judged_in_a_copy_and_taken_back(tmp_path):
         before = file.read_text(), file.stat().st_mtime_ns
         assert mutation.judge(mutant, tmp_path) == word
         assert (file.read_text(), file.stat().st_mtime_ns) == before
+
+
+def test_verdicts_come_as_they_are_made_and_tests_of_the_same_files_are_tried_together(tmp_path, monkeypatch):
+    (tmp_path / "pdelab").mkdir()
+    (tmp_path / "pdelab" / "one.py").write_text("def one():\n    return 1\n\n\ndef two():\n    return 2\n")
+    tests = "from pdelab import one\n\n\ndef test_one():\n    assert one.one() == 1\n\n\ndef test_two():\n    one\n"
+    (tmp_path / "test_it.py").write_text(tests + "\n\ndef test_red():\n    assert False\n")
+    monkeypatch.setattr(mutation, "ROOT", tmp_path)
+    monkeypatch.setattr(mutation, "COPIED", ("pdelab", "test_it.py"))
+    rows = [
+        mutation.Mutant("a", "one.py", "return 1", "return 3", "test_it.py -k test_one"),
+        mutation.Mutant("b", "one.py", "return 2", "return 3", "test_it.py -k test_two"),
+        mutation.Mutant("c", "one.py", "return 2", "return 4", "test_it.py -k test_red"),
+    ]
+    assert mutation.all_of(row.tests for row in rows[:2]) == "test_it.py -k (test_one) or (test_two)"
+    assert dict(mutation.run(rows)) == {"a": "killed", "b": "survived", "c": "error"}
+    with pytest.raises(FileNotFoundError):
+        list(mutation.run([mutation.Mutant("d", "none.py", "x", "y", "test_it.py -k test_one")]))

@@ -267,6 +267,23 @@ def test_one_optimizer_a_layer_draws_different_noise():
     assert correlation.abs().max() < 4.5 / 2000**0.5
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("make", [
+    lambda p, **o: SGLD(p, lr=0.1, temperature=1.0, **o), lambda p, **o: Heat(p, gamma=1.0, temperature=1.0, **o),
+    lambda p, **o: EntropySGD(p, inner_lr=0.1, temperature=1.0, **o),
+])  # fmt: skip
+def test_groups_of_one_optimizer_draw_different_noise(make, engine):
+    """Two groups lie in one memory one after the other, and so do their random numbers."""
+    layers = [torch.nn.Parameter(torch.zeros(2000, device=DEVICE)) for _ in range(2)]
+    opt = make([{"params": [w]} for w in layers], seed=3, engine=engine)
+    for w in layers:
+        w.grad = torch.zeros_like(w)
+    opt.step()
+    one, other = (w.detach() for w in layers)
+    assert one.abs().max() > 0.1
+    assert torch.corrcoef(torch.stack([one, other]))[0, 1].abs() < 4.5 / 2000**0.5
+
+
 @pytest.mark.parametrize("make", [
     lambda p: SGLD(p), lambda p: EntropySGD(p, temperature=1e-3), lambda p: Heat(p, gamma=1e-3), lambda p: Parle(
         p, temperature=1e-3), lambda p: EntropyAdam(p, temperature=1e-3), lambda p: TrivializedSGD(p, layers=4),
