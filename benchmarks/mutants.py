@@ -356,9 +356,11 @@ MUTANTS = tuple(
         ("second order of a half", "networks/bridge/densities.py", "lr / 4 * steepness", "lr / 2 * steepness", "tests/test_bridge_descent.py -k constant_noise or small_rate"),
         ("consistent is far", "networks/bridge/densities.py", "[-1] <= self.floor[metric][-1]", "[-1] >= self.floor[metric][-1]",
          "tests/test_bridge_descent.py -k small_rate or constant_noise"),
-        ("samples on midpoints", "networks/bridge/densities.py", "generator.random(count) * (edges", "0.5 * (edges", "tests/test_bridge_descent.py -k exact_samples"),
+        ("samples on midpoints", "networks/bridge/densities.py", "generator.random(count) * (edges", "0.5 * (edges",
+         "tests/test_bridge_descent.py -k fill_their_cells"),
         # curvature
-        ("error of one probe", "networks/curvature/blocks.py", "values.std(ddof=1) / probes**0.5", "values.std(ddof=1)", CURV + "traces"),
+        ("error of one probe", "networks/curvature/blocks.py", "values.std(ddof=1) / probes**0.5", "values.std(ddof=1)",
+         "tests/test_curvature.py -k error_of_a_trace"),
         ("factor of N", "networks/curvature/noise.py", "((self.samples - 1) * batch_size)", "(self.samples * batch_size)", CURV + "lemma_6_3"),
         ("Gram's rows stay", "networks/curvature/noise.py", "    gram -= gram.mean(1, keepdim=True)\n", "", CURV + "noise_spectrum or softmax"),
         ("nothing is beyond", "networks/curvature/extremes.py", "margin = 100 * tolerance", "margin = 1e15 * tolerance", CURV + "missed_eigenvalue"),

@@ -5,6 +5,7 @@ import math
 import mpmath
 import numpy as np
 import pytest
+from scipy import stats
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("ot")
@@ -146,6 +147,12 @@ def test_exact_samples_have_the_masses_of_their_density(rng):
     measure = densities._Plane(grid, densities.Bins.of(grid, 31))
     exact = transport.wasserstein_grid(grid, first, second).distance
     assert measure(measure.law(first), measure.law(second))[1] == pytest.approx(exact, rel=0.02)
+
+
+def test_exact_samples_fill_their_cells(rng):
+    """Three nodes of a uniform density: the samples are those of the interval, not of three points."""
+    x = densities.draw(pl.Grid(0.0, 1.0, 3), np.ones(3), 4000, rng)
+    assert stats.kstest(x, "uniform").pvalue > 1e-3
 
 
 def test_exit_times_with_walls_moved_are_those_of_sgd():

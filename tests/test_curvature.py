@@ -344,6 +344,16 @@ def test_spectra_and_traces_by_layer(digits):
     assert noise["3.weight"].moment(1) * 40 == pytest.approx(rows.var(0, correction=0).sum().item(), rel=1e-9)
 
 
+def test_the_error_of_a_trace_is_that_of_its_probes(digits):
+    """v^T A v has the variance 2 (|A|^2 - sum_i A_ii^2) for signs v; so many probes, the root of their number."""
+    objective = curvature.Objective(models.mlp(64, (4,)), digits.train, samples=60, parameters=["1"])
+    A = curvature.Hessian(objective).matrix()
+    variance = 2 * (A.square().sum() - A.diagonal().square().sum()).item()
+    for probes in (60, 240):
+        error = curvature.trace(curvature.Hessian(objective), probes=probes)[1]
+        assert error == pytest.approx((variance / probes) ** 0.5, rel=0.35)
+
+
 # Noise --------------------------------------------------------------------------------------------------------------
 
 
