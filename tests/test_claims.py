@@ -146,3 +146,9 @@ def test_versions_have_the_pieces_of_the_claim(plant):
     row = plant(lambda quick=False, n=1: [claims.equal(0.0, 1.0, 0.1)] * n, [{"n": 2}, {"n": 3}])
     with pytest.raises(ValueError, match="different numbers of pieces"):
         claims.unshaken(claims.challenge(row))
+
+
+@pytest.mark.parametrize("first, second, holds", [(1.0, 1.0, True), (1.0, 2.0, False), (2.0, 1.0, False)])
+def test_a_claim_holds_when_all_its_pieces_do(first, second, holds):
+    check = lambda quick=False: [claims.equal(1.0, first, 0.1), claims.equal(1.0, second, 0.1)]  # noqa: E731
+    assert claims.decide(claims.Claim("P1", "s", "t", "new", check)).holds is holds

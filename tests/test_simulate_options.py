@@ -230,3 +230,19 @@ def test_a_cluster_that_loses_a_worker_loses_nothing():
     assert (
         (run.final == whole.final).all() and (run.mean == whole.mean).all() and (run.variance == whole.variance).all()
     )
+
+
+def test_an_explosion_names_the_path_of_the_whole_ensemble():
+    """Path 2 of a part that begins with path 100 is path 102, on the compiled way and through NumPy."""
+    steep = pl.Loss("-x**6")
+    python = pl.Loss.from_functions(steep, steep.gradient, dimension=1)
+    for loss in (steep, python):
+        with pytest.raises(FloatingPointError, match="^path 102 exploded"):
+            paths.simulate(pl.Langevin(loss, 1e6), [0.0, 0.0, 9.0, 0.0], 0.1, 0.01, seed=1, first_path=100)
+
+
+def test_the_slopes_of_noise_given_by_a_function_are_those_of_its_formula():
+    x, t = np.linspace(-2.0, 2.0, 9)[None], 0.3
+    formula = paths.Diffusion("-x", "sqrt(2 + x**2)*(1 + 0.3*sin(2*x))")
+    python = paths.Diffusion("-x", lambda x: np.sqrt(2 + x**2) * (1 + 0.3 * np.sin(2 * x)), kind="diagonal")
+    np.testing.assert_allclose(python.slope(x, t), formula.slope(x, t), rtol=1e-8, atol=1e-8)
