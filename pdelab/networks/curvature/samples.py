@@ -136,25 +136,29 @@ def _fill(objective, batch, rows):
 
     def attempt(rule):
         if rule == "layers":
-            goal = _fill_layers(objective, batch, rows)
+            sums, goal = _fill_layers(objective, batch, rows)
             if not _alone(objective, batch, rows[0].norm()):
                 return None
         else:
             torch.cat(_RULES[rule](objective, list(objective.parameters), batch), 1, out=rows)
             goal = derivative(objective.mean_loss(batch) * count, weights)
+            sums = rows.sum(0).split(objective.sizes)
         some = rows[:: max(1, count // 32)]
         lengths = [part.norm(dim=1).max() for part in some.split(objective.sizes, 1)]
-        sums = rows.sum(0).split(objective.sizes)
         return _adds_up(sums, [part.flatten() for part in goal], lengths, count) or None
 
     _believed(objective, attempt)
 
 
 def _alone(objective, batch, length):
-    """Whether the first sample of a batch has a gradient of this length also when it is alone."""
+    """Whether the first sample of a batch has a gradient of this length also when it is alone: asked once, as this
+    depends on the model and not on the data."""
+    if getattr(objective, "alone", False):
+        return True
     loss = objective.mean_loss(next(objective.singles(batch)))
     exact = objective.flat(derivative(loss, list(objective.parameters.values()))).norm().to(length.dtype)
-    return (length - exact).abs() <= torch.finfo(objective.dtype).eps ** 0.5 * exact
+    objective.alone = bool((length - exact).abs() <= torch.finfo(objective.dtype).eps ** 0.5 * exact)
+    return objective.alone
 
 
 def _adds_up(sums, goals, lengths, count):
@@ -229,20 +233,23 @@ def _groups(objective, most):
 
 
 def _fill_layers(objective, batch, rows):
-    """The rows of a batch by the formulas of its layers; returns the gradient of the batch, summed over samples."""
-    layers, column = [layer for layer, _ in _layers(objective)], 0
+    """The rows of a batch by the formulas of its layers; returns their sums and the gradient of the batch, summed over
+    samples, each a tensor a parameter. Of a linear layer Σ_k δ_k a_kᵀ is one product: the rows are not read again."""
+    layers, column, sums = [layer for layer, _ in _layers(objective)], 0, []
     records, gradient = _pass(objective, layers, batch)
     for layer, (inputs, slopes) in zip(layers, records):
         if isinstance(layer, nn.Linear):  # written in place: memory traffic is what it costs
             size = layer.weight.numel()
             _outer_products(slopes, inputs, rows, column)
+            sums.append((slopes.T @ inputs).flatten())
             parts, column = [slopes] if layer.bias is not None else [], column + size
         else:
             parts = _gradients(layer, inputs, slopes)
+        sums += [part.sum(0) for part in parts]
         for part in parts:
             rows[:, column : column + part.shape[1]] = part
             column += part.shape[1]
-    return gradient
+    return sums, gradient
 
 
 def _outer_products(slopes, inputs, rows, column):
