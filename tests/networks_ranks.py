@@ -175,6 +175,34 @@ def sharded(name, ranks):
     return found
 
 
+def spoilt(name, rank, ranks, what):
+    """The last rank's part of a gradient, or its loss, is not finite once: what every rank says and has afterwards."""
+    from torch.distributed.fsdp import fully_shard
+
+    net = network(torch.float64, 4)
+    fully_shard(net, mesh=torch.distributed.init_device_mesh("cpu", (ranks,)))
+    opt = SHARDED[name](net.parameters())
+    inputs, labels = data(torch.float64)
+    said, weights = None, []
+    for k in range(5):
+        before = [p.to_local().detach().clone() for p in net.parameters()]
+        opt.zero_grad()
+        loss = torch.nn.functional.cross_entropy(net(inputs[12 * k : 12 * k + 12]), labels[12 * k : 12 * k + 12])
+        loss.backward()
+        bad = k == 3 and rank == ranks - 1
+        if bad and what == "gradient":
+            next(net.parameters()).grad.to_local()[-1:] = torch.nan
+        value = loss.detach() * (torch.inf if bad and what == "loss" else 1.0)
+        try:
+            opt.step(lambda value=value: value)
+        except ValueError as error:
+            said = str(error)
+            with opt.outer_weights():
+                after = [p.to_local().detach().clone() for p in net.parameters()]
+            weights = [all(torch.equal(a, b) for a, b in zip(before, after))]
+    return {"said": said, "kept": weights, "clock": dict(opt.clock)}
+
+
 def partial(rank, ranks):
     """Parle without `group`, where rank 0 uses two layers and the others only the first."""
     net = network(torch.float64, seed=4)
@@ -219,6 +247,9 @@ def means(group, rank, ranks, local=2):
     return found
 
 
+SPOILT = [(name, what) for name in ("SGLD", "EntropySGD", "EntropyAdam") for what in ("gradient", "loss")]
+
+
 def main(folder):
     group = join(timeout_seconds=60.0)
     rank, ranks = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
@@ -227,6 +258,7 @@ def main(folder):
     found = {case: run(case, ranks, [rank], group) for case in CASES}
     found["means"] = means(group, rank, ranks)
     found["sharded"] = {name: sharded(name, ranks) for name in SHARDED}
+    found["spoilt"] = {(name, what): spoilt(name, rank, ranks, what) for name, what in SPOILT}
     found["partial"] = partial(rank, ranks)
     found["data parallel"] = data_parallel(rank, ranks)
     torch.save(found, Path(folder) / f"{ranks}-{rank}.pt")

@@ -211,6 +211,17 @@ def test_shards_are_one_process(trained, name):
         assert torch.allclose(own["end"], single["end"], rtol=0, atol=1e-10)
 
 
+@pytest.mark.parametrize("name, what", ranks_module.SPOILT)
+def test_what_is_not_finite_on_one_shard_is_refused_by_all_ranks(trained, name, what):
+    """With the same clock afterwards: none waits for another, and nobody has moved."""
+    for found in trained:
+        own = found["spoilt"][name, what]
+        assert "not finite" in own["said"] or "the loss is inf" in own["said"]
+        assert ("on another rank" in own["said"]) == (found is not trained[-1])
+        assert own["clock"] == trained[0]["spoilt"][name, what]["clock"]
+        assert own["kept"] == [True]
+
+
 def test_alone_there_is_nothing_to_join(monkeypatch):
     monkeypatch.delenv("RANK", raising=False)
     assert join() is None

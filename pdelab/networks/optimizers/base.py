@@ -12,7 +12,14 @@ from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimize
 
 from pdelab.networks.optimizers import engines
 from pdelab.networks.optimizers.buffers import Layout
-from pdelab.networks.optimizers.settings import check_loss, check_parameters, check_settings, drawn_seed, one_of
+from pdelab.networks.optimizers.settings import (
+    check_loss,
+    check_parameters,
+    check_settings,
+    drawn_seed,
+    finite_loss,
+    one_of,
+)
 from pdelab.networks.optimizers.states import WEIGHTS, Stored
 from pdelab.networks.optimizers.thermal import INNER_BITS, tick
 from pdelab.networks.optimizers.update import Rule
@@ -223,11 +230,19 @@ class FlatOptimizer(Stored, Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-            check_loss(loss)
+            self._check_loss(loss)
         if self._stash is not None:
             raise RuntimeError("step() in eval mode, with the outer weights in the model: call opt.train() first")
         self._advance()
         return loss
+
+    def _check_loss(self, loss):
+        shards = [p for segment in self._layout.segments if segment.sharded for p in segment.params]
+        if shards:
+            fine = finite_loss(loss)
+            if not engines.agreed(shards, fine) and fine:
+                raise engines.refused_elsewhere("the loss")
+        check_loss(loss)
 
     def _advance(self):
         clock, segments = self.clock, self._layout.segments

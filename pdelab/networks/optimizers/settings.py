@@ -7,7 +7,10 @@ import torch.distributed as distributed
 
 from pdelab.networks.schedules import KINDS
 
-__all__ = ["check", "check_loss", "check_parameters", "check_settings", "drawn_seed", "inverse", "one_of", "scope"]
+__all__ = [
+    "check", "check_loss", "check_parameters", "check_settings", "drawn_seed", "finite_loss", "inverse", "loss_value",
+    "one_of", "scope",
+]  # fmt: skip
 
 NOT_NEGATIVE = ("lr", "inner_lr", "weight_decay", "temperature", "decay", "elastic", "coupling", "outer_lr")
 SCOPES = ("gamma", "rho")
@@ -77,11 +80,22 @@ def check_parameters(params, replicas):
 
 
 def check_loss(loss):
-    """Raise ValueError at a loss that is not finite; of a tuple the loss is the first."""
-    loss = loss[0] if isinstance(loss, (tuple, list)) and loss else loss
-    value = loss.item() if isinstance(loss, torch.Tensor) else loss
-    if value is not None and not math.isfinite(value):
+    """Raise ValueError at a loss that is not finite."""
+    if not finite_loss(loss):
+        value = loss_value(loss)
         raise ValueError(f"the loss is {value}: nothing was updated; lower lr or inner_lr, or clip the gradients")
+
+
+def finite_loss(loss):
+    """Whether a loss is finite, or was not told."""
+    value = loss_value(loss)
+    return value is None or math.isfinite(value)
+
+
+def loss_value(loss):
+    """A loss as a number; of a tuple the loss is the first."""
+    loss = loss[0] if isinstance(loss, (tuple, list)) and loss else loss
+    return loss.item() if isinstance(loss, torch.Tensor) else loss
 
 
 def scope(value, t):

@@ -10,9 +10,9 @@ from typing import Any
 from pdelab.networks.optimizers.engines.by_numba import FusedEngine
 from pdelab.networks.optimizers.engines.by_torch import CompiledEngine, ForeachEngine, TorchEngine
 from pdelab.networks.optimizers.engines.by_triton import TritonEngine
-from pdelab.networks.optimizers.engines.engine import Engine, check_home
+from pdelab.networks.optimizers.engines.engine import Engine, agreed, check_home, refused_elsewhere
 
-__all__ = ["BY_TENSORS", "KINDS", "NAMES", "check_home", "chosen"]
+__all__ = ["BY_TENSORS", "KINDS", "NAMES", "agreed", "check_home", "chosen", "refused_elsewhere"]
 
 KINDS = {
     "fused": FusedEngine(), "triton": TritonEngine(), "torch": TorchEngine(), "foreach": ForeachEngine(),

@@ -4,7 +4,15 @@ import torch
 
 from pdelab.networks.devices import looking_waits
 from pdelab.networks.optimizers.buffers import local
-from pdelab.networks.optimizers.engines.engine import Engine, check_home, not_finite, sparse, start_absent
+from pdelab.networks.optimizers.engines.engine import (
+    Engine,
+    agreed,
+    check_home,
+    not_finite,
+    refused_elsewhere,
+    sparse,
+    start_absent,
+)
 from pdelab.networks.optimizers.gpu import triton_refusal
 from pdelab.networks.optimizers.thermal import TILE, normals
 from pdelab.networks.optimizers.update import inner_update, terms, thermal
@@ -38,10 +46,12 @@ class TorchEngine(Engine):
         while torch.compile looks on, since an error that depends on numbers breaks its graph."""
         if looking_waits(segment.buffer.device) or torch.compiler.is_compiling():
             return
-        if not all(bool(torch.isfinite(g).all()) for g in segment.grads):
-            for k, p in enumerate(segment.params):
-                if p.grad is not None and not bool(torch.isfinite(local(p.grad)).all()):
-                    raise not_finite(p, k)
+        if agreed(segment.params, all(bool(torch.isfinite(g).all()) for g in segment.grads)):
+            return
+        for k, p in enumerate(segment.params):
+            if p.grad is not None and not bool(torch.isfinite(local(p.grad)).all()):
+                raise not_finite(p, k)
+        raise refused_elsewhere("a gradient")
 
     def apply(self, segment, rule, address, numbers=None):
         start_absent(segment, rule)
@@ -58,7 +68,8 @@ class TorchEngine(Engine):
         """Looks only where `check` does not, because that means waiting."""
         if not looking_waits(segment.buffer.device) or torch.compiler.is_compiling():
             return True
-        return all(bool(torch.isfinite(t).all()) for t in (*segment.lists("y"), *(segment.grads or ())))
+        parts = *segment.lists("y"), *(segment.grads or ())
+        return agreed(segment.params, all(bool(torch.isfinite(t).all()) for t in parts))
 
 
 class ForeachEngine(TorchEngine):

@@ -7,7 +7,8 @@ import torch
 from pdelab.kernels import optimizers as fused
 
 __all__ = [
-    "Engine", "adapted", "check_home", "find_addresses", "moved", "not_finite", "sparse", "start_absent", "switches",
+    "Engine", "adapted", "agreed", "check_home", "find_addresses", "moved", "not_finite", "refused_elsewhere",
+    "sparse", "start_absent", "switches",
 ]  # fmt: skip
 
 
@@ -121,6 +122,22 @@ def switches(rule):
 
 
 # mistakes
+
+
+def agreed(params, fine):
+    """Whether it is fine on every rank that holds a part of these parameters: all of them refuse, or none does, for
+    those that went on would wait for those that stopped. Without shards it is asked here only."""
+    for mesh in dict.fromkeys(p.device_mesh for p in params if hasattr(p, "device_mesh")):
+        for dimension in range(mesh.ndim):
+            flag = torch.tensor(int(fine), device=mesh.device_type)
+            torch.distributed.all_reduce(flag, torch.distributed.ReduceOp.MIN, mesh.get_group(dimension))
+            fine = bool(flag)
+    return fine
+
+
+def refused_elsewhere(what):
+    """The error of the ranks whose own part is fine."""
+    return ValueError(f"{what} is not finite on another rank: all ranks refuse it together")
 
 
 def not_finite(p, k):
