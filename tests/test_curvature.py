@@ -537,8 +537,8 @@ def test_spectrum_of_a_text_model():
         ({}, "give either a finished run"),
         ({"run": "nowhere"}, "cannot read the checkpoint"),
         ({"model": models.mlp(64)}, "give either"),
-        ({"model": models.mlp(64), "data": "digits", "of": "colour"}, "unknown of"),
-        ({"model": models.mlp(64), "data": "digits", "method": "magic"}, "unknown method"),
+        ({"model": models.mlp(64), "data": "digits", "of": "colour"}, "of: expected one of"),
+        ({"model": models.mlp(64), "data": "digits", "method": "magic"}, "method: expected one of"),
         ({"model": models.mlp(64), "data": "digits", "samples": 0}, "samples: expected a whole number, at least 1"),
         ({"model": torch.nn.ReLU(), "data": "digits"}, "no trainable parameters"),
         ({"model": models.mlp(64), "data": "digits", "of": "fisher", "method": "lanczos"}, "computed exactly"),
@@ -627,7 +627,7 @@ def test_what_cannot_be_aligned():
         curvature.align(models.wide_resnet(10, 1), models.wide_resnet(10, 1))
     with pytest.raises(ValueError, match="same sizes"):
         curvature.align(models.mlp(3, (4,)), models.mlp(3, (5,)))
-    with pytest.raises(ValueError, match="unknown method"):
+    with pytest.raises(ValueError, match="method: expected one of"):
         curvature.align(models.mlp(3, (4,)), models.mlp(3, (4,)), "magic")
     with pytest.raises(ValueError, match="same sizes"):
         curvature.overlap(models.mlp(3, (4,)), models.mlp(3, (5,)))

@@ -16,7 +16,7 @@ pytest.importorskip("sklearn")
 
 from scipy import stats  # noqa: E402
 
-from pdelab.networks import Exponential, checkpoints, controls, data, models, training  # noqa: E402
+from pdelab.networks import Exponential, averages, checkpoints, data, models, training  # noqa: E402
 
 QUICK = {"epochs": 3, "optimizer_options": {"lr": 0.05}, "model_options": {"hidden": (16,)}}
 
@@ -371,8 +371,8 @@ def test_tuning_tries_the_whole_grid():
     [
         ({"contestants": {}}, "at least one contestant"),
         ({"contestants": {"a": {}}, "seeds": 1}, "two different seeds"),
-        ({"contestants": {"a": {}}, "baseline": "b"}, "unknown baseline"),
-        ({"contestants": {"a": {}}, "metric": "beauty"}, "unknown metric"),
+        ({"contestants": {"a": {}}, "baseline": "b"}, "baseline: expected one of"),
+        ({"contestants": {"a": {}}, "metric": "beauty"}, "metric: expected one of"),
         ({"contestants": {"a": {}}, "level": 1.5}, "level"),
         ({"contestants": {"a": {}}, "seeds": 2.5}, "expected seeds to be a whole number or a sequence"),
         ({"contestants": {"a": {}}, "seeds": (0, 1, 1)}, "different seeds"),
@@ -401,7 +401,7 @@ def test_intervals_need_numbers():
 
 
 def test_tuning_needs_a_grid_and_validation():
-    with pytest.raises(ValueError, match="expected the grid's lr to be a sequence"):
+    with pytest.raises(ValueError, match="grid\\['lr'\\]: expected a sequence"):
         training.tune({"epochs": 1}, {"lr": 0.1}, seeds=2)
     with pytest.raises(ValueError, match="no validation samples"):
         training.tune({"epochs": 1, "data_options": {"validation": 0}}, {"lr": np.array([0.1])}, seeds=1)
@@ -425,7 +425,7 @@ def test_recipes_were_not_tuned_on_the_seeds_of_comparisons():
     from pdelab.networks.training.recipes import TUNED_ON
 
     assert min(TUNED_ON) >= 100  # `compare` takes 0, 1, 2, ...
-    with pytest.raises(ValueError, match="unknown recipe 'digits-mlp/magic': choose from digits-mlp/sgd"):
+    with pytest.raises(ValueError, match="recipe: expected one of digits-mlp/sgd"):
         training.recipe("digits-mlp/magic")
 
 
@@ -591,9 +591,9 @@ def test_weights_that_are_not_finite_are_not_kept(tmp_path, samples, batch, bran
 @pytest.mark.parametrize(
     "change, words",
     [
-        ({"optimizer": "sgdd"}, "unknown optimizer 'sgdd': choose from sgd"),
-        ({"model": "resnet"}, "unknown model"),
-        ({"data": "imagenet"}, "unknown data set"),
+        ({"optimizer": "sgdd"}, "optimizer: expected one of sgd"),
+        ({"model": "resnet"}, "model: expected one of"),
+        ({"data": "imagenet"}, "data: expected one of"),
         ({"epochs": 0}, "epochs"),
         ({"epochs": 2.5}, "epochs"),
         ({"seed": -1}, "seed"),
@@ -607,27 +607,27 @@ def test_weights_that_are_not_finite_are_not_kept(tmp_path, samples, batch, bran
                 "optimizer": "parle",
                 "optimizer_options": {"rho": {"schedule": "Exponential", "start": "a", "rate": 0.1}},
             },
-            "expected start to be a number, got 'a'",
+            "start: expected a number > 0, got 'a'",
         ),
         ({"clip": 0.0}, "clip"),
         ({"drops": (0,)}, "drops"),
-        ({"device": "abacus"}, "there is no device 'abacus' here: use device='cpu'"),
-        ({"device": "meta"}, "there is no device 'meta' here"),
-        ({"device": "xpu:7"}, "there is no device 'xpu:7' here"),
-        ({"device": 3.5}, "there is no device 3.5 here"),
-        ({"clip": "much"}, "expected clip to be a number"),
+        ({"device": "abacus"}, "device: expected one that there is here, as 'cpu', got 'abacus'"),
+        ({"device": "meta"}, "got 'meta'"),
+        ({"device": "xpu:7"}, "got 'xpu:7'"),
+        ({"device": 3.5}, "got 3.5"),
+        ({"clip": "much"}, "clip: expected a number > 0"),
         ({"share": np.nan, "optimizer": "parle", "replicas": 2}, "expected a share"),
-        ({"replacement": "no"}, "expected replacement to be True or False"),
-        ({"deterministic": 1}, "expected deterministic to be True or False"),
-        ({"snapshots": 3}, "expected snapshots to be a sequence"),
+        ({"replacement": "no"}, "replacement: expected True or False"),
+        ({"deterministic": 1}, "deterministic: expected True or False"),
+        ({"snapshots": 3}, "snapshots: expected a sequence"),
         ({"snapshots": (9,)}, "snapshots"),
-        ({"drops": 0.5}, "expected drops to be a sequence"),
+        ({"drops": 0.5}, "drops: expected a sequence"),
         ({"drops": (2.7,)}, "drops"),
-        ({"precision": "float8"}, "unknown precision"),
-        ({"initialisation": "magic"}, "unknown initialisation"),
+        ({"precision": "float8"}, "precision: expected one of"),
+        ({"initialisation": "magic"}, "initialisation: expected one of"),
         ({"resume": True}, "give out="),
         ({"model": torch.nn.ReLU()}, "no trainable parameters"),
-        ({"model": "char-lstm"}, "works on text"),
+        ({"model": "char-lstm"}, "data: expected text"),
         ({"checkpoint_seconds": -1.0}, "checkpoint_seconds"),
         ({"share": 0.1, "optimizer": "parle", "replicas": 3}, "expected a share"),
         ({"optimizer": "trivialized-sgd"}, "layers"),
@@ -642,7 +642,7 @@ def test_cuda_that_is_not_there():
     if torch.cuda.is_available():
         pytest.skip("there is a CUDA device")
     for name in ("cuda", "cuda:1"):
-        with pytest.raises(ValueError, match=f"there is no device '{name}' here: use device='cpu'"):
+        with pytest.raises(ValueError, match=f"device: expected one that there is here, as 'cpu', got '{name}'"):
             training.train(device=name)
 
 
@@ -663,7 +663,7 @@ def quadratic(kind, steps, **options):
 
 
 def test_swa_is_the_mean_of_the_iterates():
-    x, optimizer, path = quadratic(controls.SWA, 11, start=3, every=2)
+    x, optimizer, path = quadratic(averages.SWA, 11, start=3, every=2)
     last = x.detach().clone()
     optimizer.eval()
     optimizer.eval()
@@ -675,7 +675,7 @@ def test_swa_is_the_mean_of_the_iterates():
 
 
 def test_lookahead_moves_the_slow_weights():
-    x, optimizer, _ = quadratic(controls.Lookahead, 6, k=3, alpha=0.25)
+    x, optimizer, _ = quadratic(averages.Lookahead, 6, k=3, alpha=0.25)
     y, m = np.array([1.0, -2.0, 3.0]), 0.0
     slow = y.copy()
     for step in range(6):
@@ -690,12 +690,12 @@ def test_lookahead_moves_the_slow_weights():
 @pytest.mark.parametrize(
     "kind, options",
     [
-        (controls.SWA, {"start": -1}),
-        (controls.SWA, {"every": 0}),
-        (controls.Lookahead, {"k": 0}),
-        (controls.Lookahead, {"k": True}),
-        (controls.Lookahead, {"alpha": "half"}),
-        (controls.Lookahead, {"alpha": 0.0}),
+        (averages.SWA, {"start": -1}),
+        (averages.SWA, {"every": 0}),
+        (averages.Lookahead, {"k": 0}),
+        (averages.Lookahead, {"k": True}),
+        (averages.Lookahead, {"alpha": "half"}),
+        (averages.Lookahead, {"alpha": 0.0}),
     ],
 )
 def test_controls_refuse(kind, options):

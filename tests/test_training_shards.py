@@ -97,7 +97,7 @@ def test_folds_count_every_image_once(tmp_path):
         assert found.values[0, column] == pytest.approx(100 * wrong / 1797, rel=1e-12)
         assert (found.values[0, column] / 100 * 1797) == pytest.approx(round(found.values[0, column] / 100 * 1797))
     assert found.curves["sgd"].shape == (2, 2)
-    with pytest.raises(ValueError, match="has no option fold"):
+    with pytest.raises(ValueError, match="fold: expected an option of"):
         training.compare({"text": {"data": "topics", "model": "char-lstm"}}, seeds=2, folds=2, epochs=1)
 
 

@@ -152,8 +152,8 @@ def lenet(
         width = features
     if side < 1:
         raise ValueError(
-            f"images of side {size} are too small for kernel={kernel}, padding={padding}, pools={tuple(pools)}: "
-            'use smaller ones, as the model "digits-lenet" does (kernel=3, padding=1, pools=(2, 2))'
+            f"size: expected images large enough for kernel={kernel}, padding={padding}, pools={tuple(pools)}, got "
+            f'{size}: the model "digits-lenet" has smaller filters and pools (kernel=3, padding=1, pools=(2, 2))'
         )
     layers += [nn.Flatten(), nn.Linear(width * side**2, hidden), nn.ReLU()]
     layers += [*_norm(nn.BatchNorm1d, hidden, batch_norm[1]), *_dropout(dropout[1])]
@@ -240,7 +240,7 @@ def wide_resnet(
     _positive(depth=depth, widen=widen, inputs=inputs, classes=classes)
     probability("dropout", dropout)
     if depth < 10 or (depth - 4) % 6:
-        raise ValueError(f"expected a depth of 10, 16, 22, 28, ... (4 + 6 n), got {depth}")
+        raise ValueError(f"depth: expected 10, 16, 22, 28, ... (4 + 6 n), got {depth}")
     width, layers = 16, list[nn.Module]([nn.Conv2d(inputs, 16, 3, padding=1, bias=False)])
     for group, features in enumerate((16 * widen, 32 * widen, 64 * widen)):
         for block in range((depth - 4) // 6):
@@ -514,11 +514,12 @@ def sizes(name: str, data: Any = None, **given: Any) -> dict:
     known = inspect.signature(builder).parameters
     unknown = sorted(set(given) - set(known))
     if unknown:
-        raise ValueError(f"the model {name!r} has no size {', '.join(unknown)}: choose from {', '.join(known)}")
+        known = ", ".join(known)
+        raise ValueError(f"{unknown[0]}: expected a size of {name!r}, one of {known}, got {given[unknown[0]]!r}")
     fixed = {} if data is None else _fixed_by(data, builder)
     clash = [key for key in fixed if key in given and given[key] != fixed[key]]
     if clash:
-        raise ValueError(f"{clash[0]}={given[clash[0]]} does not fit the data, which has {clash[0]}={fixed[clash[0]]}")
+        raise ValueError(f"{clash[0]}: expected {fixed[clash[0]]}, as the data has it, got {given[clash[0]]!r}")
     return {**preset, **fixed, **given}
 
 
@@ -602,7 +603,8 @@ def parameter_count(model: torch.nn.Module) -> int:
 def _fixed_by(data, builder):
     text = builder in (char_lstm, ptb_lstm)
     if text != (data.kind == "text"):
-        raise ValueError(f"{builder.__name__} works on {'text' if text else 'images'}, {data.name} is {data.kind}")
+        wanted = "text" if text else "images"
+        raise ValueError(f"data: expected {wanted} for {builder.__name__}, got {data.name}, {data.kind}")
     if text:
         return {"vocabulary": data.classes}
     channels, height, width = data.shape
@@ -610,7 +612,7 @@ def _fixed_by(data, builder):
         return {"inputs": channels * height * width, "classes": data.classes}
     square = {"size": height} if builder is lenet else {}
     if square and height != width:
-        raise ValueError(f"lenet needs square images, {data.name} has {height} x {width}")
+        raise ValueError(f"data: expected square images for lenet, got {data.name}, {height} x {width}")
     return {"inputs": channels, "classes": data.classes, **square}
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch.func import functional_call, jacrev, vmap
 
+from pdelab.checks import choice
 from pdelab.networks.curvature.objective import Objective
 from pdelab.networks.curvature.samples import gradient_blocks, gram_matrix, per_sample_gradients
 
@@ -127,12 +128,11 @@ def gradient_noise(objective: Objective, *, method: str = "auto", directions: in
     >>> noise.rank("float64") <= 3
     True
     """
+    choice("method", method, ("svd", "gram", "auto"))
     if method == "auto":
         small = objective.count * objective.dimension <= 1 << 27
         keep = directions or objective.dtype == torch.float64 or objective.count > objective.dimension
         method = "svd" if small and keep else "gram"
-    if method not in ("svd", "gram"):
-        raise ValueError(f'unknown method {method!r}: choose from "svd", "gram", "auto"')
     if directions and method == "gram":
         raise ValueError('directions need method="svd"')
     values, vectors, norm = (_svd if method == "svd" else _gram)(objective, directions)
@@ -169,10 +169,8 @@ def fisher_diagonal(objective: Objective, kind: str = "empirical") -> torch.Tens
     >>> fisher_diagonal(f).shape
     torch.Size([3])
     """
-    if kind == "true":
+    if choice("kind", kind, ("empirical", "centred", "true")) == "true":
         return _true_fisher(objective)
-    if kind not in ("empirical", "centred"):
-        raise ValueError(f'unknown kind {kind!r}: choose from "empirical", "centred", "true"')
     first = torch.zeros(objective.dimension, dtype=objective.dtype, device=objective.device)
     second = first.clone()
     for rows in gradient_blocks(objective):

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.func import functional_call, vmap
 from torch.nn import functional
+from torch.nn.parameter import is_lazy
 
 from pdelab.checks import choice, refuse, whole
 from pdelab.networks import models
@@ -86,6 +87,7 @@ class Objective:
         samples = samples if samples is None else whole("samples", samples)
         choice("statistics", statistics, ("running", "fresh"))
         self.loss = classifier if loss is None else loss
+        _refuse_kinds(model)
         self.model = _copied(model).to(dtype).eval()
         self.recurrent = any(map(_fused_recurrence, self.model.modules()))
         self.parameters = _chosen(self.model, parameters)
@@ -271,6 +273,15 @@ def _weight_norm(module, length, direction):
 
 def _fused_recurrence(module):
     return isinstance(module, nn.RNNBase) and getattr(module, "fused", True)
+
+
+def _refuse_kinds(model):
+    """Weights that no derivative here can be taken by."""
+    for name, p in model.named_parameters():
+        kinds = {"a lazy one": is_lazy(p), "a complex one": p.is_complex(), "one on the device meta": p.is_meta}
+        for kind, found in kinds.items():
+            if found:
+                raise ValueError(f"model: expected real parameters with numbers, got {name!r}, {kind}")
 
 
 def _chosen(model, wanted):

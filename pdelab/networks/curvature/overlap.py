@@ -13,6 +13,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import nn
 
+from pdelab.checks import choice
 from pdelab.hints import Array
 
 __all__ = ["align", "average", "overlap", "overlap_matrix"]
@@ -84,8 +85,7 @@ def align(
     >>> bool(torch.equal(turned(torch.ones(1, 3)), one(torch.ones(1, 3))))
     True
     """
-    if method not in ("greedy", "weights"):
-        raise ValueError(f'unknown method {method!r}: choose from "greedy", "weights"')
+    choice("method", method, ("greedy", "weights"))
     moved, layers, goal = copy.deepcopy(model), None, _layers(reference)
     layers = _layers(moved)
     if [layer.weight.shape for layer, _ in layers] != [layer.weight.shape for layer, _ in goal]:

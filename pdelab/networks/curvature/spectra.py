@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from pdelab.checks import switch
+from pdelab.checks import choice, switch
 from pdelab.hints import Array
 from pdelab.networks import data as datasets
 from pdelab.networks.checks import place, whole
@@ -144,8 +144,7 @@ def spectrum(
         ("precision", precision, ("float64", "float32")),
         ("split", split, ("train", "validation", "test")),
     ):
-        if value not in allowed:
-            raise ValueError(f"unknown {name} {value!r}: choose from {', '.join(allowed)}")
+        choice(name, value, allowed)
     whole("count", count, 1)
     where = place(device)
     network, part, window = subject(run, model, data, split)

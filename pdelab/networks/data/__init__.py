@@ -85,11 +85,12 @@ def load(name: str = "digits", folder: str | PathLike | None = None, **options: 
     >>> len(digits.train), len(digits.validation), len(digits.test), digits.shape
     (1078, 359, 360, (1, 8, 8))
     """
-    choice("data set", name, DATA)
+    choice("data", name, DATA)
     loader, allowed, _ = DATA[name]
     unknown = sorted(set(options) - set(allowed))
     if unknown:
-        raise ValueError(f"the data set {name!r} has no option {', '.join(unknown)}: choose from {', '.join(allowed)}")
+        known, first = ", ".join(allowed), unknown[0]
+        raise ValueError(f"{first}: expected an option of {name!r}, one of {known}, got {options[first]!r}")
     whole("seed", options.get("seed", 0), 0)
     return replace(loader(_folder(folder), **options), name=name, options=dict(options))
 

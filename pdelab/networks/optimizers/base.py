@@ -121,6 +121,7 @@ class FlatOptimizer(Stored, Optimizer):
         with torch.no_grad():
             self._layout = Layout(self.param_groups, head["replicas"], views=head["engine"] != "foreach")
         self._rules = {}
+        self._laid_out = [(group["params"], len(group["params"])) for group in self.param_groups]
         for segment in self._layout.segments:
             segment.engine = engines.chosen(head["engine"], segment, self._layout.reason)
             segment.make([*segment.engine.scratch, *self.row_names(self.param_groups[segment.group])])
@@ -248,6 +249,7 @@ class FlatOptimizer(Stored, Optimizer):
         clock, segments = self.clock, self._layout.segments
         outer, inner = clock["outer_step"], clock["inner_step"]
         if inner == 0:
+            self._check_groups()
             for segment in segments:
                 segment.start_loop()
         try:
@@ -267,6 +269,15 @@ class FlatOptimizer(Stored, Optimizer):
             clock["inner_step"], clock["outer_step"] = 0, outer + 1
         for segment in segments:
             segment.written()
+
+    def _check_groups(self):
+        """Raise RuntimeError where a group holds other parameters than those that were laid out."""
+        for group, (params, count) in zip(self.param_groups, self._laid_out):
+            if group["params"] is not params or len(params) != count:
+                raise RuntimeError(
+                    "the parameters of a group were exchanged: build a new optimizer for them, or join them by "
+                    "add_param_group"
+                )
 
     def inner(self, outer, inner):
         """The inner update on every segment; nothing changes when a gradient is of the wrong kind."""
@@ -296,7 +307,12 @@ class FlatOptimizer(Stored, Optimizer):
             return self.rule(group, outer, inner)
         place, settings = (number, inner == 0), (*group.values(),)
         known, date, kept = self._rules.get(place, (None, None, None))
-        if known == settings and (date is None or date == outer):
+        try:
+            same = known == settings
+        except RuntimeError:  # of tensors compared with others
+            self._check_groups()
+            raise
+        if same and (date is None or date == outer):
             return kept
         rule = self.rule(group, outer, inner)
         if not any(isinstance(value, torch.Tensor) for value in settings):  # tensors change in place

@@ -360,8 +360,9 @@ class Parle(Varied, Replicated, FlatOptimizer):
         z^a) + (e/ρ)(x^a - x̃)], and order="jacobi" unless given. "official": the authors' script: look-ahead 1 (g + m,
         not g + μ m) in both loops; inner momentum never reset, with the elastic force inside; z never reset; x^a ← y_L
         - η N[(x^a - z^a) + (e/ρ)(x^a - mean z)], the next loop's start; averaging 0.25 unless given; two all-reduces a
-        loop. (Their scopes, which change 14 times too fast on their network, and their different initial weights are
-        settings: gamma, rho, init.)
+        loop. Their script knows the look-ahead only: with nesterov=False it is an extension of ours, the same loops
+        with heavy ball in both. (Their scopes, which change 14 times too fast on their network, and their different
+        initial weights are settings: gamma, rho, init.)
     replicas, group, reduction, init
         See `Replicated`.
     maximize, engine

@@ -4,6 +4,7 @@ import math
 
 import torch
 import torch.distributed as distributed
+from torch.nn.parameter import is_lazy
 
 from pdelab.networks.schedules import KINDS
 
@@ -64,6 +65,10 @@ def one_of(name, value, choices):
 def check_parameters(params, replicas):
     """Real, dense, floating tensors; with replicas, as many equal shares."""
     for p in params:
+        if is_lazy(p):
+            raise ValueError("expected parameters with a shape, got a lazy one: run the model once before")
+        if p.is_meta:
+            raise ValueError("expected parameters with numbers, got some on meta: model.to_empty(device=...) first")
         if p.layout is not torch.strided:
             raise ValueError(f"expected dense parameters, got layout {p.layout}: sparse parameters are not supported")
         if p.dtype.is_complex:

@@ -271,7 +271,7 @@ def tune(
     """
     grid = unboxed(grid)
     for option, tried in grid.items():
-        several(f"the grid's {option}", tried)
+        several(f"grid[{option!r}]", tried)
     points = [dict(zip(grid, values)) for values in itertools.product(*grid.values())]
     runs = {}
     for number, point in enumerate(points):

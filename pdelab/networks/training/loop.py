@@ -232,7 +232,7 @@ def tell(progress, total, unit):
     """A function of what is done: the caller's, with the total; a bar on stderr; or nothing."""
     if callable(progress):
         yield lambda done: progress(done, total)
-    elif switch("progress", progress) or not progress:
+    elif not switch("progress", progress):
         yield lambda done: None
     else:
         from tqdm import tqdm
