@@ -31,7 +31,7 @@ SLOW = set((Path(__file__).parent / "slow.txt").read_text(encoding="utf-8").spli
 
 
 def pytest_collection_modifyitems(items):
-    """Mark what `slow.txt` lists: the tests that took more than two seconds in a run with --durations=0."""
+    """Mark what `slow.txt` lists: the tests that take about a second of CPU time or more, compiled code warm."""
     for item in items:
         if item.nodeid in SLOW or item.nodeid.split("[")[0] in SLOW:
             item.add_marker(pytest.mark.slow)

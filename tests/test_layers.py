@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pdelab
@@ -43,6 +44,15 @@ def unit(path):
 
 def imports(path):
     """(dotted name, at module level?) of everything a file imports."""
+    return _imports(path, path.stat().st_mtime_ns)
+
+
+@cache
+def _imports(path, _written):
+    return list(_all_imports(path))
+
+
+def _all_imports(path):
     tree = ast.parse(path.read_text(encoding="utf-8"))
     nested = {
         id(inner)
