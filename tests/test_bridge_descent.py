@@ -108,7 +108,7 @@ def test_intervals_of_distances_cover(shift, rng):
     """Forty times 200 samples of one Gaussian against another: at least 35 intervals hold the exact distance."""
     grid = pl.Grid(-3.0, 3.0, 301)
     law, other = (densities.initial_density(grid, m, 0.5) for m in (0.0, shift))
-    measure = densities._Line(grid, densities.Bins.of(grid))
+    measure = densities.LineDistances(grid, densities.Bins.of(grid))
     exact = measure(measure.law(law), measure.law(other))
     assert exact[:2] == pytest.approx([shift, shift], abs=1e-6)
     covered = np.zeros(3)
@@ -123,7 +123,7 @@ def test_intervals_of_distances_cover(shift, rng):
 def test_intervals_of_gains_cover(rng):
     grid = pl.Grid(-3.0, 3.0, 301)
     law, near, far = (densities.initial_density(grid, m, s) for m, s in ((0.0, 0.5), (0.3, 0.5), (0.0, 0.9)))
-    measure = densities._Line(grid, densities.Bins.of(grid))
+    measure = densities.LineDistances(grid, densities.Bins.of(grid))
     exact = [measure(measure.law(law), measure.law(rho))[1] for rho in (near, far)]
     covered = 0
     for _ in range(40):
@@ -144,7 +144,7 @@ def test_exact_samples_have_the_masses_of_their_density(rng):
     assert np.all(abs(counts - 1e5 * masses) < 5 * np.sqrt(1e5 * masses) + 5)
     assert masses.sum() == pytest.approx(1.0) and bins.centres().shape == (25, 2)
     first, second = (densities.initial_density(grid, m, 0.4) for m in ([0.1, 0.2], [0.3, 0.2]))
-    measure = densities._Plane(grid, densities.Bins.of(grid, 31))
+    measure = densities.PlaneDistances(grid, densities.Bins.of(grid, 31))
     exact = transport.wasserstein_grid(grid, first, second).distance
     assert measure(measure.law(first), measure.law(second))[1] == pytest.approx(exact, rel=0.02)
 

@@ -69,6 +69,8 @@ class Basins:
         The largest share of an optimizer's runs that end beyond the grid.
     baseline : str
     confidence : float
+    resamples, seed : int
+        Of the intervals.
     """
 
     grid: Grid
@@ -152,6 +154,10 @@ def compare_basins(
     confidence : float in (0, 1)
     seed : int
 
+    Returns
+    -------
+    Basins
+
     Raises
     ------
     ValueError
@@ -167,6 +173,17 @@ def compare_basins(
     References
     ----------
     Chaudhari, thesis, section 4.3 and Theorem 4.11.
+
+    Examples
+    --------
+    >>> from pdelab import Grid
+    >>> from pdelab.networks.bridge.examples import linear_model
+    >>> from pdelab.networks.subspace import restrict
+    >>> line = restrict(linear_model([[1.0], [2.0]], [1.0, 1.0], [0.0]), np.eye(1))
+    >>> common = {"mean": 0.0, "deviation": 0.2, "gamma": 0.1, "beta": 5.0, "weight": None}
+    >>> found = compare_basins(line, Grid(-3.0, 3.0, 121), 10, lr=0.1, runs=20, resamples=50, **common)
+    >>> found.minima.round(2), set(found.basins["sgd"].tolist())          # one minimum, and all runs in its basin
+    (array([[0.6]]), {0})
     """
     k = checked(subspace).dimension
     if not isinstance(grid, Grid) or grid.dimension != k or k > 2 or set(grid.boundary) != {"reflecting"}:
@@ -185,11 +202,12 @@ def compare_basins(
     outside = _beyond(grid, ends)
     smooth = cole_hopf(subspace.loss.on(grid), grid, gamma, beta)
     ends["smoothed"] = _flow(_interpolated(grid, smooth), starts, _rate(grid, smooth), box=(grid.lower, grid.upper))
-    D, theorem, measured = lr / 2 * _isotropic(subspace, ends["sgd"], batch), None, (None, None, None)
+    D, theorem = lr / 2 * _isotropic(subspace, ends["sgd"], batch), None
+    gain = effort = surplus = None
     if weight is not None:
         problem = control.Control(subspace.loss.on(grid), weight * subspace.loss.on(grid), gradients * lr, D)
         ends["control"], pairs = _controlled(problem, grid, starts, seed)
-        measured = [bootstrap(sample, resamples, confidence, [seed, 4]) for sample in pairs]
+        gain, effort, surplus = (bootstrap(sample, resamples, confidence, [seed, 4]) for sample in pairs)
         theorem = control.gap(problem, grid, density)
     least = grid.points.reshape(-1, k)[smooth.argmin()]
     step = _rate(grid, subspace.loss.on(grid))
@@ -197,7 +215,7 @@ def compare_basins(
         grid, minima, values, least, int(_basins(subspace, grid, least[None], minima, step)[0]), starts, ends,
         {name: _losses(subspace, x) for name, x in ends.items()},
         {name: _basins(subspace, grid, x, minima, step) for name, x in ends.items()},
-        theorem, *measured, float(D), outside, "sgd", confidence, resamples, seed,
+        theorem, gain, effort, surplus, float(D), outside, "sgd", confidence, resamples, seed,
     )  # fmt: skip
 
 

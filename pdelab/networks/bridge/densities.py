@@ -28,7 +28,10 @@ from pdelab.networks.bridge.noise import checked, noise
 from pdelab.networks.subspace import Subspace
 from pdelab.stepping import solve
 
-__all__ = ["Bins", "Comparison", "METRICS", "cell_edges", "compare_densities", "draw", "initial_density", "problems"]
+__all__ = [
+    "Bins", "Comparison", "LineDistances", "METRICS", "PlaneDistances", "cell_edges", "compare_densities", "draw",
+    "initial_density", "problems",
+]  # fmt: skip
 
 MODELS = ("measured", "isotropic", "frozen", "second order")
 METRICS = ("w1", "w2", "tv")
@@ -177,7 +180,7 @@ def compare_densities(
     densities = {
         name: _positive(solve(p, start, grid, times, dt=dt).values, grid, name) for name, p in equations.items()
     }
-    measure = _Line(grid, bins) if k == 1 else _Plane(grid, bins)
+    measure = LineDistances(grid, bins) if k == 1 else PlaneDistances(grid, bins)
     distances, radii, floor = _distances(measure, states, densities, grid, resamples, confidence, generator)
     low = {m: {n: np.maximum(d - radii[m], 0.0) for n, d in found.items()} for m, found in distances.items()}
     high = {m: {n: d + radii[m] for n, d in found.items()} for m, found in distances.items()}
@@ -284,7 +287,7 @@ class Bins:
         return np.stack(np.meshgrid(*middles, indexing="ij"), -1).reshape(-1, len(middles))
 
 
-class _Line:
+class LineDistances:
     """Distances on a line: W₁ and W₂ exact, total variation of binned laws."""
 
     def __init__(self, grid, bins):
@@ -308,7 +311,7 @@ class _Line:
         return np.array([*distances, 0.5 * np.abs(first[1] - second[1]).sum()])
 
 
-class _Plane(_Line):
+class PlaneDistances(LineDistances):
     """Distances in the plane, of laws binned to the centres of bins: exact by a linear programme."""
 
     def law(self, density):

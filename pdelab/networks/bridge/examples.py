@@ -97,6 +97,11 @@ def linear_model(inputs: ArrayLike, targets: ArrayLike, weights: ArrayLike) -> O
     -------
     Objective
 
+    Raises
+    ------
+    ValueError
+        Shapes that do not fit, numbers that are not finite.
+
     Examples
     --------
     >>> linear_model([[1.0, 0.0], [0.0, 2.0]], [1.0, 1.0], [0.0, 0.0]).value()

@@ -14,7 +14,7 @@ from torch.func import grad, vmap
 from pdelab import checks
 from pdelab.grid import Grid
 from pdelab.networks.bridge.bases import trajectory_directions
-from pdelab.networks.bridge.densities import METRICS, Bins, _Line, _Plane
+from pdelab.networks.bridge.densities import METRICS, Bins, LineDistances, PlaneDistances
 from pdelab.networks.bridge.descent import descend, mini_batches
 from pdelab.networks.bridge.noise import batch_factor
 from pdelab.networks.curvature import Objective
@@ -67,10 +67,20 @@ def roam(objective: Objective, lr: float, steps: int, *, batch: int = 1, runs: i
         Mini-batches are drawn with replacement, those of a run independent of how many run with it.
     seed : int
 
+    Returns
+    -------
+    array (runs, d)
+
     Raises
     ------
     FloatingPointError
         Runs became infinite.
+
+    Examples
+    --------
+    >>> from pdelab.networks.bridge.examples import linear_model
+    >>> roam(linear_model([[1.0]], [1.0], [0.0]), 0.5, 2, runs=3).ravel().tolist()         # 1 - (1 - η)²
+    [0.75, 0.75, 0.75]
     """
     if not isinstance(objective, Objective):
         checks.refuse("objective", "an Objective", objective)
@@ -119,6 +129,23 @@ def compare_projection(
         An axis of the binned laws, over the range of both.
     resamples : int >= 20
     confidence : float in (0, 1)
+
+    Returns
+    -------
+    Projection
+
+    Raises
+    ------
+    ValueError
+        Numbers out of range, a dimension other than 1 and 2.
+
+    Examples
+    --------
+    >>> from pdelab.networks.bridge.examples import linear_model
+    >>> f = linear_model([[1.0, 0.0], [0.5, 1.0], [0.0, 1.0]], [1.0, 0.0, -1.0], [0.0, 0.0])
+    >>> found = compare_projection(f, 0.2, 10, dimension=1, runs=60, resamples=20)
+    >>> 0 < found.explained <= 1
+    True
     """
     dimension, runs = checks.whole("dimension", dimension, 1, 2), checks.whole("runs", runs, 8)
     resamples = checks.whole("resamples", resamples, 20)
@@ -154,7 +181,8 @@ def distances(
         floor.append(measure(own, measure.resample(first, generator)))
     value, radius = measure(*laws), np.quantile(radii, confidence, axis=0)
     parts = value, np.maximum(value - radius, 0.0), value + radius, np.quantile(floor, confidence, axis=0)
-    return tuple({metric: float(v) for metric, v in zip(METRICS, part)} for part in parts)
+    value, low, high, noise = ({metric: float(v) for metric, v in zip(METRICS, part)} for part in parts)
+    return value, low, high, noise
 
 
 def _measure(first, second, cells):
@@ -163,4 +191,4 @@ def _measure(first, second, cells):
     margin = 1e-9 + 1e-6 * np.ptp(both, axis=0)
     corners = both.min(0) - margin, both.max(0) + margin
     grid = Grid(*(tuple(map(float, corner)) for corner in corners), (cells + 1,) * both.shape[1])
-    return (_Line if both.shape[1] == 1 else _Plane)(grid, Bins.of(grid, cells))
+    return (LineDistances if both.shape[1] == 1 else PlaneDistances)(grid, Bins.of(grid, cells))
