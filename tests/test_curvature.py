@@ -10,6 +10,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
+from networks_device import DEVICE, array  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
 from pdelab.networks import curvature, data, models, training  # noqa: E402
@@ -33,21 +34,22 @@ def digits():
 def trained(digits):
     torch.set_num_threads(1)
     options = {"lr": 0.05, "weight_decay": 1e-4}
-    return training.train(data=digits, epochs=20, optimizer_options=options, model_options={"hidden": (10,)})
+    settings = {"optimizer_options": options, "model_options": {"hidden": (10,)}, "device": str(DEVICE)}
+    return training.train(data=digits, epochs=20, **settings)
 
 
 def small(kind, digits):
     """A tiny model of each kind and the objective on a few samples."""
     if kind == "lstm":
         text = data.load("topics", train=200, steps=5)
-        model = models.char_lstm(text.classes, 2, 2)
+        model = models.char_lstm(text.classes, 2, 2).to(DEVICE)
         return curvature.Objective(model, text.train, steps=5, samples=6, batch_size=4)
     if kind == "lenet":
         model = models.build("digits-lenet", digits, channels=(2, 3), hidden=4)
         model(digits.train.inputs[:64])  # batch-norm statistics that are not the initial ones
     else:
         model = models.mlp(64, (3,))
-    return curvature.Objective(model, digits.train, samples=9, batch_size=4)
+    return curvature.Objective(model.to(DEVICE), digits.train, samples=9, batch_size=4)
 
 
 def full_hessian(objective):
@@ -169,7 +171,7 @@ def test_quadrature_is_exact_to_degree_2m_minus_1(rng):
     matrix = symmetric(rng, rng.standard_normal(30))
     starts = torch.as_tensor(rng.standard_normal((4, 30)))
     nodes, weights = curvature.quadrature(*curvature.lanczos(Matrix(matrix), starts, 5))
-    for start, theta, w in zip(starts.numpy(), nodes, weights):
+    for start, theta, w in zip(array(starts), nodes, weights):
         v = start / np.linalg.norm(start)
         for power in range(10):
             assert (w * theta**power).sum() == pytest.approx(v @ np.linalg.matrix_power(matrix, power) @ v, abs=1e-11)
@@ -198,7 +200,7 @@ def test_an_exhausted_krylov_space_ends_cleanly(rng, values):
 def test_moments_within_four_standard_errors(trained, digits):
     objective = curvature.Objective(trained.model, digits.train, samples=300)
     operator = curvature.Hessian(objective)
-    values = torch.linalg.eigvalsh(operator.matrix()).numpy()
+    values = array(torch.linalg.eigvalsh(operator.matrix()))
     nodes, weights = curvature.stochastic_quadrature(operator, probes=40, steps=20, seed=5)
     for power in (1, 2, 3):
         samples = (weights * nodes**power).sum(1)
@@ -215,11 +217,11 @@ def test_extreme_eigenvalues_within_1e_6(name, digits):
         model=name, data=digits, epochs=5, model_options=sizes, optimizer_options={"lr": 0.05, "weight_decay": 1e-4}
     )
     operator = curvature.Hessian(curvature.Objective(result.model, digits.train, samples=128))
-    values = np.linalg.eigvalsh(operator.matrix().numpy())
+    values = np.linalg.eigvalsh(array(operator.matrix()))
     smallest, largest, low, high = curvature.extreme_eigenvalues(operator, 3, vectors=True)
     np.testing.assert_allclose(smallest, values[:3], rtol=1e-6)
     np.testing.assert_allclose(largest, values[-3:], rtol=1e-6)
-    residual = (operator @ torch.as_tensor(high)).numpy() - high * largest
+    residual = array(operator @ torch.as_tensor(high).to(operator.device)) - high * largest
     assert abs(residual).max() < 1e-6 * largest[-1] and low.shape == high.shape == (operator.dimension, 3)
 
 
@@ -254,7 +256,7 @@ def test_repeated_eigenvalues_are_found_as_often_as_they_occur(monkeypatch, rng,
     exact = np.sort(values)
     np.testing.assert_allclose(np.r_[smallest, largest], np.r_[exact[:count], exact[-count:]], atol=2e-9)
     for found, states in ((smallest, low), (largest, high)):
-        np.testing.assert_allclose(operator.matrix.numpy() @ states, states * found, atol=5e-9)
+        np.testing.assert_allclose(array(operator.matrix) @ states, states * found, atol=5e-9)
         np.testing.assert_allclose(states.T @ states, np.eye(count), atol=1e-8)
     assert operator.products <= (2.1 * len(values) if dense else 20000)
 
@@ -267,7 +269,7 @@ def test_eigenvalues_of_softmax_regression_at_zero(digits):
             p.zero_()
     objective = curvature.Objective(model, digits.train, samples=200)
     x = torch.cat([objective.split.inputs.flatten(1), torch.ones(200, 1, dtype=DOUBLE)], 1)
-    second = np.linalg.eigvalsh((x.T @ x / 200).numpy())
+    second = np.linalg.eigvalsh(array(x.T @ x / 200))
     exact = np.sort(np.kron(second, np.r_[0.0, np.full(9, 0.1)]))
     smallest, largest = curvature.extreme_eigenvalues(curvature.Hessian(objective), 12)
     np.testing.assert_allclose(smallest, exact[:12], atol=1e-12)
@@ -333,7 +335,7 @@ def test_spectra_and_traces_by_layer(digits):
     found = curvature.layer_spectra(model=model, data=digits, samples=60)
     assert list(found) == ["1", "3"]
     for name, block in {"1": slice(0, 260), "3": slice(260, None)}.items():
-        np.testing.assert_allclose(found[name].nodes, np.linalg.eigvalsh(matrix[block, block].numpy()), atol=1e-12)
+        np.testing.assert_allclose(found[name].nodes, np.linalg.eigvalsh(array(matrix[block, block])), atol=1e-12)
         part = curvature.Objective(model, digits.train, samples=60, parameters=[name])
         exact = matrix[block, block].trace().item()
         assert curvature.trace(curvature.Hessian(part), probes=300) == (pytest.approx(exact, rel=1e-10), 0.0)
@@ -361,7 +363,7 @@ def test_the_error_of_a_trace_is_that_of_its_probes(digits):
 def test_noise_spectrum_without_the_matrix(digits, samples, branch):
     """N = 40 < d = 236 and N = 400 > d."""
     objective = curvature.Objective(models.mlp(16, (9,)), data.load("digits", size=4).train, samples=samples)
-    gradients = curvature.per_sample_gradients(objective).numpy()
+    gradients = array(curvature.per_sample_gradients(objective))
     exact = np.linalg.eigvalsh(np.cov(gradients.T, bias=True))[::-1]
     for method in ("svd", "gram"):
         noise = curvature.gradient_noise(objective, method=method)
@@ -392,7 +394,7 @@ def test_single_precision_gradients_keep_what_digits_they_have(trained):
 def test_lemma_6_3_by_enumeration(digits):
     """The variance of a mini-batch gradient over all batches, with and without replacement; the printed sign fails."""
     objective = curvature.Objective(models.mlp(16, (2,)), data.load("digits", size=4).train, samples=5)
-    g = curvature.per_sample_gradients(objective).numpy()
+    g = array(curvature.per_sample_gradients(objective))
     count, mean = len(g), g.mean(0)
     covariance = np.cov(g.T, bias=True)
     noise = curvature.gradient_noise(objective)

@@ -8,6 +8,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason='needs the extra "networks"')
 
+from networks_device import DEVICE  # noqa: E402
 from torch import nn  # noqa: E402
 from torch.nn.utils import parametrizations  # noqa: E402
 from torch.optim import lr_scheduler  # noqa: E402
@@ -34,7 +35,7 @@ def train(net, opt, steps=6, shape=(8, 6), seed=0, before_step=None):
     generator = torch.Generator().manual_seed(seed)
     dtype = next(net.parameters()).dtype
     for k in range(steps):
-        inputs = torch.randn(*shape, generator=generator, dtype=torch.float64).to(dtype)
+        inputs = torch.randn(*shape, generator=generator, dtype=torch.float64).to(DEVICE, dtype)
         opt.zero_grad()
         net(inputs).square().mean().backward()
         if before_step:
@@ -44,7 +45,7 @@ def train(net, opt, steps=6, shape=(8, 6), seed=0, before_step=None):
 
 def chain(dtype=torch.float64):
     torch.manual_seed(0)
-    return nn.Sequential(nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 3)).to(dtype)
+    return nn.Sequential(nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 3)).to(DEVICE, dtype)
 
 
 class Tied(nn.Module):
@@ -106,9 +107,9 @@ MODELS = {
 def test_unusual_models(name):
     make, shape = MODELS[name]
     torch.manual_seed(0)
-    one = make().double()
+    one = make().double().to(DEVICE)
     if name == "gradient hooks":  # a copy has none of them
-        two = make().double()
+        two = make().double().to(DEVICE)
     else:
         two = copy.deepcopy(one)
     for net, build in ((one, ours), (two, torchs)):
@@ -161,18 +162,21 @@ def test_schedulers_of_torch(name):
 def gradients(kind, k):
     generator = torch.Generator().manual_seed(k)
     if kind == "transposed":
-        return torch.randn(5, 4, generator=generator, dtype=torch.float64).t()
+        return torch.randn(5, 4, generator=generator, dtype=torch.float64).to(DEVICE).t()
     if kind == "expanded":
-        return torch.randn(1, generator=generator, dtype=torch.float64).expand(4, 5)
-    return torch.randn(4, 5, generator=generator, dtype=torch.complex128).conj().imag  # its sign is a bit of the view
+        return torch.randn(1, generator=generator, dtype=torch.float64).to(DEVICE).expand(4, 5)
+    return (
+        torch.randn(4, 5, generator=generator, dtype=torch.complex128).to(DEVICE).conj().imag
+    )  # its sign is a bit of the view
 
 
 @pytest.mark.parametrize("kind", ["transposed", "expanded", "negated"])
 def test_gradients_laid_out_differently(kind):
-    one, two = (nn.Parameter(torch.ones(4, 5, dtype=torch.float64)) for _ in range(2))
+    one, two = (nn.Parameter(torch.ones(4, 5, dtype=torch.float64, device=DEVICE)) for _ in range(2))
     first, second = ours([one]), torchs([two])
     for k in range(3):
-        one.grad, two.grad = gradients(kind, k), gradients(kind, k).clone()
+        one.grad = gradients(kind, k)
+        two.grad = gradients(kind, k).clone()
         first.step()
         second.step()
     torch.testing.assert_close(one, two, rtol=0, atol=1e-13)
@@ -190,7 +194,7 @@ def test_an_optimizer_a_parameter_stepped_in_the_backward_pass():
         for p in net.parameters():
             p.register_post_accumulate_grad_hook(step)
         for k in range(4):
-            net(torch.full((3, 6), 0.1 * k + 0.2, dtype=torch.float64)).square().mean().backward()
+            net(torch.full((3, 6), 0.1 * k + 0.2, dtype=torch.float64, device=DEVICE)).square().mean().backward()
     torch.testing.assert_close(vector(one), vector(two), rtol=0, atol=1e-12)
 
 
@@ -198,7 +202,7 @@ def test_gradient_penalties_and_another_thread():
     one, two = chain(), chain()
 
     def penalised(net, opt):
-        inputs = torch.randn(8, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+        inputs = torch.randn(8, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(1)).to(DEVICE)
         for _ in range(3):
             opt.zero_grad()
             loss = net(inputs).square().mean()
@@ -284,10 +288,11 @@ CURVED = {
 @pytest.mark.parametrize("name", CURVED)
 def test_curvature_of_unusual_models(name):
     torch.manual_seed(0)
-    model = CURVED[name]().double()
-    inputs, labels = torch.randn(7, 6, dtype=torch.float64), torch.tensor([0, 1, 2, 0, 1, 2, 2])
+    model = CURVED[name]().double().to(DEVICE)
+    inputs = torch.randn(7, 6, dtype=torch.float64).to(DEVICE)
+    labels = torch.tensor([0, 1, 2, 0, 1, 2, 2], device=DEVICE)
     objective = Objective(model, (inputs, labels))
-    hessian = Hessian(objective) @ torch.eye(objective.dimension, dtype=torch.float64)
+    hessian = Hessian(objective) @ torch.eye(objective.dimension, dtype=torch.float64, device=DEVICE)
     torch.testing.assert_close(hessian, second_derivatives(model, inputs, labels), rtol=0, atol=1e-12)
     weights = [p for p in model.parameters() if p.requires_grad]
     for row, x, y in zip(per_sample_gradients(objective), inputs, labels):

@@ -6,6 +6,8 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
+from networks_device import DEVICE, array  # noqa: E402
+
 import pdelab as pl  # noqa: E402
 from pdelab.networks import curvature, data, models, subspace, training  # noqa: E402
 
@@ -16,14 +18,15 @@ def objective():
     digits = data.load("digits", seed=0)
     torch.manual_seed(0)
     options = {"lr": 0.05, "weight_decay": 1e-3}
-    result = training.train(data=digits, epochs=10, model_options={"hidden": (6,)}, optimizer_options=options)
+    settings = {"model_options": {"hidden": (6,)}, "optimizer_options": options, "device": str(DEVICE)}
+    result = training.train(data=digits, epochs=10, **settings)
     return curvature.Objective(result.model, digits.train, samples=100)
 
 
 def at(objective, weights):
     """The loss at given flat weights, by putting them into the model."""
     before = objective.weights
-    torch.nn.utils.vector_to_parameters(torch.as_tensor(weights), objective.parameters.values())
+    torch.nn.utils.vector_to_parameters(torch.as_tensor(weights).to(objective.device), objective.parameters.values())
     value = objective.value()
     torch.nn.utils.vector_to_parameters(before, objective.parameters.values())
     return value
@@ -63,7 +66,7 @@ def test_the_basis_is_orthonormal_and_starts_with_the_first_direction(objective)
     part = subspace.restrict(objective, directions)
     np.testing.assert_allclose(part.basis @ part.basis.T, np.eye(3), atol=1e-14)
     assert part.basis[0] @ directions[0] == pytest.approx(np.linalg.norm(directions[0]))
-    np.testing.assert_array_equal(part.origin, objective.weights.numpy())
+    np.testing.assert_array_equal(part.origin, array(objective.weights))
     # one unit on the slice is one unit between weights
     assert np.linalg.norm(part.weights([0.3, -0.4, 1.2]) - part.origin) == pytest.approx(1.3)
 
@@ -72,7 +75,7 @@ def test_derivatives_along_eigenvectors_are_eigenvalues(objective):
     part = subspace.restrict(objective, subspace.curved_directions(objective, 2))
     _, largest = curvature.extreme_eigenvalues(curvature.Hessian(objective), 2)
     np.testing.assert_allclose(part.loss.hessian([0.0, 0.0]), np.diag(largest[::-1]), atol=1e-8)
-    gradient = objective.gradient().numpy()
+    gradient = array(objective.gradient())
     np.testing.assert_allclose(part.loss.gradient([0.0, 0.0]), part.basis @ gradient, atol=1e-12)
 
 
@@ -80,7 +83,7 @@ def test_a_plane_through_three_networks(objective):
     others = [models.mlp(64, (6,)) for _ in range(2)]
     part = subspace.restrict(objective, subspace.directions_to(objective, others))
     for other in others:
-        weights = torch.cat([p.detach().flatten() for p in other.parameters()]).double().numpy()
+        weights = array(torch.cat([p.detach().flatten() for p in other.parameters()]).double())
         u = part.coordinates(weights)
         np.testing.assert_allclose(part.weights(u), weights, atol=1e-12)
         assert part.loss(u) == pytest.approx(at(objective, weights), rel=1e-12)
