@@ -156,15 +156,17 @@ def summary(verdicts):
     return counts | {"rate": counts["killed"] / killable if killable else None}
 
 
-def page(mutants, verdicts):
-    """The results as Markdown."""
-    counts = summary(verdicts)
-    rate = "none measured" if counts["rate"] is None else f"{100 * counts['rate']:.1f} %"
+def page(mutants, verdicts, first):
+    """The results as Markdown; `first` has the verdicts of the first run of each mutant."""
+    counts, killable = summary(verdicts), [mutant.name for mutant in mutants if not mutant.equivalent]
+    before = summary({name: first[name] for name in killable if name in first})
     lines = [
         "# Mutation\n",
         "One line changed at a time; the tests that cover it should fail. By `python -m benchmarks.mutation`.\n",
         f"{counts['killed']} killed, {counts['survived']} survived, {counts['equivalent']} equivalent, "
-        f"{counts['error']} in error, {len(mutants) - len(verdicts)} not run; of the killable that were run: {rate}.\n",
+        f"{counts['error']} in error, {len(mutants) - len(verdicts)} not run; of the killable that were run: "
+        f"{_percent(counts)}. When each was run for the first time, by the tests that were then chosen for it: "
+        f"{before['killed']} killed, {before['survived']} survived, {_percent(before)}.\n",
         "| mutant | file | old | new | verdict |\n|---|---|---|---|---|",
     ]
     cell = lambda text: "`" + text.strip().replace("|", "\\|").replace("\n", " ") + "`"  # noqa: E731
@@ -174,11 +176,25 @@ def page(mutants, verdicts):
     return "\n".join(lines) + "\n"
 
 
+def _percent(counts):
+    return "none measured" if counts["rate"] is None else f"{100 * counts['rate']:.1f} %"
+
+
+def kept():
+    """(verdicts, first verdicts) of earlier runs."""
+    found = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    return found.get("verdicts", {}), found.get("first", {})
+
+
 def save(mutants, verdicts):
-    """Keep the verdicts and write the page anew; what was not run this time keeps its verdict."""
-    result = {"summary": summary(verdicts), "verdicts": verdicts}
+    """Keep the verdicts with those of earlier runs, and write the page anew."""
+    names = {mutant.name for mutant in mutants}
+    earlier, first = kept()
+    judged = {name: word for name, word in verdicts.items() if word in ("killed", "survived")}
+    verdicts, first = ({n: w for n, w in found.items() if n in names} for found in (earlier | verdicts, judged | first))
+    result = {"summary": summary(verdicts), "first": first, "verdicts": verdicts}
     RESULTS.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    PAGE.write_text(page(mutants, verdicts), encoding="utf-8")
+    PAGE.write_text(page(mutants, verdicts, first), encoding="utf-8")
 
 
 def main(arguments=None):
@@ -197,12 +213,11 @@ def main(arguments=None):
     if asked.list:
         print("\n".join(f"{mutant.name:<40}{mutant.file}" for mutant in chosen))
         return 0
-    kept = json.loads(RESULTS.read_text(encoding="utf-8"))["verdicts"] if RESULTS.exists() else {}
     verdicts = {}
     for name, word in run(chosen, jobs=asked.jobs):
         print(f"{word:<11}{name}", flush=True)
         verdicts[name] = word
-        save(MUTANTS, {name: word for name, word in (kept | verdicts).items() if name in known})
+        save(MUTANTS, verdicts)
     counts = summary(verdicts)
     print(counts)
     return 1 if counts["survived"] or counts["error"] else 0

@@ -72,3 +72,18 @@ def test_verdicts_come_as_they_are_made_and_tests_of_the_same_files_are_tried_to
     assert dict(mutation.run(rows)) == {"a": "killed", "b": "survived", "c": "error"}
     with pytest.raises(FileNotFoundError):
         list(mutation.run([mutation.Mutant("d", "none.py", "x", "y", "test_it.py -k test_one")]))
+
+
+def test_the_page_keeps_the_first_verdict_beside_the_last(tmp_path, monkeypatch):
+    monkeypatch.setattr(mutation, "RESULTS", tmp_path / "mutation.json")
+    monkeypatch.setattr(mutation, "PAGE", tmp_path / "MUTATION.md")
+    rows = [mutation.Mutant(name, "one.py", "x", "y", "tests") for name in "abcd"]
+    mutation.save(rows, {"a": "killed", "b": "survived", "c": "error", "gone": "killed"})
+    mutation.save(rows, {"b": "killed", "c": "killed"})
+    said = (tmp_path / "MUTATION.md").read_text()
+    assert "3 killed, 0 survived, 0 equivalent, 0 in error, 1 not run; of the killable that were run: 100.0 %" in said
+    assert "for the first time, by the tests that were then chosen for it: 2 killed, 1 survived, 66.7 %" in said
+    assert mutation.kept() == (
+        {"a": "killed", "b": "killed", "c": "killed"},
+        {"a": "killed", "b": "survived", "c": "killed"},
+    )
