@@ -23,9 +23,8 @@ def number(name: str, value: Any, expected: str = "a number") -> float:
 
     Parameters
     ----------
-    name : str
-        Of the argument.
-    value : anything
+    name, value
+        What the argument is called, and what came for it.
     expected : str
         What the message says.
 
@@ -55,9 +54,8 @@ def finite(name: str, value: Any) -> float:
 
     Parameters
     ----------
-    name : str
-        Of the argument.
-    value : anything
+    name, value
+        What the argument is called, and what came for it.
 
     Returns
     -------
@@ -82,9 +80,8 @@ def positive(name: str, value: Any, *, infinite: bool = False) -> float:
 
     Parameters
     ----------
-    name : str
-        Of the argument.
-    value : anything
+    name, value
+        What the argument is called, and what came for it.
     infinite : bool
         Whether math.inf will do.
 
@@ -112,9 +109,8 @@ def nonnegative(name: str, value: Any, *, infinite: bool = False) -> float:
 
     Parameters
     ----------
-    name : str
-        Of the argument.
-    value : anything
+    name, value
+        What the argument is called, and what came for it.
     infinite : bool
         Whether math.inf will do.
 
@@ -142,9 +138,8 @@ def within(name: str, value: Any, low: float, high: float, ends: str = "[]") -> 
 
     Parameters
     ----------
-    name : str
-        Of the argument.
-    value : anything
+    name, value
+        What the argument is called, and what came for it.
     low, high : float
     ends : "[]", "[)", "(]" or "()"
 
@@ -178,9 +173,8 @@ def whole(name: str, value: Any, least: int = 1, most: float = math.inf) -> int:
 
     Parameters
     ----------
-    name : str
-        Of the argument.
-    value : anything
+    name, value
+        What the argument is called, and what came for it.
     least, most : int
 
     Returns
@@ -212,9 +206,8 @@ def seed(name: str, value: Any) -> int:
 
     Parameters
     ----------
-    name : str
-        Of the argument.
-    value : anything
+    name, value
+        What the argument is called, and what came for it.
 
     Returns
     -------
@@ -241,9 +234,8 @@ def switch(name: str, value: Any) -> bool:
 
     Parameters
     ----------
-    name : str
-        Of the argument.
-    value : anything
+    name, value
+        What the argument is called, and what came for it.
 
     Returns
     -------
@@ -267,9 +259,8 @@ def choice(name: str, value: Any, allowed: Iterable) -> Any:
 
     Parameters
     ----------
-    name : str
-        Of the argument.
-    value : anything
+    name, value
+        What the argument is called, and what came for it.
     allowed : iterable
 
     Returns

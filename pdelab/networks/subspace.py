@@ -120,11 +120,8 @@ def random_directions(objective: Objective, count: int, seed: int = 0) -> Array:
 
     Examples
     --------
-    >>> import torch
-    >>> from pdelab.networks.curvature.objective import Objective
-    >>> x, y = torch.eye(3, dtype=torch.float64), torch.zeros(3, 1, dtype=torch.float64)
-    >>> net = torch.nn.Linear(3, 1, bias=False)
-    >>> f = Objective(net, (x, y), loss=lambda m, b: (m(b[0]) - b[1]).square().mean())       # |w|²/3
+    >>> from pdelab.networks.bridge.examples import linear_model
+    >>> f = linear_model([[1, 0, 0], [0, 1, 0], [0, 0, 1]], [0, 0, 0], [0, 0, 0])          # |w|²/6
     >>> random_directions(f, 2).shape
     (2, 3)
     """
@@ -145,11 +142,8 @@ def curved_directions(objective: Objective, count: int) -> Array:
 
     Examples
     --------
-    >>> import torch
-    >>> from pdelab.networks.curvature.objective import Objective
-    >>> x, y = torch.eye(3, dtype=torch.float64), torch.zeros(3, 1, dtype=torch.float64)
-    >>> net = torch.nn.Linear(3, 1, bias=False)
-    >>> f = Objective(net, (x, y), loss=lambda m, b: (m(b[0]) - b[1]).square().mean())       # |w|²/3
+    >>> from pdelab.networks.bridge.examples import linear_model
+    >>> f = linear_model([[1, 0, 0], [0, 1, 0], [0, 0, 1]], [0, 0, 0], [0, 0, 0])          # |w|²/6
     >>> curved_directions(f, 1).shape
     (1, 3)
     """
@@ -176,12 +170,9 @@ def directions_to(objective: Objective, models: Sequence[torch.nn.Module]) -> Ar
 
     Examples
     --------
-    >>> import torch
-    >>> from pdelab.networks.curvature.objective import Objective
-    >>> x, y = torch.eye(3, dtype=torch.float64), torch.zeros(3, 1, dtype=torch.float64)
-    >>> net = torch.nn.Linear(3, 1, bias=False)
-    >>> f = Objective(net, (x, y), loss=lambda m, b: (m(b[0]) - b[1]).square().mean())       # |w|²/3
-    >>> directions_to(f, [net])
+    >>> from pdelab.networks.bridge.examples import linear_model
+    >>> f = linear_model([[1, 0, 0], [0, 1, 0], [0, 0, 1]], [0, 0, 0], [0, 0, 0])          # |w|²/6
+    >>> directions_to(f, [f.model])
     array([[0., 0., 0.]])
     """
     here = objective.weights.cpu().numpy()

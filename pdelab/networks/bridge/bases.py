@@ -23,11 +23,8 @@ def gradient_direction(objective: Objective) -> np.ndarray:
 
     Examples
     --------
-    >>> import torch
-    >>> from pdelab.networks.curvature.objective import Objective
-    >>> x, y = torch.eye(3, dtype=torch.float64), torch.zeros(3, 1, dtype=torch.float64)
-    >>> net = torch.nn.Linear(3, 1, bias=False)
-    >>> f = Objective(net, (x, y), loss=lambda m, b: (m(b[0]) - b[1]).square().mean())       # |w|²/3
+    >>> from pdelab.networks.bridge.examples import linear_model
+    >>> f = linear_model([[1, 0, 0], [0, 1, 0], [0, 0, 1]], [0, 0, 0], [0, 0, 0])          # |w|²/6
     >>> gradient_direction(f).shape
     (1, 3)
     """
@@ -53,11 +50,8 @@ def noisy_directions(objective: Objective, count: int) -> np.ndarray:
 
     Examples
     --------
-    >>> import torch
-    >>> from pdelab.networks.curvature.objective import Objective
-    >>> x, y = torch.eye(3, dtype=torch.float64), torch.zeros(3, 1, dtype=torch.float64)
-    >>> net = torch.nn.Linear(3, 1, bias=False)
-    >>> f = Objective(net, (x, y), loss=lambda m, b: (m(b[0]) - b[1]).square().mean())       # |w|²/3
+    >>> from pdelab.networks.bridge.examples import linear_model
+    >>> f = linear_model([[1, 0, 0], [0, 1, 0], [0, 0, 1]], [0, 0, 0], [0, 0, 0])          # |w|²/6
     >>> noisy_directions(f, 1).shape
     (1, 3)
     """
@@ -123,11 +117,8 @@ def filter_directions(objective: Objective, count: int, seed: int = 0) -> np.nda
 
     Examples
     --------
-    >>> import torch
-    >>> from pdelab.networks.curvature.objective import Objective
-    >>> x, y = torch.eye(3, dtype=torch.float64), torch.zeros(3, 1, dtype=torch.float64)
-    >>> net = torch.nn.Linear(3, 1, bias=False)
-    >>> f = Objective(net, (x, y), loss=lambda m, b: (m(b[0]) - b[1]).square().mean())       # |w|²/3
+    >>> from pdelab.networks.bridge.examples import linear_model
+    >>> f = linear_model([[1, 0, 0], [0, 1, 0], [0, 0, 1]], [0, 0, 0], [0, 0, 0])          # |w|²/6
     >>> filter_directions(f, 2).shape
     (2, 3)
     """

@@ -86,13 +86,10 @@ def compare_exits(
 
     Examples
     --------
-    >>> import torch
     >>> from pdelab import Grid
-    >>> from pdelab.networks.curvature import Objective
+    >>> from pdelab.networks.bridge.examples import linear_model
     >>> from pdelab.networks.subspace import random_directions, restrict
-    >>> _ = torch.manual_seed(0)
-    >>> data = torch.randn(20, 2, dtype=torch.float64), torch.randn(20, 1, dtype=torch.float64)
-    >>> f = Objective(torch.nn.Linear(2, 1), data, loss=lambda m, b: (m(b[0]) - b[1]).square().mean())
+    >>> f = linear_model([[1.0, 0.5], [-1.0, 1.0], [0.5, 2.0], [2.0, -1.0]], [1.0, -1.0, 0.5, 1.5], [0.0, 0.0])
     >>> line = restrict(f, random_directions(f, 1))
     >>> exits = compare_exits(line, Grid(-0.5, 0.5, 41, boundary="absorbing"), 0.0, lr=0.1, runs=50)
     >>> bool(exits.low < exits.sgd < exits.high), sorted(exits.equations) == sorted(exits.moved)
@@ -207,14 +204,11 @@ def compare_rotation(
 
     Examples
     --------
-    >>> import torch
     >>> from pdelab import Grid
-    >>> from pdelab.networks.curvature import Objective
+    >>> from pdelab.networks.bridge.examples import linear_model
     >>> from pdelab.networks.subspace import random_directions, restrict
-    >>> _ = torch.manual_seed(0)
-    >>> data = torch.randn(20, 2, dtype=torch.float64), torch.randn(20, 1, dtype=torch.float64)
-    >>> f = Objective(torch.nn.Linear(2, 1), data, loss=lambda m, b: (m(b[0]) - b[1]).square().mean())
-    >>> plane, grid = restrict(f, random_directions(f, 2)), Grid((-3.0, -3.0), (3.0, 3.0), (31, 31))
+    >>> f = linear_model([[1.0, 0.5], [-1.0, 1.0], [0.5, 2.0], [2.0, -1.0]], [3.0, 3.0, -3.0, -3.0], [0.0, 0.0])
+    >>> plane, grid = restrict(f, random_directions(f, 2)), Grid((-3.0, -3.0), (3.0, 3.0), (41, 41))
     >>> turning = compare_rotation(plane, grid, np.zeros((12, 2)), lr=0.1, steps=40, settle=40)
     >>> bool(turning.low <= turning.sgd <= turning.high), "measured" in turning.equations
     (True, True)

@@ -142,16 +142,13 @@ def compare_densities(
 
     Examples
     --------
-    >>> import torch
     >>> from pdelab import Grid
-    >>> from pdelab.networks.curvature import Objective
+    >>> from pdelab.networks.bridge.examples import linear_model
     >>> from pdelab.networks.subspace import random_directions, restrict
-    >>> _ = torch.manual_seed(0)
-    >>> data = torch.randn(20, 2, dtype=torch.float64), torch.randn(20, 1, dtype=torch.float64)
-    >>> f = Objective(torch.nn.Linear(2, 1), data, loss=lambda m, b: (m(b[0]) - b[1]).square().mean())
+    >>> f = linear_model([[1.0, 0.5], [-1.0, 1.0], [0.5, 2.0], [2.0, -1.0]], [3.0, 3.0, -3.0, -3.0], [0.0, 0.0])
     >>> line = restrict(f, random_directions(f, 1))
     >>> start = {"mean": 0.0, "deviation": 0.3}
-    >>> found = compare_densities(line, Grid(-4.0, 4.0, 129), 0.1, [0.5, 1.0], runs=200, resamples=20, **start)
+    >>> found = compare_densities(line, Grid(-4.0, 4.0, 257), 0.1, [0.5, 1.0], runs=200, resamples=20, **start)
     >>> sorted(found.distances)
     ['tv', 'w1', 'w2']
     """

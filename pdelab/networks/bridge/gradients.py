@@ -129,13 +129,10 @@ def gradient_map(
 
     Examples
     --------
-    >>> import torch
     >>> from pdelab import Grid
-    >>> from pdelab.networks.curvature import Objective
+    >>> from pdelab.networks.bridge.examples import linear_model
     >>> from pdelab.networks.subspace import random_directions, restrict
-    >>> _ = torch.manual_seed(0)
-    >>> data = torch.randn(20, 2, dtype=torch.float64), torch.randn(20, 1, dtype=torch.float64)
-    >>> f = Objective(torch.nn.Linear(2, 1), data, loss=lambda m, b: (m(b[0]) - b[1]).square().mean())
+    >>> f = linear_model([[1.0, 0.5], [-1.0, 1.0], [0.5, 2.0], [2.0, -1.0]], [1.0, -1.0, 0.5, 1.5], [0.0, 0.0])
     >>> line, grid = restrict(f, random_directions(f, 1)), Grid(-6.0, 6.0, 401)
     >>> found = gradient_map(line, grid, [0.5], 0.1, 0.05, shares=(0.2,), lengths=(5, 20), runs=20)
     >>> type(found).__name__
@@ -214,13 +211,10 @@ def exact_gradient(subspace: Subspace, grid: Grid, points: ArrayLike, gamma: flo
 
     Examples
     --------
-    >>> import torch
     >>> from pdelab import Grid
-    >>> from pdelab.networks.curvature import Objective
+    >>> from pdelab.networks.bridge.examples import linear_model
     >>> from pdelab.networks.subspace import random_directions, restrict
-    >>> _ = torch.manual_seed(0)
-    >>> data = torch.randn(20, 2, dtype=torch.float64), torch.randn(20, 1, dtype=torch.float64)
-    >>> f = Objective(torch.nn.Linear(2, 1), data, loss=lambda m, b: (m(b[0]) - b[1]).square().mean())
+    >>> f = linear_model([[1.0, 0.5], [-1.0, 1.0], [0.5, 2.0], [2.0, -1.0]], [1.0, -1.0, 0.5, 1.5], [0.0, 0.0])
     >>> line = restrict(f, random_directions(f, 1))
     >>> slope, error = exact_gradient(line, Grid(-6.0, 6.0, 401), [0.0], gamma=0.1, beta=20.0)
     >>> slope.shape, bool(error < 1e-6)

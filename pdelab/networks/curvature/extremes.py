@@ -65,15 +65,12 @@ def extreme_eigenvalues(
 
     Examples
     --------
-    >>> import torch
-    >>> from pdelab.networks.curvature.objective import Objective
-    >>> x, y = torch.eye(3, dtype=torch.float64), torch.zeros(3, 1, dtype=torch.float64)
-    >>> net = torch.nn.Linear(3, 1, bias=False)
-    >>> f = Objective(net, (x, y), loss=lambda m, b: (m(b[0]) - b[1]).square().mean())       # |w|²/3
+    >>> from pdelab.networks.bridge.examples import linear_model
+    >>> f = linear_model([[1, 0, 0], [0, 1, 0], [0, 0, 1]], [0, 0, 0], [0, 0, 0])          # |w|²/6
     >>> from pdelab.networks.curvature import Hessian
     >>> smallest, largest = extreme_eigenvalues(Hessian(f))
     >>> round(float(smallest[0]), 6), round(float(largest[0]), 6)
-    (0.666667, 0.666667)
+    (0.333333, 0.333333)
     """
     size = operator.dimension
     if not 1 <= whole("count", count) < size / 2:

@@ -34,14 +34,12 @@ def lanczos(operator: Any, starts: torch.Tensor, steps: int) -> tuple[Array, Arr
     Examples
     --------
     >>> import torch
-    >>> from pdelab.networks.curvature.objective import Objective
-    >>> x, y = torch.eye(3, dtype=torch.float64), torch.zeros(3, 1, dtype=torch.float64)
-    >>> net = torch.nn.Linear(3, 1, bias=False)
-    >>> f = Objective(net, (x, y), loss=lambda m, b: (m(b[0]) - b[1]).square().mean())       # |w|²/3
+    >>> from pdelab.networks.bridge.examples import linear_model
+    >>> f = linear_model([[1, 0, 0], [0, 1, 0], [0, 0, 1]], [0, 0, 0], [0, 0, 0])          # |w|²/6
     >>> from pdelab.networks.curvature.operators import Hessian
     >>> diagonal, off = lanczos(Hessian(f), torch.ones(1, 3, dtype=torch.float64), 2)
     >>> round(float(diagonal[0, 0]), 6), bool(abs(off[0, 0]) < 1e-12)    # the start is an eigenvector
-    (0.666667, True)
+    (0.333333, True)
     """
     count, size = starts.shape
     basis = torch.zeros(count, steps, size, dtype=starts.dtype, device=starts.device)
@@ -123,15 +121,12 @@ def stochastic_quadrature(
 
     Examples
     --------
-    >>> import torch
-    >>> from pdelab.networks.curvature.objective import Objective
-    >>> x, y = torch.eye(3, dtype=torch.float64), torch.zeros(3, 1, dtype=torch.float64)
-    >>> net = torch.nn.Linear(3, 1, bias=False)
-    >>> f = Objective(net, (x, y), loss=lambda m, b: (m(b[0]) - b[1]).square().mean())       # |w|²/3
+    >>> from pdelab.networks.bridge.examples import linear_model
+    >>> f = linear_model([[1, 0, 0], [0, 1, 0], [0, 0, 1]], [0, 0, 0], [0, 0, 0])          # |w|²/6
     >>> from pdelab.networks.curvature.operators import Hessian
     >>> nodes, weights = stochastic_quadrature(Hessian(f), probes=2, steps=3)
     >>> round(float((weights * nodes).sum() / 2), 6)                     # tr A/d
-    0.666667
+    0.333333
     """
     size = operator.dimension
     steps = min(steps, size)

@@ -32,12 +32,10 @@ class Hessian:
     Examples
     --------
     >>> import torch
-    >>> from pdelab.networks.curvature.objective import Objective
-    >>> x, y = torch.eye(3, dtype=torch.float64), torch.zeros(3, 1, dtype=torch.float64)
-    >>> net = torch.nn.Linear(3, 1, bias=False)
-    >>> f = Objective(net, (x, y), loss=lambda m, b: (m(b[0]) - b[1]).square().mean())       # |w|²/3
+    >>> from pdelab.networks.bridge.examples import linear_model
+    >>> f = linear_model([[1, 0, 0], [0, 1, 0], [0, 0, 1]], [0, 0, 0], [0, 0, 0])          # |w|²/6
     >>> (Hessian(f) @ torch.ones(3, dtype=torch.float64)).tolist()
-    [0.6666666666666666, 0.6666666666666666, 0.6666666666666666]
+    [0.3333333333333333, 0.3333333333333333, 0.3333333333333333]
     """
 
     def __init__(self, objective: Objective, *, block: int = 16, on_products: Callable[[float], object] | None = None):
@@ -100,11 +98,8 @@ class Noise:
 
     Examples
     --------
-    >>> import torch
-    >>> from pdelab.networks.curvature.objective import Objective
-    >>> x, y = torch.eye(3, dtype=torch.float64), torch.zeros(3, 1, dtype=torch.float64)
-    >>> net = torch.nn.Linear(3, 1, bias=False)
-    >>> f = Objective(net, (x, y), loss=lambda m, b: (m(b[0]) - b[1]).square().mean())       # |w|²/3
+    >>> from pdelab.networks.bridge.examples import linear_model
+    >>> f = linear_model([[1, 0, 0], [0, 1, 0], [0, 0, 1]], [0, 0, 0], [0, 0, 0])          # |w|²/6
     >>> noise = Noise(f)
     >>> noise.nullity                                                    # at least d - N + 1
     1
@@ -173,11 +168,8 @@ def linear_operator(operator: Any) -> Any:
 
     Examples
     --------
-    >>> import torch
-    >>> from pdelab.networks.curvature.objective import Objective
-    >>> x, y = torch.eye(3, dtype=torch.float64), torch.zeros(3, 1, dtype=torch.float64)
-    >>> net = torch.nn.Linear(3, 1, bias=False)
-    >>> f = Objective(net, (x, y), loss=lambda m, b: (m(b[0]) - b[1]).square().mean())       # |w|²/3
+    >>> from pdelab.networks.bridge.examples import linear_model
+    >>> f = linear_model([[1, 0, 0], [0, 1, 0], [0, 0, 1]], [0, 0, 0], [0, 0, 0])          # |w|²/6
     >>> linear_operator(Hessian(f)).shape
     (3, 3)
     """

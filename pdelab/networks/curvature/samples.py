@@ -44,10 +44,8 @@ def per_sample_gradients(objective: Objective, chunk: int | None = None) -> torc
     Examples
     --------
     >>> import torch
-    >>> from pdelab.networks.curvature.objective import Objective
-    >>> x, y = torch.eye(3, dtype=torch.float64), torch.zeros(3, 1, dtype=torch.float64)
-    >>> net = torch.nn.Linear(3, 1, bias=False)
-    >>> f = Objective(net, (x, y), loss=lambda m, b: (m(b[0]) - b[1]).square().mean())       # |w|²/3
+    >>> from pdelab.networks.bridge.examples import linear_model
+    >>> f = linear_model([[1, 0, 0], [0, 1, 0], [0, 0, 1]], [0, 0, 0], [0, 0, 0])          # |w|²/6
     >>> rows = per_sample_gradients(f)
     >>> rows.shape, bool(torch.allclose(rows.mean(0), f.gradient()))
     (torch.Size([3, 3]), True)
@@ -92,11 +90,8 @@ def gram_matrix(objective: Objective, most: int = 1 << 27, dtype: torch.dtype | 
 
     Examples
     --------
-    >>> import torch
-    >>> from pdelab.networks.curvature.objective import Objective
-    >>> x, y = torch.eye(3, dtype=torch.float64), torch.zeros(3, 1, dtype=torch.float64)
-    >>> net = torch.nn.Linear(3, 1, bias=False)
-    >>> f = Objective(net, (x, y), loss=lambda m, b: (m(b[0]) - b[1]).square().mean())       # |w|²/3
+    >>> from pdelab.networks.bridge.examples import linear_model
+    >>> f = linear_model([[1, 0, 0], [0, 1, 0], [0, 0, 1]], [0, 0, 0], [0, 0, 0])          # |w|²/6
     >>> gram_matrix(f).shape
     torch.Size([3, 3])
     """
