@@ -9,7 +9,8 @@ from scipy.special import logsumexp
 
 import pdelab as pl
 from pdelab import Grid, Loss, losses, regularity
-from pdelab.losses import enclosures
+from pdelab.closed_forms import descent
+from pdelab.losses import enclosures, search
 
 NARROW = Loss("x**2/4 - 3*exp(-(x - 0.7)**2/(2*0.02**2)) + cos(2*x)")
 
@@ -129,6 +130,31 @@ def test_minima_of_the_gallery_are_proved():
         found = f.minimum([box[0]] * d, [box[1]] * d)
         np.testing.assert_allclose(found.point, point, atol=1e-8)
         assert found.value - found.bound < 1e-10
+
+
+@pytest.mark.parametrize("boundary", ["outflow", "periodic"])
+@pytest.mark.parametrize("seed", range(6))
+def test_what_is_proved_without_a_search_is_the_minimum(seed, boundary):
+    """Minima of other valleys are given at many nodes: none of them is proved, and all are lowered."""
+    rng = np.random.default_rng(seed)
+    d, t = 1 + seed % 2, rng.uniform(0.05, 0.8)
+    names = "xy"[:d]
+    wave = " + ".join(f"{rng.uniform(0.2, 1):.3f}*cos({rng.uniform(3, 9):.3f}*{a} + {rng.normal():.3f})" for a in names)
+    f = Loss(" + ".join(f"{rng.uniform(0.05, 0.3):.3f}*{a}**2" for a in names) + " + " + wave, tuple(names))
+    grid = Grid([-2.0] * d, [2.0] * d, [401 if d == 1 else 31] * d, boundary=boundary)
+    x = grid.points.reshape(-1, d)
+    place = np.clip(x + rng.choice([0.0, 0.7, -0.7], len(x))[:, None], -1.99, 1.99)
+    energy, place = descent.newton(f, x, place, t, 0.3, np.array(grid.lower), np.array(grid.upper))
+    exact, _, _ = search.minimise(f, x, t, np.array(grid.lower), np.array(grid.upper), closed=True)
+    if boundary == "periodic":
+        for shift in np.ndindex((3,) * d):
+            images = x + 4.0 * (np.array(shift) - 1)
+            exact = np.minimum(exact, search.minimise(f, images, t, [-2.0] * d, [2.0] * d, closed=True)[0])
+    assert np.mean(energy > exact + 1e-6) > 0.01
+    lowered, there = search.lower_on_box(f, grid, x, t, energy, place)
+    np.testing.assert_allclose(lowered, exact, rtol=0, atol=1e-12)
+    moved = (there != place).any(axis=1)
+    assert moved[energy > exact + 1e-9].all() and (boundary == "periodic" or not moved.all())
 
 
 # ------------------------------------------------------------------------------------------- Hopf-Lax, proximal

@@ -63,9 +63,13 @@ def polished(f, grid, t, u, minimiser, box=None):
     if flat:
         _descend(f, x, t, u, y, box, 2.0 * max(grid.spacing))
     if f.formula is not None:
+        before = y
         u, y = search.lower_on_box(f, box, x, t, u, y)
-        if flat:
-            _descend(f, x, t, u, y, box, descent.POLISH * (1.0 + float(np.abs(y).max())))
+        moved = (y != before).any(axis=1)
+        if flat and moved.any():
+            lowered, there = u[moved], y[moved]
+            _descend(f, x[moved], t, lowered, there, box, descent.POLISH * (1.0 + float(np.abs(y).max())))
+            u[moved], y[moved] = lowered, there
     return u.reshape(grid.shape), y.reshape(minimiser.shape)
 
 

@@ -14,6 +14,8 @@ __all__ = ["Minimum", "Search", "floors", "lower_on_box", "minimise", "surroundi
 CAPACITY = 2**12  # boxes of a new tree
 LARGEST = 2**19  # boxes at most
 PASSES = ((0.0, 4000), (1e-2, 2**15), (1e-4, 2**15), (1e-6, 2**15))  # gaps (relative) at kinks, and boxes to cut
+TOLERANCE = 4e-15  # relative gap that is aimed at
+STRIDE = 32  # of many points on a grid, one in so many is searched before the others are judged
 OCTAVES = 24  # how far around is looked for values so low that they matter: 2^24 times the first reach
 
 
@@ -65,7 +67,7 @@ class Search:
     minimum over the box itself.
     """
 
-    def __init__(self, loss, x, t, box, *, closed=False, tolerance=4e-15):
+    def __init__(self, loss, x, t, box, *, closed=False, tolerance=TOLERANCE):
         self.x, self.t = np.ascontiguousarray(x, dtype=float), t
         self.tree = _Tree(loss, *(np.asarray(corner, dtype=float) for corner in box))
         self.place = np.clip(self.x, *box)
@@ -87,7 +89,7 @@ class Search:
         return fine, low, high
 
 
-def minimise(loss, x, t, lower, upper, *, closed=False, tolerance=4e-15):
+def minimise(loss, x, t, lower, upper, *, closed=False, tolerance=TOLERANCE):
     """(value (P,), place (P, d), below (P,)) of `Search`."""
     found = Search(loss, x, t, (lower, upper), closed=closed, tolerance=tolerance)
     return found.value, found.place, found.below
@@ -96,21 +98,57 @@ def minimise(loss, x, t, lower, upper, *, closed=False, tolerance=4e-15):
 def lower_on_box(loss, grid, x, t, best, place):
     """As `minimise` over the closed box of a grid, from values and places known, which are lowered where they can be.
 
-    Periodic axes continue f by images.
+    Periodic axes continue f by images. A few points are searched; what that tells of the boxes proves most of the
+    others as they are, and those that it does not prove are searched, too.
     """
     lower, upper = np.array(grid.lower), np.array(grid.upper)
     sides = [high - low if name == "periodic" else 0.0 for low, high, name in zip(lower, upper, grid.boundary)]
-    x, place = np.ascontiguousarray(x), np.array(place, dtype=float)
+    x, best, place = np.ascontiguousarray(x), np.array(best, dtype=float), np.array(place, dtype=float)
     known = _Tree(loss, lower, upper)
-    start, error = np.empty(len(x)), np.empty(len(x))
-    search.energies(known.tape, x, 1.0 / t, place, start, error)
-    inside = ((place >= lower) & (place <= upper)).all(axis=1)
-    best = np.where(inside, start, best)
-    for shift in product(*[(0.0, side, -side)[: 3 if side else 1] for side in sides]):
-        place -= shift
-        _lowered(known, x - np.array(shift), t, True, 4e-15, best, error, place)
-        place += shift
+    shifts = [np.array(shift) for shift in product(*[(0.0, side, -side)[: 3 if side else 1] for side in sides])]
+    left = np.arange(len(x)) % STRIDE > 0
+    left[-1:] = False
+    _search_box(known, ~left, x, t, shifts, best, place)
+    if left.any():
+        left &= ~_proved(known, loss, left, x, t, shifts, best, place)
+        _search_box(known, left, x, t, shifts, best, place)
     return best, place
+
+
+def _search_box(known, rows, x, t, shifts, best, place):
+    """Lower best and place at some of the points x, for every image of them."""
+    if not rows.any():
+        return
+    x, value, spot = x[rows], best[rows], place[rows]
+    start, error = np.empty(len(x)), np.empty(len(x))
+    search.energies(known.tape, x, 1.0 / t, spot, start, error)
+    inside = ((spot >= known.lower) & (spot <= known.upper)).all(axis=1)
+    value = np.where(inside, start, value)
+    for shift in shifts:
+        spot -= shift
+        _lowered(known, x - shift, t, True, TOLERANCE, value, error, spot)
+        spot += shift
+    best[rows], place[rows] = value, spot
+
+
+def _proved(known, loss, rows, x, t, shifts, best, place):
+    """At which of some points the boxes that are known prove best and place to be the minimum, for every image."""
+    slope = np.asarray(loss.gradient(place[:, 0] if place.shape[1] == 1 else place)).reshape(place.shape)
+    slope = slope + (place - x) / t
+    inside = ((place >= known.lower) & (place <= known.upper)).all(axis=1)
+    sound = rows & inside & np.isfinite(slope).all(axis=1) & np.isfinite(best)
+    tolerance, certain = TOLERANCE * (1e-3 + np.abs(best)), np.zeros(len(x), dtype=bool)
+    if x.shape[1] == 1 and len(shifts) == 1:
+        certain |= sound
+        search.certify_between(known.arrays, np.flatnonzero(~rows), 1.0 / t, tolerance, place, slope, certain)
+    left = np.flatnonzero(sound & ~certain)
+    also = np.ones(len(left), dtype=bool)
+    parts = [a[left] for a in (tolerance, best, place, slope)]
+    for shift in shifts:
+        places = parts[2] - shift
+        search.certify(known.arrays, x[left] - shift, 1.0 / t, True, *parts[:2], places, parts[3], also)
+    certain[left] = also
+    return certain
 
 
 def _lowered(known, x, t, closed, tolerance, best, error, place):
