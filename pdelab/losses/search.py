@@ -9,7 +9,7 @@ import numpy as np
 from pdelab.kernels import search
 from pdelab.losses import enclosures
 
-__all__ = ["Minimum", "Search", "floors", "lower_on_box", "minimise", "surroundings"]
+__all__ = ["Boxes", "Minimum", "Search", "floors", "lower_on_box", "minimise", "surroundings"]
 
 CAPACITY = 2**12  # boxes of a new tree
 LARGEST = 2**19  # boxes at most
@@ -37,12 +37,12 @@ class Minimum:
     bound: float
 
 
-class _Tree:
-    """A growing tree of boxes over [lower, upper] for one formula."""
+class Boxes:
+    """A growing tree of boxes over [lower, upper] for one formula: what one search learns serves the next."""
 
     def __init__(self, loss, lower, upper):
         self.tape = enclosures.tape(loss)
-        self.lower, self.upper = lower, upper
+        self.lower, self.upper = lower, upper = np.asarray(lower, dtype=float), np.asarray(upper, dtype=float)
         self.arrays = search.empty_tree(lower, upper, CAPACITY)
         self.arrays[0][0] = 1
         search.fill(0, self.tape, self.arrays, search.workspace(self.tape[0], len(lower)))
@@ -58,6 +58,13 @@ class _Tree:
         self.arrays = larger
         return True
 
+    def minimise(self, x, t, *, closed=True, tolerance=TOLERANCE):
+        """(value (P,), place (P, d), below (P,)) of `Search`, by default over the box itself."""
+        x, place = np.ascontiguousarray(x, dtype=float), np.clip(x, self.lower, self.upper)
+        value, error = np.empty(len(x)), np.empty(len(x))
+        search.energies(self.tape, x, 0.0 if math.isinf(t) else 1.0 / t, place, value, error)
+        return value, place, _lowered(self, x, t, closed, tolerance, value, error, place)
+
 
 class Search:
     """The minimum over R^d of H(y) = f(y) + |x - y|²/(2t) for points x (P, d), within a box known to hold it.
@@ -69,11 +76,8 @@ class Search:
 
     def __init__(self, loss, x, t, box, *, closed=False, tolerance=TOLERANCE):
         self.x, self.t = np.ascontiguousarray(x, dtype=float), t
-        self.tree = _Tree(loss, *(np.asarray(corner, dtype=float) for corner in box))
-        self.place = np.clip(self.x, *box)
-        self.value, error = np.empty(len(x)), np.empty(len(x))
-        search.energies(self.tree.tape, self.x, 0.0 if math.isinf(t) else 1.0 / t, self.place, self.value, error)
-        self.below = _lowered(self.tree, self.x, t, closed, tolerance, self.value, error, self.place)
+        self.tree = Boxes(loss, *box)
+        self.value, self.place, self.below = self.tree.minimise(self.x, t, closed=closed, tolerance=tolerance)
 
     def windows(self, rows, beta, h, level):
         """(fine, low, high) of `kernels.search.windows` at the points `rows`, for spacings h and levels of H."""
@@ -104,7 +108,7 @@ def lower_on_box(loss, grid, x, t, best, place):
     lower, upper = np.array(grid.lower), np.array(grid.upper)
     sides = [high - low if name == "periodic" else 0.0 for low, high, name in zip(lower, upper, grid.boundary)]
     x, best, place = np.ascontiguousarray(x), np.array(best, dtype=float), np.array(place, dtype=float)
-    known = _Tree(loss, lower, upper)
+    known = Boxes(loss, lower, upper)
     shifts = [np.array(shift) for shift in product(*[(0.0, side, -side)[: 3 if side else 1] for side in sides])]
     left = np.arange(len(x)) % STRIDE > 0
     left[-1:] = False

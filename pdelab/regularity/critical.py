@@ -129,7 +129,8 @@ def persistence_times(f: Field, grid: Grid, points: ArrayLike | None = None) -> 
     points = np.asarray(points, dtype=float).reshape((-1,) if grid.dimension == 1 else (-1, grid.dimension))
     nodes = grid.points.reshape(-1, grid.dimension)
     values = (f.on(grid) if isinstance(f, Loss) else grid.field(f)).ravel()
-    return np.array([_persistence(f, grid, c, nodes, values) for c in points])
+    known = search.Boxes(f, grid.lower, grid.upper) if isinstance(f, Loss) and f.formula is not None else None
+    return np.array([_persistence(f, grid, c, nodes, values, known) for c in points])
 
 
 MOST_BOXES = 200_000  # looked at together
@@ -142,6 +143,8 @@ def _all_roots(f, grid):
     side = high - low
     room = 1e-9 * side  # roots on the faces
     lower, upper, found = (low - room)[None], (high + room)[None], []
+    for _ in range(5):  # 32 boxes to begin with: one call encloses them all
+        lower, upper = _halved(lower, upper)
     while len(lower):
         if len(lower) > MOST_BOXES:
             raise ValueError("f: expected isolated critical points, got a curve or a region of them")
@@ -206,29 +209,33 @@ def _halved(lower, upper):
 def _polished_roots(f, starts, grid):
     """Newton's method from the boxes that were left: the roots inside the box, each once, in lexicographic order."""
     d, low, high = grid.dimension, np.array(grid.lower), np.array(grid.upper)
-    side, roots = high - low, []
-    for start in starts:
-        y = start.copy()
-        for _ in range(8):
-            here = y[0] if d == 1 else y
-            g, h = np.reshape(f.gradient(here), d), np.reshape(f.hessian(here), (d, d))
-            if not (np.isfinite(g).all() and np.isfinite(h).all()) or np.linalg.cond(h) > 1e12:
-                break
-            step = np.linalg.solve(h, g)
-            if np.abs(step).max() > 1e-3 * side.max():
-                break
-            y = y - step
-        here = y[0] if d == 1 else y
-        size = 1.0 + np.abs(np.reshape(f.hessian(here), (d, d))).max()
-        small = np.linalg.norm(np.reshape(f.gradient(here), d)) <= 1e-8 * size
-        y = np.where(np.abs(y - low) <= 1e-14 * side, low, np.where(np.abs(y - high) <= 1e-14 * side, high, y))
-        inside = (y >= low).all() and (y <= high).all()
-        for axis, name in enumerate(grid.boundary):
-            inside = inside and not (name == "periodic" and y[axis] >= high[axis])
-        if small and inside and all((np.abs(y - other) > 1e-7 * side).any() for other in roots):
-            roots.append(y)
+    side, y, left = high - low, starts.copy(), np.arange(len(starts))
+    for _ in range(8):
+        g, h = _derivatives(f, y[left])
+        sound = np.isfinite(g).all(1) & np.isfinite(h).all((1, 2))
+        sound[sound] = np.linalg.cond(h[sound]) <= 1e12
+        left, g, h = left[sound], g[sound], h[sound]
+        step = np.linalg.solve(h, g[..., None])[..., 0]
+        near = np.abs(step).max(axis=1, initial=0.0) <= 1e-3 * side.max()
+        left, step = left[near], step[near]
+        y[left] -= step
+    g, h = _derivatives(f, y)
+    small = np.linalg.norm(g, axis=1) <= 1e-8 * (1.0 + np.abs(h).max(axis=(1, 2), initial=0.0))
+    y = np.where(np.abs(y - low) <= 1e-14 * side, low, np.where(np.abs(y - high) <= 1e-14 * side, high, y))
+    inside = ((y >= low) & (y <= high)).all(axis=1) & ~(np.array(grid.periodic) & (y >= high)).any(axis=1)
+    roots = []
+    for root in y[small & inside]:
+        if all((np.abs(root - other) > 1e-7 * side).any() for other in roots):
+            roots.append(root)
     result = np.array(sorted(roots, key=tuple)).reshape(-1, d)
     return result[:, 0] if d == 1 else result
+
+
+def _derivatives(f, y):
+    """Gradient (k, d) and Hessian (k, d, d) at y (k, d)."""
+    d = y.shape[1]
+    points = y[:, 0] if d == 1 else y
+    return np.reshape(f.gradient(points), (-1, d)), np.reshape(f.hessian(points), (-1, d, d))
 
 
 def _roots(f, grid):
@@ -250,7 +257,7 @@ def _roots(f, grid):
     return np.array(sorted(found, key=tuple)).reshape(-1, grid.dimension)
 
 
-def _persistence(f, grid, c, nodes, values):
+def _persistence(f, grid, c, nodes, values, known):
     """T(c) of `persistence_times` for one point: on the nodes, and of a formula over the box."""
     exact = isinstance(f, Loss)
     value = float(f(c) if exact else grid.interpolate(values.reshape(grid.shape), c))
@@ -266,8 +273,8 @@ def _persistence(f, grid, c, nodes, values):
         return best
     curvature = smallest_eigenvalue(f, c)
     limit = -1.0 / curvature if curvature < 0 else math.inf
-    if f.formula is not None:
-        return _first_loss(f, grid, np.atleast_1d(c), value, min(best, limit))
+    if known is not None:
+        return _first_loss(f, known, np.atleast_1d(c), value, min(best, limit))
 
     def scaled(y):
         depth = value - f(y)
@@ -279,14 +286,14 @@ def _persistence(f, grid, c, nodes, values):
     return min(best, limit, polished(scaled, start, grid, forbidden=float(c) if grid.dimension == 1 else None))
 
 
-def _first_loss(f, grid, c, value, time):
+def _first_loss(f, known, c, value, time):
     """The infimum of |y - c|²/(2 (f(c) - f(y))), known to be at most `time`: Dinkelbach's method.
 
     While the minimum of f(y) + |y - c|²/(2T) over the box, found with a proof, is below f(c), the ratio at its place is
     a smaller T; each T comes from above and the number of digits doubles.
     """
     for _ in range(100):
-        _, place, _ = search.minimise(f, c[None], time, grid.lower, grid.upper, closed=True)
+        _, place, _ = known.minimise(c[None], time)
         y = place[0]
         drop = value - float(f(y[0] if len(y) == 1 else y))
         square = float(((y - c) ** 2).sum())
