@@ -44,7 +44,6 @@ import math
 import matplotlib as mpl
 import numpy as np
 
-import pdelab as pl
 from pdelab import exercises, perceptron, plotting, spin_glass
 
 mpl.rcParams.update(plotting.STYLE)
