@@ -172,3 +172,5 @@ print(exercises.check(persistence, test_persistence))
 #
 # - [The caption by the letter](../figures/figure_4_1_literal.png): all clocks and temperatures in one picture.
 # - [Figure 4.1](../figures/figure_4_1.png) in full; [which valley wins](01_which_valley_wins.ipynb) without a clock.
+# - [An average without the function](08_an_average_without_the_function.ipynb): the same slope where nothing can be
+#   solved.

@@ -14,12 +14,9 @@ jupytext = pytest.importorskip("jupytext")
 FOLDER = Path(__file__).parents[1] / "notebooks"
 SOURCES = sorted(FOLDER.glob("*.py"))
 HEADINGS = ["Question", "Prediction", "Run", "The wrong method", "Drag", "Exercises", "Where it leads"]
-OLD = {"03_what_remains_in_a_network"}
-FORMED = [source for source in SOURCES if source.stem not in OLD]
 FOLDED = re.compile(r"<details><summary>Solution</summary>\n\n(.*?)\n\n</details>", flags=re.S)
 
 every = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
-formed = pytest.mark.parametrize("source", FORMED, ids=lambda path: path.stem)
 
 
 def sections(notebook):
@@ -59,8 +56,8 @@ def exercises(notebook):
 def test_there_are_notebooks():
     assert SOURCES
     assert [p.stem for p in SOURCES] == [p.stem for p in sorted(FOLDER.glob("*.ipynb"))]
-    numbers = [source.stem[:2] for source in FORMED]
-    assert len(set(numbers)) == len(numbers), numbers
+    numbers = [source.stem[:2] for source in SOURCES]
+    assert numbers == [f"{k:02}" for k in range(1, 13)]
 
 
 @every
@@ -72,7 +69,7 @@ def test_pair_is_in_step(source):
     assert not [o for cell in cells for o in cell.outputs if o.output_type == "error"]
 
 
-@formed
+@every
 def test_form(source):
     parts = sections(jupytext.read(source))
     assert list(parts) == ["", *HEADINGS]
@@ -83,7 +80,7 @@ def test_form(source):
     assert any("drag(" in text for text in code(parts["Drag"])), "nothing to drag"
 
 
-@formed
+@every
 def test_the_picture_to_drag_is_stored_as_a_picture(source):
     cells = sections(jupytext.read(source.with_suffix(".ipynb")))["Drag"]
     shown = [set(o.data) for cell in cells if cell.cell_type == "code" for o in cell.outputs if "data" in o]
@@ -91,7 +88,7 @@ def test_the_picture_to_drag_is_stored_as_a_picture(source):
     assert not any("widget" in kind for kinds in shown for kind in kinds)
 
 
-@formed
+@every
 def test_links_lead_somewhere(source):
     cells = jupytext.read(source).cells
     text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
@@ -104,7 +101,7 @@ def test_links_lead_somewhere(source):
     assert any(target.endswith(".ipynb") for target in leads)
 
 
-@formed
+@every
 def test_exercises_have_a_place_to_write_and_a_check(source):
     found = exercises(jupytext.read(source))
     assert found
@@ -125,7 +122,7 @@ def spoiled(answer):
 @every
 def test_source_runs(source, tmp_path):
     """All cells, then for each exercise the check of the folded solution and of one that is half as large again."""
-    solved = exercises(jupytext.read(source)) if source in FORMED else []
+    solved = exercises(jupytext.read(source))
     mark = "the solutions"
     parts = [source.read_text(encoding="utf-8"), SPOILED, f"print({mark!r})"]
     for _, checked, solution in solved:
