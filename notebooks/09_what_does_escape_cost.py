@@ -102,6 +102,7 @@ assert 0.4 < spreads[1] / spreads[0] < 0.6 and spreads[1] < 0.15 * run.cost.std(
 # much time there is. Its price can be computed exactly: at a fixed push the cost solves a linear equation.
 
 # %%
+steps = 400
 
 
 def price(slope):
@@ -113,7 +114,7 @@ def price(slope):
     rates = np.zeros((len(cells), len(cells)))
     rates[cells[:-1], cells[1:]], rates[cells[1:], cells[:-1]] = right[:-1], to_left[1:]
     rates -= np.diag(rates.sum(1))
-    w, steps = V.copy(), 400
+    w = V.copy()
     inverse = np.linalg.inv(np.eye(len(cells)) - T / steps * rates)
     for _ in range(steps):
         w = inverse @ (w + T / steps * slope**2 / 2)
