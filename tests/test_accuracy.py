@@ -301,3 +301,21 @@ def test_a_temperature_that_moves_is_transposed_too():
         assert grid.integrate(pl.solve(back, v, grid, 0.4, **options).final * start) == pytest.approx(
             grid.integrate(v * rho), rel=1e-12
         )
+
+
+@pytest.mark.parametrize("scheme", ["implicit", "crank_nicolson", "high_resolution", None])
+@pytest.mark.parametrize("times", [[0.01], [0.004, 0.01], [0.0, 0.01]])
+def test_a_single_step_has_an_error_too(scheme, times):
+    """Steps that reach beyond the time asked for: the estimate halves the interval and not the step."""
+    grid = pl.Grid(-1.0, 1.0, 9)
+    problem = pl.FokkerPlanck(drift=np.sin(4 * grid.x), diffusivity=1.0)
+    start = np.where(np.abs(grid.x) < 0.2, 1.0, 0.1)
+    exact = (expm(pl.generator(problem, grid).toarray().T * 0.01) @ (grid.weights * start)) / grid.weights
+    options = {} if scheme in (None, "high_resolution") else {"dt": 5.0}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", pl.AccuracyWarning)
+        found = pl.solve(problem, start, grid, times, scheme=scheme, **options)
+    gap = grid.integrate(np.abs(found.final - exact)) / grid.integrate(start)
+    if scheme != "high_resolution":  # whose fluxes are others
+        assert gap < 2.5 * max(found.info["time_error"], 1e-12)
+    assert found.info["time_error"] > (1e-9 if scheme else 0)

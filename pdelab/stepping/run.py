@@ -24,8 +24,8 @@ class Run:
         while time < end:
             bound = self.stepper.bound(state, time)
             step = self.step(bound, time)
-            if step == math.inf and self.scale < 1:
-                step = (end - begin) * self.scale
+            if self.scale < 1:  # shorter steps than one over the whole interval, however long they may be
+                step = min(step, (end - begin) * self.scale)
             if (end - time) / step > MOST_STEPS:
                 raise ValueError(
                     f"dt = {step:.3g} means {(end - time) / step:.1e} steps from t = {time:.6g} to {end:.6g}: "
