@@ -194,7 +194,7 @@ def test_each_step_takes_the_schedule_at_its_own_end():
     by_hand, begin = start, 0.0
     for time, tau in zip((0.4, 1.0), clock):
         problem = FokkerPlanck(beta(time) * f, diffusivity=1.0)
-        by_hand = solve(problem, by_hand, grid, tau - begin, scheme=implicit, dt=1.0).final
+        by_hand = solve(problem, by_hand, grid, tau - begin, scheme=implicit, dt=1.0, rtol=math.inf).final
         begin = tau
     found = anneal(f, beta, start, grid, [0.4, 1.0])
     np.testing.assert_allclose(found.final, by_hand, rtol=1e-9)
