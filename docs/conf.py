@@ -12,7 +12,7 @@ import pdelab  # noqa: E402
 
 project, author, version = "pdelab", "the authors of pdelab", pdelab.__version__
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "myst_nb"]
-exclude_patterns = ["_build", "extending"]
+exclude_patterns = ["_build", "beyond", "extending"]
 html_theme = "furo"
 html_title = f"pdelab {version}"
 html_extra_path = ["generated/beside"]  # the explorer's page, linked from `explorer.md`

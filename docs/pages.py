@@ -1,4 +1,4 @@
-"""The pages that are written from the repository: start, gallery, errata, benchmarks, notebooks, reference."""
+"""The pages written from the repository: start, gallery, errata, benchmarks, clusters, notebooks, reference."""
 
 import contextlib
 import importlib
@@ -7,6 +7,7 @@ import io
 import json
 import pkgutil
 import re
+import runpy
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
@@ -33,7 +34,8 @@ def write(folder):
     (folder / "pictures").mkdir()
     (folder / "beside").mkdir()
     explorer.export(folder / "beside" / "explorer-page.html")
-    for name, page in {"start": start, "gallery": gallery, "errata": errata, "benchmarks": benchmarks}.items():
+    written = {"start": start, "gallery": gallery, "errata": errata, "benchmarks": benchmarks, "beyond": beyond}
+    for name, page in written.items():
         (folder / f"{name}.md").write_text(page(folder), encoding="utf-8")
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
         text = path.read_text(encoding="utf-8").replace("../figures/", "../pictures/")
@@ -63,6 +65,15 @@ def start(folder):
         f"# Start\n\n## Two commands\n\n{commands}\n\n## Ten lines\n\n{lines}\n\nprints\n\n"
         f"```text\n{printed.getvalue()}```\n"
     )
+
+
+def beyond(folder):
+    """How to run what one machine cannot, with its cost measured as the page is written."""
+    here = Path(__file__).parent / "beyond"
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        runpy.run_path(str(here / "cost.py"), run_name="__main__")
+    return (here / "page.md").read_text(encoding="utf-8").replace("@printed@", printed.getvalue().rstrip())
 
 
 def gallery(folder):

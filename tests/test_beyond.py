@@ -1,0 +1,56 @@
+"""The page about clusters: its sums are right, and its code runs and gives what one run gives."""
+
+import re
+import runpy
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import pdelab as pl
+
+FOLDER = Path(__file__).parents[1] / "docs" / "beyond"
+BLOCKS = re.findall(r"```python\n(.*?)```", (FOLDER / "page.md").read_text(encoding="utf-8"), flags=re.S)
+
+
+def test_the_sums_are_done_before_the_reader():
+    cost = runpy.run_path(str(FOLDER / "cost.py"))
+    one, total, hours = cost["arithmetic"]("a path", 3.6e-5, 10**9, "no more")
+    assert one == "a path: 3.6e-05 s of one core each"
+    assert total.endswith("1,000,000,000 x 3.6e-05 s = 3.6e+04 core seconds = 10 core hours")
+    assert hours.strip() == "/ 128 cores = 0.0781 hours; no more"
+
+
+def test_the_cost_of_a_path_is_that_of_its_steps():
+    cost = runpy.run_path(str(FOLDER / "cost.py"))
+    assert 1e-8 < cost["per_path"](512) < 1e-2
+
+
+def test_shards_of_the_page_are_the_run():
+    """The first block and the one of array jobs, at a size for one machine."""
+    (first,) = [block for block in BLOCKS if "pl.paths.ensemble" in block and "Client" not in block]
+    (job,) = [block for block in BLOCKS if "first_path" in block]
+    small = first.replace("100_000", "3000").replace("t=1.0", "t=0.05").replace("workers=2", "workers=1, parts=2")
+    names = {}
+    exec(small, names)
+    shards = []
+    for k in range(3):
+        exec(job.replace("10**9, 7, 4096", f"3000, {k}, 3").replace("t=1.0", "t=0.05"), names)
+        shards.append(names["shard"].final)
+    np.testing.assert_array_equal(np.concatenate(shards), names["run"].final)
+
+
+def test_seeds_of_the_page_are_the_comparison():
+    pytest.importorskip("torch")
+    pytest.importorskip("sklearn")
+    from pdelab.networks import training
+
+    (block,) = [block for block in BLOCKS if "merged" in block]
+    contestants = {"sgd": {"epochs": 1, "model_options": {"hidden": (3,)}}}
+    names = {"training": training, "contestants": contestants}
+    exec(block.replace("10", "2"), names)
+    np.testing.assert_array_equal(names["both"].values, training.compare(contestants, seeds=4).values)
+
+
+def test_the_cluster_of_the_page_is_joblibs():
+    assert sum('joblib.parallel_config("dask")' in block for block in BLOCKS) == 2 and callable(pl.paths.ensemble)
