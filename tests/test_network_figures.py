@@ -92,6 +92,24 @@ def test_a_race_is_paired_and_flat(two_races):
     assert races.sentence(data).endswith(f"two words, against sgd at a margin of 0.2 %: adam {word}.")
 
 
+def test_the_power_of_paired_seeds_is_that_of_students_test():
+    """Six seeds whose differences scatter by 1: the noncentral t finds the detectable difference in four of five."""
+    from scipy.stats import nct, t
+
+    half = t.ppf(0.975, 5) / np.sqrt(6)
+    difference = races.detectable(-half, half, 6)
+    power = nct.sf(t.ppf(0.975, 5), 5, difference * np.sqrt(6))
+    assert abs(power - races.POWER) < 0.03
+    assert races.detectable(-2 * half, 2 * half, 6) == pytest.approx(2 * difference)
+
+
+def test_images_of_mnist_take_their_own_recipes():
+    from pdelab.networks.training import recipe
+
+    found = races.contestants("digits-lenet", "lenet", ("sgd", "parle"), data="mnist-5k")
+    assert found == {name: recipe(f"mnist-lenet/{name}") for name in ("sgd", "parle")}
+
+
 def test_stored_races_get_the_verdicts_of_their_intervals():
     data = {"panels": np.array(["p"]), "p_names": np.array(["a", "b", "c", "d", "e"]), "seeds": 3}
     for name, low, high in (("b", 0.1, 0.5), ("c", -0.5, -0.1), ("d", -0.1, 0.5), ("e", -0.1, 0.1)):

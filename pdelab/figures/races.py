@@ -21,7 +21,9 @@ PALETTE = {
     "resampled field": "good",
     "sgd on a share": "initial",
 }
-BUILT_IN = ("digits", "topics")
+BUILT_IN = ("digits", "topics", "mnist-5k")
+FAMILIES = {("mnist-5k", "digits-mlp"): "mnist-fc", ("mnist-5k", "digits-lenet"): "mnist-lenet"}  # tuned for the images
+POWER = 0.8  # of the smallest difference that so many seeds can see
 DASHED = {"lookahead", "sgd on a share"}
 
 
@@ -40,7 +42,7 @@ def contestants(family, problem, names, *, data="digits", folder="", model="", e
     from pdelab.figures.printed import SETTINGS, printed
     from pdelab.networks.training import RECIPES, recipe
 
-    found = {}
+    found, family = {}, FAMILIES.get((data, family), family)
     for name in names:
         if data in BUILT_IN and name in RECIPES[family]:
             found[name] = recipe(f"{family}/{name}") | changes
@@ -58,6 +60,7 @@ def race(panels, *, seeds, margin, metric="error"):
     "loss") and _losses (of training), both (seeds, epochs), _epochs (epochs,), the test metric's _mean and _sd,
     _train_loss and _train_error at the end, _reached (the effective epoch from which on the mean curve stays within a
     tenth of its end), and against the baseline _difference, _low, _high (95 % Student intervals, paired by seed) and
+    _detectable: the smallest difference that so many seeds see in four runs of five, and
     _verdict: the word of `networks.training.compare` at the margin, which a figure's module declares before any run.
     """
     from pdelab.networks import training
@@ -76,7 +79,17 @@ def race(panels, *, seeds, margin, metric="error"):
             data |= {f"{key}_mean": row["mean"], f"{key}_sd": row["deviation"]}
             data |= {f"{key}_train_{part}": float(np.mean([end[part] for end in ends])) for part in ("loss", "error")}
             data |= {f"{key}_{end}": row[end] for end in ("difference", "low", "high", "verdict") if end in row}
+            if "low" in row:
+                data[f"{key}_detectable"] = detectable(row["low"], row["high"], len(found.seeds))
     return data
+
+
+def detectable(low, high, seeds, level=0.95):
+    """The smallest difference that so many paired seeds find with probability POWER, from a Student interval."""
+    from scipy.stats import t
+
+    outer, inner = t.ppf([0.5 + level / 2, POWER], seeds - 1)
+    return float((high - low) / 2 * (1 + inner / outer))
 
 
 def reached_ratios(data, name):

@@ -34,6 +34,8 @@ COMMON = {
         "epochs": 100,
         **_DROPS,
     },
+    "mnist-fc": {"model": "mnistfc", "model_options": {"hidden": 256}, "data": "mnist-5k", "epochs": 12, **_DROPS},
+    "mnist-lenet": {"model": "small-lenet", "data": "mnist-5k", "epochs": 8, **_DROPS},
     "topics-letters": {
         "model": "char-lstm",
         "model_options": {"hidden": 48},
@@ -180,6 +182,52 @@ RECIPES = {
             {"inner_lr": (1.0, 3.0, 10.0), "momentum": (0.0, 0.5)},
         ),
     },
+}
+
+_MNIST = {  # contestant: (fixed options, grid); the same for both networks
+    "sgd": (_DECAY, {"lr": (0.03, 0.1, 0.3, 1.0)}),
+    "adam": (_DECAY, {"lr": (0.001, 0.003, 0.01)}),
+    "lookahead": (_DECAY | {"k": 5}, {"lr": (0.1, 0.3, 1.0)}),
+    "entropy-sgd": (
+        _DECAY | {"lr": 1.0, "inner_steps": 20, "temperature": 1e-8},
+        {"inner_lr": (0.03, 0.1, 0.3), "gamma": (10.0, 100.0)},
+    ),
+    "hj": (_DECAY | {"lr": 1.0, "inner_steps": 5, "gamma": 100.0}, {"inner_lr": (0.03, 0.1, 0.3)}),
+    "heat": (_DECAY | {"inner_steps": 20, "temperature": 1.0}, {"lr": (0.1, 0.3), "gamma": (1e-5, 1e-4, 1e-3)}),
+    "elastic-sgd": (_DECAY, {"lr": (0.1, 0.3), "rho": (1.0, 10.0)}),
+    "parle": (
+        _DECAY | {"inner_steps": 20, "gamma": 100.0, "rho": 1.0, "elastic": 0.1},
+        {"lr": (0.5, 1.0), "inner_lr": (0.1, 0.3)},
+    ),
+}
+_BEST_ON_MNIST = {
+    "mnist-fc": {
+        "sgd": {"lr": 0.1},
+        "adam": {"lr": 0.01},
+        "lookahead": {"lr": 0.3},
+        "entropy-sgd": {"inner_lr": 0.03, "gamma": 100.0},
+        "hj": {"inner_lr": 0.1},
+        "heat": {"lr": 0.3, "gamma": 1e-4},
+        "elastic-sgd": {"lr": 0.1, "rho": 1.0},
+        "parle": {"lr": 0.5, "inner_lr": 0.1},
+    },
+    "mnist-lenet": {
+        "sgd": {"lr": 0.1},
+        "adam": {"lr": 0.003},
+        "lookahead": {"lr": 0.1},
+        "entropy-sgd": {"inner_lr": 0.1, "gamma": 100.0},
+        "hj": {"inner_lr": 0.1},
+        "heat": {"lr": 0.1, "gamma": 1e-5},
+        "elastic-sgd": {"lr": 0.1, "rho": 1.0},
+        "parle": {"lr": 0.5, "inner_lr": 0.1},
+    },
+}
+RECIPES |= {
+    family: {
+        name: _run(name, fixed, best[name], grid, **({"replicas": 3} if name in ("elastic-sgd", "parle") else {}))
+        for name, (fixed, grid) in _MNIST.items()
+    }
+    for family, best in _BEST_ON_MNIST.items()
 }
 
 _BEST_WITH_DROPOUT = {
