@@ -19,7 +19,8 @@ NAME = "bridge-density"
 TITLE = "On a slice of a network Fokker-Planck has SGD's mean and width; the skewness it has not"
 NEEDS = "networks"
 PARAMETERS = {"rates": (0.002, 0.005, 0.01, 0.02, 0.05), "show": 0.01, "t": 2.0, "batch": 1, "runs": 5000,
-              "nodes": 1601, "width": 1.0, "hidden": 6, "epochs": 10, "samples": 100, "device": "cpu", "seed": 1}  # fmt: skip
+              "nodes": 1601, "width": 1.0, "hidden": 6, "epochs": 10, "samples": 100, "device": "cpu",
+              "seed": 1}  # fmt: skip
 QUICK = {"rates": (0.005, 0.01, 0.05), "runs": 1500}
 SEED = 1
 CHECKS = {

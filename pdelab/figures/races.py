@@ -21,7 +21,7 @@ PALETTE = {
     "resampled field": "good",
     "sgd on a share": "initial",
 }
-BUILT_IN = ("digits", "topics", "mnist-5k")
+BUILT_IN = ("digits", "topics")
 FAMILIES = {("mnist-5k", "digits-mlp"): "mnist-fc", ("mnist-5k", "digits-lenet"): "mnist-lenet"}  # tuned for the images
 POWER = 0.8  # of the smallest difference that so many seeds can see
 DASHED = {"lookahead", "sgd on a share"}
@@ -42,11 +42,12 @@ def contestants(family, problem, names, *, data="digits", folder="", model="", e
     from pdelab.figures.printed import SETTINGS, printed
     from pdelab.networks.training import RECIPES, recipe
 
-    found, family = {}, FAMILIES.get((data, family), family)
+    found, tuned = {}, data in BUILT_IN or (data, family) in FAMILIES
+    family = FAMILIES.get((data, family), family)
     for name in names:
-        if data in BUILT_IN and name in RECIPES[family]:
+        if tuned and name in RECIPES[family]:
             found[name] = recipe(f"{family}/{name}") | changes
-        elif data not in BUILT_IN and name in SETTINGS[problem]:
+        elif not tuned and name in SETTINGS[problem]:
             found[name] = printed(problem, name) | {"data": data, "folder": folder or None}
     replaced = ({"model": model} if model else {}) | ({"epochs": epochs} if epochs else {})
     return {name: arguments | replaced for name, arguments in found.items()}
