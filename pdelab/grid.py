@@ -201,8 +201,8 @@ class Grid:
             return np.interp(points[..., 0], axes[0], values)
         from scipy.interpolate import RegularGridInterpolator
 
-        found = RegularGridInterpolator(axes, values)(points)  # which gives one point an axis of its own
-        return found.reshape(points.shape[:-1] + values.shape[self.dimension :])
+        interpolated = RegularGridInterpolator(axes, values)(points)  # which gives one point an axis of its own
+        return interpolated.reshape(points.shape[:-1] + values.shape[self.dimension :])
 
     def gradient(self, values: Any) -> NDArray[np.float64]:
         """Second-order differences of node values: central, one-sided at the ends of an axis that is not periodic.

@@ -78,7 +78,7 @@ def wells(loss: Field, grid: Grid) -> list[Well]:
     order = np.argsort(values, kind="stable")
     neighbours = _neighbours(grid)
     root = np.full(values.size, -1)
-    found = {}
+    passes = {}
 
     def basin(node):
         while root[node] != node:
@@ -97,13 +97,13 @@ def wells(loss: Field, grid: Grid) -> list[Well]:
             if deep == shallow:
                 continue
             if values[shallow] < values[node]:
-                found[shallow] = values[node] - values[shallow], node
+                passes[shallow] = values[node] - values[shallow], node
             root[shallow] = deep
-    found[order[0]] = math.inf, None
+    passes[order[0]] = math.inf, None
     place = lambda node: None if node is None else tuple(int(i) for i in np.unravel_index(node, grid.shape))  # noqa: E731
     at = lambda index: index and tuple(float(axis[i]) for axis, i in zip(grid.axes, index))  # noqa: E731
     rows = []
-    for low, (height, top) in found.items():
+    for low, (height, top) in passes.items():
         index, over = place(low) or (), place(top)
         rows.append(Well(index, float(values[low]), float(height), over, at(index), at(over)))
     return sorted(rows, key=lambda row: (-row.barrier, row.value))
@@ -112,15 +112,15 @@ def wells(loss: Field, grid: Grid) -> list[Well]:
 def _neighbours(grid):
     """Indices of the axis neighbours of each node, (nodes, 2d); a missing neighbour is the node itself."""
     index = np.arange(math.prod(grid.shape)).reshape(grid.shape)
-    found = []
+    columns = []
     for axis, wraps in enumerate(grid.periodic):
         for shift in (1, -1):
             moved = np.roll(index, shift, axis)
             if not wraps:
                 edge = (slice(None),) * axis + (0 if shift == 1 else -1,)
                 moved[edge] = index[edge]
-            found.append(moved.ravel())
-    return np.stack(found, axis=1)
+            columns.append(moved.ravel())
+    return np.stack(columns, axis=1)
 
 
 def kramers_time(loss: Loss, minimum: ArrayLike, saddle: ArrayLike, beta: float) -> float:
@@ -231,10 +231,10 @@ def anneal(
     f = grid.field(potential, "potential")
     problem = FokkerPlanck(lambda tau: np.interp(tau, clock, schedule) * f, diffusivity=1.0)
     # one implicit step an interval of the clock: dt is longer than all of them
-    found = solve(problem, initial, grid, clock[1:], scheme=implicit, dt=2 * clock[-1], rtol=math.inf)
-    kept = slice(steps - 1, None, steps)
-    info = {key: part[kept] if isinstance(part, np.ndarray) else part for key, part in found.info.items()}
-    return Solution(times, found.values[kept], grid, found.steps, info)
+    annealed = solve(problem, initial, grid, clock[1:], scheme=implicit, dt=2 * clock[-1], rtol=math.inf)
+    asked = slice(steps - 1, None, steps)
+    info = {key: part[asked] if isinstance(part, np.ndarray) else part for key, part in annealed.info.items()}
+    return Solution(times, annealed.values[asked], grid, annealed.steps, info)
 
 
 def _checked_schedule(beta, times):

@@ -58,18 +58,18 @@ def spread(f, x, t, depth):
 def _lowest(f, axes, most=16):
     """The lowest value of f over a lattice and between its nodes, in the `most` places where it may lie."""
     nodes, h = _mesh(axes), np.array([a[1] - a[0] for a in axes])
-    found = values(f, nodes)
-    lattice = found.reshape(1, *[len(a) for a in axes])
+    sampled = values(f, nodes)
+    lattice = sampled.reshape(1, *[len(a) for a in axes])
     floors = (lattice - _dips(lattice).sum(0)).ravel()
-    best = float(found.min())
+    best = float(sampled.min())
     at = nodes[np.argsort(floors)[:most][np.sort(floors)[:most] <= best]]
     around = _mesh([np.linspace(-1.0, 1.0, 9)] * len(axes))
     for _ in range(14):
         near = np.clip(at[:, None] + h * around, nodes[0], nodes[-1])
-        found = values(f, near)
-        at, h = near[np.arange(len(at)), found.argmin(1)], h / 4.0
-        best = min(best, float(found.min()))
-        if (found.max(1) - found.min(1) <= 4e-16 * np.abs(best)).all():
+        sampled = values(f, near)
+        at, h = near[np.arange(len(at)), sampled.argmin(1)], h / 4.0
+        best = min(best, float(sampled.min()))
+        if (sampled.max(1) - sampled.min(1) <= 4e-16 * np.abs(best)).all():
             break
     return best
 

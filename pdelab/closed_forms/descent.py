@@ -64,9 +64,9 @@ def _step(f, x, y, t, low, high):
     g = _derivative(f.gradient, y).reshape(-1, d) + (y - x) / t
     h = _hessian(f, y) + np.eye(d) / t
     if low is not None:
-        held = ((y <= low) & (g > 0)) | ((y >= high) & (g < 0))
-        g = np.where(held, 0.0, g)
-        h = np.where(held[:, :, None] | held[:, None, :], np.eye(d), h)
+        pinned = ((y <= low) & (g > 0)) | ((y >= high) & (g < 0))
+        g = np.where(pinned, 0.0, g)
+        h = np.where(pinned[:, :, None] | pinned[:, None, :], np.eye(d), h)
     if d == 1:
         return -g / np.maximum(np.abs(h[:, 0]), 1e-12 / t)
     values, vectors = np.linalg.eigh(h)

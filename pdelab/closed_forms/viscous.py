@@ -216,10 +216,10 @@ def hessian(values, lines, t, beta):
     return result
 
 
-def _without(values, kept, lines, t, beta):
+def _without(values, left_out, lines, t, beta):
     """Smoothed along all axes except those kept."""
     for axis in range(values.ndim):
-        if axis not in kept:
+        if axis not in left_out:
             values = along(values, axis, lines[axis], t, beta)
     return values
 

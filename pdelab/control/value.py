@@ -214,10 +214,10 @@ def weights_of_paths(control, grid, times):
 def checked_times(times, horizon):
     """The times as an increasing array in [0, T]."""
     try:
-        found = np.array(np.atleast_1d(times), dtype=float)
+        checked = np.array(np.atleast_1d(times), dtype=float)
     except (TypeError, ValueError) as error:
         raise ValueError(f"times: expected a number or an increasing sequence of numbers, got {times!r}") from error
-    good = found.ndim == 1 and found.size > 0 and np.isfinite(found).all() and (np.diff(found) > 0).all()
-    if not good or found[0] < 0 or found[-1] > horizon:
+    good = checked.ndim == 1 and checked.size > 0 and np.isfinite(checked).all() and (np.diff(checked) > 0).all()
+    if not good or checked[0] < 0 or checked[-1] > horizon:
         raise ValueError(f"times: expected increasing times in [0, T = {horizon:.6g}], got {times!r}")
-    return found
+    return checked

@@ -64,11 +64,11 @@ def excess(form, grid):
     """
     if not form.diagonal:
         return [spread_added(form, grid)]
-    found = []
+    excesses = []
     for half in (numbers / 2 for numbers in _numbers(form)):
         with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-            found.append(np.where(half > 1e-4, half / np.tanh(half) - 1, half**2 / 3))
-    return found
+            excesses.append(np.where(half > 1e-4, half / np.tanh(half) - 1, half**2 / 3))
+    return excesses
 
 
 def smearing(added, values, grid, adjoint):

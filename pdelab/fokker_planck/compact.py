@@ -90,14 +90,14 @@ def compact(problem: FokkerPlanck, grid: Grid, values: Array) -> Stepper:
 
 def _start(m, dt, sweeps):
     """One step of third order that damps what the grid cannot resolve."""
-    found, x = m.copy(), np.empty_like(m)
+    smoothed, x = m.copy(), np.empty_like(m)
     for parts, weight in START:
         x[:] = m
         sweeps.euler(x, dt / parts, parts)
         x -= m
         x *= weight
-        found += x
-    return found
+        smoothed += x
+    return smoothed
 
 
 def _fitted(coefficients, form, grid):

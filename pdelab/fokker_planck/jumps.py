@@ -17,8 +17,8 @@ def sparse_run(problem, grid):
     """(masses, mode, time, dt, steps) -> masses for a full matrix D(x): sparse factors for each step size."""
 
     @lru_cache(maxsize=2)
-    def prepared(mode, time, held):
-        return _Jumps.of(generator(problem, grid, time), held, mode != tridiagonal.EXPLICIT)
+    def prepared(mode, time, matrix_step):
+        return _Jumps.of(generator(problem, grid, time), matrix_step, mode != tridiagonal.EXPLICIT)
 
     def run(m, mode, time, dt, steps):
         m = m.ravel()
@@ -43,20 +43,20 @@ class _Jumps:
     factors: object  # of I - Q^T
 
     @classmethod
-    def of(cls, Q, held, solve):
-        """The exchanges of held Q, factorised when they are to be solved with."""
+    def of(cls, Q, matrix_step, solve):
+        """The exchanges of matrix_step Q, factorised when they are to be solved with."""
         jumps, nodes = Q.tocoo(), Q.shape[0]
         keep = jumps.row != jumps.col
         rows, columns, rates = (a[keep].astype(kind) for a, kind in zip((jumps.row, jumps.col, jumps.data), "qqd"))
         pairs, which = np.unique(np.minimum(rows, columns) * nodes + np.maximum(rows, columns), return_inverse=True)
-        up = held * np.bincount(which, np.where(rows < columns, rates, 0.0), pairs.size)
-        down = held * np.bincount(which, np.where(rows > columns, rates, 0.0), pairs.size)
+        up = matrix_step * np.bincount(which, np.where(rows < columns, rates, 0.0), pairs.size)
+        down = matrix_step * np.bincount(which, np.where(rows > columns, rates, 0.0), pairs.size)
         tail, head = np.divmod(pairs, nodes)
         count = np.arange(pairs.size)
         signs = np.concatenate([-np.ones(pairs.size), np.ones(pairs.size)])
         places = (np.concatenate([tail, head]), np.concatenate([count, count]))
         gather = sparse.csr_array((signs, places), shape=(nodes, pairs.size))
-        return cls(tail, head, up, down, gather, factored(1.0, held, Q.T) if solve else None)
+        return cls(tail, head, up, down, gather, factored(1.0, matrix_step, Q.T) if solve else None)
 
     def change(self, m, adjoint):
         """Q^T m in flux form, adjoint Q m in differences."""

@@ -25,8 +25,8 @@ def _steady_line(problem, grid, form):
     ((unit_up, unit_down),) = axis_rates(form, grid)
 
     @lru_cache(maxsize=2)
-    def prepared(held):
-        up, down, factors = held * unit_up.reshape(n), held * unit_down.reshape(n), np.empty((5, n))
+    def prepared(matrix_step):
+        up, down, factors = matrix_step * unit_up.reshape(n), matrix_step * unit_down.reshape(n), np.empty((5, n))
         tridiagonal.factor(up, down, periodic, factors)
         return up, down, factors
 

@@ -117,10 +117,10 @@ def _orthogonalised(up, down, rates, vectors):
         raise ValueError("spectral: round-off cannot tell some slow modes apart; use crank_nicolson")
     block, split = np.ones(up.size, dtype=np.int32), np.full(up.size, up.size, dtype=np.int32)
     beside = -np.sqrt(up[:-1]) * np.sqrt(down[:-1])
-    found, failed = lapack.dstein(up + np.roll(down, 1), beside, rates[first:], block, split)
+    eigenvectors, failed = lapack.dstein(up + np.roll(down, 1), beside, rates[first:], block, split)
     if failed:
         raise ValueError("spectral: the modes did not converge; use crank_nicolson")
-    vectors[first:] = found.T
+    vectors[first:] = eigenvectors.T
 
 
 @scheme(FokkerPlanck)

@@ -216,10 +216,10 @@ def certificates(problem, grid, form):
     """Mass, and free energy where the equilibrium is Gibbs."""
     if problem.adjoint:
         return {}
-    found = {"mass": lambda values, time: float((grid.weights * values).sum())}
+    measured = {"mass": lambda values, time: float((grid.weights * values).sum())}
     if problem.gibbs and not grid.absorbing.any():
-        found["free_energy"] = lambda values, time: free_energy(values, form.potential, problem.diffusivity, grid)
-    return found
+        measured["free_energy"] = lambda values, time: free_energy(values, form.potential, problem.diffusivity, grid)
+    return measured
 
 
 def free_energy(density: ArrayLike, potential: Field, diffusivity: float, grid: Grid) -> float:

@@ -49,16 +49,16 @@ class _Axis:
     turned: np.ndarray | None  # where the field lies transposed, for the last axis
 
     @classmethod
-    def of(cls, axis, rate, held, dt, grid, scratch, room):
-        """The lines along `axis` with rates (oriented) that hold `held` of a step dt; room: three fields to fill."""
+    def of(cls, axis, rate, matrix_step, dt, grid, scratch, room):
+        """The lines along `axis`; matrix_step: the part of dt in the matrix; room: three fields to fill."""
         last, periodic = axis == grid.dimension - 1, grid.periodic[axis]
         up, down, inverse = (part.reshape(rate[0].shape) for part in room)
-        np.multiply(held, rate[0], out=up)
-        np.multiply(held, rate[1], out=down)
+        np.multiply(matrix_step, rate[0], out=up)
+        np.multiply(matrix_step, rate[1], out=down)
         into, outof = (np.zeros(up.shape if periodic else (1, 1, 1)) for _ in range(2))
         sweeps.factor_lines(up, down, periodic, inverse, into, outof)
         x, turned = (part.reshape(up.shape) for part in scratch)
-        return cls(periodic, (up, down, inverse, into, outof), dt / held, x, turned if last else None)
+        return cls(periodic, (up, down, inverse, into, outof), dt / matrix_step, x, turned if last else None)
 
     def step(self, kernel, m, adjoint, *gain):
         """One step of the field m along the axis, in place, by `backward_euler_lines` or `trapezoid_lines`."""
@@ -90,14 +90,14 @@ def _transposed(rate):
 
 def _axes(rates, grid, mode, dt):
     """An `_Axis` for each axis. Crank-Nicolson takes every axis but the last twice, with half a step each time."""
-    found, (*rooms, x, turned) = [], fields_apart(3 * grid.dimension + 2, grid.shape)
+    axes, (*rooms, x, turned) = [], fields_apart(3 * grid.dimension + 2, grid.shape)
     for axis, rate in enumerate(oriented(rates)):
         whole = axis == grid.dimension - 1 or mode != tridiagonal.TRAPEZOID
         step = dt if whole else dt / 2
-        found.append(
+        axes.append(
             _Axis.of(axis, rate, held_factor(mode, step), step, grid, (x, turned), rooms[3 * axis : 3 * axis + 3])
         )
-    return found
+    return axes
 
 
 def _split_implicit(m, axes, adjoint):
@@ -152,21 +152,21 @@ class Sweeps:
         if (dt, implicitness) not in self.known:
             if len(self.known) > 1:
                 self.known.pop(next(iter(self.known)))
-            d, found = self.grid.dimension, []
+            d, axes = self.grid.dimension, []
             rooms = [self.rooms.pop(0) for _ in range(3 * d)]  # the older half
             self.rooms += rooms
             for axis, (rate, theta) in enumerate(zip(self.rates, self.thetas)):
                 step = dt if implicitness == 1 or axis == d - 1 else dt / 2
-                held = implicitness * step - theta
+                matrix_step = implicitness * step - theta
                 room = rooms[3 * axis : 3 * axis + 3]
-                found.append(self._lines(axis, rate, held if held else 1e-12 * theta, step, room))
-            self.known[dt, implicitness] = found
+                axes.append(self._lines(axis, rate, matrix_step if matrix_step else 1e-12 * theta, step, room))
+            self.known[dt, implicitness] = axes
         return self.known[dt, implicitness]
 
-    def _lines(self, axis, rate, held, dt, room):
+    def _lines(self, axis, rate, matrix_step, dt, room):
         if self.grid.dimension > 1:
-            return _Axis.of(axis, rate, held, dt, self.grid, self.scratch, room)
-        return _Line.of(rate, held, dt, self.grid.periodic[0])
+            return _Axis.of(axis, rate, matrix_step, dt, self.grid, self.scratch, room)
+        return _Line.of(rate, matrix_step, dt, self.grid.periodic[0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,11 +177,11 @@ class _Line:
     gain: float
 
     @classmethod
-    def of(cls, rate, held, dt, periodic):
-        up, down = (held * part.ravel() for part in rate)
+    def of(cls, rate, matrix_step, dt, periodic):
+        up, down = (matrix_step * part.ravel() for part in rate)
         factors = np.empty((5, up.size))
         tridiagonal.factor(up, down, periodic, factors)
-        return cls((up, down, factors, periodic), dt / held)
+        return cls((up, down, factors, periodic), dt / matrix_step)
 
     def steps(self, m, mode, adjoint, count):
         """So many steps of m, in place."""

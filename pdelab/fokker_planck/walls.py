@@ -56,10 +56,10 @@ def _arrivals(problem, grid):
 
 def _by_end(numbers, grid):
     """An array (d, 2) of a number an end; zero at ends that do not absorb."""
-    found = np.zeros((grid.dimension, 2))
+    ends = np.zeros((grid.dimension, 2))
     for (axis, side), number in numbers.items():
-        found[axis, side] = number
-    return found
+        ends[axis, side] = number
+    return ends
 
 
 @dataclass(frozen=True, eq=False)

@@ -266,8 +266,8 @@ def mean_exit_time(
     certain = np.flatnonzero(_sure_to_reach(Q, inside) & ~inside)
     if certain.size:
         killing = _rates_into(Q[certain], inside)
-        (found,) = solutions(Q[certain][:, certain], killing, [np.ones(certain.size)])
-        times[certain], logs[certain] = found.scaled(), found.log()
+        (waits,) = solutions(Q[certain][:, certain], killing, [np.ones(certain.size)])
+        times[certain], logs[certain] = waits.scaled(), waits.log()
     if logarithm:
         return logs.reshape(grid.shape)
     if np.isinf(times[certain]).any():
@@ -362,14 +362,14 @@ def reached_first(Q, b, a):
     """P(b is reached before a), from every node of a chain, for boolean arrays of nodes."""
     if not _sure_to_reach(Q, a | b).all():
         raise ValueError("committor: some nodes never reach a or b, so the question has no answer there")
-    found = b.astype(float)
+    probability = b.astype(float)
     outside = np.flatnonzero(~(a | b))
     if outside.size:
         rows = Q[outside]
         to_a, to_b = _rates_into(rows, a), _rates_into(rows, b)
         first, second = solutions(rows[:, outside], to_a + to_b, [to_b, to_a])
-        found[outside] = first.share(second)
-    return found
+        probability[outside] = first.share(second)
+    return probability
 
 
 def checked_chain(problem, grid, time):
@@ -440,6 +440,6 @@ def _ancestors(graph, members):
     backward = sparse.csr_array(graph.T)
     backward.resize((nodes + 1, nodes + 1))
     reached = csgraph.breadth_first_order((backward + source).tocsr(), nodes, return_predecessors=False)
-    found = np.zeros(nodes + 1, dtype=bool)
-    found[reached] = True
-    return found[:nodes]
+    ancestors = np.zeros(nodes + 1, dtype=bool)
+    ancestors[reached] = True
+    return ancestors[:nodes]

@@ -155,18 +155,18 @@ def ito(coefficients: Coefficients, grid: Grid) -> Ito:
 
 def _fick_drift(coefficients, a, root, grid):
     """β of div(a grad ρ - β ρ) on the cells: b - grad U, what the interpretation adds, less div a; 0 for Fick's law."""
-    found = np.zeros((*cell_shape(grid), grid.dimension))
+    cell_drift = np.zeros((*cell_shape(grid), grid.dimension))
     if coefficients.drift is not None:
-        found += corner_mean(coefficients.drift, grid)
+        cell_drift += corner_mean(coefficients.drift, grid)
     if coefficients.potential is not None:
-        found -= corner_gradient(coefficients.potential, grid)
+        cell_drift -= corner_gradient(coefficients.potential, grid)
     if coefficients.interpretation == "fick":
-        return found
-    found -= np.einsum("...ikk->...i", corner_gradient(a, grid))
+        return cell_drift
+    cell_drift -= np.einsum("...ikk->...i", corner_gradient(a, grid))
     if root is not None:
         weight = 2 * coefficients.diffusivity * CORRECTION[coefficients.interpretation]
-        found += weight * np.einsum("...kj,...ijk->...i", corner_mean(root, grid), corner_gradient(root, grid))
-    return found
+        cell_drift += weight * np.einsum("...kj,...ijk->...i", corner_mean(root, grid), corner_gradient(root, grid))
+    return cell_drift
 
 
 def _ito(potential, drift, a, grid):
@@ -214,8 +214,8 @@ def _matrices(sigma, matrix, grid):
     skew = np.abs(matrix - np.swapaxes(matrix, -1, -2)).max(axis=(-1, -2)) / size
     if skew.max() > 1e-12:
         where = np.unravel_index(int(np.argmax(skew)), grid.shape)
-        found = matrix[where].tolist()
-        raise ValueError(f"diffusion: expected symmetric matrices, got {found} at index {_plain(where)}")
+        asymmetric = matrix[where].tolist()
+        raise ValueError(f"diffusion: expected symmetric matrices, got {asymmetric} at index {_plain(where)}")
     smallest = np.linalg.eigvalsh(matrix)[..., 0]
     if (smallest / size).min() < -1e-12:
         where = np.unravel_index(int(np.argmin(smallest / size)), grid.shape)
@@ -255,11 +255,11 @@ def _divergence_of_matrix(matrix, grid):
 
 def _noise_induced(sigma, grid):
     """sum_jk σ_kj d_k σ_ij, trailing axis i."""
-    found = np.zeros((*grid.shape, grid.dimension))
+    added = np.zeros((*grid.shape, grid.dimension))
     for i in range(grid.dimension):
         for j in range(sigma.shape[-1]):
-            found[..., i] += np.sum(sigma[..., :, j] * _derivative(sigma[..., i, j], grid), axis=-1)
-    return found
+            added[..., i] += np.sum(sigma[..., :, j] * _derivative(sigma[..., i, j], grid), axis=-1)
+    return added
 
 
 def lines(array, axis, shape):
@@ -289,7 +289,7 @@ def axis_rates(form: Ito, grid: Grid) -> list[tuple[Array, Array]]:
     >>> [(up.ravel().tolist(), down.ravel().tolist()) for up, down in axis_rates(form, grid)]
     [([2.0, 1.0, 0.0], [1.0, 2.0, 0.0])]
     """
-    found = []
+    rates = []
     for axis, drop in enumerate(form.drops):
         drop, a = lines(drop, axis, grid.shape), lines(form.a[axis], axis, grid.shape)
         up, down = np.empty_like(drop), np.empty_like(drop)
@@ -302,8 +302,8 @@ def axis_rates(form: Ito, grid: Grid) -> list[tuple[Array, Array]]:
             down *= face
         if grid.absorbing.any():
             _stop(lines(grid.absorbing, axis, grid.shape), up, down)
-        found.append((up, down))
-    return found
+        rates.append((up, down))
+    return rates
 
 
 def _over_means(drop, a):

@@ -78,13 +78,13 @@ def current(problem: DiffusionProblem, grid: Grid, density: ArrayLike, time: flo
             return (np.full(grid.shape, turning),)
     flows, traffic = _over_faces(form, grid, mass) if form.diagonal else _routed(form, grid, mass)
     _warn_of_rounding(flows, traffic, coefficients, form, grid)
-    found = []
+    faces = []
     for axis, flow in enumerate(flows):
         area = np.moveaxis(grid.weights, axis, -1) / grid.axis_weights[axis]
         flow = flow / np.moveaxis(area, -1, axis)
         keep = slice(None) if grid.periodic[axis] else slice(-1)
-        found.append(flow[(slice(None),) * axis + (keep,)])
-    return tuple(found)
+        faces.append(flow[(slice(None),) * axis + (keep,)])
+    return tuple(faces)
 
 
 def _warn_of_rounding(flows, traffic, coefficients, form, grid):

@@ -119,5 +119,5 @@ def _turns(Q, masses, columns, n):
 
 def _emptiest(masses, columns, n, reach):
     """The first column of the slab of `reach` columns with the least mass: few excursions end where they began."""
-    held = np.bincount(columns, masses, n)
-    return int(np.argmin(sum(np.roll(held, -k) for k in range(reach))))
+    slab_masses = np.bincount(columns, masses, n)
+    return int(np.argmin(sum(np.roll(slab_masses, -k) for k in range(reach))))

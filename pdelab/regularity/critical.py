@@ -142,7 +142,7 @@ def _all_roots(f, grid):
     d, low, high = grid.dimension, np.array(grid.lower), np.array(grid.upper)
     side = high - low
     room = 1e-9 * side  # roots on the faces
-    lower, upper, found = (low - room)[None], (high + room)[None], []
+    lower, upper, roots = (low - room)[None], (high + room)[None], []
     for _ in range(5):  # 32 boxes to begin with: one call encloses them all
         lower, upper = _halved(lower, upper)
     while len(lower):
@@ -155,11 +155,11 @@ def _all_roots(f, grid):
         empty, unique, lower, upper = _krawczyk(f, lower, upper, bounds.hessian.reshape(-1, d, d, 2)[keep])
         least = np.where(unique, NEWTON, SMALLEST)[:, None] * side
         ends = ~empty & ((upper - lower) <= least).all(axis=1)
-        found += [0.5 * (lower + upper)[ends]]
+        roots += [0.5 * (lower + upper)[ends]]
         alone, rest = unique & ~ends, ~empty & ~ends & ~unique  # a box with one root shrinks to it by itself
         halves = _halved(lower[rest], upper[rest])
         lower, upper = (np.concatenate([a[alone], half]) for a, half in zip((lower, upper), halves))
-    starts = np.concatenate(found)
+    starts = np.concatenate(roots)
     return _polished_roots(f, starts, grid)
 
 
@@ -243,18 +243,18 @@ def _roots(f, grid):
     if grid.dimension == 1:
         x, slope = grid.x, f.gradient(grid.x)
         crossed = np.flatnonzero(slope[1:] * slope[:-1] < 0)
-        found = [optimize.brentq(f.gradient, x[k], x[k + 1], xtol=1e-15) for k in crossed]
-        return np.sort(np.concatenate([found, x[slope == 0]]))
+        roots = [optimize.brentq(f.gradient, x[k], x[k + 1], xtol=1e-15) for k in crossed]
+        return np.sort(np.concatenate([roots, x[slope == 0]]))
     size = np.linalg.norm(f.gradient(grid.points), axis=-1)
     starts = grid.points[size == ndimage.minimum_filter(size, 3, mode=filter_modes(grid))]
-    found, sides = [], np.subtract(grid.upper, grid.lower)
+    roots, sides = [], np.subtract(grid.upper, grid.lower)
     for start in starts:
         root = optimize.root(f.gradient, start, jac=f.hessian, tol=1e-14).x
         small = np.linalg.norm(f.gradient(root)) <= 1e-9 * (1 + np.abs(f.hessian(root)).max())
         inside = (root >= grid.lower).all() and (root <= grid.upper).all()
-        if small and inside and all((np.abs(root - other) > 1e-6 * sides).any() for other in found):
-            found.append(root)
-    return np.array(sorted(found, key=tuple)).reshape(-1, grid.dimension)
+        if small and inside and all((np.abs(root - other) > 1e-6 * sides).any() for other in roots):
+            roots.append(root)
+    return np.array(sorted(roots, key=tuple)).reshape(-1, grid.dimension)
 
 
 def _persistence(f, grid, c, nodes, values, known):

@@ -141,10 +141,10 @@ def _nothing(k, end, run):
 
 def _meetings(counts):
     """Numbers of the saved times, from the last one back, with at least two steps before each."""
-    found, steps = {len(counts) - 1}, 0
+    meetings, steps = {len(counts) - 1}, 0
     for k in range(len(counts) - 1, 0, -1):
         steps += counts[k]
         if steps >= 2 and sum(counts[:k]) >= 2:
-            found.add(k - 1)
+            meetings.add(k - 1)
             steps = 0
-    return found
+    return meetings
