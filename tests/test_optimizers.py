@@ -968,13 +968,13 @@ def test_a_model_that_moves_is_noticed_and_can_be_adopted(build):
 
 
 @pytest.mark.parametrize("settings, message", [
-    ({"gamma": 0.0}, "gamma must be a number > 0"), ({"gamma": -1.0}, "gamma"), ({"gamma": float("nan")}, "gamma"),
-    ({"inner_steps": 0}, "inner_steps must be an integer >= 1, got 0"), ({"inner_steps": 2.5}, "inner_steps"),
-    ({"lr": -0.1}, "lr must be a finite number >= 0, got -0.1"), ({"lr": float("inf")}, "lr"),
+    ({"gamma": 0.0}, "gamma: expected a number > 0"), ({"gamma": -1.0}, "gamma"), ({"gamma": float("nan")}, "gamma"),
+    ({"inner_steps": 0}, "inner_steps: expected an integer >= 1, got 0"), ({"inner_steps": 2.5}, "inner_steps"),
+    ({"lr": -0.1}, "lr: expected a finite number >= 0, got -0.1"), ({"lr": float("inf")}, "lr"),
     ({"inner_lr": float("nan")}, "inner_lr"), ({"averaging": 0.0}, "averaging"), ({"averaging": 1.5}, "averaging"),
-    ({"momentum": 1.0}, "momentum must be a number in"), ({"outer_momentum": -0.1}, "outer_momentum"),
+    ({"momentum": 1.0}, "momentum: expected a number in"), ({"outer_momentum": -0.1}, "outer_momentum"),
     ({"temperature": -1e-3}, "temperature"), ({"weight_decay": -1.0}, "weight_decay"), ({"variant": "mine"}, "variant"),
-    ({"seed": -1}, "seed must be an integer"), ({"seed": 1.5}, "seed"), ({"nesterov": "no"}, "nesterov must be True"),
+    ({"seed": -1}, "seed: expected an integer"), ({"seed": 1.5}, "seed"), ({"nesterov": "no"}, "nesterov: expected"),
     ({"engine": "fast"}, "engine"), ({"lr": "0.1"}, "lr"), ({"inner_steps": True}, "inner_steps"),
 ])  # fmt: skip
 def test_bad_settings_get_one_clear_error(settings, message):
@@ -985,9 +985,9 @@ def test_bad_settings_get_one_clear_error(settings, message):
 def test_bad_settings_of_the_others():
     w = [torch.nn.Parameter(torch.ones(2))]
     for layers in (2, 1, 0, -3, True, "4", float("inf")):
-        with pytest.raises(ValueError, match="layers must be a number > 2"):
+        with pytest.raises(ValueError, match="layers: expected a number > 2"):
             TrivializedSGD(w, layers=layers)
-        with pytest.raises(ValueError, match="layers must be a number > 2"):
+        with pytest.raises(ValueError, match="layers: expected a number > 2"):
             Trivialized(w, torch.optim.Adam, layers=layers)
     for wrong, message in (
         (lambda: Parle(w, rho=0.0), "rho"),
@@ -996,13 +996,13 @@ def test_bad_settings_of_the_others():
         (lambda: Parle(w, init="zero"), "init"),
         (lambda: Parle(w, replicas=2), "replicas=2"),
         (lambda: Parle(w * 1 + [torch.nn.Parameter(torch.ones(3))], replicas=2), "replicas=2"),
-        (lambda: Parle(w, replicas=0), "replicas must be an integer >= 1"),
+        (lambda: Parle(w, replicas=0), "replicas: expected an integer >= 1"),
         (lambda: Parle(w, reduction="fast"), "reduction"),
         (lambda: Parle(w, group=object()), "torchrun"),
         (lambda: ElasticSGD(w, period=0), "period"),
         (lambda: HJ(w, form="4.41"), "form"),
-        (lambda: Heat(w, gamma=np.inf), "gamma must be finite"),
-        (lambda: LocalEntropy(w, torch.optim.Adam, gamma=np.inf), "gamma must be finite"),
+        (lambda: Heat(w, gamma=np.inf), "gamma: expected a finite"),
+        (lambda: LocalEntropy(w, torch.optim.Adam, gamma=np.inf), "gamma: expected a finite"),
         (lambda: LocalEntropy(w, "adam"), "function"),
         (lambda: LocalEntropy(w, list), "torch.optim.Optimizer"),
         (lambda: LocalEntropy([], torch.optim.Adam), "no parameters"),
@@ -1025,7 +1025,7 @@ def test_bad_parameters_and_groups():
         with pytest.raises(ValueError, match=message):
             EntropySGD(bad)
     opt = EntropySGD([torch.nn.Parameter(torch.ones(2))], inner_steps=3)
-    with pytest.raises(ValueError, match="inner_steps must be the same in every group"):
+    with pytest.raises(ValueError, match="inner_steps: expected the same in every group"):
         opt.add_param_group({"params": [torch.nn.Parameter(torch.ones(2))], "inner_steps": 4})
     assert len(opt.param_groups) == 1
     embedding = torch.nn.Embedding(5, 2, sparse=True)

@@ -110,9 +110,9 @@ class FlatOptimizer(Stored, Optimizer):
             group["seed"] = head["seed"]
         for name in SAME:
             if name in group and group[name] != head[name]:
-                raise ValueError(f"{name} must be the same in every group, got {head[name]!r} and {group[name]!r}")
+                raise ValueError(f"{name}: expected the same in every group, got {head[name]!r} and {group[name]!r}")
         if group.get("inner_steps", 1) >> INNER_BITS:
-            raise ValueError(f"inner_steps must be below 2^{INNER_BITS}, got {group['inner_steps']}")
+            raise ValueError(f"inner_steps: expected a number below 2^{INNER_BITS}, got {group['inner_steps']}")
 
     # memory
 

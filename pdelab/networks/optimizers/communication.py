@@ -52,7 +52,7 @@ class Communicator:
 
     def __init__(self, local: int = 1, group: Any = None, reduction: str = "exact"):
         if reduction not in REDUCTIONS:
-            raise ValueError(f"reduction must be one of {REDUCTIONS}, got {reduction!r}")
+            raise ValueError(f"reduction: expected one of {REDUCTIONS}, got {reduction!r}")
         self.local, self.reduction = local, reduction
         ready = distributed.is_available() and distributed.is_initialized()
         if group is not None and not ready:

@@ -89,7 +89,7 @@ class Heat(FlatOptimizer):
     def _check(self, group):
         super()._check(group)
         if group["gamma"] == float("inf"):
-            raise ValueError("gamma must be finite for Heat: it is the variance of the perturbations over temperature")
+            raise ValueError("gamma: expected a finite variance of the perturbations over temperature, got inf")
 
     def row_names(self, group: dict) -> list[str]:
         extra = {"noise": group["temperature"], "outer_m": group["momentum"]}

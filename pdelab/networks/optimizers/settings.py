@@ -40,26 +40,26 @@ def check_settings(group):
         if name in group:
             value = group[name]
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name} must be an integer >= 1, got {value!r}")
+                raise ValueError(f"{name}: expected an integer >= 1, got {value!r}")
     for name in SWITCHES:
         if name in group and not isinstance(group[name], bool):
-            raise ValueError(f"{name} must be True or False, got {group[name]!r}")
+            raise ValueError(f"{name}: expected True or False, got {group[name]!r}")
     seed = group.get("seed", 0)
     if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 1 << 63):
-        raise ValueError(f"seed must be an integer in [0, 2^63) or None, got {seed!r}")
+        raise ValueError(f"seed: expected an integer in [0, 2^63) or None, got {seed!r}")
 
 
 def check(name, value, good, expected):
     """Raise ValueError unless `value` is a number, or a tensor of one number, that is `good`."""
     number = value.item() if isinstance(value, torch.Tensor) and value.numel() == 1 else value
     if isinstance(number, bool) or not isinstance(number, (int, float)) or not good(number):
-        raise ValueError(f"{name} must be {expected}, got {value!r}")
+        raise ValueError(f"{name}: expected {expected}, got {value!r}")
 
 
 def one_of(name, value, choices):
     """Raise ValueError unless `value` is one of `choices`."""
     if value not in choices:
-        raise ValueError(f"{name} must be one of {choices}, got {value!r}")
+        raise ValueError(f"{name}: expected one of {choices}, got {value!r}")
 
 
 def check_parameters(params, replicas):

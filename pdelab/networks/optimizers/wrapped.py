@@ -193,7 +193,7 @@ class LocalEntropy(Wrapping):
     def _check(self, group):
         super()._check(group)
         if group["gamma"] == math.inf:
-            raise ValueError("gamma must be finite for LocalEntropy: its gradient (x - z)/gamma is 0 at infinity")
+            raise ValueError("gamma: expected a finite scope, got inf: the gradient (x - z)/gamma is 0 there")
 
     def rule(self, group: dict, outer: int, inner: int) -> Rule:
         own = {name: group[f"inner_{name}"] for name in ("momentum", "nesterov", "weight_decay")}
@@ -410,4 +410,4 @@ def field_strength(group, t):
 def check_layers(p):
     """Raise ValueError unless the field exists."""
     if isinstance(p, bool) or not isinstance(p, (int, float)) or not 2 < p < math.inf:
-        raise ValueError(f"layers must be a number > 2, got {p!r}: the critical field J sqrt(p(p-2)) is zero at p = 2")
+        raise ValueError(f"layers: expected a number > 2, got {p!r}: the field J sqrt(p(p-2)) is zero at p = 2")
