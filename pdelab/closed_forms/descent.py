@@ -5,7 +5,7 @@ import warnings
 
 import numpy as np
 
-from pdelab.closed_forms import branching
+from pdelab.closed_forms import branching, certificates
 from pdelab.losses import search
 
 __all__ = ["POLISH", "deepest", "lowest", "minimise", "newton"]
@@ -119,6 +119,12 @@ def minimise(f, x, t):
     stay = ~(energy < here)
     energy[stay], y[stay] = here[stay], x[stay]
     energy, y = newton(f, x, y, t, POLISH * (1.0 + float(np.abs(y).max(initial=0.0))))
+    warn_of_gap(energy, below)
+    return certificates.within(energy, below, here, 1e-12 * (1.0 + np.abs(energy)), "the minimum of a formula"), y
+
+
+def warn_of_gap(energy, below):
+    """A warning where minima are proved to a gap above GAP only; ValueError where there is no proof at all."""
     gap = float(np.max((energy - below) / (1.0 + np.abs(energy)), initial=0.0))
     if not gap < math.inf:
         raise ValueError(f"f: expected a loss that is bounded below near the points, got values of {energy.min():.3g}")
@@ -127,9 +133,8 @@ def minimise(f, x, t):
             f"the minimum is proved to a gap of {gap:.1e} only: the loss has kinks along curves; values may be that "
             "much too high, smooth the kinks if this matters",
             UserWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
-    return energy, y
 
 
 def _minimise(x, f, t):

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from pdelab.closed_forms import branching
+from pdelab.closed_forms import branching, certificates
 from pdelab.kernels import search as kernels
 from pdelab.losses import search
 
@@ -59,6 +59,8 @@ def integrate(f, x, t, beta):
                 middle = total[:, 1 : 1 + d] / total[:, :1]
                 mean[p] = known.place[p] - x[p] + middle
                 covariance[p] = _square(total, d) / total[:, 0, None, None] - middle[:, :, None] * middle[:, None, :]
+    slack = 1e-10 * (np.abs(u[done]) + 1.0 / beta)
+    certificates.within(u[done], known.floor(), math.inf, slack, "local_entropy")
     return done, u, mean, covariance
 
 

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from pdelab.closed_forms import branching, descent, lattice
+from pdelab.closed_forms import branching, certificates, descent, lattice
 from pdelab.kernels.envelopes import DEPTH
 
 __all__ = ["integrate"]
@@ -73,6 +73,9 @@ def _integrate(x, f, t, beta, moments):
     if not (sums[:, 0] > 0.0).all():
         raise ValueError("the integral did not converge: the loss is too rough for these points")
     u = field.base + best - (np.log(sums[:, 0]) + 0.5 * d * math.log(beta / (2.0 * math.pi * t))) / beta
+    here = branching.values(f, x)
+    floor = here + DEPTH / beta - radii**2 / (2.0 * t)  # what `spread` knows of min f within reach
+    certificates.within(u, floor, math.inf, 1e-10 * (np.abs(u) + np.abs(here) + 1.0 / beta), "local_entropy")
     if not moments:
         return (u,)
     mean = sums[:, 1 : 1 + d] / sums[:, :1]

@@ -10,7 +10,7 @@ import warnings
 
 import numpy as np
 
-from pdelab.closed_forms import branching, descent, inviscid, points, viscous
+from pdelab.closed_forms import branching, certificates, descent, inviscid, points, viscous
 from pdelab.grid import Grid
 from pdelab.kernels.envelopes import DEPTH
 from pdelab.losses import search
@@ -64,12 +64,15 @@ def polished(f, grid, t, u, minimiser, box=None):
         _descend(f, x, t, u, y, box, 2.0 * max(grid.spacing))
     if f.formula is not None:
         before = y
-        u, y = search.lower_on_box(f, box, x, t, u, y)
+        u, y, below = search.lower_on_box(f, box, x, t, u, y)
         moved = (y != before).any(axis=1)
         if flat and moved.any():
             lowered, there = u[moved], y[moved]
             _descend(f, x[moved], t, lowered, there, box, descent.POLISH * (1.0 + float(np.abs(y).max())))
             u[moved], y[moved] = lowered, there
+        slack = 1e-12 * (1.0 + np.abs(u))
+        certificates.within(u, below, math.inf, slack, "hopf_lax of a formula")
+        descent.warn_of_gap(u, below)
     return u.reshape(grid.shape), y.reshape(minimiser.shape)
 
 

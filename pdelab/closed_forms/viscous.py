@@ -10,9 +10,7 @@ width s = sqrt(t/beta):
                  the nodes: O(n) a line.
     s² <  2 h²   the linear interpolant of f is integrated cell by cell, exactly: |error of u| <= h² max|f''|/8 for
                  every beta, by the sup-norm contraction. Where this holds along two or three axes, the multilinear
-                 interpolant is sampled on m-fold finer rows along all but one of them, twelve within a kernel width as
-                 long as that is affordable, and what has been integrated is linear between these rows: an error of
-                 O(h²/m²).
+                 interpolant is integrated to round-off by `strips`.
 
 Both are monotone in f, commute with constants and contract the sup norm. Sources more than 42/beta above the minimum
 are left out; those that remain form an interval whose ends move monotonically, so no window has to be guessed.
@@ -24,7 +22,7 @@ from functools import lru_cache
 import numpy as np
 from scipy import fft
 
-from pdelab.closed_forms import continuation
+from pdelab.closed_forms import continuation, strips
 from pdelab.kernels import envelopes, sums
 
 __all__ = ["Line", "RESOLVED", "along", "fourier", "gradient", "hessian", "smooth", "value"]
@@ -32,8 +30,6 @@ __all__ = ["Line", "RESOLVED", "along", "fourier", "gradient", "hessian", "smoot
 RESOLVED = 2.0  # s²/h² from which the nodes resolve the kernel: relative error 2 exp(-2 pi² 2) = 1e-17
 WIDE = 40.0  # s²/h² above which a level is taken off
 LEVEL = 10.0  # variance of a level, in h²: harmonic mean with the rest >= 7.5, relative error 2 exp(-pi² 7.5/2) = 2e-16
-FINER = 12.0  # rows within a kernel width on which data of several unresolved axes are interpolated,
-CHEAP, FINEST = 2 * 10**4, 27 * 10**4  # unless these nodes are not enough or too many
 EMPTY = np.empty((0, 0))
 NO_MOMENTS = np.empty((0, 0, 0))
 
@@ -41,12 +37,10 @@ NO_MOMENTS = np.empty((0, 0, 0))
 class Line:
     """Where the sources and the targets of an axis stand: spacing, boundary and targets offset + stride i, i < count.
 
-    boundary: "periodic" or "reflecting" (continued by images) or "free" (the sources are all there is). linear: whether
-    the interpolant is integrated although the nodes resolve the kernel.
+    boundary: "periodic" or "reflecting" (continued by images) or "free" (the sources are all there is).
     """
 
-    def __init__(self, h, boundary, count, offset=0.0, stride=1.0, linear=False):
-        self.linear = linear
+    def __init__(self, h, boundary, count, offset=0.0, stride=1.0):
         self.h, self.boundary, self.count, self.offset, self.stride = h, boundary, count, float(offset), float(stride)
 
 
@@ -57,7 +51,7 @@ def smooth(rows, line, t, beta, extra=None, derivatives=False):
     and the derivative of that mean.
     """
     t = _enough(rows, line, t, beta)
-    while t > WIDE * beta * line.h**2 and not line.linear:
+    while t > WIDE * beta * line.h**2:
         step = LEVEL * beta * line.h**2
         coarse, line = _coarser(rows, line, t - step, beta)
         if extra is None:
@@ -120,11 +114,12 @@ def _once(rows, line, t, beta, extra, derivatives):
         rows = continuation.images(rows, line.boundary, left, right)
         extra = None if extra is None else continuation.images(extra, line.boundary, left, right)
         offset += left
+    resolved = t >= RESOLVED * beta * h * h
+    rows = rows if resolved else _in_cells(rows)
     shape = (rows.shape[0], line.count)
     u, index = np.empty(shape), np.empty(shape, np.int64)
     envelopes.lower_envelope(rows, offset, line.stride, c, u, index)
     moments = np.empty((2 if extra is None else 4, *shape)) if derivatives else NO_MOMENTS
-    resolved = t >= RESOLVED * beta * h * h and not line.linear
     kernel = sums.node_sum if resolved else sums.cell_sum
     kernel(rows, EMPTY if extra is None else extra, offset, line.stride, c, beta, index, u, moments)
     if derivatives:
@@ -133,6 +128,16 @@ def _once(rows, line, t, beta, extra, derivatives):
         if extra is not None:
             moments[3] *= beta / t * h
     return u, moments
+
+
+def _in_cells(rows):
+    """The rows, +inf also at nodes whose cells are all forbidden: these have measure zero."""
+    finite = np.isfinite(rows)
+    if finite.all():
+        return rows
+    cell = np.zeros((rows.shape[0], rows.shape[1] + 1), bool)
+    cell[:, 1:-1] = finite[:, 1:] & finite[:, :-1]
+    return np.where(cell[:, 1:] | cell[:, :-1], rows, np.inf)
 
 
 def along(values, axis, line, t, beta, extra=None, derivatives=False):
@@ -156,37 +161,21 @@ def _unrow(rows, shape, axis):
 
 
 def value(values, lines, t, beta):
-    """u at the targets of all axes.
-
-    Axes that do not resolve the kernel come first, since only one of them can be integrated exactly: between the rows
-    of the others lie values that are not linear. These rows are therefore first interpolated on finer ones.
-    """
+    """u at the targets of all axes; those that do not resolve the kernel come first: f is an interpolant there."""
     narrow = [axis for axis, line in enumerate(lines) if t < RESOLVED * beta * line.h**2]
-    lines, cells = list(lines), math.prod(values.shape)
-    for k, axis in enumerate(narrow[:-1]):
-        cheap, dear = ((size / cells) ** (1.0 / (len(narrow) - 1 - k)) for size in (CHEAP, FINEST))
-        wanted = max(FINER * math.sqrt(beta / t) * lines[axis].h, cheap)
-        parts = max(2, math.floor(min(wanted, dear)))
-        values, lines[axis] = _finer(values, axis, lines[axis], parts)
-        cells *= parts
-    for axis in [*reversed(narrow), *(axis for axis in reversed(range(values.ndim)) if axis not in narrow)]:
+    if len(narrow) > 1:
+        others = [axis for axis in range(values.ndim) if axis not in narrow]
+        moved = values.transpose(*others, *narrow)
+        u = strips.value(moved.reshape(-1, *moved.shape[len(others) :]), [lines[axis] for axis in narrow], t, beta)
+        u = u.reshape(*moved.shape[: len(others)], *u.shape[1:])
+        values = np.ascontiguousarray(u.transpose(np.argsort([*others, *narrow])))
+        narrow = []
+    for axis in [
+        *narrow,
+        *(axis for axis in reversed(range(values.ndim)) if t >= RESOLVED * beta * lines[axis].h ** 2),
+    ]:
         values = along(values, axis, lines[axis], t, beta)
     return values
-
-
-def _finer(values, axis, line, parts):
-    """(values interpolated linearly along an axis on nodes h/parts apart, the line that these form)."""
-    rows = np.moveaxis(values, axis, 0)
-    if line.boundary == "periodic":
-        rows = np.concatenate([rows, rows[:1]])
-    place = np.arange((len(rows) - 1) * parts + (line.boundary != "periodic")) / parts
-    base = np.minimum(place.astype(int), len(rows) - 2)
-    weight = (place - base).reshape(-1, *(1,) * (rows.ndim - 1))
-    with np.errstate(invalid="ignore"):  # 0 times infinity: a forbidden node that is not looked at
-        fine = (1.0 - weight) * rows[base] + weight * rows[base + 1]
-    fine = np.where(weight == 0.0, rows[base], np.where(weight == 1.0, rows[base + 1], fine))
-    line = Line(line.h / parts, line.boundary, line.count, line.offset * parts, line.stride * parts, True)
-    return np.ascontiguousarray(np.moveaxis(fine, 0, axis)), line
 
 
 def gradient(values, lines, t, beta):

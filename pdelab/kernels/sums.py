@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 from numba import njit
+from scipy import special
 
 from pdelab.kernels.envelopes import DEPTH, gap, significant
 
@@ -53,18 +54,26 @@ def node_sum(f, extra, offset, stride, c, beta, index, u, moments):
                     moments[3, k, i] = e1 / total - (e0 / total) * mean
 
 
+def _table(parts=128, degree=7):
+    """Polynomials in 2 parts y - 2 k - 1 that are erfcx(4 (1 - y)/y)/y on k <= parts y <= k + 1, 0 < y <= 1."""
+    z = np.cos(np.pi * (np.arange(degree + 1) + 0.5) / (degree + 1))
+    y = (np.arange(parts)[:, None] + 0.5 * (1.0 + z)) / parts
+    values = special.erfcx(4.0 * (1.0 - y) / y) / y
+    return np.ascontiguousarray(np.linalg.solve(np.vander(z, increasing=True), values.T).T)
+
+
+ERFCX = _table()
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
 def erfcx(x):
-    """exp(x²) erfc(x) for x >= 0: the product where neither over- nor underflows, a continued fraction beyond."""
-    if x < 5.0:
-        high = math.floor(x * 4096.0) / 4096.0  # high² is exact: the rounding of x² is not amplified
-        return math.exp(high * high) * math.exp((x - high) * (x + high)) * math.erfc(x)
-    if x > 1e8:
-        return 0.5 / (HALF_SQRT_PI * x)
-    tail = 0.0
-    for k in range(40, 0, -1):
-        tail = 0.5 * k / (x + tail)
-    return 0.5 / (HALF_SQRT_PI * (x + tail))
+    """exp(x²) erfc(x) for x >= 0, by piecewise polynomials in y = 4/(4 + x)."""
+    y = 4.0 / (4.0 + x)
+    k = min(int(y * ERFCX.shape[0]), ERFCX.shape[0] - 1)
+    z, total = 2.0 * ERFCX.shape[0] * y - (2.0 * k + 1.0), 0.0
+    for m in range(ERFCX.shape[1] - 1, -1, -1):
+        total = total * z + ERFCX[k, m]
+    return y * total
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

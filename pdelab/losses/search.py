@@ -79,6 +79,11 @@ class Search:
         self.tree = Boxes(loss, *box)
         self.value, self.place, self.below = self.tree.minimise(self.x, t, closed=closed, tolerance=tolerance)
 
+    def floor(self):
+        """A lower bound of f over the box, from the boxes that were not cut."""
+        count, child, floor = self.tree.arrays[0][0], self.tree.arrays[1], self.tree.arrays[4]
+        return float(floor[:count][child[:count] < 0].min())
+
     def windows(self, rows, beta, h, level):
         """(fine, low, high) of `kernels.search.windows` at the points `rows`, for spacings h and levels of H."""
         d = self.x.shape[1]
@@ -103,7 +108,8 @@ def lower_on_box(loss, grid, x, t, best, place):
     """As `minimise` over the closed box of a grid, from values and places known, which are lowered where they can be.
 
     Periodic axes continue f by images. A few points are searched; what that tells of the boxes proves most of the
-    others as they are, and those that it does not prove are searched, too.
+    others as they are, and those that it does not prove are searched, too. Of
+    places outside the box, where f is not meant, the bound is their value.
     """
     lower, upper = np.array(grid.lower), np.array(grid.upper)
     sides = [high - low if name == "periodic" else 0.0 for low, high, name in zip(lower, upper, grid.boundary)]
@@ -112,15 +118,19 @@ def lower_on_box(loss, grid, x, t, best, place):
     shifts = [np.array(shift) for shift in product(*[(0.0, side, -side)[: 3 if side else 1] for side in sides])]
     left = np.arange(len(x)) % STRIDE > 0
     left[-1:] = False
-    _search_box(known, ~left, x, t, shifts, best, place)
+    below = np.empty(len(x))
+    _search_box(known, ~left, x, t, shifts, best, place, below)
     if left.any():
-        left &= ~_proved(known, loss, left, x, t, shifts, best, place)
-        _search_box(known, left, x, t, shifts, best, place)
-    return best, place
+        proved = _proved(known, loss, left, x, t, shifts, best, place)
+        below[proved] = best[proved]
+        _search_box(known, left & ~proved, x, t, shifts, best, place, below)
+    ring = np.array(sides) > 0.0
+    meant = (((place >= lower) & (place <= upper)) | ring).all(axis=1)
+    return best, place, np.where(meant, below, np.minimum(below, best))
 
 
-def _search_box(known, rows, x, t, shifts, best, place):
-    """Lower best and place at some of the points x, for every image of them."""
+def _search_box(known, rows, x, t, shifts, best, place, below):
+    """Lower best and place at some of the points x, for every image of them, and bound the minimum from below."""
     if not rows.any():
         return
     x, value, spot = x[rows], best[rows], place[rows]
@@ -128,11 +138,12 @@ def _search_box(known, rows, x, t, shifts, best, place):
     search.energies(known.tape, x, 1.0 / t, spot, start, error)
     inside = ((spot >= known.lower) & (spot <= known.upper)).all(axis=1)
     value = np.where(inside, start, value)
+    bound = np.full(len(x), np.inf)
     for shift in shifts:
         spot -= shift
-        _lowered(known, x - shift, t, True, TOLERANCE, value, error, spot)
+        bound = np.minimum(bound, _lowered(known, x - shift, t, True, TOLERANCE, value, error, spot))
         spot += shift
-    best[rows], place[rows] = value, spot
+    best[rows], place[rows], below[rows] = value, spot, bound
 
 
 def _proved(known, loss, rows, x, t, shifts, best, place):

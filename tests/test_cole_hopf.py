@@ -1,0 +1,148 @@
+"""Cole-Hopf of node values whose kernel is narrower than the spacing: the integral of the multilinear interpolant."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from scipy.special import erf, erfcx, logsumexp
+
+import pdelab as pl
+from pdelab import Grid
+
+BETAS = {1.0: 11.47458234060, 10.0: 2.3225319140175, 100.0: 1.1455079759093}  # mpmath's nested quadrature, 30 digits
+
+
+def graded(octaves):
+    """(p, 1 - p, weights) of Gauss rules on panels of [0, 1] that halve towards both ends."""
+    nodes, weights = np.polynomial.legendre.leggauss(8)
+    edges = np.concatenate([[0.0], 2.0 ** np.arange(-octaves, 0.0)])
+    half = 0.5 * np.diff(edges)[:, None]
+    p, w = (edges[:-1, None] + half * (1.0 + nodes)).ravel(), (half * weights).ravel()
+    return np.concatenate([1.0 - p, p]), np.concatenate([p, 1.0 - p]), np.concatenate([w, w])
+
+
+def cells(grid, axis, reach):
+    """(place, nodes at both ends) of the cells along an axis and their images."""
+    n, ring = grid.shape[axis], grid.boundary[axis] == "periodic"
+    count = n if ring else n - 1
+    for j in range(-reach, count + reach):
+        k = j % (count if ring else 2 * count)
+        ends = (k, (k + 1) % n) if ring else (k, k + 1) if k < count else (2 * count - k, 2 * count - k - 1)
+        yield j, ends
+
+
+def brute_force(f, grid, t, beta, node):
+    """u at a node of a plane, every cell and image that matters by a product of graded rules."""
+    p, q, w = graded(6 + math.ceil(math.log2(1 + beta * np.abs(f[np.isfinite(f)]).max())))
+    x = [axis[k] for axis, k in zip(grid.axes, node)]
+    reach = [math.ceil(11 * math.sqrt(t / beta) / h) + n for h, n in zip(grid.spacing, grid.shape)]
+    near = []
+    for (i, rows), (j, columns) in itertools.product(cells(grid, 0, reach[0]), cells(grid, 1, reach[1])):
+        away = [
+            max(low + h * k - a, a - low - h * (k + 1), 0.0)
+            for a, low, h, k in zip(x, grid.lower, grid.spacing, (i, j))
+        ]
+        corners = f[np.ix_(rows, columns)]
+        near.append((corners.min() + (away[0] ** 2 + away[1] ** 2) / (2 * t), i, j, corners))
+    parts, lowest = [], math.inf
+    for floor, i, j, corners in sorted(near, key=lambda one: one[0]):
+        if not np.isfinite(corners).all() or beta * (floor - lowest) > 40:
+            continue
+        y = [low + h * (k + q) for low, h, k in zip(grid.lower, grid.spacing, (i, j))]
+        moves = [(a - b) ** 2 / (2 * t) for a, b in zip(x, y)]
+        energy = moves[0][:, None] + moves[1] + np.outer(p, p) * corners[0, 0] + np.outer(p, q) * corners[0, 1]
+        energy += np.outer(q, p) * corners[1, 0] + np.outer(q, q) * corners[1, 1]
+        lowest = min(lowest, float(energy.min()))
+        parts.append(logsumexp(-beta * energy, b=np.outer(w, w)))
+    if not parts:
+        return math.inf
+    return -(logsumexp(parts) + math.log(math.prod(grid.spacing) * beta / (2 * math.pi * t))) / beta
+
+
+@pytest.mark.parametrize("beta", BETAS)
+def test_an_extreme_peak_in_the_plane(beta):
+    f = np.array([[0.0, 0.0], [0.0, 1e6]])
+    assert pl.cole_hopf(f, Grid((0.0, 0.0), (1.0, 1.0), 2), 0.5, beta)[1, 1] == pytest.approx(BETAS[beta], rel=1e-11)
+
+
+SIZES = {"peak": 1e4, "high peak": 1e9, "pit": -300.0, "forbidden": math.inf, "mild": 3.0}
+
+
+@pytest.mark.parametrize("boundary", ["reflecting", "periodic", ("periodic", "reflecting")])
+@pytest.mark.parametrize("name", SIZES)
+def test_peaks_pits_and_forbidden_nodes_in_the_plane(name, boundary):
+    rng = np.random.default_rng(len(name))
+    grid = Grid((0.0, 0.0), (1.0, 1.3), 3, boundary=boundary)
+    f = rng.normal(size=grid.shape)
+    f[1, 2] = f[0, 0] = SIZES[name]
+    t, beta = 0.4, 0.4 / min(grid.spacing) ** 2 * rng.uniform(0.6, 6.0)
+    u = pl.cole_hopf(f, grid, t, beta)
+    node = (1, 2) if name == "pit" else (2, 2)
+    assert u[node] == pytest.approx(brute_force(f, grid, t, beta, node), rel=1e-9, abs=1e-9 / beta)
+
+
+@pytest.mark.parametrize("size", [10.0, 1e5, 1e9])
+def test_data_that_jump_everywhere(size):
+    grid = Grid((0.0, 0.0), (1.0, 1.0), (3, 4))
+    f = size * np.random.default_rng(5).random(grid.shape)
+    f[1, 1] = 0.0
+    u = pl.cole_hopf(f, grid, 0.3, 30.0)
+    assert u[2, 0] == pytest.approx(brute_force(f, grid, 0.3, 30.0, (2, 0)), rel=1e-9)
+
+
+@pytest.mark.parametrize("beta", [60.0, 400.0])
+def test_an_extreme_peak_in_space(beta):
+    """At the corner with the peak the integral is eight times that over one octant, here exact along the last axis."""
+    t, peak = 0.5, 1e6
+    f = np.zeros((2, 2, 2))
+    f[1, 1, 1] = peak
+    u = pl.cole_hopf(f, Grid((0.0,) * 3, (1.0,) * 3, 2), t, beta)[1, 1, 1]
+    p, q, w = graded(40)
+    d, share, w = np.concatenate([q, 1.0 + q]), np.concatenate([p, q]), np.tile(w, 2)  # distances, the next cell too
+    kappa = beta / (2 * t)
+    height, root = beta * peak * np.outer(share, share), math.sqrt(kappa)
+    a = height / (2 * kappa)  # ∫ exp(-kappa r² - height |1 - r|) dr from 0 to 1 and on from there
+    above = erfcx(root * (1.0 + a)) * math.exp(-kappa)
+    steep = erfcx(root * np.maximum(a - 1.0, 0.0)) * math.exp(-kappa)
+    steep -= erfcx(root * a) * np.exp(-np.minimum(height, 700.0))
+    inner = np.exp(np.minimum(kappa * a**2 - height, 0.0)) * (erf(root * a) + erf(root * (1.0 - a)))
+    line = 0.5 * math.sqrt(math.pi) / root * (np.where(a >= 1.0, steep, inner) + above)
+    kernel = np.exp(-kappa * d**2) * w
+    total = kernel @ line @ kernel
+    exact = -(math.log(8.0 * total) + 1.5 * math.log(kappa / math.pi)) / beta
+    assert u == pytest.approx(exact, rel=1e-7)
+
+
+def test_a_plane_in_space():
+    """Data that do not depend on one axis, and the order of the axes."""
+    rng = np.random.default_rng(3)
+    f = rng.normal(size=(3, 3))
+    f[1, 1] = 1e5
+    plane = pl.cole_hopf(f, Grid((0.0, 0.0), (1.0, 1.5), 3), 0.3, 20.0)
+    for axis, wide in itertools.product(range(3), (1.0, 0.05)):
+        sides = [1.0, 1.5]
+        sides.insert(axis, wide)
+        count = [3, 3]
+        count.insert(axis, 2)
+        block = np.repeat(np.expand_dims(f, axis), 2, axis=axis)
+        u = pl.cole_hopf(block, Grid((0.0,) * 3, sides, count), 0.3, 20.0)
+        np.testing.assert_allclose(u.take(0, axis=axis), plane, rtol=1e-7)
+
+
+def test_what_is_not_resolved_is_said(monkeypatch):
+    grid = Grid((0.0, 0.0), (1.0, 1.0), 3)
+    f = 1e6 * np.random.default_rng(0).random(grid.shape)
+    monkeypatch.setitem(pl.closed_forms.strips.WORK, 2, 0)
+    with pytest.warns(UserWarning, match="f jumps by so much between its nodes"):
+        pl.cole_hopf(f, grid, 0.5, 10.0)
+
+
+def test_a_lone_node_has_measure_zero():
+    """Between forbidden nodes: the value comes from the next cell, however far."""
+    grid = Grid(0.0, 7.0, 8)
+    f = np.array([math.inf, 0.0, math.inf, math.inf, 50.0, 50.0, 50.0, math.inf])
+    beside = np.where(grid.x < 3.5, math.inf, f)
+    u = pl.cole_hopf(f, grid, 0.5, 3.0)
+    assert np.isfinite(u).all()
+    np.testing.assert_array_equal(u, pl.cole_hopf(beside, grid, 0.5, 3.0))
