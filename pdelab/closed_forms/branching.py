@@ -5,6 +5,7 @@ points x are worked on at once. What is done with the boxes: `descent` looks for
 """
 
 import math
+import warnings
 from functools import lru_cache
 
 import numpy as np
@@ -21,6 +22,7 @@ BLOCK = 2 * 10**6  # evaluations at once
 CHUNK = {1: 2048, 2: 128, 3: 16}  # points at once
 ROOTS = {1: 16, 2: 8, 3: 4}  # boxes along an axis to start with
 LOOKOUT = 4.0  # a valley of f lower by D matters within sqrt(2 t D): from the start it is looked for up to D = 16
+LOOKS = 256, 4096, 10**5  # points of the second look at a loss of functions around a point, and in all
 LATTICE = {1: 4097, 2: 257, 3: 65}  # nodes along an axis to look for the lowest value in reach
 
 
@@ -53,6 +55,32 @@ def spread(f, x, t, depth):
         "the loss falls as fast as the parabola |x - y|²/(2 gamma) rises: the local entropy is not finite; use "
         "a smaller gamma"
     )
+
+
+def second_look(f, x, t, radii, energy, depth=0.0):
+    """Warn where a loss of functions has values of H more than `depth` below its `energy` (P,) that sampling missed.
+
+    A low-discrepancy sequence within the radii around some of the points x is looked at, none of whose places was
+    sampled before.
+    """
+    if f.formula is not None:
+        return
+    some = np.unique(np.linspace(0, len(x) - 1, min(len(x), LOOKS[2] // LOOKS[0])).astype(int))
+    x, radii, energy, d = x[some], radii[some], energy[some], x.shape[1]
+    root = {1: 1.618033988749895, 2: 1.324717957244746, 3: 1.2207440846057596}.get(d) or 2.0 ** (1.0 / d)
+    looks = min(LOOKS[2] // len(x), LOOKS[1])
+    steps = np.arange(1, looks + 1)[:, None] * root ** -np.arange(1.0, d + 1.0)
+    y = x[:, None] + radii[:, None, None] * (2.0 * (steps % 1.0) - 1.0)
+    found = values(f, y) + ((y - x[:, None]) ** 2).sum(-1) / (2.0 * t)
+    lower = found.min(axis=1) < energy - depth - 1e-9 * (1.0 + np.abs(energy))
+    if lower.any():
+        k = int(np.argmax(lower))
+        warnings.warn(
+            f"f is sampled too coarsely: near {x[k]} it has a valley near {y[k, found[k].argmin()]} that was missed; "
+            "give f as a formula, which is searched with a proof, or use a smaller time",
+            UserWarning,
+            stacklevel=6,
+        )
 
 
 def _lowest(f, axes, most=16):

@@ -140,7 +140,9 @@ def warn_of_gap(energy, below):
 def _minimise(x, f, t):
     owner, starts, size = branching.valleys(f, x, t)
     energy, y = newton(f, x[owner], starts, t, size)
-    return lowest(owner, energy, y, len(x))
+    energy, y = lowest(owner, energy, y, len(x))
+    branching.second_look(f, x, t, branching.spread(f, x, t, 0.0), energy)
+    return energy, y
 
 
 def deepest(f, x, t, depth, most=8):

@@ -54,6 +54,10 @@ def hopf_lax(f: Loss | ArrayLike, grid: Grid | ArrayLike, t: ArrayLike, *, refin
     that is monotone has a higher order: data that differ by a parabola between two nodes look the same to it.
     "quartic" is of fifth order on smooth data, and not monotone.
 
+    A Loss of functions (`Loss.from_functions`) is known by samples alone: on a grid at its nodes, at points at 256, 96
+    or 32 Gauss points along each axis of the reach, and more where it varies. A second look at other places warns of
+    valleys that were missed. Of a formula the minimum is proved.
+
     Good values
     -----------
     refine : True. False is what a monotone scheme of first order compares with: it is at most Σ_k h_k²/(8t) above the
@@ -224,6 +228,10 @@ def local_entropy(f: Loss | ArrayLike, where: Grid | ArrayLike, gamma: ArrayLike
     Notes
     -----
     Chaudhari, thesis (3.9) with the normalised kernel, and (4.11)-(4.14).
+
+    A Loss of functions is sampled at 256, 96 or 32 Gauss points along each axis of the kernel's reach in one, two or
+    three dimensions, more where it varies; a second look at other places warns of valleys that were missed. Values
+    below the bounds of a formula raise ArithmeticError.
 
     Good values
     -----------

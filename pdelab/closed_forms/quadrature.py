@@ -73,6 +73,7 @@ def _integrate(x, f, t, beta, moments):
     if not (sums[:, 0] > 0.0).all():
         raise ValueError("the integral did not converge: the loss is too rough for these points")
     u = field.base + best - (np.log(sums[:, 0]) + 0.5 * d * math.log(beta / (2.0 * math.pi * t))) / beta
+    branching.second_look(f, x, t, radii, field.base + best, 1.0 / beta)
     here = branching.values(f, x)
     floor = here + DEPTH / beta - radii**2 / (2.0 * t)  # what `spread` knows of min f within reach
     certificates.within(u, floor, math.inf, 1e-10 * (np.abs(u) + np.abs(here) + 1.0 / beta), "local_entropy")

@@ -73,7 +73,35 @@ def polished(f, grid, t, u, minimiser, box=None):
         slack = 1e-12 * (1.0 + np.abs(u))
         certificates.within(u, below, math.inf, slack, "hopf_lax of a formula")
         descent.warn_of_gap(u, below)
+    else:
+        _second_look(f, box, x, t, u)
     return u.reshape(grid.shape), y.reshape(minimiser.shape)
+
+
+def _second_look(f, box, x, t, u):
+    """Warn where the middles of the cells of a box, nodes of no earlier look, give less than u (P,) at the points x."""
+    axes = [a[:-1] + 0.5 * h for a, h in zip(box.axes, box.spacing)]
+    middles = axes[0] if len(axes) == 1 else np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
+    if min(map(len, axes)) < 2:
+        return
+    between = Grid([a[0] for a in axes], [a[-1] for a in axes], [len(a) for a in axes])
+    values = branching.values(f, middles[..., None] if len(axes) == 1 else middles)
+    nodes = inviscid.node_minimum(np.ascontiguousarray(values), between, t)[1]
+    place = inviscid.coordinates(nodes, between).reshape(-1, len(axes))
+    low = values[tuple(nodes.reshape(-1, len(axes)).T)]
+    near = np.clip(
+        np.round((x - np.array(between.lower)) / between.spacing).astype(int), 0, np.array(between.shape) - 1
+    )
+    row = np.ravel_multi_index(tuple(near.T), between.shape)
+    found = low[row] + ((x - place[row]) ** 2).sum(axis=1) / (2.0 * t)
+    lower = found < u - 1e-9 * (1.0 + np.abs(u))
+    if lower.any():
+        warnings.warn(
+            f"the grid is too coarse for f: at {int(lower.sum())} nodes a valley between its nodes is lower than what "
+            f"was found, near {place[row][int(np.argmax(lower))]}; use more nodes, or give f as a formula",
+            UserWarning,
+            stacklevel=5,
+        )
 
 
 def _descend(f, x, t, u, y, box, size):

@@ -1,6 +1,7 @@
 """Critical points of a Loss and how long they persist (thesis, Remark 4.16 made exact)."""
 
 import math
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,8 +53,8 @@ def critical_points(f: Loss, grid: Grid) -> CriticalPoints:
     method runs where an interval test proves that there is one root. Boxes down to 1e-9 of the box that neither test
     decides hold degenerate points or kinks: one root of each such cluster is reported where Newton's method finds one
     (minima at kinks have no root of grad f). Of a loss of functions: every sign change of f' between nodes in one
-    dimension, Newton's method from the nodes where |grad f| is smallest among neighbours in 2-3 (the grid must
-    separate the points).
+    dimension, Newton's method from the nodes and the middles of cells where |grad f| is smallest among neighbours in
+    2-3. The grid must separate the points: a warning says where the middles of the cells show more than the nodes.
 
     Parameters
     ----------
@@ -95,7 +96,8 @@ def persistence_times(f: Field, grid: Grid, points: ArrayLike | None = None) -> 
     ----------
     f : Loss or array (*shape)
         Of a formula the infimum over the box is found by branch and bound, with a proof; of a loss of functions it is
-        polished from the best node; of node values it is the minimum over the nodes.
+        polished from the best node, and a warning says where the middles of the cells give less; of node values it is
+        the minimum over the nodes.
     grid : Grid
         y ranges over its box.
     points : array (k,) or (k, d), optional
@@ -243,18 +245,43 @@ def _roots(f, grid):
     if grid.dimension == 1:
         x, slope = grid.x, f.gradient(grid.x)
         crossed = np.flatnonzero(slope[1:] * slope[:-1] < 0)
+        between = f.gradient(0.5 * (x[1:] + x[:-1]))
+        hidden = (slope[1:] * slope[:-1] > 0) & (between * slope[1:] < 0)
+        _warn_of_hidden(int(hidden.sum()), "cells")
         roots = [optimize.brentq(f.gradient, x[k], x[k + 1], xtol=1e-15) for k in crossed]
         return np.sort(np.concatenate([roots, x[slope == 0]]))
     size = np.linalg.norm(f.gradient(grid.points), axis=-1)
     starts = grid.points[size == ndimage.minimum_filter(size, 3, mode=filter_modes(grid))]
-    roots, sides = [], np.subtract(grid.upper, grid.lower)
+    roots = _newton_roots(f, grid, starts, [])
+    known = len(roots)
+    middles = grid.points[(slice(-1),) * grid.dimension] + 0.5 * np.array(grid.spacing)
+    size = np.linalg.norm(f.gradient(middles), axis=-1)
+    starts = middles[size == ndimage.minimum_filter(size, 3, mode="nearest")]
+    roots = _newton_roots(f, grid, starts, roots)
+    _warn_of_hidden(len(roots) - known, "points, found from the middles of the cells,")
+    return np.array(sorted(roots, key=tuple)).reshape(-1, grid.dimension)
+
+
+def _warn_of_hidden(count, what):
+    if count:
+        warnings.warn(
+            f"the grid is too coarse to separate the critical points of f: {count} {what} hold more than its nodes "
+            "show; use more nodes, or give f as a formula",
+            UserWarning,
+            stacklevel=4,
+        )
+
+
+def _newton_roots(f, grid, starts, roots):
+    """The known roots and those that Newton's method finds from the starts, each once."""
+    roots, sides = list(roots), np.subtract(grid.upper, grid.lower)
     for start in starts:
         root = optimize.root(f.gradient, start, jac=f.hessian, tol=1e-14).x
         small = np.linalg.norm(f.gradient(root)) <= 1e-9 * (1 + np.abs(f.hessian(root)).max())
         inside = (root >= grid.lower).all() and (root <= grid.upper).all()
         if small and inside and all((np.abs(root - other) > 1e-6 * sides).any() for other in roots):
             roots.append(root)
-    return np.array(sorted(roots, key=tuple)).reshape(-1, grid.dimension)
+    return roots
 
 
 def _persistence(f, grid, c, nodes, values, known):
@@ -280,10 +307,23 @@ def _persistence(f, grid, c, nodes, values, known):
         depth = value - f(y)
         return float(np.sum((y - c) ** 2)) / (2 * depth) if depth > 0 else math.inf
 
-    if math.isinf(best):
-        return limit
-    start = node[0] if grid.dimension == 1 else node
-    return min(best, limit, polished(scaled, start, grid, forbidden=float(c) if grid.dimension == 1 else None))
+    time = limit
+    if not math.isinf(best):
+        start, side = (node[0], float(c)) if grid.dimension == 1 else (node, None)
+        time = min(best, limit, polished(scaled, start, grid, forbidden=side))
+    points = np.array(grid.points).reshape(*grid.shape, grid.dimension)
+    middles = (points[(slice(-1),) * grid.dimension] + 0.5 * np.array(grid.spacing)).reshape(-1, grid.dimension)
+    squares = ((middles - c) ** 2).sum(axis=1)
+    drop = value - f(middles[:, 0] if grid.dimension == 1 else middles)
+    far = (drop > 1e-9 * (1.0 + abs(value))) & (squares > min(grid.spacing) ** 2)
+    if (squares[far] < 2.0 * drop[far] * time * (1.0 - 1e-6)).any():
+        warnings.warn(
+            "the grid is too coarse for f: between its nodes f is lower than what the persistence time rests on; use "
+            "more nodes, or give f as a formula",
+            UserWarning,
+            stacklevel=4,
+        )
+    return time
 
 
 def _first_loss(f, known, c, value, time):
