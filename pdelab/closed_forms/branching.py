@@ -13,8 +13,8 @@ import numpy as np
 from pdelab.losses import search
 
 __all__ = [
-    "BLOCK", "Energy", "ORDERS", "TooManyBoxes", "in_chunks", "roots", "rule", "split", "spread", "survivors",
-    "valleys", "values",
+    "BLOCK", "Energy", "ORDERS", "TooManyBoxes", "in_chunks", "roots", "rule", "second_look", "split", "spread",
+    "survivors", "valleys", "values",
 ]  # fmt: skip
 
 ORDERS = {1: 16, 2: 12, 3: 8}  # Gauss points along an axis of a box

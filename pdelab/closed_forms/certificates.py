@@ -6,6 +6,8 @@ min f <= u <= f,  u = f(y) + |x - y|²/(2t) at the minimiser y
 
 import numpy as np
 
+__all__ = ["rounding", "within"]
+
 
 def within(u, low, high, slack, words):
     """u if low <= u <= high up to the slack everywhere; ArithmeticError otherwise, also for NaN."""
