@@ -151,8 +151,9 @@ def test_what_is_proved_without_a_search_is_the_minimum(seed, boundary):
             images = x + 4.0 * (np.array(shift) - 1)
             exact = np.minimum(exact, search.minimise(f, images, t, [-2.0] * d, [2.0] * d, closed=True)[0])
     assert np.mean(energy > exact + 1e-6) > 0.01
-    lowered, there = search.lower_on_box(f, grid, x, t, energy, place)
+    lowered, there, below = search.lower_on_box(f, grid, x, t, energy, place)
     np.testing.assert_allclose(lowered, exact, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(below, exact, rtol=0, atol=1e-12)
     moved = (there != place).any(axis=1)
     assert moved[energy > exact + 1e-9].all() and (boundary == "periodic" or not moved.all())
 

@@ -16,7 +16,7 @@ from pdelab.closed_forms import continuation
 from pdelab.kernels import strips as kernels
 from pdelab.kernels.envelopes import DEPTH
 
-__all__ = ["value"]
+__all__ = ["Panels", "chebyshev", "value"]
 
 ACCURATE, TWICE = 1e-11, 1e-9  # error of u, relative to 1/beta or to the range of u; of the second integration
 HOPELESS = 1e-2  # of beta v with nine points: the panel is cut at once
