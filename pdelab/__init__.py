@@ -7,6 +7,8 @@ of Hamilton-Jacobi is nu = 1/(2 beta), the diffusivity D is that of the stochast
 scope, is the time of the PDE.
 """
 
+from __future__ import annotations
+
 from importlib import import_module
 from typing import Any
 

@@ -4,6 +4,8 @@ A boundary is a name an axis, or a pair of names, one an end. Other modules ask 
 `grid.on_end`, and refuse by `only`: a new name begins here.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any
 

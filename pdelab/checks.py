@@ -4,6 +4,8 @@ Every function takes the name of an argument and what came for it, and returns t
 form, or raises ValueError. Booleans, text and complex numbers are not numbers here.
 """
 
+from __future__ import annotations
+
 import math
 import operator
 from collections.abc import Iterable

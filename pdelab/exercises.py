@@ -12,6 +12,8 @@ A notebook gives a function whose body is `...`, and below it a cell that checks
     print(exercises.check(slope, test))
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any
 

@@ -5,6 +5,8 @@ Nodes include both ends of an axis; a periodic axis leaves out the upper one, wh
 mass in exactly these weights.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

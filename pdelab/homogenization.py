@@ -8,6 +8,8 @@ Chaudhari, thesis 4.3 and (4.39)-(4.43); traffic paper 5. Their noise β^{-1/2} 
 √(2/β) throughout, and signs are those that the ledger of claims confirms.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -8,6 +8,8 @@ its law; Chaudhari, thesis section 4.1.1, prints the exponent of this noise besi
 Exit times without asymptotics: `generator.mean_exit_time`; relaxation rates: `generator.spectral_gap`.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -6,6 +6,8 @@
 The arithmetic is in `pdelab.kernels.noise`; this is how they are asked for.
 """
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import DTypeLike
 

@@ -3,6 +3,8 @@
 The only place besides `pdelab.figures` that imports matplotlib. Functions take `ax` and return it.
 """
 
+from __future__ import annotations
+
 import io
 import math
 import sys

@@ -4,6 +4,8 @@ A result can always be traced: parameters, seed, versions, command and seconds t
 whole or not at all.
 """
 
+from __future__ import annotations
+
 import json
 import math
 import os

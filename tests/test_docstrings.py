@@ -5,7 +5,6 @@ import inspect
 import re
 import textwrap
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 from surface import callables, signature
@@ -59,7 +58,7 @@ def faults(thing):
     result = inspect.isclass(thing) and "Attributes" in parts and "Parameters" not in parts
     yield from (f"parameter {name}" for name in sorted(taken - known - common))
     yield from (f"no parameter {name}" for name in sorted(names(parts.get("Parameters", "")) - taken))
-    if not inspect.isclass(thing) and found.return_annotation not in (None, "None", NoReturn) and not common:
+    if not inspect.isclass(thing) and found.return_annotation not in (None, "None", "NoReturn") and not common:
         yield from () if {"Returns", "Yields"} & set(parts) else ("Returns",)
     if refuses(thing) and not result and not {"Raises", "Warns"} & set(parts):
         yield "Raises"

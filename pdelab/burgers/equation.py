@@ -1,5 +1,7 @@
 """The equation as a frozen record that checks its data."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,7 +60,7 @@ class Burgers:
         object.__setattr__(self, "viscosity", viscosity)
 
     @classmethod
-    def from_formula(cls, loss: Loss, initial: Field | None = None, **coefficients: float) -> tuple["Burgers", Field]:
+    def from_formula(cls, loss: Loss, initial: Field | None = None, **coefficients: float) -> tuple[Burgers, Field]:
         """The problem and its initial data p = Df, f the formula."""
         return cls(**coefficients), only_formula(loss, initial, cls.__name__)
 

@@ -1,5 +1,7 @@
 """Exact solutions of Burgers' equation: Riemann problems, travelling waves, characteristics before the shock."""
 
+from __future__ import annotations
+
 import math
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Schemes for Burgers' equation: conservative fluxes on a line, the gradient of Hamilton-Jacobi in 2-3 D."""
 
+from __future__ import annotations
+
 import math
 from operator import itemgetter
 

@@ -1,5 +1,7 @@
 """Traffic on a road whose speed limit varies along it: a conservation law whose flux depends on the place."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any

@@ -1,5 +1,7 @@
 """Traffic on a road: Lighthill-Whitham-Richards with a linear speed law, which is Burgers in other units."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +18,7 @@ from pdelab.stepping import Solution, solve
 __all__ = ["Traffic", "traffic"]
 
 
-def traffic(free_speed: float = 1.0, jam_density: float = 1.0, *, viscosity: float = 0.0) -> "Traffic":
+def traffic(free_speed: float = 1.0, jam_density: float = 1.0, *, viscosity: float = 0.0) -> Traffic:
     """A road: ρ_t + (ρ u(ρ) - ν ρ_x)_x = 0 with the speed u = u_m (1 - ρ/ρ_m) and drivers who look ahead (ν).
 
     Parameters
@@ -120,7 +122,7 @@ class Traffic:
         """The flow that fits into a place: the capacity up to half the jam density, q above."""
         return self.flow(np.maximum(self._checked(density), self.jam_density / 2))
 
-    def junction(self, ahead_road: "Traffic", behind: float, ahead: float, x: ArrayLike, t: float) -> Array:
+    def junction(self, ahead_road: Traffic, behind: float, ahead: float, x: ArrayLike, t: float) -> Array:
         """This road for x < 0 goes on as another for x > 0, ν = 0: densities `behind` and `ahead` at t = 0.
 
         The flow between the roads is min(demand(behind), supply(ahead)). Where not all cars get through, a queue grows

@@ -17,6 +17,8 @@ Words used: `right` as printed; `corrected` (the statement here is the corrected
 what is confirmed is the counter-example); `new` (not in the papers). `holds` speaks of the statement in the ledger.
 """
 
+from __future__ import annotations
+
 import importlib
 import inspect
 import math
@@ -72,7 +74,7 @@ class Evidence:
             }[self.relation]
         return bool(np.all(good | ((measured == expected) & np.isinf(expected))))
 
-    def worst(self) -> "Evidence":
+    def worst(self) -> Evidence:
         """The one number of an array that is nearest to failing, or fails most, as Evidence of its own."""
         expected, measured, tolerance = np.broadcast_arrays(
             *(np.asarray(value, float) for value in (self.expected, self.measured, self.tolerance))

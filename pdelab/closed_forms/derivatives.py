@@ -1,5 +1,7 @@
 """Gradient and Hessian of the local entropy of a Loss, at points or at the nodes of a Grid."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import ArrayLike
 

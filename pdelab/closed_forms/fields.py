@@ -1,5 +1,7 @@
 """The closed forms as fields on a grid, with the grid's boundary conditions."""
 
+from __future__ import annotations
+
 import math
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Theorem 4.11: what control gains and what it pays, as an equality."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np

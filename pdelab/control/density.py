@@ -1,5 +1,7 @@
 """The density of the controlled process, forward, on the generator that moves the value function backward."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Paths of the controlled process and what each of them pays."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 

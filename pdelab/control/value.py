@@ -1,5 +1,7 @@
 """The problem of control and its value function, by two routes."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 from typing import Any

@@ -4,6 +4,8 @@
 `explore`), the only place that does.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from os import PathLike
 from pathlib import Path

@@ -4,6 +4,8 @@ SGD: dX = -f'(X) ds + sqrt(2D) dW.  Smoothed flow: dX = -u_x(X, T (1 - s/S)) ds 
 while the clock runs to S. β shapes u through ν = 1/(2β); D is the diffusivity of both equations that run.
 """
 
+from __future__ import annotations
+
 import warnings
 from dataclasses import dataclass
 from functools import lru_cache

@@ -3,6 +3,8 @@
 The sliders stop at the rows of the table, so every number drawn is a value of the library and none is interpolated.
 """
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 

@@ -17,6 +17,8 @@ A figure module holds
 `run` leaves NAME.png, NAME.svg, NAME.npz (arrays) and NAME.json (caption, numbers, checks, provenance).
 """
 
+from __future__ import annotations
+
 import ast
 import importlib
 import inspect

@@ -1,5 +1,7 @@
 """What every Fokker-Planck scheme reports of its accuracy: the error in time by mass, and the cell Peclet number."""
 
+from __future__ import annotations
+
 import math
 from functools import lru_cache
 from typing import Any

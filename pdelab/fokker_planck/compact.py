@@ -1,5 +1,7 @@
 """Fourth order in space and in time: three-point rates with a compact correction, and two step sizes extrapolated."""
 
+from __future__ import annotations
+
 from dataclasses import replace
 
 import numpy as np

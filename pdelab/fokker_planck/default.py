@@ -1,5 +1,7 @@
 """What `solve` takes for Fokker-Planck when it is given no scheme: exact in time where it can be, else controlled."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import replace
 

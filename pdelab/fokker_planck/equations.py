@@ -1,5 +1,7 @@
 """The problems: Fokker-Planck and backward Kolmogorov, their coefficients and the data that move with time."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -97,9 +99,7 @@ class FokkerPlanck:
             object.__setattr__(self, key, value)
 
     @classmethod
-    def from_formula(
-        cls, loss: Loss, initial: Field | None = None, **coefficients: Any
-    ) -> tuple["FokkerPlanck", Field]:
+    def from_formula(cls, loss: Loss, initial: Field | None = None, **coefficients: Any) -> tuple[FokkerPlanck, Field]:
         """The problem whose potential the formula is, and its initial data."""
         if initial is None:
             raise ValueError(f"initial: {cls.__name__} needs --initial, a formula of its data at t = 0; got none")

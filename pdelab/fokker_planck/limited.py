@@ -1,5 +1,7 @@
 """A positive, conservative scheme of second order for drift that outruns diffusion: limited fluxes on the faces."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass, replace
 from functools import lru_cache

@@ -1,5 +1,7 @@
 """Fields that depend on time: saved slices, and functions t -> field."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,7 +47,7 @@ class Slices:
         object.__setattr__(self, "values", values)
 
     @classmethod
-    def scoped(cls, solution: Solution, duration: float) -> "Slices":
+    def scoped(cls, solution: Solution, duration: float) -> Slices:
         """s -> u(., T (1 - s / duration)) of a Solution up to T: the smoothing undone while the density moves."""
         last = solution.times[-1]
         return cls(duration * (1 - solution.times[::-1] / last), solution.values[::-1])

@@ -1,5 +1,7 @@
 """Propagators that are exact in time on the grid, for steady problems whose generator is symmetric in disguise."""
 
+from __future__ import annotations
+
 import math
 from operator import itemgetter
 

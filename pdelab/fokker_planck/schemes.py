@@ -1,5 +1,7 @@
 """The stepping schemes: backward Euler, Crank-Nicolson and forward Euler, each on a line, by axis or through Q."""
 
+from __future__ import annotations
+
 import math
 from functools import lru_cache
 

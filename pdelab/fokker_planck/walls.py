@@ -4,6 +4,8 @@ The nodes on absorbing ends are states that the chain never leaves. While a sche
 arrived; what is handed out has density zero there, and the mass of each end stands in `info["absorbed"]`.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
 from typing import Any
 

@@ -1,5 +1,7 @@
 """The generator as a sparse matrix."""
 
+from __future__ import annotations
+
 import math
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Questions to a chain: its stationary law, exit times and committors, each with a certificate or refused."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
 from typing import Any

@@ -1,5 +1,7 @@
 """What a problem says about its diffusion, reduced to Ito form, and the rates along the axes."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable

@@ -1,5 +1,7 @@
 """The probability current that the jumps of a chain carry over the faces of a grid, and its divergence."""
 
+from __future__ import annotations
+
 import math
 import warnings
 from collections.abc import Sequence

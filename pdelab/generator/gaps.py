@@ -1,5 +1,7 @@
 """The spectral gap of a chain, to relative accuracy also where it is exponentially small."""
 
+from __future__ import annotations
+
 import math
 
 import numpy as np

@@ -1,5 +1,7 @@
 """How often a stationary chain goes round a periodic axis, net: with digits where faces have only rounding."""
 
+from __future__ import annotations
+
 import math
 import warnings
 

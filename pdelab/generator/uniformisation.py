@@ -1,5 +1,7 @@
 """The semigroup exp(tQ) of a generator, entry by entry to relative accuracy."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
 from typing import Any

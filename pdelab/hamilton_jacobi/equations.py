@@ -1,5 +1,7 @@
 """The equations: Hamilton-Jacobi and heat, as frozen records that check their coefficients."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -91,7 +93,7 @@ class HamiltonJacobi:
     @classmethod
     def from_formula(
         cls, loss: Loss, initial: Field | None = None, **coefficients: float
-    ) -> tuple["HamiltonJacobi", Field]:
+    ) -> tuple[HamiltonJacobi, Field]:
         """The problem and its initial data, which the formula is."""
         return cls(**coefficients), only_formula(loss, initial, cls.__name__)
 
@@ -171,7 +173,7 @@ class Heat:
         object.__setattr__(self, "viscosity", viscosity)
 
     @classmethod
-    def from_formula(cls, loss: Loss, initial: Field | None = None, **coefficients: float) -> tuple["Heat", Field]:
+    def from_formula(cls, loss: Loss, initial: Field | None = None, **coefficients: float) -> tuple[Heat, Field]:
         """The problem and its initial data, which the formula is."""
         return cls(**coefficients), only_formula(loss, initial, cls.__name__)
 

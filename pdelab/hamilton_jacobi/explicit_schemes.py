@@ -1,5 +1,7 @@
 """Explicit schemes: monotone (Godunov), Engquist-Osher, fitted, WENO and its filter."""
 
+from __future__ import annotations
+
 import math
 from operator import itemgetter
 

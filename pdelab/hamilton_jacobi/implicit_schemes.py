@@ -1,5 +1,7 @@
 """Implicit schemes: backward Euler by policy iteration, and RODAS on a line."""
 
+from __future__ import annotations
+
 import math
 from operator import itemgetter
 

@@ -1,5 +1,7 @@
 """Hamilton-Jacobi-Bellman with terminal data: stochastic control, thesis (4.31)."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

@@ -1,5 +1,7 @@
 """The gallery: losses of the papers and of the field, each a function that returns a Loss made from a formula."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
 

@@ -1,5 +1,7 @@
 """Loss: a function on R^d with its gradient and Hessian, from a formula (compiled) or from vectorised functions."""
 
+from __future__ import annotations
+
 import ast
 import inspect
 import math
@@ -90,7 +92,7 @@ class Loss:
         gradient: Callable[[np.ndarray], ArrayLike],
         hessian: Callable[[np.ndarray], ArrayLike] | None = None,
         dimension: int = 2,
-    ) -> "Loss":
+    ) -> Loss:
         """A Loss of vectorised callables.
 
         Parameters

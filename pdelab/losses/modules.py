@@ -8,6 +8,8 @@ What is kept there is run: the directory is the user's own and closed to others 
 above it, and files that others own or may write, Numba's among them, are not read.
 """
 
+from __future__ import annotations
+
 import hashlib
 import linecache
 import os

@@ -3,6 +3,8 @@
 Both have `eval()` and `train()`, which put the averaged weights into the parameters and take them out again.
 """
 
+from __future__ import annotations
+
 from typing import Any
 
 import torch

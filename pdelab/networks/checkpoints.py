@@ -1,5 +1,7 @@
 """Checkpoints: one file, whole or not at all, that says when it is damaged and executes nothing when it is read."""
 
+from __future__ import annotations
+
 import hashlib
 import io
 import os

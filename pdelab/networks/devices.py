@@ -4,6 +4,8 @@ Whatever has a fast branch of its own on the CPU asks here, so that one switch r
 on an accelerator: `with generic():`, or PDELAB_GENERIC=1 in the environment.
 """
 
+from __future__ import annotations
+
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager

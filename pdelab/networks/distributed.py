@@ -6,6 +6,8 @@
 One process may hold several replicas instead: `Parle(stacked(models), replicas=3)` takes the same steps bit for bit.
 """
 
+from __future__ import annotations
+
 import itertools
 import os
 from collections.abc import Iterable

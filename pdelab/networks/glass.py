@@ -1,5 +1,7 @@
 """Descent on a spin glass in torch, on any device: its gradient is one matrix product, which GPUs are made for."""
 
+from __future__ import annotations
+
 import math
 
 import numpy as np

@@ -5,6 +5,8 @@ Image models map a batch (n, channels, height, width) to logits (n, classes). La
 then ReLU, then batch normalisation; this order is kept.
 """
 
+from __future__ import annotations
+
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -4,6 +4,8 @@ A schedule is a frozen record, called with the number t of outer steps taken; it
 back, so that a checkpoint needs no pickled class.
 """
 
+from __future__ import annotations
+
 import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any

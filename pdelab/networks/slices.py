@@ -8,6 +8,8 @@ output of layer l and aˡ its input, ∂ᵢ f_k = Σ_l δˡ · (Vᵢˡ aˡ + b�
 `Layered` does this for chains of linear layers and activations; `General` serves any model by `torch.func`.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any
 
@@ -31,7 +33,7 @@ _ACTIVATIONS = {  # φ(z), and a function that returns φ'(z)
 _IDENTITIES = (nn.Flatten, nn.Dropout, nn.Identity)
 
 
-def sliced(objective: Objective, origin: Any, basis: Any, chunk: int | None = None) -> "Layered | General":
+def sliced(objective: Objective, origin: Any, basis: Any, chunk: int | None = None) -> Layered | General:
     """The fastest way to evaluate an objective on the slice origin + u basis.
 
     Parameters

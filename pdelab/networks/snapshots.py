@@ -1,5 +1,7 @@
 """A classifier so small that the weights of every epoch can be kept: long trajectories of SGD (thesis 6.3.3)."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,7 +87,7 @@ class SmallClassifier:
 
     def relaxation(
         self, weights: ArrayLike, rate: float, *, batch: int = 32, decay: float = 0.0, count: int = 8
-    ) -> "Relaxation":
+    ) -> Relaxation:
         """SGD with replacement near a minimum as a linear process, in the steepest directions of the Hessian there.
 
         Along unit eigenvectors v_i of curvature h_i a step is z_i <- (1 - η h_i) z_i + noise of covariance
@@ -126,7 +128,7 @@ class SmallClassifier:
         replacement: bool = True,
         start: ArrayLike | None = None,
         seed: int = 0,
-    ) -> "Snapshots":
+    ) -> Snapshots:
         """SGD with constant rate: θ <- θ - rate (mean gradient of a batch + decay θ), θ kept after each epoch.
 
         Parameters

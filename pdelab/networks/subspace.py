@@ -6,6 +6,8 @@ Directions are orthonormalised, so distances on the slice are distances between 
 a time mean the same on both sides. Only the slice is smoothed: its local entropy is not that of the whole space.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -59,9 +61,7 @@ class Subspace:
         return found[..., 0] if len(self.basis) == 1 else found
 
 
-def restrict(
-    objective: Objective, directions: ArrayLike, *, origin: Any = None, chunk: int | None = None
-) -> "Subspace":
+def restrict(objective: Objective, directions: ArrayLike, *, origin: Any = None, chunk: int | None = None) -> Subspace:
     """The loss of a network on the slice through `origin` along `directions`.
 
     Parameters

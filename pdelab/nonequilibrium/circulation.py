@@ -1,5 +1,7 @@
 """The thesis's Example 6.43: a double well with a circulation whose stationary law is known."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 

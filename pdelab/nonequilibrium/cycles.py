@@ -1,5 +1,7 @@
 """Turns of paths round a periodic coordinate: how many, how their number spreads, and cycles up against cycles down."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 

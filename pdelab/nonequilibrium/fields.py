@@ -1,5 +1,7 @@
 """The steady state of a diffusion on a grid: potential, remaining force, currents, entropy, free energy."""
 
+from __future__ import annotations
+
 import math
 import warnings
 from dataclasses import dataclass

@@ -1,5 +1,7 @@
 """The linear case in closed form: dX = -F X dt + sqrt(2 D/β) dW, F = (D + Q) U (thesis, Lemma 6.44)."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 

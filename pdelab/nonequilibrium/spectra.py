@@ -1,5 +1,7 @@
 """Spectra of trajectories, with bands and the null that fits: a process that relaxes, not white noise (6.3.3)."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 

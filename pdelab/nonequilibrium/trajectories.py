@@ -1,5 +1,7 @@
 """What saved trajectories show: the antisymmetric matrix of currents, windings, entropy production, with intervals."""
 
+from __future__ import annotations
+
 import math
 import warnings
 from collections.abc import Callable

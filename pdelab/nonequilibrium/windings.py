@@ -1,5 +1,7 @@
 """How fast a steady state turns: round a point of the plane, and round a periodic axis."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import ArrayLike
 

@@ -5,6 +5,8 @@ dX = b(X, t) dt + sigma(X, t) dW,    (sigma dW)_i = sigma_i dW_i   "diagonal"
                                                     sum_k sigma_ik dW_k   "general"
 """
 
+from __future__ import annotations
+
 import inspect
 import math
 import re

@@ -4,6 +4,8 @@ Paths are addressed, so a part needs only its first path and how many there are;
 statistics are put together from the moments of those blocks in their order.
 """
 
+from __future__ import annotations
+
 from itertools import pairwise
 from typing import Any
 

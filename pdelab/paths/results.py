@@ -1,5 +1,7 @@
 """What `simulate` returns."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property

@@ -20,6 +20,8 @@ with these and NumPy's arithmetic is compiled when the equation is made of formu
 With additive noise Milstein's scheme is Euler-Maruyama: the "Milstein" of the traffic paper (5.18) is.
 """
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

@@ -1,5 +1,7 @@
 """simulate(): ensembles of paths of a stochastic equation."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from os import PathLike
 

@@ -8,6 +8,8 @@ A scheme sees an equation through `drift`, `noise_term`, `sigma` and a few facts
 (d, paths), or of symbols (d,) when the step is compiled. Formulas and numbers compile; Python functions run in NumPy.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any

@@ -1,5 +1,7 @@
 """The search for a solution by simulated annealing, plain or on the local entropy, at equal cost."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np

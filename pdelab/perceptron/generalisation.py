@@ -1,5 +1,7 @@
 """Exact probabilities at finite d: errors of a student, expected numbers of solutions and pairs, tilted averages."""
 
+from __future__ import annotations
+
 import math
 from functools import lru_cache
 from itertools import accumulate

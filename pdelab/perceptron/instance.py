@@ -1,5 +1,7 @@
 """One binary perceptron: its patterns, and all of its solutions."""
 
+from __future__ import annotations
+
 import math
 import os
 from concurrent.futures import ThreadPoolExecutor

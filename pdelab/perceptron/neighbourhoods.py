@@ -1,5 +1,7 @@
 """How many solutions lie around a point: pairwise by population counts, or everywhere at once by Walsh-Hadamard."""
 
+from __future__ import annotations
+
 import itertools
 import math
 

@@ -1,5 +1,7 @@
 """One-sided constants of node values and what Hamilton-Jacobi makes of them (thesis, sections 3.2.4 and 4.5.2)."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
 from itertools import product

@@ -1,5 +1,7 @@
 """Intervals of convexity, inflection points and the first shock (thesis, Examples 4.14 and 4.15)."""
 
+from __future__ import annotations
+
 import math
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Critical points of a Loss and how long they persist (thesis, Remark 4.16 made exact)."""
 
+from __future__ import annotations
+
 import math
 import warnings
 from dataclasses import dataclass

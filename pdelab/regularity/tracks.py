@@ -1,5 +1,7 @@
 """Local extrema of a solution followed in time: birth, death, place and value."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,5 +1,7 @@
 """How wide a minimum is: harmonic mean of its spectrum, robust width (thesis, sections 4.5.3 and 4.5.3.1)."""
 
+from __future__ import annotations
+
 import math
 from typing import Any
 

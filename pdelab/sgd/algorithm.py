@@ -1,5 +1,7 @@
 """The algorithm as an equation for `simulate`: mini-batches by address, compiled."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any

@@ -1,5 +1,7 @@
 """Diffusions that approximate SGD, and stationary covariances of both."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

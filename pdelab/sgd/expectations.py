@@ -1,5 +1,7 @@
 """Expectations without sampling, in one dimension."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any
 

@@ -1,5 +1,7 @@
 """Finite sums of losses f = (1/N) Σ_k f_k: their gradients, and the covariance of a mini-batch."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
 from functools import cached_property

@@ -1,5 +1,7 @@
 """The complexity of the pure p-spin glass: the rate at which critical points of an energy and index multiply with N."""
 
+from __future__ import annotations
+
 import math
 
 import numpy as np

@@ -1,5 +1,7 @@
 """What algorithms find on a spin glass: descent from many starts, Newton's method, continuation in the field."""
 
+from __future__ import annotations
+
 import math
 import warnings
 from dataclasses import dataclass

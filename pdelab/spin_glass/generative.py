@@ -1,5 +1,7 @@
 """The sparse random network from which the thesis derives the spin glass (section 2.1): features to data and back."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from functools import cached_property
 

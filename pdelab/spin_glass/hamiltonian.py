@@ -5,6 +5,8 @@ products of p - 1 spins; the products are made block by block, in the order of s
 begin with spin i or a later one stand together at the end.
 """
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -100,13 +102,13 @@ class SpinGlass:
         p, linear = self.p, float(np.linalg.norm(self.linear)) / math.sqrt(self.n)
         return self.scale * (2 * math.sqrt(p * (p - 1)) + p * energy_threshold(p)) + linear
 
-    def with_field(self, field: float) -> "SpinGlass":
+    def with_field(self, field: float) -> SpinGlass:
         """The same couplings and direction of the field at another ν."""
         other = SpinGlass(self.n, self.p, field, self.seed, self.scale, self.shift)
         other.__dict__["couplings"] = self.couplings
         return other
 
-    def smoothed(self, time: float) -> "SpinGlass":
+    def smoothed(self, time: float) -> SpinGlass:
         """The glass averaged by the heat flow on the sphere for some time: again a glass of p = 3, exactly.
 
         The flow dX = projection of dW multiplies a harmonic polynomial of degree k by exp(-k (k + N - 2) time/(2N)).

@@ -9,6 +9,8 @@ density of eigenvalues, which is a finite sum of Hermite functions: it is comput
 over matrices drawn in tridiagonal form (Dumitriu, Edelman 2002).
 """
 
+from __future__ import annotations
+
 import math
 from functools import cache
 

@@ -1,5 +1,7 @@
 """How wrong the steps are: an estimate of the error in time that comes with every solution."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
 

@@ -1,5 +1,7 @@
 """What equations and schemes offer to `solve`, and where both are found by name."""
 
+from __future__ import annotations
+
 import math
 import re
 from collections.abc import Callable, Sequence
@@ -33,7 +35,7 @@ class Problem(Protocol):
     """
 
     @property
-    def default_scheme(self) -> "Scheme":
+    def default_scheme(self) -> Scheme:
         """The scheme that `solve` takes when it is given none."""
 
     def initial(self, values: ArrayLike | Loss, grid: Grid) -> np.ndarray:
@@ -52,7 +54,7 @@ class Scheme(Protocol):
     array([0., 1., 2.])
     """
 
-    def __call__(self, problem: Problem, grid: Grid, values: np.ndarray) -> "Stepper":
+    def __call__(self, problem: Problem, grid: Grid, values: np.ndarray) -> Stepper:
         """The steps of this problem on this grid; `values` are the initial data."""
 
 
@@ -198,9 +200,9 @@ class Stepper:
     order: int = 1
     measure: Callable[[np.ndarray, np.ndarray, np.ndarray], float] = largest_error
     error: float | None = None
-    check: "Stepper | None" = None
+    check: Stepper | None = None
     rtol: float | None = None
-    with_dt: "Callable[[], Stepper] | None" = None
+    with_dt: Callable[[], Stepper] | None = None
     peaks: dict[str, Callable] = field(default_factory=dict)
     advice: Callable[[dict], Sequence[str]] = lambda info: ()
 

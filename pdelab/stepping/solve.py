@@ -1,5 +1,7 @@
 """solve(): the one time loop of the package."""
 
+from __future__ import annotations
+
 import math
 import warnings
 from collections.abc import Callable

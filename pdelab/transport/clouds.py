@@ -1,5 +1,7 @@
 """Wasserstein distances between clouds of points and between densities in the plane, by POT (extra `transport`)."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 

@@ -7,6 +7,8 @@ function is piecewise linear and every integral below is exact: densities agains
 samples against samples, with ties, weights and outliers.
 """
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 

@@ -7,6 +7,8 @@ problem (for τ below 1/|min V''|), solved by Newton's method with a tridiagonal
 1/(1 + λτ) when V'' >= λ, to round-off and not only in the limit.
 """
 
+from __future__ import annotations
+
 import math
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Directions to cut weight space along, besides those of `pdelab.networks.subspace`: rows (count, d) for `restrict`."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

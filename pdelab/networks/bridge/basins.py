@@ -10,6 +10,8 @@ A run is judged by the minimum of f that gradient descent without noise finds fr
 4.11 is measured twice: by the equations (`control.gap`) and on simulated paths.
 """
 
+from __future__ import annotations
+
 import math
 import warnings
 from dataclasses import dataclass

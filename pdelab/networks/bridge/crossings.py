@@ -1,5 +1,7 @@
 """Two more questions to SGD and to Fokker-Planck on a slice: how long until a box is left, and which way it turns."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 from typing import Any

@@ -11,6 +11,8 @@ are d(P_n, ρ) plus and minus a quantile of d(P_n*, P_n) over resampled runs. Th
 an interval by percentiles would not; elsewhere they are conservative.
 """
 
+from __future__ import annotations
+
 import math
 import warnings
 from collections.abc import Sequence

@@ -5,6 +5,8 @@
 Every step of every run draws its own mini-batch; time is t = kη.
 """
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 

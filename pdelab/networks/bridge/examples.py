@@ -1,5 +1,7 @@
 """A trained network and a slice through its weights, in one call: what the figures and the command line start from."""
 
+from __future__ import annotations
+
 import numpy as np
 import torch
 from numpy.typing import ArrayLike

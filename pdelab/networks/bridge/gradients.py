@@ -6,6 +6,8 @@
 and (u - z)/γ is the algorithm's estimate, g a full gradient or that of a mini-batch (Chaudhari, thesis, Algorithm 2).
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

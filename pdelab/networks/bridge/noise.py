@@ -5,6 +5,8 @@
 (Chaudhari, thesis Lemma 6.3, corrected.) On a slice V D_w Vᵀ is the noise of the slice's own gradient.
 """
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import ArrayLike
 

@@ -5,6 +5,8 @@ variance of the unrestricted runs at the end, laid through their mean. Equal law
 whole story; what separates them is that the other directions move too, and that noise and curvature there act back.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np

@@ -9,6 +9,8 @@ second node estimates its error. Beside it Laplace's value, exact on a quadratic
     f(x) - (γ/2) g·(I + γH)⁻¹ g + (1/(2β)) log det(I + γH)
 """
 
+from __future__ import annotations
+
 import math
 import warnings
 from dataclasses import dataclass

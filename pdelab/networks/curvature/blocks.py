@@ -1,5 +1,7 @@
 """Curvature layer by layer: the diagonal blocks of the Hessian, of the noise or of the Fisher information."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any
 

@@ -5,6 +5,8 @@ start vector sees one direction of each eigenspace, however long it runs; a bloc
 answer is checked: two fresh random vectors, kept orthogonal to what was found, must see nothing beyond its ends.
 """
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

@@ -4,6 +4,8 @@ m steps from a unit vector v give the Gauss quadrature Σ_i w_i p(θ_i) = vᵀ p
 up to 2m - 1 (Golub and Meurant 2010); averaged over random v it estimates tr p(A)/d (Ubaru, Chen and Saad 2017).
 """
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

@@ -7,6 +7,8 @@ A mini-batch of b gradients drawn with replacement has covariance D_w/b, without
 D is never formed: its eigenvalues are the squared singular values of the N × d matrix of centred gradients over √N.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,5 +1,7 @@
 """The loss of a network as a function of its flat weights: any model, any input, any mean over samples."""
 
+from __future__ import annotations
+
 import copy
 import math
 import types

@@ -6,6 +6,8 @@ with f the mean loss of a model in eval mode over N samples, g_k the gradient of
 Vectors are flat, in the order of `model.parameters()`; several are multiplied at once in batched passes.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any
 

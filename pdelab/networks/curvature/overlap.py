@@ -5,6 +5,8 @@ The units of a hidden layer can be renumbered when the rows of its weights and t
 ("greedy", as in thesis 5.0.1), or layer after layer in random order until ⟨x, x'⟩ stops growing ("weights").
 """
 
+from __future__ import annotations
+
 import copy
 from collections.abc import Sequence
 

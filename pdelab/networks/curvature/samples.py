@@ -8,6 +8,8 @@ a product. Any other model goes through `torch.func.vmap(grad)`, and what has no
 A rule is believed only where Σ_k g_k equals the gradient of the batch; where it does not, the next one serves.
 """
 
+from __future__ import annotations
+
 import warnings
 
 import numpy as np

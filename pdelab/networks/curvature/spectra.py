@@ -1,5 +1,7 @@
 """spectrum(): one door to the spectra of a trained network."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -89,7 +91,7 @@ def spectrum(
     statistics: str = "running",
     on_progress: Callable[[float, float | None], object] | None = None,
     progress: bool = False,
-) -> "Spectrum":
+) -> Spectrum:
     """The spectrum of the Hessian, of the gradient noise or of the Fisher diagonal at the weights of a model.
 
     Parameters

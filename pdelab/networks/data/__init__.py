@@ -4,6 +4,8 @@ Nothing comes from the network. Files are read in their published formats; no co
 is said in one sentence with what to put where, what is damaged in one sentence with what was expected.
 """
 
+from __future__ import annotations
+
 import os
 from dataclasses import replace
 from importlib.util import find_spec

@@ -1,5 +1,7 @@
 """Batches: a pure function of seed, replica and epoch, so that a resumed run sees the same ones."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
 
 import numpy as np

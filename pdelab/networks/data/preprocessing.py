@@ -1,5 +1,7 @@
 """Preprocessing of images as in the papers: scaling, contrast normalisation, ZCA, crops and flips."""
 
+from __future__ import annotations
+
 import torch
 
 from pdelab.networks.checks import positive

@@ -1,5 +1,7 @@
 """What a data set is: three splits of inputs and targets."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,11 +32,11 @@ class Split:
         """Whether this is one running text, whose batches follow one another."""
         return self.inputs.ndim == 1
 
-    def take(self, index: Any) -> "Split":
+    def take(self, index: Any) -> Split:
         """The samples of an index array or slice."""
         return Split(self.inputs[index], self.targets[index])
 
-    def to(self, device: str | torch.device) -> "Split":
+    def to(self, device: str | torch.device) -> Split:
         """The same split on a device."""
         return Split(self.inputs.to(device), self.targets.to(device))
 

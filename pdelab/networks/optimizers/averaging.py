@@ -1,5 +1,7 @@
 """`update_bn`: batch-norm statistics of the outer weights; `trajectory`: any optimizer on a NumPy gradient."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable
 from contextlib import contextmanager, nullcontext
 from typing import Any

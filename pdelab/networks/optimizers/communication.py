@@ -9,6 +9,8 @@ replicas, but a float64 sum of float32 numbers is exact unless their exponents d
 what is rounded away then changes the float32 result only within 2⁻⁵³ of a tie. "ordered" sends them one by one.
 """
 
+from __future__ import annotations
+
 from typing import Any
 
 import torch

@@ -4,6 +4,8 @@
 Source: Chaudhari, thesis, chapters 3 and 4 ((3.10) with its sign corrected).
 """
 
+from __future__ import annotations
+
 import torch
 from torch.optim.optimizer import ParamsT
 

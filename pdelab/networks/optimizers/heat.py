@@ -1,5 +1,7 @@
 """HEAT: descent on the Gaussian convolution of the loss, the smoothing of the heat equation (thesis 4.6.1.3)."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import torch

@@ -1,5 +1,7 @@
 """Langevin dynamics: one loop, no anchor."""
 
+from __future__ import annotations
+
 from torch.optim.optimizer import ParamsT
 
 from pdelab.networks.optimizers.base import FlatOptimizer

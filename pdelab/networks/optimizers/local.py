@@ -1,5 +1,7 @@
 """Baselines for replicas: a local optimizer in each, averaged now and then (LocalSGD), with momentum (DiLoCo)."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any
 

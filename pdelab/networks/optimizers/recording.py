@@ -4,6 +4,8 @@ A replay runs no Python: what changes from loop to loop is read on the device. B
 rates, schedules and the noise's ticks for the loop to come, and sends them in one copy, without waiting.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from contextlib import contextmanager
 from typing import Any

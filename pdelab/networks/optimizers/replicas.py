@@ -5,6 +5,8 @@ one a rank under torchrun (`group=torch.distributed.group.WORLD`), or both. The 
 computed there from one all-reduce, so nothing is sent back.
 """
 
+from __future__ import annotations
+
 import os
 import warnings
 from typing import Any

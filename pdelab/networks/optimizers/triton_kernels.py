@@ -6,6 +6,8 @@ the same fused multiply-adds, correctly rounded quotients and roots, and (by `en
 others, so that both give the same bits. Half precision is computed in float32 and rounded when it is stored.
 """
 
+from __future__ import annotations
+
 import math
 from types import SimpleNamespace
 

@@ -1,5 +1,7 @@
 """Gradients of the papers under any optimizer of torch: local entropy (Entropy-Adam) and an external field."""
 
+from __future__ import annotations
+
 import copy
 import inspect
 import math

@@ -4,6 +4,8 @@ Every contestant sees the same seeds, and with a seed the same split, initial we
 taken seed by seed. Intervals are Student's t over the seeds; they say nothing about other data or other budgets.
 """
 
+from __future__ import annotations
+
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -104,7 +106,7 @@ def compare(
     on_run: Callable | None = None,
     progress: Progress = False,
     **common: Any,
-) -> "Comparison":
+) -> Comparison:
     """Train every contestant with every seed and compare them pair by pair.
 
     Parameters
@@ -188,7 +190,7 @@ def compare(
     return Comparison(names, seeds, values, curves, losses, gradients, finals, baseline, level, margin, metric, split)
 
 
-def merged(*comparisons: "Comparison") -> "Comparison":
+def merged(*comparisons: Comparison) -> Comparison:
     """One comparison from shards of its seeds, made anywhere: the same, to the last bit, as all seeds at once.
 
     Parameters

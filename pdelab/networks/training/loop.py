@@ -1,5 +1,7 @@
 """train(): the one training loop, and the state that makes it continue exactly."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing, contextmanager, nullcontext
@@ -244,7 +246,7 @@ def tell(progress, total, unit):
 class _Run:
     """The state of a training run: what `state` returns is everything the future depends on."""
 
-    loops: "Loops"
+    loops: Loops
 
     def __init__(self, config, networks, optimizer, data, device, ranks):
         self.config, self.networks, self.optimizer, self.data, self.device = config, networks, optimizer, data, device

@@ -1,5 +1,7 @@
 """Loss and error of a model, at the weights that count."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any

@@ -6,6 +6,8 @@ uses (texts: the first two of them). The width of a grid moves results more than
 the result; `retune` does it again.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 
 from pdelab.networks.checks import choice

@@ -1,5 +1,7 @@
 """What a run leaves on disk: log.jsonl, checkpoint.pt, model.pt, result.json; nothing without a folder."""
 
+from __future__ import annotations
+
 import itertools
 import json
 import time

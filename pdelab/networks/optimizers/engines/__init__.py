@@ -5,6 +5,8 @@ torch: eager operations on flat rows; foreach: the same tensor by tensor, where 
 buffer; compiled: torch's as one graph.
 """
 
+from __future__ import annotations
+
 from typing import Any
 
 from pdelab.networks.optimizers.engines.by_numba import FusedEngine

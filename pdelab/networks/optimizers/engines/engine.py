@@ -1,5 +1,7 @@
 """What every engine is, and what engines share: where gradients are looked for, and what is refused."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import torch
