@@ -701,3 +701,11 @@ def test_lookahead_moves_the_slow_weights():
 def test_controls_refuse(kind, options):
     with pytest.raises(ValueError, match="expected"):
         kind([torch.zeros(2, requires_grad=True)], lr=0.1, **options)
+
+
+def test_an_effective_epoch_is_a_pass_over_what_a_replica_sees():
+    """Two replicas on halves of 1078 images: eight batches of 64 of 539 are one epoch but for the rest."""
+    options = {"epochs": 2, "replicas": 2, "share": 0.5, "batch_size": 64, "model_options": {"hidden": (4,)}}
+    history = training.train("elastic-sgd", **options).history
+    assert [record["effective_epochs"] for record in history] == pytest.approx([512 / 539, 1024 / 539])
+    assert [record["gradients"] for record in history] == [8, 16]
