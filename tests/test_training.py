@@ -709,3 +709,28 @@ def test_an_effective_epoch_is_a_pass_over_what_a_replica_sees():
     history = training.train("elastic-sgd", **options).history
     assert [record["effective_epochs"] for record in history] == pytest.approx([512 / 539, 1024 / 539])
     assert [record["gradients"] for record in history] == [8, 16]
+
+
+def test_measuring_leaves_the_mode_of_the_model():
+    digits, model = data.load("digits"), torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
+    for training_mode in (True, False):
+        model.train(training_mode)
+        sys.modules["pdelab.networks.training.measure"].evaluate(model, digits.test)
+        assert model.training is training_mode
+
+
+@pytest.mark.parametrize(
+    "low, high, word",
+    [(-0.1, 0.2, "the same"), (-0.3, 0.1, "undecided"), (-0.3, -0.1, "better"), (0.1, 0.3, "worse"),
+     (-0.1, 0.3, "undecided"), (-0.3, 0.3, "undecided")],
+)  # fmt: skip
+def test_the_word_of_an_interval(low, high, word):
+    assert sys.modules["pdelab.networks.training.comparison"].verdict(low, high, 0.2) == word
+
+
+def test_folds_count_by_their_images():
+    """One image wrong of one and none of three is a quarter."""
+    pooled = sys.modules["pdelab.networks.training.comparison"]._pooled
+    history = {name: [0.0] for name in ("train_loss", "validation_loss", "validation_error", "gradients")}
+    runs = [{"final": {"test": {"error": e}}, "counts": {"test": n}, **history} for e, n in ((100.0, 1), (0.0, 3))]
+    assert pooled(runs)["final"]["test"]["error"] == 25.0
