@@ -31,8 +31,8 @@ MUTANTS = tuple(
         ("gap without its scale", "generator/gaps.py", "return top * gap", "return gap", GENERATOR + "gap_of_ornstein"),
         ("factor transposed", "generator/coefficients.py", '"...kj,...ijk->...i", corner_mean',
          '"...jk,...ijk->...i", corner_mean', GENERATOR + "noise_induced"),
-        ("divergence of the matrix with a plus", "generator/coefficients.py", 'found -= np.einsum("...ikk->...i"',
-         'found += np.einsum("...ikk->...i"', GENERATOR + "klimontovich or noise_induced or second_order or another_factor"),
+        ("divergence of the matrix with a plus", "generator/coefficients.py", 'cell_drift -= np.einsum("...ikk->...i"',
+         'cell_drift += np.einsum("...ikk->...i"', GENERATOR + "klimontovich or noise_induced or second_order or another_factor"),
         # closed forms and stepping
         ("periodic images of a quarter", "closed_forms/inviscid.py", "grid.shape[axis] // 2 + 1",
          "grid.shape[axis] // 4 + 1", "tests/test_closed_forms.py -k images_as_far or wide_kernels"),
@@ -273,7 +273,7 @@ MUTANTS = tuple(
          REGULAR + "semiconcavity_bound"),
         ("roots on faces are outside", "regularity/critical.py", "room = 1e-9 * side", "room = -1e-9 * side",
          "tests/test_regularity.py -k faces_of_the_box"),
-        ("both ends of a circle", "regularity/critical.py", 'name == "periodic" and y[axis] >= high[axis]', 'name == "periodic" and y[axis] > high[axis]',
+        ("both ends of a circle", "regularity/critical.py", "(np.array(grid.periodic) & (y >= high))", "(np.array(grid.periodic) & (y > high))",
          "tests/test_regularity.py -k ends_of_a_circle"),
         # nonequilibrium: more of it
         ("turns of another power", "nonequilibrium/circulation.py", "math.pi**1.5", "math.pi**0.5", NON + "circulation"),
