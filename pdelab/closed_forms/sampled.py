@@ -41,7 +41,7 @@ def local_entropy(f, grid, gamma, beta, order=0):
     some = np.linspace(0, len(where) - 1, PROBES).astype(int)
     exact = points.derivative(f, where[some, 0] if grid.dimension == 1 else where[some], gamma, beta, order)
     reach = _reach(f, where, gamma, beta)
-    for level in LEVELS if order == 0 or math.isfinite(beta) else ():
+    for level in _levels(grid, gamma, beta, order):
         u = _on_nodes(f, grid, gamma, beta, reach, level, order)
         if u is None:
             break
@@ -49,6 +49,13 @@ def local_entropy(f, grid, gamma, beta, order=0):
         if error <= AGREE[order] * (np.abs(exact).max() + (beta / gamma) ** (order / 2) / beta):
             return u
     return points.derivative(f, grid.points, gamma, beta, order)
+
+
+def _levels(grid, gamma, beta, order):
+    """Halvings that may do: with a kernel that its nodes do not resolve, the interpolant of a smooth f never does."""
+    if math.isinf(beta):
+        return LEVELS if order == 0 else ()
+    return [level for level in LEVELS if gamma >= viscous.RESOLVED * beta * (max(grid.spacing) / level) ** 2]
 
 
 def polished(f, grid, t, u, minimiser, box=None):
