@@ -4,7 +4,6 @@ import ast
 import inspect
 import re
 import textwrap
-from pathlib import Path
 
 import pytest
 from surface import callables, signature
@@ -12,7 +11,6 @@ from surface import callables, signature
 from pdelab.paths.schemes import SCHEMES as STEPS
 from pdelab.stepping.protocols import SCHEMES
 
-INCOMPLETE = set((Path(__file__).parent / "incomplete.txt").read_text(encoding="utf-8").split())
 OF_ALL_SCHEMES = {  # what `pdelab.stepping.Scheme` and the head of `pdelab.paths.schemes` say of all of them
     **{function: {"problem", "grid", "values"} for kind in SCHEMES.values() for function in kind.values()},
     **{function: {"sde", "x", "t", "dt", "noise"} for function in STEPS.values()},
@@ -66,16 +64,9 @@ def faults(thing):
         yield "Examples"
 
 
-@pytest.mark.parametrize("name", sorted(set(callables()) - INCOMPLETE))
+@pytest.mark.parametrize("name", sorted(callables()))
 def test_a_docstring_is_complete(name):
     assert not list(faults(callables()[name]))
-
-
-def test_the_list_of_incomplete_docstrings_can_only_shrink():
-    assert set(callables()) >= INCOMPLETE, "these are no public names (any more)"
-    assert not [name for name in sorted(INCOMPLETE) if not list(faults(callables()[name]))], (
-        "complete: take them off the list"
-    )
 
 
 def test_faults_are_found():
