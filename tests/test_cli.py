@@ -258,4 +258,4 @@ def test_a_device_is_a_parameter_of_the_figures_that_have_one(tmp_path, capsys):
     assert "has no parameter 'device'" in capsys.readouterr().err
     pytest.importorskip("torch")
     assert main(["figure", "2.2", "--quick", "--device", "nowhere", "--out", str(tmp_path)]) == 2
-    assert "no device 'nowhere'" in capsys.readouterr().err
+    assert "device: expected one that there is here, as 'cpu', got 'nowhere'" in capsys.readouterr().err

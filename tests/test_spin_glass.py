@@ -306,7 +306,7 @@ def test_descent_in_torch_takes_the_same_steps(n, p, field):
     ours, theirs = spin_glass.descend(glass, 30, seed=2), descend(glass, 30, seed=2)
     assert np.array_equal(ours.steps, theirs.steps) and np.allclose(ours.points, theirs.points, atol=1e-10)
     assert np.allclose(ours.minima.energies, theirs.minima.energies, atol=1e-12)
-    with pytest.raises(ValueError, match="no device"):
+    with pytest.raises(ValueError, match="device: expected one that there is here"):
         descend(glass, 3, device="nowhere")
 
 

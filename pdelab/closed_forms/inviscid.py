@@ -48,7 +48,7 @@ def quartic_minimum(values, grid, t, places=True):
     low3 = np.array([0] * lead + list(low))
     nodes3 = np.zeros((*shape, 3), np.int64)
     np.add(nodes.reshape(nodes3[..., lead:].shape), low3[lead:], out=nodes3[..., lead:])
-    refined, minimiser = u.reshape(shape).copy(), np.empty((*shape, 3))
+    refined, minimiser = u.reshape(shape).copy(), np.zeros((*shape, 3))
     c = np.array([1.0] * lead + [h * h / (2.0 * t) for h in grid.spacing])
     quartics.polish_all(source, smooth, _rings(grid), nodes3, low3.astype(float), c, refined, minimiser)
     refined = refined.reshape(grid.shape)

@@ -22,7 +22,7 @@ ACCURATE, TWICE = 1e-11, 1e-9  # error of u, relative to 1/beta or to the range 
 HOPELESS = 1e-2  # of beta v with nine points: the panel is cut at once
 STEEP = 3e3  # range of beta v on a panel beyond which interpolation costs digits
 TINY = 1e-15  # share of a panel that needs no care
-WORK = {2: 4 * 10**6, 3: 15 * 10**5}  # values between rows in so many dimensions, the first round not counted
+WORK = {2: 4 * 10**6, 3: 6 * 10**6}  # values between rows in so many dimensions, the first round not counted
 WARN = 1e-7  # error of u, relative likewise, from which it is warned
 POINTS = 17
 

@@ -19,7 +19,7 @@ TITLE = "The room around minima of SGD and Entropy-SGD: undecided by volume, fla
 NEEDS = "networks"
 PARAMETERS = {"gamma": 0.02, "beta": 500.0, "seeds": 8, "hidden": 6, "epochs": 20, "samples": 100, "chains": 8,
               "steps": 600, "device": "cpu", "seed": 0}  # fmt: skip
-QUICK = {"seeds": 3, "steps": 250, "epochs": 10}
+QUICK = {"seeds": 3, "steps": 250}
 SEED = 0
 CHECKS = {
     # the integration rule's error over the sampling error: the integral is resolved

@@ -5,6 +5,7 @@ Both have `eval()` and `train()`, which put the averaged weights into the parame
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -26,7 +27,7 @@ class _Swapped(torch.optim.SGD):
         self._outside = False
 
     @torch.no_grad()
-    def step(self, closure=None):
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One step of SGD on `.grad`, then the average where it is due; returns the closure's loss."""
         if self._outside:
             raise RuntimeError("the averaged weights are in the parameters: call train() before step()")
