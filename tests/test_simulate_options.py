@@ -1,8 +1,6 @@
 """What `simulate` may be asked: times, starts, names, increments, parts, bars, checkpoints, and what it refuses."""
 
 import math
-import threading
-import time
 
 import numpy as np
 import pytest
@@ -212,20 +210,22 @@ def test_a_cluster_that_loses_a_worker_loses_nothing():
     ):
         lost = []
 
-        def lose():
-            """Kill the first worker that is seen at work; it was killed with so many tasks in hand."""
-            while not lost:
-                time.sleep(0.05)
-                for worker in cluster.workers.values():
-                    held = cluster.scheduler.workers.get(worker.worker_address)
-                    if held is not None and held.processing and not lost:
-                        lost.append(len(held.processing))
-                        worker.process.process.kill()
+        class Loses(distributed.SchedulerPlugin):
+            """Kills the worker that is handed the third task; it dies with so many in hand."""
 
-        thread = threading.Thread(target=lose, daemon=True)
-        thread.start()
+            def __init__(self):
+                self.handed = 0
+
+            def transition(self, key, start, finish, *arguments, **facts):
+                self.handed += finish == "processing"
+                if self.handed == 3 and not lost:
+                    busy = cluster.scheduler.tasks[key].processing_on
+                    lost.append(len(busy.processing))
+                    (worker,) = (w for w in cluster.workers.values() if w.worker_address == busy.address)
+                    worker.process.process.kill()
+
+        cluster.scheduler.add_plugin(Loses())
         run = paths.ensemble(WELL, 0.4, 20.0, 0.01, paths=count, seed=5, store=False, parts=20)
-        thread.join(timeout=5)
         assert client.status == "running" and lost[0] > 0
     assert (
         (run.final == whole.final).all() and (run.mean == whole.mean).all() and (run.variance == whole.variance).all()

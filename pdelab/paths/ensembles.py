@@ -78,8 +78,8 @@ def ensemble(
     workers = None if workers is None else checks.whole("workers", workers)
     ends = _ends(whole, 4 * effective_n_jobs(workers) if parts is None else checks.whole("parts", parts))
     states = whole.x.T if len(whole.x) > 1 else whole.x[0]
-    of_part = lambda a, b: common | {"paths": b - a, "first_path": a}  # noqa: E731
-    tasks = (delayed(_part)(sde, states[a:b], t, dt, of_part(a, b)) for a, b in pairwise(ends))
+    each = ({"initial": states[a:b], "paths": b - a, "first_path": a} for a, b in pairwise(ends))
+    tasks = (delayed(_part)(sde, common | {"t": t, "dt": dt} | own) for own in each)
     return _together(whole, Parallel(n_jobs=workers)(tasks))
 
 
@@ -98,9 +98,12 @@ def _ends(run, parts):
     return [min(units * k // parts * unit, paths) for k in range(parts + 1)]
 
 
-def _part(sde, initial, t, dt, options):
-    """One part, as arrays that travel."""
-    run = engine.prepared(sde, initial, t, dt, **options)
+def _part(sde, options):
+    """One part, as arrays that travel.
+
+    Its arrays come in a dict: a bare array is put on one worker by joblib's Dask backend and is lost with that worker.
+    """
+    run = engine.prepared(sde, **options)
     run.keeps_blocks = True
     run.result()
     blocks = [run.blocks[row] for row in sorted(run.blocks)]
