@@ -191,7 +191,7 @@ print(exercises.check(best_length, test_best_length))
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# Many short loops beat few long ones as soon as the bias is below the spread: that is why 5 to 20 inner steps serve.
+# The bias of long loops is small, but there are few of them: the noisier a single loop, the shorter the best ones.
 #
 # ```python
 # def best_length(bias, spread, budget):

@@ -63,8 +63,7 @@ for k, field in enumerate(fields):
     assert abs(mean - exact) < 4 * math.hypot(spread, error) + 0.05
 
 # %% [markdown]
-# At $\nu = \sqrt3$ the mean is 2, for every $N$. A function on a sphere has at least one minimum and one maximum, so 2
-# critical points are the least; beyond this field nearly every glass has one minimum and is easy.
+# At $\nu = \sqrt3$ the mean is 2, for every $N$. Beyond this field most glasses have one minimum, and are easy.
 #
 # Now the perceptron, with a teacher. For each solution: how many other solutions within three flips? And how often does
 # it disagree with the teacher on a new pattern (an exact sum, no samples)?
