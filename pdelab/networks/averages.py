@@ -26,6 +26,9 @@ class _Swapped(torch.optim.SGD):
             group.update(settings, updates=0)
         self._outside = False
 
+    def _average(self, group: dict[str, Any]) -> None:
+        raise NotImplementedError("a subclass says what enters the average of a group, and when")
+
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One step of SGD on `.grad`, then the average where it is due; returns the closure's loss."""
