@@ -102,7 +102,10 @@ def command() -> str:
     >>> isinstance(command(), str)
     True
     """
-    return " ".join([Path(sys.argv[0]).name or "python", *sys.argv[1:]])
+    program = Path(sys.argv[0])
+    ours = "pdelab.cli" if program.parts[-3:-1] == ("pdelab", "cli") else program.parent.name
+    run = f"python -m {ours}" if program.name == "__main__.py" else program.name or "python"
+    return " ".join([run, *sys.argv[1:]])
 
 
 def provenance(parameters: dict, seconds: float, seed: int | None = None) -> dict:

@@ -120,3 +120,17 @@ def test_unwritable_folder_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match="cannot write to the folder"):
         records.output_folder(tmp_path / "file" / "below")
+
+
+@pytest.mark.parametrize(
+    "program, said",
+    [
+        ("/somewhere/bin/pdelab", "pdelab list"),
+        ("/somewhere/pdelab/cli/__main__.py", "python -m pdelab.cli list"),
+        ("/somewhere/pytest/__main__.py", "python -m pytest list"),
+        ("", "python list"),
+    ],
+)
+def test_a_command_is_what_a_reader_would_type(program, said, monkeypatch):
+    monkeypatch.setattr("sys.argv", [program, "list"])
+    assert records.command() == said
