@@ -83,7 +83,7 @@ class Evidence:
         with np.errstate(invalid="ignore"):
             distance = sign * (measured - expected) if sign else np.abs(measured - expected)
             place = int(np.argmax(np.nan_to_num(np.ravel(distance - tolerance), nan=np.inf)))
-        expected, measured, tolerance = (float(np.ravel(one)[place]) for one in (expected, measured, tolerance))
+        expected, measured, tolerance = (float(np.ravel(part)[place]) for part in (expected, measured, tolerance))
         return Evidence(expected, measured, tolerance, self.relation)
 
 
@@ -254,7 +254,7 @@ def claim(
     """
     versions = (rejects,) if isinstance(rejects, dict) else tuple(rejects)
     words = [perturbation] if isinstance(perturbation, str) else list(perturbation)
-    words += [", ".join(f"{name} = {value}" for name, value in one.items()) for one in versions[len(words) :]]
+    words += [", ".join(f"{name} = {value}" for name, value in changed.items()) for changed in versions[len(words) :]]
 
     def register(function):
         defaults = {name: p.default for name, p in inspect.signature(function).parameters.items()}
@@ -440,16 +440,16 @@ def record(row: Claim, *, quick: bool = False, verdict: Verdict | None = None) -
     False
     """
     verdict = verdict or decide(row, quick=quick)
-    found = verdict.as_dict()
-    if found["skipped"]:
-        return found
-    short = [one.worst() if np.size(one.measured) > LONG or np.size(one.expected) > LONG else one
-             for one in verdict.evidence]  # fmt: skip
+    entry = verdict.as_dict()
+    if entry["skipped"]:
+        return entry
+    short = [piece.worst() if max(np.size(piece.measured), np.size(piece.expected)) > LONG else piece
+             for piece in verdict.evidence]  # fmt: skip
     versions = [
-        {"perturbation": words} | numbers([one.worst() for one in wrong.evidence]) | {"holds": wrong.holds}
+        {"perturbation": words} | numbers([piece.worst() for piece in wrong.evidence]) | {"holds": wrong.holds}
         for words, wrong in zip(row.perturbations, challenge(row, quick=quick))
     ]
-    return found | numbers(short) | {"rejected": versions}
+    return entry | numbers(short) | {"rejected": versions}
 
 
 def numbers(evidence: Sequence[Evidence]) -> dict:
@@ -468,8 +468,8 @@ def numbers(evidence: Sequence[Evidence]) -> dict:
     >>> numbers([equal(1.0, 1.01, 0.02)])
     {'expected': 1.0, 'measured': 1.01, 'tolerance': 0.02, 'relation': 'equal'}
     """
-    found = {name: [getattr(one, name) for one in evidence] for name in NUMBERS}
-    return {name: values[0] for name, values in found.items()} if len(evidence) == 1 else found
+    columns = {name: [getattr(piece, name) for piece in evidence] for name in NUMBERS}
+    return {name: values[0] for name, values in columns.items()} if len(evidence) == 1 else columns
 
 
 def pieces(record: dict) -> tuple[Evidence, ...]:

@@ -34,8 +34,8 @@ def slice_of(dimension, at_minimum=False):
     basis = np.linalg.qr(rows.T)[0].T
     if at_minimum:
         x = x - basis.T @ np.linalg.lstsq(a @ basis.T, a @ x - y, rcond=None)[0]
-    found = bridge.restrict(objective, basis, origin=x)
-    return found, a @ found.basis.T, a @ x - y
+    part = bridge.restrict(objective, basis, origin=x)
+    return part, a @ part.basis.T, a @ x - y
 
 
 @claim(
@@ -60,8 +60,8 @@ def noise_of_mini_batches(quick=False, factor=None, frozen=False):
             for u in 0 * points if frozen else points:
                 g = rows * (residual + rows @ u)[:, None]
                 exact.append(share / batch * np.cov(g.T, bias=True).reshape(dimension, dimension))
-            found = bridge.noise(part, points[:, 0] if dimension == 1 else points, batch, replacement)
-            evidence.append(equal(np.array(exact), found.reshape(4, dimension, dimension), 1e-8))
+            covariances = bridge.noise(part, points[:, 0] if dimension == 1 else points, batch, replacement)
+            evidence.append(equal(np.array(exact), covariances.reshape(4, dimension, dimension), 1e-8))
     return evidence
 
 
@@ -91,8 +91,8 @@ def local_entropy_of_a_linear_model(quick=False, normalised=True, swapped=False)
     for dimension in (1, 2):
         part, rows, residual = slice_of(dimension)
         values.append(exact(rows, residual))
-        found = float(local_entropy(part.loss, 0.0 if dimension == 1 else np.zeros(2), gamma, beta))
-        evidence.append(equal(whole if swapped else values[-1], found, 1e-8))
+        smoothed = float(local_entropy(part.loss, 0.0 if dimension == 1 else np.zeros(2), gamma, beta))
+        evidence.append(equal(whole if swapped else values[-1], smoothed, 1e-8))
     return [*evidence, equal(values[0] if swapped else whole, full, 1e-8)]
 
 
@@ -112,13 +112,13 @@ def stationary_covariance(quick=False, temperature=1.0, frozen=False):
     lyapunov = np.kron(H, np.eye(2)) + np.kron(np.eye(2), H)
     exact = np.linalg.solve(lyapunov, temperature * ETA * (g.T @ g / len(g)).ravel()).reshape(2, 2)
     S = bridge.noise(plane, np.zeros(2), 1)
-    found = linear(plane.loss.hessian(np.zeros(2)), S, beta=2 / ETA).covariance
+    covariance = linear(plane.loss.hessian(np.zeros(2)), S, beta=2 / ETA).covariance
     line, rows, residual = slice_of(1, at_minimum=True)
     g, slope = rows[:, 0] * residual, rows[:, 0] ** 2
     h, S, s = slope.mean(), (g**2).mean(), slope.var()
     C = temperature * ETA * S / (2 * h - (0.0 if frozen else temperature * ETA * s))
     coarse, fine = (_variance(line, n) for n in (2001, 4001))
-    return [equal(exact, found, 1e-8), equal(C, fine + (fine - coarse) / 3, 1e-8)]
+    return [equal(exact, covariance, 1e-8), equal(C, fine + (fine - coarse) / 3, 1e-8)]
 
 
 def _variance(line, nodes):
@@ -155,8 +155,8 @@ def exit_from_a_box(quick=False, isotropic=False, temperature=1.0):
     f = np.square(errors).mean(-1) / 2
     Q = generator(FokkerPlanck(f, diffusion=D, diffusivity=temperature * ETA / 2), grid).toarray()
     problem = FokkerPlanck(plane.loss.on(grid), diffusion=bridge.noise(plane, u, 1), diffusivity=ETA / 2)
-    found = mean_exit_time(problem, grid)[1:-1, 1:-1].ravel()
+    times = mean_exit_time(problem, grid)[1:-1, 1:-1].ravel()
     inside = np.zeros(grid.shape, bool)
     inside[1:-1, 1:-1] = True
     block = Q[np.ix_(inside.ravel(), inside.ravel())]
-    return equal(1.0, found / np.linalg.solve(-block, np.ones(len(block))), 1e-8)
+    return equal(1.0, times / np.linalg.solve(-block, np.ones(len(block))), 1e-8)

@@ -97,11 +97,11 @@ def value_function_three_ways(quick=False, factor=1.0):
 
     exact, transform_error = extrapolated(transform(401), transform(801))
     coarse, pde = equation(401), equation(801)
-    found = paths(100, 4000 if quick else 40000)
-    paid = found.cost - found.martingale  # the martingale has mean zero and takes away most of the spread
+    controlled = paths(100, 4000 if quick else 40000)
+    paid = controlled.cost - controlled.martingale  # the martingale has mean zero and takes away most of the spread
     return [
         equal(exact, pde, np.abs(pde - coarse) + transform_error),
-        equal(exact[-1], found.cost.mean(), error(found.cost)),
+        equal(exact[-1], controlled.cost.mean(), error(controlled.cost)),
         equal(exact[-1], paid.mean(), error(paid)),
     ]
 
@@ -120,10 +120,10 @@ def value_without_drift(quick=False, drift=False):
     def values(n):
         free = control.Control(f if drift else None, f, 1.0, 1 / (2 * beta))
         u = control.logarithmic_transform(free, grid_of(n), [1.0 - gamma for gamma in scopes]).values
-        return np.array([grid_of(n).interpolate(one, x) for one, x in zip(u, points)])
+        return np.array([grid_of(n).interpolate(values, x) for values, x in zip(u, points)])
 
-    found, tolerance = extrapolated(values(401), values(801))
-    return equal(exact, found, tolerance)
+    transformed, tolerance = extrapolated(values(401), values(801))
+    return equal(exact, transformed, tolerance)
 
 
 @claim(
@@ -184,17 +184,15 @@ def improvement(quick=False, factor=1.0):
 def improvement_is_an_equality(quick=False, plain=1.0, double=2.0):
     coarse, fine = gaps(SIZES[0]), gaps(SIZES[1])
 
-    def sides(found):
-        left = np.array([g.plain - g.controlled for g in found])
-        right = np.array([g.effort + plain * g.effort_plain for g in found])
+    def sides(gaps):
+        left = np.array([g.plain - g.controlled for g in gaps])
+        right = np.array([g.effort + plain * g.effort_plain for g in gaps])
         return left, right
 
     (left, left_error), (right, right_error) = (extrapolated(*pair) for pair in zip(sides(coarse), sides(fine)))
     efforts = np.array([[g.effort, g.effort_plain] for g in fine])
     efforts_error = np.abs(efforts - [[g.effort, g.effort_plain] for g in coarse])
-    relative = [
-        double * DIFFUSIVITY * np.array([[g.entropy, g.entropy_plain] for g in found]) for found in (coarse, fine)
-    ]
+    relative = [double * DIFFUSIVITY * np.array([[g.entropy, g.entropy_plain] for g in run]) for run in (coarse, fine)]
     entropies, entropies_error = relative[1], np.abs(relative[1] - relative[0])
     return [
         equal(left, right, left_error + right_error),
@@ -221,8 +219,8 @@ def best_constant(quick=False, constant=0.5, rest=LOG_TWO, rarest=1e-12, deepest
     limit = (1 + rest / (reward / 2 - rest)) / 2  # for chances -> 0, error of the order of the chance
     grid, start = grid_of(401), control.point_mass(grid_of(401), START)
     wells = [losses.Loss(f"-{depth}*exp(-(x + 2.4)**2/0.08)") for depth in deepest * np.array([0.2, 0.45, 0.7, 1.0])]
-    found = [control.gap(control.Control(three_wells(), V, HORIZON, DIFFUSIVITY), grid, start) for V in wells]
-    ratios = np.array([g.ratio for g in found])
+    problems = [control.Control(three_wells(), V, HORIZON, DIFFUSIVITY) for V in wells]
+    ratios = np.array([control.gap(problem, grid, start).ratio for problem in problems])
     best = np.minimum.accumulate(ratios)
     return [
         at_least(constant, two_points),
@@ -327,16 +325,16 @@ def scoped_flow(quick=False, noise=1.0, scope=1.0):
 def _scoped_paths(free, x0, beta, scope, count):
     """Mean, variance and cost of simulated scoped paths against quadrature, at four standard errors."""
     u = control.logarithmic_transform(free, grid_of(801), np.linspace(0.0, 1.0, 101))
-    found = control.controlled_paths(u, x0, paths=count, steps=100, seed=7)
+    controlled = control.controlled_paths(u, x0, paths=count, steps=100, seed=7)
     y, weights, _ = gibbs(free.terminal, x0, scope, beta)
     mean = weights @ y
-    spread = (found.states - mean) ** 2
-    paid = found.cost - found.martingale
+    spread = (controlled.states - mean) ** 2
+    paid = controlled.cost - controlled.martingale
     value = quadrature(free.terminal, x0, scope, beta)
     divergence = beta * (value - weights @ free.terminal(y))  # KL(rho_1 | N(x0, T/beta))
     return [
-        equal(mean, found.states.mean(), error(found.states)),
+        equal(mean, controlled.states.mean(), error(controlled.states)),
         equal(weights @ (y - mean) ** 2, spread.mean(), error(spread)),
         equal(value, paid.mean(), error(paid)),
-        equal(divergence / beta, found.effort.mean(), error(found.effort)),
+        equal(divergence / beta, controlled.effort.mean(), error(controlled.effort)),
     ]

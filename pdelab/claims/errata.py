@@ -37,8 +37,7 @@ NUMBERS = "  - measured: "  # lines of numbers start like this; all others are w
 
 def rows():
     """The rows of the ledger that are not right as printed, in the order of the papers."""
-    found = [row for row in claims.ledger().values() if row.as_printed != "right"]
-    return sorted(found, key=_place)
+    return sorted((row for row in claims.ledger().values() if row.as_printed != "right"), key=_place)
 
 
 def page(evidence=None):
@@ -60,15 +59,15 @@ def page(evidence=None):
 
 def measure(*, quick=False, known=None):
     """{id: record} of the whole ledger, from `known` where the words agree; ValueError where it does not stand."""
-    found = {}
+    ledger = {}
     for id, row in claims.ledger().items():
         stored = (known or {}).get(id)
-        found[id] = record = stored if stored and _same_words(row, stored) else claims.record(row, quick=quick)
+        ledger[id] = record = stored if stored and _same_words(row, stored) else claims.record(row, quick=quick)
         if record["holds"] is False:
             raise ValueError(f"claim {id} does not hold: no page")
         if any(version["holds"] for version in record.get("rejected", ())):
             raise ValueError(f"claim {id} accepts what it must reject: no page")
-    return found
+    return ledger
 
 
 def _same_words(row, record):
@@ -99,10 +98,10 @@ def _numbers(numbers, skipped=None):
     """What a verdict rests on: all evidence where it holds, the worst piece where it does not."""
     if skipped:
         return skipped
-    found = claims.pieces(numbers)
+    pieces = claims.pieces(numbers)
     if not numbers["holds"]:
-        found = [one for one in found if not one.holds][:1]
-    return "; ".join(_piece(one) for one in found)
+        pieces = [piece for piece in pieces if not piece.holds][:1]
+    return "; ".join(map(_piece, pieces))
 
 
 def _piece(evidence):
@@ -161,10 +160,9 @@ def load(path):
     rows = records.load_json(path)
     if not isinstance(rows, list) or not all(isinstance(row, dict) and isinstance(row.get("id"), str) for row in rows):
         raise ValueError(f"{path}: expected a list of records of claims")
-    found = {record["id"]: record for record in rows}
-    if not any("rejected" in record for record in found.values()):
+    if not any("rejected" in record for record in rows):
         raise ValueError(f"{path}: no rejected versions in it, it comes from a quick run")
-    return found
+    return {record["id"]: record for record in rows}
 
 
 def main(arguments=None):

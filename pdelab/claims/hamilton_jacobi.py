@@ -43,14 +43,14 @@ def cole_hopf_solves_the_equation(quick=False, viscosity=0.5, beta_ratio=1.0):
 def hessian_is_a_covariance(quick=False, power=1.0):
     f, gamma, beta = three_wells(), 0.7, 3.0
     points = np.array([-1.5, 0.4, 1.0])
-    found = []
+    hessians = []
     for x in points:
         y, weights, _ = gibbs(f, x, gamma, beta)
         variance = weights @ y**2 - (weights @ y) ** 2
-        found.append((1 - beta**power / gamma * variance) / gamma)
+        hessians.append((1 - beta**power / gamma * variance) / gamma)
     exact = [derivative(lambda z: float(closed_forms.local_entropy_gradient(f, z, gamma, beta)), x) for x in points]
     library = closed_forms.local_entropy_hessian(f, points, gamma, beta)
-    return equal([found, found], [exact, library], 1e-7)
+    return equal([hessians, hessians], [exact, library], 1e-7)
 
 
 @claim(
@@ -135,8 +135,8 @@ def several_steady_states(quick=False, states=2, x=0.3):
     energy = losses.Loss(f"0.05*x**4 - 0.4*x**2 + 0.15*x + 0.3*sin(3*x) + ({x} - x)**2/{2 * t}")  # h, in y = x - t y
     minima = regularity.critical_points(energy, Grid(-4.0, 4.0, 4001)).minima
     steady = np.sort((x - minima) / t)  # of the flow
-    found = np.concatenate([steady, energy(x - t * steady)])
-    return [equal(states, len(minima), 0), equal([-1.0326, 0.7291, -0.0462, -0.1586], found, 1.1e-4)]
+    measured = np.concatenate([steady, energy(x - t * steady)])
+    return [equal(states, len(minima), 0), equal([-1.0326, 0.7291, -0.0462, -0.1586], measured, 1.1e-4)]
 
 
 @claim(
@@ -180,14 +180,14 @@ def vanishing_viscosity(quick=False, order=1.0, half=0.5, inside=0.5):
     laplace = half * np.log(1 + t * f.hessian(limit))
     gaps = [closed_forms.local_entropy(f, x, t, beta) - u_0 for beta in betas]
     observed = observed_order(1 / betas, [np.abs(gap).max() for gap in gaps])
-    cone, exact, found = losses.cone(), [], []
+    cone, exact, at_the_tip = losses.cone(), [], []
     for beta in (1e2, 1e4, 1e6):
         exact.append(-math.log(erfcx(math.sqrt(inside * beta * t))) / beta)
-        found.append(float(closed_forms.local_entropy(cone, 0.0, t, beta)))
+        at_the_tip.append(float(closed_forms.local_entropy(cone, 0.0, t, beta)))
     return [
         equal(order, observed, 0.02),
         equal(laplace, betas[-1] * gaps[-1], 1e-3),
-        equal(exact, found, 1e-9 * np.array(exact)),
+        equal(exact, at_the_tip, 1e-9 * np.array(exact)),
     ]
 
 

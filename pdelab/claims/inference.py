@@ -90,13 +90,13 @@ def gradient_diversity(quick=False, squared=True):
     sets = [np.eye(4), np.ones((4, 3)), random]
     mean = random.mean(0)
     spread = np.trace(random.T @ random / 6 - np.outer(mean, mean))
-    found = [
+    diversities = [
         (g**2).sum() / (g.sum(0) ** 2).sum()
         if squared
         else (np.linalg.norm(g, axis=1) / np.linalg.norm(g.mean(0))).sum()
         for g in sets
     ]
-    return equal([1.0, 0.25, (spread / (mean @ mean) + 1) / 6], found, 1e-13)
+    return equal([1.0, 0.25, (spread / (mean @ mean) + 1) / 6], diversities, 1e-13)
 
 
 not_computable(

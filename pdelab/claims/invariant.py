@@ -212,7 +212,7 @@ def gradient_flow(quick=False, double=2.0, sign=1.0):
     for tau in taus:
         laws = transport.jko(start, V, tau, round(T / tau), beta=double * beta)
         errors.append(transport.wasserstein(laws[-1], exact))
-        energies = [transport.free_energy(one, V, beta=2 * beta) for one in laws]
+        energies = [transport.free_energy(law, V, beta=2 * beta) for law in laws]
         falls.append((sign * np.diff(energies)).max())
     return [equal(1.0, observed_order(taus, errors), 0.1), at_most(0.0, falls)]
 
@@ -226,13 +226,13 @@ def relaxation(D, wells=1):
     grid = Grid(-6.0, 6.0, 401) if wells == 1 else Grid(-2.5, 2.5, 401)
     potential = (losses.Loss("0.85*x**2 + 0.4*cos(x)") if wells == 1 else losses.double_well()).on(grid)
     final = gibbs(grid, potential, 1 / D)
-    found = []
+    gaps = []
     for rho in evolve(grid, potential, D, gaussian(grid, 1.0, 0.25), [0.0, 0.5, 1.0, 1.5, 2.0]):
         distance = transport.wasserstein(transport.law(grid, rho), transport.law(grid, final))
         ratio = np.where(final > 0, rho, 1.0) / np.where(final > 0, final, 1.0)
         entropy = grid.integrate(rho * np.log(np.where(rho > 0, ratio, 1.0)))
-        found.append([distance, entropy, grid.integrate(final * (ratio - 1) ** 2)])
-    return np.array(found)
+        gaps.append([distance, entropy, grid.integrate(final * (ratio - 1) ** 2)])
+    return np.array(gaps)
 
 
 @claim(
@@ -249,9 +249,9 @@ def relaxation(D, wells=1):
 def contraction(quick=False, wells=1, speed=1.0):
     times, evidence, shifts = np.array([0.5, 1.0, 1.5, 2.0]), [], []
     for D in (0.1, 0.4, 1.0):
-        found, rate = relaxation(D, wells), {1: 1.3, 2: 1.01}[wells]
-        bounds = found[0] * np.exp(-np.outer(speed * rate * times, [1.0, 2.0, 2.0]))
-        evidence.append(at_most(bounds, found[1:]))
+        gaps, rate = relaxation(D, wells), {1: 1.3, 2: 1.01}[wells]
+        bounds = gaps[0] * np.exp(-np.outer(speed * rate * times, [1.0, 2.0, 2.0]))
+        evidence.append(at_most(bounds, gaps[1:]))
     for n in (401, 801):  # equality for a shifted equilibrium of a quadratic: the rate cannot be better
         grid = Grid(-6.0, 6.0, n)
         rho = evolve(grid, 0.65 * grid.x**2, 0.4, gaussian(grid, 1.0, math.sqrt(0.4 / 1.3)), [1.0])[0]
@@ -316,17 +316,17 @@ def structure_of_fokker_planck(quick=False, averaged=False, sign=1.0, mass=1.0, 
     kept = np.abs(solve(problem, final, grid, 0.1, dt=0.1).final - final).max() / final.max()
     start = np.random.default_rng(7).exponential(size=grid.shape)
     start /= grid.integrate(start)
-    found = solve(problem, start, grid, np.linspace(0.0, 2.0, 21), dt=0.1, rtol=math.inf)
-    ratio = found.values / final
-    entropies, squares = grid.integrate(found.values * np.log(ratio)), grid.integrate(final * (ratio - 1) ** 2)
+    solution = solve(problem, start, grid, np.linspace(0.0, 2.0, 21), dt=0.1, rtol=math.inf)
+    ratio = solution.values / final
+    entropies, squares = grid.integrate(solution.values * np.log(ratio)), grid.integrate(final * (ratio - 1) ** 2)
     spacings, gaps = (0.2, 0.1, 0.05, 0.025), []
     for h in spacings:
         line = Grid(-6.0, 6.0, round(12 / h) + 1)
         gaps.append(1 - spectral_gap(FokkerPlanck(line.x**2 / 2, beta=1.0), line))
     return [
         equal(0.0, kept, 1e-13),
-        at_most(0.0, [(sign * np.diff(entropies)).max(), (sign * np.diff(squares)).max(), -found.values.min()]),
-        equal(mass, grid.integrate(found.values), 1e-12),
+        at_most(0.0, [(sign * np.diff(entropies)).max(), (sign * np.diff(squares)).max(), -solution.values.min()]),
+        equal(mass, grid.integrate(solution.values), 1e-12),
         equal(order, observed_order(spacings, gaps), 0.05),
     ]
 

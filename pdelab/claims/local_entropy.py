@@ -228,7 +228,7 @@ def maxima_get_sharper(quick=False, lower=None, upper=1.0, gamma=0.5):
 )  # fmt: skip
 def convex_minimiser_moves(quick=False, moves=1.0, cold=math.inf):
     f, beta, gammas = _kinked(0.5, 4.0), 1.0, (0.3, 1.0, 3.0)
-    found = [
+    minimisers = [
         brentq(lambda x, g=gamma: float(closed_forms.local_entropy_gradient(f, x, g, beta)), -2.0, 1.0, xtol=1e-9)
         for gamma in gammas
     ]
@@ -237,7 +237,7 @@ def convex_minimiser_moves(quick=False, moves=1.0, cold=math.inf):
         minimize_scalar(lambda x, g=gamma: float(closed_forms.local_entropy(f, x, g, cold)), (-1.0, 0.9)).x
         for gamma in gammas
     ]
-    return [equal(expected, found, 6e-4), equal([0.0] * 3, kept, 1e-6)]
+    return [equal(expected, minimisers, 6e-4), equal([0.0] * 3, kept, 1e-6)]
 
 
 @claim(
@@ -276,7 +276,7 @@ def stability_exponent(quick=False, printed=False):
 def wide_valley_rule(quick=False, half=0.5):
     sharp, wide, gap, distance = 60.0, 1.0, 0.3, 3.0
     f = losses.two_parabolas(sharp=sharp, wide=wide, gap=gap, distance=distance)
-    rule, found = [], []
+    rule, switches = [], []
     for gamma in (0.1, 0.5, 2.0):
         rule.append(half * math.log((1 + gamma * sharp) / (1 + gamma * wide)) / gap)
 
@@ -285,8 +285,8 @@ def wide_valley_rule(quick=False, half=0.5):
                      for s in (-distance, distance))  # fmt: skip
             return float(np.subtract(*(well.fun for well in wells)))
 
-        found.append(brentq(difference, 1.0, 12.0, rtol=1e-5))
-    return equal(rule, found, 1e-4)
+        switches.append(brentq(difference, 1.0, 12.0, rtol=1e-5))
+    return equal(rule, switches, 1e-4)
 
 
 @cache

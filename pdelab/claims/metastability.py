@@ -125,8 +125,8 @@ def kramers_correction(quick=False, sign=1.0):
         second, third, fourth = 3 * x**2 - 1, 6 * x, 6.0
         constant += 5 * third**2 / (24 * abs(second) ** 3) + sign * quartic * fourth / (8 * second**2)
     betas = (80.0, 160.0, 320.0)
-    found = [b * (exact_time(b, n=160001) / kramers(b) - 1) for b in betas]
-    limit, limit_error = at_infinity(betas, found)
+    corrections = [b * (exact_time(b, n=160001) / kramers(b) - 1) for b in betas]
+    limit, limit_error = at_infinity(betas, corrections)
     return equal(constant, limit, limit_error)
 
 
@@ -139,8 +139,8 @@ def annealing(barrier, c, steps=400):
     grid = Grid(-2.5, 2.5, 301)
     potential = tilted(grid.x) * barrier / (tilted(SADDLE) - tilted(RIGHT))
     times = np.expm1(np.linspace(math.log(2.0), math.log(2.0 + 1e7), steps + 1)[1:]) - 1
-    found = metastability.anneal(potential, lambda t: np.log(2 + t) / c, gaussian(grid, RIGHT, 0.2), grid, times)
-    return times, grid.integrate(np.where(grid.x > SADDLE, found.values, 0.0))
+    annealed = metastability.anneal(potential, lambda t: np.log(2 + t) / c, gaussian(grid, RIGHT, 0.2), grid, times)
+    return times, grid.integrate(np.where(grid.x > SADDLE, annealed.values, 0.0))
 
 
 @claim(

@@ -120,10 +120,10 @@ def parle_is_sgd(quick=False, averaging=1.0, damped_rate=0.75):
     settings = LIMIT | {"inner_lr": eta, "rho": math.inf}
     slope = lambda w: w**3 - w + 0.3 * np.sin(5 * w)  # noqa: E731
     start = np.array([1.2, -0.4, 0.1])
-    found = run("Parle", start, slope, 40, **settings | {"averaging": averaging})
+    undamped = run("Parle", start, slope, 40, **settings | {"averaging": averaging})
     damped = run("Parle", start, slope, 40, **settings | {"averaging": 0.75})
     return [
-        equal(expected=descent(slope, start, eta, 40), measured=found, tolerance=1e-14),
+        equal(expected=descent(slope, start, eta, 40), measured=undamped, tolerance=1e-14),
         equal(expected=descent(slope, start, damped_rate * eta, 40), measured=damped, tolerance=1e-14),
     ]
 
@@ -217,10 +217,10 @@ def parle_contracts(quick=False, exchanged=False, pull=1.0):
     evidence = []
     for order, factors in printed.items():
         other = "gauss-seidel" if order == "jacobi" else "jacobi"
-        found = np.array([measured_modes(h, gamma, rho, other if exchanged else order) for h in hs])
-        evidence.append(equal(expected=factors, measured=found[:, 0], tolerance=6e-6))
+        modes = np.array([measured_modes(h, gamma, rho, other if exchanged else order) for h in hs])
+        evidence.append(equal(expected=factors, measured=modes[:, 0], tolerance=6e-6))
         exact = np.array([1 - contraction(h, gamma) - pull * 0.1 / rho for h in hs])
-        evidence.append(equal(expected=exact, measured=found[:, 1], tolerance=1e-10))
+        evidence.append(equal(expected=exact, measured=modes[:, 1], tolerance=1e-10))
     return evidence
 
 

@@ -209,10 +209,10 @@ def deterministic_part(quick=False, whole=False):
         part = generator(FokkerPlanck(phi, force, beta=1.0), grid)
         if not whole:
             part = part - generator(FokkerPlanck(phi, beta=1.0), grid)
-        found = (part.T @ (grid.weights * rho).ravel()).reshape(n, n) / grid.weights
+        transported = (part.T @ (grid.weights * rho).ravel()).reshape(n, n) / grid.weights
         # j . grad rho + rho div j, where div j = j . grad(Phi - |x|^4/4) = j . grad Phi
         along = force[..., 0] * (-2 * (x - 0.3) + x * (x * x - 1)) + force[..., 1] * (-4 * (y + 0.2) + y)
-        gaps.append(np.abs(found + rho * along)[np.abs(x) + np.abs(y) < 1.5].max())
+        gaps.append(np.abs(transported + rho * along)[np.abs(x) + np.abs(y) < 1.5].max())
     return at_most(gaps[0] / 3, gaps[1])
 
 
@@ -362,7 +362,7 @@ def _slope(f, points, axis, h=1e-3):
 def most_likely(beta, n):
     """Shift of the minimum of Φ from that of f near x > 0, `anisotropic`, by a quadratic through nine nodes."""
     grid, phi, f = anisotropic(beta, n)
-    found = []
+    peaks = []
     for values in (phi, f):
         masked = np.where(grid.points[..., 0] > 0.3, values, math.inf)
         i, j = np.unravel_index(int(np.argmin(masked)), grid.shape)
@@ -370,8 +370,8 @@ def most_likely(beta, n):
         p = (grid.points[near] - grid.points[i, j]).reshape(-1, 2)
         design = np.column_stack([np.ones(9), p, p[:, 0] ** 2, p[:, 0] * p[:, 1], p[:, 1] ** 2])
         _, a, b, c, d, e = np.linalg.lstsq(design, values[near].ravel(), rcond=None)[0]
-        found.append(grid.points[i, j] - np.linalg.solve([[2 * c, d], [d, 2 * e]], [a, b]))
-    return found[0] - found[1]
+        peaks.append(grid.points[i, j] - np.linalg.solve([[2 * c, d], [d, 2 * e]], [a, b]))
+    return peaks[0] - peaks[1]
 
 
 @claim(
@@ -418,11 +418,11 @@ def areal_velocity(quick=False, share=1.0, second=0.1):
     ahead = linalg.expm(-F * dt) @ state.covariance
     exact = share * (ahead.T - ahead)[0, 1] / (2 * dt)
     saved = ornstein_uhlenbeck(state, dt, times, 400, 1)
-    found = nonequilibrium.rotation(saved, dt * np.arange(times), confidence=0.9999)
+    rotation = nonequilibrium.rotation(saved, dt * np.arange(times), confidence=0.9999)
     return [
-        equal(exact, found.Q[0, 1], found.high[0, 1] - found.Q[0, 1]),
+        equal(exact, rotation.Q[0, 1], rotation.high[0, 1] - rotation.Q[0, 1]),
         equal([-0.24, -0.2329], [share * state.Q[0, 1], exact], 5e-5),
-        at_most(0.001, found.p_value),
+        at_most(0.001, rotation.p_value),
     ]
 
 

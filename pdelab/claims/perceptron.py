@@ -117,7 +117,7 @@ def isolation(quick=False, small=25, large=601):
     draws, shares = 80 if quick else 400, []
     for d in (small, large):
         instances = (Perceptron(d, round(0.4 * d), seed=s) for s in range(draws))
-        shares.append(np.mean([not one.free_flips(one.teacher_weights).any() for one in instances]))
+        shares.append(np.mean([not p.free_flips(p.teacher_weights).any() for p in instances]))
     spread = 0.5 / math.sqrt(draws)
     return [at_most(1 / 3, shares[0], spread), at_least(3 / 4, shares[1], spread)]
 

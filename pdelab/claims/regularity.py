@@ -163,13 +163,13 @@ def characteristics(quick=False, sign=1.0):
 def inflections_move(quick=False, sign=1.0, convex=1.0, concave=-1.0):
     f, grid, shock = _reference()
     start = regularity.inflection_points(f, grid)
-    lines, found = [], []
+    lines, inflections = [], []
     for t in (0.25 * shock, 0.5 * shock, 0.75 * shock):
         lines.append(start + sign * t * f.gradient(start))
-        found.append(regularity.inflection_points(closed_forms.hopf_lax(f, grid, t), grid))
-    widths = np.diff(np.array(found), axis=1)  # concave, convex, concave
+        inflections.append(regularity.inflection_points(closed_forms.hopf_lax(f, grid, t), grid))
+    widths = np.diff(np.array(inflections), axis=1)  # concave, convex, concave
     return [
-        equal(lines, found, grid.spacing[0]),
+        equal(lines, inflections, grid.spacing[0]),
         at_least(0.0, convex * np.diff(widths[:, 1])),
         at_least(0.0, concave * np.diff(widths[:, ::2], axis=0)),
     ]
@@ -195,16 +195,16 @@ def shallow_interval_shrinks(quick=False, sign=1.0, delay=1.0):
     critical = regularity.critical_points(f, grid)
     wells, walls = critical.minima, [-4.0, *critical.maxima, 4.0]
     times = (0.6, 0.9, 1.2, 1.45)
-    exact, found = [], []
+    exact, lengths = [], []
     for t in times:
         low, high = regularity.convexity_interval(closed_forms.hopf_lax(f, grid, t), grid, wells[1])
-        found.append(high - low)
+        lengths.append(high - low)
         if t < 0.7:
             continue  # the left end is not a shock yet
         tie = lambda x, k, t=delay * t: _least(f, x, t, *walls[k : k + 2]) - _least(f, x, t, *walls[k + 1 : k + 3])  # noqa: E731
         exact.append(brentq(tie, wells[1], wells[2], args=(1,)) - brentq(tie, wells[0], wells[1], args=(0,)))
-    steps = np.diff(found)
-    return [equal(exact, found[1:], 4 * grid.spacing[0]), at_most(0.0, sign * steps)]
+    steps = np.diff(lengths)
+    return [equal(exact, lengths[1:], 4 * grid.spacing[0]), at_most(0.0, sign * steps)]
 
 
 # ----------------------------------------------------------------------------------------------------- persistence
@@ -219,10 +219,10 @@ def shallow_interval_shrinks(quick=False, sign=1.0, delay=1.0):
 )  # fmt: skip
 def persistence(quick=False, factor=1.0, global_place=0):
     f, grid, _ = _reference()
-    found = regularity.critical_points(f, grid)
-    times = regularity.persistence_times(f, grid, found.points)
+    critical = regularity.critical_points(f, grid)
+    times = regularity.persistence_times(f, grid, critical.points)
     finite = np.isfinite(times)
-    points, values, bends = found.points[finite], found.values[finite], found.eigenvalues[finite, 0]
+    points, values, bends = critical.points[finite], critical.values[finite], critical.eigenvalues[finite, 0]
     claimed = times[finite] * factor
     before = [_inf_convolution(f, c, 0.98 * t) - v for c, t, v in zip(points, claimed, values)]
     after = [_inf_convolution(f, c, 1.05 * t) - v for c, t, v in zip(points, claimed, values)]
@@ -289,16 +289,16 @@ def _waves(quick):
 )  # fmt: skip
 def semiconcavity_decays(quick=False, dimension=2):
     runs, grid = _waves(quick)
-    bounds, found = [], []
+    bounds, largest = [], []
     for (c1, c2, lap), _, t, u in runs:
         u_11, u_22 = _derivative(u, grid, (2, 0)), _derivative(u, grid, (0, 2))
         bounds += [regularity.semiconcavity_bound(c, t) for c in (c1, c2)]
         bounds += [regularity.semiconcavity_bound(lap, t, dimension=dimension)]
-        found += [u_11.max(), u_22.max(), (u_11 + u_22).max()]
+        largest += [u_11.max(), u_22.max(), (u_11 + u_22).max()]
     c, t = 3.0, 0.7
     hessian = _smoothed_quadratic(c, t)  # attains the bound
     attained = regularity.semiconcavity_bound(2 * c, t, dimension=dimension)
-    return [at_most(bounds, found, 1e-9), equal(attained, np.trace(hessian), 1e-9)]
+    return [at_most(bounds, largest, 1e-9), equal(attained, np.trace(hessian), 1e-9)]
 
 
 def _smoothed_quadratic(c, t):
@@ -356,18 +356,18 @@ def harmonic_means(quick=False, power=1.0):
 )  # fmt: skip
 def spectrum_at_minima(quick=False, late=False):
     runs, grid = _waves(quick)
-    bounds, found = [], []
+    bounds, means = [], []
     for (c1, c2, _), _, t, u in runs:
         second = [_derivative(u, grid, orders) for orders in ((2, 0), (1, 1), (0, 2))]
         spectra = np.linalg.eigvalsh(np.stack([second[0], second[1], second[1], second[2]], -1).reshape(-1, 2, 2))
         positive = spectra[spectra[:, 0] > 0]
         constants = [second[0].max(), second[2].max()] if late else [c1, c2]
         bounds.append(regularity.harmonic_mean_bound(constants, t))
-        found.append(regularity.harmonic_mean(positive).max())
+        means.append(regularity.harmonic_mean(positive).max())
     c, t = 3.0, 0.7
     now = np.linalg.eigvalsh(_smoothed_quadratic(c, t))
     attained = regularity.harmonic_mean_bound(now if late else [c, c], t)
-    return [at_most(bounds, found, 1e-9), equal(attained, regularity.harmonic_mean(now), 1e-9)]
+    return [at_most(bounds, means, 1e-9), equal(attained, regularity.harmonic_mean(now), 1e-9)]
 
 
 @claim(

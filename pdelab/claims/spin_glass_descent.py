@@ -19,8 +19,8 @@ from pdelab.spin_glass import SpinGlass, expected_critical_points
 )  # fmt: skip
 def census(quick=False, exponent=0.0, characteristic=2):
     glasses, draws = (40, 1000) if quick else (120, 4000)
-    found = [spin_glass.critical_points(SpinGlass(5, seed=s), starts=500) for s in range(glasses)]
-    counts = np.array([np.bincount(one.index, minlength=5) for one in found])
+    censuses = [spin_glass.critical_points(SpinGlass(5, seed=s), starts=500) for s in range(glasses)]
+    counts = np.array([np.bincount(points.index, minlength=5) for points in censuses])
     b, pieces = spin_glass.curvature_ratio(3, 0.0), []
     for k in range(5):
         value, error = expected_critical_points(5, 3, 0.0, k, draws=draws, seed=k)
@@ -30,7 +30,7 @@ def census(quick=False, exponent=0.0, characteristic=2):
     expected, measured, tolerance = zip(*pieces)
     return [
         equal(expected, measured, tolerance),
-        equal(characteristic, [one.euler_characteristic for one in found], 0),
+        equal(characteristic, [points.euler_characteristic for points in censuses], 0),
     ]
 
 
@@ -134,8 +134,8 @@ def energies_of_minima(quick=False, tilted=True):
         weights = np.full(energies.size, 1 / energies.size)
     expected = weights @ energies
     spread = math.sqrt(weights**2 @ (energies - expected) ** 2)
-    found = [spin_glass.descend(SpinGlass(n, seed=s), 200, seed=s).minima.energies for s in range(glasses)]
-    counts, sums = np.array([one.size for one in found]), np.array([one.sum() for one in found])
+    minima = [spin_glass.descend(SpinGlass(n, seed=s), 200, seed=s).minima.energies for s in range(glasses)]
+    counts, sums = np.array([values.size for values in minima]), np.array([values.sum() for values in minima])
     mean = sums.sum() / counts.sum()
     error = (sums - mean * counts).std(ddof=1) / counts.mean() / math.sqrt(glasses)
     return equal(expected, mean, 4 * math.hypot(error, spread))

@@ -83,10 +83,10 @@ def low_power(weights, segments=4):
     """(mean power below .01 cycles an epoch of increments of the weights that move, quantiles 1e-4 of white noise)."""
     increments = np.diff(weights, axis=0)
     increments = increments[:, increments.std(0) > 1e-6 * increments.std(0).max()]
-    found = nonequilibrium.spectrum(increments, segments=segments)
-    low = found.frequencies <= 0.01
+    spectrum = nonequilibrium.spectrum(increments, segments=segments)
+    low = spectrum.frequencies <= 0.01
     freedom = 36 * segments**2 / (19 * segments - 1) * low.sum() / 1.5  # a Hann window is 1.5 bins wide
-    return found.power[low].mean(), stats.chi2.ppf([1e-4, 1 - 1e-4], freedom) / freedom
+    return spectrum.power[low].mean(), stats.chi2.ppf([1e-4, 1 - 1e-4], freedom) / freedom
 
 
 @claim(
@@ -156,15 +156,15 @@ def spectrum_of_increments(quick=False, flat=False, turns=(1.0, 3.0)):
     noise = rng.normal(size=x.shape)
     for k in range(1, len(x)):
         x[k] = phi * x[k - 1] + noise[k]
-    found = nonequilibrium.spectrum(np.diff(x, axis=0), segments=16, confidence=0.999)
+    spectrum = nonequilibrium.spectrum(np.diff(x, axis=0), segments=16, confidence=0.999)
     low = slice(1, 6)
-    null = np.ones_like(found.power) if flat else nonequilibrium.increment_spectrum(found.frequencies, phi)
+    null = np.ones_like(spectrum.power) if flat else nonequilibrium.increment_spectrum(spectrum.frequencies, phi)
     omega, peaks = np.linspace(0.001, 10, 10001), []
     for a in turns:
         power = nonequilibrium.linear_spectrum(nonequilibrium.linear([[1, -a], [a, 1]], np.eye(2)), omega)[:, 0, 0]
         peaks.append(omega[power.real.argmax()])
     return [
-        equal(null[low], found.power[low], (found.high - found.low)[low]),
+        equal(null[low], spectrum.power[low], (spectrum.high - spectrum.low)[low]),
         equal([0.910, 2.996], peaks, 1.5e-3),
     ]
 
@@ -186,7 +186,7 @@ def correlation_of_brownian_motion(quick=False, walk=1.0, memory=0.0, reach=1.0)
     band = nonequilibrium.autocorrelation(white, lags)[1]
 
     def share_outside(series):
-        return np.mean([np.abs(nonequilibrium.autocorrelation(one, lags)[0]) > band for one in series.T], axis=0)
+        return np.mean([np.abs(nonequilibrium.autocorrelation(x, lags)[0]) > band for x in series.T], axis=0)
 
     relaxing, phi = rng.normal(size=(n, count)), math.exp(-rate)
     relaxing[1:] *= math.sqrt(1 - phi**2)
@@ -194,9 +194,9 @@ def correlation_of_brownian_motion(quick=False, walk=1.0, memory=0.0, reach=1.0)
         relaxing[k] += phi * relaxing[k - 1]
     lag = math.log(math.sqrt(n) / 2.576) / rate
     bias = (1 + phi) / (1 - phi) / n  # of the mean that is taken off
-    found = nonequilibrium.autocorrelation(relaxing, [round(reach * lag)])[0][0]
+    correlation = nonequilibrium.autocorrelation(relaxing, [round(reach * lag)])[0][0]
     return [
         equal(walk, share_outside(np.cumsum(white, axis=0)), 5 * math.sqrt(0.01 * 0.99 / count)),
         equal(0.01, share_outside(white), 5 * math.sqrt(0.01 * 0.99 / count)),
-        equal(phi ** round(lag) - bias, found, 4 * math.sqrt((1 + phi**2) / (1 - phi**2) / n / count)),
+        equal(phi ** round(lag) - bias, correlation, 4 * math.sqrt((1 + phi**2) / (1 - phi**2) / n / count)),
     ]

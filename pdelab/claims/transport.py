@@ -16,11 +16,11 @@ def normal(mean, deviation, n=801):
     return transport.law(grid, rho / grid.integrate(rho))
 
 
-def moments(one):
+def moments(law):
     """Mean and standard deviation of a law that is uniform in its cells."""
-    middle, width = 0.5 * (one.left + one.right), one.right - one.left
-    mean = one.masses @ middle
-    return float(mean), math.sqrt(one.masses @ ((middle - mean) ** 2 + width**2 / 12))
+    middle, width = 0.5 * (law.left + law.right), law.right - law.left
+    mean = law.masses @ middle
+    return float(mean), math.sqrt(law.masses @ ((middle - mean) ** 2 + width**2 / 12))
 
 
 @claim(
@@ -32,13 +32,13 @@ def moments(one):
 )  # fmt: skip
 def gaussian_movement(quick=False, explicit=False, entropy=1.0):
     lam, tau, mean, deviation = 1.5, 0.1, 1.0, 0.6
-    V, found = losses.Loss(f"{lam / 2}*x**2"), []
+    V, shifted = losses.Loss(f"{lam / 2}*x**2"), []
     for n in (201, 401):
         start = normal(mean, deviation, n)
         m0, s0 = moments(start)
         m1, s1 = moments(transport.jko(start, V, tau)[-1])
-        found.append((m1 - m0 + mean, s1 - s0 + deviation))
-    coarse, fine = np.array(found)
+        shifted.append((m1 - m0 + mean, s1 - s0 + deviation))
+    coarse, fine = np.array(shifted)
     root = (deviation / tau + math.sqrt((deviation / tau) ** 2 + 4 * entropy * (lam + 1 / tau))) / (2 * (lam + 1 / tau))
     expected = np.array([(1 - lam * tau) * mean if explicit else mean / (1 + lam * tau), root])
     return equal(expected, fine, 2 * np.abs(fine - coarse))
@@ -54,9 +54,9 @@ def contraction_of_a_movement(quick=False, power=1.0):
     pairs = [((1.0, 0.6), (-0.5, 0.3)), ((0.0, 1.0), (0.0, 0.4)), ((2.0, 0.5), (1.9, 0.5))]
     before, after = [], []
     for laws in pairs:
-        first, second = (normal(*one, 401) for one in laws)
+        first, second = (normal(mean, deviation, 401) for mean, deviation in laws)
         before.append(transport.wasserstein(first, second))
-        after.append(transport.wasserstein(*(transport.jko(one, V, tau)[-1] for one in (first, second))))
+        after.append(transport.wasserstein(*(transport.jko(law, V, tau)[-1] for law in (first, second))))
     return at_most(np.array(before) / (1 + 1.5 * tau) ** power, after)
 
 
