@@ -81,13 +81,13 @@ def versions(*others: str) -> dict[str, str]:
     >>> "numpy" in versions()
     True
     """
-    found = {"python": platform.python_version()}
+    numbers = {"python": platform.python_version()}
     for name in ("pdelab", "numpy", "scipy", "numba", "matplotlib", "sympy", "torch", "scikit-learn", *others):
         try:
-            found[name] = metadata.version(name)
+            numbers[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return numbers
 
 
 def command() -> str:
@@ -253,10 +253,10 @@ def load_json(path: str | PathLike) -> dict | list:
     with _readable(path) as size:
         if size > _TEXT:
             raise ValueError(f"it has {size} bytes")
-        found = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_refuse_constant)
-        if not isinstance(found, (dict, list)):
-            raise ValueError(f"it holds a {type(found).__name__}")
-        return found
+        content = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+        if not isinstance(content, (dict, list)):
+            raise ValueError(f"it holds a {type(content).__name__}")
+        return content
 
 
 @contextmanager

@@ -71,12 +71,12 @@ def second_look(f, x, t, radii, energy, depth=0.0):
     looks = min(LOOKS[2] // len(x), LOOKS[1])
     steps = np.arange(1, looks + 1)[:, None] * root ** -np.arange(1.0, d + 1.0)
     y = x[:, None] + radii[:, None, None] * (2.0 * (steps % 1.0) - 1.0)
-    found = values(f, y) + ((y - x[:, None]) ** 2).sum(-1) / (2.0 * t)
-    lower = found.min(axis=1) < energy - depth - 1e-9 * (1.0 + np.abs(energy))
+    energies = values(f, y) + ((y - x[:, None]) ** 2).sum(-1) / (2.0 * t)
+    lower = energies.min(axis=1) < energy - depth - 1e-9 * (1.0 + np.abs(energy))
     if lower.any():
         k = int(np.argmax(lower))
         warnings.warn(
-            f"f is sampled too coarsely: near {x[k]} it has a valley near {y[k, found[k].argmin()]} that was missed; "
+            f"f is sampled too coarsely: near {x[k]} the valley at {y[k, energies[k].argmin()]} was missed; "
             "give f as a formula, which is searched with a proof, or use a smaller time",
             UserWarning,
             stacklevel=6,

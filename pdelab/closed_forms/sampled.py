@@ -100,8 +100,8 @@ def _second_look(f, box, x, t, u):
         np.round((x - np.array(between.lower)) / between.spacing).astype(int), 0, np.array(between.shape) - 1
     )
     row = np.ravel_multi_index(tuple(near.T), between.shape)
-    found = low[row] + ((x - place[row]) ** 2).sum(axis=1) / (2.0 * t)
-    lower = found < u - 1e-9 * (1.0 + np.abs(u))
+    energies = low[row] + ((x - place[row]) ** 2).sum(axis=1) / (2.0 * t)
+    lower = energies < u - 1e-9 * (1.0 + np.abs(u))
     if lower.any():
         warnings.warn(
             f"the grid is too coarse for f: at {int(lower.sum())} nodes a valley between its nodes is lower than what "

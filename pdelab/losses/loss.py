@@ -299,8 +299,8 @@ class Loss:
 
         Examples
         --------
-        >>> found = Loss("x**2/4 - 3*exp(-(x - 0.7)**2/(2*0.02**2))").minimum(-10.0, 10.0)
-        >>> round(found.point, 4), found.value - found.bound < 1e-12
+        >>> minimum = Loss("x**2/4 - 3*exp(-(x - 0.7)**2/(2*0.02**2))").minimum(-10.0, 10.0)
+        >>> round(minimum.point, 4), minimum.value - minimum.bound < 1e-12
         (0.7, True)
         """
         lower, upper = self._corners(lower), self._corners(upper)

@@ -100,8 +100,8 @@ class Search:
 
 def minimise(loss, x, t, lower, upper, *, closed=False, tolerance=TOLERANCE):
     """(value (P,), place (P, d), below (P,)) of `Search`."""
-    found = Search(loss, x, t, (lower, upper), closed=closed, tolerance=tolerance)
-    return found.value, found.place, found.below
+    search = Search(loss, x, t, (lower, upper), closed=closed, tolerance=tolerance)
+    return search.value, search.place, search.below
 
 
 def lower_on_box(loss, grid, x, t, best, place):

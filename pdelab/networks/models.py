@@ -634,8 +634,8 @@ def _dropout(share, name="dropout"):
 
 
 def _positive(**numbers):
-    for name, found in numbers.items():
-        for number in found if isinstance(found, (list, tuple)) else (found,):
+    for name, sizes in numbers.items():
+        for number in sizes if isinstance(sizes, (list, tuple)) else (sizes,):
             whole(name, number, 1)
 
 

@@ -84,13 +84,13 @@ def chain(objective: Objective) -> list:
     modules = list(model)
     hooked = any(m._forward_hooks or m._forward_pre_hooks or "forward" in vars(m) for m in [model, *modules])
     flat = objective.data[0].ndim == 2 or (modules and type(modules[0]) is nn.Flatten)
-    found = [m for m in modules if type(m) not in _IDENTITIES]
-    kinds = [nn.Linear if k % 2 == 0 else tuple(_ACTIVATIONS) for k in range(len(found))]
-    usual = len(found) % 2 == 1 and all(isinstance(m, kind) for m, kind in zip(found, kinds))
+    core = [m for m in modules if type(m) not in _IDENTITIES]
+    kinds = [nn.Linear if k % 2 == 0 else tuple(_ACTIVATIONS) for k in range(len(core))]
+    usual = len(core) % 2 == 1 and all(isinstance(m, kind) for m, kind in zip(core, kinds))
     whole = [name for name, _ in model.named_parameters()] == list(objective.parameters)
     whole = whole and all({n for n, _ in m.named_parameters()} <= {"weight", "bias"} for m in modules)
     plain = {nn.Linear, *_ACTIVATIONS, *_IDENTITIES}
-    return found if usual and flat and whole and not hooked and {type(m) for m in modules} <= plain else []
+    return core if usual and flat and whole and not hooked and {type(m) for m in modules} <= plain else []
 
 
 class _Slice:
@@ -124,8 +124,8 @@ class _Slice:
 
     def hessian(self, u: torch.Tensor) -> torch.Tensor:
         """Hess f_V (n, k, k), symmetric."""
-        found = self._blocks(self._hessian, u)
-        return (found + found.mT) / 2
+        blocks = self._blocks(self._hessian, u)
+        return (blocks + blocks.mT) / 2
 
     def sample_gradients(self, u: torch.Tensor) -> torch.Tensor:
         """∇f_k of every sample (n, N, k)."""
@@ -172,10 +172,10 @@ class Layered(_Slice):
     """
 
     def __init__(self, objective: Objective, rows: Any, chunk: int | None):
-        found = chain(objective)
-        self.activations = [_ACTIVATIONS[type(m)] for m in found[1::2]]
+        core = chain(objective)
+        self.activations = [_ACTIVATIONS[type(m)] for m in core[1::2]]
         parts, layers = iter(objective.unflat(rows)), []
-        for layer in found[::2]:
+        for layer in core[::2]:
             weight = next(parts)
             layers.append((weight, next(parts) if layer.bias is not None else weight.new_zeros(weight.shape[:2])))
         (weight, bias), *self.layers = layers

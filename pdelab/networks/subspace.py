@@ -57,8 +57,8 @@ class Subspace:
 
     def coordinates(self, weights: ArrayLike) -> Array:
         """The nearest point u = V (x - x₀) of flat weights (..., d)."""
-        found = (np.asarray(weights, float) - self.origin) @ self.basis.T
-        return found[..., 0] if len(self.basis) == 1 else found
+        u = (np.asarray(weights, float) - self.origin) @ self.basis.T
+        return u[..., 0] if len(self.basis) == 1 else u
 
 
 def restrict(objective: Objective, directions: ArrayLike, *, origin: Any = None, chunk: int | None = None) -> Subspace:
@@ -176,13 +176,13 @@ def directions_to(objective: Objective, models: Sequence[torch.nn.Module]) -> Ar
     array([[0., 0., 0.]])
     """
     here = objective.weights.cpu().numpy()
-    found = []
+    directions = []
     for model in models:
         there = torch.cat([p.detach().flatten() for p in model.parameters() if p.requires_grad]).double().cpu().numpy()
         if there.shape != here.shape:
             raise ValueError(f"expected models of {len(here)} weights, got {len(there)}")
-        found.append(there - here)
-    return np.stack(found)
+        directions.append(there - here)
+    return np.stack(directions)
 
 
 def _orthonormal(rows):
@@ -202,8 +202,8 @@ def _as_loss(functions, flat):
 
     def on_arrays(function):
         def evaluated(points):
-            found = function(functions.points(points)).cpu().double().numpy()
-            return found.reshape(len(found)) if flat else found
+            values = function(functions.points(points)).cpu().double().numpy()
+            return values.reshape(len(values)) if flat else values
 
         return evaluated
 

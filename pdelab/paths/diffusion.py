@@ -309,7 +309,7 @@ def _unit(d, i):
 
 def _coordinates(drift, noise, variables, dimension):
     """Names of the coordinates (for formulas) and their number."""
-    found = {name for text in _texts(drift) | _texts(noise) for name in formulas.parse(text)[1]} - {"t"}
+    names = {name for text in _texts(drift) | _texts(noise) for name in formulas.parse(text)[1]} - {"t"}
     sizes = {len(part) for part in (drift, noise) if _is_sequence(part)} - {0}
     if isinstance(drift, Loss):
         sizes.add(drift.dimension)
@@ -325,7 +325,7 @@ def _coordinates(drift, noise, variables, dimension):
     if len(sizes) > 1:
         raise ValueError(f"drift, noise, variables, dimension disagree on the number of coordinates: {sorted(sizes)}")
     if variables is None:
-        variables = tuple(sorted(found, key=_natural)) if found else tuple(f"x{i + 1}" for i in range(size))
+        variables = tuple(sorted(names, key=_natural)) if names else tuple(f"x{i + 1}" for i in range(size))
     if len(variables) != size:
         raise ValueError(
             f"{size} coordinates, but the formulas use {', '.join(variables)}: "

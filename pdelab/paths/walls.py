@@ -121,11 +121,11 @@ def directions(table, sde, states, times, dt):
 
 def sides(final, gone, table):
     """2 axis (lower) or 2 axis + 1 (upper) of the end at which each path of (components, paths) was absorbed, or -1."""
-    found = np.full(final.shape[1], -1)
+    side = np.full(final.shape[1], -1)
     for axis, row in enumerate(table):
         for end in (0, 1):
             if row[2 + end] == ABSORBING:
                 face = final.dtype.type(row[end])
                 there = final[axis] <= face if end == 0 else final[axis] >= face
-                found[(found < 0) & np.isfinite(gone) & there] = 2 * axis + end
-    return found
+                side[(side < 0) & np.isfinite(gone) & there] = 2 * axis + end
+    return side

@@ -116,5 +116,5 @@ def search(
         if steps[run] >= 0:
             solutions.append(points[0].copy())
     solved = steps >= 0
-    found = np.array(solutions, np.int8).reshape(-1, instance.d)
-    return Search(solved, np.where(solved, steps, proposals), found, copies)
+    points = np.array(solutions, np.int8).reshape(-1, instance.d)
+    return Search(solved, np.where(solved, steps, proposals), points, copies)

@@ -141,7 +141,7 @@ class Perceptron:
 
     def count(self, *, threads: int | None = None) -> int:
         """Z, the number of solutions, by going through all 2^d configurations."""
-        return sum(found for found, _ in self._enumerate(0, threads))
+        return sum(count for count, _ in self._enumerate(0, threads))
 
     def solutions(self, *, threads: int | None = None) -> NDArray[np.uint64]:
         """All solutions, by going through all 2^d configurations, 64 at a time.
@@ -167,11 +167,11 @@ class Perceptron:
             raise ValueError(f"solutions: expected at most {2**28} of them, got {total}: `count` only counts them")
         room = int(min(4 * expected, 2**22)) + 1024
         pieces = []
-        for k, (found, out) in enumerate(self._enumerate(room, threads)):
-            if found > out.size:
-                out = np.empty(found, np.uint64)
+        for k, (count, out) in enumerate(self._enumerate(room, threads)):
+            if count > out.size:
+                out = np.empty(count, np.uint64)
                 self._chunk(k, out)
-            pieces.append(out[:found].copy())
+            pieces.append(out[:count].copy())
         return np.concatenate(pieces)
 
     def free_flips(self, point: ArrayLike) -> NDArray[np.bool_]:

@@ -80,10 +80,10 @@ def track(times: Sequence[float] | Array, values: ArrayLike, grid: Grid, *, reac
         raise ValueError(f"values: expected shape {(len(times), *grid.shape)}, got {values.shape}")
     sides = [high - low for low, high in zip(grid.lower, grid.upper)]
     reach = 0.1 * min(sides) if reach is None else float(reach)
-    found = []
+    tracks = []
     for kind, sign in (("minimum", 1.0), ("maximum", -1.0)):
-        found += _followed(kind, times, [_minima(sign * grid.field(u), grid, sign) for u in values], grid, reach)
-    return sorted(found, key=lambda one: (one.birth, one.kind, tuple(np.atleast_1d(one.points[0]))))
+        tracks += _followed(kind, times, [_minima(sign * grid.field(u), grid, sign) for u in values], grid, reach)
+    return sorted(tracks, key=lambda track: (track.birth, track.kind, tuple(np.atleast_1d(track.points[0]))))
 
 
 def _minima(u, grid, sign):
@@ -121,10 +121,10 @@ def _vertex(u, node, value):
     return place, value
 
 
-def _followed(kind, times, found, grid, reach):
+def _followed(kind, times, minima, grid, reach):
     """Extrema of successive times joined into tracks: the pairing of least total distance, none beyond reach."""
     alive, done = [], []
-    for k, (points, values) in enumerate(found):
+    for k, (points, values) in enumerate(minima):
         last = np.array([track["points"][-1] for track in alive]).reshape(-1, grid.dimension)
         gap = _distance(last, points, grid)
         rows, columns = optimize.linear_sum_assignment(np.where(gap <= reach, gap, 1e6 * (1 + reach)))
@@ -138,7 +138,7 @@ def _followed(kind, times, found, grid, reach):
         fresh = set(range(len(points))) - set(pairs.values())
         alive += [{"start": k, "points": [points[c]], "values": [values[c]]} for c in sorted(fresh)]
     done += [(track, math.inf) for track in alive]
-    return [_track(kind, times, one, death, grid) for one, death in done]
+    return [_track(kind, times, track, death, grid) for track, death in done]
 
 
 def _track(kind, times, one, death, grid):

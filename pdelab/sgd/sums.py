@@ -62,8 +62,8 @@ class FiniteSum:
         if not np.isfinite(self.columns).all():
             raise ValueError("data: expected finite numbers")
         self.names = tuple(columns)
-        found = Loss(formula, None if variables is None else (*_tuple(variables), *self.names)).variables
-        self.variables = tuple(name for name in found if name not in columns)
+        used = Loss(formula, None if variables is None else (*_tuple(variables), *self.names)).variables
+        self.variables = tuple(name for name in used if name not in columns)
         if not self.variables:
             raise ValueError(f"the formula {formula!r} has no coordinates besides the columns {', '.join(self.names)}")
         self.term = Loss(formula, (*self.variables, *self.names))

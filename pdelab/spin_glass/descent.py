@@ -78,9 +78,9 @@ class Descent:
         """
         ends, sizes = _representatives(self.points[self.converged], 1e-3)
         polished, good = _newton(self.glass, ends, steps=30, stay=0.1)
-        found = _distinct(self.glass, polished[good], sizes[good])
-        keep = found.index == 0
-        return CriticalPoints(found.points[keep], found.energies[keep], found.index[keep], found.basins[keep])
+        every = _distinct(self.glass, polished[good], sizes[good])
+        keep = every.index == 0
+        return CriticalPoints(every.points[keep], every.energies[keep], every.index[keep], every.basins[keep])
 
 
 def descend(
@@ -167,8 +167,8 @@ def critical_points(glass: SpinGlass, starts: int = 3000, seed: int = 0) -> Crit
 
     Examples
     --------
-    >>> found = critical_points(SpinGlass(3, seed=1), starts=300)
-    >>> int(((-1.0) ** found.index).sum())                               # Euler's number of the sphere |x|² = 3
+    >>> points = critical_points(SpinGlass(3, seed=1), starts=300)
+    >>> int(((-1.0) ** points.index).sum())                               # Euler's number of the sphere |x|² = 3
     2
     """
     starts, ends = checks.whole("starts", starts), np.empty((0, glass.n))

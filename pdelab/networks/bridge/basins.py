@@ -97,8 +97,8 @@ class Basins:
 
     def depths(self, name: str) -> np.ndarray:
         """The loss at the minimum of each run's basin, or at its end where that leads to none."""
-        found = self.basins[name]
-        return np.where(found >= 0, self.values[found], self.losses[name])
+        basin = self.basins[name]
+        return np.where(basin >= 0, self.values[basin], self.losses[name])
 
     def share(self, name: str, basin: int = 0) -> np.ndarray:
         """Share of the runs in a basin, by default the lowest minimum's: value, low, high (Wilson)."""
@@ -183,8 +183,8 @@ def compare_basins(
     >>> from pdelab.networks.subspace import restrict
     >>> line = restrict(linear_model([[1.0], [2.0]], [1.0, 1.0], [0.0]), np.eye(1))
     >>> common = {"mean": 0.0, "deviation": 0.2, "gamma": 0.1, "beta": 5.0, "weight": None}
-    >>> found = compare_basins(line, Grid(-3.0, 3.0, 121), 10, lr=0.1, runs=20, resamples=50, **common)
-    >>> found.minima.round(2), set(found.basins["sgd"].tolist())          # one minimum, and all runs in its basin
+    >>> basins = compare_basins(line, Grid(-3.0, 3.0, 121), 10, lr=0.1, runs=20, resamples=50, **common)
+    >>> basins.minima.round(2), set(basins.basins["sgd"].tolist())          # one minimum, and all runs in its basin
     (array([[0.6]]), {0})
     """
     k = checked(subspace).dimension

@@ -124,11 +124,11 @@ def compare_exits(
 def _mean_exit_times(box, point, states, subspace, lr, batch, replacement):
     """{model: mean exit time}, between nodes interpolated."""
     grid = Grid(box.lower, box.upper, box.shape, boundary="absorbing")
-    found = {}
+    exits = {}
     for name, problem in problems(subspace, grid, lr, batch, replacement, states).items():
         times = mean_exit_time(problem, grid)
-        found[name] = float(box.interpolate(times, point[0] if box.dimension == 1 else point))
-    return found
+        exits[name] = float(box.interpolate(times, point[0] if box.dimension == 1 else point))
+    return exits
 
 
 def _widened(grid, subspace, lr, batch, replacement):
@@ -223,8 +223,8 @@ def compare_rotation(
     common: dict[str, Any] = {"batch": batch, "replacement": replacement}
     before = descend(subspace, start, lr, settle, seed=seed, **common).final
     run = descend(subspace, before, lr, steps, save_every=1, seed=seed + 1, **common)
-    found = nonequilibrium.rotation(run.states, run.times)
-    area, low, high = (2 * float(part[0, 1]) for part in (found.Q, found.low, found.high))
+    rotation = nonequilibrium.rotation(run.states, run.times)
+    area, low, high = (2 * float(part[0, 1]) for part in (rotation.Q, rotation.low, rotation.high))
     equations = {}
     drift = -subspace.loss.gradient(grid.points)
     for name, problem in problems(subspace, grid, lr, batch, replacement, run.final).items():
@@ -233,4 +233,4 @@ def compare_rotation(
         b = drift if name != "second order" else -np.stack(np.gradient(problem.potential, *grid.axes, edge_order=2), -1)
         u = grid.points - mean
         equations[name] = float(grid.integrate(density * (u[..., 0] * b[..., 1] - u[..., 1] * b[..., 0])))
-    return Turning(area, low, high, float(found.p_value), equations)
+    return Turning(area, low, high, float(rotation.p_value), equations)

@@ -150,8 +150,8 @@ def compare_densities(
     >>> f = linear_model([[1.0, 0.5], [-1.0, 1.0], [0.5, 2.0], [2.0, -1.0]], [3.0, 3.0, -3.0, -3.0], [0.0, 0.0])
     >>> line = restrict(f, random_directions(f, 1))
     >>> start = {"mean": 0.0, "deviation": 0.3}
-    >>> found = compare_densities(line, Grid(-4.0, 4.0, 257), 0.1, [0.5, 1.0], runs=200, resamples=20, **start)
-    >>> sorted(found.distances)
+    >>> comparison = compare_densities(line, Grid(-4.0, 4.0, 257), 0.1, [0.5, 1.0], runs=200, resamples=20, **start)
+    >>> sorted(comparison.distances)
     ['tv', 'w1', 'w2']
     """
     k = checked(subspace).dimension
@@ -181,8 +181,8 @@ def compare_densities(
     }
     measure = LineDistances(grid, bins) if k == 1 else PlaneDistances(grid, bins)
     distances, radii, floor = _distances(measure, states, densities, grid, resamples, confidence, generator)
-    low = {m: {n: np.maximum(d - radii[m], 0.0) for n, d in found.items()} for m, found in distances.items()}
-    high = {m: {n: d + radii[m] for n, d in found.items()} for m, found in distances.items()}
+    low = {m: {n: np.maximum(d - radii[m], 0.0) for n, d in by_model.items()} for m, by_model in distances.items()}
+    high = {m: {n: d + radii[m] for n, d in by_model.items()} for m, by_model in distances.items()}
     gain = _gains(measure, states[-1], densities, resamples, confidence, generator)
     energy = _energies(equations, grid, states, densities, resamples, confidence, generator)
     return Comparison(
@@ -263,10 +263,10 @@ class Bins:
 
     def masses(self, density):
         """The mass of each bin, flat."""
-        found = self.grid.weights * density
+        masses = self.grid.weights * density
         for axis, group in enumerate(self.groups):
-            found = np.add.reduceat(found, np.flatnonzero(np.diff(group, prepend=-1)), axis)
-        return found.ravel() / found.sum()
+            masses = np.add.reduceat(masses, np.flatnonzero(np.diff(group, prepend=-1)), axis)
+        return masses.ravel() / masses.sum()
 
     def place(self, points):
         """The flat index of the bin of each point; points outside count at the nearest end."""
@@ -320,14 +320,14 @@ class PlaneDistances(LineDistances):
         return self._share(x)
 
     def __call__(self, first, second):
-        centres, found = self.bins.centres(), []
+        centres, distances = self.bins.centres(), []
         full = first > 0, second > 0
         for order in (1, 2):
             weights = first[full[0]], second[full[1]]
-            found.append(
+            distances.append(
                 transport.wasserstein_points(centres[full[0]], centres[full[1]], weights, order=order).distance
             )
-        return np.array([*found, 0.5 * np.abs(first - second).sum()])
+        return np.array([*distances, 0.5 * np.abs(first - second).sum()])
 
 
 def _distances(measure, states, densities, grid, resamples, confidence, generator):
@@ -358,12 +358,12 @@ def _gains(measure, x, densities, resamples, confidence, generator):
 
     here = w2(measure.sample(x))
     again = np.array([w2(measure.resample(x, generator)) for _ in range(resamples)])
-    found, tail = {}, (1 - confidence) / 2
+    gains, tail = {}, (1 - confidence) / 2
     for j, name in enumerate(laws):
         if name != "measured":
             low, high = np.quantile(again[:, j] - again[:, 0], [tail, 1 - tail])
-            found[name] = np.array([here[j] - here[0], low, high])
-    return found
+            gains[name] = np.array([here[j] - here[0], low, high])
+    return gains
 
 
 def _energies(equations, grid, states, densities, resamples, confidence, generator):
@@ -374,7 +374,7 @@ def _energies(equations, grid, states, densities, resamples, confidence, generat
         counts = np.bincount(fine.place(x), minlength=grid.weights.size).reshape(grid.shape)
         return counts / (len(x) * grid.weights)
 
-    found, tail = {}, (1 - confidence) / 2
+    energy, tail = {}, (1 - confidence) / 2
     for name, problem in equations.items():
         rows = []
         for x, density in zip(states, densities[name]):
@@ -382,8 +382,8 @@ def _energies(equations, grid, states, densities, resamples, confidence, generat
             energies = [nonequilibrium.free_energy(problem, grid, rho) for rho in fresh]
             own = nonequilibrium.free_energy(problem, grid, counted(x))
             rows.append([own, *np.quantile(energies, [tail, 1 - tail])])
-        found[name] = np.array(rows)
-    return found
+        energy[name] = np.array(rows)
+    return energy
 
 
 def _positive(values, grid, name):

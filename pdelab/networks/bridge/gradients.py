@@ -136,8 +136,8 @@ def gradient_map(
     >>> from pdelab.networks.subspace import random_directions, restrict
     >>> f = linear_model([[1.0, 0.5], [-1.0, 1.0], [0.5, 2.0], [2.0, -1.0]], [1.0, -1.0, 0.5, 1.5], [0.0, 0.0])
     >>> line, grid = restrict(f, random_directions(f, 1)), Grid(-6.0, 6.0, 401)
-    >>> found = gradient_map(line, grid, [0.5], 0.1, 0.05, shares=(0.2,), lengths=(5, 20), runs=20)
-    >>> type(found).__name__
+    >>> biases = gradient_map(line, grid, [0.5], 0.1, 0.05, shares=(0.2,), lengths=(5, 20), runs=20)
+    >>> type(biases).__name__
     'GradientMap'
     """
     functions = checked(subspace).functions
@@ -152,7 +152,7 @@ def gradient_map(
         batch_factor(functions.count, batch, replacement)
     runs, seed = checks.whole("runs", runs, 2), checks.seed("seed", seed)
     exact, error = exact_gradient(subspace, grid, flat, gamma, 1 / temperature)
-    found = []
+    by_share = []
     for j, share in enumerate(shares):
         key = [seed, j]
         loops = _loops(
@@ -160,8 +160,8 @@ def gradient_map(
         )
         if not np.isfinite(loops).all():
             raise FloatingPointError(f"shares: the loop became infinite at η'/γ = {share:g}: take a smaller one")
-        found.append((flat[:, None] - loops) / gamma)
-    estimates = np.stack(found)
+        by_share.append((flat[:, None] - loops) / gamma)
+    estimates = np.stack(by_share)
     mean = estimates.mean(3)
     gaps = estimates - mean[:, :, :, None]
     covariance = np.einsum("abcri,abcrj->abcij", gaps, gaps) / (runs - 1)

@@ -55,8 +55,8 @@ def noise(subspace: Subspace, points: ArrayLike, batch: int, replacement: bool =
     functions = checked(subspace).functions
     points, shape = flat_points(subspace, points)
     factor = batch_factor(functions.count, batch, replacement)
-    found = factor * functions.covariance(functions.points(points)).cpu().double().numpy()
-    return found.reshape(shape if subspace.dimension == 1 else (*shape, *found.shape[1:]))
+    covariances = factor * functions.covariance(functions.points(points)).cpu().double().numpy()
+    return covariances.reshape(shape if subspace.dimension == 1 else (*shape, *covariances.shape[1:]))
 
 
 def batch_factor(count, batch, replacement):

@@ -145,8 +145,8 @@ def compare_projection(
     --------
     >>> from pdelab.networks.bridge.examples import linear_model
     >>> f = linear_model([[1.0, 0.0], [0.5, 1.0], [0.0, 1.0]], [1.0, 0.0, -1.0], [0.0, 0.0])
-    >>> found = compare_projection(f, 0.2, 10, dimension=1, runs=60, resamples=20)
-    >>> 0 < found.explained <= 1
+    >>> projection = compare_projection(f, 0.2, 10, dimension=1, runs=60, resamples=20)
+    >>> 0 < projection.explained <= 1
     True
     """
     dimension, runs = checks.whole("dimension", dimension, 1, 2), checks.whole("runs", runs, 8)

@@ -115,8 +115,8 @@ def volume(
     --------
     >>> x, y = torch.randn(20, 3, dtype=torch.float64), torch.zeros(20, 1, dtype=torch.float64)
     >>> f = Objective(torch.nn.Linear(3, 1), (x, y), loss=lambda m, b: (m(b[0]) - b[1]).square().mean())
-    >>> found = volume(f, gamma=0.1, beta=10.0)
-    >>> bool(found.low < found.laplace < found.high)             # quadratic: Laplace's value is exact
+    >>> volumes = volume(f, gamma=0.1, beta=10.0)
+    >>> bool(volumes.low < volumes.laplace < volumes.high)             # quadratic: Laplace's value is exact
     True
     """
     if not isinstance(objective, Objective):

@@ -43,8 +43,8 @@ def layer_spectra(
     Examples
     --------
     >>> from pdelab.networks import models
-    >>> found = layer_spectra(model=models.mlp(64, (4,)), data="digits", samples=50)
-    >>> [(name, part.dimension) for name, part in found.items()]
+    >>> spectra = layer_spectra(model=models.mlp(64, (4,)), data="digits", samples=50)
+    >>> [(name, part.dimension) for name, part in spectra.items()]
     [('1', 260), ('3', 50)]
     """
     names = [name for name, p in subject(run, model, data, split)[0].named_parameters() if p.requires_grad]

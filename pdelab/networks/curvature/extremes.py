@@ -92,10 +92,10 @@ def extreme_eigenvalues(
 def _ends(operator, low, high, tolerance, seed, products):
     """Values and vectors (d, low + high) of the `low` smallest and the `high` largest eigenvalues, as arrays."""
     if operator.dimension <= DENSE:
-        found = _dense(operator, low, high)
+        ends = _dense(operator, low, high)
     else:
-        found = _iterated(operator, low, high, tolerance, np.random.default_rng(seed), products)
-    return tuple(part.cpu().numpy() for part in found)
+        ends = _iterated(operator, low, high, tolerance, np.random.default_rng(seed), products)
+    return tuple(part.cpu().numpy() for part in ends)
 
 
 def _dense(operator, low, high):

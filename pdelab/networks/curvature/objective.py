@@ -202,7 +202,7 @@ class Objective:
             if together.shape not in ((), (_length(few),)):
                 wanted = f"the mean over a batch, or one number a sample ({_length(few)},)"
                 raise ValueError(f"loss: expected {wanted}, got shape {tuple(together.shape)}")
-            alone = torch.stack([_tensor(self._call(None, one)).mean() for one in self.singles(few)])
+            alone = torch.stack([_tensor(self._call(None, single)).mean() for single in self.singles(few)])
         expected = alone if together.ndim else alone.mean()
         if not torch.allclose(together, expected, rtol=torch.finfo(self.dtype).eps ** 0.5, atol=1e-30, equal_nan=True):
             got = f"{together.tolist()} for some samples together and {alone.tolist()} for each alone"
@@ -255,18 +255,18 @@ def classifier(model, batch):
 
 def _copied(model):
     try:
-        found = copy.deepcopy(model)
+        copied = copy.deepcopy(model)
     except RuntimeError as error:  # torch.nn.utils.weight_norm keeps a result of its last call, which has a graph
         raise ValueError(
             f"model: expected one that can be copied, got {error}: use torch.nn.utils.parametrizations instead of "
             "torch.nn.utils.weight_norm, or call the model once under torch.no_grad()"
         ) from error
-    for module in found.modules():
+    for module in copied.modules():
         if isinstance(module, models.LSTM):
             module.fused = False
         if type(module).__name__ == "_WeightNorm":  # the second derivative of torch's own operation is wrong
             module.forward = types.MethodType(_weight_norm, module)
-    return found
+    return copied
 
 
 def _weight_norm(module, length, direction):
@@ -281,8 +281,8 @@ def _refuse_kinds(model):
     """Weights that no derivative here can be taken by."""
     for name, p in model.named_parameters():
         kinds = {"a lazy one": is_lazy(p), "a complex one": p.is_complex(), "one on the device meta": p.is_meta}
-        for kind, found in kinds.items():
-            if found:
+        for kind, is_one in kinds.items():
+            if is_one:
                 raise ValueError(f"model: expected real parameters with numbers, got {name!r}, {kind}")
 
 
@@ -294,10 +294,10 @@ def _chosen(model, wanted):
     if wanted is None:
         return known
     wanted = (wanted,) if isinstance(wanted, str) else tuple(wanted)
-    chosen = {name: p for name, p in known.items() if any(_inside(name, one) for one in wanted)}
-    for one in wanted:
-        if not any(_inside(name, one) for name in known):
-            refuse("parameters", f"names of trainable parameters or of modules, such as {next(iter(known))!r}", one)
+    chosen = {name: p for name, p in known.items() if any(_inside(name, place) for place in wanted)}
+    for place in wanted:
+        if not any(_inside(name, place) for name in known):
+            refuse("parameters", f"names of trainable parameters or of modules, such as {next(iter(known))!r}", place)
     if not chosen:
         refuse("parameters", "at least one name", wanted)
     for name, p in known.items():
@@ -337,9 +337,9 @@ def _tensor(value, name="loss"):
 
 
 def _tensors(tree):
-    found = []
-    each_tensor(found.append, tree)
-    return found
+    tensors = []
+    each_tensor(tensors.append, tree)
+    return tensors
 
 
 def _length(tree):

@@ -83,8 +83,8 @@ class Hessian:
 
     def matrix(self) -> torch.Tensor:
         """The full matrix (d, d), symmetrised."""
-        found = self.rows(torch.eye(self.dimension, dtype=self.dtype, device=self.device))
-        return (found + found.T) / 2
+        rows = self.rows(torch.eye(self.dimension, dtype=self.dtype, device=self.device))
+        return (rows + rows.T) / 2
 
 
 class Noise:
@@ -147,8 +147,8 @@ def _batched_grad(outputs, inputs, vectors):
     options = {"retain_graph": True, "materialize_grads": True}
     if count > 1:
         try:
-            found = torch.autograd.grad(outputs, inputs, vectors, is_grads_batched=True, **options)
-            return tuple(g if g.ndim > p.ndim else g.expand(count, *p.shape) for g, p in zip(found, inputs))
+            products = torch.autograd.grad(outputs, inputs, vectors, is_grads_batched=True, **options)
+            return tuple(g if g.ndim > p.ndim else g.expand(count, *p.shape) for g, p in zip(products, inputs))
         except torch.OutOfMemoryError:
             raise
         except RuntimeError:  # an operation whose backward pass has no batched form

@@ -126,12 +126,12 @@ def overlap_matrix(networks: Sequence[torch.nn.Sequential], method: str | None =
     (2, 2)
     """
     count = len(networks)
-    found = np.eye(count)
+    overlaps = np.eye(count)
     for a in range(count):
         for b in range(a + 1, count):
             moved = networks[b] if method is None else align(networks[b], networks[a], method)
-            found[a, b] = found[b, a] = overlap(networks[a], moved)
-    return found
+            overlaps[a, b] = overlaps[b, a] = overlap(networks[a], moved)
+    return overlaps
 
 
 def average(networks: Sequence[torch.nn.Module]) -> torch.nn.Module:

@@ -52,13 +52,13 @@ def per_sample_gradients(objective: Objective, chunk: int | None = None) -> torc
     >>> rows.shape, bool(torch.allclose(rows.mean(0), f.gradient()))
     (torch.Size([3, 3]), True)
     """
-    found = _memory(objective, objective.count)
+    gradients = _memory(objective, objective.count)
     row = 0
     for batch in objective.batches(_chunk(objective, chunk)):
         count = objective.length(batch)
-        _fill(objective, batch, found[row : row + count])
+        _fill(objective, batch, gradients[row : row + count])
         row += count
-    return found
+    return gradients
 
 
 def gradient_blocks(objective, chunk=None):
@@ -110,15 +110,15 @@ def _believed(objective, attempt):
     while True:
         rule = objective.rules[0]
         try:
-            found = attempt(rule)
+            rows = attempt(rule)
         except torch.OutOfMemoryError:
             raise
         except RuntimeError:  # what torch.func or a layer cannot do
             if len(objective.rules) == 1:
                 raise
-            found = None
-        if found is not None:
-            return found
+            rows = None
+        if rows is not None:
+            return rows
         if len(objective.rules) == 1:
             raise ValueError(
                 "model: expected samples that do not see one another: the gradients of single samples do not add up "
@@ -265,10 +265,10 @@ def _layers(objective):
     if not hasattr(objective, "layers"):
         names = {id(p): name for name, p in objective.parameters.items()}
         owned = [(m, [names.get(id(p)) for p in m.parameters(recurse=False)]) for m in objective.model.modules()]
-        found = [(m, known) for m, known in owned if any(known)]
-        same = [name for _, known in found for name in known] == list(objective.parameters)
-        usable = same and all(_direct(m) for m, _ in found) and _used_once(objective, [m for m, _ in found])
-        objective.layers = found if usable else []
+        layers = [(m, known) for m, known in owned if any(known)]
+        same = [name for _, known in layers for name in known] == list(objective.parameters)
+        usable = same and all(_direct(m) for m, _ in layers) and _used_once(objective, [m for m, _ in layers])
+        objective.layers = layers if usable else []
     return objective.layers
 
 
@@ -322,8 +322,8 @@ def _pass(objective, layers, batch):
     if any(inputs[layer]._version != versions[layer] for layer in layers):
         raise RuntimeError("the input of a layer was overwritten")
     weights = [p for layer in layers for p in layer.parameters(recurse=False)]
-    found = torch.autograd.grad(loss, [*(ends[layer] for layer in layers), *weights])
-    return [(inputs[layer], slope) for layer, slope in zip(layers, found)], found[len(layers) :]
+    slopes = torch.autograd.grad(loss, [*(ends[layer] for layer in layers), *weights])
+    return [(inputs[layer], slope) for layer, slope in zip(layers, slopes)], slopes[len(layers) :]
 
 
 def _gradients(layer, inputs, slopes):
@@ -350,8 +350,8 @@ def _by_vmap(objective, names, batch):
 
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "There is a performance drop")
-        found = vmap(grad(loss), (None, 0))({n: fixed[n] for n in names}, objective.apart(batch))
-    return [found[name].flatten(1) if found[name].ndim > 1 else found[name][:, None] for name in names]
+        gradients = vmap(grad(loss), (None, 0))({n: fixed[n] for n in names}, objective.apart(batch))
+    return [gradients[name].flatten(1) if gradients[name].ndim > 1 else gradients[name][:, None] for name in names]
 
 
 def _by_loop(objective, names, batch):

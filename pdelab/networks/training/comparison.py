@@ -68,14 +68,14 @@ class Comparison:
     def rows(self) -> list[dict]:
         """One dict a contestant: name, mean, deviation, and against the baseline difference, low, high, p, verdict."""
         first = self.values[self.names.index(self.baseline)]
-        found = []
+        table = []
         for name, values in zip(self.names, self.values):
             row = {"name": name, "mean": float(values.mean()), "deviation": float(values.std(ddof=1))}
             if name != self.baseline:
                 row |= paired(values - first, self.level)
                 row["verdict"] = verdict(row["low"], row["high"], self.margin)
-            found.append(row)
-        return found
+            table.append(row)
+        return table
 
     def table(self) -> str:
         """The rows as text, in the form of the papers' tables."""
@@ -152,8 +152,8 @@ def compare(
 
     Examples
     --------
-    >>> found = compare({"sgd": {}, "adam": {"optimizer": "adam"}}, seeds=2, epochs=2)
-    >>> found.values.shape, found.rows()[1]["name"]
+    >>> comparison = compare({"sgd": {}, "adam": {"optimizer": "adam"}}, seeds=2, epochs=2)
+    >>> comparison.values.shape, comparison.rows()[1]["name"]
     ((2, 2), 'adam')
     """
     seeds, names = _seeds(seeds), tuple(contestants)
@@ -235,7 +235,7 @@ def merged(*comparisons: Comparison) -> Comparison:
     return replace(
         first, seeds=tuple(seeds[k] for k in order), curves=joined("curves"), losses=joined("losses"),
         values=np.concatenate([part.values for part in comparisons], axis=1)[:, order],
-        finals={name: tuple(found[k] for k in order) for name, found in finals.items()},
+        finals={name: tuple(chosen[k] for k in order) for name, chosen in finals.items()},
     )  # fmt: skip
 
 
@@ -267,8 +267,8 @@ def tune(
 
     Examples
     --------
-    >>> found = tune({"epochs": 2}, {"lr": (0.01, 0.1)}, seeds=2)
-    >>> len(found), found[0][0] <= found[1][0]
+    >>> tuned = tune({"epochs": 2}, {"lr": (0.01, 0.1)}, seeds=2)
+    >>> len(tuned), tuned[0][0] <= tuned[1][0]
     (2, True)
     """
     grid = unboxed(grid)
@@ -308,8 +308,8 @@ def paired(differences: ArrayLike, level: float = 0.95) -> dict[str, float]:
 
     Examples
     --------
-    >>> found = paired([1.0, 2.0, 3.0])
-    >>> round(found["difference"], 3), round(found["low"], 3), round(found["p"], 4)
+    >>> interval = paired([1.0, 2.0, 3.0])
+    >>> round(interval["difference"], 3), round(interval["low"], 3), round(interval["p"], 4)
     (2.0, -0.484, 0.0742)
     """
     from scipy.stats import t
@@ -378,7 +378,7 @@ def _pooled(runs):
     for split in runs[0]["final"]:
         weights = np.array([run["counts"][split] for run in runs], float)
         measures = {key: [run["final"][split][key] for run in runs] for key in runs[0]["final"][split]}
-        final[split] = {key: float(weights @ found / weights.sum()) for key, found in measures.items()}
+        final[split] = {key: float(weights @ values / weights.sum()) for key, values in measures.items()}
     histories = {
         key: np.array([run[key] for run in runs], float).mean(0).tolist() for key in _KEPT if key != "gradients"
     }
@@ -392,13 +392,13 @@ def _all(tasks, jobs, on_run, *, threads=None, failures=False, progress=False):
             whole(name, value, 1)
     with tell(progress, len(tasks), "runs") as told:
         if jobs == 1:
-            found = (_one(*task, threads=threads, failures=failures) for task in tasks)
+            finished = (_one(*task, threads=threads, failures=failures) for task in tasks)
         else:
             from joblib import delayed
 
             calls = [delayed(_one)(*task, threads=threads or 1, failures=failures) for task in tasks]
-            found = _parallel(jobs)(calls)
-        for done, (name, seed, run) in enumerate(found, 1):
+            finished = _parallel(jobs)(calls)
+        for done, (name, seed, run) in enumerate(finished, 1):
             told(done)
             if on_run:
                 on_run(name, seed, run["final"] if run else None)

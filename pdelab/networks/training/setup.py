@@ -143,13 +143,13 @@ def _arguments(optimizer):
 def milestones(drops, epochs):
     """Epochs after which the learning rate drops, from epochs and fractions of the run."""
     several("drops", drops)
-    found = []
+    lowered = []
     for drop in drops:
         fraction = isinstance(drop, float) and 0 < drop < 1
         epoch = max(1, round(drop * epochs)) if fraction else drop
         whole("drops", epoch, 1)
-        found.append(epoch)
-    return sorted(found)
+        lowered.append(epoch)
+    return sorted(lowered)
 
 
 _TURN = threading.RLock()

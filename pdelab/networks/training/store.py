@@ -52,7 +52,7 @@ class Ranks:
             everyone = [None] * self.count
             torch.distributed.all_gather_object(everyone, positions, self.group)
         common = set.intersection(*map(set, everyone))
-        if not common and any(epoch for found in everyone for epoch, _ in found):
+        if not common and any(epoch for theirs in everyone for epoch, _ in theirs):
             raise ValueError("the ranks have no checkpoint in common: bring all files back, or choose another folder")
         return max(common, default=None)
 
@@ -160,17 +160,17 @@ class Store:
 
     def _continue(self):
         """Put the last state back that all ranks have; False when there is none."""
-        found = {}
+        states = {}
         for path in self.checkpoints:
             if path.exists():
                 state = checkpoints.load(path, self.run.device)
                 checkpoints.fields(state, path, **_CHECKPOINT)
                 _same(state["config"], self.run.config, path)
-                found[tuple(state["position"])] = state
-        position = self.run.ranks.shared(sorted(found))
+                states[tuple(state["position"])] = state
+        position = self.run.ranks.shared(sorted(states))
         if position is None:
             return False
-        state = found[position]
+        state = states[position]
         if state["threads"] != torch.get_num_threads():
             warnings.warn(
                 f"the checkpoint was made with {state['threads']} threads, this run has {torch.get_num_threads()}: "

@@ -29,17 +29,17 @@ class TorchEngine(Engine):
         """Gradients as a list, one flat tensor when all are there; `pieces(name)` are the matching parts of a row."""
         check_home(segment)
         there = [p.grad is not None for p in segment.params]
-        present = [k for k, found in enumerate(there) if found]
+        present = [k for k, given in enumerate(there) if given]
         segment.note(there)
-        found = [local(segment.params[k].grad) for k in present]
-        for k, g in zip(present, found):
+        gradients = [local(segment.params[k].grad) for k in present]
+        for k, g in zip(present, gradients):
             if g.layout is not torch.strided:
                 raise sparse(segment.params[k], k)
         if segment.viewable and len(present) == len(segment.params):
-            torch._foreach_copy_(segment.tensors("g"), found)
+            torch._foreach_copy_(segment.tensors("g"), gradients)
             segment.grads, segment.pieces = [segment.flat("g")], lambda name: [segment.flat(name)]
         else:
-            segment.grads, segment.pieces = found, lambda name: [segment.tensors(name)[k] for k in present]
+            segment.grads, segment.pieces = gradients, lambda name: [segment.tensors(name)[k] for k in present]
 
     def check(self, segment):
         """Not on accelerators, where looking means waiting, and not

@@ -74,16 +74,16 @@ def find_addresses(segment):
     kind = segment.buffer.dtype
     segment.alive = alive = [p.grad for p in segment.params]
     try:
-        found = [g.data_ptr() if g.dtype is kind and g.is_contiguous() else 0 for g in alive] if segment.usual else [0]
+        places = [g.data_ptr() if g.dtype is kind and g.is_contiguous() else 0 for g in alive] if segment.usual else [0]
     except AttributeError:  # None
-        found = [0]
-    if 0 in found:
+        places = [0]
+    if 0 in places:
         segment.alive = alive = [adapted(p, k, g) for k, (p, g) in enumerate(zip(segment.params, alive))]
-        found = [0 if g is None else g.data_ptr() for g in alive]
+        places = [0 if g is None else g.data_ptr() for g in alive]
         segment.note([g is not None for g in alive])
     else:
         segment.seen = segment.whole
-    segment.addresses[:] = found
+    segment.addresses[:] = places
 
 
 def adapted(p, k, g):
