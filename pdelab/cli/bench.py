@@ -41,7 +41,7 @@ def _run_bench(arguments):
     if missing := {name: value for name, value in ONE_THREAD.items() if name not in os.environ}:
         return _again(arguments, missing)
     sys.path.insert(0, str(folder.parent))
-    found = []
+    table = []
     for name in arguments.names or names:
         module, rows = import_module(f"benchmarks.{name}"), []
         if missing := getattr(module, "missing", lambda: None)():
@@ -54,11 +54,11 @@ def _run_bench(arguments):
             rows.append(row)
             if not arguments.json:
                 _print_row(row)
-        found += [{"benchmark": name} | row.as_dict() for row in rows]
+        table += [{"benchmark": name} | row.as_dict() for row in rows]
         if arguments.save:
             import_module("benchmarks.page").save(name, rows, arguments.quick)
     if arguments.json:
-        print(records.dumps({"rows": found, "versions": records.versions(), "command": records.command()}))
+        print(records.dumps({"rows": table, "versions": records.versions(), "command": records.command()}))
     return 0
 
 

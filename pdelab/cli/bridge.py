@@ -80,20 +80,20 @@ def _grid(arguments):
 def _density(arguments, subspace):
     from pdelab.networks import bridge
 
-    found = bridge.compare_densities(
+    comparison = bridge.compare_densities(
         subspace, _grid(arguments), arguments.lr, arguments.t, mean=[0.0] * arguments.dimension, deviation=0.1,
         batch=arguments.batch or 1, runs=arguments.runs, seed=arguments.seed,
     )  # fmt: skip
     numbers = {}
-    for metric, distances in found.distances.items():
+    for metric, distances in comparison.distances.items():
         for model, values in distances.items():
             numbers[f"{metric} {model}"] = float(values[-1])
-        numbers[f"{metric} of exact samples, up to"] = float(found.floor[metric][-1])
-    for model, (gain, low, high) in found.gain.items():
+        numbers[f"{metric} of exact samples, up to"] = float(comparison.floor[metric][-1])
+    for model, (gain, low, high) in comparison.gain.items():
         numbers |= {f"w2 {model} - measured": gain, "  from": low, "  to": high} if model == "isotropic" else {}
-    numbers["runs outside"] = found.outside
-    names = {f"density_{name.replace(' ', '_')}": values for name, values in found.densities.items()}
-    return {k: float(v) for k, v in numbers.items()}, names | {"states": found.states, "times": found.times}
+    numbers["runs outside"] = comparison.outside
+    names = {f"density_{name.replace(' ', '_')}": values for name, values in comparison.densities.items()}
+    return {k: float(v) for k, v in numbers.items()}, names | {"states": comparison.states, "times": comparison.times}
 
 
 def _gradient(arguments, subspace):
@@ -102,16 +102,16 @@ def _gradient(arguments, subspace):
     from pdelab.networks import bridge
 
     points = 0.5 * np.random.default_rng(arguments.seed).standard_normal((12, arguments.dimension))
-    found = bridge.gradient_map(
+    bias_map = bridge.gradient_map(
         subspace, _grid(arguments), points[:, 0] if arguments.dimension == 1 else points, arguments.gamma,
         1 / arguments.beta, batch=arguments.batch, runs=min(arguments.runs, 100), seed=arguments.seed,
     )  # fmt: skip
     numbers = {}
-    for share, biases, region in zip(found.shares, np.median(found.relative_bias, -1), found.region()):
-        for length, bias, inside in zip(found.lengths, biases, region):
+    for share, biases, region in zip(bias_map.shares, np.median(bias_map.relative_bias, -1), bias_map.region()):
+        for length, bias, inside in zip(bias_map.lengths, biases, region):
             numbers[f"bias, step {share:g}, L {length}"] = float(bias)
             numbers[f"right, step {share:g}, L {length}"] = float(inside)
-    return numbers, {"exact": found.exact, "mean": found.mean, "standard_error": found.standard_error}
+    return numbers, {"exact": bias_map.exact, "mean": bias_map.mean, "standard_error": bias_map.standard_error}
 
 
 def _volume(arguments, subspace):
@@ -129,7 +129,7 @@ def _volume(arguments, subspace):
 def _basins(arguments, subspace):
     from pdelab.networks import bridge
 
-    found = bridge.compare_basins(
+    basins = bridge.compare_basins(
         subspace, _grid(arguments), arguments.steps, mean=[0.0] * arguments.dimension, deviation=arguments.width / 4,
         gamma=arguments.gamma, beta=arguments.beta, lr=arguments.lr, batch=arguments.batch or 1, runs=arguments.runs,
         weight=None, seed=arguments.seed, contestants={
@@ -137,27 +137,27 @@ def _basins(arguments, subspace):
                             "gamma": arguments.gamma, "momentum": 0.0},
         },
     )  # fmt: skip
-    numbers = {f"minimum {k}": float(value) for k, value in enumerate(found.values)}
-    for name in found.ends:
+    numbers = {f"minimum {k}": float(value) for k, value in enumerate(basins.values)}
+    for name in basins.ends:
         numbers |= {f"{name}, {what}{end}": float(v) for what, values in
-                    (("share in the best", found.share(name)), ("depth less sgd's", found.difference(name)))
+                    (("share in the best", basins.share(name)), ("depth less sgd's", basins.difference(name)))
                     for end, v in zip(("", ", from", ", to"), values)}  # fmt: skip
-    arrays = {f"ends_{name.replace('-', '_')}": x for name, x in found.ends.items()}
-    return numbers, arrays | {"minima": found.minima, "values": found.values, "starts": found.starts}
+    arrays = {f"ends_{name.replace('-', '_')}": x for name, x in basins.ends.items()}
+    return numbers, arrays | {"minima": basins.minima, "values": basins.values, "starts": basins.starts}
 
 
 def _projection(arguments, subspace):
     from pdelab.networks import bridge
 
-    found = bridge.compare_projection(
+    comparison = bridge.compare_projection(
         subspace.functions.objective, arguments.lr, arguments.steps, dimension=arguments.dimension,
         batch=arguments.batch or 1, runs=arguments.runs, seed=arguments.seed,
     )  # fmt: skip
-    numbers = {"share of the variance": found.explained}
-    for metric, value in found.distances.items():
-        numbers |= {metric: value, f"{metric}, from": found.low[metric], f"{metric}, to": found.high[metric]}
-        numbers[f"{metric} of two sets of one law, up to"] = found.floor[metric]
-    return numbers, {"projected": found.projected, "restricted": found.restricted}
+    numbers = {"share of the variance": comparison.explained}
+    for metric, value in comparison.distances.items():
+        numbers |= {metric: value, f"{metric}, from": comparison.low[metric], f"{metric}, to": comparison.high[metric]}
+        numbers[f"{metric} of two sets of one law, up to"] = comparison.floor[metric]
+    return numbers, {"projected": comparison.projected, "restricted": comparison.restricted}
 
 
 _ANSWERS = {

@@ -23,11 +23,11 @@ def add_list(verbs):
 
 def _run_list(arguments):
     kinds = [arguments.what] if arguments.what else list(CATALOGUE)
-    found = {kind: CATALOGUE[kind]() for kind in kinds}
+    catalogue = {kind: CATALOGUE[kind]() for kind in kinds}
     if arguments.json:
-        print(records.dumps(found))
+        print(records.dumps(catalogue))
         return 0
-    for kind, entries in found.items():
+    for kind, entries in catalogue.items():
         print(f"{kind} ({len(entries)})" if entries else f"{kind}: needs pdelab[networks]")
         for name, text in entries.items():
             print(f"  {name:<28} {text}")
@@ -159,8 +159,8 @@ def _schemes_of_paths():
     return {name: getattr(paths, name) for name in paths.__all__ if _is_scheme(getattr(paths, name))}
 
 
-def _is_scheme(thing):
-    return isfunction(thing) and [*signature(thing).parameters][:3] == ["sde", "x", "t"]
+def _is_scheme(function):
+    return isfunction(function) and [*signature(function).parameters][:3] == ["sde", "x", "t"]
 
 
 def scheme_of_paths(name):

@@ -18,11 +18,9 @@ def entries(folder):
     """[(name, module, record or None)] of all figures, the record as it stands in the folder."""
     from pdelab import figures
 
-    found = []
     for name, module in figures.gallery().items():
         path = folder / f"{figures.stem_of(name)}.json"
-        found.append((name, module, _record(path) if path.is_file() else None))
-    return found
+        yield name, module, _record(path) if path.is_file() else None
 
 
 def _record(path):
@@ -58,7 +56,7 @@ def index(folder, verdicts, skipped):
 
 
 def _said(verdicts):
-    holds = [found["holds"] for found in verdicts]
+    holds = [row["holds"] for row in verdicts]
     return f"{holds.count(True)} claims hold, {holds.count(False)} fail, {holds.count(None)} were not run."
 
 
@@ -85,12 +83,12 @@ def _number(value):
 
 def _claims(verdicts):
     rows = []
-    for found in verdicts:
-        word = {True: "holds", False: "FAILS", None: "not run"}[found["holds"]]
-        kind = "no" if found["holds"] is False else ""
+    for row in verdicts:
+        word = {True: "holds", False: "FAILS", None: "not run"}[row["holds"]]
+        kind = "no" if row["holds"] is False else ""
         rows.append(
-            f'<tr><td>{escape(found["id"])}</td><td class="{kind}">{word}</td><td>{escape(found["as_printed"])}</td>'
-            f"<td>{escape(found['source'])}</td><td>{escape(found['statement'])}</td></tr>"
+            f'<tr><td>{escape(row["id"])}</td><td class="{kind}">{word}</td><td>{escape(row["as_printed"])}</td>'
+            f"<td>{escape(row['source'])}</td><td>{escape(row['statement'])}</td></tr>"
         )
     head = "<tr><th>claim</th><th></th><th>as printed</th><th>source</th><th>statement</th></tr>"
     return f"<table>{head}{''.join(rows)}</table>"
@@ -99,9 +97,9 @@ def _claims(verdicts):
 def _skipped(skipped, verdicts):
     lines = [f"<li>{escape(name)}: {escape(why)}; <code>{COMMAND.format(escape(name))}</code></li>"
              for name, why in skipped.items()]  # fmt: skip
-    lines += [f"<li>{escape(found['id'])}: {escape(found['skipped'])}; "
-              f"<code>pdelab verify {escape(found['id'])}</code></li>"
-              for found in verdicts if found.get("skipped")]  # fmt: skip
+    lines += [f"<li>{escape(row['id'])}: {escape(row['skipped'])}; "
+              f"<code>pdelab verify {escape(row['id'])}</code></li>"
+              for row in verdicts if row.get("skipped")]  # fmt: skip
     return f"<ul>{''.join(lines)}</ul>" if lines else "<p>nothing</p>"
 
 

@@ -123,7 +123,7 @@ def _run_perturbed(arguments):
         if any(verdict.skipped for verdict in verdicts) or not verdicts:
             continue
         for words, verdict in zip(row.perturbations, verdicts):
-            pieces = [str(k) for k, one in enumerate(verdict.evidence, start=1) if not one.holds]
+            pieces = [str(k) for k, piece in enumerate(verdict.evidence, start=1) if not piece.holds]
             said = f"rejected by {', '.join(pieces)} of {len(verdict.evidence)}" if pieces else "ACCEPTED"
             print(f"{row.id:<8} {said:<24} {words}", flush=True)
         if claims.unshaken(verdicts) or any(verdict.holds for verdict in verdicts):
@@ -141,20 +141,20 @@ def verify_all(ids=(), *, quick=False, show=True, each=None, versions=False):
     from pdelab import claims
 
     rows = {row.id: row for row in claims.find(ids)}
-    found = {}
+    decided = {}
     if show:
         print(ROW.format("claim", "printed", "verdict", "expected", "measured", "tolerance", "statement"))
     items = [(id, quick, versions) for id in rows]
     with progress(len(rows), "claims") as bar, nullcontext() if each else workers(1) as own:
         for (id, *_), (verdict, record) in (each or own)(decide_claim, items):
             verdict = replace(verdict, claim=rows[id])
-            found[id] = verdict, record
+            decided[id] = verdict, record
             bar.set_postfix_str(id)
             if show:
                 with bar.external_write_mode(sys.stdout):
                     _print_verdict(verdict)
             bar.update()
-    return [found[id][0] for id in rows], [found[id][1] for id in rows]
+    return [decided[id][0] for id in rows], [decided[id][1] for id in rows]
 
 
 def _print_verdict(verdict):
@@ -204,13 +204,13 @@ def _run_reproduce(arguments):
         compile_first(each)
         pictures, failed, skipped = _reproduce_figures(arguments, folder, each)
         drawn = time.perf_counter() - start
-        verdicts, found = verify_all(quick=arguments.quick, each=each, versions=not arguments.quick)
+        verdicts, ledger = verify_all(quick=arguments.quick, each=each, versions=not arguments.quick)
     good = _summary(verdicts)
-    wrong = [record["id"] for record in found if any(version["holds"] for version in record.get("rejected", ()))]
-    records.save_json(folder / "claims.json", found)
+    wrong = [record["id"] for record in ledger if any(version["holds"] for version in record.get("rejected", ()))]
+    records.save_json(folder / "claims.json", ledger)
     if not arguments.quick and good and not wrong:
         _refresh_errata(folder)
-    _write_pages(folder, found, skipped, quick=arguments.quick)
+    _write_pages(folder, ledger, skipped, quick=arguments.quick)
     seconds = time.perf_counter() - start
     print(f"{len(pictures)} pictures in {folder.resolve()}, the ledger in {folder / 'claims.json'}")
     print(f"all of it on one page: {(folder / 'index.html').resolve()}")
@@ -246,9 +246,9 @@ def _reproduce_figures(arguments, folder, each):
     return pictures, failed, skipped
 
 
-def _write_pages(folder, found, skipped, *, quick):
+def _write_pages(folder, ledger, skipped, *, quick):
     """index.html, and of full runs README.md."""
-    page.index(folder, found, skipped)
+    page.index(folder, ledger, skipped)
     if not quick:
         page.write_gallery(folder)
 

@@ -34,9 +34,9 @@ def note(text):
         print(text, file=sys.stderr, flush=True)
 
 
-def first_line(thing):
+def first_line(documented):
     """The first line of a docstring, or nothing."""
-    return (thing.__doc__ or "").strip().splitlines()[0] if thing.__doc__ else ""
+    return (documented.__doc__ or "").strip().splitlines()[0] if documented.__doc__ else ""
 
 
 def compiled():

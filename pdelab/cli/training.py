@@ -126,14 +126,14 @@ def _contestants(arguments, recipe):
     names = arguments.recipe or arguments.optimizer or ["sgd"]
     if len(set(names)) < len(names):
         raise ValueError(f"expected different contestants, one is named twice: {' '.join(names)}")
-    found = {}
+    contestants = {}
     for name in names:
         run = recipe(name) if arguments.recipe else {"optimizer": name, **subject}
         for what in ("optimizer", "model", "data"):
             settings = dict(map(_setting, getattr(arguments, f"{what}_set")))
             run[f"{what}_options"] = run.get(f"{what}_options", {}) | settings
-        found[name] = run | given
-    return found
+        contestants[name] = run | given
+    return contestants
 
 
 def _show_epoch(bar, record):
@@ -210,19 +210,19 @@ def _run_spectrum(arguments):
         records.output_folder(arguments.out.parent)
     names = ("method", "split", "samples", "count", "seed", "device")
     options, start = {name: getattr(arguments, name) for name in names}, time.perf_counter()
-    found = {}
+    spectra = {}
     for what in arguments.of:
         with progress(None, "products") as bar:
             bar.set_description_str(what)
-            found[what] = curvature.spectrum(
+            spectra[what] = curvature.spectrum(
                 arguments.folder, of=what, on_progress=lambda done, total, bar=bar: _show_products(bar, done, total),
                 **options,
             )  # fmt: skip
     numbers = {what: {"method": s.method, "weights": s.dimension, "samples": s.samples} | s.numbers
-               for what, s in found.items()}  # fmt: skip
-    print(records.dumps(numbers) if arguments.json else "\n".join(map(_spectrum_said, found.items())))
+               for what, s in spectra.items()}  # fmt: skip
+    print(records.dumps(numbers) if arguments.json else "\n".join(map(_spectrum_said, spectra.items())))
     if arguments.out:
-        arrays = {f"{what}_{part}": getattr(s, part) for what, s in found.items() for part in ("nodes", "weights")}
+        arrays = {f"{what}_{part}": getattr(s, part) for what, s in spectra.items() for part in ("nodes", "weights")}
         given = options | {"run": str(arguments.folder)}
         record = records.provenance(given, time.perf_counter() - start, arguments.seed) | {"numbers": numbers}
         for path in records.save(arguments.out, arrays, record):
@@ -231,6 +231,6 @@ def _run_spectrum(arguments):
 
 
 def _spectrum_said(item):
-    what, found = item
-    first = f"{what} of {found.dimension} weights over {found.samples} samples, {_ROUTES[found.method]}"
-    return "\n".join([first, *(f"  {name:<24} {value:.6g}" for name, value in found.numbers.items())])
+    what, spectrum = item
+    first = f"{what} of {spectrum.dimension} weights over {spectrum.samples} samples, {_ROUTES[spectrum.method]}"
+    return "\n".join([first, *(f"  {name:<24} {value:.6g}" for name, value in spectrum.numbers.items())])
