@@ -53,8 +53,8 @@ def inside(corners, c, s0, s1, s2):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def roots(p, found):
-    """The zeros in (0, 1) at which the polynomial Σ p_k r^k changes its sign: their number, in `found`, increasing.
+def roots(p, zeros):
+    """The zeros in (0, 1) at which the polynomial Σ p_k r^k changes its sign: their number, in `zeros`, increasing.
 
     Between the zeros of a derivative the one before is monotone, so that bisection finds them all.
     """
@@ -81,12 +81,12 @@ def roots(p, found):
                     low = middle
                 else:
                     high = middle
-            found[new] = high
+            zeros[new] = high
             new += 1
         count = new
         for j in range(count):
-            ends[j + 1] = found[j]
-    found[count:] = 0.0
+            ends[j + 1] = zeros[j]
+    zeros[count:] = 0.0
     return count
 
 
@@ -197,9 +197,9 @@ def body(v, c):
         second[k] += 2.0 * c[0] * q[k]
     quintic = multiply(np.array([a[2] - c[2], 2.0 * c[2]]), multiply(det, det))
     quintic[:5] += multiply(a[4] * first + a[5] * second, det) + a[6] * multiply(first, second)
-    found = np.empty(6)
-    for k in range(roots(quintic, found)):
-        r = found[k]
+    zeros = np.empty(6)
+    for k in range(roots(quintic, zeros)):
+        r = zeros[k]
         d = horner(det, 2, r)
         s[0], s[1], s[2] = horner(first, 2, r) / d, horner(second, 2, r) / d, r
         if min(s[0], s[1]) > 0.0 and max(s[0], s[1]) < 1.0 and settle(a, c, s) == 1:

@@ -34,29 +34,29 @@ def below(up, down, shifts, killing, counts):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def slowest(up, down, high, width, found):
+def slowest(up, down, high, width, rates):
     """The decay rates after zero, ascending, all at most `high`, by bisection side by side to the relative `width`."""
-    count = found.size
+    count = rates.size
     lower, upper = np.zeros(count), np.full(count, high)
     killing, counts = np.empty(count), np.empty(count)
     for j in range(count):
-        found[j] = high * (j + 1) / (count + 1)
-    below(up, down, found, killing, counts)
+        rates[j] = high * (j + 1) / (count + 1)
+    below(up, down, rates, killing, counts)
     for i in range(count):
         first = min(max(int(counts[i]) - 1, 0), count)  # all before are below this shift
-        upper[:first] = np.minimum(upper[:first], found[i])
-        lower[first:] = np.maximum(lower[first:], found[i])
+        upper[:first] = np.minimum(upper[:first], rates[i])
+        lower[first:] = np.maximum(lower[first:], rates[i])
     wide = True
     while wide:
         for j in range(count):
-            found[j] = 0.5 * (lower[j] + upper[j])
-        below(up, down, found, killing, counts)
+            rates[j] = 0.5 * (lower[j] + upper[j])
+        below(up, down, rates, killing, counts)
         wide = False
         for j in range(count):
             if counts[j] <= j + 1:
-                lower[j] = found[j]
+                lower[j] = rates[j]
             else:
-                upper[j] = found[j]
+                upper[j] = rates[j]
             wide |= upper[j] - lower[j] > max(width * upper[j], SMALL)
 
 

@@ -134,38 +134,38 @@ def backward_euler_lines(m, up, down, inverse, into, outof, periodic, adjoint, x
 def backward_euler_block(m, up, down, inverse, first, last, x):
     """`backward_euler` of the open lines first to last - 1 of (n, lines): solve, residual in flux form, solve."""
     n, width = m.shape[0], last - first
-    here, found, k = m[0, first:last], x[0, first:last], inverse[0, first:last]
+    here, new, k = m[0, first:last], x[0, first:last], inverse[0, first:last]
     for j in range(width):
-        found[j] = here[j] * k[j]
+        new[j] = here[j] * k[j]
     for i in range(1, n):
-        here, before, found = m[i, first:last], x[i - 1, first:last], x[i, first:last]
+        here, before, new = m[i, first:last], x[i - 1, first:last], x[i, first:last]
         low, k = up[i - 1, first:last], inverse[i, first:last]
         for j in range(width):
-            found[j] = (here[j] + low[j] * before[j]) * k[j]
+            new[j] = (here[j] + low[j] * before[j]) * k[j]
     for i in range(n - 2, -1, -1):
-        after, found, back, k = x[i + 1, first:last], x[i, first:last], down[i, first:last], inverse[i, first:last]
+        after, new, back, k = x[i + 1, first:last], x[i, first:last], down[i, first:last], inverse[i, first:last]
         for j in range(width):
-            found[j] += back[j] * k[j] * after[j]
-    here, found, after = m[0, first:last], x[0, first:last], x[1, first:last]
+            new[j] += back[j] * k[j] * after[j]
+    here, new, after = m[0, first:last], x[0, first:last], x[1, first:last]
     rate, back, k = up[0, first:last], down[0, first:last], inverse[0, first:last]
     for j in range(width):
-        here[j] = ((here[j] - found[j]) - (rate[j] * found[j] - back[j] * after[j])) * k[j]
+        here[j] = ((here[j] - new[j]) - (rate[j] * new[j] - back[j] * after[j])) * k[j]
     for i in range(1, n):
-        before, found, after = x[i - 1, first:last], x[i, first:last], x[i + 1 if i < n - 1 else 0, first:last]
+        before, new, after = x[i - 1, first:last], x[i, first:last], x[i + 1 if i < n - 1 else 0, first:last]
         behind, here, k = m[i - 1, first:last], m[i, first:last], inverse[i, first:last]
         low, low_back = up[i - 1, first:last], down[i - 1, first:last]
         rate, back = up[i, first:last], down[i, first:last]  # none over the last face
         for j in range(width):
-            fluxes = (low[j] * before[j] - low_back[j] * found[j]) - (rate[j] * found[j] - back[j] * after[j])
-            here[j] = (((here[j] - found[j]) + fluxes) + low[j] * behind[j]) * k[j]
+            fluxes = (low[j] * before[j] - low_back[j] * new[j]) - (rate[j] * new[j] - back[j] * after[j])
+            here[j] = (((here[j] - new[j]) + fluxes) + low[j] * behind[j]) * k[j]
     for i in range(n - 2, -1, -1):
         after, here, back, k = m[i + 1, first:last], m[i, first:last], down[i, first:last], inverse[i, first:last]
         for j in range(width):
             here[j] += back[j] * k[j] * after[j]
     for i in range(n):
-        here, found = m[i, first:last], x[i, first:last]
+        here, new = m[i, first:last], x[i, first:last]
         for j in range(width):
-            here[j] = found[j] + here[j] if abs(found[j]) > TINY else found[j]
+            here[j] = new[j] + here[j] if abs(new[j]) > TINY else new[j]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -208,13 +208,13 @@ def trapezoid_lines(m, up, down, inverse, into, outof, periodic, adjoint, gain, 
 def trapezoid_block(m, up, down, inverse, first, last, gain, x):
     """`trapezoid` of the open lines first to last - 1 of (n, lines): fluxes, elimination and update in two passes."""
     n, width = m.shape[0], last - first
-    here, ahead, found = m[0, first:last], m[1, first:last], x[0, first:last]
+    here, ahead, change = m[0, first:last], m[1, first:last], x[0, first:last]
     rate, back, k = up[0, first:last], down[0, first:last], inverse[0, first:last]
     for j in range(width):
-        found[j] = -gain * (rate[j] * here[j] - back[j] * ahead[j]) * k[j]
+        change[j] = -gain * (rate[j] * here[j] - back[j] * ahead[j]) * k[j]
     for i in range(1, n - 1):
         behind, here, ahead = m[i - 1, first:last], m[i, first:last], m[i + 1, first:last]
-        before, found, k = x[i - 1, first:last], x[i, first:last], inverse[i, first:last]
+        before, change, k = x[i - 1, first:last], x[i, first:last], inverse[i, first:last]
         low, low_back, rate, back = (
             up[i - 1, first:last],
             down[i - 1, first:last],
@@ -223,19 +223,19 @@ def trapezoid_block(m, up, down, inverse, first, last, gain, x):
         )
         for j in range(width):
             fluxes = (low[j] * behind[j] - low_back[j] * here[j]) - (rate[j] * here[j] - back[j] * ahead[j])
-            found[j] = (gain * fluxes + low[j] * before[j]) * k[j]
+            change[j] = (gain * fluxes + low[j] * before[j]) * k[j]
     behind, here, low, back = m[n - 2, first:last], m[n - 1, first:last], up[n - 2, first:last], down[n - 2, first:last]
-    before, found, k = x[n - 2, first:last], x[n - 1, first:last], inverse[n - 1, first:last]
+    before, change, k = x[n - 2, first:last], x[n - 1, first:last], inverse[n - 1, first:last]
     for j in range(width):
-        found[j] = (gain * (low[j] * behind[j] - back[j] * here[j]) + low[j] * before[j]) * k[j]
-        here[j] += found[j]
+        change[j] = (gain * (low[j] * behind[j] - back[j] * here[j]) + low[j] * before[j]) * k[j]
+        here[j] += change[j]
     for i in range(n - 2, -1, -1):
-        after, here, found = x[i + 1, first:last], m[i, first:last], x[i, first:last]
+        after, here, change = x[i + 1, first:last], m[i, first:last], x[i, first:last]
         back, k = down[i, first:last], inverse[i, first:last]
         for j in range(width):
-            found[j] += back[j] * k[j] * after[j]
+            change[j] += back[j] * k[j] * after[j]
         for j in range(width):
-            here[j] += found[j]
+            here[j] += change[j]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -35,10 +35,10 @@ def horner(q, degree, r):
     return sum(q[k] * r**k for k in range(degree + 1))
 
 
-def roots(p, found):
-    zeros = Polynomial(p).roots()
-    real = sorted(z.real for z in zeros if abs(z.imag) < 1e-7 * (1 + abs(z)) and 0 < z.real < 1)
-    found[: len(real)] = real
+def roots(p, zeros):
+    roots = Polynomial(p).roots()
+    real = sorted(z.real for z in roots if abs(z.imag) < 1e-7 * (1 + abs(z)) and 0 < z.real < 1)
+    zeros[: len(real)] = real
     return len(real)
 
 

@@ -44,8 +44,8 @@ def below(up, down, shifts, killing, counts):
             killing[j] = back * (killing[j] / guarded(killing[j] + ahead)) - shift
 
 
-def slowest(up, down, high, width, found):
-    found[:] = spectrum(up, down)[1 : 1 + found.size]
+def slowest(up, down, high, width, rates):
+    rates[:] = spectrum(up, down)[1 : 1 + rates.size]
 
 
 def twisted(up, down, rates, vectors):

@@ -34,29 +34,29 @@ def jets(f, place, shift):
         if f.shape[axis] > 1:
             block = np.take(block, [(k + o) % f.shape[axis] for o in range(-2, 3)], axis)
         bases.append(lagrange(s) if f.shape[axis] > 1 else [np.ones(1)])
-    found = {}
+    derivatives = {}
     for orders in itertools.product(*(range(len(basis)) for basis in bases)):
         a, b, c = (basis[order] for basis, order in zip(bases, orders))
-        found[orders] = float(block @ c @ b @ a)
-    return found
+        derivatives[orders] = float(block @ c @ b @ a)
+    return derivatives
 
 
 def jet_1(f, i, j, k, t):
-    found = jets(f[i, j][None, None], (0, 0, k), (0.0, 0.0, t))
-    return tuple(found[0, 0, order] for order in range(3))
+    derivatives = jets(f[i, j][None, None], (0, 0, k), (0.0, 0.0, t))
+    return tuple(derivatives[0, 0, order] for order in range(3))
 
 
 def jet_2(f, i, j, k, s, t):
-    found = jets(f[i][None], (0, j, k), (0.0, s, t))
-    return tuple(found[0, p, q] for p, q in ((0, 0), (1, 0), (0, 1), (2, 0), (1, 1), (0, 2)))
+    derivatives = jets(f[i][None], (0, j, k), (0.0, s, t))
+    return tuple(derivatives[0, p, q] for p, q in ((0, 0), (1, 0), (0, 1), (2, 0), (1, 1), (0, 2)))
 
 
 ORDERS = [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (2, 0, 0), (1, 1, 0), (1, 0, 1), (0, 2, 0), (0, 1, 1), (0, 0, 2)]
 
 
 def jet_3(f, i, j, k, r, s, t):
-    found = jets(f, (i, j, k), (r, s, t))
-    return tuple(found[orders] for orders in ORDERS)
+    derivatives = jets(f, (i, j, k), (r, s, t))
+    return tuple(derivatives[orders] for orders in ORDERS)
 
 
 def newton_step(*entries):
@@ -109,14 +109,14 @@ def polish(f, periodic, *numbers):
     place = [middle(*each) for each in zip(a, f.shape, periodic)]
     y, value = a.astype(float), 0.0
     if place == a.tolist():
-        found = np.array(around(f, *place))
-        found[:3] += 2 * c * (y - x)
-        found[[3, 6, 8]] += 2 * c
-        step = newton_step(*found)
+        derivatives = np.array(around(f, *place))
+        derivatives[:3] += 2 * c * (y - x)
+        derivatives[[3, 6, 8]] += 2 * c
+        step = newton_step(*derivatives)
         y = np.array([confined(*each) for each in zip(y, step, a, f.shape, periodic)])
     for _ in range(12):
-        found = jets(f, place, (y - place).tolist())
-        entries = [found.get(orders, 0.0) for orders in ORDERS]
+        derivatives = jets(f, place, (y - place).tolist())
+        entries = [derivatives.get(orders, 0.0) for orders in ORDERS]
         value = entries[0] + np.sum(c * (y - x) ** 2)
         g, h = np.array(entries[1:4]) + 2 * c * (y - x), np.array(entries[4:])
         h[[0, 3, 5]] += 2 * c
@@ -162,12 +162,12 @@ def polish_all(f, smooth, periodic, nodes, low, c, value, minimiser):
             node = nodes[tuple(other)] + image
             if np.abs(node - own).max() > 1 and smooth[tuple(node % f.shape)]:
                 starts.append(node)
-        found = []
+        polished = []
         for a in starts:
             v, *y = polish(f, periodic, *a, *(low + np.array(target)), *c)
-            found.append((v, y))
-        lowest = min(v for v, _ in found)
-        ties = [tuple(y) for v, y in found if abs(v - lowest) <= 4e-16 * (abs(v) + abs(lowest))]
+            polished.append((v, y))
+        lowest = min(v for v, _ in polished)
+        ties = [tuple(y) for v, y in polished if abs(v - lowest) <= 4e-16 * (abs(v) + abs(lowest))]
         value[target], minimiser[target] = min(value[target], lowest), min(ties)
 
 

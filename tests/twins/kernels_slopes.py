@@ -159,11 +159,11 @@ def image(i, n, boundary):
 
 def padded_rows(u, boundary):
     """Three ghosts a side: images, or the straight line through the last two nodes."""
-    n, found = u.shape[-1], []
+    n, columns = u.shape[-1], []
     for i in range(-3, n + 3):
         j, m, w = image(i, n, boundary)
-        found.append(u[..., j] + w * (u[..., j] - u[..., m]))
-    return np.stack(found, axis=-1)
+        columns.append(u[..., j] + w * (u[..., j] - u[..., m]))
+    return np.stack(columns, axis=-1)
 
 
 def pad(values, padded, first, last, shape, boundary):
@@ -276,11 +276,11 @@ def widen(lanes, a, b):
 
 def largest_differences(values, shape, boundary):
     u = values.reshape(shape)
-    found = np.zeros(3)
+    largest = np.zeros(3)
     for node, triples in nodes_and_neighbours(shape, boundary):
         for axis, (low, high, _) in enumerate(triples):
-            found[axis] = max(found[axis], abs(u[node] - u[low]), abs(u[node] - u[high]))
-    return found
+            largest[axis] = max(largest[axis], abs(u[node] - u[low]), abs(u[node] - u[high]))
+    return largest
 
 
 def fields(rng, n):
