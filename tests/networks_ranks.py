@@ -100,18 +100,18 @@ def run(case, ranks, numbers, group=None):
     opt = build([p for net in nets for p in net.parameters()], replicas=len(nets), group=group)
     start = record(opt, nets)
     feed(opt, nets, own, range(STEPS))
-    found = {"start": start, "end": record(opt, nets), "steps": opt.outer_steps}
+    report = {"start": start, "end": record(opt, nets), "steps": opt.outer_steps}
     communicator = opt.communicator
-    found |= {"collectives": communicator.collectives, "bytes": communicator.bytes, "numbers": communicator.numbers}
+    report |= {"collectives": communicator.collectives, "bytes": communicator.bytes, "numbers": communicator.numbers}
     checkpoint = saved(opt.state_dict())
     feed(opt, nets, own, range(STEPS, STEPS + 5))
-    found["later"] = record(opt, nets)
+    report["later"] = record(opt, nets)
     fresh = [network(dtype, seed=99) for _ in numbers]
     other = build([p for net in fresh for p in net.parameters()], replicas=len(nets), group=group)
     other.load_state_dict(torch.load(checkpoint, weights_only=True))
     feed(other, fresh, own, range(STEPS, STEPS + 5))
-    found["resumed"] = record(other, fresh)
-    return found
+    report["resumed"] = record(other, fresh)
+    return report
 
 
 def saved(state):
@@ -150,7 +150,7 @@ SHARDED = {
 
 def sharded(name, ranks):
     """A network of fully_shard, all ranks with equal data: weights, and those of a run that was resumed on the way."""
-    found = {}
+    report = {}
     for seed, first in ((4, 0), (5, 5)):
         net = network(torch.float64, seed)
         if ranks > 1:
@@ -159,11 +159,11 @@ def sharded(name, ranks):
             fully_shard(net, mesh=torch.distributed.init_device_mesh("cpu", (ranks,)))
         opt = SHARDED[name](net.parameters())
         if first:
-            opt.load_state_dict(found.pop("state"))
+            opt.load_state_dict(report.pop("state"))
         inputs, labels = data(torch.float64)
         for k in range(first, 10):
             if k == 5 and not first:
-                found["state"] = copy.deepcopy(opt.state_dict())
+                report["state"] = copy.deepcopy(opt.state_dict())
             opt.zero_grad()
             torch.nn.functional.cross_entropy(
                 net(inputs[12 * k : 12 * k + 12]), labels[12 * k : 12 * k + 12]
@@ -171,8 +171,8 @@ def sharded(name, ranks):
             opt.step()
         with opt.outer_weights():
             parts = [p.full_tensor() if hasattr(p, "full_tensor") else p for p in net.parameters()]
-            found["resumed" if first else "end"] = torch.cat([p.detach().reshape(-1) for p in parts])
-    return found
+            report["resumed" if first else "end"] = torch.cat([p.detach().reshape(-1) for p in parts])
+    return report
 
 
 def spoilt(name, rank, ranks, what):
@@ -214,10 +214,10 @@ def partial(rank, ranks):
         hidden = net[1](net[0](inputs))
         (net[2](hidden) if rank == 0 else hidden).square().mean().backward()
         opt.step()
-    found = {"start": start, "inner": [p.detach().clone() for p in net.parameters()]}
+    report = {"start": start, "inner": [p.detach().clone() for p in net.parameters()]}
     with opt.outer_weights():
-        found |= {"outer": [p.detach().clone() for p in net.parameters()], "master": vector(net)}
-    return found | {"group": opt.communicator.ranks == ranks}
+        report |= {"outer": [p.detach().clone() for p in net.parameters()], "master": vector(net)}
+    return report | {"group": opt.communicator.ranks == ranks}
 
 
 MEANS = [
@@ -240,11 +240,11 @@ def several(replicas, dtype, size):
 
 def means(group, rank, ranks, local=2):
     """Means of several replicas on every rank."""
-    found = []
+    averages = []
     for reduction, dtype, size in MEANS:
         rows = several(local * ranks, dtype, size)[local * rank : local * (rank + 1)]
-        found.append(Communicator(local, group, reduction).mean(rows.contiguous()))
-    return found
+        averages.append(Communicator(local, group, reduction).mean(rows.contiguous()))
+    return averages
 
 
 SPOILT = [(name, what) for name in ("SGLD", "EntropySGD", "EntropyAdam") for what in ("gradient", "loss")]
@@ -255,13 +255,13 @@ def main(folder):
     rank, ranks = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     if folder == "lost":
         return lose(group, rank)
-    found = {case: run(case, ranks, [rank], group) for case in CASES}
-    found["means"] = means(group, rank, ranks)
-    found["sharded"] = {name: sharded(name, ranks) for name in SHARDED}
-    found["spoilt"] = {(name, what): spoilt(name, rank, ranks, what) for name, what in SPOILT}
-    found["partial"] = partial(rank, ranks)
-    found["data parallel"] = data_parallel(rank, ranks)
-    torch.save(found, Path(folder) / f"{ranks}-{rank}.pt")
+    reports = {case: run(case, ranks, [rank], group) for case in CASES}
+    reports["means"] = means(group, rank, ranks)
+    reports["sharded"] = {name: sharded(name, ranks) for name in SHARDED}
+    reports["spoilt"] = {(name, what): spoilt(name, rank, ranks, what) for name, what in SPOILT}
+    reports["partial"] = partial(rank, ranks)
+    reports["data parallel"] = data_parallel(rank, ranks)
+    torch.save(reports, Path(folder) / f"{ranks}-{rank}.pt")
     torch.distributed.destroy_process_group()
     return None
 

@@ -64,8 +64,8 @@ def test_the_default_is_accurate(kind):
     """No scheme and no step: right to 1e-3 in time in 1-3 dimensions, with and without a gradient."""
     for grid, given, start in linear_cases(7):
         solution = pl.solve(kind(**given), start, grid, [0.2, 1.0])
-        for found, T in zip(solution.values, (0.2, 1.0)):
-            gap = np.abs(found - truth(kind, grid, given, start, T)).max()
+        for values, T in zip(solution.values, (0.2, 1.0)):
+            gap = np.abs(values - truth(kind, grid, given, start, T)).max()
             assert gap < 2e-3 * np.abs(start).max(), (grid.shape, gap)
         assert solution.info["time_error"] <= 1e-3 and solution.info["peclet"] < 5
 
@@ -80,8 +80,8 @@ def test_barriers_are_crossed_at_the_right_rate():
     problem, over = pl.FokkerPlanck(U, beta=6.0), x > 0
     exact = truth(pl.FokkerPlanck, grid, {"potential": U, "beta": 6.0}, start, 10.0)
     crossed = (grid.weights * exact)[over].sum()
-    found = pl.solve(problem, start, grid, 10.0)
-    assert (grid.weights * found.final)[over].sum() == pytest.approx(crossed, rel=1e-8)
+    solution = pl.solve(problem, start, grid, 10.0)
+    assert (grid.weights * solution.final)[over].sum() == pytest.approx(crossed, rel=1e-8)
     with pytest.warns(AccuracyWarning, match=r"take a smaller dt or rtol"):
         rough = pl.solve(problem, start, grid, 10.0, scheme="implicit", dt=2.0)
     assert abs((grid.weights * rough.final)[over].sum() / crossed - 1) > 0.01
@@ -204,8 +204,8 @@ def test_limited_fluxes_are_of_second_order_where_the_solution_is_smooth():
 
             b = np.ones(n) if d == 1 else np.ones((*grid.shape, d))
             problem = pl.FokkerPlanck(drift=b, diffusivity=0.002)
-            found = pl.solve(problem, wave(0.0), grid, 0.4, scheme="high_resolution", rtol=math.inf).final
-            errors.append(grid.integrate(np.abs(found - wave(0.4))))
+            final = pl.solve(problem, wave(0.0), grid, 0.4, scheme="high_resolution", rtol=math.inf).final
+            errors.append(grid.integrate(np.abs(final - wave(0.4))))
         assert 1.6 < np.log2(errors[-2] / errors[-1]) < 2.5, errors
 
 
@@ -287,8 +287,8 @@ def test_a_temperature_that_moves_has_the_variance_of_ornstein_and_uhlenbeck(sch
         assert not problem.steady and not problem.gibbs
         rtol, dt = 1e-3 if scheme == "crank_nicolson" else None, 0.005 if scheme == "implicit" else None
         solution = pl.solve(problem, start, grid, 1.0, scheme=scheme, rtol=rtol, dt=dt)
-        found = grid.integrate(x[..., 0] ** 2 * solution.final)
-        assert found == pytest.approx(variance_at(1.0, 0.5), rel=2e-2) and solution.info["mass_drift"].max() < 1e-12
+        variance = grid.integrate(x[..., 0] ** 2 * solution.final)
+        assert variance == pytest.approx(variance_at(1.0, 0.5), rel=2e-2) and solution.info["mass_drift"].max() < 1e-12
 
 
 def test_a_temperature_that_moves_is_transposed_too():
@@ -314,8 +314,8 @@ def test_a_single_step_has_an_error_too(scheme, times):
     options = {} if scheme in (None, "high_resolution") else {"dt": 5.0}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", pl.AccuracyWarning)
-        found = pl.solve(problem, start, grid, times, scheme=scheme, **options)
-    gap = grid.integrate(np.abs(found.final - exact)) / grid.integrate(start)
+        solution = pl.solve(problem, start, grid, times, scheme=scheme, **options)
+    gap = grid.integrate(np.abs(solution.final - exact)) / grid.integrate(start)
     if scheme != "high_resolution":  # whose fluxes are others
-        assert gap < 2.5 * max(found.info["time_error"], 1e-12)
-    assert found.info["time_error"] > (1e-9 if scheme else 0)
+        assert gap < 2.5 * max(solution.info["time_error"], 1e-12)
+    assert solution.info["time_error"] > (1e-9 if scheme else 0)

@@ -100,10 +100,10 @@ def test_entropy_production_of_a_full_matrix_in_space():
         grid = pl.Grid((-4.0,) * 3, (4.0,) * 3, n)
         noise = np.broadcast_to(D, (n, n, n, 3, 3))
         problem = pl.FokkerPlanck(drift=-grid.points @ F.T, diffusion=noise, beta=1.0)
-        found = nonequilibrium.entropy_production(problem, grid)
+        production = nonequilibrium.entropy_production(problem, grid)
         density = nonequilibrium.entropy_production_density(problem, grid)
-        assert grid.integrate(density) == pytest.approx(found, rel=1e-9)
-        gaps.append(abs(found / exact - 1))
+        assert grid.integrate(density) == pytest.approx(production, rel=1e-9)
+        gaps.append(abs(production / exact - 1))
     assert gaps[1] < 0.1 and math.log(gaps[0] / gaps[1]) / math.log(12 / 8) > 1.3, gaps
 
 

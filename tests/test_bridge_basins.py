@@ -43,7 +43,7 @@ def well():
 
 
 @pytest.fixture(scope="module")
-def found(well):
+def comparison(well):
     return bridge.compare_basins(
         *well, 200, mean=0.5, deviation=0.4, gamma=3.0, beta=20.0, lr=0.05, runs=400, resamples=200,
         contestants={"hj": {"optimizer": "hj", "lr": 1.0, "inner_lr": 0.05, "inner_steps": 10, "momentum": 0.0}},
@@ -57,36 +57,36 @@ def test_minima_are_the_roots_of_the_gradient(well):
     np.testing.assert_allclose(values, (exact**2 - 1) ** 2 + TILT * exact, atol=1e-14)
 
 
-def test_sgd_is_the_descent_of_the_slice_and_ends_in_the_basin_of_its_sign(well, found):
+def test_sgd_is_the_descent_of_the_slice_and_ends_in_the_basin_of_its_sign(well, comparison):
     line, _ = well
-    own = bridge.descend(line, found.starts[:, 0], 0.05, 200)
-    np.testing.assert_allclose(found.ends["sgd"][:, 0], own.final, atol=1e-12)
+    own = bridge.descend(line, comparison.starts[:, 0], 0.05, 200)
+    np.testing.assert_allclose(comparison.ends["sgd"][:, 0], own.final, atol=1e-12)
     top = np.sort(np.roots([4.0, 0.0, -4.0, TILT]).real)[1]
-    for name, ends in found.ends.items():
+    for name, ends in comparison.ends.items():
         clear = abs(ends[:, 0] - top) > 0.02
-        np.testing.assert_array_equal(found.basins[name][clear], (ends[clear, 0] > top).astype(int), err_msg=name)
+        np.testing.assert_array_equal(comparison.basins[name][clear], (ends[clear, 0] > top).astype(int), err_msg=name)
 
 
-def test_smoothing_that_leaves_one_minimum_takes_every_run_there(well, found):
+def test_smoothing_that_leaves_one_minimum_takes_every_run_there(well, comparison):
     smooth = pl.cole_hopf(well[0].loss.on(well[1]), well[1], 3.0, 20.0)
     assert ((smooth[1:-1] < smooth[:-2]) & (smooth[1:-1] < smooth[2:])).sum() == 1
-    assert found.smoothed_basin == 0 and found.share("smoothed")[0] == 1.0
-    value, low, high = found.difference("smoothed")
+    assert comparison.smoothed_basin == 0 and comparison.share("smoothed")[0] == 1.0
+    value, low, high = comparison.difference("smoothed")
     assert value == low == high or low < value < high < 0
-    np.testing.assert_array_equal(found.difference("sgd"), 0.0)
+    np.testing.assert_array_equal(comparison.difference("sgd"), 0.0)
 
 
-def test_theorem_4_11_on_paths_and_by_the_equations(found):
+def test_theorem_4_11_on_paths_and_by_the_equations(comparison):
     """The equality, its two sides by the equations, and each side within four standard errors on paths."""
-    theorem = found.theorem
+    theorem = comparison.theorem
     assert abs(theorem.residual) < 0.01 * (theorem.plain - theorem.controlled)
     for exact, (value, low, high) in (
-        (theorem.plain - theorem.controlled, found.gain),
-        (theorem.effort, found.effort),
-        (theorem.plain - theorem.controlled - theorem.effort, found.surplus),
+        (theorem.plain - theorem.controlled, comparison.gain),
+        (theorem.effort, comparison.effort),
+        (theorem.plain - theorem.controlled - theorem.effort, comparison.surplus),
     ):
         assert abs(value - exact) < 2.1 * (high - low) / 2 + 0.01 * abs(exact)
-    assert found.surplus[1] > 0
+    assert comparison.surplus[1] > 0
 
 
 def test_a_quadratic_has_one_basin_and_the_gain_of_its_riccati_equation():
@@ -119,8 +119,8 @@ def test_intervals_cover():
     assert abs(hits / 300 - 0.9) < 4 * np.sqrt(0.09 / 300) + 0.02  # percentile intervals of 60 skewed numbers
 
 
-def test_shares_have_the_interval_of_wilson(found):
-    value, low, high = found.share("sgd")
+def test_shares_have_the_interval_of_wilson(comparison):
+    value, low, high = comparison.share("sgd")
     n, z = 400, 1.959963984540054
     centre, half = value + z**2 / (2 * n), z * np.sqrt(value * (1 - value) / n + z**2 / (4 * n**2))
     np.testing.assert_allclose([low, high], np.array([centre - half, centre + half]) / (1 + z**2 / n), rtol=1e-9)
@@ -133,17 +133,17 @@ def test_without_a_control_and_in_a_plane():
     objective = Objective(model, (x, y), loss=lambda m, b: (m(b[0]) - b[1]).square().mean() / 2)
     plane = bridge.restrict(objective, np.eye(2), origin=np.zeros(2))
     grid = pl.Grid((-3, -3), (3, 3), (61, 61))
-    found = bridge.compare_basins(
+    comparison = bridge.compare_basins(
         plane, grid, 60, mean=(1.0, 1.0), deviation=0.3, gamma=1.0, beta=50.0, lr=0.1, batch=5, weight=None, runs=30,
         contestants={"heat": {"optimizer": "heat", "lr": 0.3, "inner_steps": 6, "gamma": 0.01, "momentum": 0.0},
                      "adam": {"optimizer": "adam", "lr": 0.1}},
     )  # fmt: skip
     exact = np.linalg.lstsq(x.numpy(), y.numpy()[:, 0], rcond=None)[0]
-    np.testing.assert_allclose(found.minima, exact[None], atol=1e-8)
-    assert found.theorem is found.gain is None and "control" not in found.ends
-    assert set(found.ends) == {"sgd", "heat", "adam", "smoothed"}
-    assert all((basins == 0).all() for basins in found.basins.values())
-    assert np.abs(found.ends["smoothed"] - exact).max() < 0.02  # local entropy of a quadratic keeps its minimiser
+    np.testing.assert_allclose(comparison.minima, exact[None], atol=1e-8)
+    assert comparison.theorem is comparison.gain is None and "control" not in comparison.ends
+    assert set(comparison.ends) == {"sgd", "heat", "adam", "smoothed"}
+    assert all((basins == 0).all() for basins in comparison.basins.values())
+    assert np.abs(comparison.ends["smoothed"] - exact).max() < 0.02  # local entropy of a quadratic keeps its minimiser
 
 
 @pytest.mark.parametrize(

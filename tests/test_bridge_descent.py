@@ -71,8 +71,8 @@ def test_densities_of_constant_noise_have_their_closed_forms():
     """Stationary variance ηΣ/(2h) to 1e-8 for three equations, h + ηh²/2 in place of h for the second order."""
     h, lr, D = 1.3, 0.05, 1.3**2 * np.var(LINE)
     part, grid = shifted(LINE, h), pl.Grid(-2.0, 2.0, 401)
-    found = densities.problems(part, grid, lr, 1, True, np.zeros(3))
-    for name, problem in found.items():
+    problems = densities.problems(part, grid, lr, 1, True, np.zeros(3))
+    for name, problem in problems.items():
         rho = pl.stationary(problem, grid)
         rate = h + lr * h * h / 2 if name == "second order" else h
         mean = grid.integrate(grid.x * rho)
@@ -89,14 +89,14 @@ def test_sgd_of_a_small_rate_is_the_measured_density(centres):
     part, k = shifted(centres), len(centres[0])
     grid = pl.Grid(-1.0, 1.0, 161) if k == 1 else pl.Grid((-1.0, -1.0), (1.0, 1.0), (97, 97))
     given = {"mean": [0.2] * k, "deviation": 0.15, "runs": 500, "resamples": 30}
-    found = bridge.compare_densities(part, grid, 0.02, [0.5, 2.0], **given)
-    assert found.outside == 0.0 and found.consistent("measured", "w1") and found.consistent("second order", "w1")
-    np.testing.assert_allclose(found.distances["w2"]["frozen"], found.distances["w2"]["measured"], atol=1e-10)
-    assert (found.gain["isotropic"][1] > 0) == (k == 2)
-    for model in found.densities:
-        assert np.all(found.low["tv"][model] <= found.distances["tv"][model])
-        assert grid.integrate(found.densities[model][-1]) == pytest.approx(1.0)
-    own, low, high = found.free_energy["measured"][-1]
+    laws = bridge.compare_densities(part, grid, 0.02, [0.5, 2.0], **given)
+    assert laws.outside == 0.0 and laws.consistent("measured", "w1") and laws.consistent("second order", "w1")
+    np.testing.assert_allclose(laws.distances["w2"]["frozen"], laws.distances["w2"]["measured"], atol=1e-10)
+    assert (laws.gain["isotropic"][1] > 0) == (k == 2)
+    for model in laws.densities:
+        assert np.all(laws.low["tv"][model] <= laws.distances["tv"][model])
+        assert grid.integrate(laws.densities[model][-1]) == pytest.approx(1.0)
+    own, low, high = laws.free_energy["measured"][-1]
     assert low < own < high or k == 2
     with pytest.warns(UserWarning, match="of the runs were outside"):
         small = pl.Grid([-0.25] * k, [0.25] * k, [33] * k)
@@ -114,8 +114,8 @@ def test_intervals_of_distances_cover(shift, rng):
     covered = np.zeros(3)
     for _ in range(40):
         x = densities.draw(grid, law, 200, rng)
-        found, radii, _ = densities._distances(measure, [x], {"measured": other[None]}, grid, 40, 0.95, rng)
-        gaps = [abs(found[m]["measured"][0] - d) <= radii[m][0] for m, d in zip(densities.METRICS, exact)]
+        distances, radii, _ = densities._distances(measure, [x], {"measured": other[None]}, grid, 40, 0.95, rng)
+        gaps = [abs(distances[m]["measured"][0] - d) <= radii[m][0] for m, d in zip(densities.METRICS, exact)]
         covered += gaps
     assert covered.min() >= 35, covered
 
@@ -158,13 +158,13 @@ def test_exact_samples_fill_their_cells(rng):
 def test_exit_times_with_walls_moved_are_those_of_sgd():
     """Noise of four samples a step, nearly Gaussian: moving the walls removes most of the error of the equation."""
     part, grid = shifted(LINE), pl.Grid(-0.1, 0.1, 121, boundary="absorbing")
-    found = bridge.compare_exits(part, grid, 0.02, 0.05, batch=4, runs=4000, seed=2)
-    assert found.low < found.sgd < found.high
-    plain, moved = (abs(v["measured"] / found.sgd - 1) for v in (found.equations, found.moved))
+    exits = bridge.compare_exits(part, grid, 0.02, 0.05, batch=4, runs=4000, seed=2)
+    assert exits.low < exits.sgd < exits.high
+    plain, moved = (abs(v["measured"] / exits.sgd - 1) for v in (exits.equations, exits.moved))
     assert moved < 0.5 * plain
     plane = pl.Grid((-0.1, -0.1), (0.1, 0.1), (31, 31), boundary="absorbing")
-    found = bridge.compare_exits(shifted(PLANE), plane, [0.0, 0.03], 0.05, batch=4, runs=1000, seed=2)
-    plain, moved = (abs(v["measured"] / found.sgd - 1) for v in (found.equations, found.moved))
+    exits = bridge.compare_exits(shifted(PLANE), plane, [0.0, 0.03], 0.05, batch=4, runs=1000, seed=2)
+    plain, moved = (abs(v["measured"] / exits.sgd - 1) for v in (exits.equations, exits.moved))
     assert moved < 0.5 * plain
     with pytest.raises(ValueError, match="longest: .* still inside"):
         bridge.compare_exits(part, grid, 0.05, 0.05, batch=4, runs=20, longest=3)
@@ -186,12 +186,12 @@ def test_the_turning_of_sgd_in_a_plane_is_that_of_its_equation():
     lr, grid = 0.05, pl.Grid((-1.2, -1.2), (1.2, 1.2), (97, 97))
     noise = bridge.noise(part, [0.0, 0.0], 1)
     exact = 2 * pl.nonequilibrium.linear(np.diag([1.0, 3.0]), lr / 2 * noise).Q[0, 1]
-    found = bridge.compare_rotation(part, grid, np.zeros((400, 2)), lr, 200, settle=100)
-    assert found.equations["measured"] == pytest.approx(exact, rel=0.02)
-    assert abs(found.equations["isotropic"]) < 1e-3 * abs(exact) and found.p_value < 0.01
+    rotation = bridge.compare_rotation(part, grid, np.zeros((400, 2)), lr, 200, settle=100)
+    assert rotation.equations["measured"] == pytest.approx(exact, rel=0.02)
+    assert abs(rotation.equations["isotropic"]) < 1e-3 * abs(exact) and rotation.p_value < 0.01
     discrete = sgd.stationary_covariance(np.diag([1.0, 3.0]), noise, lr)
     turning = discrete[0, 1] * (1.0 - 3.0)
-    assert found.low - 0.02 * abs(exact) < turning < found.high + 0.02 * abs(exact)
+    assert rotation.low - 0.02 * abs(exact) < turning < rotation.high + 0.02 * abs(exact)
 
 
 def test_refusals():

@@ -46,9 +46,9 @@ def test_the_loop_is_the_optimizer_s(quadratic):
 def test_local_entropy_of_a_quadratic_is_exact_on_the_grid(quadratic):
     part, H, centre = quadratic
     x, gamma, beta = np.array([[0.4, -0.7], [1.0, 1.0]]), 0.5, 20.0
-    found, error = bridge.exact_gradient(part, pl.Grid((-5, -5), (5, 5), (201, 201)), x, gamma, beta)
+    gradients, error = bridge.exact_gradient(part, pl.Grid((-5, -5), (5, 5), (201, 201)), x, gamma, beta)
     exact = (x - centre) @ (H @ np.linalg.inv(np.eye(2) + gamma * H)).T
-    np.testing.assert_allclose(found, exact, atol=1e-8)
+    np.testing.assert_allclose(gradients, exact, atol=1e-8)
     assert error.max() < 1e-6
     with pytest.raises(ValueError, match="wider"):
         bridge.exact_gradient(part, pl.Grid((0, -1), (1, 0), (41, 41)), x, gamma, beta)
@@ -64,7 +64,7 @@ def test_mean_and_variance_on_a_quadratic(quadratic):
     x, gamma, T, share, a = np.array([[0.4, -0.7], [1.0, 1.0]]), 0.5, 0.05, 0.2, 0.3
     grid = pl.Grid((-5, -5), (5, 5), (101, 101))
     for batch in (None, 2):
-        found = bridge.gradient_map(
+        estimate = bridge.gradient_map(
             part, grid, x, gamma, T, shares=[share], lengths=[4, 30], averaging=a, batch=batch, runs=400
         )
         for n, u in enumerate(x):
@@ -78,12 +78,12 @@ def test_mean_and_variance_on_a_quadratic(quadratic):
                 covariances = step @ covariances @ step.T + kick
                 if step_number in (4, 30):
                     m = int(step_number == 30)
-                    mean, error = found.mean[0, m, n], found.standard_error[0, m, n]
+                    mean, error = estimate.mean[0, m, n], estimate.standard_error[0, m, n]
                     assert np.all(abs(mean - (u - z) / gamma) < 4 * error)
                     spread = covariances[2:, 2:] / gamma**2
                     if batch is None:
-                        np.testing.assert_allclose(found.covariance[0, m, n], spread, atol=0.25 * np.trace(spread))
-    assert found.region().shape == (1, 2) and np.all((found.region() >= 0) & (found.region() <= 1))
+                        np.testing.assert_allclose(estimate.covariance[0, m, n], spread, atol=0.25 * np.trace(spread))
+    assert estimate.region().shape == (1, 2) and np.all((estimate.region() >= 0) & (estimate.region() <= 1))
 
 
 def test_long_langevin_averages_are_the_exact_gradient_of_the_network(plane):
@@ -106,11 +106,11 @@ def test_long_langevin_averages_are_the_exact_gradient_of_the_network(plane):
 def test_directions_and_refusals(plane):
     grid = pl.Grid((-3, -3), (3, 3), (241, 241))
     given = {"shares": [0.1], "lengths": [5], "runs": 4}
-    found = bridge.gradient_map(plane, grid, [[0.5, 0.5]], 0.05, 0.05, batch=10, **given)
-    u, v = found.mean[0, 0, 0], found.exact[0]
+    estimate = bridge.gradient_map(plane, grid, [[0.5, 0.5]], 0.05, 0.05, batch=10, **given)
+    u, v = estimate.mean[0, 0, 0], estimate.exact[0]
     cosine = u @ v / np.linalg.norm(u) / np.linalg.norm(v)
-    assert np.cos(np.radians(found.angle[0, 0, 0])) == pytest.approx(cosine)
-    assert found.relative_bias[0, 0, 0] == pytest.approx(np.linalg.norm(u - v) / np.linalg.norm(v))
+    assert np.cos(np.radians(estimate.angle[0, 0, 0])) == pytest.approx(cosine)
+    assert estimate.relative_bias[0, 0, 0] == pytest.approx(np.linalg.norm(u - v) / np.linalg.norm(v))
     for changes, words in (
         ({"shares": [2.0]}, "shares"), ({"lengths": [0]}, "lengths"), ({"averaging": 0.0}, "averaging"),
         ({"batch": 61, "replacement": False}, "batch"), ({"runs": 1}, "runs"),

@@ -25,9 +25,9 @@ def test_a_plane_of_two_weights_is_everything():
     start = np.repeat(f.weights.numpy()[None], 40, 0)
     here = bridge.descend(plane, start, 0.1, 30, 3, seed=4).final
     np.testing.assert_allclose(roam(f, 0.1, 30, batch=3, runs=40, seed=4), here, atol=1e-12)
-    found = bridge.compare_projection(f, 0.1, 30, batch=3, runs=200, seed=4)
-    assert found.explained == pytest.approx(1.0)
-    assert all(found.low[metric] == 0 < found.high[metric] for metric in ("w1", "w2", "tv"))
+    comparison = bridge.compare_projection(f, 0.1, 30, batch=3, runs=200, seed=4)
+    assert comparison.explained == pytest.approx(1.0)
+    assert all(comparison.low[metric] == 0 < comparison.high[metric] for metric in ("w1", "w2", "tv"))
 
 
 def test_moments_of_a_linear_model_are_exact():
@@ -55,10 +55,10 @@ def test_where_other_directions_matter_the_laws_differ():
     """A network: SGD on its plane has less room than SGD in all of weight space, by more than the intervals."""
     pytest.importorskip("sklearn")
     f = bridge.trained_slice(1, epochs=3).functions.objective
-    found = bridge.compare_projection(f, 0.05, 200, dimension=1, runs=200, seed=2)
-    assert 0 < found.explained < 0.5 and found.low["w2"] > 0 and found.distances["w2"] > found.floor["w2"]
-    np.testing.assert_allclose(found.projected.mean(), 0.0, atol=1e-12)
-    assert found.spread[0] == found.projected.std() > found.restricted.std()
+    laws = bridge.compare_projection(f, 0.05, 200, dimension=1, runs=200, seed=2)
+    assert 0 < laws.explained < 0.5 and laws.low["w2"] > 0 and laws.distances["w2"] > laws.floor["w2"]
+    np.testing.assert_allclose(laws.projected.mean(), 0.0, atol=1e-12)
+    assert laws.spread[0] == laws.projected.std() > laws.restricted.std()
 
 
 def test_planes_through_minima_and_along_a_run():

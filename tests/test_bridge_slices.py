@@ -67,14 +67,14 @@ def test_all_derivatives_are_those_of_the_whole_network_along_the_slice(case, k,
     points = rng.standard_normal((5, k))
     u, chosen = part.functions.points(points), torch.from_numpy(rng.integers(objective.count, size=(5, 2)))
     f = part.functions
-    found = (f.value(u), f.gradient(u), f.sample_gradients(u), f.covariance(u), f.batch_gradient(u, chosen))
+    derivatives = (f.value(u), f.gradient(u), f.sample_gradients(u), f.covariance(u), f.batch_gradient(u, chosen))
     weights = part.origin + points @ part.basis
     for n, w in enumerate(weights):
         value, gradient, rows = at(objective, w)
         along = rows @ part.basis.T
         expected = (value, part.basis @ gradient, along, np.cov(along.T, bias=True).reshape(k, k),
                     along[chosen[n]].mean(0))  # fmt: skip
-        for one, right in zip(found, expected):
+        for one, right in zip(derivatives, expected):
             np.testing.assert_allclose(one[n].numpy(), right, atol=1e-12)
     step = 1e-5
     moved = [f.points(points + s * e) for e in np.eye(k) for s in (step, -step)]
@@ -143,8 +143,8 @@ def test_bases():
     np.testing.assert_allclose(bridge.gradient_direction(objective)[0], objective.gradient())
     rows = curvature.per_sample_gradients(objective).numpy()
     values, vectors = np.linalg.eigh(np.cov(rows.T, bias=True))
-    found = bridge.noisy_directions(objective, 2)
-    np.testing.assert_allclose(np.abs(found @ vectors[:, [-1, -2]]), np.eye(2), atol=1e-6)
+    noisy = bridge.noisy_directions(objective, 2)
+    np.testing.assert_allclose(np.abs(noisy @ vectors[:, [-1, -2]]), np.eye(2), atol=1e-6)
     run = np.outer(np.linspace(-1, 1, 9), np.eye(4)[2]) * 3 + np.outer(np.linspace(-1, 1, 9) ** 2, np.eye(4)[0])
     np.testing.assert_allclose(bridge.trajectory_directions(run + 5.0, 2), np.eye(4)[[2, 0]], atol=1e-12)
     pieces = objective.unflat(torch.from_numpy(bridge.filter_directions(objective, 2, seed=1)))

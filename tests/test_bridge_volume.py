@@ -19,14 +19,14 @@ def quadratic(inputs=12, scale=1.0):
 def test_laplace_and_the_harmonic_mean_are_closed_forms_of_a_quadratic():
     objective, a, y = quadratic()
     gamma, beta = 0.4, 30.0
-    found = volume(objective, gamma, beta, steps=100, settle=50)
+    estimate = volume(objective, gamma, beta, steps=100, settle=50)
     x, H = objective.weights.numpy(), a.T @ a / 30
     g, A = a.T @ (a @ x - y) / 30, np.eye(12) + gamma * H
-    exact = found.value - gamma / 2 * g @ np.linalg.solve(A, g) + np.linalg.slogdet(A)[1] / (2 * beta)
-    assert found.laplace == pytest.approx(exact, abs=1e-10)
+    exact = estimate.value - gamma / 2 * g @ np.linalg.solve(A, g) + np.linalg.slogdet(A)[1] / (2 * beta)
+    assert estimate.laplace == pytest.approx(exact, abs=1e-10)
     m = 12 / np.trace(np.linalg.inv(H + np.eye(12) / gamma)) - 1 / gamma
-    assert found.harmonic_mean == pytest.approx(m, rel=1e-8)
-    assert found.log_volume == pytest.approx(beta * (found.value - found.local_entropy))
+    assert estimate.harmonic_mean == pytest.approx(m, rel=1e-8)
+    assert estimate.log_volume == pytest.approx(beta * (estimate.value - estimate.local_entropy))
 
 
 def test_intervals_cover_the_exact_value():
@@ -34,8 +34,8 @@ def test_intervals_cover_the_exact_value():
     objective, *_ = quadratic(5)
     covered = []
     for seed in range(16):
-        found = volume(objective, 0.3, 20.0, chains=4, steps=100, settle=50, intervals=4, seed=seed)
-        covered.append(found.low <= found.laplace <= found.high)
+        estimate = volume(objective, 0.3, 20.0, chains=4, steps=100, settle=50, intervals=4, seed=seed)
+        covered.append(estimate.low <= estimate.laplace <= estimate.high)
     assert sum(covered) >= 12
 
 
@@ -52,10 +52,10 @@ def test_a_network_against_quadrature():
     u = np.stack(np.meshgrid(axis, axis, indexing="ij"), -1)
     weight = np.exp(-beta * (part.loss(u) + (u**2).sum(-1) / (2 * gamma)))
     exact = -np.log(weight.sum() * 0.05**2 * beta / (2 * np.pi * gamma)) / beta
-    found = volume(objective, gamma, beta, chains=16, steps=300, settle=150)
-    assert found.low < exact < found.high and found.high - found.low < 0.1
-    assert not abs(found.laplace - exact) < 5 * found.standard_error
-    assert np.all((found.acceptance[1:] > 0.4) & (found.acceptance[1:] < 0.75))
+    estimate = volume(objective, gamma, beta, chains=16, steps=300, settle=150)
+    assert estimate.low < exact < estimate.high and estimate.high - estimate.low < 0.1
+    assert not abs(estimate.laplace - exact) < 5 * estimate.standard_error
+    assert np.all((estimate.acceptance[1:] > 0.4) & (estimate.acceptance[1:] < 0.75))
 
 
 def test_block_averages_and_the_rule(rng):

@@ -30,12 +30,12 @@ def test_paths_have_the_fokker_planck_density():
     problem = pl.FokkerPlanck(LOSS, beta=beta)
     density = pl.solve(problem, start / grid.integrate(start), grid, time - 0.002 * beta / 2, dt=0.002).final
     edges = np.linspace(-3.0, 2.6, 41)
-    found = np.histogram(paths.states[-1], edges)[0] / count
+    shares = np.histogram(paths.states[-1], edges)[0] / count
     cumulative = np.concatenate([[0.0], np.cumsum((density[1:] + density[:-1]) / 2 * grid.spacing[0])])
     exact = np.diff(np.interp(edges, grid.x, cumulative))
     sigma = np.sqrt(exact * (1 - exact) / count)
-    assert (np.abs(found - exact) < 5 * sigma + 4e-4).all()  # 4e-4: the Euler step's bias, the start's width
-    assert np.abs(found - exact).sum() < 0.02
+    assert (np.abs(shares - exact) < 5 * sigma + 4e-4).all()  # 4e-4: the Euler step's bias, the start's width
+    assert np.abs(shares - exact).sum() < 0.02
 
 
 def test_hamilton_jacobi_and_fokker_planck_share_the_generator():

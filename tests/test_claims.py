@@ -71,10 +71,10 @@ def test_committed_evidence_is_of_this_ledger():
 def test_a_record_is_read_back(tmp_path):
     row = COMPUTABLE[0]
     path = records.save_json(tmp_path / "one.json", claims.record(row, quick=True))
-    found = json.loads(path.read_text())
-    for stored, today in zip(claims.pieces(found), claims.decide(row, quick=True).evidence, strict=True):
+    record = json.loads(path.read_text())
+    for stored, today in zip(claims.pieces(record), claims.decide(row, quick=True).evidence, strict=True):
         assert stored.holds and np.array_equal(np.asarray(stored.measured, float), np.asarray(today.measured, float))
-    assert len(found["rejected"]) == len(row.rejects)
+    assert len(record["rejected"]) == len(row.rejects)
 
 
 def test_verify_prints_json(capsys):

@@ -34,29 +34,29 @@ def test_densities(capsys, tmp_path):
         "--out",
         str(tmp_path / "line"),
     ]
-    found = printed(asked, capsys)
+    numbers = printed(asked, capsys)
     line = bridge.trained_slice(1, epochs=1, samples=30, hidden=4)
     same = bridge.compare_densities(line, pl.Grid(-1.5, 1.5, 401), 0.01, [0.2], mean=0.0, deviation=0.1, runs=60)
-    assert found["w2 measured"] == same.distances["w2"]["measured"][0]
+    assert numbers["w2 measured"] == same.distances["w2"]["measured"][0]
     with np.load(tmp_path / "line.npz") as stored:
         np.testing.assert_array_equal(stored["states"], same.states)
 
 
 def test_gradients_and_volumes(capsys):
-    found = printed(["gradient", "--runs", "4", "--width", "4"], capsys)
-    assert found["bias, step 0.05, L 5"] > 0 and 0 <= found["right, step 0.5, L 100"] <= 1
-    found = printed(["volume", "--steps", "60", "--gamma", "0.01"], capsys)
-    assert found["low"] < found["local entropy"] < found["high"]
+    numbers = printed(["gradient", "--runs", "4", "--width", "4"], capsys)
+    assert numbers["bias, step 0.05, L 5"] > 0 and 0 <= numbers["right, step 0.5, L 100"] <= 1
+    numbers = printed(["volume", "--steps", "60", "--gamma", "0.01"], capsys)
+    assert numbers["low"] < numbers["local entropy"] < numbers["high"]
 
 
 def test_basins_and_projections(capsys):
-    found = printed(
+    numbers = printed(
         ["basins", "--runs", "10", "--steps", "20", "--width", "4", "--gamma", "1", "--nodes", "101"], capsys
     )
-    assert found["sgd, depth less sgd's"] == 0.0 <= found["minimum 0"]
-    assert found["smoothed, share in the best, from"] <= found["smoothed, share in the best"] <= 1.0
-    found = printed(["projection", "--runs", "20", "--steps", "30"], capsys)
-    assert found["w2, from"] <= found["w2"] <= found["w2, to"] and 0 < found["share of the variance"] < 1
+    assert numbers["sgd, depth less sgd's"] == 0.0 <= numbers["minimum 0"]
+    assert numbers["smoothed, share in the best, from"] <= numbers["smoothed, share in the best"] <= 1.0
+    numbers = printed(["projection", "--runs", "20", "--steps", "30"], capsys)
+    assert numbers["w2, from"] <= numbers["w2"] <= numbers["w2, to"] and 0 < numbers["share of the variance"] < 1
 
 
 def test_refusals(capsys):

@@ -27,7 +27,7 @@ def printed(arguments, capsys):
 
 
 def test_the_command_is_the_function(capsys):
-    found = printed(
+    runs = printed(
         ["--seed", "4", "--optimizer-set", "lr=0.05", "--batch-size", "20", "--drops", "0.5", "--clip", "3"], capsys
     )
     options = {"train": 100, "validation": 30}
@@ -35,7 +35,7 @@ def test_the_command_is_the_function(capsys):
         epochs=2, seed=4, batch_size=20, drops=(0.5,), clip=3.0, optimizer_options={"lr": 0.05},
         data_options=options, model_options={"hidden": (6,)},
     )  # fmt: skip
-    assert found == [{"name": "sgd", "seed": 4, "final": same.final}]
+    assert runs == [{"name": "sgd", "seed": 4, "final": same.final}]
 
 
 def test_settings_are_literals_and_the_words_of_the_shell(capsys):
@@ -63,13 +63,13 @@ def test_several_seeds_give_a_mean(capsys):
 
 def test_several_optimizers_and_seeds_are_compared_in_pairs(capsys):
     arguments = ["--optimizer", "sgd", "adam", "--seed", "3", "5", "8", "--out", "runs"]
-    found = printed(arguments, capsys)
+    report = printed(arguments, capsys)
     errors = {
-        name: [run["final"]["test"]["error"] for run in found["runs"] if run["name"] == name]
+        name: [run["final"]["test"]["error"] for run in report["runs"] if run["name"] == name]
         for name in ("sgd", "adam")
     }
     expected = training.paired([b - a for a, b in zip(errors["sgd"], errors["adam"])])
-    assert found["comparison"][1].items() >= expected.items()
+    assert report["comparison"][1].items() >= expected.items()
     assert sorted(os.listdir("runs/adam")) == ["seed_3", "seed_5", "seed_8"]
     assert main(["train", *SMALL, *arguments, "--resume"]) == 0  # everything is there already
     assert f"{expected['difference']:+.3f} [{expected['low']:+.3f}" in capsys.readouterr().out

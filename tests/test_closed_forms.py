@@ -94,13 +94,13 @@ def test_hopf_lax_at_points_is_the_brute_force_minimum(name):
     f, t = SMOOTH[name], 0.3
     y = np.linspace(-8.0, 8.0, 1_600_001)
     rough = [np.min(f(y) + (x - y) ** 2 / (2 * t)) for x in POINTS]
-    found = pl.local_entropy(f, POINTS, t, math.inf)
-    assert (found <= np.array(rough) + 1e-15).all()
-    np.testing.assert_allclose(found, rough, atol=1e-8)  # the lattice stops h²(f'' + 1/t)/8 above
+    values = pl.local_entropy(f, POINTS, t, math.inf)
+    assert (values <= np.array(rough) + 1e-15).all()
+    np.testing.assert_allclose(values, rough, atol=1e-8)  # the lattice stops h²(f'' + 1/t)/8 above
     y_star = POINTS - t * pl.local_entropy_gradient(f, POINTS, t, math.inf)
-    np.testing.assert_allclose(f(y_star) + (POINTS - y_star) ** 2 / (2 * t), found, rtol=1e-14, atol=1e-14)
+    np.testing.assert_allclose(f(y_star) + (POINTS - y_star) ** 2 / (2 * t), values, rtol=1e-14, atol=1e-14)
     np.testing.assert_allclose(f.gradient(y_star), (POINTS - y_star) / t, atol=1e-10)
-    np.testing.assert_array_equal(pl.hopf_lax(f, POINTS, t), found)
+    np.testing.assert_array_equal(pl.hopf_lax(f, POINTS, t), values)
     np.testing.assert_allclose(pl.proximal(f, POINTS, t), y_star, atol=1e-14)
 
 
@@ -661,9 +661,9 @@ def test_a_loss_on_a_grid_is_integrated_over_the_whole_space(name, beta):
 def test_a_loss_on_a_plane(beta):
     f = pl.Loss("0.05*x**4 - 0.4*x**2 + 0.3*sin(3*x) + y**2/2 + 0.2*cos(4*x*y)")
     grid = Grid((-1.0, -1.0), (1.0, 1.0), (24, 20))
-    found = pl.local_entropy(f, grid, 0.2, beta)
+    values = pl.local_entropy(f, grid, 0.2, beta)
     for k in ((0, 0), (10, 7), (23, 13)):
-        assert found[k] == pytest.approx(float(pl.local_entropy(f, grid.points[k], 0.2, beta)), rel=1e-11, abs=1e-12)
+        assert values[k] == pytest.approx(float(pl.local_entropy(f, grid.points[k], 0.2, beta)), rel=1e-11, abs=1e-12)
 
 
 def test_hopf_lax_of_a_loss_is_exact_to_round_off():

@@ -130,13 +130,13 @@ def test_comparison_and_constants(seed):
 
 def test_routes_agree():
     """In three wells the two routes differ by their errors of second order."""
-    f, found, sizes = losses.three_wells(), [], (101, 201, 401, 801)
+    f, gaps, sizes = losses.three_wells(), [], (101, 201, 401, 801)
     for n in sizes:
         grid, problem = Grid(-4.0, 4.0, n), Control(f, f, 1.0, 0.35)
         a, b = (route(problem, grid, 0.0).values[0] for route in (logarithmic_transform, hamilton_jacobi_bellman))
-        found.append(np.abs(a - b)[np.abs(grid.x) < 3].max())
-    assert found[-1] < 1e-4
-    assert 1.6 < order(sizes, found) < 2.2  # the coarsest grid is not quite in the regime
+        gaps.append(np.abs(a - b)[np.abs(grid.x) < 3].max())
+    assert gaps[-1] < 1e-4
+    assert 1.6 < order(sizes, gaps) < 2.2  # the coarsest grid is not quite in the regime
 
 
 # -- the density ------------------------------------------------------------------------------------------------
@@ -217,11 +217,11 @@ def test_gap_is_an_equality():
     f, residuals, efforts, sizes = losses.three_wells(), [], [], (101, 201, 401, 801)
     for n in sizes:
         grid = Grid(-4.0, 4.0, n)
-        found = gap(Control(f, Loss("0.4*(x + 1.5)**2"), 1.0, 0.35), grid, point_mass(grid, 1.6))
-        residuals.append(abs(found.residual))
-        efforts.append(abs(found.effort - 2 * found.diffusivity * found.entropy))
-        both = found.entropy + found.entropy_plain
-        assert 2 * found.diffusivity * both == pytest.approx(found.plain - found.controlled, rel=1e-12)
+        result = gap(Control(f, Loss("0.4*(x + 1.5)**2"), 1.0, 0.35), grid, point_mass(grid, 1.6))
+        residuals.append(abs(result.residual))
+        efforts.append(abs(result.effort - 2 * result.diffusivity * result.entropy))
+        both = result.entropy + result.entropy_plain
+        assert 2 * result.diffusivity * both == pytest.approx(result.plain - result.controlled, rel=1e-12)
     assert 1.8 < order(sizes, residuals) < 2.2
     assert 1.8 < order(sizes, efforts) < 2.2
     assert residuals[-1] < 5e-5
@@ -233,10 +233,10 @@ def test_theorem_4_11(seed):
     rng = np.random.default_rng(seed)
     grid = Grid(-3.0, 3.0, 161)
     start = np.exp(-((grid.x - rng.uniform(-1, 1)) ** 2) / 0.2)
-    found = gap(random_control(rng), grid, start / grid.integrate(start))
-    assert found.controlled <= found.plain - found.effort + 1e-3 * found.effort
-    assert found.ratio > 0.5
-    assert found.entropy > 0 and found.entropy_plain > 0
+    result = gap(random_control(rng), grid, start / grid.integrate(start))
+    assert result.controlled <= result.plain - result.effort + 1e-3 * result.effort
+    assert result.ratio > 0.5
+    assert result.entropy > 0 and result.entropy_plain > 0
 
 
 # -- paths ------------------------------------------------------------------------------------------------------
@@ -249,25 +249,25 @@ def test_cost_of_paths():
     exact, spreads, counts = p / 2 + q, [], (25, 50, 100, 200)
     for steps in counts:
         value = logarithmic_transform(quadratic(), grid, np.linspace(0.0, HORIZON, steps + 1))
-        found = controlled_paths(value, 1.0, paths=2000, steps=steps, seed=11)
-        error = found.cost.std(ddof=1) / math.sqrt(2000)
-        assert abs(found.cost.mean() - exact) < 4 * error
-        paid = found.cost - found.martingale
+        runs = controlled_paths(value, 1.0, paths=2000, steps=steps, seed=11)
+        error = runs.cost.std(ddof=1) / math.sqrt(2000)
+        assert abs(runs.cost.mean() - exact) < 4 * error
+        paid = runs.cost - runs.martingale
         assert abs(paid.mean() - exact) < 4 * paid.std(ddof=1) / math.sqrt(2000)
         spreads.append(paid.std())
     assert 0.45 < order(counts, spreads) < 0.55
-    assert spreads[-1] < 0.2 * found.cost.std()
+    assert spreads[-1] < 0.2 * runs.cost.std()
 
 
 def test_paths_without_control():
     grid = Grid(-6.0, 6.0, 601)
     value = logarithmic_transform(quadratic(), grid, np.linspace(0.0, HORIZON, 51))
-    found = controlled_paths(value, 1.0, paths=4000, steps=50, seed=5, controlled=False)
+    runs = controlled_paths(value, 1.0, paths=4000, steps=50, seed=5, controlled=False)
     decay = math.exp(-STIFFNESS * HORIZON)
     mean = END / 2 * (decay**2 + NOISE / STIFFNESS * (1 - decay**2))
-    assert abs(found.terminal.mean() - mean) < 4 * found.terminal.std(ddof=1) / math.sqrt(4000)
-    assert (found.effort == 0).all() and (found.martingale == 0).all()
-    assert found.terminal.mean() > logarithmic_transform(quadratic(), grid, 0.0).values[0][350]
+    assert abs(runs.terminal.mean() - mean) < 4 * runs.terminal.std(ddof=1) / math.sqrt(4000)
+    assert (runs.effort == 0).all() and (runs.martingale == 0).all()
+    assert runs.terminal.mean() > logarithmic_transform(quadratic(), grid, 0.0).values[0][350]
 
 
 def test_paths_are_those_of_their_seed():
@@ -283,12 +283,12 @@ def test_paths_in_a_periodic_square():
     grid = Grid((0.0, 0.0), (1.0, 1.0), (40, 40), boundary="periodic")
     V = Loss("0.2*cos(2*pi*x) + 0.1*sin(2*pi*y)")
     value = logarithmic_transform(Control(None, V, 0.2, 0.1), grid, np.linspace(0.0, 0.2, 41))
-    found = controlled_paths(value, [0.2, 0.9], paths=3000, steps=40, seed=8)
-    paid = found.cost - found.martingale
+    runs = controlled_paths(value, [0.2, 0.9], paths=3000, steps=40, seed=8)
+    paid = runs.cost - runs.martingale
     start = grid.interpolate(value.values[0], [0.2, 0.9])
     # bilinear slopes on 40 nodes: (2π/40)²/24 of 0.2 is 2e-4
     assert abs(paid.mean() - start) < 4 * paid.std(ddof=1) / math.sqrt(3000) + 2e-4
-    assert found.states.shape == (3000, 2)
+    assert runs.states.shape == (3000, 2)
 
 
 @pytest.mark.parametrize("boundary", ["reflecting", "periodic"])
@@ -305,9 +305,9 @@ def test_paths_on_a_circle():
     grid = Grid(0.0, 1.0, 200, boundary="periodic")
     V = Loss("0.2*cos(2*pi*x)")
     value = logarithmic_transform(Control(None, V, 0.3, 0.1), grid, np.linspace(0.0, 0.3, 101))
-    found = controlled_paths(value, 0.98, paths=4000, steps=100, seed=9)
-    assert (found.states > 1).mean() > 0.1
-    paid = found.cost - found.martingale
+    runs = controlled_paths(value, 0.98, paths=4000, steps=100, seed=9)
+    assert (runs.states > 1).mean() > 0.1
+    paid = runs.cost - runs.martingale
     error = paid.std(ddof=1) / math.sqrt(4000)
     assert abs(paid.mean() - grid.interpolate(value.values[0], 0.98)) < 4 * error + 1e-5  # (2π/200)²/24 of 0.2
 
@@ -316,18 +316,18 @@ def test_path_without_noise():
     """D = 0: one deterministic path, its cost is the Hopf-Lax value up to the first order of the grid."""
     V, grid = Loss("cos(3*x) + x**2/4"), Grid(-3.0, 3.0, 1601, boundary="outflow")
     value = hamilton_jacobi_bellman(Control(None, V, 0.2, 0.0), grid, np.linspace(0.0, 0.2, 41))
-    found = controlled_paths(value, [0.5, 0.7], paths=2, steps=40, seed=1)
+    runs = controlled_paths(value, [0.5, 0.7], paths=2, steps=40, seed=1)
     exact = np.interp([0.5, 0.7], grid.x, closed_forms.hopf_lax(V, grid, 0.2))
-    assert found.cost == pytest.approx(exact, abs=5e-3)
-    assert (found.martingale == 0).all()
+    assert runs.cost == pytest.approx(exact, abs=5e-3)
+    assert (runs.martingale == 0).all()
 
 
 def test_reflected_paths_keep_to_the_box():
     grid = Grid(-0.5, 0.5, 41)
     value = logarithmic_transform(Control(None, Loss("x"), 1.0, 0.5), grid, np.linspace(0.0, 1.0, 401))
-    found = controlled_paths(value, 0.0, paths=2000, steps=400, seed=2, controlled=False)
-    assert np.abs(found.states).max() <= 0.5
-    assert abs(found.states.var() - 1 / 12) < 0.01  # uniform in the end
+    runs = controlled_paths(value, 0.0, paths=2000, steps=400, seed=2, controlled=False)
+    assert np.abs(runs.states).max() <= 0.5
+    assert abs(runs.states.var() - 1 / 12) < 0.01  # uniform in the end
 
 
 # -- building blocks --------------------------------------------------------------------------------------------
@@ -350,11 +350,11 @@ def test_semigroup_keeps_relative_accuracy():
     """exp(tQ) e_n of a pure birth chain with rates 1e-8: entries are Poisson probabilities down to 1e-90."""
     n, rate = 11, 1e-8
     Q = csr_matrix(np.diag(np.full(n - 1, rate), 1) - np.diag(np.append(np.full(n - 1, rate), 0.0)))
-    found = semigroup(Q, np.eye(n)[-2], [1.0])[0]
+    law = semigroup(Q, np.eye(n)[-2], [1.0])[0]
     jumps = np.arange(n - 2, -1, -1)
     exact = np.array([math.exp(-rate) * rate**k / math.factorial(k) for k in jumps])
-    assert found[:-1] == pytest.approx(exact, rel=1e-13)
-    assert found[0] < 1e-77
+    assert law[:-1] == pytest.approx(exact, rel=1e-13)
+    assert law[0] < 1e-77
 
 
 def test_semigroup_of_a_step():
@@ -454,9 +454,9 @@ def test_effort_is_summed_by_the_trapezoid_rule():
     grid, times = Grid(-9.0, 9.0, 181), np.linspace(0.0, 1.0, 6)
     slopes = 1.0 + times**2
     value = control.Value(Control(None, 2.0 * grid.x, 1.0, 0.01), grid, times, slopes[:, None] * grid.x, {})
-    found = controlled_paths(value, 0.0, paths=7, steps=5, seed=1)
+    runs = controlled_paths(value, 0.0, paths=7, steps=5, seed=1)
     expected = 0.5 * np.sum((slopes[:-1] ** 2 + slopes[1:] ** 2) / 2) / 5
-    np.testing.assert_allclose(found.effort, expected, rtol=1e-12)
+    np.testing.assert_allclose(runs.effort, expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("point", [0.97, 1.0, -0.02, 2.31])

@@ -255,8 +255,8 @@ def test_repeated_eigenvalues_are_found_as_often_as_they_occur(monkeypatch, rng,
     smallest, largest, low, high = curvature.extreme_eigenvalues(operator, count, vectors=True)
     exact = np.sort(values)
     np.testing.assert_allclose(np.r_[smallest, largest], np.r_[exact[:count], exact[-count:]], atol=2e-9)
-    for found, states in ((smallest, low), (largest, high)):
-        np.testing.assert_allclose(array(operator.matrix) @ states, states * found, atol=5e-9)
+    for ends, states in ((smallest, low), (largest, high)):
+        np.testing.assert_allclose(array(operator.matrix) @ states, states * ends, atol=5e-9)
         np.testing.assert_allclose(states.T @ states, np.eye(count), atol=1e-8)
     assert operator.products <= (2.1 * len(values) if dense else 20000)
 
@@ -332,10 +332,10 @@ def test_spectra_and_traces_by_layer(digits):
     model = models.mlp(64, (4,))
     objective = curvature.Objective(model, digits.train, samples=60)
     matrix = curvature.Hessian(objective).matrix()
-    found = curvature.layer_spectra(model=model, data=digits, samples=60)
-    assert list(found) == ["1", "3"]
+    spectra = curvature.layer_spectra(model=model, data=digits, samples=60)
+    assert list(spectra) == ["1", "3"]
     for name, block in {"1": slice(0, 260), "3": slice(260, None)}.items():
-        np.testing.assert_allclose(found[name].nodes, np.linalg.eigvalsh(array(matrix[block, block])), atol=1e-12)
+        np.testing.assert_allclose(spectra[name].nodes, np.linalg.eigvalsh(array(matrix[block, block])), atol=1e-12)
         part = curvature.Objective(model, digits.train, samples=60, parameters=[name])
         exact = matrix[block, block].trace().item()
         assert curvature.trace(curvature.Hessian(part), probes=300) == (pytest.approx(exact, rel=1e-10), 0.0)
@@ -397,11 +397,11 @@ def test_single_precision_gradients_keep_what_digits_they_have(trained):
     double, single = (curvature.Objective(trained.model, trained.data.train, samples=150, dtype=d)
                       for d in (DOUBLE, torch.float32))  # fmt: skip
     exact = curvature.gradient_noise(double).eigenvalues
-    found = {m: curvature.gradient_noise(single, method=m).eigenvalues for m in ("auto", "gram", "svd")}
-    np.testing.assert_array_equal(found["auto"], found["gram"])
-    for values in found.values():
+    eigenvalues = {m: curvature.gradient_noise(single, method=m).eigenvalues for m in ("auto", "gram", "svd")}
+    np.testing.assert_array_equal(eigenvalues["auto"], eigenvalues["gram"])
+    for values in eigenvalues.values():
         np.testing.assert_allclose(np.sqrt(values), np.sqrt(exact), rtol=1e-5, atol=1e-6 * exact[0] ** 0.5)
-    error = {method: abs(values - exact).max() for method, values in found.items()}
+    error = {method: abs(values - exact).max() for method, values in eigenvalues.items()}
     assert error["gram"] < error["svd"]
     assert curvature.gradient_noise(single, directions=1).directions.shape == (1, single.dimension)
 
@@ -512,8 +512,8 @@ def test_the_verb_names_its_route(tmp_path, capsys):
     with np.load(tmp_path / "found.npz") as arrays:
         assert len(arrays["hessian_nodes"]) == 310 and arrays["fisher_weights"].sum() == pytest.approx(1.0)
     assert main([*arguments, "--of", "hessian", "--method", "lanczos", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)["hessian"]
-    assert found["method"] == "lanczos" and found["weights"] == 310 and found["samples"] == 50
+    report = json.loads(capsys.readouterr().out)["hessian"]
+    assert report["method"] == "lanczos" and report["weights"] == 310 and report["samples"] == 50
 
 
 def test_the_exact_route_is_taken_where_it_costs_seconds(digits):
@@ -544,8 +544,8 @@ def test_progress_counts_the_products(trained):
 
 def test_spectrum_of_a_text_model():
     text = data.load("topics", train=3000, steps=5)
-    found = curvature.spectrum(model=models.char_lstm(text.classes, 3, 1), data=text, samples=20)
-    assert len(found.nodes) == found.dimension and np.isfinite(found.nodes).all()
+    spectrum = curvature.spectrum(model=models.char_lstm(text.classes, 3, 1), data=text, samples=20)
+    assert len(spectrum.nodes) == spectrum.dimension and np.isfinite(spectrum.nodes).all()
 
 
 @pytest.mark.parametrize(
@@ -607,8 +607,8 @@ def test_a_planted_permutation_is_found(kind, method, rng):
     x = torch.randn(shape)
     torch.testing.assert_close(moved(x), model(x), rtol=1e-4, atol=1e-5)
     assert curvature.overlap(moved, model) < 0.9
-    found = curvature.align(moved, model, method)
-    assert curvature.overlap(found, model) == pytest.approx(1.0, abs=1e-6)
+    back = curvature.align(moved, model, method)
+    assert curvature.overlap(back, model) == pytest.approx(1.0, abs=1e-6)
     other = chain(kind)
     aligned = curvature.align(other, model, method)
     torch.testing.assert_close(aligned(x), other(x), rtol=1e-4, atol=1e-5)
@@ -617,7 +617,7 @@ def test_a_planted_permutation_is_found(kind, method, rng):
 
 def test_matching_by_weights_finds_the_best_order_of_one_layer(rng):
     one, other = models.mlp(3, (5,), 2), models.mlp(3, (5,), 2)
-    found = curvature.overlap(curvature.align(one, other, "weights"), other)
+    matched = curvature.overlap(curvature.align(one, other, "weights"), other)
     from pdelab.networks.curvature.overlap import _layers, _renumber
 
     best = -1.0
@@ -626,7 +626,7 @@ def test_matching_by_weights_finds_the_best_order_of_one_layer(rng):
         with torch.no_grad():
             _renumber(_layers(moved), 0, torch.tensor(order))
         best = max(best, curvature.overlap(moved, other))
-    assert found == pytest.approx(best, abs=1e-12)
+    assert matched == pytest.approx(best, abs=1e-12)
 
 
 def test_overlap_matrix_and_average():

@@ -291,12 +291,12 @@ def test_a_regression_on_dictionaries(loss):
     torch.testing.assert_close(curvature.per_sample_gradients(objective), exact, rtol=1e-10, atol=1e-13)
     torch.testing.assert_close(objective.gradient(), exact.mean(0), rtol=1e-10, atol=1e-13)
     assert objective.value() == pytest.approx(mean_square(model, objective.data).item(), rel=1e-12)
-    found = curvature.spectrum(model=model, data=objective.data, loss=loss)
+    spectrum = curvature.spectrum(model=model, data=objective.data, loss=loss)
     whole = torch.autograd.functional.hessian(
         lambda x: objective.mean_loss(objective.data, dict(zip(objective.parameters, objective.unflat(x)))),
         objective.weights,
     )
-    np.testing.assert_allclose(found.nodes, np.linalg.eigvalsh(whole.numpy()), atol=1e-12)
+    np.testing.assert_allclose(spectrum.nodes, np.linalg.eigvalsh(whole.numpy()), atol=1e-12)
     noise = curvature.spectrum(model=model, data=objective.data, loss=loss, of="noise")
     assert noise.largest[-1] == pytest.approx(np.linalg.eigvalsh(np.cov(exact.T.numpy(), bias=True))[-1], rel=1e-9)
 

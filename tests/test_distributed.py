@@ -51,21 +51,21 @@ def test_ranks_equal_stacked_replicas_bit_for_bit(trained, case):
     n = len(trained)
     stack = ranks_module.run(case, n, range(n))
     assert stack["steps"] > 2
-    for rank, found in enumerate(trained):
+    for rank, report in enumerate(trained):
         for moment in ("start", "end", "later", "resumed"):
             for weights in ("inner", "outer"):
-                got, expected = found[case][moment][weights][0], stack[moment][weights][rank]
+                got, expected = report[case][moment][weights][0], stack[moment][weights][rank]
                 assert torch.equal(got, expected), f"rank {rank}, {moment}, {weights}"
-        assert torch.equal(found[case]["later"]["inner"][0], found[case]["resumed"]["inner"][0])
-    outer = [found[case]["end"]["outer"][0] for found in trained]
+        assert torch.equal(report[case]["later"]["inner"][0], report[case]["resumed"]["inner"][0])
+    outer = [report[case]["end"]["outer"][0] for report in trained]
     assert all(torch.equal(outer[0], other) for other in outer)
-    assert not torch.equal(*[found[case]["end"]["inner"][0] for found in trained[:2]])
+    assert not torch.equal(*[report[case]["end"]["inner"][0] for report in trained[:2]])
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_every_replica_starts_at_the_first_ones_weights(trained, case):
     first = ranks_module.vector(ranks_module.network(ranks_module.CASES[case][0], seed=10))
-    assert all(torch.equal(found[case]["start"]["inner"][0], first) for found in trained)
+    assert all(torch.equal(report[case]["start"]["inner"][0], first) for report in trained)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -77,11 +77,11 @@ def test_one_collective_a_loop(trained, case):
     numbers = sum(p.numel() for p in net.parameters())
     columns = sum(-(-p.numel() // 64) * 64 for p in net.parameters()) + 64  # and who had a gradient
     per_loop = 2 if case == "parle official" else 1
-    for found in trained:
-        calls = per_loop * found[case]["steps"]
-        assert found[case]["collectives"] == 1 + calls
-        assert found[case]["bytes"] == columns * dtype.itemsize * (1 + calls)
-        assert found[case]["numbers"] == 2 * n * numbers * calls
+    for report in trained:
+        calls = per_loop * report[case]["steps"]
+        assert report[case]["collectives"] == 1 + calls
+        assert report[case]["bytes"] == columns * dtype.itemsize * (1 + calls)
+        assert report[case]["numbers"] == 2 * n * numbers * calls
 
 
 def test_several_replicas_on_every_rank(trained):
@@ -89,7 +89,7 @@ def test_several_replicas_on_every_rank(trained):
     n = 2 * len(trained)
     for k, (reduction, dtype, size) in enumerate(ranks_module.MEANS):
         stack = Communicator(n, reduction=reduction).mean(ranks_module.several(n, dtype, size))
-        assert all(torch.equal(found["means"][k], stack) for found in trained), (reduction, dtype, size)
+        assert all(torch.equal(report["means"][k], stack) for report in trained), (reduction, dtype, size)
         backwards = ranks_module.several(n, dtype, size).flip(0)
         if (reduction, dtype, size) == ("ordered", torch.float64, 1000):  # the order matters, and is kept
             assert not torch.equal(Communicator(n, reduction=reduction).mean(backwards), stack)
@@ -98,10 +98,10 @@ def test_several_replicas_on_every_rank(trained):
 def test_data_parallel_ranks_are_one_process(trained):
     """Equal noise and averaged gradients: all ranks agree bit for bit, and with one process to rounding."""
     single = ranks_module.data_parallel(0, 1)
-    for found in trained:
+    for report in trained:
         for weights in ("inner", "outer"):
-            assert torch.equal(found["data parallel"][weights][0], trained[0]["data parallel"][weights][0])
-            assert torch.allclose(found["data parallel"][weights][0], single[weights][0], rtol=0, atol=1e-12)
+            assert torch.equal(report["data parallel"][weights][0], trained[0]["data parallel"][weights][0])
+            assert torch.allclose(report["data parallel"][weights][0], single[weights][0], rtol=0, atol=1e-12)
 
 
 def test_a_lost_rank_is_said_clearly():
@@ -190,8 +190,8 @@ def test_ranks_that_have_not_joined_are_warned(monkeypatch):
 def test_a_gradient_of_one_rank_moves_the_master_of_all(trained):
     """A layer unused on all ranks stays exactly, one used on rank 0 alone moves there and in the master."""
     start, first = ranks_module.partial(0, 1)["start"], trained[0]["partial"]
-    for found in trained:
-        own = found["partial"]
+    for report in trained:
+        own = report["partial"]
         assert torch.equal(own["master"], first["master"]) and own["group"]
         for k in (4, 5):  # of no rank
             assert torch.equal(own["inner"][k], start[k]) and torch.equal(own["outer"][k], start[k])
@@ -205,8 +205,8 @@ def test_shards_are_one_process(trained, name):
     """FSDP2, uneven shards: the noise of the whole network, and states that load back."""
     single = ranks_module.sharded(name, 1)
     assert torch.equal(single["end"], single["resumed"])
-    for found in trained:
-        own = found["sharded"][name]
+    for report in trained:
+        own = report["sharded"][name]
         assert torch.equal(own["end"], own["resumed"])
         assert torch.allclose(own["end"], single["end"], rtol=0, atol=1e-10)
 
@@ -214,10 +214,10 @@ def test_shards_are_one_process(trained, name):
 @pytest.mark.parametrize("name, what", ranks_module.SPOILT)
 def test_what_is_not_finite_on_one_shard_is_refused_by_all_ranks(trained, name, what):
     """With the same clock afterwards: none waits for another, and nobody has moved."""
-    for found in trained:
-        own = found["spoilt"][name, what]
+    for report in trained:
+        own = report["spoilt"][name, what]
         assert "not finite" in own["said"] or "the loss is inf" in own["said"]
-        assert ("on another rank" in own["said"]) == (found is not trained[-1])
+        assert ("on another rank" in own["said"]) == (report is not trained[-1])
         assert own["clock"] == trained[0]["spoilt"][name, what]["clock"]
         assert own["kept"] == [True]
 

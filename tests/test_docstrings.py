@@ -45,8 +45,8 @@ def refuses(thing):
 
 def faults(thing):
     """What a docstring lacks, or says of a parameter that there is not."""
-    parts, found = sections(thing.__doc__), signature(thing)
-    taken = set(found.parameters) - {"self"} if found else set()
+    parts, call = sections(thing.__doc__), signature(thing)
+    taken = set(call.parameters) - {"self"} if call else set()
     known = (
         names(parts.get("Parameters", ""))
         | names(parts.get("Attributes", ""))
@@ -56,7 +56,7 @@ def faults(thing):
     result = inspect.isclass(thing) and "Attributes" in parts and "Parameters" not in parts
     yield from (f"parameter {name}" for name in sorted(taken - known - common))
     yield from (f"no parameter {name}" for name in sorted(names(parts.get("Parameters", "")) - taken))
-    if not inspect.isclass(thing) and found.return_annotation not in (None, "None", "NoReturn") and not common:
+    if not inspect.isclass(thing) and call.return_annotation not in (None, "None", "NoReturn") and not common:
         yield from () if {"Returns", "Yields"} & set(parts) else ("Returns",)
     if refuses(thing) and not result and not {"Raises", "Warns"} & set(parts):
         yield "Raises"

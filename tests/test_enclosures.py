@@ -112,12 +112,12 @@ def test_minimum_over_a_box(seed):
     rng = np.random.default_rng(seed)
     f = drawn(rng, 1 + seed % 3)
     low, high = -2.0 * np.ones(f.dimension), 1.7 * np.ones(f.dimension)
-    found = f.minimum(low, high) if f.dimension > 1 else f.minimum(-2.0, 1.7)
+    minimum = f.minimum(low, high) if f.dimension > 1 else f.minimum(-2.0, 1.7)
     exact = brute(f, np.zeros(f.dimension), math.inf, -2.0, 1.7, closed=True)
-    assert found.bound <= exact + 1e-13 and found.value <= exact + 1e-9
+    assert minimum.bound <= exact + 1e-13 and minimum.value <= exact + 1e-9
     kinks = f.dimension > 1 and ("abs" in f.formula or "norm" in f.formula)  # there a gap of 1e-6 is promised
-    assert found.value - found.bound <= (2e-6 if kinks else 1e-11) * (1 + abs(exact))
-    assert f(found.point) == found.value
+    assert minimum.value - minimum.bound <= (2e-6 if kinks else 1e-11) * (1 + abs(exact))
+    assert f(minimum.point) == minimum.value
 
 
 def test_minima_of_the_gallery_are_proved():
@@ -127,9 +127,9 @@ def test_minima_of_the_gallery_are_proved():
         (losses.mueller_brown(), (-2.0, 2.5), [-0.558223634, 1.441725842]),
     ):
         d = f.dimension
-        found = f.minimum([box[0]] * d, [box[1]] * d)
-        np.testing.assert_allclose(found.point, point, atol=1e-8)
-        assert found.value - found.bound < 1e-10
+        minimum = f.minimum([box[0]] * d, [box[1]] * d)
+        np.testing.assert_allclose(minimum.point, point, atol=1e-8)
+        assert minimum.value - minimum.bound < 1e-10
 
 
 @pytest.mark.parametrize("boundary", ["outflow", "periodic"])
@@ -285,8 +285,8 @@ def test_derivatives_at_the_nodes_of_a_grid():
 
 def test_every_critical_point_is_found():
     ring = Grid(0.0, 2 * math.pi, 32, boundary="periodic")
-    found = regularity.critical_points(Loss("cos(x + 0.05)"), ring).points
-    np.testing.assert_allclose(found, [math.pi - 0.05, 2 * math.pi - 0.05], atol=1e-12)
+    points = regularity.critical_points(Loss("cos(x + 0.05)"), ring).points
+    np.testing.assert_allclose(points, [math.pi - 0.05, 2 * math.pi - 0.05], atol=1e-12)
     torus = Grid((0.0, 0.0), (2 * math.pi,) * 2, 8, boundary="periodic")
     critical = regularity.critical_points(Loss("cos(x + 0.1) + cos(y + 0.2)"), torus)
     assert sorted(critical.index) == [0, 1, 1, 2]

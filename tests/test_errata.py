@@ -24,8 +24,8 @@ def two(quick=False, is_=2.0):
 def ledger(monkeypatch):
     """A ledger of our own."""
 
-    def plant(*found):
-        monkeypatch.setattr(claims, "ledger", lambda: {row.id: row for row in found})
+    def plant(*rows):
+        monkeypatch.setattr(claims, "ledger", lambda: {row.id: row for row in rows})
 
     return plant
 

@@ -72,8 +72,8 @@ def test_bdf2_is_of_second_order_whatever_the_steps(load, kind):
         exact = (exact @ start.ravel()).reshape(grid.shape)
         errors = []
         for steps in (20, 40, 80, 160):  # the step changes at t = 0.1
-            found = pl.solve(problem, start, grid, [0.1, 0.3], scheme=bdf2, dt=0.2 / steps * 1.02, rtol=math.inf).final
-            errors.append(np.abs(found - exact).max())
+            final = pl.solve(problem, start, grid, [0.1, 0.3], scheme=bdf2, dt=0.2 / steps * 1.02, rtol=math.inf).final
+            errors.append(np.abs(final - exact).max())
         orders = np.log2(np.array(errors[:-1]) / errors[1:])
         assert 1.7 < orders[-1] < 2.3, (grid.shape, orders)
 
@@ -121,8 +121,8 @@ def test_fisher_is_right_where_it_is_known(load):
     for n in (101, 201, 401):  # Ablowitz and Zeppetella's front, speed 5 sqrt(r ν / 6)
         grid = pl.Grid(-20.0, 30.0, n)
         front = lambda t, x=grid.x: (1 + np.exp(x / np.sqrt(6.0) - 5 / 6 * t)) ** -2  # noqa: E731
-        found = pl.solve(fisher.Fisher(1.0), front(0.0), grid, 4.0).final
-        errors.append(np.abs(found - front(4.0))[np.abs(grid.x) < 10].max())
+        final = pl.solve(fisher.Fisher(1.0), front(0.0), grid, 4.0).final
+        errors.append(np.abs(final - front(4.0))[np.abs(grid.x) < 10].max())
     assert errors[-1] < 2e-3 and errors[0] / errors[-1] > 8
 
 

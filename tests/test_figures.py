@@ -154,12 +154,12 @@ def test_reproduce_is_as_red_as_its_worst_check(module, claim, options, status, 
     monkeypatch.setattr(claims, "find", lambda ids: [row])
     assert main(["reproduce", "--jobs", "1", "--out", str(tmp_path / "figures"), *options]) == status
     assert (tmp_path / "figures" / "planted.png").exists()
-    (found,) = json.loads((tmp_path / "figures" / "claims.json").read_text())
+    (record,) = json.loads((tmp_path / "figures" / "claims.json").read_text())
     page = (tmp_path / "figures" / "index.html").read_text(encoding="utf-8")
     assert 'src="planted.png"' in page and "A planted figure." in page and ">P1<" in page
     assert ("FAIL" in page) == (module.CHECKS["one"] != (0.0, 2.0)) or "FAILS" in page
     assert "http" not in page
-    assert ("rejected" in found) is not bool(options)
+    assert ("rejected" in record) is not bool(options)
     if options == [] and module.CHECKS["one"] == (0.0, 2.0):
         assert main(["reproduce", "--jobs", "1", "--redraw", "--out", str(tmp_path / "figures")]) == status
 

@@ -281,9 +281,9 @@ def test_fick_with_drift_d_grad_phi_has_gibbs_and_ito_has_not():
         matrix = turning(grid, 0.4)
         drift = -np.einsum("...ij,...j", matrix, np.stack([2 * x + 0.5 * y, 0.5 * x + 1.5 * y], axis=-1))
         gibbs = normalised(grid, np.exp(-2 * (x**2 + 0.5 * x * y + 0.75 * y**2)))
-        for name, found in errors.items():
+        for name, gaps in errors.items():
             problem = FokkerPlanck(drift=drift, beta=2.0, diffusion=matrix, interpretation=name)
-            found.append(grid.integrate(np.abs(stationary(problem, grid) - gibbs)))
+            gaps.append(grid.integrate(np.abs(stationary(problem, grid) - gibbs)))
     assert (np.abs(orders(errors["fick"]) - 2) < 0.35).all() and errors["fick"][-1] < 5e-3, errors
     assert errors["ito"][-1] > 0.1
 
@@ -712,9 +712,9 @@ def test_duality_with_the_matrix_exponential():
 
 def test_coefficients_are_what_a_problem_says():
     grid = pl.Grid(-1.0, 1.0, 5)
-    found = FokkerPlanck(lambda t: t * grid.x, beta=4.0).coefficients(grid, 2.0)
-    assert isinstance(found, Coefficients) and found.diffusivity == 0.25 and found.drift is None
-    np.testing.assert_array_equal(found.potential, 2 * grid.x)
+    coefficients = FokkerPlanck(lambda t: t * grid.x, beta=4.0).coefficients(grid, 2.0)
+    assert isinstance(coefficients, Coefficients) and coefficients.diffusivity == 0.25 and coefficients.drift is None
+    np.testing.assert_array_equal(coefficients.potential, 2 * grid.x)
     assert free_energy(np.ones(5), np.zeros(5), 1.0, grid) == 0
 
 
@@ -801,20 +801,20 @@ def test_densities_change_by_minus_the_divergence_of_their_current(shape, bounda
     problem = FokkerPlanck(drift=drift, diffusion=matrix, diffusivity=0.7)
     density = rng.random(shape) + 0.1
     change = (generator(problem, grid).T @ (grid.weights * density).ravel()).reshape(shape) / grid.weights
-    found = -divergence(current(problem, grid, density), grid)
-    np.testing.assert_allclose(found, change, atol=1e-12 * np.abs(change).max())
+    inflow = -divergence(current(problem, grid, density), grid)
+    np.testing.assert_allclose(inflow, change, atol=1e-12 * np.abs(change).max())
 
 
 @pytest.mark.parametrize("boundary", ["periodic", "reflecting", ("periodic", "reflecting")])
 def test_what_is_added_at_a_node_is_the_most_of_the_cells_around_it(boundary, rng):
     grid = pl.Grid((0, 0), (1, 1), (5, 4), boundary=boundary)
     cells = rng.random(edges.cell_shape(grid))
-    found = edges.on_nodes(cells, grid)
+    added = edges.on_nodes(cells, grid)
     for node in np.ndindex(*grid.shape):
         beside = [
             [k % n for k in (i - 1, i) if wraps or 0 <= k < n] for i, n, wraps in zip(node, cells.shape, grid.periodic)
         ]
-        assert found[node] == cells[np.ix_(*beside)].max()
+        assert added[node] == cells[np.ix_(*beside)].max()
 
 
 @pytest.mark.parametrize("shape", [(7,), (5, 6)])

@@ -693,9 +693,9 @@ def test_flat_data_keep_their_order_under_the_fitted_scheme():
 def test_the_filter_measures_smooth_data_by_their_bend_and_kinks_by_the_root():
     """min(5 h |u'| |u''|, |u'|² sqrt(h/L)): the first for cos x, whose both are 1, the second for |x|."""
     smooth, kinked = Grid(0.0, 2 * np.pi, 4000, boundary="periodic"), Grid(-1.0, 1.0, 401)
-    found = [hj.filtered(HamiltonJacobi(viscosity=0.0), grid, f).info["threshold"]
+    thresholds = [hj.filtered(HamiltonJacobi(viscosity=0.0), grid, f).info["threshold"]
              for grid, f in ((smooth, np.cos(smooth.x)), (kinked, np.abs(kinked.x)))]  # fmt: skip
-    assert found == pytest.approx([5 * smooth.spacing[0], math.sqrt(0.5 * kinked.spacing[0])], rel=1e-5)
+    assert thresholds == pytest.approx([5 * smooth.spacing[0], math.sqrt(0.5 * kinked.spacing[0])], rel=1e-5)
 
 
 @pytest.mark.parametrize("scheme", BOTH)

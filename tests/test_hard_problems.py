@@ -109,8 +109,8 @@ def test_laws_currents_and_entropy(case):
             both &= (ahead > 0) == (back > 0)
             produced += (ahead - back) * mpmath.log(ahead / back) if ahead > 0 and back > 0 else 0
     if both:  # else it is the integral over the field
-        found = nonequilibrium.entropy_production(problem, grid)
-        assert abs(found - produced) <= 1e-9 * produced + 1e-26 * traffic
+        production = nonequilibrium.entropy_production(problem, grid)
+        assert abs(production - produced) <= 1e-9 * produced + 1e-26 * traffic
 
 
 def test_times_and_chances(case):
@@ -162,6 +162,6 @@ def test_densities_and_functions(case):
             assert abs(grid.integrate(u * start) - grid.integrate(v * rho.final)) < 1e-12 * np.abs(v).max()
     end = 1 / fastest
     exact = (expm(Q.T * end) @ (grid.weights * start).ravel()).reshape(grid.shape) / grid.weights
-    found = pl.solve(problem, start, grid, end)
-    assert grid.integrate(np.abs(found.final - exact)) < 3 * max(found.info["time_error"], 1e-9)
-    assert found.info["time_error"] <= 1e-3
+    solution = pl.solve(problem, start, grid, end)
+    assert grid.integrate(np.abs(solution.final - exact)) < 3 * max(solution.info["time_error"], 1e-9)
+    assert solution.info["time_error"] <= 1e-3

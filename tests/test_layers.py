@@ -90,8 +90,8 @@ def test_every_module_has_a_floor():
 
 
 def test_imports_go_down_only():
-    found = [line for path in sources() for line in upward(path)]
-    assert not found, found
+    lines = [line for path in sources() for line in upward(path)]
+    assert not lines, lines
 
 
 def test_siblings_do_not_import_in_circles():
@@ -107,7 +107,7 @@ def test_siblings_do_not_import_in_circles():
 
 def on_a_circle(edges):
     """The nodes of a graph {node: successors} from which a way leads back to them."""
-    found = []
+    nodes = []
     for start in edges:
         seen, todo = set(), list(edges[start])
         while todo:
@@ -115,8 +115,8 @@ def on_a_circle(edges):
             if node not in seen:
                 seen.add(node)
                 todo += edges.get(node, ())
-        found += [start] * (start in seen)
-    return sorted(found)
+        nodes += [start] * (start in seen)
+    return sorted(nodes)
 
 
 def inner_edges(files, root):
@@ -147,8 +147,8 @@ def test_a_circle_inside_a_package_is_found(tmp_path):
     for circle in (False, True):
         for name, text in files.items():
             (package / f"{name}.py").write_text(text)
-        found = on_a_circle(inner_edges(package.glob("*.py"), tmp_path / "pdelab"))
-        assert found == (["pdelab.paths.one", "pdelab.paths.three", "pdelab.paths.two"] if circle else [])
+        modules = on_a_circle(inner_edges(package.glob("*.py"), tmp_path / "pdelab"))
+        assert modules == (["pdelab.paths.one", "pdelab.paths.three", "pdelab.paths.two"] if circle else [])
         files["three"] = "import pdelab.paths.one"
 
 

@@ -56,30 +56,30 @@ def test_barriers_by_brute_force(seed, boundary, d):
     rng = np.random.default_rng(seed)
     grid = Grid((0.0,) * d, (1.0,) * d, tuple(int(n) for n in rng.integers(3, (14, 7, 5)[d - 1], size=d)), boundary)
     values = rng.permutation(math.prod(grid.shape)).reshape(grid.shape).astype(float)
-    found = wells(values, grid)
-    assert found[0].index == tuple(int(i) for i in np.unravel_index(values.argmin(), grid.shape))
-    assert math.isinf(found[0].barrier) and found[0].pass_index is None
-    for well in found:
+    minima = wells(values, grid)
+    assert minima[0].index == tuple(int(i) for i in np.unravel_index(values.argmin(), grid.shape))
+    assert math.isinf(minima[0].barrier) and minima[0].pass_index is None
+    for well in minima:
         assert well.value == values[well.index]
         assert well.value + well.barrier == lowest_pass(values, boundary, well.index)
         if well.pass_index is not None:
             assert values[well.pass_index] == well.value + well.barrier
-    assert [well.barrier for well in found] == sorted((well.barrier for well in found), reverse=True)
+    assert [well.barrier for well in minima] == sorted((well.barrier for well in minima), reverse=True)
 
 
 def test_every_minimum_is_found():
     grid = Grid(-4.0, 4.0, 4001)
     values = Loss("0.05*x**4 - 0.4*x**2 + 0.15*x + 0.3*sin(3*x)").on(grid)
-    found = wells(values, grid)
-    assert sorted(grid.x[well.index[0]] for well in found) == pytest.approx([-2.36848, -0.81757, 1.66728], abs=2e-3)
-    assert found[1].barrier == pytest.approx(0.28127 + 0.76299, abs=1e-4)
-    assert found[2].barrier == pytest.approx(0.55837 - 0.51880, abs=1e-4)
+    minima = wells(values, grid)
+    assert sorted(grid.x[well.index[0]] for well in minima) == pytest.approx([-2.36848, -0.81757, 1.66728], abs=2e-3)
+    assert minima[1].barrier == pytest.approx(0.28127 + 0.76299, abs=1e-4)
+    assert minima[2].barrier == pytest.approx(0.55837 - 0.51880, abs=1e-4)
 
 
 def test_a_plateau_is_one_minimum():
     grid = Grid(0.0, 1.0, 9)
-    found = wells(np.array([3.0, 1.0, 1.0, 1.0, 4.0, 0.0, 0.0, 5.0, 5.0]), grid)
-    assert [(well.index, well.barrier) for well in found] == [((5,), math.inf), ((1,), 3.0)]
+    minima = wells(np.array([3.0, 1.0, 1.0, 1.0, 4.0, 0.0, 0.0, 5.0, 5.0]), grid)
+    assert [(well.index, well.barrier) for well in minima] == [((5,), math.inf), ((1,), 3.0)]
 
 
 # -- Kramers ----------------------------------------------------------------------------------------------------
@@ -112,11 +112,11 @@ def test_constant_temperature_is_fokker_planck():
     grid = Grid(-2.5, 2.5, 201)
     start = gaussian(grid, 0.9, 0.2)
     times = np.linspace(0.1, 1.0, 10)
-    found = anneal(TILTED, lambda t: 3.0 + 0 * t, start, grid, times, steps=5)
+    annealed = anneal(TILTED, lambda t: 3.0 + 0 * t, start, grid, times, steps=5)
     exact = solve(FokkerPlanck(TILTED, beta=3.0), start, grid, times, dt=0.02, rtol=math.inf)
-    assert found.values == pytest.approx(exact.values, rel=1e-9)
-    assert found.times == pytest.approx(times) and found.steps == 50
-    assert len(found.info["mass"]) == 10 and found.info["mass_drift"].max() < 1e-13
+    assert annealed.values == pytest.approx(exact.values, rel=1e-9)
+    assert annealed.times == pytest.approx(times) and annealed.steps == 50
+    assert len(annealed.info["mass"]) == 10 and annealed.info["mass_drift"].max() < 1e-13
 
 
 def test_first_order_in_the_steps():
@@ -136,8 +136,8 @@ def test_clock_is_the_logarithmic_integral():
     """Quadratic loss: v' = -2v + 2/beta(t), so v(t) = e^{-2t} + 2∫ e^{-2(t-s)}/beta(s) ds; steps are those of li."""
     grid = Grid(-5.0, 5.0, 401)
     times = np.geomspace(0.01, 50.0, 600)
-    found = anneal(Loss("x**2/2"), lambda t: np.log(2 + t), gaussian(grid, 0.0, 1.0), grid, times, steps=4)
-    variance = grid.integrate(found.values * grid.x**2)
+    annealed = anneal(Loss("x**2/2"), lambda t: np.log(2 + t), gaussian(grid, 0.0, 1.0), grid, times, steps=4)
+    variance = grid.integrate(annealed.values * grid.x**2)
     s = np.linspace(0.0, 50.0, 500001)
     exact = math.exp(-100) + 2 * np.trapezoid(np.exp(-2 * (50 - s)) / np.log(2 + s), s)
     assert variance[-1] == pytest.approx(exact, rel=5e-3)
@@ -153,8 +153,8 @@ def test_barrier_decides_annealing():
     start, times = gaussian(grid, 0.95, 0.1), np.geomspace(0.1, 1e6, 300)
     left = {}
     for share in (0.5, 1.5):
-        found = anneal(TILTED, lambda t, c=share * barrier: np.log(2 + t) / c, start, grid, times)
-        left[share] = grid.integrate(np.where(grid.x > 0.1, found.values, 0.0))
+        annealed = anneal(TILTED, lambda t, c=share * barrier: np.log(2 + t) / c, start, grid, times)
+        left[share] = grid.integrate(np.where(grid.x > 0.1, annealed.values, 0.0))
     assert left[0.5][-1] > 0.3 and left[0.5][-1] > 0.99 * left[0.5][200]
     assert left[1.5][-1] < 1e-3 and left[1.5][-1] < 0.1 * left[1.5][200]
 
@@ -196,18 +196,18 @@ def test_each_step_takes_the_schedule_at_its_own_end():
         problem = FokkerPlanck(beta(time) * f, diffusivity=1.0)
         by_hand = solve(problem, by_hand, grid, tau - begin, scheme=implicit, dt=1.0, rtol=math.inf).final
         begin = tau
-    found = anneal(f, beta, start, grid, [0.4, 1.0])
-    np.testing.assert_allclose(found.final, by_hand, rtol=1e-9)
+    annealed = anneal(f, beta, start, grid, [0.4, 1.0])
+    np.testing.assert_allclose(annealed.final, by_hand, rtol=1e-9)
 
 
 @pytest.mark.parametrize("steps", [1, 4])
 def test_what_an_annealing_reports_is_of_its_times(steps):
     grid = Grid(-2.0, 2.0, 41)
-    found = anneal(TILTED, lambda t: 1.0 + np.asarray(t), gaussian(grid, 0.5, 0.4), grid, [0.5, 1.0, 2.0], steps=steps)
+    run = anneal(TILTED, lambda t: 1.0 + np.asarray(t), gaussian(grid, 0.5, 0.4), grid, [0.5, 1.0, 2.0], steps=steps)
     for name in ("minimum", "maximum", "mass", "mass_drift"):
-        assert found.info[name].shape == (3,), name
-    np.testing.assert_array_equal(found.info["minimum"], found.values.min(axis=1))
-    np.testing.assert_array_equal(found.info["maximum"], found.values.max(axis=1))
+        assert run.info[name].shape == (3,), name
+    np.testing.assert_array_equal(run.info["minimum"], run.values.min(axis=1))
+    np.testing.assert_array_equal(run.info["maximum"], run.values.max(axis=1))
 
 
 def test_a_well_knows_its_coordinates():

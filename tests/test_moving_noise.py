@@ -78,9 +78,9 @@ def test_moments_of_an_oscillator_whose_noise_swells(kind):
     mean, variance = exact_moments(np.eye(1), lambda t: strength(t) * np.eye(1), [1.0], [[0.2]])
     start = gaussian(grid, [1.0], [[0.2]])
     # to h²/12 times a derivative or two of a smooth density, h = 0.04; time is controlled to 1e-3 of the mass
-    found = moments(grid, pl.solve(problem, start, grid, T, scheme=crank_nicolson, dt=T / 400).final)
-    np.testing.assert_allclose(found[0], mean, atol=2e-4)
-    np.testing.assert_allclose(found[1], variance, rtol=2e-3)
+    measured = moments(grid, pl.solve(problem, start, grid, T, scheme=crank_nicolson, dt=T / 400).final)
+    np.testing.assert_allclose(measured[0], mean, atol=2e-4)
+    np.testing.assert_allclose(measured[1], variance, rtol=2e-3)
     automatic = pl.solve(problem, start, grid, T)
     assert automatic.info["time_error"] <= 1e-3 and automatic.info["mass_drift"].max() < 1e-13
     np.testing.assert_allclose(moments(grid, automatic.final)[1], variance, rtol=4e-3)
@@ -101,8 +101,8 @@ def test_order_in_time_with_moving_noise(scheme, order, kind):
     def variance(k, scheme):
         return moments(grid, pl.solve(problem, start, grid, T, scheme=scheme, dt=T / k, rtol=math.inf).final)[1]
 
-    found = [variance(k, scheme) for k in (*steps, 2 * steps[-1])]
-    rates = orders([np.abs(first - second).max() for first, second in zip(found, found[1:])])
+    variances = [variance(k, scheme) for k in (*steps, 2 * steps[-1])]
+    rates = orders([np.abs(first - second).max() for first, second in zip(variances, variances[1:])])
     assert (np.abs(rates - order) < 0.25).all(), rates
 
 

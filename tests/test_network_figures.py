@@ -106,17 +106,17 @@ def test_the_power_of_paired_seeds_is_that_of_students_test():
 def test_images_of_mnist_take_their_own_recipes():
     from pdelab.networks.training import recipe
 
-    found = races.contestants("digits-lenet", "lenet", ("sgd", "parle"), data="mnist-5k")
-    assert found == {name: recipe(f"mnist-lenet/{name}") for name in ("sgd", "parle")}
+    settings = races.contestants("digits-lenet", "lenet", ("sgd", "parle"), data="mnist-5k")
+    assert settings == {name: recipe(f"mnist-lenet/{name}") for name in ("sgd", "parle")}
 
 
 def test_stored_races_get_the_verdicts_of_their_intervals():
     data = {"panels": np.array(["p"]), "p_names": np.array(["a", "b", "c", "d", "e"]), "seeds": 3}
     for name, low, high in (("b", 0.1, 0.5), ("c", -0.5, -0.1), ("d", -0.1, 0.5), ("e", -0.1, 0.1)):
         data |= {f"p_{name}_low": low, f"p_{name}_high": high}
-    found = races.with_verdicts(data | {"p_b_verdict": "said before"}, 0.2)
-    words = [found[f"p_{name}_verdict"] for name in "bcde"]
-    assert words == ["said before", "better", "undecided", "the same"] and found["p_margin"] == 0.2
+    numbers = races.with_verdicts(data | {"p_b_verdict": "said before"}, 0.2)
+    words = [numbers[f"p_{name}_verdict"] for name in "bcde"]
+    assert words == ["said before", "better", "undecided", "the same"] and numbers["p_margin"] == 0.2
     assert races.with_verdicts(data, 0.2)["p_b_verdict"] == "worse"
 
 
@@ -147,14 +147,14 @@ def test_networks_at_chance_fail_in_every_panel(name, quick):
     for panel in map(races.slug, map(str, data["panels"])):
         # words: a vocabulary of 300; letters: about 90 of them
         chance = np.log(300.0 if panel == "words" else 90.0) if data[f"{panel}_metric"] == "loss" else 90.0
-        found = data | {
+        numbers = data | {
             key: value
             for key in data
             for end, value in at_chance(chance).items()
             if key.startswith(f"{panel}_") and key.endswith(end)
         }
         own = {key: band for key, band in figures.bands(NETWORKS[name], quick=quick).items() if key.startswith(panel)}
-        assert not all(Check(key, found[key], *band).holds for key, band in own.items()), f"{panel}: {own}"
+        assert not all(Check(key, numbers[key], *band).holds for key, band in own.items()), f"{panel}: {own}"
 
 
 def test_unfinished_runs_are_marked_in_tables(two_races):
@@ -198,12 +198,12 @@ def test_printed_settings_are_those_of_an_optimizer(problem):
     for name in printed.SETTINGS[problem]:
         if name == "common":
             continue
-        found = printed.printed(problem, name)
-        copies = [torch.nn.Linear(2, 2) for _ in range(found.get("replicas", 1))]
-        options = found["optimizer_options"] | ({"layers": 3} if "field" in name else {})
-        stepper, _ = make_optimizer(found["optimizer"], copies, options, 0)
-        assert stepper.param_groups[0]["lr"] == found["optimizer_options"]["lr"]
-        assert all(0 < drop < found["epochs"] for drop in milestones(found["drops"], found["epochs"]))
+        settings = printed.printed(problem, name)
+        copies = [torch.nn.Linear(2, 2) for _ in range(settings.get("replicas", 1))]
+        options = settings["optimizer_options"] | ({"layers": 3} if "field" in name else {})
+        stepper, _ = make_optimizer(settings["optimizer"], copies, options, 0)
+        assert stepper.param_groups[0]["lr"] == settings["optimizer_options"]["lr"]
+        assert all(0 < drop < settings["epochs"] for drop in milestones(settings["drops"], settings["epochs"]))
     assert milestones(printed.printed("wrn-28-10", "sgd")["drops"], 200) == [60, 120, 180]
     assert milestones(printed.printed("wrn-28-10", "parle")["drops"], 200) == [50, 100, 150]
 

@@ -171,9 +171,9 @@ def test_circulation_has_no_cycle():
     zeros = {0.25: (0.9801, 0.1947), 0.5: (0.9024, 0.3888), 0.7: (0.6112, 0.4837), 0.75: (0.2997, 0.2859)}
     for strength, point in zeros.items():
         field = nonequilibrium.Circulation(strength)
-        found = field.zeros()
-        assert len(found) == 3 and np.abs(field.drift(found)).max() < 1e-12
-        assert np.allclose(found[2], point, atol=6e-5) and np.allclose(found[0], -found[2])
+        points = field.zeros()
+        assert len(points) == 3 and np.abs(field.drift(points)).max() < 1e-12
+        assert np.allclose(points[2], point, atol=6e-5) and np.allclose(points[0], -points[2])
     assert nonequilibrium.Circulation(0.78).zeros().tolist() == [[0.0, 0.0]]
     field = nonequilibrium.Circulation(1.5)
     radii = np.array([0.05, 0.2, 0.5, 1.0, 1.5, 2.0])
@@ -275,8 +275,8 @@ def test_intervals_of_the_rotation_cover():
         saved = ou_paths(rng, state, step, times, 400 * paths).reshape(times, 400, paths, 2)
         inside = 0
         for k in range(400):
-            found = nonequilibrium.rotation(saved[:, k], step * np.arange(times), seed=k)
-            inside += found.low[0, 1] <= exact <= found.high[0, 1]
+            rotation = nonequilibrium.rotation(saved[:, k], step * np.arange(times), seed=k)
+            inside += rotation.low[0, 1] <= exact <= rotation.high[0, 1]
         assert 0.93 <= inside / 400 <= 0.97
 
 
@@ -330,12 +330,12 @@ def test_spectrum_of_increments_has_the_null_of_relaxation(rng):
     x = np.zeros((8192, 30))
     for k in range(1, 8192):
         x[k] = phi * x[k - 1] + rng.normal(size=30)
-    found = nonequilibrium.spectrum(np.diff(x, axis=0), segments=32, confidence=0.99)
-    null = nonequilibrium.increment_spectrum(found.frequencies, phi)
-    inside = (found.low <= null) & (null <= found.high)
+    spectrum = nonequilibrium.spectrum(np.diff(x, axis=0), segments=32, confidence=0.99)
+    null = nonequilibrium.increment_spectrum(spectrum.frequencies, phi)
+    inside = (spectrum.low <= null) & (null <= spectrum.high)
     assert inside[3:].mean() > 0.93
-    low = found.frequencies < 0.01
-    assert (found.high[low] < 0.5).all()  # white noise would give 1
+    low = spectrum.frequencies < 0.01
+    assert (spectrum.high[low] < 0.5).all()  # white noise would give 1
     w = np.linspace(0, 0.5, 20001)
     assert abs(integrate.trapezoid(nonequilibrium.increment_spectrum(w, phi), w) * 2 - 1) < 1e-6
 
@@ -414,9 +414,9 @@ def test_the_swirl_of_a_linear_drift_does_not_depend_on_the_temperature(beta):
     reach = 4.0 / math.sqrt(beta)
     grid = pl.Grid((-reach, -reach), (reach, reach), (61, 61))
     turning = pl.FokkerPlanck(drift=grid.points @ np.array([[-1.0, -3.0], [3.0, -1.0]]), beta=beta)
-    found = nonequilibrium.split(turning, grid)
-    assert found.Q[25:36, 25:36] == pytest.approx(-3.0, abs=0.1)
-    assert found.potential[30, 45] - found.potential[30, 30] == pytest.approx(grid.points[30, 45, 1] ** 2 / 2, rel=0.02)
+    parts = nonequilibrium.split(turning, grid)
+    assert parts.Q[25:36, 25:36] == pytest.approx(-3.0, abs=0.1)
+    assert parts.potential[30, 45] - parts.potential[30, 30] == pytest.approx(grid.points[30, 45, 1] ** 2 / 2, rel=0.02)
 
 
 @pytest.mark.parametrize("beta", [0.5, 4.0])
@@ -433,8 +433,8 @@ def test_the_interval_of_one_series_covers_at_its_level():
     series = np.random.default_rng(8).standard_normal((512, 600))
     inside = []
     for one in series.T:
-        found = nonequilibrium.spectrum(one, normalise=False, confidence=0.8)
-        inside.append([found.low[k] <= 2.0 <= found.high[k] for k in (7, 19)])
+        spectrum = nonequilibrium.spectrum(one, normalise=False, confidence=0.8)
+        inside.append([spectrum.low[k] <= 2.0 <= spectrum.high[k] for k in (7, 19)])
     assert 0.74 < np.mean(inside) < 0.87
 
 
@@ -443,9 +443,9 @@ def test_the_rotation_at_a_lag_is_its_definition(rng):
     states, step, lag = np.cumsum(rng.standard_normal((60, 15, 2)), axis=0), 0.2, 3
     x = states - states.mean((0, 1))
     covariance = sum(np.outer(x[t, p], x[t + lag, p]) for t in range(57) for p in range(15)) / (57 * 15)
-    found = nonequilibrium.rotation(states, step * np.arange(60), lag=lag)
-    np.testing.assert_allclose(found.Q, (covariance - covariance.T) / (2 * lag * step), atol=1e-12)
-    assert found.lag == pytest.approx(lag * step)
+    rotation = nonequilibrium.rotation(states, step * np.arange(60), lag=lag)
+    np.testing.assert_allclose(rotation.Q, (covariance - covariance.T) / (2 * lag * step), atol=1e-12)
+    assert rotation.lag == pytest.approx(lag * step)
 
 
 def test_no_p_value_is_zero():

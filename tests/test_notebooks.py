@@ -21,15 +21,15 @@ every = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
 
 def sections(notebook):
     """{heading: its cells} of a notebook; what stands above the first heading is under ""."""
-    found, name = {"": []}, ""
+    cells, name = {"": []}, ""
     for cell in notebook.cells:
         heading = re.match(r"## (.+)", cell.source) if cell.cell_type == "markdown" else None
         if heading:
             name = heading[1].strip()
-            assert name not in found, f"two sections {name!r}"
-            found[name] = []
-        found[name].append(cell)
-    return found
+            assert name not in cells, f"two sections {name!r}"
+            cells[name] = []
+        cells[name].append(cell)
+    return cells
 
 
 def code(cells):
@@ -39,7 +39,7 @@ def code(cells):
 
 def exercises(notebook):
     """(placeholder, check, solution) of every exercise: two cells of code, then a folded solution with one block."""
-    kinds, found = [], []
+    kinds, tasks = [], []
     for cell in sections(notebook)["Exercises"]:
         if cell.cell_type == "code":
             kinds.append(cell.source)
@@ -47,10 +47,10 @@ def exercises(notebook):
             (folded,) = FOLDED.findall(cell.source)
             (solution,) = re.findall(r"```python\n(.*?)```", folded, flags=re.S)
             assert len(kinds) == 2, "an exercise is a cell to write in, a cell that checks, and a folded solution"
-            found.append((*kinds, solution))
+            tasks.append((*kinds, solution))
             kinds = []
     assert not kinds, "an exercise has no solution"
-    return found
+    return tasks
 
 
 def test_there_are_notebooks():
@@ -103,9 +103,9 @@ def test_links_lead_somewhere(source):
 
 @every
 def test_exercises_have_a_place_to_write_and_a_check(source):
-    found = exercises(jupytext.read(source))
-    assert found
-    for placeholder, checked, solution in found:
+    tasks = exercises(jupytext.read(source))
+    assert tasks
+    for placeholder, checked, solution in tasks:
         assert re.search(r"\.\.\.", placeholder), "no dots to write in place of"
         assert "print(exercises.check(" in checked
         assert not re.search(r"\.\.\.", solution)

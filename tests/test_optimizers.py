@@ -1150,7 +1150,7 @@ def test_every_public_name_resolves_and_says_what_it_is():
     ["devices", "optimizers.averaging", "optimizers.entropy", "optimizers.wrapped", "schedules", "distributed"],
 )
 def test_examples_of_the_docstrings_run(module):
-    found = importlib.import_module(f"pdelab.networks.{module}")
+    documented = importlib.import_module(f"pdelab.networks.{module}")
     with generic(False):  # their outputs are those of the usual branch
-        done = doctest.testmod(found, verbose=False)
+        done = doctest.testmod(documented, verbose=False)
     assert done.attempted > 0 and done.failed == 0

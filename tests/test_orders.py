@@ -20,9 +20,9 @@ def orders(sizes, errors):
 
 
 def within(sizes, errors, band, cap):
-    found = orders(sizes, errors)
+    rates = orders(sizes, errors)
     assert len(errors) >= 4
-    assert (found > band[0]).all() and (found < band[1]).all(), f"orders {found}, errors {errors}"
+    assert (rates > band[0]).all() and (rates < band[1]).all(), f"orders {rates}, errors {errors}"
     assert errors[-1] < cap
 
 
@@ -54,7 +54,7 @@ def hopf_lax(s, t):
 
 def plane_wave_errors(problem, dimension, end, scheme, sizes, dt=lambda h: None):
     """Errors at t = end/d for data f(x_1 + ... + x_d): one dimension's solution at time `end`, with no axis special."""
-    found, nu = [], problem.viscosity
+    errors, nu = [], problem.viscosity
     for n in sizes:
         grid = Grid((0.0,) * dimension, (2 * np.pi,) * dimension, n, boundary="periodic")
         index, s = sum(np.indices(grid.shape)) % n, grid.axes[0]
@@ -62,8 +62,8 @@ def plane_wave_errors(problem, dimension, end, scheme, sizes, dt=lambda h: None)
             problem, wave(s)[index], grid, end / dimension, scheme=scheme, dt=dt(grid.spacing[0]), rtol=math.inf
         ).final
         exact = cole_hopf(s, end, nu) if nu else hopf_lax(s, end)
-        found.append(abs(u - exact[index]).max())
-    return np.array(found)
+        errors.append(abs(u - exact[index]).max())
+    return np.array(errors)
 
 
 CASES = {  # scheme, viscosity, band of orders, cap of the error on the finest grid

@@ -195,8 +195,8 @@ def test_what_a_search_returns_is_a_solution(copies, power):
 
 def test_a_search_for_what_does_not_exist_finds_nothing():
     instance = next(i for i in (Perceptron(15, 20, seed=s, teacher=False) for s in range(99)) if i.count() == 0)
-    found = perceptron.search(instance, 2000, runs=5)
-    assert found.rate == 0.0 and found.proposals.tolist() == [2000] * 5 and not len(found.solutions)
+    result = perceptron.search(instance, 2000, runs=5)
+    assert result.rate == 0.0 and result.proposals.tolist() == [2000] * 5 and not len(result.solutions)
 
 
 def test_packing_and_back(rng):

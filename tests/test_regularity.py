@@ -30,21 +30,21 @@ def test_second_differences_are_exact_on_quadratics(boundary, direction, expecte
     if expected is None:
         e = np.multiply(direction, grid.spacing)
         expected = e @ hessian @ e / (e @ e)
-    found = regularity.second_differences(values, grid, direction)
+    differences = regularity.second_differences(values, grid, direction)
     step = np.abs(np.eye(2, dtype=int)[direction] if np.ndim(direction) == 0 else direction)
-    assert found.shape == tuple(np.subtract(grid.shape, 2 * step))
-    np.testing.assert_allclose(found, expected, rtol=1e-11)
+    assert differences.shape == tuple(np.subtract(grid.shape, 2 * step))
+    np.testing.assert_allclose(differences, expected, rtol=1e-11)
 
 
 def test_second_differences_wrap_on_periodic_axes(rng):
     grid = Grid((0.0, 0.0), (1.0, 2.0), (6, 5), boundary=("periodic", "outflow"))
     u = rng.normal(size=grid.shape)
     h = np.array(grid.spacing)
-    found = regularity.second_differences(u, grid, (1, -1))
+    differences = regularity.second_differences(u, grid, (1, -1))
     expected = [
         [(u[(i + 1) % 6, j - 1] - 2 * u[i, j] + u[(i - 1) % 6, j + 1]) / (h @ h) for j in range(1, 4)] for i in range(6)
     ]
-    np.testing.assert_allclose(found, expected, atol=1e-12 * np.abs(expected).max())
+    np.testing.assert_allclose(differences, expected, atol=1e-12 * np.abs(expected).max())
     wide = regularity.second_differences(u, grid, (2, 0))
     expected = (np.roll(u, -2, 0) - 2 * u + np.roll(u, 2, 0)) / (2 * h[0]) ** 2
     np.testing.assert_allclose(wide, expected, atol=1e-12 * np.abs(expected).max())
@@ -111,13 +111,13 @@ def test_hessian_bounds_hold_for_local_entropy(beta):
     u = closed_forms.cole_hopf(np.cos(grid.x), grid, 0.5, beta)
     low, high = regularity.hessian_bounds(-1.0, 1.0, 0.5)
     assert (low, high) == (-2.0, pytest.approx(2 / 3))
-    found = regularity.second_differences(u, grid)
+    bends = regularity.second_differences(u, grid)
     exact = {  # (1/gamma)(1 - (beta/gamma) Var) at 0 and at pi, by mpmath quadrature
         0.25: (-0.39658577, 0.33857567), 1.0: (-1.08353138, 0.58795424),
         10.0: (-1.82579227, 0.65921126), 100.0: (-1.98030924, 0.66592545),
     }[beta]  # fmt: skip
-    np.testing.assert_allclose([found.min(), found.max()], exact, atol=1e-4)
-    assert low <= found.min() and found.max() <= high
+    np.testing.assert_allclose([bends.min(), bends.max()], exact, atol=1e-4)
+    assert low <= bends.min() and bends.max() <= high
 
 
 def test_hessian_bounds_at_the_door():
@@ -217,10 +217,10 @@ def test_first_shock_time():
 
 def test_critical_points_and_persistence_of_the_reference_loss():
     f = losses.three_wells()
-    found = regularity.critical_points(f, FINE)
-    np.testing.assert_allclose(found.minima, [-2.36848, -0.81757, 1.66728], atol=6e-6)
-    np.testing.assert_allclose(found.maxima, [-1.23472, 0.45161], atol=6e-6)
-    np.testing.assert_allclose(f.gradient(found.points), 0, atol=1e-14)
+    critical = regularity.critical_points(f, FINE)
+    np.testing.assert_allclose(critical.minima, [-2.36848, -0.81757, 1.66728], atol=6e-6)
+    np.testing.assert_allclose(critical.maxima, [-1.23472, 0.45161], atol=6e-6)
+    np.testing.assert_allclose(f.gradient(critical.points), 0, atol=1e-14)
     times = regularity.persistence_times(f, FINE)
     assert times[0] == math.inf
     np.testing.assert_allclose(times[1:], [0.5484, 1.4862, 0.3000, 16.649], rtol=2e-4)
@@ -240,13 +240,13 @@ def test_a_critical_point_on_a_node_counts_once():
 
 def test_persistence_of_figure_4_1():
     f, grid = losses.rugged(), Grid(-6.0, 6.0, 1201, **FREE)
-    found = regularity.critical_points(f, grid)
-    inside = (found.index == 0) & (np.abs(found.points) < 5)
+    critical = regularity.critical_points(f, grid)
+    inside = (critical.index == 0) & (np.abs(critical.points) < 5)
     expected = [0.315, 0.756, 9.80, math.inf, 0.859, 1.859, 0.592, 0.290]
-    np.testing.assert_allclose(regularity.persistence_times(f, grid, found.points[inside]), expected, rtol=2e-3)
-    inside = (found.index == 1) & (np.abs(found.points) < 4.5)
+    np.testing.assert_allclose(regularity.persistence_times(f, grid, critical.points[inside]), expected, rtol=2e-3)
+    inside = (critical.index == 1) & (np.abs(critical.points) < 4.5)
     expected = [0.107, 0.0868, 0.1263, 0.474, 0.192, 0.0977, 0.095]
-    np.testing.assert_allclose(regularity.persistence_times(f, grid, found.points[inside]), expected, rtol=6e-3)
+    np.testing.assert_allclose(regularity.persistence_times(f, grid, critical.points[inside]), expected, rtol=6e-3)
 
 
 def inf_convolution(f, point, t, grid):
@@ -259,8 +259,8 @@ def inf_convolution(f, point, t, grid):
 
 def test_critical_values_persist_exactly_until_their_time():
     f = losses.three_wells()
-    found = regularity.critical_points(f, FINE)
-    for c, value, time in zip(found.points, found.values, regularity.persistence_times(f, FINE)):
+    critical = regularity.critical_points(f, FINE)
+    for c, value, time in zip(critical.points, critical.values, regularity.persistence_times(f, FINE)):
         time = min(time, 100.0)
         grid = Grid(-4.0, 4.0, 20001)
         assert inf_convolution(f, c, 0.98 * time, grid) == pytest.approx(value, abs=1e-14)
@@ -284,14 +284,14 @@ def test_persistence_is_exact_for_node_values(seed):
 
 def test_critical_points_in_two_dimensions():
     f, grid = losses.mueller_brown(), Grid((-1.5, -0.5), (1.2, 2.2), (60, 60))
-    found = regularity.critical_points(f, grid)
+    critical = regularity.critical_points(f, grid)
     expected = [[-0.82200, 0.62431], [-0.55822, 1.44173], [-0.05001, 0.46669], [0.21249, 0.29299], [0.62350, 0.02804]]
-    np.testing.assert_allclose(found.points, expected, atol=1e-5)
-    assert found.index.tolist() == [1, 0, 0, 1, 0]
-    assert found.eigenvalues.shape == (5, 2)
+    np.testing.assert_allclose(critical.points, expected, atol=1e-5)
+    assert critical.index.tolist() == [1, 0, 0, 1, 0]
+    assert critical.eigenvalues.shape == (5, 2)
     times = regularity.persistence_times(f, grid)
     assert times[1] == math.inf and (np.delete(times, 1) < 1).all()
-    assert (times[found.index == 1] <= -1 / found.eigenvalues[found.index == 1, 0] * (1 + 1e-12)).all()
+    assert (times[critical.index == 1] <= -1 / critical.eigenvalues[critical.index == 1, 0] * (1 + 1e-12)).all()
     ring = losses.double_well()
     two = Loss("(x**2 - 1)**2/4 + y**2/2 + 0.1*x")
     left, right = regularity.critical_points(two, Grid((-2.0, -1.0), (2.0, 1.0), (81, 41))).minima
@@ -305,8 +305,8 @@ def test_critical_points_in_two_dimensions():
 
 
 def test_no_critical_points():
-    found = regularity.critical_points(Loss("x"), FINE)
-    assert found.points.shape == (0,) and found.minima.shape == (0,)
+    critical = regularity.critical_points(Loss("x"), FINE)
+    assert critical.points.shape == (0,) and critical.minima.shape == (0,)
     assert regularity.persistence_times(Loss("x"), FINE).shape == (0,)
     assert regularity.critical_points(Loss("x + y"), Grid((0.0, 0.0), (1.0, 1.0), 5)).points.shape == (0, 2)
 
@@ -423,11 +423,11 @@ def test_quadratic_robust_width():
 
 def test_robust_width_of_quadratics_is_the_formula():
     for curvature in (0.5, 8.0):
-        found = regularity.robust_width(losses.quadratic(curvature), 0.0, 0.1, 3.0)
-        assert found == pytest.approx(regularity.quadratic_robust_width(curvature, 0.1, 3.0), rel=1e-8)
+        width = regularity.robust_width(losses.quadratic(curvature), 0.0, 0.1, 3.0)
+        assert width == pytest.approx(regularity.quadratic_robust_width(curvature, 0.1, 3.0), rel=1e-8)
     hessian = [[2.0, 0.5], [0.5, 1.0]]
-    found = regularity.robust_width(losses.quadratic(hessian, centre=[1.0, 0.0]), [1.0, 0.0], 0.1, 3.0)
-    assert found == pytest.approx(regularity.quadratic_robust_width(np.linalg.eigvalsh(hessian), 0.1, 3.0), rel=1e-6)
+    width = regularity.robust_width(losses.quadratic(hessian, centre=[1.0, 0.0]), [1.0, 0.0], 0.1, 3.0)
+    assert width == pytest.approx(regularity.quadratic_robust_width(np.linalg.eigvalsh(hessian), 0.1, 3.0), rel=1e-6)
 
 
 def test_robust_width_prefers_the_wide_valley():
@@ -445,13 +445,13 @@ def test_robust_width_prefers_the_wide_valley():
 def test_critical_points_on_the_faces_of_the_box_are_found():
     """cos has its extrema on both ends of [0, pi], and the product of two of them at the corners of the square."""
     f, square = Loss("cos(x)"), Loss("cos(x)*cos(y)")
-    found = regularity.critical_points(f, Grid(0.0, math.pi, 33))
-    assert found.points == pytest.approx([0.0, math.pi], abs=1e-12) and found.index.tolist() == [1, 0]
+    critical = regularity.critical_points(f, Grid(0.0, math.pi, 33))
+    assert critical.points == pytest.approx([0.0, math.pi], abs=1e-12) and critical.index.tolist() == [1, 0]
     corners = regularity.critical_points(square, Grid((0.0, 0.0), (math.pi, math.pi), (9, 9))).points
     expected = [[0, 0], [0, math.pi], [math.pi / 2] * 2, [math.pi, 0], [math.pi, math.pi]]
     np.testing.assert_allclose(corners, expected, atol=1e-9)
 
 
 def test_the_two_ends_of_a_circle_are_one_point():
-    found = regularity.critical_points(Loss("cos(x)"), Grid(0.0, 2 * math.pi, 32, boundary="periodic"))
-    assert found.points == pytest.approx([0.0, math.pi], abs=1e-9)
+    critical = regularity.critical_points(Loss("cos(x)"), Grid(0.0, 2 * math.pi, 32, boundary="periodic"))
+    assert critical.points == pytest.approx([0.0, math.pi], abs=1e-9)

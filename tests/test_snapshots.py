@@ -82,8 +82,8 @@ def test_rotation_of_many_coordinates_has_power_and_its_level(rng):
         x = rng.normal(size=(times, d))
         for k in range(1, times):
             x[k] += ahead @ x[k - 1]
-        found = nonequilibrium.rotation(x, np.arange(times))
-        assert found.batches >= 4 * d * (d - 1) // 2 and (found.p_value < 0.001) == broken
+        rotation = nonequilibrium.rotation(x, np.arange(times))
+        assert rotation.batches >= 4 * d * (d - 1) // 2 and (rotation.p_value < 0.001) == broken
 
 
 @pytest.mark.parametrize(

@@ -347,8 +347,8 @@ def test_the_stiffness_bounds_every_hessian():
 
 def test_a_descent_that_starts_on_a_saddle_has_found_no_minimum():
     glass = SpinGlass(6, seed=1)
-    found = spin_glass.critical_points(glass, starts=400)
-    saddles, minima = found.points[found.index > 0], found.points[found.index == 0]
+    critical = spin_glass.critical_points(glass, starts=400)
+    saddles, minima = critical.points[critical.index > 0], critical.points[critical.index == 0]
     run = spin_glass.descend(glass, np.concatenate([saddles, minima]))
     assert run.converged.all() and len(run.minima.points) == len(minima) and (run.minima.index == 0).all()
 

@@ -261,12 +261,12 @@ def kill_and_resume(folder, kills, rng):
     command, pipes = [sys.executable, "-c", NURSERY, str(folder)], {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     events = [*(int(k) for k in rng.integers(1, 40, kills)), -1]
     with subprocess.Popen(command, bufsize=0, env=os.environ | {"OMP_NUM_THREADS": "1"}, **pipes) as nursery:
-        found = []
+        epochs = []
         for event in events:
             nursery.stdin.write(f"{event}\n".encode())
-            found.append(int(nursery.stdout.readline()))
+            epochs.append(int(nursery.stdout.readline()))
         nursery.stdin.close()
-    return found
+    return epochs
 
 
 @pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.slow)])
@@ -320,37 +320,37 @@ def test_what_a_kill_left_behind_is_removed(tmp_path):
 
 def test_paired_differences_by_hand():
     d = np.array([0.3, -0.1, 0.4, 0.2])
-    found = training.paired(d, 0.9)
+    interval = training.paired(d, 0.9)
     half = 2.3533634348 * d.std(ddof=1) / 2  # Student's 95 % quantile with 3 degrees of freedom
-    assert (found["difference"], found["low"], found["high"]) == pytest.approx((0.2, 0.2 - half, 0.2 + half))
-    assert found["p"] == pytest.approx(stats.ttest_1samp(d, 0).pvalue)
+    assert (interval["difference"], interval["low"], interval["high"]) == pytest.approx((0.2, 0.2 - half, 0.2 + half))
+    assert interval["p"] == pytest.approx(stats.ttest_1samp(d, 0).pvalue)
     assert training.paired([0.0, 0.0])["p"] == 1.0 and training.paired([1.0, 1.0])["p"] == 0.0
 
 
 def test_intervals_cover_at_their_level(rng):
     inside = sum(
-        found["low"] < 0.5 < found["high"]
-        for found in (training.paired(0.5 + rng.standard_normal(6), 0.8) for _ in range(2000))
+        interval["low"] < 0.5 < interval["high"]
+        for interval in (training.paired(0.5 + rng.standard_normal(6), 0.8) for _ in range(2000))
     )
     assert abs(inside / 2000 - 0.8) < 4 * np.sqrt(0.8 * 0.2 / 2000)
 
 
 def test_comparison_pairs_seeds_and_speaks(rng):
     seen = []
-    found = training.compare(
+    comparison = training.compare(
         {"sgd": {}, "twin": {}, "slow": {"optimizer_options": {"lr": 1e-4}}},
         seeds=(3, 5, 8), epochs=4, metric="loss", margin=0.01, model_options={"hidden": (8,)},
         on_run=lambda *run: seen.append(run[:2]),
     )  # fmt: skip
     assert seen == [(n, s) for s in (3, 5, 8) for n in ("sgd", "twin", "slow")]
-    first, twin, slow = found.rows()
+    first, twin, slow = comparison.rows()
     assert "low" not in first and twin["difference"] == 0.0 and twin["verdict"] == "the same"
     assert slow["verdict"] == "worse" and slow["low"] > 0
     single = training.train(seed=5, epochs=4, model_options={"hidden": (8,)})
-    assert found.values[0, 1] == single.final["test"]["loss"]
-    assert found.curves["sgd"].shape == (3, 4) and found.gradients["sgd"].tolist() == [16, 32, 48, 64]
-    assert "slow" in found.table() and "worse" in found.table()
-    long = dataclasses.replace(found, names=("a name of many letters", "twin", "slow"), baseline="twin")
+    assert comparison.values[0, 1] == single.final["test"]["loss"]
+    assert comparison.curves["sgd"].shape == (3, 4) and comparison.gradients["sgd"].tolist() == [16, 32, 48, 64]
+    assert "slow" in comparison.table() and "worse" in comparison.table()
+    long = dataclasses.replace(comparison, names=("a name of many letters", "twin", "slow"), baseline="twin")
     assert len({line.index("±") for line in long.table().splitlines()[1:]}) == 1  # columns stand below one another
 
 
@@ -361,9 +361,9 @@ def test_processes_give_the_same_numbers():
 
 
 def test_tuning_tries_the_whole_grid():
-    found = training.tune({"epochs": 2}, {"lr": (1e-4, 0.1, 1e20), "momentum": (0.5, 0.9)}, seeds=2)
-    assert len(found) == 6 and found[0][1]["lr"] == 0.1
-    assert all(score == np.inf for score, point in found if point["lr"] == 1e20)
+    tuned = training.tune({"epochs": 2}, {"lr": (1e-4, 0.1, 1e20), "momentum": (0.5, 0.9)}, seeds=2)
+    assert len(tuned) == 6 and tuned[0][1]["lr"] == 0.1
+    assert all(score == np.inf for score, point in tuned if point["lr"] == 1e20)
 
 
 @pytest.mark.parametrize(
@@ -495,8 +495,8 @@ def test_a_run_of_other_ranks_is_refused(tmp_path):
 def test_ranks_continue_where_all_of_them_were(everyone, position, monkeypatch):
     from pdelab.networks.training.store import Ranks
 
-    def gather(found, mine, group):
-        found[:] = everyone
+    def gather(gathered, mine, group):
+        gathered[:] = everyone
 
     monkeypatch.setattr(torch.distributed, "all_gather_object", gather)
     ranks = Ranks(None)

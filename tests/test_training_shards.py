@@ -79,14 +79,14 @@ def test_a_cluster_gives_the_same_though_it_loses_a_worker(whole):
                 os.kill(killed[0], signal.SIGKILL)
 
         with joblib.parallel_config("dask"):
-            found = training.compare(RUNS, seeds=(0, 1, 2, 3, 4), jobs=None, progress=lose, **COMMON)
-    same(found, whole)
+            comparison = training.compare(RUNS, seeds=(0, 1, 2, 3, 4), jobs=None, progress=lose, **COMMON)
+    same(comparison, whole)
     assert killed
 
 
 def test_folds_count_every_image_once(tmp_path):
     run = {"model_options": {"hidden": (4,)}, "epochs": 2}
-    found = training.compare({"sgd": {}}, seeds=(0, 5), folds=3, out=tmp_path, threads=1, **run)
+    table = training.compare({"sgd": {}}, seeds=(0, 5), folds=3, out=tmp_path, threads=1, **run)
     for column, seed in enumerate((0, 5)):
         wrong = 0
         for fold in range(3):
@@ -94,9 +94,9 @@ def test_folds_count_every_image_once(tmp_path):
             wrong += round(result.final["test"]["error"] / 100 * len(result.data.test))
             model, digits, _ = training.load_run(tmp_path / f"seed_{seed}" / f"fold_{fold}")
             assert training.evaluate(model, digits.test) == result.final["test"]
-        assert found.values[0, column] == pytest.approx(100 * wrong / 1797, rel=1e-12)
-        assert (found.values[0, column] / 100 * 1797) == pytest.approx(round(found.values[0, column] / 100 * 1797))
-    assert found.curves["sgd"].shape == (2, 2)
+        assert table.values[0, column] == pytest.approx(100 * wrong / 1797, rel=1e-12)
+        assert (table.values[0, column] / 100 * 1797) == pytest.approx(round(table.values[0, column] / 100 * 1797))
+    assert table.curves["sgd"].shape == (2, 2)
     with pytest.raises(ValueError, match="fold: expected an option of"):
         training.compare({"text": {"data": "topics", "model": "char-lstm"}}, seeds=2, folds=2, epochs=1)
 
@@ -136,10 +136,10 @@ def test_both_branches_train_alike(optimizer):
     from pdelab.networks.devices import generic
 
     run = {"epochs": 2, "model_options": {"hidden": (4,)}, "seed": 1}
-    found = []
+    results = []
     for on in (False, True):
         with generic(on):
-            found.append(training.train(optimizer, **run))
-    losses = [[record["train_loss"] for record in result.history] for result in found]
+            results.append(training.train(optimizer, **run))
+    losses = [[record["train_loss"] for record in result.history] for result in results]
     np.testing.assert_allclose(*losses, rtol=1e-4)
-    assert found[0].final["test"]["error"] == pytest.approx(found[1].final["test"]["error"], abs=0.6)
+    assert results[0].final["test"]["error"] == pytest.approx(results[1].final["test"]["error"], abs=0.6)

@@ -91,9 +91,9 @@ def test_the_sections_of_a_steady_current_judge_it():
     wind = np.zeros((40, 6, 2)) + [0.3, 1.0]
     problem = FokkerPlanck(-1.5 * np.cos(grid.points[..., 0]), wind, beta=60.0)
     with pytest.warns(UserWarning, match="along axis 0") as caught:
-        found = current(problem, grid, stationary(problem, grid))
+        flow = current(problem, grid, stationary(problem, grid))
     assert len(caught) == 1
-    assert turning_rate(problem, grid, 1) == pytest.approx(float(np.sum(found[1][:, 0])) * grid.spacing[0], rel=1e-12)
+    assert turning_rate(problem, grid, 1) == pytest.approx(float(np.sum(flow[1][:, 0])) * grid.spacing[0], rel=1e-12)
 
 
 def test_a_potential_alone_does_not_turn_and_cancelling_turns_are_said():

@@ -22,13 +22,13 @@ def modules():
 
 def kernels():
     """{(twin file, kernel name): dispatcher} of every jitted function, by the module that defines it."""
-    found = {}
+    jitted = {}
     for module in modules():
         for name, value in vars(module).items():
             if isinstance(value, Dispatcher) and value.py_func.__module__ == module.__name__:
                 stem = module.__name__.removeprefix("pdelab.").replace(".", "_")
-                found[stem, name] = value
-    return found
+                jitted[stem, name] = value
+    return jitted
 
 
 def twins(stem):

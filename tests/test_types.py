@@ -13,11 +13,11 @@ ROOT = Path(__file__).parents[1]
 
 def unhinted(thing):
     """Arguments without a hint, and "return" where a function does not say what it returns."""
-    found = signature(thing)
-    if found is None:
+    call = signature(thing)
+    if call is None:
         return []
-    absent = [p.name for p in found.parameters.values() if p.name not in ("self", "cls") and p.annotation is p.empty]
-    return absent + ["return"] * (not inspect.isclass(thing) and found.return_annotation is found.empty)
+    absent = [p.name for p in call.parameters.values() if p.name not in ("self", "cls") and p.annotation is p.empty]
+    return absent + ["return"] * (not inspect.isclass(thing) and call.return_annotation is call.empty)
 
 
 def test_every_public_function_and_class_is_hinted():
