@@ -6,6 +6,7 @@ import mpmath
 import numpy as np
 import pytest
 from scipy.special import logsumexp
+from valleys import at, brute, drawn
 
 import pdelab as pl
 from pdelab import Grid, Loss, losses, regularity
@@ -13,44 +14,6 @@ from pdelab.closed_forms import descent
 from pdelab.losses import enclosures, search
 
 NARROW = Loss("x**2/4 - 3*exp(-(x - 0.7)**2/(2*0.02**2)) + cos(2*x)")
-
-
-def drawn(rng, d):
-    """A bowl with waves, narrow wells and cusps."""
-    names = "xyz"[:d]
-    text = " + ".join(f"{rng.uniform(0.05, 0.5):.3f}*{a}**2" for a in names)
-    for kind in rng.choice(4, 2, replace=False):
-        centre = [f"({a} - ({rng.uniform(-1.5, 1.5):.4f}))" for a in names]
-        if kind == 0:
-            text += f" + {rng.uniform(0.1, 1.5):.3f}*cos({rng.uniform(1, 12):.3f}*{rng.choice(list(names))} + 1)"
-        if kind == 1:
-            square = " + ".join(f"{c}**2" for c in centre)
-            text += f" - {rng.uniform(0.5, 4):.3f}*exp(-({square})/(2*{10 ** rng.uniform(-2.5, 0):.5f}**2))"
-        if kind == 2:
-            text += f" + {rng.uniform(0.2, 2):.3f}*abs({centre[0]})**{rng.choice([0.25, 0.5, 0.7, 1])}"
-        if kind == 3:
-            text += f" + {rng.uniform(0.2, 1):.3f}*sqrt(norm({', '.join(centre)}, 0*x))"
-    return Loss(text, tuple(names))
-
-
-def at(f, y):
-    return f(y[..., 0] if f.dimension == 1 else y)
-
-
-def brute(f, x, t, low=-6.0, high=6.0, closed=False):
-    """min f(y) + |x - y|²/(2t) from a lattice, then nested lattices around its thirty lowest nodes."""
-    d = f.dimension
-    n = {1: 20_001, 2: 301, 3: 51}[d]
-    nodes = np.stack([m.ravel() for m in np.meshgrid(*[np.linspace(low, high, n)] * d, indexing="ij")], -1)
-    energy = lambda y: at(f, y) + ((y - x) ** 2).sum(-1) / (2 * t)  # noqa: E731
-    centre, h = nodes[np.argsort(energy(nodes))[:30]], (high - low) / (n - 1)
-    around = np.stack([m.ravel() for m in np.meshgrid(*[np.linspace(-1, 1, 9)] * d, indexing="ij")], -1)
-    for _ in range(25):
-        near = centre[:, None] + h * around
-        near = np.clip(near, low, high) if closed else near
-        values = energy(near)
-        centre, h = near[np.arange(len(near)), values.argmin(1)], h / 3
-    return float(energy(centre).min())
 
 
 # ------------------------------------------------------------------------------------------------ enclosures

@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from pdelab.closed_forms import branching, certificates
-from pdelab.kernels import search as kernels
+from pdelab.kernels import trapezoid
 from pdelab.losses import search
 
 __all__ = ["integrate"]
@@ -79,9 +79,9 @@ def _sums(f, x, anchor, t, beta, h, lowest, low, counts):
     both = np.empty((2, len(x), 1 + d + d * (d + 1) // 2))
     places = np.empty((size.sum(), d))
     for shift, sums in zip((0.0, -SHIFT), both):
-        kernels.lattices(low + shift * h[:, None], counts, h, places)
+        trapezoid.nodes(low + shift * h[:, None], counts, h, places)
         values = branching.values(f, places)
-        kernels.moments(values, places, size, x, anchor, lowest, 1.0 / t, beta, sums)
+        trapezoid.moments(values, places, size, x, anchor, lowest, 1.0 / t, beta, sums)
     return both
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pdelab.kernels import intervals
+from pdelab.kernels import tapes as kernels
 from pdelab.losses import tapes
 
 __all__ = ["Enclosure", "enclose", "symmetric", "tape"]
@@ -41,7 +41,7 @@ def enclose(loss, lower, upper, order=2):
     lower, upper = (np.ascontiguousarray(a, dtype=float) for a in (lower, upper))
     count, d = lower.shape
     value, slope, bend = np.empty((count, 2)), np.empty((count, d, 2)), np.empty((count, d * (d + 1) // 2, 2))
-    intervals.enclose(*tape(loss), lower, upper, order, value, slope, bend)
+    kernels.enclose(*tape(loss), lower, upper, order, value, slope, bend)
     return value, slope, bend
 
 

@@ -6,7 +6,7 @@ from itertools import product
 
 import numpy as np
 
-from pdelab.kernels import search
+from pdelab.kernels import boxes, newton, proofs, search
 from pdelab.losses import enclosures
 
 __all__ = ["Boxes", "Minimum", "Search", "floors", "lower_on_box", "minimise", "surroundings"]
@@ -43,16 +43,16 @@ class Boxes:
     def __init__(self, loss, lower, upper):
         self.tape = enclosures.tape(loss)
         self.lower, self.upper = lower, upper = np.asarray(lower, dtype=float), np.asarray(upper, dtype=float)
-        self.arrays = search.empty_tree(lower, upper, CAPACITY)
+        self.arrays = boxes.empty_tree(lower, upper, CAPACITY)
         self.arrays[0][0] = 1
-        search.fill(0, self.tape, self.arrays, search.workspace(self.tape[0], len(lower)))
+        boxes.fill(0, self.tape, self.arrays, boxes.workspace(self.tape[0], len(lower)))
 
     def grow(self):
         """Twice the room; False at the limit."""
         size = len(self.arrays[1])
         if size >= LARGEST:
             return False
-        larger = search.empty_tree(self.lower, self.upper, 2 * size)
+        larger = boxes.empty_tree(self.lower, self.upper, 2 * size)
         for old, new in zip(self.arrays, larger):
             new[: len(old)] = old
         self.arrays = larger
@@ -62,7 +62,7 @@ class Boxes:
         """(value (P,), place (P, d), below (P,)) of `Search`, by default over the box itself."""
         x, place = np.ascontiguousarray(x, dtype=float), np.clip(x, self.lower, self.upper)
         value, error = np.empty(len(x)), np.empty(len(x))
-        search.energies(self.tape, x, 0.0 if math.isinf(t) else 1.0 / t, place, value, error)
+        newton.energies(self.tape, x, 0.0 if math.isinf(t) else 1.0 / t, place, value, error)
         return value, place, _lowered(self, x, t, closed, tolerance, value, error, place)
 
 
@@ -135,7 +135,7 @@ def _search_box(known, rows, x, t, shifts, best, place, below):
         return
     x, value, spot = x[rows], best[rows], place[rows]
     start, error = np.empty(len(x)), np.empty(len(x))
-    search.energies(known.tape, x, 1.0 / t, spot, start, error)
+    newton.energies(known.tape, x, 1.0 / t, spot, start, error)
     inside = ((spot >= known.lower) & (spot <= known.upper)).all(axis=1)
     value = np.where(inside, start, value)
     bound = np.full(len(x), np.inf)
@@ -155,13 +155,13 @@ def _proved(known, loss, rows, x, t, shifts, best, place):
     tolerance, certain = TOLERANCE * (1e-3 + np.abs(best)), np.zeros(len(x), dtype=bool)
     if x.shape[1] == 1 and len(shifts) == 1:
         certain |= sound
-        search.certify_between(known.arrays, np.flatnonzero(~rows), 1.0 / t, tolerance, place, slope, certain)
+        proofs.certify_between(known.arrays, np.flatnonzero(~rows), 1.0 / t, tolerance, place, slope, certain)
     left = np.flatnonzero(sound & ~certain)
     also = np.ones(len(left), dtype=bool)
     parts = [a[left] for a in (tolerance, best, place, slope)]
     for shift in shifts:
         places = parts[2] - shift
-        search.certify(known.arrays, x[left] - shift, 1.0 / t, True, *parts[:2], places, parts[3], also)
+        proofs.certify(known.arrays, x[left] - shift, 1.0 / t, True, *parts[:2], places, parts[3], also)
     certain[left] = also
     return certain
 
@@ -187,10 +187,10 @@ def _lowered(known, x, t, closed, tolerance, best, error, place):
 
 def floors(loss, owner, lower, upper, x, t, gap):
     """(lower bounds of H(.; x[owner]) over boxes lower, upper (C, d), how far H may move between nodes (C, d))."""
-    arrays = search.empty_tree(lower[0], upper[0], len(owner))
+    arrays = boxes.empty_tree(lower[0], upper[0], len(owner))
     arrays[2][:], arrays[3][:] = lower, upper
     floor, dips = np.empty(len(owner)), np.empty(lower.shape)
-    search.floors(enclosures.tape(loss), arrays, owner, x, 1.0 / t, gap, floor, dips)
+    boxes.floors(enclosures.tape(loss), arrays, owner, x, 1.0 / t, gap, floor, dips)
     return floor, dips
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pdelab.kernels import intervals
+from pdelab.kernels import operations
 
 __all__ = ["arrays", "instructions"]
 
@@ -22,12 +22,12 @@ class _Tape:
     def __init__(self, symbols, number):
         self.number, self.lines, self.known = number, [], {}
         for i, symbol in enumerate(symbols):
-            self.known[symbol] = self.line(intervals.VARIABLE, i)
+            self.known[symbol] = self.line(operations.VARIABLE, i)
 
     def of(self, expr):
         last = self.place(expr)
         if last != len(self.lines) - 1:
-            self.line(intervals.WHOLE_POWER, last, 1)
+            self.line(operations.WHOLE_POWER, last, 1)
         return tuple(self.lines)
 
     def line(self, code, left=0, right=0, constant=0.0):
@@ -44,23 +44,23 @@ class _Tape:
         import sympy
 
         if not expr.free_symbols:
-            return self.line(intervals.CONSTANT, constant=float(self.number(expr).strip("()")))
+            return self.line(operations.CONSTANT, constant=float(self.number(expr).strip("()")))
         if expr.is_Add:
-            return self.fold(intervals.ADD, expr.args)
+            return self.fold(operations.ADD, expr.args)
         if expr.is_Mul:
-            return self.fold(intervals.MULTIPLY, expr.args)
+            return self.fold(operations.MULTIPLY, expr.args)
         if expr.is_Pow:
             return self.power(*expr.args)
         name = "exp" if isinstance(expr, sympy.exp) else type(expr).__name__
         if name == "Max":
-            return self.fold(intervals.MAXIMUM, expr.args)
+            return self.fold(operations.MAXIMUM, expr.args)
         if name == "LogSumExp":
-            return self.fold(intervals.LOG_ADD_EXP, expr.args)
+            return self.fold(operations.LOG_ADD_EXP, expr.args)
         if name == "Norm":
-            return self.fold(intervals.HYPOT, (*expr.args, sympy.S.Zero)[: max(2, len(expr.args))])
+            return self.fold(operations.HYPOT, (*expr.args, sympy.S.Zero)[: max(2, len(expr.args))])
         if name == "atan2":
-            return self.fold(intervals.ATAN2, expr.args)
-        return self.line(intervals.FIRST_UNARY + intervals.UNARY.index(name.lower()), self.place(expr.args[0]))
+            return self.fold(operations.ATAN2, expr.args)
+        return self.line(operations.FIRST_UNARY + operations.UNARY.index(name.lower()), self.place(expr.args[0]))
 
     def fold(self, code, parts):
         result = self.place(parts[0])
@@ -70,8 +70,8 @@ class _Tape:
 
     def power(self, base, exponent):
         if exponent.is_Integer:
-            return self.line(intervals.WHOLE_POWER, self.place(base), int(exponent))
+            return self.line(operations.WHOLE_POWER, self.place(base), int(exponent))
         if exponent.is_number:
-            return self.line(intervals.POWER, self.place(base), 0, float(self.number(exponent).strip("()")))
-        logarithm = self.line(intervals.FIRST_UNARY + intervals.UNARY.index("log"), self.place(base))
-        return self.line(intervals.EXP, self.line(intervals.MULTIPLY, self.place(exponent), logarithm))
+            return self.line(operations.POWER, self.place(base), 0, float(self.number(exponent).strip("()")))
+        logarithm = self.line(operations.FIRST_UNARY + operations.UNARY.index("log"), self.place(base))
+        return self.line(operations.EXP, self.line(operations.MULTIPLY, self.place(exponent), logarithm))
