@@ -1,4 +1,4 @@
-"""The tape of a formula: its SymPy tree as instructions of `kernels.intervals`, each shared subexpression once."""
+"""The tape of a formula: its SymPy tree as instructions of `kernels.tapes`, each shared subexpression once."""
 
 import numpy as np
 
