@@ -5,6 +5,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from networks_device import DEVICE  # noqa: E402
+
 import pdelab as pl  # noqa: E402
 from pdelab.networks import bridge  # noqa: E402
 from pdelab.networks.bridge.basins import bootstrap, lowest_points  # noqa: E402
@@ -33,7 +35,7 @@ def double_well(scatter=1.5, samples=40):
         w = model(batch[0])
         return ((w.square() - 1).square() + (TILT + batch[0]) * w).mean()
 
-    return Objective(Weight(), (noise,), loss=loss)
+    return Objective(Weight().to(DEVICE), (noise,), loss=loss)
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +132,7 @@ def test_without_a_control_and_in_a_plane():
     model = torch.nn.Linear(2, 1, bias=False, dtype=torch.float64)
     generator = torch.Generator().manual_seed(3)
     x, y = (torch.randn(30, k, dtype=torch.float64, generator=generator) for k in (2, 1))
-    objective = Objective(model, (x, y), loss=lambda m, b: (m(b[0]) - b[1]).square().mean() / 2)
+    objective = Objective(model.to(DEVICE), (x, y), loss=lambda m, b: (m(b[0]) - b[1]).square().mean() / 2)
     plane = bridge.restrict(objective, np.eye(2), origin=np.zeros(2))
     grid = pl.Grid((-3, -3), (3, 3), (61, 61))
     comparison = bridge.compare_basins(

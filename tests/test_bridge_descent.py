@@ -10,6 +10,8 @@ from scipy import stats
 torch = pytest.importorskip("torch")
 pytest.importorskip("ot")
 
+from networks_device import DEVICE  # noqa: E402
+
 import pdelab as pl  # noqa: E402
 from pdelab import sgd, transport  # noqa: E402
 from pdelab.networks import bridge, curvature  # noqa: E402
@@ -23,7 +25,7 @@ def shifted(centres, h=1.0):
     with torch.no_grad():
         model.weight.zero_()
     loss = lambda m, b: h * (m(torch.ones_like(b[:, :1])) - b).square().sum(1) / 2  # noqa: E731
-    objective = curvature.Objective(model, c, loss=loss)
+    objective = curvature.Objective(model.to(DEVICE), c, loss=loss)
     return bridge.restrict(objective, np.eye(c.shape[1]))
 
 
@@ -92,7 +94,7 @@ def test_sgd_of_a_small_rate_is_the_measured_density(centres):
     laws = bridge.compare_densities(part, grid, 0.02, [0.5, 2.0], **given)
     assert laws.outside == 0.0 and laws.consistent("measured", "w1") and laws.consistent("second order", "w1")
     np.testing.assert_allclose(laws.distances["w2"]["frozen"], laws.distances["w2"]["measured"], atol=1e-10)
-    assert (laws.gain["isotropic"][1] > 0) == (k == 2)
+    assert (laws.gain["isotropic"][1] > 1e-9) == (k == 2)
     for model in laws.densities:
         assert np.all(laws.low["tv"][model] <= laws.distances["tv"][model])
         assert grid.integrate(laws.densities[model][-1]) == pytest.approx(1.0)
@@ -180,9 +182,9 @@ def test_the_turning_of_sgd_in_a_plane_is_that_of_its_equation():
     model = torch.nn.Linear(1, 2, bias=False).double()
     with torch.no_grad():
         model.weight.zero_()
-    H = torch.tensor([1.0, 3.0], dtype=torch.float64)
+    H = torch.tensor([1.0, 3.0], dtype=torch.float64, device=DEVICE)
     loss = lambda m, b: (H * (m(torch.ones_like(b[:, :1])) - b).square()).sum(1) / 2  # noqa: E731
-    part = bridge.restrict(curvature.Objective(model, c, loss=loss), np.eye(2))
+    part = bridge.restrict(curvature.Objective(model.to(DEVICE), c, loss=loss), np.eye(2))
     lr, grid = 0.05, pl.Grid((-1.2, -1.2), (1.2, 1.2), (97, 97))
     noise = bridge.noise(part, [0.0, 0.0], 1)
     exact = 2 * pl.nonequilibrium.linear(np.diag([1.0, 3.0]), lr / 2 * noise).Q[0, 1]

@@ -6,6 +6,8 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
+from networks_device import DEVICE  # noqa: E402
+
 import pdelab as pl  # noqa: E402
 from pdelab.networks import EntropySGD, bridge, curvature, data, training, trajectory  # noqa: E402
 from pdelab.networks.bridge.gradients import _loops  # noqa: E402
@@ -17,7 +19,8 @@ def quadratic():
     torch.manual_seed(2)
     a, y = torch.randn(6, 3, dtype=torch.float64), torch.randn(6, 1, dtype=torch.float64)
     loss = lambda m, batch: (m(batch[0]) - batch[1]).square().mean() / 2  # noqa: E731
-    part = bridge.restrict(curvature.Objective(torch.nn.Linear(3, 1, bias=False), (a, y), loss=loss), np.eye(2, 3))
+    model = torch.nn.Linear(3, 1, bias=False).to(DEVICE)
+    part = bridge.restrict(curvature.Objective(model, (a, y), loss=loss), np.eye(2, 3))
     H = part.loss.hessian([0.0, 0.0])
     return part, H, -np.linalg.solve(H, part.loss.gradient([0.0, 0.0]))
 
@@ -27,7 +30,7 @@ def plane():
     digits = data.load("digits", seed=0)
     torch.manual_seed(0)
     result = training.train(data=digits, epochs=5, model_options={"hidden": (6,)}, optimizer_options={"lr": 0.05})
-    objective = curvature.Objective(result.model, digits.train, samples=60)
+    objective = curvature.Objective(result.model.to(DEVICE), digits.train, samples=60)
     return bridge.restrict(objective, bridge.curved_directions(objective, 2))
 
 
@@ -56,6 +59,21 @@ def test_local_entropy_of_a_quadratic_is_exact_on_the_grid(quadratic):
         bridge.exact_gradient(part, pl.Grid((-5, -5), (5, 5), (9, 9)), x, gamma, 2000.0)
     with pytest.raises(ValueError, match="odd"):
         bridge.exact_gradient(part, pl.Grid((-5, -5), (5, 5), (40, 41)), x, gamma, beta)
+
+
+@pytest.mark.parametrize("x", [0.0, 0.015, 0.4, 0.41])
+@pytest.mark.parametrize("gamma, beta", [(1e-2, 1e3), (1e-3, 1e4), (1e-4, 1e4), (1e-4, 1e6)])
+def test_peaks_between_two_nodes_are_refused(gamma, beta, x):
+    """One node has all the weight: the rule on every second node then says the same, and both are wrong."""
+    line = bridge.restrict(bridge.linear_model([[1.0], [2.0]], [1.0, -1.0], [0.0]), np.eye(1))
+    with pytest.raises(ValueError, match="nearer to each other"):
+        bridge.exact_gradient(line, pl.Grid(-6.0, 6.0, 401), [x], gamma, beta)
+
+
+def test_at_the_minimum_the_gradient_is_zero():
+    line = bridge.restrict(bridge.linear_model([[1.0], [-1.0]], [0.7, -0.7], [0.0]), np.eye(1))
+    gradient, _ = bridge.exact_gradient(line, pl.Grid(-6.0, 6.0, 401), [0.7], 0.5, 20.0)
+    assert abs(gradient).max() < 1e-12
 
 
 def test_mean_and_variance_on_a_quadratic(quadratic):

@@ -5,6 +5,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from networks_device import DEVICE, array  # noqa: E402
+
 from pdelab.networks import bridge, curvature  # noqa: E402
 from pdelab.networks.bridge.volume import block_average, clenshaw_curtis, volume  # noqa: E402
 
@@ -13,14 +15,15 @@ def quadratic(inputs=12, scale=1.0):
     torch.manual_seed(2)
     a, y = torch.randn(30, inputs, dtype=torch.float64), torch.randn(30, 1, dtype=torch.float64)
     loss = lambda m, batch: scale * (m(batch[0]) - batch[1]).square().mean() / 2  # noqa: E731
-    return curvature.Objective(torch.nn.Linear(inputs, 1, bias=False), (a, y), loss=loss), a.numpy(), y.numpy()[:, 0]
+    model = torch.nn.Linear(inputs, 1, bias=False).to(DEVICE)
+    return curvature.Objective(model, (a, y), loss=loss), a.numpy(), y.numpy()[:, 0]
 
 
 def test_laplace_and_the_harmonic_mean_are_closed_forms_of_a_quadratic():
     objective, a, y = quadratic()
     gamma, beta = 0.4, 30.0
     estimate = volume(objective, gamma, beta, steps=100, settle=50)
-    x, H = objective.weights.numpy(), a.T @ a / 30
+    x, H = array(objective.weights), a.T @ a / 30
     g, A = a.T @ (a @ x - y) / 30, np.eye(12) + gamma * H
     exact = estimate.value - gamma / 2 * g @ np.linalg.solve(A, g) + np.linalg.slogdet(A)[1] / (2 * beta)
     assert estimate.laplace == pytest.approx(exact, abs=1e-10)
@@ -45,7 +48,7 @@ def test_a_network_against_quadrature():
     x = torch.linspace(-2, 2, 9, dtype=torch.float64)[:, None]
     model = torch.nn.Sequential(torch.nn.Linear(1, 1, bias=False), torch.nn.Tanh(), torch.nn.Linear(1, 1, bias=False))
     loss = lambda m, b: 3 * (m(b[0]) - torch.sin(2 * b[0])).square().mean()  # noqa: E731
-    objective = curvature.Objective(model, (x,), loss=loss)
+    objective = curvature.Objective(model.to(DEVICE), (x,), loss=loss)
     gamma, beta = 1.5, 2.0
     part = bridge.restrict(objective, np.eye(2))
     axis = np.linspace(-6, 6, 241)

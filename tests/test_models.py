@@ -4,6 +4,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from networks_device import DEVICE  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
 from pdelab.networks import models  # noqa: E402
@@ -68,16 +69,16 @@ def test_sixteen_layers_of_128_units():
     ],
 )
 def test_images_become_logits(name, sizes, shape, classes):
-    model = models.build(name, **sizes)
-    logits = model(torch.randn(3, *shape))
+    model = models.build(name, **sizes).to(DEVICE)
+    logits = model(torch.randn(3, *shape, device=DEVICE))
     assert logits.shape == (3, classes)
     logits.sum().backward()
     assert all(p.grad is not None for p in model.parameters())
 
 
 def test_allcnn_averages_eight_by_eight():
-    body = models.allcnn()[:-2].eval()
-    assert body(torch.randn(1, 3, 32, 32)).shape == (1, 10, 8, 8)
+    body = models.allcnn()[:-2].eval().to(DEVICE)
+    assert body(torch.randn(1, 3, 32, 32, device=DEVICE)).shape == (1, 10, 8, 8)
 
 
 @pytest.mark.parametrize("depth, widen", [(10, 2), (16, 4), (28, 10)])
@@ -89,8 +90,8 @@ def test_wide_resnet_has_the_depth_of_its_name(depth, widen):
 
 
 def test_language_model_carries_its_state():
-    model = models.char_lstm(11, 6, 2).eval()
-    tokens = torch.randint(0, 11, (4, 10))
+    model = models.char_lstm(11, 6, 2).eval().to(DEVICE)
+    tokens = torch.randint(0, 11, (4, 10), device=DEVICE)
     whole, _ = model(tokens)
     first, state = model(tokens[:, :6])
     second, _ = model(tokens[:, 6:], state)
@@ -100,8 +101,8 @@ def test_language_model_carries_its_state():
 
 @pytest.mark.parametrize("layers", [1, 2])
 def test_elementary_lstm_equals_torch(layers):
-    model = models.ptb_lstm(13, 7, layers).double().eval()
-    tokens = torch.randint(0, 13, (3, 9))
+    model = models.ptb_lstm(13, 7, layers).double().eval().to(DEVICE)
+    tokens = torch.randint(0, 13, (3, 9), device=DEVICE)
     results = []
     for fused in (True, False):
         model.lstm.fused = fused
@@ -113,7 +114,7 @@ def test_elementary_lstm_equals_torch(layers):
 
 
 def test_he_variance_and_zero_biases():
-    model = models.he(models.mlp(400, (300,), 10))
+    model = models.he(models.mlp(400, (300,), 10).to(DEVICE))
     weight = model[1].weight
     assert weight.var().item() == pytest.approx(2 / 400, rel=4 * (2 / weight.numel()) ** 0.5)
     assert all((m.bias == 0).all() for m in model if isinstance(m, torch.nn.Linear))

@@ -98,7 +98,7 @@ def restrict(objective: Objective, directions: ArrayLike, *, origin: Any = None,
     if not 1 <= count <= 3 or size != objective.dimension:
         raise ValueError(f"expected 1 to 3 directions of {objective.dimension} numbers, got shape {rows.shape}")
     basis = _orthonormal(rows)
-    start = objective.weights.cpu().numpy() if origin is None else np.asarray(origin, float)
+    start = objective.weights.cpu().double().numpy() if origin is None else np.asarray(origin, float)
     if start.shape != (size,) or not np.isfinite(start).all():
         raise ValueError(f"expected an origin of {size} finite numbers, got shape {start.shape}")
     functions = sliced(objective, start, basis, chunk)
@@ -175,7 +175,7 @@ def directions_to(objective: Objective, models: Sequence[torch.nn.Module]) -> Ar
     >>> directions_to(f, [f.model])
     array([[0., 0., 0.]])
     """
-    here = objective.weights.cpu().numpy()
+    here = objective.weights.cpu().double().numpy()
     directions = []
     for model in models:
         there = torch.cat([p.detach().flatten() for p in model.parameters() if p.requires_grad]).double().cpu().numpy()

@@ -53,12 +53,18 @@ def noisy_directions(objective: Objective, count: int) -> np.ndarray:
     Examples
     --------
     >>> from pdelab.networks.bridge.examples import linear_model
-    >>> f = linear_model([[1, 0, 0], [0, 1, 0], [0, 0, 1]], [0, 0, 0], [0, 0, 0])          # |w|²/6
+    >>> f = linear_model([[1, 0, 0], [0, 1, 0], [0, 0, 1]], [0, 0, 0], [1, 2, 3])          # |w|²/6
     >>> noisy_directions(f, 1).shape
     (1, 3)
     """
     count = checks.whole("count", count, 1, min(objective.count, objective.dimension))
-    return np.asarray(gradient_noise(objective, directions=count).directions, float)
+    noise = gradient_noise(objective, directions=count)
+    precision = np.finfo(noise.eigenvalues.dtype).eps  # of singular values, whose squares the eigenvalues are
+    floor = (10 * precision) ** 2 * max(noise.eigenvalues[0], noise.gradient_norm**2)
+    rank = int((noise.eigenvalues > floor).sum())
+    if count > rank:
+        raise ValueError(f"count: expected at most {rank}, the directions in which gradients differ, got {count}")
+    return np.asarray(noise.directions, float)
 
 
 def trajectory_directions(weights: Any, count: int) -> np.ndarray:
@@ -85,7 +91,7 @@ def trajectory_directions(weights: Any, count: int) -> np.ndarray:
     array([[ 1.  , -0.05]])
     """
     weights = checks.reals("weights", weights)
-    if weights.ndim != 2 or not np.isfinite(weights).all():
+    if weights.ndim != 2 or not weights.size or not np.isfinite(weights).all():
         raise ValueError(f"weights: expected finite numbers (times, d), got shape {weights.shape}")
     count = checks.whole("count", count)
     _, lengths, rows = np.linalg.svd(weights - weights.mean(0), full_matrices=False)

@@ -20,6 +20,7 @@ from pdelab.networks.bridge.densities import METRICS, Bins, LineDistances, Plane
 from pdelab.networks.bridge.descent import descend, mini_batches
 from pdelab.networks.bridge.noise import batch_factor
 from pdelab.networks.curvature import Objective
+from pdelab.networks.curvature.objective import each_tensor
 from pdelab.networks.subspace import Subspace, restrict
 
 __all__ = ["Projection", "compare_projection", "distances", "roam"]
@@ -98,7 +99,7 @@ def roam(objective: Objective, lr: float, steps: int, *, batch: int = 1, runs: i
     x = objective.weights.detach().repeat(runs, 1)
     for step in range(1, steps + 1):
         drawn = torch.from_numpy(mini_batches(seed, step, runs, batch, objective.count, True)).to(x.device)
-        x = x - lr * slope(x, tuple(part[drawn] for part in objective.data)).detach()
+        x = x - lr * slope(x, each_tensor(lambda t: t[drawn], objective.data)).detach()  # noqa: B023
         if step == steps or step % 64 == 0:
             lost = int((~torch.isfinite(x).all(1)).sum())
             if lost:

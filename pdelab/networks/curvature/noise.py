@@ -244,7 +244,8 @@ def _true_fisher(objective):
     weights = {n: p.detach() for n, p in objective.parameters.items()}
 
     def log_probabilities(parameters, x):
-        return torch.log_softmax(functional_call(objective.model, parameters, (x[None],))[0], -1)
+        there = {home: value for name, value in parameters.items() for home in objective.homes[name]}
+        return torch.log_softmax(functional_call(objective.model, there, (x[None],), tie_weights=False)[0], -1)
 
     total = torch.zeros(objective.dimension, dtype=objective.dtype, device=objective.device)
     for x, _ in objective.batches(max(1, min(256, (1 << 24) // objective.dimension))):

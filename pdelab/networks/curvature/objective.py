@@ -93,6 +93,7 @@ class Objective:
         self.model = _copied(model).to(dtype).eval()
         self.recurrent = any(map(_fused_recurrence, self.model.modules()))
         self.parameters = _chosen(self.model, parameters)
+        self.homes = _homes(self.model, self.parameters)
         self.shapes = [p.shape for p in self.parameters.values()]
         self.sizes = [p.numel() for p in self.parameters.values()]
         self.dimension, self.dtype = sum(self.sizes), dtype
@@ -185,8 +186,8 @@ class Objective:
         with differentiable(self.recurrent):
             if parameters is None:  # nothing to put in their place
                 return self.loss(self.model, batch)
-            named = {f"model.{name}": value for name, value in parameters.items()}
-            return functional_call(_Caller(self.model, self.loss), named, (batch,))
+            named = {f"model.{home}": value for name, value in parameters.items() for home in self.homes[name]}
+            return functional_call(_Caller(self.model, self.loss), named, (batch,), tie_weights=False)
 
     def _collect(self):
         norms = [m for m in self.model.modules() if isinstance(m, _NORMS) and m.track_running_stats]
@@ -303,6 +304,17 @@ def _chosen(model, wanted):
     for name, p in known.items():
         p.requires_grad_(name in chosen)
     return chosen
+
+
+def _homes(model, parameters):
+    """{name: where the parameter stands}, each module once under whatever names it has: torch's `functional_call`, left
+    to find that out, would not put the weights of a module back that has two names."""
+    names, homes = {id(p): name for name, p in parameters.items()}, {name: [] for name in parameters}
+    for path, module in model.named_modules():
+        for own, p in module.named_parameters(recurse=False, remove_duplicate=False):
+            if id(p) in names:
+                homes[names[id(p)]].append(f"{path}.{own}" if path else own)
+    return homes
 
 
 def _inside(name, module):
