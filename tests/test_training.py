@@ -674,6 +674,53 @@ def test_swa_is_the_mean_of_the_iterates():
     assert torch.equal(x.detach(), last)
 
 
+@pytest.mark.parametrize("kind, options", [(averages.SWA, {"start": 1, "every": 2}), (averages.Lookahead, {"k": 3})])
+@pytest.mark.parametrize("way", ["checkpoint", "copy"])
+def test_averages_shown_at_a_checkpoint_stay_averages(kind, options, way):
+    """Stored with the average in the model: the run goes on from the weights of SGD, as the one that never stopped."""
+
+    def descend(x, optimizer, steps):
+        for _ in range(steps):
+            optimizer.zero_grad()
+            (x.square().sum() / 2).backward()
+            optimizer.step()
+        optimizer.eval()
+
+    def beginning():
+        x = torch.tensor([1.0, -2.0, 3.0], dtype=torch.float64, requires_grad=True)
+        return x, kind([x], lr=0.1, momentum=0.5, **options)
+
+    whole = beginning()
+    descend(*whole, 11)
+    x, optimizer = beginning()
+    descend(x, optimizer, 7)
+    if way == "copy":
+        optimizer = copy.deepcopy(optimizer)
+        x = optimizer.param_groups[0]["params"][0]
+    else:
+        other, again = beginning()
+        other.data.copy_(x.data)
+        again.load_state_dict(optimizer.state_dict())
+        x, optimizer = other, again
+    with pytest.raises(RuntimeError, match="call train"):
+        optimizer.step()
+    optimizer.train()
+    descend(x, optimizer, 4)
+    assert torch.equal(x, whole[0])
+
+
+@pytest.mark.parametrize("kind", [averages.SWA, averages.Lookahead])
+def test_parameters_that_join_an_average_late_have_one(kind):
+    first, second = (torch.ones(2, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    optimizer = kind([first], lr=0.1)
+    optimizer.add_param_group({"params": [second]})
+    for _ in range(5):
+        first.grad, second.grad = first.detach().clone(), second.detach().clone()
+        optimizer.step()
+    optimizer.eval()
+    assert torch.equal(first, second) and bool((first < 1).all())
+
+
 def test_lookahead_moves_the_slow_weights():
     x, optimizer, _ = quadratic(averages.Lookahead, 6, k=3, alpha=0.25)
     y, m = np.array([1.0, -2.0, 3.0]), 0.0
@@ -709,6 +756,16 @@ def test_an_effective_epoch_is_a_pass_over_what_a_replica_sees():
     history = training.train("elastic-sgd", **options).history
     assert [record["effective_epochs"] for record in history] == pytest.approx([512 / 539, 1024 / 539])
     assert [record["gradients"] for record in history] == [8, 16]
+
+
+def test_batch_norms_of_outer_weights_take_1025_samples():
+    """The last of the batches of 1024 would be a single sample, which has no variance."""
+    x = torch.randn(1025, 3, generator=torch.Generator().manual_seed(0))
+    model = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.BatchNorm1d(3))
+    optimizer, split = averages.SWA(model.parameters(), lr=0.1), data.Split(x, torch.zeros(1025, dtype=torch.long))
+    with training.outer_weights(optimizer, model, split):
+        expected = model[0](x).mean(0)
+        torch.testing.assert_close(model[1].running_mean, expected.detach(), atol=1e-3, rtol=0)
 
 
 def test_measuring_leaves_the_mode_of_the_model():

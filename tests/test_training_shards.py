@@ -1,5 +1,6 @@
 """Runs spread over seeds, folds, processes and machines: the same numbers to the last bit, however they are spread."""
 
+import dataclasses
 import os
 import signal
 
@@ -35,6 +36,12 @@ def same(one, other):
             assert getattr(one, field)[name].tobytes() == getattr(other, field)[name].tobytes()
 
 
+def faster(part):
+    """A shard of runs with another rate, which its numbers do not show."""
+    runs = {name: run | {"optimizer_options": {"lr": 1.0}} for name, run in part.settings.items()}
+    return dataclasses.replace(part, settings=runs)
+
+
 def test_shards_of_seeds_are_the_whole(whole):
     shards = [training.compare(RUNS, seeds=seeds, **COMMON) for seeds in ((4, 1), (2, 0, 3))]
     same(training.merged(*shards), whole)
@@ -43,6 +50,7 @@ def test_shards_of_seeds_are_the_whole(whole):
         ((), "at least one"),
         ((shards[0], shards[0]), "different seeds"),
         ((shards[0], training.compare(RUNS, seeds=(7, 8), metric="loss", **COMMON)), "got metric 'error' and 'loss'"),
+        ((shards[0], faster(shards[1])), "got optimizer_options .*'lr': 1.0.* of "),
     ):
         with pytest.raises(ValueError, match=words):
             training.merged(*parts)

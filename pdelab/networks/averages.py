@@ -17,14 +17,19 @@ __all__ = ["SWA", "Lookahead"]
 
 
 class _Swapped(torch.optim.SGD):
-    """SGD that keeps a second copy of the weights in `state[p][key]` and can exchange the two."""
+    """SGD that keeps a second copy of the weights in `state[p][key]` and can exchange the two.
 
-    def __init__(self, params, key, settings, **sgd):
+    Which of them is in the model stands in the groups, as "outside": a checkpoint knows it, and so does a copy.
+    """
+
+    key: str
+
+    def __init__(self, params, settings, **sgd):
         super().__init__(params, **sgd)
-        self._key = key
+        own = settings | {"updates": 0, "outside": False}
+        self.defaults.update(own)  # of groups that join later
         for group in self.param_groups:
-            group.update(settings, updates=0)
-        self._outside = False
+            group.update(own)
 
     def _average(self, group: dict[str, Any]) -> None:
         raise NotImplementedError("a subclass says what enters the average of a group, and when")
@@ -32,7 +37,7 @@ class _Swapped(torch.optim.SGD):
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One step of SGD on `.grad`, then the average where it is due; returns the closure's loss."""
-        if self._outside:
+        if self._outside():
             raise RuntimeError("the averaged weights are in the parameters: call train() before step()")
         loss = super().step(closure)
         for group in self.param_groups:
@@ -42,22 +47,25 @@ class _Swapped(torch.optim.SGD):
 
     def eval(self):
         """Put the averaged weights into the parameters; nothing happens when they are there already."""
-        if not self._outside:
+        if not self._outside():
             self._exchange()
-        self._outside = True
 
     def train(self):
         """Put the weights of SGD back into the parameters."""
-        if self._outside:
+        if self._outside():
             self._exchange()
-        self._outside = False
+
+    def _outside(self):
+        return self.param_groups[0].get("outside", False)
 
     @torch.no_grad()
     def _exchange(self):
+        outside = not self._outside()
         for group in self.param_groups:
+            group["outside"] = outside
             for p in group["params"]:
-                if self._key in self.state[p]:
-                    second = self.state[p][self._key]
+                if self.key in self.state[p]:
+                    second = self.state[p][self.key]
                     first = p.clone()
                     p.copy_(second)
                     second.copy_(first)
@@ -97,10 +105,12 @@ class SWA(_Swapped):
     0.375
     """
 
+    key = "average"
+
     def __init__(self, params: ParamsT, *, start: int = 0, every: int = 1, **sgd: Any):
         whole("start", start, 0)
         whole("every", every, 1)
-        super().__init__(params, "average", {"start": start, "every": every}, **sgd)
+        super().__init__(params, {"start": start, "every": every}, **sgd)
 
     def _average(self, group):
         due = group["updates"] - group["start"]
@@ -142,16 +152,21 @@ class Lookahead(_Swapped):
     0.5
     """
 
+    key = "slow"
+
     def __init__(self, params: ParamsT, *, k: int = 5, alpha: float = 0.5, **sgd: Any):
         whole("k", k, 1)
         number("alpha", alpha)
         if not 0 < alpha <= 1:
             raise ValueError(f"expected alpha in (0, 1], got {alpha}")
-        super().__init__(params, "slow", {"k": k, "alpha": alpha}, **sgd)
-        with torch.no_grad():
-            for group in self.param_groups:
-                for p in group["params"]:
-                    self.state[p]["slow"] = p.clone()
+        super().__init__(params, {"k": k, "alpha": alpha}, **sgd)
+
+    @torch.no_grad()
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add parameters, whose slow weights start at them."""
+        super().add_param_group(param_group)
+        for p in self.param_groups[-1]["params"]:
+            self.state[p]["slow"] = p.clone()
 
     def _average(self, group):
         if group["updates"] % group["k"]:

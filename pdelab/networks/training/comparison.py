@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike
 from pdelab import checks
 from pdelab.hints import Progress
 from pdelab.networks.checks import choice, several, whole
+from pdelab.networks.schedules import to_plain
 from pdelab.networks.training.loop import tell, train
 from pdelab.networks.training.setup import alone, unboxed
 
@@ -50,6 +51,8 @@ class Comparison:
     level, margin : float
         Confidence of the intervals; the largest difference that counts as the same.
     metric, split : str
+    settings : dict
+        {name: arguments of `train` besides the seed and what names places}, in plain values.
     """
 
     names: tuple
@@ -64,6 +67,7 @@ class Comparison:
     margin: float
     metric: str
     split: str
+    settings: dict = field(default_factory=dict)
 
     def rows(self) -> list[dict]:
         """One dict a contestant: name, mean, deviation, and against the baseline difference, low, high, p, verdict."""
@@ -187,7 +191,10 @@ def compare(
     losses = {n: np.array([runs[n, s]["train_loss"] for s in seeds]) for n in names}
     gradients = {n: np.array(runs[n, seeds[0]]["gradients"]) for n in names}
     finals = {n: tuple(runs[n, s]["final"] for s in seeds) for n in names}
-    return Comparison(names, seeds, values, curves, losses, gradients, finals, baseline, level, margin, metric, split)
+    settings = {n: _settings(common | contestants[n] | {"folds": folds}) for n in names}
+    return Comparison(
+        names, seeds, values, curves, losses, gradients, finals, baseline, level, margin, metric, split, settings
+    )
 
 
 def merged(*comparisons: Comparison) -> Comparison:
@@ -222,6 +229,12 @@ def merged(*comparisons: Comparison) -> Comparison:
             if getattr(part, name) != getattr(first, name):
                 got = f"{getattr(first, name)!r} and {getattr(part, name)!r}"
                 raise ValueError(f"comparisons: expected shards of one comparison, got {name} {got}")
+        for name in first.names:
+            one, other = first.settings.get(name, {}), part.settings.get(name, {})
+            for key in sorted({*one, *other}):
+                if one.get(key) != other.get(key):
+                    got = f"{key} {one.get(key)!r} and {other.get(key)!r} of {name!r}"
+                    raise ValueError(f"comparisons: expected shards of one comparison, got {got}")
     if len(set(seeds)) < len(seeds):
         raise ValueError(f"comparisons: expected different seeds in the shards, got {sorted(seeds)}")
     order = np.argsort(seeds)
@@ -342,6 +355,21 @@ def _refuse_path(name):
     words = name.split("/") if isinstance(name, str) else [""]
     if not all(word.strip() and word.strip(".") and word.isprintable() and "\\" not in word for word in words):
         raise ValueError(f"contestants: expected names without .., backslashes or a leading slash, got {name!r}")
+
+
+def _settings(arguments):
+    """What a run's numbers depend on besides its seed, in plain values."""
+    places = {"seed", "out", "folder", "resume", "device", "graphs", "checkpoint_seconds", "on_epoch", "progress"}
+    return {key: _plain(value) for key, value in arguments.items() if key not in places and value is not None}
+
+
+def _plain(value):
+    value = to_plain(unboxed(value))
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value if isinstance(value, (int, float, str)) or value is None else type(value).__name__
 
 
 def _measured(final, split, metric):

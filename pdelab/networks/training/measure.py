@@ -111,7 +111,9 @@ def to_outer_weights(optimizer, model, split):
         if any(isinstance(module, _NORMS) for module in model.modules()):
             from pdelab.networks import update_bn
 
-            update_bn(model, split.inputs.split(1024))
+            batches = split.inputs.split(1024)
+            alone = len(batches) > 1 and len(batches[-1]) == 1  # one sample has no variance
+            update_bn(model, split.inputs.tensor_split(len(batches)) if alone else batches)
     return swaps
 
 
