@@ -52,5 +52,31 @@ def test_seeds_of_the_page_are_the_comparison():
     np.testing.assert_array_equal(names["both"].values, training.compare(contestants, seeds=4).values)
 
 
-def test_the_cluster_of_the_page_is_joblibs():
-    assert sum('joblib.parallel_config("dask")' in block for block in BLOCKS) == 2 and callable(pl.paths.ensemble)
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+def test_the_cluster_of_the_page_gives_what_one_process_gives():
+    """The two blocks that name a scheduler, on a cluster of two processes here and at a size for it."""
+    distributed = pytest.importorskip("distributed")
+    pytest.importorskip("joblib")
+    pytest.importorskip("sklearn")
+    training = pytest.importorskip("pdelab.networks.training")
+    sde = pl.Langevin(pl.Loss("x**4/4 - x**2/2"), beta=4.0)
+    names = {"pl": pl, "sde": sde}
+    paths, seeds = (block for block in BLOCKS if "tcp://head:8786" in block)
+    smaller = {"10**9": "3000", "t=1.0": "t=0.05", "parts=4096": "parts=4", "seeds=1000": "seeds=2"}
+    smaller['digits-mlp/{name}")'] = 'digits-mlp/{name}") | QUICK'
+    names["QUICK"] = quick = {"epochs": 1, "model_options": {"hidden": (3,)}}
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None, "processes": True}
+    with distributed.LocalCluster(**options) as cluster:
+        smaller["tcp://head:8786"] = cluster.scheduler_address
+        for block in (paths, seeds):
+            for large, small in smaller.items():
+                block = block.replace(large, small)
+            exec(block, names)
+    one = pl.simulate(sde, 1.0, t=0.05, dt=0.001, paths=3000, seed=1, store=False)
+    assert names["run"].info["parts"] == 4
+    np.testing.assert_array_equal(names["run"].final, one.final)
+    np.testing.assert_array_equal([names["run"].mean, names["run"].variance], [one.mean, one.variance])
+    runs = {name: training.recipe(f"digits-mlp/{name}") | quick for name in names["contestants"]}
+    table = next(value for value in names.values() if isinstance(value, training.Comparison))
+    np.testing.assert_array_equal(table.values, training.compare(runs, seeds=2, threads=1).values)

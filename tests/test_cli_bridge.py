@@ -65,3 +65,10 @@ def test_refusals(capsys):
     assert main(["bridge", "density", *SMALL, "--t", "0.015"]) == 2
     assert "times: expected increasing positive multiples of lr" in capsys.readouterr().err
     assert main(["bridge", "density", *SMALL, "--dimension", "3"]) == 2
+    for what in ("density", "basins", "projection"):
+        assert main(["bridge", what, *SMALL, "--batch", "0", "--steps", "20"]) == 2  # no default in its place
+        assert "batch: expected a whole number, at least 1, got 0" in capsys.readouterr().err
+    assert main(["bridge", "density", *SMALL, "--nodes", "0"]) == 2
+    assert "expected at least 2 nodes along each axis" in capsys.readouterr().err
+    assert main(["train", "--epochs", "1", "--folds", "0"]) == 2
+    assert "--folds" in capsys.readouterr().err

@@ -72,9 +72,13 @@ def _run_bridge(arguments):
 def _grid(arguments):
     from pdelab.grid import Grid
 
-    nodes = arguments.nodes or (401 if arguments.dimension == 1 else 121)
+    nodes = (401 if arguments.dimension == 1 else 121) if arguments.nodes is None else arguments.nodes
     corner = (arguments.width,) * arguments.dimension
     return Grid(tuple(-x for x in corner), corner, (nodes,) * arguments.dimension)
+
+
+def _batch(arguments):
+    return 1 if arguments.batch is None else arguments.batch
 
 
 def _density(arguments, subspace):
@@ -82,7 +86,7 @@ def _density(arguments, subspace):
 
     comparison = bridge.compare_densities(
         subspace, _grid(arguments), arguments.lr, arguments.t, mean=[0.0] * arguments.dimension, deviation=0.1,
-        batch=arguments.batch or 1, runs=arguments.runs, seed=arguments.seed,
+        batch=_batch(arguments), runs=arguments.runs, seed=arguments.seed,
     )  # fmt: skip
     numbers = {}
     for metric, distances in comparison.distances.items():
@@ -131,7 +135,7 @@ def _basins(arguments, subspace):
 
     basins = bridge.compare_basins(
         subspace, _grid(arguments), arguments.steps, mean=[0.0] * arguments.dimension, deviation=arguments.width / 4,
-        gamma=arguments.gamma, beta=arguments.beta, lr=arguments.lr, batch=arguments.batch or 1, runs=arguments.runs,
+        gamma=arguments.gamma, beta=arguments.beta, lr=arguments.lr, batch=_batch(arguments), runs=arguments.runs,
         weight=None, seed=arguments.seed, contestants={
             "entropy-sgd": {"optimizer": "entropy-sgd", "lr": 1.0, "inner_lr": arguments.lr, "inner_steps": 20,
                             "gamma": arguments.gamma, "momentum": 0.0},
@@ -151,7 +155,7 @@ def _projection(arguments, subspace):
 
     comparison = bridge.compare_projection(
         subspace.functions.objective, arguments.lr, arguments.steps, dimension=arguments.dimension,
-        batch=arguments.batch or 1, runs=arguments.runs, seed=arguments.seed,
+        batch=_batch(arguments), runs=arguments.runs, seed=arguments.seed,
     )  # fmt: skip
     numbers = {"share of the variance": comparison.explained}
     for metric, value in comparison.distances.items():

@@ -93,7 +93,7 @@ def _run_train(arguments):
         else:
             bar.reset(total=len(runs) * len(seeds) * (arguments.folds or 1))
             bar.unit, common["progress"] = " runs", lambda done, total: bar.update(done - bar.n)
-        if arguments.folds and len(seeds) == 1:
+        if arguments.folds is not None and len(seeds) == 1:
             raise ValueError("--folds needs at least two --seed")
         if len(runs) * len(seeds) > 1:
             shared = {"folds": arguments.folds, "jobs": arguments.jobs}
