@@ -16,6 +16,11 @@ import numpy as np
 
 from pdelab import claims, records
 
+__all__ = [
+    "ELSEWHERE", "HEAD", "MARKS", "NUMBERS", "headline", "load", "main", "measure", "page", "refresh_headline", "rows",
+    "wording", "write",
+]  # fmt: skip
+
 PAPERS = (("thesis", "The thesis"), ("traffic", "The traffic-flow paper"), ("Entropy-SGD", "The Entropy-SGD paper"))
 ELSEWHERE = "Not in the papers"
 VERDICTS = {

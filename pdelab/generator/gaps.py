@@ -181,8 +181,8 @@ def _sparse_gap(Q, killing):
     gap = float((1 / _arnoldi(near, Q.shape, 4)[0]).real.min())
     if not gap > FAST * fastest:
         return gap
-    _, modes = _arnoldi(_forgetting(factored(1.0, 2 / gap / 32, Q), share, 32), Q.shape, 6)
-    rates = -np.sum(modes.conj() * (Q @ modes), axis=0).real / np.sum(np.abs(modes) ** 2, axis=0)
+    _, vectors = _arnoldi(_forgetting(factored(1.0, 2 / gap / 32, Q), share, 32), Q.shape, 6)
+    rates = -np.sum(vectors.conj() * (Q @ vectors), axis=0).real / np.sum(np.abs(vectors) ** 2, axis=0)
     return min(gap, float(rates.min()))
 
 
