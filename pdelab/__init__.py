@@ -111,7 +111,19 @@ def _drawn(kind, name):
     def plot(self, ax: Any = None, **options: Any) -> Any:
         return getattr(import_module("pdelab.plotting"), name)(self, ax, **options)
 
-    plot.__doc__ = f"Draw it, in one line: `pdelab.plotting.{name}`, whose options it takes; returns the axes."
+    plot.__doc__ = f"""Draw it, in one line: `pdelab.plotting.{name}`.
+
+    Parameters
+    ----------
+    ax : matplotlib axes, optional
+        By default new ones.
+    **options
+        Those of `pdelab.plotting.{name}`.
+
+    Returns
+    -------
+    matplotlib axes
+    """
     plot.__qualname__ = f"{kind.__qualname__}.plot"
     kind.plot = plot
 

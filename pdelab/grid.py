@@ -95,7 +95,22 @@ class Grid:
         return tuple(entry == "periodic" for entry in self.boundary)
 
     def on_end(self, name: str) -> NDArray[np.bool_]:
-        """Which nodes lie on an end with this boundary, a boolean field; on none of a periodic axis."""
+        """Which nodes lie on an end with this boundary; on none of a periodic axis.
+
+        Parameters
+        ----------
+        name : str
+            "reflecting", "outflow" or "absorbing".
+
+        Returns
+        -------
+        array of bool, shape of the grid
+
+        Examples
+        --------
+        >>> Grid(0.0, 1.0, 4, boundary=(("absorbing", "reflecting"),)).on_end("absorbing")
+        array([ True, False, False, False])
+        """
         inside = np.zeros(self.shape, dtype=bool)
         for axis, ends in enumerate(self.ends):
             for index, end in zip((0, -1), ends):
@@ -139,7 +154,13 @@ class Grid:
 
     @property
     def x(self) -> NDArray[np.float64]:
-        """Coordinates of the nodes of a one-dimensional grid, shape (n,)."""
+        """Coordinates of the nodes of a one-dimensional grid, shape (n,).
+
+        Raises
+        ------
+        AttributeError
+            More than one dimension: use `axes`.
+        """
         if self.dimension != 1:
             raise AttributeError(f"grid.x needs a one-dimensional grid, this one has {self.dimension}: use grid.axes")
         return self.axes[0]
@@ -167,8 +188,26 @@ class Grid:
     def integrate(self, values: ArrayLike) -> Any:
         """∫ values dx over the box by the trapezoid rule: sum(weights * values).
 
-        Leading axes (times, batches) are kept: an array (..., *shape) gives (...). Spectrally accurate for smooth
-        periodic data, second order in the spacing otherwise.
+        Spectrally accurate for smooth periodic data, second order in the spacing otherwise.
+
+        Parameters
+        ----------
+        values : array (..., *shape)
+            Leading axes (times, batches) are kept.
+
+        Returns
+        -------
+        float, or array (...,)
+
+        Raises
+        ------
+        ValueError
+            The last axes are not the grid's.
+
+        Examples
+        --------
+        >>> Grid(0.0, 1.0, 3).integrate([1.0, 2.0, 3.0])
+        2.0
         """
         values = np.asarray(values)
         if values.shape[values.ndim - self.dimension :] != self.shape:
@@ -189,6 +228,16 @@ class Grid:
         Returns
         -------
         array (...,) or (..., k)
+
+        Raises
+        ------
+        ValueError
+            First axes that are not the grid's, or a point outside the box.
+
+        Examples
+        --------
+        >>> float(Grid(0.0, 1.0, 3).interpolate([0.0, 1.0, 4.0], 0.75))
+        2.5
         """
         values = reals(values, f"values: expected numbers on the nodes, first axes {self.shape}")
         if values.shape[: self.dimension] != self.shape:
@@ -209,8 +258,25 @@ class Grid:
     def gradient(self, values: Any) -> NDArray[np.float64]:
         """Second-order differences of node values: central, one-sided at the ends of an axis that is not periodic.
 
-        Returns shape (*shape,) in one dimension, (*shape, d) otherwise. This is the derivative of the data, whatever
-        the boundary condition; the solvers' ghosts are in their kernels.
+        This is the derivative of the data, whatever the boundary condition; the solvers' ghosts are in their kernels.
+
+        Parameters
+        ----------
+        values : Loss or array, shape of the grid
+
+        Returns
+        -------
+        array (*shape, d), in one dimension (n,)
+
+        Raises
+        ------
+        ValueError
+            As `field` raises.
+
+        Examples
+        --------
+        >>> Grid(0.0, 2.0, 3).gradient([0.0, 1.0, 4.0])
+        array([0., 2., 4.])
         """
         values = self.field(values)
         parts = []
@@ -222,14 +288,43 @@ class Grid:
         return parts[0] if self.dimension == 1 else np.stack(parts, axis=-1)
 
     def field(self, values: Any, name: str = "values") -> NDArray[np.float64]:
-        """Node values as a float64 array of shape `shape`: a Loss is sampled, an array is checked.
+        """Node values as a float64 array: a Loss is sampled, an array is checked.
 
-        Raises ValueError that names what is wrong: the shape, or where a NaN or an infinity stands.
+        Parameters
+        ----------
+        values : Loss or array, shape of the grid
+        name : str
+            What the message calls them.
+
+        Returns
+        -------
+        array, shape of the grid
+
+        Raises
+        ------
+        ValueError
+            Another shape, or a NaN or an infinity: the message says at which node.
         """
         return self._checked(values, self.shape, name)
 
     def vector_field(self, values: Any, name: str = "drift") -> NDArray[np.float64]:
-        """Node vectors as a float64 array: shape (*shape, d), in one dimension (n,). Checked as in `field`."""
+        """Node vectors as a float64 array.
+
+        Parameters
+        ----------
+        values : array (*shape, d), in one dimension (n,)
+        name : str
+            What the message calls them.
+
+        Returns
+        -------
+        array, the same shape
+
+        Raises
+        ------
+        ValueError
+            As `field` raises.
+        """
         return self._checked(values, self.shape if self.dimension == 1 else (*self.shape, self.dimension), name)
 
     def _checked(self, values, shape, name):

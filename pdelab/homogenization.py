@@ -235,7 +235,13 @@ class Elastic(System):
         return self.dimension * self.workers
 
     def drift(self, x: np.ndarray, t: float) -> np.ndarray:
-        """The leader's drift (if there is one) and those of the workers."""
+        """The leader's drift (if there is one) and those of the workers.
+
+        Raises
+        ------
+        NotTraceable
+            More workers than a compiled step is written out for.
+        """
         d, n, gamma = self.dimension, self.workers, at(self.gamma, t, "gamma")
         if x.dtype == object and n > TRACED_WORKERS:
             raise NotTraceable
@@ -339,7 +345,24 @@ class EntropyDescent(System):
         return inner_and_outer
 
     def compiled(self, scheme: Callable[..., np.ndarray], dt: float, refine: int, dtype: Any) -> Any:
-        """The compiled loop; any other scheme would leave x and z where they are."""
+        """The compiled loop.
+
+        Parameters
+        ----------
+        scheme : function
+            Only `inner_and_outer`: any other would leave x and z where they are.
+        dt, refine, dtype
+            As for `System`.
+
+        Returns
+        -------
+        (kernel, numbers, schedules)
+
+        Raises
+        ------
+        ValueError
+            Another scheme.
+        """
         if scheme is not inner_and_outer:
             raise ValueError("scheme: EntropyDescent has only its own step, homogenization.inner_and_outer")
         return super().compiled(scheme, dt, refine, dtype)

@@ -6,15 +6,18 @@ import re
 import textwrap
 
 import pytest
-from surface import callables, signature
+from surface import callables, methods, signature
 
+from pdelab.generator.coefficients import DiffusionProblem
 from pdelab.paths.schemes import SCHEMES as STEPS
-from pdelab.stepping.protocols import SCHEMES
+from pdelab.paths.systems import System
+from pdelab.stepping.protocols import SCHEMES, Problem
 
 OF_ALL_SCHEMES = {  # what `pdelab.stepping.Scheme` and the head of `pdelab.paths.schemes` say of all of them
     **{function: {"problem", "grid", "values"} for kind in SCHEMES.values() for function in kind.values()},
     **{function: {"sde", "x", "t", "dt", "noise"} for function in STEPS.values()},
 }
+OF_ALL_SYSTEMS = {"x", "t", "dw"}  # what the docstring of `System` says of its methods
 
 
 def sections(text):
@@ -43,16 +46,16 @@ def refuses(thing):
     return any(isinstance(node, ast.Raise) or (isinstance(node, ast.Name) and node.id == "checks") for node in nodes)
 
 
-def faults(thing):
+def faults(thing, common=frozenset()):
     """What a docstring lacks, or says of a parameter that there is not."""
     parts, call = sections(thing.__doc__), signature(thing)
-    taken = set(call.parameters) - {"self"} if call else set()
+    taken = set(call.parameters) - {"self", "cls"} if call else set()
     known = (
         names(parts.get("Parameters", ""))
         | names(parts.get("Attributes", ""))
         | names(parts.get("Other Parameters", ""))
     )
-    common = OF_ALL_SCHEMES.get(thing, set())
+    common = common or OF_ALL_SCHEMES.get(thing, set())
     result = inspect.isclass(thing) and "Attributes" in parts and "Parameters" not in parts
     yield from (f"parameter {name}" for name in sorted(taken - known - common))
     yield from (f"no parameter {name}" for name in sorted(names(parts.get("Parameters", "")) - taken))
@@ -64,9 +67,28 @@ def faults(thing):
         yield "Examples"
 
 
+def faults_of_method(kind, name):
+    """The same of a method; an example is not asked for, nor a word more than a sentence where nothing is taken."""
+    method, others = methods(kind)[name], [*kind.__mro__[1:], Problem, DiffusionProblem]
+    taken = set(signature(method).parameters) - {"self", "cls"}
+    common = OF_ALL_SYSTEMS & taken if issubclass(kind, System) else set()
+    lacks = [fault for fault in faults(method, common) if fault != "Examples" and (taken or fault != "Returns")]
+    described = (methods(base)[name] for base in others if isinstance(base, type) and name in methods(base))
+    if not any(taken <= names(sections(role.__doc__).get("Parameters", "")) for role in described):
+        yield from lacks
+    if not inspect.getdoc(getattr(kind, name)):
+        yield "a sentence"
+
+
 @pytest.mark.parametrize("name", sorted(callables()))
 def test_a_docstring_is_complete(name):
     assert not list(faults(callables()[name]))
+
+
+@pytest.mark.parametrize("name", sorted(name for name, thing in callables().items() if inspect.isclass(thing)))
+def test_docstrings_of_methods_are_complete(name):
+    kind = callables()[name]
+    assert not {method: lacks for method in methods(kind) if (lacks := list(faults_of_method(kind, method)))}
 
 
 def test_faults_are_found():
@@ -82,3 +104,19 @@ def test_faults_are_found():
         return x / 2
 
     assert list(faults(half)) == ["parameter y", "no parameter z", "Returns", "Raises", "Examples"]
+
+    class Mute:
+        def part(self, x: float) -> float:
+            return x
+
+    class Third(System):
+        def rest(self, x: float, k: int) -> float:
+            """x/3."""
+            return x / 3
+
+        def expand(self, values: float) -> float:
+            """As they are."""
+            return values
+
+    assert list(faults_of_method(Mute, "part")) == ["parameter x", "Returns", "a sentence"]
+    assert list(faults_of_method(Third, "rest")) == ["parameter k"] and not list(faults_of_method(Third, "expand"))

@@ -147,6 +147,8 @@ def test_derivatives(n, p, field):
     assert np.allclose(glass.hessian(points[None])[0], [glass.hessian(x) for x in points], rtol=0, atol=1e-12)
     products = glass.hessian_vector_product(points, vectors)
     assert np.allclose(products, [glass.hessian(x) @ v for x, v in zip(points, vectors)], atol=1e-11)
+    with pytest.raises(ValueError, match=r"vectors: expected shape \(\d+,\) or"):
+        glass.hessian_vector_product(points, vectors[:, 1:])
 
 
 @pytest.mark.parametrize("p", [3, 4])

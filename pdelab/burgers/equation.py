@@ -61,7 +61,27 @@ class Burgers:
 
     @classmethod
     def from_formula(cls, loss: Loss, initial: Field | None = None, **coefficients: float) -> tuple[Burgers, Field]:
-        """The problem and its initial data p = Df, f the formula."""
+        """The problem and its initial data p = Df, f the formula.
+
+        Parameters
+        ----------
+        loss : Loss
+            The formula f.
+        initial : None
+            The formula is the initial data already.
+        **coefficients
+            Those of `Burgers`.
+
+        Returns
+        -------
+        (Burgers, Loss)
+            The problem and f, whose gradient `initial` takes.
+
+        Raises
+        ------
+        ValueError
+            Initial data besides the formula, or a coefficient that `Burgers` refuses.
+        """
         return cls(**coefficients), only_formula(loss, initial, cls.__name__)
 
     @property
@@ -70,7 +90,24 @@ class Burgers:
         return schemes_of(type(self))["godunov"]
 
     def initial(self, values: Field, grid: Grid) -> Array:
-        """p on the nodes as a checked float64 array: shape (n,), or (*grid.shape, d)."""
+        """p on the nodes as a checked float64 array: shape (n,), or (*grid.shape, d).
+
+        Parameters
+        ----------
+        values : Loss or array (n,) or (*grid.shape, d) or (*grid.shape,)
+            f, of which the gradient is taken, exactly; or p; or for d > 1 node values of f, which are differenced.
+        grid : Grid
+            Its ends are periodic, reflecting or outflow.
+
+        Returns
+        -------
+        array (n,), for d > 1 (*grid.shape, d)
+
+        Raises
+        ------
+        ValueError
+            Another shape, numbers that are not finite, a p that is no gradient, a boundary that Burgers does not have.
+        """
         boundaries.only(grid, boundaries.FREE, "Burgers")
         if isinstance(values, Loss):
             if values.dimension != grid.dimension:

@@ -73,7 +73,21 @@ class Road:
         return schemes_of(type(self))["supply_and_demand"]
 
     def limit(self, x: ArrayLike) -> Array:
-        """V at places x, an array of their shape; ValueError unless finite and >= 0."""
+        """V at places x.
+
+        Parameters
+        ----------
+        x : array
+
+        Returns
+        -------
+        array, shape of x
+
+        Raises
+        ------
+        ValueError
+            A limit that is not finite or < 0.
+        """
         x = reals(x, "x: expected numbers")
         limits = reals(self.speed_limit(x), "speed_limit: expected numbers")
         if limits.shape not in ((), x.shape) or not (np.isfinite(limits) & (limits >= 0)).all():
@@ -81,18 +95,55 @@ class Road:
         return np.broadcast_to(limits, x.shape).astype(float)
 
     def capacity(self, x: ArrayLike) -> Array:
-        """The largest flow at x, V ρ_m/4."""
+        """The largest flow at x, V ρ_m/4.
+
+        Parameters
+        ----------
+        x : array
+
+        Returns
+        -------
+        array, shape of x
+            Cars per time.
+        """
         return self.limit(x) * self.jam_density / 4
 
     def flow(self, density: ArrayLike, x: ArrayLike) -> Array:
-        """V(x) ρ (1 - ρ/ρ_m), cars per time."""
+        """V(x) ρ (1 - ρ/ρ_m), cars per time.
+
+        Parameters
+        ----------
+        density : array
+            Cars per length, 0 to the jam density.
+        x : array
+
+        Returns
+        -------
+        array
+            Of the shape that both broadcast to.
+        """
         density = self._checked(density)
         return self.limit(x) * density * (1 - density / self.jam_density)
 
     def stationary(self, flow: float, x: ArrayLike, *, congested: bool = False) -> Array:
         """The density at x that carries `flow`: (ρ_m/2)(1 ∓ sqrt(1 - flow/capacity(x))), free or congested.
 
-        ValueError where the flow exceeds the capacity.
+        Parameters
+        ----------
+        flow : float >= 0
+            Cars per time.
+        x : array
+        congested : bool
+            The dense one of the two states.
+
+        Returns
+        -------
+        array, shape of x
+
+        Raises
+        ------
+        ValueError
+            The flow exceeds the capacity at one of the places.
         """
         flow, capacity = checks.nonnegative("flow", flow), self.capacity(x)
         if (flow > capacity).any():
@@ -103,11 +154,48 @@ class Road:
         return self.jam_density - free if congested else free
 
     def solve(self, density: Field, grid: Grid, times: Times, **options: Any) -> Solution:
-        """Evolve densities on a one-dimensional grid, periodic or outflow; `options` are those of `pdelab.solve`."""
+        """Evolve densities.
+
+        Parameters
+        ----------
+        density : Loss, or array (n,)
+            At time 0.
+        grid : Grid
+            One-dimensional, periodic or outflow.
+        times : float or increasing sequence
+        **options
+            Those of `pdelab.solve`.
+
+        Returns
+        -------
+        Solution
+            Of densities.
+
+        Raises
+        ------
+        ValueError
+            As `pdelab.solve` raises, and for densities outside 0 to the jam density.
+        """
         return solve(self, density, grid, times, **options)
 
     def initial(self, values: Field, grid: Grid) -> Array:
-        """Densities at the nodes as a checked array."""
+        """Densities at the nodes as a checked array.
+
+        Parameters
+        ----------
+        values : Loss, or array (n,)
+        grid : Grid
+            One-dimensional, periodic or outflow.
+
+        Returns
+        -------
+        array (n,)
+
+        Raises
+        ------
+        ValueError
+            Another grid, or densities outside 0 to the jam density.
+        """
         boundaries.only(grid, ("periodic", "outflow"), "a road")
         if grid.dimension != 1:
             raise ValueError(f"grid: expected one dimension, got {grid.dimension}")

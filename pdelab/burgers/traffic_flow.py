@@ -91,35 +91,156 @@ class Traffic:
         return self.jam_density * self.free_speed / 4
 
     def speed(self, density: ArrayLike) -> Any:
-        """u = u_m (1 - ρ/ρ_m), the speed of the cars."""
+        """u = u_m (1 - ρ/ρ_m), the speed of the cars.
+
+        Parameters
+        ----------
+        density : array
+            0 to the jam density.
+
+        Returns
+        -------
+        array, shape of density
+
+        Raises
+        ------
+        ValueError
+            A density outside that range.
+        """
         return self.free_speed * (1 - self._checked(density) / self.jam_density)
 
     def flow(self, density: ArrayLike) -> Any:
-        """q = ρ u(ρ), cars per time: the fundamental diagram, a parabola."""
+        """q = ρ u(ρ), cars per time: the fundamental diagram, a parabola.
+
+        Parameters
+        ----------
+        density : array
+            0 to the jam density.
+
+        Returns
+        -------
+        array, shape of density
+
+        Raises
+        ------
+        ValueError
+            A density outside that range.
+        """
         return self._checked(density) * self.speed(density)
 
     def wave_speed(self, density: ArrayLike) -> Any:
-        """w = q'(ρ) = u_m (1 - 2ρ/ρ_m), the speed of small disturbances."""
+        """w = q'(ρ) = u_m (1 - 2ρ/ρ_m), the speed of small disturbances.
+
+        Parameters
+        ----------
+        density : array
+            0 to the jam density.
+
+        Returns
+        -------
+        array, shape of density
+            -u_m to u_m; the initial data of Burgers' equation.
+
+        Raises
+        ------
+        ValueError
+            A density outside that range.
+        """
         return self.free_speed * (1 - 2 * self._checked(density) / self.jam_density)
 
     def density(self, wave_speed: ArrayLike) -> Any:
-        """ρ = (ρ_m/2)(1 - w/u_m), the inverse of `wave_speed`."""
+        """ρ = (ρ_m/2)(1 - w/u_m), the inverse of `wave_speed`.
+
+        Parameters
+        ----------
+        wave_speed : array
+            -u_m to u_m.
+
+        Returns
+        -------
+        array, shape of wave_speed
+        """
         return 0.5 * self.jam_density * (1 - reals(wave_speed, "wave_speed: expected numbers") / self.free_speed)
 
     def shock_speed(self, behind: ArrayLike, ahead: ArrayLike) -> Any:
-        """(q_ahead - q_behind)/(ρ_ahead - ρ_behind) = u_m (1 - (ρ_behind + ρ_ahead)/ρ_m), Rankine-Hugoniot."""
+        """(q_ahead - q_behind)/(ρ_ahead - ρ_behind) = u_m (1 - (ρ_behind + ρ_ahead)/ρ_m), Rankine-Hugoniot.
+
+        Parameters
+        ----------
+        behind, ahead : array
+            Densities on either side, 0 to the jam density.
+
+        Returns
+        -------
+        array
+            Of the shape that both broadcast to; negative where a queue grows backwards.
+
+        Raises
+        ------
+        ValueError
+            A density outside that range.
+        """
         return self.free_speed * (1 - (self._checked(behind) + self._checked(ahead)) / self.jam_density)
 
     def riemann(self, behind: float, ahead: float, x: ArrayLike, t: float) -> Array:
-        """Density from `behind` for x < 0 and `ahead` for x > 0, ν = 0: a queue's tail or a platoon that spreads."""
+        """Density from `behind` for x < 0 and `ahead` for x > 0, ν = 0: a queue's tail or a platoon that spreads.
+
+        Parameters
+        ----------
+        behind, ahead : float
+            Densities at t = 0, 0 to the jam density.
+        x : array
+        t : float >= 0
+
+        Returns
+        -------
+        array, shape of x
+
+        Raises
+        ------
+        ValueError
+            A density outside that range, t < 0.
+        """
         return self.density(riemann(float(self.wave_speed(behind)), float(self.wave_speed(ahead)), x, t))
 
     def demand(self, density: ArrayLike) -> Any:
-        """The flow that wants to leave a place: q up to half the jam density, the capacity above."""
+        """The flow that wants to leave a place: q up to half the jam density, the capacity above.
+
+        Parameters
+        ----------
+        density : array
+            0 to the jam density.
+
+        Returns
+        -------
+        array, shape of density
+            Cars per time.
+
+        Raises
+        ------
+        ValueError
+            A density outside that range.
+        """
         return self.flow(np.minimum(self._checked(density), self.jam_density / 2))
 
     def supply(self, density: ArrayLike) -> Any:
-        """The flow that fits into a place: the capacity up to half the jam density, q above."""
+        """The flow that fits into a place: the capacity up to half the jam density, q above.
+
+        Parameters
+        ----------
+        density : array
+            0 to the jam density.
+
+        Returns
+        -------
+        array, shape of density
+            Cars per time.
+
+        Raises
+        ------
+        ValueError
+            A density outside that range.
+        """
         return self.flow(np.maximum(self._checked(density), self.jam_density / 2))
 
     def junction(self, ahead_road: Traffic, behind: float, ahead: float, x: ArrayLike, t: float) -> Array:
@@ -127,6 +248,24 @@ class Traffic:
 
         The flow between the roads is min(demand(behind), supply(ahead)). Where not all cars get through, a queue grows
         backwards with the speed of Rankine-Hugoniot. See `Road`.
+
+        Parameters
+        ----------
+        ahead_road : Traffic
+            The road for x > 0.
+        behind, ahead : float
+            Densities at t = 0, each 0 to the jam density of its road.
+        x : array
+        t : float >= 0
+
+        Returns
+        -------
+        array, shape of x
+
+        Raises
+        ------
+        ValueError
+            A density outside that range, t < 0.
         """
         flow = min(float(self.demand(behind)), float(ahead_road.supply(ahead)))
         last = behind if behind <= self.jam_density / 2 and flow >= self.demand(behind) else self._carrying(flow, 1)
@@ -140,17 +279,67 @@ class Traffic:
         return 0.5 * self.jam_density * (1 + side * np.sqrt(max(1 - flow / self.capacity, 0.0)))
 
     def green_light(self, x: ArrayLike, t: float) -> Array:
-        """A red light at x = 0 turns green: jam behind, empty road ahead. ρ = (ρ_m/2)(1 - x/(u_m t)), a rarefaction."""
+        """A red light at x = 0 turns green: jam behind, empty road ahead. ρ = (ρ_m/2)(1 - x/(u_m t)), a rarefaction.
+
+        Parameters
+        ----------
+        x : array
+        t : float >= 0
+
+        Returns
+        -------
+        array, shape of x
+
+        Raises
+        ------
+        ValueError
+            t < 0.
+        """
         return self.riemann(self.jam_density, 0.0, x, t)
 
     def queue(self, arriving: float, x: ArrayLike, t: float) -> Array:
-        """Cars of density `arriving` run into a jam that begins at x = 0: its tail moves with `shock_speed`."""
+        """Cars of density `arriving` run into a jam that begins at x = 0: its tail moves with `shock_speed`.
+
+        Parameters
+        ----------
+        arriving : float
+            Their density, 0 to the jam density.
+        x : array
+        t : float >= 0
+
+        Returns
+        -------
+        array, shape of x
+
+        Raises
+        ------
+        ValueError
+            A density outside that range, t < 0.
+        """
         return self.riemann(arriving, self.jam_density, x, t)
 
     def solve(self, density: Field, grid: Grid, times: Times, **options: Any) -> Solution:
-        """Evolve densities on a one-dimensional grid, periodic or outflow; `options` are those of `pdelab.solve`.
+        """Evolve densities.
 
-        Returns a Solution whose values and extrema are densities, and whose mass counts the cars of a ring road.
+        Parameters
+        ----------
+        density : Loss, or array (n,)
+            At time 0, 0 to the jam density.
+        grid : Grid
+            One-dimensional, periodic or outflow.
+        times : float or increasing sequence
+        **options
+            Those of `pdelab.solve`.
+
+        Returns
+        -------
+        Solution
+            Its values and extrema are densities, its mass counts the cars of a ring road.
+
+        Raises
+        ------
+        ValueError
+            Another grid, densities outside that range, or as `pdelab.solve` raises.
         """
         if grid.dimension != 1 or grid.boundary == ("reflecting",):
             raise ValueError("a road is a one-dimensional grid with a periodic or outflow boundary")

@@ -67,15 +67,42 @@ class Control:
             raise ValueError("terminal: expected a Loss or an array, got None")
 
     def potential_on(self, grid: Grid) -> Array:
-        """f on the nodes; zeros without a loss."""
+        """f on the nodes; zeros without a loss.
+
+        Parameters
+        ----------
+        grid : Grid
+
+        Returns
+        -------
+        array, grid.shape
+        """
         return np.zeros(grid.shape) if self.loss is None else grid.field(self.loss, "loss")
 
     def terminal_on(self, grid: Grid) -> Array:
-        """V on the nodes."""
+        """V on the nodes.
+
+        Parameters
+        ----------
+        grid : Grid
+
+        Returns
+        -------
+        array, grid.shape
+        """
         return grid.field(self.terminal, "terminal")
 
     def generator(self, grid: Grid) -> Any:
-        """Q of the uncontrolled motion dX = -grad f dt + sqrt(2 D) dB, a Markov generator on the nodes."""
+        """Q of the uncontrolled motion dX = -grad f dt + sqrt(2 D) dB, a Markov generator on the nodes.
+
+        Parameters
+        ----------
+        grid : Grid
+
+        Returns
+        -------
+        sparse array (n, n), n the number of nodes
+        """
         return generator(BackwardKolmogorov(self.potential_on(grid), diffusivity=self.diffusivity), grid).tocsr()
 
 
@@ -106,7 +133,17 @@ class Value:
         return Slices(self.times, self.values)(time)
 
     def optimal(self, time: float) -> Array:
-        """α* = grad u(·, time) on the nodes, shape (*grid.shape, d), in one dimension (n,)."""
+        """α* = grad u(·, time) on the nodes.
+
+        Parameters
+        ----------
+        time : float
+            0 to the horizon.
+
+        Returns
+        -------
+        array (*grid.shape, d), in one dimension (n,)
+        """
         return self.grid.gradient(self(time))
 
 

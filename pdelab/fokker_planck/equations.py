@@ -100,7 +100,27 @@ class FokkerPlanck:
 
     @classmethod
     def from_formula(cls, loss: Loss, initial: Field | None = None, **coefficients: Any) -> tuple[FokkerPlanck, Field]:
-        """The problem whose potential the formula is, and its initial data."""
+        """The problem whose potential the formula is, and its initial data.
+
+        Parameters
+        ----------
+        loss : Loss
+            The potential.
+        initial : Field
+            The density at time 0.
+        **coefficients
+            Those of `FokkerPlanck`.
+
+        Returns
+        -------
+        (FokkerPlanck, Field)
+            The problem and its initial data.
+
+        Raises
+        ------
+        ValueError
+            No initial data, or a coefficient that `FokkerPlanck` refuses.
+        """
         if initial is None:
             raise ValueError(f"initial: {cls.__name__} needs --initial, a formula of its data at t = 0; got none")
         return cls(loss, **coefficients), initial
@@ -134,7 +154,24 @@ class FokkerPlanck:
         return plain and self.potential is not None and self.steady and self.diffusivity > 0
 
     def initial(self, values: Field, grid: Grid) -> Array:
-        """The density on the nodes, checked: finite, >= 0, of the grid's shape; zero on absorbing ends."""
+        """The density on the nodes, zero on absorbing ends.
+
+        Parameters
+        ----------
+        values : array, grid.shape
+            Finite and >= 0; it need not integrate to 1.
+        grid : Grid
+            Without outflow ends.
+
+        Returns
+        -------
+        array, grid.shape
+
+        Raises
+        ------
+        ValueError
+            A Loss, another shape, a number that is not finite or < 0, an outflow end.
+        """
         no_outflow(grid)
         if isinstance(values, Loss):
             raise ValueError(
@@ -147,7 +184,22 @@ class FokkerPlanck:
         return np.where(grid.absorbing, 0.0, values) if grid.absorbing.any() else values
 
     def coefficients(self, grid: Grid, time: float = 0.0) -> Coefficients:
-        """The problem's `Coefficients` on the grid at one time, checked."""
+        """The coefficients on the grid at one time.
+
+        Parameters
+        ----------
+        grid : Grid
+        time : float
+
+        Returns
+        -------
+        Coefficients
+
+        Raises
+        ------
+        ValueError
+            A field of another shape, numbers that are not finite, a diffusivity < 0.
+        """
         potential, drift = at(self.potential, time), at(self.drift, time)
         diffusion, sigma = at(self.diffusion, time), at(self.sigma, time)
         d = () if grid.dimension == 1 else (grid.dimension,)
@@ -192,7 +244,24 @@ class BackwardKolmogorov(FokkerPlanck):
     equation = "v_t = (b - grad U)·grad v + D Δv"
 
     def initial(self, values: Field, grid: Grid) -> Array:
-        """The function on the nodes, checked: finite, of the grid's shape; zero on absorbing ends."""
+        """The function on the nodes, zero on absorbing ends.
+
+        Parameters
+        ----------
+        values : Loss or array, grid.shape
+            Finite.
+        grid : Grid
+            Without outflow ends.
+
+        Returns
+        -------
+        array, grid.shape
+
+        Raises
+        ------
+        ValueError
+            Another shape, a number that is not finite, an outflow end.
+        """
         no_outflow(grid)
         values = grid.field(values, "initial")
         return np.where(grid.absorbing, 0.0, values) if grid.absorbing.any() else values

@@ -48,7 +48,18 @@ class Slices:
 
     @classmethod
     def scoped(cls, solution: Solution, duration: float) -> Slices:
-        """s -> u(., T (1 - s / duration)) of a Solution up to T: the smoothing undone while the density moves."""
+        """s -> u(., T (1 - s / duration)) of a Solution up to T: the smoothing undone while the density moves.
+
+        Parameters
+        ----------
+        solution : Solution
+            Up to the time T.
+        duration : float > 0
+
+        Returns
+        -------
+        Slices
+        """
         last = solution.times[-1]
         return cls(duration * (1 - solution.times[::-1] / last), solution.values[::-1])
 

@@ -63,7 +63,17 @@ class DiffusionProblem(Protocol):
     """
 
     def coefficients(self, grid: Grid, time: float = 0.0) -> Coefficients:
-        """The diffusion dX = (b - grad U) dt + sqrt(2 D) σ dW that the equation belongs to, checked, at one time."""
+        """The diffusion dX = (b - grad U) dt + sqrt(2 D) σ dW that the equation belongs to, checked, at one time.
+
+        Parameters
+        ----------
+        grid : Grid
+        time : float
+
+        Returns
+        -------
+        Coefficients
+        """
 
 
 @dataclass(frozen=True, eq=False)

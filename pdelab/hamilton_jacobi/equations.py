@@ -94,7 +94,26 @@ class HamiltonJacobi:
     def from_formula(
         cls, loss: Loss, initial: Field | None = None, **coefficients: float
     ) -> tuple[HamiltonJacobi, Field]:
-        """The problem and its initial data, which the formula is."""
+        """The problem and its initial data, which the formula is.
+
+        Parameters
+        ----------
+        loss : Loss
+            The initial data.
+        initial : None
+            The formula is the initial data already.
+        **coefficients
+            Those of `HamiltonJacobi`.
+
+        Returns
+        -------
+        (HamiltonJacobi, Loss)
+
+        Raises
+        ------
+        ValueError
+            Initial data besides the formula, or a coefficient that `HamiltonJacobi` refuses.
+        """
         return cls(**coefficients), only_formula(loss, initial, cls.__name__)
 
     @property
@@ -108,12 +127,44 @@ class HamiltonJacobi:
         return not callable(self.drift) or hasattr(self.drift, "gradient")
 
     def initial(self, values: Field, grid: Grid) -> Array:
-        """The initial data as a checked float64 array of shape grid.shape."""
+        """The initial data on the nodes.
+
+        Parameters
+        ----------
+        values : Loss or array, grid.shape
+            Finite.
+        grid : Grid
+            Its ends are periodic, reflecting or outflow.
+
+        Returns
+        -------
+        array, grid.shape
+
+        Raises
+        ------
+        ValueError
+            Another shape, a number that is not finite, a boundary that the equation does not have.
+        """
         boundaries.only(grid, boundaries.FREE, "Hamilton-Jacobi")
         return grid.field(values, "initial")
 
     def coefficients(self, grid: Grid, time: float = 0.0) -> Coefficients:
-        """Of the generator Q of dX = b dt + sqrt(2ν) dW, in u_t = Q u - |Du|²/2."""
+        """Of the generator Q of dX = b dt + sqrt(2ν) dW, in u_t = Q u - |Du|²/2.
+
+        Parameters
+        ----------
+        grid : Grid
+        time : float
+
+        Returns
+        -------
+        Coefficients
+
+        Raises
+        ------
+        ValueError
+            A drift of another shape or dimension, or one that is not finite.
+        """
         if hasattr(self.drift, "gradient"):
             return Coefficients(potential=grid.field(self.drift, "drift"), diffusivity=self.viscosity)
         field = self.drift if self.steady else self.drift(time)
@@ -122,7 +173,23 @@ class HamiltonJacobi:
         )
 
     def drift_on(self, grid: Grid, time: float = 0.0) -> Array | None:
-        """The drift at one time as an array (d, *grid.shape), or None."""
+        """The drift at one time.
+
+        Parameters
+        ----------
+        grid : Grid
+        time : float
+
+        Returns
+        -------
+        array (d, *grid.shape), or None
+            None: there is no drift.
+
+        Raises
+        ------
+        ValueError
+            A drift of another shape or dimension, or one that is not finite.
+        """
         if self.drift is None:
             return None
         field = self.drift if self.steady else self.drift(time)
@@ -174,7 +241,26 @@ class Heat:
 
     @classmethod
     def from_formula(cls, loss: Loss, initial: Field | None = None, **coefficients: float) -> tuple[Heat, Field]:
-        """The problem and its initial data, which the formula is."""
+        """The problem and its initial data, which the formula is.
+
+        Parameters
+        ----------
+        loss : Loss
+            The initial data.
+        initial : None
+            The formula is the initial data already.
+        **coefficients
+            Those of `Heat`.
+
+        Returns
+        -------
+        (Heat, Loss)
+
+        Raises
+        ------
+        ValueError
+            Initial data besides the formula, or a coefficient that `Heat` refuses.
+        """
         return cls(**coefficients), only_formula(loss, initial, cls.__name__)
 
     @property
@@ -192,4 +278,14 @@ class Heat:
         return Coefficients(diffusivity=self.viscosity)
 
     def drift_on(self, grid: Grid, time: float = 0.0) -> None:
-        """None: no drift."""
+        """None: no drift.
+
+        Parameters
+        ----------
+        grid : Grid
+        time : float
+
+        Returns
+        -------
+        None
+        """

@@ -114,6 +114,10 @@ class Loss:
         >>> f = Loss.from_functions(lambda p: (p**2).sum(-1), lambda p: 2 * p, dimension=3)
         >>> f([1.0, 2.0, 2.0])
         9.0
+
+        Returns
+        -------
+        Loss
         """
         for name, function in (("value", value), ("gradient", gradient), ("hessian", hessian)):
             if not callable(function) and not (name == "hessian" and function is None):
@@ -133,15 +137,69 @@ class Loss:
         return self._evaluate(0, points)
 
     def gradient(self, points: ArrayLike) -> NDArray[np.float64]:
-        """grad f: points (..., d) -> (..., d); in one dimension (...,) -> (...,)."""
+        """grad f.
+
+        Parameters
+        ----------
+        points : array (..., d), in one dimension (...,)
+
+        Returns
+        -------
+        array, shape of points
+
+        Raises
+        ------
+        ValueError
+            Another last axis, or numbers that are not real.
+
+        Examples
+        --------
+        >>> Loss("x**2/2 + x*y").gradient([1.0, 2.0])
+        array([3., 1.])
+        """
         return self._evaluate(1, points)
 
     def hessian(self, points: ArrayLike) -> NDArray[np.float64]:
-        """Hess f: points (..., d) -> (..., d, d); in one dimension (...,) -> (...,)."""
+        """Hess f.
+
+        Parameters
+        ----------
+        points : array (..., d), in one dimension (...,)
+
+        Returns
+        -------
+        array (..., d, d), in one dimension (...,)
+
+        Raises
+        ------
+        ValueError
+            Another last axis, or numbers that are not real.
+
+        Examples
+        --------
+        >>> Loss("x**2/2 + x*y").hessian([1.0, 2.0])
+        array([[1., 1.],
+               [1., 0.]])
+        """
         return self._evaluate(2, points)
 
     def on(self, grid: Grid) -> NDArray[np.float64]:
-        """f at the nodes of a Grid, shape grid.shape; a warning where f differs between the ends of a periodic axis."""
+        """f at the nodes of a grid; a warning where f differs between the ends of a periodic axis.
+
+        Parameters
+        ----------
+        grid : Grid
+            Of the loss's dimension.
+
+        Returns
+        -------
+        array, grid.shape
+
+        Raises
+        ------
+        ValueError
+            A grid of another dimension.
+        """
         if grid.dimension != self._dimension:
             raise ValueError(f"a loss of {self._dimension} variables cannot be sampled on a grid of {grid.dimension}")
         values = self(grid.points)

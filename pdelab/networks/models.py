@@ -280,7 +280,16 @@ class WideBlock(nn.Module):
         self.shortcut = None if same else nn.Conv2d(inputs, features, 1, stride, bias=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Images (n, inputs, h, w) to (n, features, h/stride, w/stride)."""
+        """relu, convolution and shortcut of the block.
+
+        Parameters
+        ----------
+        x : tensor (n, inputs, h, w)
+
+        Returns
+        -------
+        tensor (n, features, h/stride, w/stride)
+        """
         active = functional.relu(self.norm1(x))
         inner = self.drop(functional.relu(self.norm2(self.conv1(active))))
         return self.conv2(inner) + (x if self.shortcut is None else self.shortcut(active))
@@ -365,7 +374,19 @@ class LSTM(nn.LSTM):
         super().__init__(inputs, hidden, layers, batch_first=True, dropout=dropout if layers > 1 else 0.0)
 
     def forward(self, x: torch.Tensor, state: Any = None) -> tuple:  # type: ignore[override]
-        """Inputs (n, steps, inputs) and a state (h, c) to (outputs (n, steps, hidden), state)."""
+        """The outputs of all steps and the last state.
+
+        Parameters
+        ----------
+        x : tensor (n, steps, inputs)
+        state : (h, c), optional
+            Each (layers, n, hidden); by default zeros.
+
+        Returns
+        -------
+        (outputs, state)
+            Outputs (n, steps, hidden).
+        """
         if self.fused:
             return super().forward(x, state)
         if state is None:
@@ -437,7 +458,19 @@ class LanguageModel(nn.Module):
                 nn.init.uniform_(parameter, -width, width)
 
     def forward(self, tokens: torch.Tensor, state: Any = None) -> tuple:
-        """Tokens (n, steps) and the state of the last call to (logits (n, steps, vocabulary), state)."""
+        """Logits of the next letter at each step, and the last state.
+
+        Parameters
+        ----------
+        tokens : tensor (n, steps) of int64
+        state : (h, c), optional
+            Of the last call; by default zeros.
+
+        Returns
+        -------
+        (logits, state)
+            Logits (n, steps, vocabulary).
+        """
         if self.embedding is None:
             letters = torch.arange(self.vocabulary, device=tokens.device)  # one_hot() cannot be batched by vmap
             x = (tokens[..., None] == letters).to(self.decoder.weight.dtype)

@@ -63,21 +63,65 @@ class SmallClassifier:
         return self.hidden * (self.inputs.shape[1] + 1) + self.classes * (self.hidden + 1)
 
     def start(self, seed: int = 0) -> NDArray[np.float64]:
-        """Random weights of variance 2/(units before) (He), without offsets."""
+        """Random weights of variance 2/(units before) (He), without offsets.
+
+        Parameters
+        ----------
+        seed : int >= 0
+
+        Returns
+        -------
+        array (weights,)
+
+        Raises
+        ------
+        ValueError
+            seed < 0.
+        """
         rng, width = np.random.default_rng(checks.whole("seed", seed, 0)), self.inputs.shape[1]
         first = rng.normal(size=self.hidden * width) * np.sqrt(2 / width)
         second = rng.normal(size=self.classes * self.hidden) * np.sqrt(2 / self.hidden)
         return np.concatenate([first, np.zeros(self.hidden), second, np.zeros(self.classes)])
 
     def gradients(self, weights: ArrayLike) -> NDArray[np.float64]:
-        """The gradient of each sample's loss, (samples, weights)."""
+        """The gradient of each sample's loss.
+
+        Parameters
+        ----------
+        weights : array (weights,)
+
+        Returns
+        -------
+        array (samples, weights)
+
+        Raises
+        ------
+        ValueError
+            Another length.
+        """
         weights = self._weights(weights)
         rows = np.empty((len(self.labels), self.dimension))
         classifiers.sample_gradients(weights, self.inputs, self.labels, self.hidden, self.classes, rows)
         return rows
 
     def hessian(self, weights: ArrayLike, step: float = 1e-5) -> NDArray[np.float64]:
-        """Second derivatives of the mean loss, by central differences of its gradient, made symmetric."""
+        """Second derivatives of the mean loss, by central differences of its gradient, made symmetric.
+
+        Parameters
+        ----------
+        weights : array (weights,)
+        step : float > 0
+            Of the differences.
+
+        Returns
+        -------
+        array (weights, weights)
+
+        Raises
+        ------
+        ValueError
+            Another length, step <= 0.
+        """
         weights, step = self._weights(weights), checks.positive("step", step)
         rows = [
             (self.gradients(weights + move).mean(0) - self.gradients(weights - move).mean(0)) / (2 * step)
@@ -102,6 +146,15 @@ class SmallClassifier:
             As in `train`.
         count : int
             Directions.
+
+        Returns
+        -------
+        Relaxation
+
+        Raises
+        ------
+        ValueError
+            rate <= 0, decay < 0, weights of another length, more directions than there are weights.
         """
         rate, decay = checks.positive("rate", rate), checks.nonnegative("decay", decay)
         batch, count = checks.whole("batch", batch), checks.whole("count", count, 1, self.dimension)
@@ -142,6 +195,10 @@ class SmallClassifier:
             False: the batches of an epoch share a permutation of the samples (what is left over is dropped).
         start : array (weights,) or None
         seed : int
+
+        Returns
+        -------
+        Snapshots
 
         Raises
         ------

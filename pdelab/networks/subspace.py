@@ -51,12 +51,31 @@ class Subspace:
         return len(self.basis)
 
     def weights(self, points: ArrayLike) -> Array:
-        """x₀ + Vᵀ u for points u of shape (..., k), in one dimension (...,)."""
+        """x₀ + Vᵀ u.
+
+        Parameters
+        ----------
+        points : array (..., k), in one dimension (...,)
+
+        Returns
+        -------
+        array (..., d)
+        """
         points = np.asarray(points, float)
         return self.origin + (points[..., None] if len(self.basis) == 1 else points) @ self.basis
 
     def coordinates(self, weights: ArrayLike) -> Array:
-        """The nearest point u = V (x - x₀) of flat weights (..., d)."""
+        """The nearest point u = V (x - x₀).
+
+        Parameters
+        ----------
+        weights : array (..., d)
+            Flat weights.
+
+        Returns
+        -------
+        array (..., k), in one dimension (...,)
+        """
         u = (np.asarray(weights, float) - self.origin) @ self.basis.T
         return u[..., 0] if len(self.basis) == 1 else u
 

@@ -47,18 +47,45 @@ class Circulation:
 
     @staticmethod
     def potential(points: ArrayLike) -> Array:
-        """Φ at points (..., 2)."""
+        """Φ.
+
+        Parameters
+        ----------
+        points : array (..., 2)
+
+        Returns
+        -------
+        array (...,)
+        """
         x, y = np.moveaxis(_planar(points), -1, 0)
         return (x * x - 1) ** 2 / 4 + y * y / 2
 
     def force(self, points: ArrayLike) -> Array:
-        """j at points (..., 2)."""
+        """j.
+
+        Parameters
+        ----------
+        points : array (..., 2)
+
+        Returns
+        -------
+        array (..., 2)
+        """
         x, y = np.moveaxis(_planar(points), -1, 0)
         speed = self.strength * np.exp(0.25 - x * x / 2 + y * y / 2 - x * x * y * y / 2 - y**4 / 4)
         return np.stack([-speed * y, speed * x], axis=-1)
 
     def drift(self, points: ArrayLike) -> Array:
-        """j - grad Φ at points (..., 2)."""
+        """j - grad Φ.
+
+        Parameters
+        ----------
+        points : array (..., 2)
+
+        Returns
+        -------
+        array (..., 2)
+        """
         x, y = np.moveaxis(_planar(points), -1, 0)
         return self.force(points) - np.stack([x * (x * x - 1), y], axis=-1)
 
@@ -105,6 +132,19 @@ class Circulation:
         """Where the drift takes the point (r, 0), r > 0, when it next crosses the positive first axis.
 
         Above λ_c the flow turns around the origin for ever; r_1 < r_0 for every r_0 means that there is no cycle.
+
+        Parameters
+        ----------
+        radius : float > 0
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        ValueError
+            radius <= 0, or a strength up to λ_c, at which nothing returns.
         """
         radius = checks.positive("radius", radius)
         if self.strength <= self.critical_strength:

@@ -65,7 +65,22 @@ class Linear:
         return (self.D - self.Q) @ self.U
 
     def irreversibility(self, dt: float) -> float:
-        """KL(law(x_0, x_dt) || law(x_dt, x_0))/dt: what snapshots show of the entropy production, its limit."""
+        """KL(law(x_0, x_dt) || law(x_dt, x_0))/dt: what snapshots show of the entropy production, its limit.
+
+        Parameters
+        ----------
+        dt : float > 0
+            Time between the two snapshots.
+
+        Returns
+        -------
+        float >= 0
+
+        Raises
+        ------
+        ValueError
+            dt <= 0.
+        """
         dt = checks.positive("dt", dt)
         S, C = self.covariance, dense.expm(-self.F * dt) @ self.covariance
         ahead = np.block([[S, C.T], [C, S]])

@@ -159,7 +159,19 @@ class Diffusion(System):
         return np.array([self._difference(x, t, step)[i] for i, step in enumerate(moved)])
 
     def along(self, x: np.ndarray, t: float, j: int, k: int) -> np.ndarray:
-        """sum_i sigma_ij d_i sigma_k: the change of the k-th noise vector along the j-th."""
+        """sum_i sigma_ij d_i sigma_k: the change of the k-th noise vector along the j-th.
+
+        Parameters
+        ----------
+        x : array (d, paths)
+        t : float
+        j, k : int
+            Numbers of Wiener processes.
+
+        Returns
+        -------
+        array (d, paths)
+        """
         vectors = self.sigma(x, t)
         direction = vectors[:, j] if self._is_matrix else vectors
         if self.s.is_formula:

@@ -99,7 +99,13 @@ class Paths:
 
     @property
     def survival(self) -> Array:
-        """(k,) the fraction of paths that have not left at the saved times; ValueError without walls or `exit`."""
+        """The fraction of paths that have not left at the saved times, (k,).
+
+        Raises
+        ------
+        ValueError
+            A run without absorbing walls and without `exit`.
+        """
         if self.exit_times is None:
             raise ValueError("survival: expected a run with absorbing walls or exit=, got one without")
         return (self.exit_times > self.times[:, None]).mean(axis=1)
@@ -108,8 +114,11 @@ class Paths:
     def unwrapped(self) -> Array:
         """The states without the jumps of periodic walls: the way along each periodic axis, turns and all.
 
-        ValueError without states, without periodic walls, or where too few times were saved to follow the paths: half
-        a period must be more than the mean and six standard deviations of a move between two saved times.
+        Raises
+        ------
+        ValueError
+            No states, no periodic walls, or too few saved times to follow the paths: half a period must be more than
+            the mean and six standard deviations of a move between two of them.
         """
         periods = self.info.get("periods", [])
         if self.states is None or not np.isfinite(periods).any():
@@ -123,7 +132,20 @@ class Paths:
     def increments(self, first: int = 0, last: int | None = None) -> np.ndarray:
         """Increments of the Wiener processes in the steps first to last - 1, found again by their addresses.
 
-        Returns an array (steps, paths, m), for one process (steps, paths), with variance dt.
+        Parameters
+        ----------
+        first, last : int
+            Steps, counted from 0; last defaults to all of them.
+
+        Returns
+        -------
+        array (steps, paths, m), for one process (steps, paths)
+            Of variance dt.
+
+        Raises
+        ------
+        ValueError
+            Steps that the run does not have, or last < first.
         """
         wieners, seed, shift, refine, dtype, pieces = self.noise
         total = sum(steps for _, steps in pieces)

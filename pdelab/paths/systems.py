@@ -29,6 +29,13 @@ __all__ = ["Langevin", "System", "Underdamped"]
 class System:
     """What schemes and `simulate` ask of an equation; the defaults fit additive noise, one process a coordinate.
 
+    Notes
+    -----
+    Methods take the states x of all paths, an array (components, paths), and the time t, and return arrays of the
+    shape of x. `drift` and `sigma` are b and σ of dX = b dt + σ dW; σ has shape (d, m, paths) where m Wiener processes
+    are mixed. `noise_term` is σ dw for increments dw, an array (m, paths). An equation with a linear part says its
+    rates in `linear_rates` and the drift without it in `rest`.
+
     Examples
     --------
     A process that is pulled to 1, with additive noise:
@@ -74,15 +81,54 @@ class System:
         return euler_maruyama
 
     def noise_term(self, x: np.ndarray, t: float, dw: np.ndarray) -> np.ndarray:
-        """sigma(x, t) dw, components like x."""
+        """sigma(x, t) dw, components like x.
+
+        Parameters
+        ----------
+        x : array (components, paths)
+        t : float
+        dw : array (m, paths)
+            Increments of the Wiener processes, of variance dt.
+
+        Returns
+        -------
+        array, shape of x
+        """
         return self.sigma(x, t) * dw
 
     def compiled(self, scheme: Callable[..., np.ndarray], dt: float, refine: int, dtype: Any) -> Any:
-        """The kernel of a step with its numbers and schedules; raises NotTraceable when there is none."""
+        """The compiled kernel of a step with its numbers and schedules.
+
+        Parameters
+        ----------
+        scheme : function
+        dt : float
+        refine : int
+            Fine increments in a step.
+        dtype : float64 or float32
+
+        Returns
+        -------
+        (kernel, numbers, schedules)
+
+        Raises
+        ------
+        NotTraceable
+            The equation or the scheme is not made of formulas: `simulate` then calls them in Python.
+        """
         return compiled_step(self, scheme, dt, refine, dtype)
 
     def expand(self, values: Array) -> Array:
-        """A user's initial values (..., components) as a full state; the default takes them as they are."""
+        """A user's initial values as full states; by default as they are.
+
+        Parameters
+        ----------
+        values : array (..., components)
+
+        Returns
+        -------
+        array (..., state_size)
+        """
         return values
 
 
@@ -191,7 +237,16 @@ class Underdamped(System):
         return baoab
 
     def force(self, q: np.ndarray) -> np.ndarray:
-        """-grad f at positions q."""
+        """-grad f at positions q.
+
+        Parameters
+        ----------
+        q : array (d, paths)
+
+        Returns
+        -------
+        array, shape of q
+        """
         return -gradient(self.loss, q)
 
     def drift(self, x: np.ndarray, t: float) -> np.ndarray:

@@ -40,7 +40,21 @@ class Search:
         return float(self.solved.mean())
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float]:
-        """Clopper-Pearson interval of that probability."""
+        """Clopper-Pearson interval of that probability.
+
+        Parameters
+        ----------
+        confidence : float in (0, 1)
+
+        Returns
+        -------
+        (float, float)
+
+        Raises
+        ------
+        ValueError
+            A confidence outside (0, 1).
+        """
         test = stats.binomtest(int(self.solved.sum()), self.solved.size)
         ends = test.proportion_ci(checks.within("confidence", confidence, 0, 1, "()"))
         return float(ends.low), float(ends.high)

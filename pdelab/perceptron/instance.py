@@ -140,7 +140,22 @@ class Perceptron:
         return (agreements <= self.d - 2 * (self.most + 1)).sum(-1)
 
     def count(self, *, threads: int | None = None) -> int:
-        """Z, the number of solutions, by going through all 2^d configurations."""
+        """Z, the number of solutions, by going through all 2^d configurations.
+
+        Parameters
+        ----------
+        threads : int, optional
+            By default all cores.
+
+        Returns
+        -------
+        int
+
+        Raises
+        ------
+        ValueError
+            threads < 1.
+        """
         return sum(count for count, _ in self._enumerate(0, threads))
 
     def solutions(self, *, threads: int | None = None) -> NDArray[np.uint64]:

@@ -76,7 +76,26 @@ class SGD(System):
         return 0.0 * x
 
     def compiled(self, scheme: Callable[..., np.ndarray], dt: float, refine: int, dtype: Any) -> Any:
-        """The compiled loop over mini-batches."""
+        """The compiled loop over mini-batches.
+
+        Parameters
+        ----------
+        scheme : function
+            Only `descent`.
+        dt, dtype
+            As for `System`.
+        refine : int
+            Only 1: mini-batches are not sums of finer ones.
+
+        Returns
+        -------
+        (kernel, numbers, schedules)
+
+        Raises
+        ------
+        ValueError
+            Another scheme or refine.
+        """
         if scheme is not descent:
             raise ValueError("scheme: SGD has only its own step, sgd.descent")
         if refine > 1:

@@ -105,17 +105,44 @@ class FiniteSum:
         return self._shaped(self.term(self._terms(points)).mean(axis=1), shape, axes=0)
 
     def gradient(self, points: ArrayLike) -> Array:
-        """∇f: (..., d), in one dimension (...,)."""
+        """∇f.
+
+        Parameters
+        ----------
+        points : array (..., d), in one dimension (...,)
+
+        Returns
+        -------
+        array, shape of points
+        """
         points, shape = self._points(points)
         return self._shaped(self._gradients(points).mean(axis=1), shape)
 
     def gradients(self, points: ArrayLike) -> Array:
-        """All ∇f_k: (..., N, d), in one dimension (..., N)."""
+        """All ∇f_k.
+
+        Parameters
+        ----------
+        points : array (..., d), in one dimension (...,)
+
+        Returns
+        -------
+        array (..., N, d), in one dimension (..., N)
+        """
         points, shape = self._points(points)
         return self._shaped(self._gradients(points), shape)
 
     def hessian(self, points: ArrayLike) -> Array:
-        """Hess f: (..., d, d), in one dimension (...,)."""
+        """Hess f.
+
+        Parameters
+        ----------
+        points : array (..., d), in one dimension (...,)
+
+        Returns
+        -------
+        array (..., d, d), in one dimension (...,)
+        """
         points, shape = self._points(points)
         d = self.dimension
         values = self.term.hessian(self._terms(points))[..., :d, :d].mean(axis=1)
@@ -130,15 +157,41 @@ class FiniteSum:
         return Loss.from_functions(self, self.gradient, self.hessian, dimension=self.dimension)
 
     def diffusion_matrix(self, points: ArrayLike, *, replacement: bool = True) -> Array:
-        """The matrix of Lemma 6.3: D_w, or without replacement D_wo = N/(N-1) D_w, (..., d, d), in 1-D (...,).
+        """The matrix of Lemma 6.3: D_w, or without replacement D_wo = N/(N-1) D_w.
 
         The printed D_wo has the coefficient 1 - 1/(N-1) where 1 + 1/(N-1) is right.
+
+        Parameters
+        ----------
+        points : array (..., d), in one dimension (...,)
+        replacement : bool
+
+        Returns
+        -------
+        array (..., d, d), in one dimension (...,)
         """
         factor = 1.0 if replacement else self.count / (self.count - 1) if self.count > 1 else 0.0
         return factor * self.covariance(points)
 
     def covariance(self, points: ArrayLike, batch: int = 1, *, replacement: bool = True) -> Array:
-        """Σ, the covariance of the mini-batch gradient: D_w/b, without replacement (N - b)/((N - 1) b) D_w."""
+        """Σ, the covariance of the mini-batch gradient: D_w/b, without replacement (N - b)/((N - 1) b) D_w.
+
+        Parameters
+        ----------
+        points : array (..., d), in one dimension (...,)
+        batch : int >= 1
+            Without replacement at most N.
+        replacement : bool
+
+        Returns
+        -------
+        array (..., d, d), in one dimension (...,)
+
+        Raises
+        ------
+        ValueError
+            A batch outside that range.
+        """
         batch = batch_size(self, batch, replacement)
         points, shape = self._points(points)
         g = self._gradients(points)
@@ -148,7 +201,23 @@ class FiniteSum:
         return self._shaped(factor / batch * spread, shape, axes=2)
 
     def batches(self, batch: int, *, replacement: bool = True) -> np.ndarray:
-        """All mini-batches, equally likely: (how many, b) indices; ValueError when there are more than 100,000."""
+        """All mini-batches, equally likely.
+
+        Parameters
+        ----------
+        batch : int >= 1
+            Without replacement at most N.
+        replacement : bool
+
+        Returns
+        -------
+        array (how many, batch) of indices
+
+        Raises
+        ------
+        ValueError
+            A batch outside that range, or more than 100,000 of them.
+        """
         batch = batch_size(self, batch, replacement)
         count = self.count**batch if replacement else math.comb(self.count, batch)
         if count > LARGEST_ENUMERATION:

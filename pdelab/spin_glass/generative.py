@@ -58,20 +58,45 @@ class SparseNetwork:
         return [self._layer(random) for _ in range(self.layers)]
 
     def features(self, active: int, seed: int = 0) -> NDArray[np.bool_]:
-        """A feature vector h with so many ones at random places, (n,)."""
+        """A feature vector h with ones at random places.
+
+        Parameters
+        ----------
+        active : int, 0 to n
+            How many ones.
+        seed : int >= 0
+
+        Returns
+        -------
+        array of bool (n,)
+
+        Raises
+        ------
+        ValueError
+            active or seed outside that range.
+        """
         active = checks.whole("active", active, 0, self.n)
         chosen = np.zeros(self.n, bool)
         chosen[np.random.default_rng(checks.whole("seed", seed, 0)).choice(self.n, active, replace=False)] = True
         return chosen
 
     def generate(self, features: ArrayLike, *, strict: bool = True) -> NDArray[np.bool_]:
-        """ξ = g(x^1ᵀ g(... g(x^pᵀ h))) of thesis (2.1), (n,).
+        """ξ = g(x^1ᵀ g(... g(x^pᵀ h))) of thesis (2.1).
 
         Parameters
         ----------
         features : array (n,) of 0 and 1
         strict : bool
             g = 1{x > 0}; False: 1{x >= 0} as printed, with which every neuron that hears nothing fires.
+
+        Returns
+        -------
+        array of bool (n,)
+
+        Raises
+        ------
+        ValueError
+            Another length, or entries other than 0 and 1.
         """
         signal = self._binary("features", features)
         for layer in reversed(self.weights):
@@ -80,7 +105,21 @@ class SparseNetwork:
         return signal
 
     def decode(self, data: ArrayLike) -> NDArray[np.bool_]:
-        """h = g(x^p ... g(x^1 ξ - d/3) - d/3) of thesis (2.2), the network run in reverse, (n,)."""
+        """h = g(x^p ... g(x^1 ξ - d/3) - d/3) of thesis (2.2), the network run in reverse.
+
+        Parameters
+        ----------
+        data : array (n,) of 0 and 1
+
+        Returns
+        -------
+        array of bool (n,)
+
+        Raises
+        ------
+        ValueError
+            Another length, or entries other than 0 and 1.
+        """
         signal = self._binary("data", data)
         for layer in self.weights:
             signal = layer @ signal.astype(np.int64) > self.degree / 3

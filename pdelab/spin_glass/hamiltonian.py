@@ -103,7 +103,17 @@ class SpinGlass:
         return self.scale * (2 * math.sqrt(p * (p - 1)) + p * energy_threshold(p)) + linear
 
     def with_field(self, field: float) -> SpinGlass:
-        """The same couplings and direction of the field at another ν."""
+        """The same couplings and direction of the field at another ν.
+
+        Parameters
+        ----------
+        field : float
+            ν.
+
+        Returns
+        -------
+        SpinGlass
+        """
         other = SpinGlass(self.n, self.p, field, self.seed, self.scale, self.shift)
         other.__dict__["couplings"] = self.couplings
         return other
@@ -119,6 +129,15 @@ class SpinGlass:
         ----------
         time : float >= 0
             In units in which the overlap of start and end is exp(-time (N - 1)/(2N)). Good values: 0.1 to 2.
+
+        Returns
+        -------
+        SpinGlass
+
+        Raises
+        ------
+        ValueError
+            p is not 3, or time < 0.
         """
         if self.p != 3:
             raise ValueError(f"p: expected 3, got {self.p}: the average of other orders is not a glass of one order")
@@ -131,13 +150,43 @@ class SpinGlass:
         return other
 
     def random_points(self, count: int, seed: int = 0) -> Array:
-        """Points uniform on the sphere, (count, n)."""
+        """Points uniform on the sphere.
+
+        Parameters
+        ----------
+        count : int >= 1
+        seed : int >= 0
+
+        Returns
+        -------
+        array (count, n)
+
+        Raises
+        ------
+        ValueError
+            count or seed outside that range.
+        """
         count = checks.whole("count", count, 1)
         random = np.random.Generator(np.random.Philox(key=checks.whole("seed", seed, 0, 2**63 - 1)))
         return self.project(random.normal(size=(count, self.n)))
 
     def project(self, points: ArrayLike) -> Array:
-        """The points of the sphere in the same directions, (..., n)."""
+        """The points of the sphere in the same directions.
+
+        Parameters
+        ----------
+        points : array (..., n)
+
+        Returns
+        -------
+        array (..., n)
+            Of length sqrt(n).
+
+        Raises
+        ------
+        ValueError
+            Another last axis, a zero vector, numbers that are not finite.
+        """
         points = checks.reals("points", points)
         lengths = np.linalg.norm(points, axis=-1, keepdims=True)
         if points.ndim < 1 or points.shape[-1] != self.n or not (lengths > 0).all() or not np.isfinite(lengths).all():
@@ -145,24 +194,73 @@ class SpinGlass:
         return points * (math.sqrt(self.n) / lengths)
 
     def energy(self, points: ArrayLike) -> Array:
-        """H/N, the energy per spin, (...)."""
+        """H/N, the energy per spin.
+
+        Parameters
+        ----------
+        points : array (..., n)
+            On the sphere |x|² = n.
+
+        Returns
+        -------
+        array (...,)
+        """
         columns, shape = self._columns(points)
         return self._value_and_slope(columns)[0].reshape(shape)
 
     def gradient(self, points: ArrayLike) -> Array:
-        """The gradient of H on the sphere, tangent to it, (..., n); its components are of order 1."""
+        """The gradient of H on the sphere, tangent to it; its components are of order 1.
+
+        Parameters
+        ----------
+        points : array (..., n)
+            On the sphere |x|² = n.
+
+        Returns
+        -------
+        array (..., n)
+        """
         columns, shape = self._columns(points)
         return self.tangent(columns, self._slope(columns)).T.reshape(*shape, self.n)
 
     def hessian(self, points: ArrayLike) -> Array:
-        """The Hessian of H on the sphere, (..., n, n): P (D²H) P - (x·DH/N) P, with P x = 0."""
+        """The Hessian of H on the sphere: P (D²H) P - (x·DH/N) P, with P x = 0.
+
+        Parameters
+        ----------
+        points : array (..., n)
+            On the sphere |x|² = n.
+
+        Returns
+        -------
+        array (..., n, n)
+        """
         columns, shape = self._columns(points)
         return self._hessians(columns).reshape(*shape, self.n, self.n)
 
     def hessian_vector_product(self, points: ArrayLike, vectors: ArrayLike) -> Array:
-        """The Hessian on the sphere of each point times a vector each, (..., n), without forming it."""
+        """The Hessian on the sphere of each point times a vector each, without forming it.
+
+        Parameters
+        ----------
+        points : array (..., n)
+            On the sphere |x|² = n.
+        vectors : array (n,) or (..., n)
+
+        Returns
+        -------
+        array (..., n)
+
+        Raises
+        ------
+        ValueError
+            Vectors of another shape.
+        """
         columns, shape = self._columns(points)
-        vectors = np.broadcast_to(checks.reals("vectors", vectors), (*shape, self.n)).reshape(-1, self.n).T
+        vectors = checks.reals("vectors", vectors)
+        if vectors.shape not in ((self.n,), (*shape, self.n)):
+            raise ValueError(f"vectors: expected shape ({self.n},) or {(*shape, self.n)}, got {vectors.shape}")
+        vectors = np.broadcast_to(vectors, (*shape, self.n)).reshape(-1, self.n).T
         flat = vectors - columns * ((columns * vectors).sum(0) / self.n)
         slope = self._slope(columns)
         bent = self._factor * (self.couplings @ _products_along(columns, flat, self.p - 1))
@@ -170,7 +268,17 @@ class SpinGlass:
         return (self.tangent(columns, bent) - radial * flat).T.reshape(*shape, self.n)
 
     def tangent(self, columns: Any, vectors: Any) -> Any:
-        """Vectors (n, R) without their part along the points (n, R)."""
+        """Vectors without their part along the points.
+
+        Parameters
+        ----------
+        columns, vectors : array (n, R)
+            Points on the sphere and vectors, one a column.
+
+        Returns
+        -------
+        array (n, R)
+        """
         return vectors - columns * ((columns * vectors).sum(0) / self.n)
 
     @property

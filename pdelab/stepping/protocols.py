@@ -39,7 +39,23 @@ class Problem(Protocol):
         """The scheme that `solve` takes when it is given none."""
 
     def initial(self, values: ArrayLike | Loss, grid: Grid) -> np.ndarray:
-        """The data at time 0 on the nodes as a new or the same float64 array; ValueError for what does not fit."""
+        """The data at time 0 on the nodes, checked.
+
+        Parameters
+        ----------
+        values : Loss or array
+        grid : Grid
+
+        Returns
+        -------
+        array, float64
+            New, or the same array where nothing had to change.
+
+        Raises
+        ------
+        ValueError
+            What does not fit the equation or the grid.
+        """
 
 
 class Scheme(Protocol):
@@ -207,9 +223,34 @@ class Stepper:
     advice: Callable[[dict], Sequence[str]] = lambda info: ()
 
     def march(self, values: np.ndarray, time: float, dt: float, steps: int = 1) -> np.ndarray:
-        """The field after so many steps from these values as initial data."""
+        """The field after so many steps from these values as initial data.
+
+        Parameters
+        ----------
+        values : array
+        time : float
+            Of the values.
+        dt : float > 0
+        steps : int
+
+        Returns
+        -------
+        array, shape of values
+        """
         return self.values(self.advance(self.init(values), time, dt, steps))
 
     def largest_step(self, values: np.ndarray, time: float = 0.0) -> float:
-        """The bound on dt for these values as initial data."""
+        """The bound on dt for these values as initial data.
+
+        Parameters
+        ----------
+        values : array
+        time : float
+            Of the values.
+
+        Returns
+        -------
+        float
+            math.inf where there is no bound.
+        """
         return self.bound(self.init(values), time)

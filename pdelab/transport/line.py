@@ -89,7 +89,22 @@ class Law:
         return float(self.masses @ np.log(self.masses / (self.right - self.left)))
 
     def quantiles(self, levels: ArrayLike) -> Array:
-        """The quantile function at levels in [0, 1], shape of `levels`."""
+        """The quantile function.
+
+        Parameters
+        ----------
+        levels : array
+            In [0, 1].
+
+        Returns
+        -------
+        array, shape of levels
+
+        Raises
+        ------
+        ValueError
+            A level outside [0, 1].
+        """
         levels = np.asarray(levels, dtype=float)
         if not ((levels >= 0) & (levels <= 1)).all():
             raise ValueError(f"levels: expected numbers in [0, 1], got {levels}")
@@ -98,9 +113,21 @@ class Law:
         return self._quantile(bounds, cells, levels)
 
     def density(self, grid: Grid) -> Array:
-        """The law as a density on a one-dimensional grid: the mass in each node's cell over its weight, shape (n,).
+        """The law as a density: the mass in each node's cell over the node's weight.
 
-        Raises ValueError when the law has mass outside the box.
+        Parameters
+        ----------
+        grid : Grid
+            One-dimensional.
+
+        Returns
+        -------
+        array (n,)
+
+        Raises
+        ------
+        ValueError
+            The law has mass outside the box.
         """
         edges = _cell_edges(grid)
         if self.left[0] < edges[0] or self.right[-1] > edges[-1]:

@@ -96,18 +96,52 @@ class Basins:
     seed: int
 
     def depths(self, name: str) -> np.ndarray:
-        """The loss at the minimum of each run's basin, or at its end where that leads to none."""
+        """The loss at the minimum of each run's basin, or at its end where that leads to none.
+
+        Parameters
+        ----------
+        name : str
+            A contestant.
+
+        Returns
+        -------
+        array (runs,)
+        """
         basin = self.basins[name]
         return np.where(basin >= 0, self.values[basin], self.losses[name])
 
     def share(self, name: str, basin: int = 0) -> np.ndarray:
-        """Share of the runs in a basin, by default the lowest minimum's: value, low, high (Wilson)."""
+        """Share of the runs in a basin, with Wilson's interval.
+
+        Parameters
+        ----------
+        name : str
+            A contestant.
+        basin : int
+            Number of a minimum, by default the lowest; -1: runs that end in none.
+
+        Returns
+        -------
+        array (3,)
+            value, low, high.
+        """
         hits, runs = int((self.basins[name] == basin).sum()), len(self.starts)
         interval = binomtest(hits, runs).proportion_ci(self.confidence, method="wilson")
         return np.array([hits / runs, interval.low, interval.high])
 
     def difference(self, name: str) -> np.ndarray:
-        """Mean depth less that of the baseline: value, low, high, resampled in pairs of one start."""
+        """Mean depth less that of the baseline, resampled in pairs of one start.
+
+        Parameters
+        ----------
+        name : str
+            A contestant.
+
+        Returns
+        -------
+        array (3,)
+            value, low, high.
+        """
         gaps = self.depths(name) - self.depths(self.baseline)
         return bootstrap(gaps, self.resamples, self.confidence, [self.seed, 3])
 

@@ -79,7 +79,19 @@ class Comparison:
     confidence: float
 
     def consistent(self, model: str = "measured", metric: str = "w2") -> bool:
-        """Whether SGD at the last time is as near to the model as exact samples of `measured` are to their law."""
+        """Whether SGD at the last time is as near to the model as exact samples of `measured` are to their law.
+
+        Parameters
+        ----------
+        model : str
+            One of those compared.
+        metric : str
+            "w1", "w2" or "tv".
+
+        Returns
+        -------
+        bool
+        """
         return bool(self.distances[metric][model][-1] <= self.floor[metric][-1])
 
 

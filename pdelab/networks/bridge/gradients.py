@@ -74,7 +74,19 @@ class GradientMap:
         return np.degrees(np.arccos(np.clip(dot / np.where(lengths > 0, lengths, 1.0), -1.0, 1.0)))
 
     def region(self, length: float = 0.1, degrees: float = 10.0) -> np.ndarray:
-        """Share of the points (R, M) at which the mean direction is right within a share of the length and an angle."""
+        """Share of the points at which the mean direction is right within a share of the length and an angle.
+
+        Parameters
+        ----------
+        length : float > 0
+            Bias over the length of the exact gradient.
+        degrees : float
+
+        Returns
+        -------
+        array (R, M)
+            One number for each step and each length of the loop.
+        """
         return ((self.relative_bias <= length) & (self.angle <= degrees)).mean(-1)
 
 

@@ -45,13 +45,39 @@ class GradientNoise:
     directions: np.ndarray
 
     def batch_factor(self, batch_size: int, replacement: bool = True) -> float:
-        """c such that a mini-batch gradient has covariance c D_w: 1/b, or (N - b)/((N - 1) b) without replacement."""
+        """c such that a mini-batch gradient has covariance c D_w: 1/b, or (N - b)/((N - 1) b) without replacement.
+
+        Parameters
+        ----------
+        batch_size : int >= 1
+            Without replacement at most the number of samples.
+        replacement : bool
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        ValueError
+            A batch size outside that range.
+        """
         if not 1 <= batch_size <= (self.samples if not replacement else batch_size):
             raise ValueError(f"expected 1 <= batch_size <= {self.samples}, got {batch_size}")
         return 1 / batch_size if replacement else (self.samples - batch_size) / ((self.samples - 1) * batch_size)
 
     def rank(self, precision: str = "float32") -> int:
-        """Eigenvalues above λ_max d ε, the rule of numpy and of the thesis: a statement about the precision too."""
+        """Eigenvalues above λ_max d ε, the rule of numpy and of the thesis: a statement about the precision too.
+
+        Parameters
+        ----------
+        precision : str
+            A type of numpy, whose ε is meant.
+
+        Returns
+        -------
+        int
+        """
         if not len(self.eigenvalues) or self.eigenvalues[0] <= 0:
             return 0
         threshold = self.eigenvalues[0] * self.dimension * np.finfo(precision).eps
@@ -71,7 +97,16 @@ class GradientNoise:
         return float(np.exp(-(share * np.log(share)).sum())) if len(share) else 0.0
 
     def leading(self, part: float = 0.9) -> int:
-        """Smallest number of directions that carry this part of the trace."""
+        """Smallest number of directions that carry this part of the trace.
+
+        Parameters
+        ----------
+        part : float in [0, 1]
+
+        Returns
+        -------
+        int
+        """
         total = self.eigenvalues.sum()
         return int(np.searchsorted(np.cumsum(self.eigenvalues), part * total * (1 - 1e-12))) + 1 if total else 0
 

@@ -126,48 +126,145 @@ class Objective:
         return total
 
     def batches(self, size: int | None = None) -> Iterator:
-        """Batches of at most `size` samples, nearly equal, in the form of the data."""
+        """Batches of at most `size` samples, nearly equal, in the form of the data.
+
+        Parameters
+        ----------
+        size : int, optional
+            By default `batch_size`.
+
+        Returns
+        -------
+        iterator over batches
+        """
         passes = -(-self.count // (size or self.batch_size))
         least, more = divmod(self.count, passes)
         edges = [least * k + min(k, more) for k in range(passes + 1)]
         return (each_tensor(lambda t: t[low:high], self.data) for low, high in zip(edges, edges[1:]))  # noqa: B023
 
     def first(self, count: int) -> Any:
-        """The first so many samples."""
+        """The first so many samples.
+
+        Parameters
+        ----------
+        count : int
+
+        Returns
+        -------
+        batch
+        """
         return each_tensor(lambda t: t[:count], self.data)
 
     def singles(self, batch: Any) -> Any:
-        """The samples of a batch, as batches of one."""
+        """The samples of a batch, as batches of one.
+
+        Parameters
+        ----------
+        batch : tensors
+
+        Returns
+        -------
+        iterator over batches
+        """
         return (each_tensor(lambda t: t[k : k + 1], batch) for k in range(_length(batch)))  # noqa: B023
 
     def apart(self, batch: Any) -> Any:
-        """A batch with a second axis of length one: what `vmap` makes batches of one from."""
+        """A batch with a second axis of length one: what `vmap` makes batches of one from.
+
+        Parameters
+        ----------
+        batch : tensors
+
+        Returns
+        -------
+        tensors
+        """
         return each_tensor(lambda t: t[:, None], batch)
 
     def length(self, batch: Any) -> int:
-        """Samples in a batch."""
+        """Samples in a batch.
+
+        Parameters
+        ----------
+        batch : tensors
+
+        Returns
+        -------
+        int
+        """
         return _length(batch)
 
     def share(self, batch: Any) -> float:
-        """Samples of a batch over all samples."""
+        """Samples of a batch over all samples.
+
+        Parameters
+        ----------
+        batch : tensors
+
+        Returns
+        -------
+        float in [0, 1]
+        """
         return _length(batch) / self.count
 
     def flat(self, parts: Any) -> torch.Tensor:
-        """Tensors shaped like the parameters (leading axes in common) as one flat array."""
+        """Tensors shaped like the parameters as one flat array.
+
+        Parameters
+        ----------
+        parts : sequence of tensors
+            Each (..., *shape), the leading axes in common.
+
+        Returns
+        -------
+        tensor (..., d)
+        """
         lead = parts[0].ndim - len(self.shapes[0])
         return torch.cat([part.reshape(*part.shape[:lead], -1) for part in parts], -1)
 
     def unflat(self, flat: torch.Tensor) -> Any:
-        """The inverse of `flat`: a tuple shaped like the parameters."""
+        """The inverse of `flat`.
+
+        Parameters
+        ----------
+        flat : tensor or array (..., d)
+
+        Returns
+        -------
+        tuple of tensors
+            Each (..., *shape), shaped like the parameters.
+        """
         pieces = torch.as_tensor(flat, dtype=self.dtype, device=self.device).split(self.sizes, -1)
         return tuple(piece.reshape(*piece.shape[:-1], *shape) for piece, shape in zip(pieces, self.shapes))
 
     def mean_loss(self, batch: Any, parameters: Any = None) -> torch.Tensor:
-        """The mean loss of a batch, as a function of the parameters (a dict; default: the model's own)."""
+        """The mean loss of a batch, as a function of the parameters.
+
+        Parameters
+        ----------
+        batch : tensors
+        parameters : dict, optional
+            {name: tensor}; by default the model's own.
+
+        Returns
+        -------
+        tensor ()
+        """
         return self._call(parameters, batch).mean()
 
     def sample_losses(self, batch: Any, parameters: Any = None) -> torch.Tensor:
-        """The loss of each sample of a batch (n,), as a function of the parameters."""
+        """The loss of each sample of a batch, as a function of the parameters.
+
+        Parameters
+        ----------
+        batch : tensors
+        parameters : dict, optional
+            {name: tensor}; by default the model's own.
+
+        Returns
+        -------
+        tensor (n,)
+        """
         losses, count = self._call(parameters, batch), _length(batch)
         if losses.ndim:
             return losses

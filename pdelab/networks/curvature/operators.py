@@ -52,7 +52,16 @@ class Hessian:
         return product[0] if vectors.ndim == 1 else product.T
 
     def rows(self, vectors: torch.Tensor) -> torch.Tensor:
-        """H v for each row v of (k, d): one forward and backward pass serves all of them."""
+        """H v for each row v: one forward and backward pass serves all of them.
+
+        Parameters
+        ----------
+        vectors : tensor (k, d)
+
+        Returns
+        -------
+        tensor (k, d)
+        """
         f = self.objective
         weights = list(f.parameters.values())
         total = torch.zeros_like(vectors)
@@ -115,7 +124,16 @@ class Noise:
     __matmul__ = Hessian.__matmul__
 
     def rows(self, vectors: torch.Tensor) -> torch.Tensor:
-        """D v for each row v of (k, d)."""
+        """D v for each row v.
+
+        Parameters
+        ----------
+        vectors : tensor (k, d)
+
+        Returns
+        -------
+        tensor (k, d)
+        """
         f = self.objective
         weights = list(f.parameters.values())
         total = -(vectors @ self.mean)[:, None] * self.mean

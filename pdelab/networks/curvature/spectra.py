@@ -56,15 +56,48 @@ class Spectrum:
     numbers: dict = field(default_factory=dict)
 
     def moment(self, power: int) -> float:
-        """tr(Aᵖ)/d."""
+        """tr(Aᵖ)/d.
+
+        Parameters
+        ----------
+        power : int
+
+        Returns
+        -------
+        float
+        """
         return float((self.weights * self.nodes**power).sum())
 
     def fraction(self, low: float, high: float) -> float:
-        """Part of the eigenvalues in [low, high]."""
+        """Part of the eigenvalues in [low, high].
+
+        Parameters
+        ----------
+        low, high : float
+
+        Returns
+        -------
+        float in [0, 1]
+        """
         return float(self.weights[(self.nodes >= low) & (self.nodes <= high)].sum())
 
     def density(self, points: ArrayLike, width: float) -> Array:
-        """Density at `points`, every node smeared into a Gaussian of standard deviation `width`."""
+        """Density at `points`, every node smeared into a Gaussian of standard deviation `width`.
+
+        Parameters
+        ----------
+        points : array
+        width : float > 0
+
+        Returns
+        -------
+        array, shape of points
+
+        Raises
+        ------
+        ValueError
+            width <= 0.
+        """
         if not width > 0:
             raise ValueError(f"expected width > 0, got {width}")
         z = (np.asarray(points)[..., None] - self.nodes) / width

@@ -33,11 +33,29 @@ class Split:
         return self.inputs.ndim == 1
 
     def take(self, index: Any) -> Split:
-        """The samples of an index array or slice."""
+        """The samples of an index array or slice.
+
+        Parameters
+        ----------
+        index : tensor or slice
+
+        Returns
+        -------
+        Split
+        """
         return Split(self.inputs[index], self.targets[index])
 
     def to(self, device: str | torch.device) -> Split:
-        """The same split on a device."""
+        """The same split on a device.
+
+        Parameters
+        ----------
+        device : str or torch.device
+
+        Returns
+        -------
+        Split
+        """
         return Split(self.inputs.to(device), self.targets.to(device))
 
 

@@ -99,7 +99,13 @@ class FlatOptimizer(Stored, Optimizer):
                 self.welcome([s for s in self._layout.segments if s.group == len(self.param_groups) - 1])
 
     def welcome(self, segments):
-        """What a group that joins late needs beside its rows."""
+        """What a group that joins late needs beside its rows.
+
+        Parameters
+        ----------
+        segments : list of Segment
+            The group's own.
+        """
 
     def _check(self, group):
         check_settings(group)
@@ -128,7 +134,17 @@ class FlatOptimizer(Stored, Optimizer):
         self._by_torch = any(segment.engine.by_torch for segment in self._layout.segments)
 
     def row_names(self, group):
-        """The rows in use: made early, so that a checkpoint and torch.compile(opt.step) see them all."""
+        """The rows in use: made early, so that a checkpoint and torch.compile(opt.step) see them all.
+
+        Parameters
+        ----------
+        group : dict
+            A parameter group.
+
+        Returns
+        -------
+        list of str
+        """
         rule = self.rule(group, 0, 0)
         extra = {"noise": rule.heat, "outer_m": group.get("outer_momentum"), self.outer_row: self.outer_row}
         return [*rule.rows.values(), *(name for name, used in extra.items() if used)]
@@ -280,7 +296,13 @@ class FlatOptimizer(Stored, Optimizer):
                 )
 
     def inner(self, outer, inner):
-        """The inner update on every segment; nothing changes when a gradient is of the wrong kind."""
+        """The inner update on every segment; nothing changes when a gradient is of the wrong kind.
+
+        Parameters
+        ----------
+        outer, inner : int
+            Outer steps taken, gradients consumed in this loop.
+        """
         segments = self._layout.segments
         if self._by_torch:
             with torch.no_grad():
@@ -342,15 +364,43 @@ class FlatOptimizer(Stored, Optimizer):
         return self.seed(), self.stream(segment), when
 
     def moment(self, outer, inner):
-        """The noise's tick."""
+        """The noise's tick.
+
+        Parameters
+        ----------
+        outer, inner : int
+            Outer steps taken, gradients consumed in this loop.
+
+        Returns
+        -------
+        int
+        """
         return tick(outer, inner)
 
     def rule(self, group, outer, inner):
-        """The numbers of this group's inner update."""
+        """The numbers of this group's inner update.
+
+        Parameters
+        ----------
+        group : dict
+            A parameter group.
+        outer, inner : int
+            Outer steps taken, gradients consumed in this loop.
+
+        Returns
+        -------
+        Rule
+        """
         return Rule(rate=0.0)
 
     def outer(self, outer):
-        """The outer update on every segment."""
+        """The outer update on every segment.
+
+        Parameters
+        ----------
+        outer : int
+            Outer steps taken.
+        """
 
     def seed(self):
         """Key of the noise, drawn now where none was given."""

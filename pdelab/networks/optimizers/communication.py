@@ -67,10 +67,25 @@ class Communicator:
         self._kept: dict = {}  # memory for each shape: fresh pages would cost more than the sum
 
     def mean(self, rows: Any, count: int | None = None, out: Any = None) -> Any:
-        """The mean over all replicas of rows (local, size): a tensor (size,) of the same dtype, equal on every rank.
+        """The mean over all replicas.
 
-        count: numbers a replica has, without the layout's padding; out: where to put it, else in new memory. Raises
-        RuntimeError when a rank is lost.
+        Parameters
+        ----------
+        rows : tensor (local, size)
+        count : int, optional
+            Numbers a replica has, without the layout's padding.
+        out : tensor (size,), optional
+            Where to put it; by default in new memory.
+
+        Returns
+        -------
+        tensor (size,)
+            Of the same dtype, equal on every rank.
+
+        Raises
+        ------
+        RuntimeError
+            A rank is lost.
         """
         self.numbers += 2 * self.replicas * (rows.shape[1] if count is None else count)
         if self.reduction == "native":
@@ -122,7 +137,13 @@ class Communicator:
         return self._kept[key]
 
     def broadcast(self, rows: Any) -> None:
-        """Every replica's row ← the first replica's of rank 0."""
+        """Every replica's row ← the first replica's of rank 0.
+
+        Parameters
+        ----------
+        rows : tensor (local, size)
+            Written on.
+        """
         if self.ranks > 1:
             first = rows[0].clone()
             self._call("broadcast", first, lambda: distributed.broadcast(first, group=self.group, group_src=0))

@@ -180,7 +180,18 @@ class RecordedLoop:
 
     @staticmethod
     def refusal(optimizer: Any, cuda: bool = True) -> str | None:
-        """Why the loop of this optimizer cannot be recorded, or None; cuda: as a CUDA graph."""
+        """Why the loop of this optimizer cannot be recorded, or None.
+
+        Parameters
+        ----------
+        optimizer : torch.optim.Optimizer
+        cuda : bool
+            As a CUDA graph.
+
+        Returns
+        -------
+        str or None
+        """
         if not isinstance(optimizer, FlatOptimizer):
             return "is none of pdelab.networks's own"
         if isinstance(optimizer, Wrapping):
@@ -208,7 +219,13 @@ class RecordedLoop:
         self.recorded = False
 
     def run(self) -> None:
-        """One loop; raises RuntimeError in the middle of one and in eval mode."""
+        """One loop.
+
+        Raises
+        ------
+        RuntimeError
+            In the middle of a loop, or in eval mode.
+        """
         optimizer = self.optimizer
         if optimizer.inner_step or optimizer._stash is not None:
             raise RuntimeError("a recorded loop begins where a loop of the optimizer begins, in train mode")
