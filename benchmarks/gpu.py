@@ -295,7 +295,7 @@ def slices(device, nodes):
     """The digits network's loss, gradient and Hessian on the nodes of a plane, against the CPU."""
     import torch
 
-    from pdelab.networks.subspace import random_directions, restrict
+    from pdelab.networks.bridge import random_directions, restrict
 
     axis = np.linspace(-1, 1, nodes)
     points = np.stack(np.meshgrid(axis, axis, indexing="ij"), -1)

@@ -11,7 +11,8 @@ pytest.importorskip("sklearn")
 from networks_device import DEVICE, array  # noqa: E402
 
 import pdelab as pl  # noqa: E402
-from pdelab.networks import bridge, curvature, models, slices  # noqa: E402
+from pdelab.networks import bridge, curvature, models  # noqa: E402
+from pdelab.networks.bridge import slices  # noqa: E402
 from pdelab.networks.data import Split  # noqa: E402
 
 

@@ -6,7 +6,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
-from pdelab.networks import curvature, data, models, subspace, training  # noqa: E402
+from pdelab.networks import bridge, curvature, data, models, training  # noqa: E402
 
 
 def everything(tmp_path):
@@ -21,7 +21,7 @@ def everything(tmp_path):
                             data_options={"train": 2000, "steps": 5}, **options)  # fmt: skip
     model, part, _ = training.load_run(tmp_path / "run")
     f = curvature.Objective(model, part.train, samples=40)
-    plane = subspace.restrict(f, subspace.random_directions(f, 2))
+    plane = bridge.restrict(f, bridge.random_directions(f, 2))
     spectra = [curvature.spectrum(run, of=of, samples=30) for of in ("hessian", "noise", "fisher")]
     return [
         *(image.numpy() for image in images), text.train.inputs.numpy(),

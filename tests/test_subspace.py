@@ -9,7 +9,7 @@ pytest.importorskip("sklearn")
 from networks_device import DEVICE, array  # noqa: E402
 
 import pdelab as pl  # noqa: E402
-from pdelab.networks import curvature, data, models, subspace, training  # noqa: E402
+from pdelab.networks import bridge, curvature, data, models, training  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def at(objective, weights):
 
 @pytest.mark.parametrize("dimension", [1, 2, 3])
 def test_values_and_derivatives(objective, dimension, rng):
-    part = subspace.restrict(objective, subspace.random_directions(objective, dimension), chunk=4)
+    part = bridge.restrict(objective, bridge.random_directions(objective, dimension), chunk=4)
     points = rng.standard_normal((9, dimension))
     points = points[:, 0] if dimension == 1 else points
     direct = [at(objective, w) for w in part.weights(points)]
@@ -53,8 +53,8 @@ def test_values_and_derivatives(objective, dimension, rng):
 def test_batches_count_by_their_samples(objective, batch_size):
     """Batches of unlike sizes: the loss on the slice stays the mean over samples."""
     parted = curvature.Objective(objective.model, objective.split, batch_size=batch_size)
-    directions = subspace.random_directions(objective, 2)
-    whole, part = (subspace.restrict(f, directions) for f in (objective, parted))
+    directions = bridge.random_directions(objective, 2)
+    whole, part = (bridge.restrict(f, directions) for f in (objective, parted))
     points = np.array([[0.0, 0.0], [1.0, -0.5]])
     np.testing.assert_allclose(part.loss(points), whole.loss(points), rtol=1e-13)
     np.testing.assert_allclose(part.loss.gradient(points), whole.loss.gradient(points), atol=1e-13)
@@ -62,8 +62,8 @@ def test_batches_count_by_their_samples(objective, batch_size):
 
 
 def test_the_basis_is_orthonormal_and_starts_with_the_first_direction(objective):
-    directions = subspace.random_directions(objective, 3, seed=1)
-    part = subspace.restrict(objective, directions)
+    directions = bridge.random_directions(objective, 3, seed=1)
+    part = bridge.restrict(objective, directions)
     np.testing.assert_allclose(part.basis @ part.basis.T, np.eye(3), atol=1e-14)
     assert part.basis[0] @ directions[0] == pytest.approx(np.linalg.norm(directions[0]))
     np.testing.assert_array_equal(part.origin, array(objective.weights))
@@ -72,7 +72,7 @@ def test_the_basis_is_orthonormal_and_starts_with_the_first_direction(objective)
 
 
 def test_derivatives_along_eigenvectors_are_eigenvalues(objective):
-    part = subspace.restrict(objective, subspace.curved_directions(objective, 2))
+    part = bridge.restrict(objective, bridge.curved_directions(objective, 2))
     _, largest = curvature.extreme_eigenvalues(curvature.Hessian(objective), 2)
     np.testing.assert_allclose(part.loss.hessian([0.0, 0.0]), np.diag(largest[::-1]), atol=1e-8)
     gradient = array(objective.gradient())
@@ -81,7 +81,7 @@ def test_derivatives_along_eigenvectors_are_eigenvalues(objective):
 
 def test_a_plane_through_three_networks(objective):
     others = [models.mlp(64, (6,)) for _ in range(2)]
-    part = subspace.restrict(objective, subspace.directions_to(objective, others))
+    part = bridge.restrict(objective, bridge.directions_to(objective, others))
     for other in others:
         weights = array(torch.cat([p.detach().flatten() for p in other.parameters()]).double())
         u = part.coordinates(weights)
@@ -100,7 +100,7 @@ def exact(part, x, gamma, beta):
 @pytest.mark.parametrize("gamma, beta", [(0.1, 5.0), (0.5, 20.0)])
 def test_local_entropy_on_the_slice_is_quadrature(objective, gamma, beta):
     """The PDE side (Cole-Hopf on a grid of values) converges to quadrature over the network, at least at order 1.5."""
-    part = subspace.restrict(objective, subspace.curved_directions(objective, 1))
+    part = bridge.restrict(objective, bridge.curved_directions(objective, 1))
     places = np.array([-1.5, 0.0, 1.5])
     truth, errors = exact(part, places, gamma, beta), []
     for n in (65, 129, 257, 513):
@@ -115,7 +115,7 @@ def test_local_entropy_on_the_slice_is_quadrature(objective, gamma, beta):
 
 
 def test_the_density_on_the_slice_is_gibbs(objective):
-    part = subspace.restrict(objective, subspace.curved_directions(objective, 1))
+    part = bridge.restrict(objective, bridge.curved_directions(objective, 1))
     grid, beta = pl.Grid(-3.0, 3.0, 201), 8.0
     density = pl.stationary(pl.FokkerPlanck(part.loss, beta=beta), grid)
     gibbs = np.exp(-beta * part.loss.on(grid))
@@ -134,8 +134,8 @@ def test_the_density_on_the_slice_is_gibbs(objective):
 )
 def test_refusals(objective, directions, words):
     with pytest.raises(ValueError, match=words):
-        subspace.restrict(objective, directions(objective.dimension))
+        bridge.restrict(objective, directions(objective.dimension))
     with pytest.raises(ValueError, match="origin"):
-        subspace.restrict(objective, np.eye(1, objective.dimension), origin=[1.0])
+        bridge.restrict(objective, np.eye(1, objective.dimension), origin=[1.0])
     with pytest.raises(ValueError, match="expected models"):
-        subspace.directions_to(objective, [models.mlp(64, (5,))])
+        bridge.directions_to(objective, [models.mlp(64, (5,))])

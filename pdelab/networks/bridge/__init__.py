@@ -14,9 +14,12 @@ What holds on a slice is exact there; the whole space has more directions, which
 """
 
 from pdelab.networks.bridge.bases import (
+    curved_directions,
+    directions_to,
     filter_directions,
     gradient_direction,
     noisy_directions,
+    random_directions,
     trajectory_directions,
 )
 from pdelab.networks.bridge.basins import Basins, compare_basins
@@ -27,8 +30,8 @@ from pdelab.networks.bridge.examples import linear_model, trained_slice
 from pdelab.networks.bridge.gradients import GradientMap, exact_gradient, gradient_map
 from pdelab.networks.bridge.noise import noise
 from pdelab.networks.bridge.projection import Projection, compare_projection, roam
+from pdelab.networks.bridge.subspace import Subspace, restrict
 from pdelab.networks.bridge.volume import Volume, volume
-from pdelab.networks.subspace import Subspace, curved_directions, directions_to, random_directions, restrict
 
 __all__ = [
     "Basins",

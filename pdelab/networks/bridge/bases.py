@@ -1,15 +1,105 @@
-"""Directions to cut weight space along, besides those of `pdelab.networks.subspace`: rows (count, d) for `restrict`."""
+"""Directions to cut weight space along: rows (count, d) for `restrict`."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 
 from pdelab import checks
-from pdelab.networks.curvature import Objective, gradient_noise
+from pdelab.networks.curvature import Hessian, Objective, extreme_eigenvalues, gradient_noise
 
-__all__ = ["filter_directions", "gradient_direction", "noisy_directions", "trajectory_directions"]
+__all__ = [
+    "curved_directions",
+    "directions_to",
+    "filter_directions",
+    "gradient_direction",
+    "noisy_directions",
+    "random_directions",
+    "trajectory_directions",
+]
+
+
+def random_directions(objective: Objective, count: int, seed: int = 0) -> np.ndarray:
+    """`count` independent standard normal directions (count, d).
+
+    Parameters
+    ----------
+    objective : Objective
+    count : int >= 1
+    seed : int
+
+    Returns
+    -------
+    array (count, d)
+
+    Examples
+    --------
+    >>> from pdelab.networks.bridge.examples import linear_model
+    >>> f = linear_model([[1, 0, 0], [0, 1, 0], [0, 0, 1]], [0, 0, 0], [0, 0, 0])          # |w|²/6
+    >>> random_directions(f, 2).shape
+    (2, 3)
+    """
+    return np.random.default_rng(seed).standard_normal((count, objective.dimension))
+
+
+def curved_directions(objective: Objective, count: int) -> np.ndarray:
+    """The eigenvectors (count, d) of the largest eigenvalues of the Hessian, the largest first.
+
+    Parameters
+    ----------
+    objective : Objective
+    count : int >= 1
+
+    Returns
+    -------
+    array (count, d)
+
+    Examples
+    --------
+    >>> from pdelab.networks.bridge.examples import linear_model
+    >>> f = linear_model([[1, 0, 0], [0, 1, 0], [0, 0, 1]], [0, 0, 0], [0, 0, 0])          # |w|²/6
+    >>> curved_directions(f, 1).shape
+    (1, 3)
+    """
+    *_, high = extreme_eigenvalues(Hessian(objective), count, vectors=True)
+    return high.T[::-1]
+
+
+def directions_to(objective: Objective, models: Sequence[torch.nn.Module]) -> np.ndarray:
+    """Differences (len(models), d) from the objective's weights to those of other models of the same sizes.
+
+    Parameters
+    ----------
+    objective : Objective
+    models : sequence of torch.nn.Module
+
+    Returns
+    -------
+    array (len(models), d)
+
+    Raises
+    ------
+    ValueError
+        Models of other sizes.
+
+    Examples
+    --------
+    >>> from pdelab.networks.bridge.examples import linear_model
+    >>> f = linear_model([[1, 0, 0], [0, 1, 0], [0, 0, 1]], [0, 0, 0], [0, 0, 0])          # |w|²/6
+    >>> directions_to(f, [f.model])
+    array([[0., 0., 0.]])
+    """
+    here = objective.weights.cpu().double().numpy()
+    directions = []
+    for model in models:
+        there = torch.cat([p.detach().flatten() for p in model.parameters() if p.requires_grad]).double().cpu().numpy()
+        if there.shape != here.shape:
+            raise ValueError(f"expected models of {len(here)} weights, got {len(there)}")
+        directions.append(there - here)
+    return np.stack(directions)
 
 
 def gradient_direction(objective: Objective) -> np.ndarray:

@@ -28,7 +28,7 @@ from pdelab.grid import Grid
 from pdelab.networks.bridge.densities import draw, initial_density
 from pdelab.networks.bridge.descent import mini_batches
 from pdelab.networks.bridge.noise import batch_factor, checked, noise
-from pdelab.networks.subspace import Subspace
+from pdelab.networks.bridge.subspace import Subspace
 from pdelab.networks.training.setup import make_optimizer
 
 __all__ = ["Basins", "bootstrap", "compare_basins", "lowest_points"]
@@ -214,7 +214,7 @@ def compare_basins(
     --------
     >>> from pdelab import Grid
     >>> from pdelab.networks.bridge.examples import linear_model
-    >>> from pdelab.networks.subspace import restrict
+    >>> from pdelab.networks.bridge import restrict
     >>> line = restrict(linear_model([[1.0], [2.0]], [1.0, 1.0], [0.0]), np.eye(1))
     >>> common = {"mean": 0.0, "deviation": 0.2, "gamma": 0.1, "beta": 5.0, "weight": None}
     >>> basins = compare_basins(line, Grid(-3.0, 3.0, 121), 10, lr=0.1, runs=20, resamples=50, **common)

@@ -16,7 +16,7 @@ from pdelab.grid import Grid
 from pdelab.networks.bridge.densities import problems
 from pdelab.networks.bridge.descent import descend
 from pdelab.networks.bridge.noise import checked, flat_points, noise
-from pdelab.networks.subspace import Subspace
+from pdelab.networks.bridge.subspace import Subspace
 
 __all__ = ["Exits", "OVERSHOOT", "Turning", "compare_exits", "compare_rotation"]
 
@@ -90,7 +90,7 @@ def compare_exits(
     --------
     >>> from pdelab import Grid
     >>> from pdelab.networks.bridge.examples import linear_model
-    >>> from pdelab.networks.subspace import random_directions, restrict
+    >>> from pdelab.networks.bridge import random_directions, restrict
     >>> f = linear_model([[1.0, 0.5], [-1.0, 1.0], [0.5, 2.0], [2.0, -1.0]], [1.0, -1.0, 0.5, 1.5], [0.0, 0.0])
     >>> line = restrict(f, random_directions(f, 1))
     >>> exits = compare_exits(line, Grid(-0.5, 0.5, 41, boundary="absorbing"), 0.0, lr=0.1, runs=50)
@@ -208,7 +208,7 @@ def compare_rotation(
     --------
     >>> from pdelab import Grid
     >>> from pdelab.networks.bridge.examples import linear_model
-    >>> from pdelab.networks.subspace import random_directions, restrict
+    >>> from pdelab.networks.bridge import random_directions, restrict
     >>> f = linear_model([[1.0, 0.5], [-1.0, 1.0], [0.5, 2.0], [2.0, -1.0]], [3.0, 3.0, -3.0, -3.0], [0.0, 0.0])
     >>> plane, grid = restrict(f, random_directions(f, 2)), Grid((-3.0, -3.0), (3.0, 3.0), (41, 41))
     >>> turning = compare_rotation(plane, grid, np.zeros((12, 2)), lr=0.1, steps=40, settle=40)

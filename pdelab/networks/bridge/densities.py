@@ -27,7 +27,7 @@ from pdelab.grid import Grid
 from pdelab.hints import Array
 from pdelab.networks.bridge.descent import descend
 from pdelab.networks.bridge.noise import checked, noise
-from pdelab.networks.subspace import Subspace
+from pdelab.networks.bridge.subspace import Subspace
 from pdelab.stepping import solve
 
 __all__ = [
@@ -158,7 +158,7 @@ def compare_densities(
     --------
     >>> from pdelab import Grid
     >>> from pdelab.networks.bridge.examples import linear_model
-    >>> from pdelab.networks.subspace import random_directions, restrict
+    >>> from pdelab.networks.bridge import random_directions, restrict
     >>> f = linear_model([[1.0, 0.5], [-1.0, 1.0], [0.5, 2.0], [2.0, -1.0]], [3.0, 3.0, -3.0, -3.0], [0.0, 0.0])
     >>> line = restrict(f, random_directions(f, 1))
     >>> start = {"mean": 0.0, "deviation": 0.3}

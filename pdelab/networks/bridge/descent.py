@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from pdelab import checks
 from pdelab.hints import Box
 from pdelab.networks.bridge.noise import batch_factor, checked, flat_points
-from pdelab.networks.subspace import Subspace
+from pdelab.networks.bridge.subspace import Subspace
 from pdelab.sgd import chosen
 
 __all__ = ["Descent", "descend", "mini_batches"]
@@ -98,7 +98,7 @@ def descend(
     >>> import numpy as np
     >>> from pdelab.networks import data, models
     >>> from pdelab.networks.curvature import Objective
-    >>> from pdelab.networks.subspace import random_directions, restrict
+    >>> from pdelab.networks.bridge import random_directions, restrict
     >>> f = Objective(models.mlp(64, (4,)), data.load("digits").train, samples=50)
     >>> line = restrict(f, random_directions(f, 1))
     >>> runs = descend(line, np.zeros(100), lr=0.1, steps=20, batch=5, save_every=10)

@@ -8,9 +8,10 @@ from numpy.typing import ArrayLike
 
 from pdelab import checks
 from pdelab.networks.bridge import bases
+from pdelab.networks.bridge.bases import curved_directions, directions_to, random_directions
 from pdelab.networks.bridge.projection import roam
+from pdelab.networks.bridge.subspace import Subspace, restrict
 from pdelab.networks.curvature import Objective
-from pdelab.networks.subspace import Subspace, curved_directions, directions_to, random_directions, restrict
 
 __all__ = ["linear_model", "train_small", "trained_slice"]
 

@@ -21,7 +21,7 @@ from pdelab.grid import Grid
 from pdelab.hints import Array
 from pdelab.networks.bridge.descent import mini_batches
 from pdelab.networks.bridge.noise import batch_factor, checked, flat_points
-from pdelab.networks.subspace import Subspace
+from pdelab.networks.bridge.subspace import Subspace
 
 __all__ = ["GradientMap", "exact_gradient", "gradient_map"]
 
@@ -145,7 +145,7 @@ def gradient_map(
     --------
     >>> from pdelab import Grid
     >>> from pdelab.networks.bridge.examples import linear_model
-    >>> from pdelab.networks.subspace import random_directions, restrict
+    >>> from pdelab.networks.bridge import random_directions, restrict
     >>> f = linear_model([[1.0, 0.5], [-1.0, 1.0], [0.5, 2.0], [2.0, -1.0]], [1.0, -1.0, 0.5, 1.5], [0.0, 0.0])
     >>> line, grid = restrict(f, random_directions(f, 1)), Grid(-6.0, 6.0, 401)
     >>> biases = gradient_map(line, grid, [0.5], 0.1, 0.05, shares=(0.2,), lengths=(5, 20), runs=20)
@@ -228,7 +228,7 @@ def exact_gradient(subspace: Subspace, grid: Grid, points: ArrayLike, gamma: flo
     --------
     >>> from pdelab import Grid
     >>> from pdelab.networks.bridge.examples import linear_model
-    >>> from pdelab.networks.subspace import random_directions, restrict
+    >>> from pdelab.networks.bridge import random_directions, restrict
     >>> f = linear_model([[1.0, 0.5], [-1.0, 1.0], [0.5, 2.0], [2.0, -1.0]], [1.0, -1.0, 0.5, 1.5], [0.0, 0.0])
     >>> line = restrict(f, random_directions(f, 1))
     >>> slope, error = exact_gradient(line, Grid(-6.0, 6.0, 401), [0.0], gamma=0.1, beta=20.0)

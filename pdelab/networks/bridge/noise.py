@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pdelab import checks
-from pdelab.networks.subspace import Subspace
+from pdelab.networks.bridge.subspace import Subspace
 
 __all__ = ["batch_factor", "checked", "flat_points", "noise"]
 
@@ -44,7 +44,7 @@ def noise(subspace: Subspace, points: ArrayLike, batch: int, replacement: bool =
     >>> import pdelab as pl
     >>> from pdelab.networks import data, models
     >>> from pdelab.networks.curvature import Objective
-    >>> from pdelab.networks.subspace import random_directions, restrict
+    >>> from pdelab.networks.bridge import random_directions, restrict
     >>> f = Objective(models.mlp(64, (4,)), data.load("digits").train, samples=20)
     >>> plane = restrict(f, random_directions(f, 2))
     >>> grid = pl.Grid((-1, -1), (1, 1), (5, 5))

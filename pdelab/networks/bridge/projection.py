@@ -19,9 +19,9 @@ from pdelab.networks.bridge.bases import trajectory_directions
 from pdelab.networks.bridge.densities import METRICS, Bins, LineDistances, PlaneDistances
 from pdelab.networks.bridge.descent import descend, mini_batches
 from pdelab.networks.bridge.noise import batch_factor
+from pdelab.networks.bridge.subspace import Subspace, restrict
 from pdelab.networks.curvature import Objective
 from pdelab.networks.curvature.objective import each_tensor
-from pdelab.networks.subspace import Subspace, restrict
 
 __all__ = ["Projection", "compare_projection", "distances", "roam"]
 

@@ -1,4 +1,4 @@
-"""The bridge: a network's loss on a line, a plane or a 3-D slice of weight space, as a Loss of the PDE side.
+"""A network's loss on a line, a plane or a 3-D slice of weight space, as a Loss of the PDE side.
 
     f_V(u) = f(x₀ + Vᵀ u),   V Vᵀ = I
 
@@ -8,20 +8,18 @@ a time mean the same on both sides. Only the slice is smoothed: its local entrop
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
 
 from pdelab.hints import Array
 from pdelab.losses import Loss
-from pdelab.networks.curvature import Hessian, Objective, extreme_eigenvalues
-from pdelab.networks.slices import General, Layered, sliced
+from pdelab.networks.bridge.slices import General, Layered, sliced
+from pdelab.networks.curvature import Objective
 
-__all__ = ["Subspace", "curved_directions", "directions_to", "random_directions", "restrict"]
+__all__ = ["Subspace", "restrict"]
 
 
 @dataclass(frozen=True)
@@ -106,6 +104,7 @@ def restrict(objective: Objective, directions: ArrayLike, *, origin: Any = None,
     Examples
     --------
     >>> from pdelab.networks import data, models
+    >>> from pdelab.networks.bridge import random_directions
     >>> from pdelab.networks.curvature import Objective
     >>> f = Objective(models.mlp(64, (4,)), data.load("digits").train, samples=20)
     >>> line = restrict(f, random_directions(f, 1))
@@ -122,86 +121,6 @@ def restrict(objective: Objective, directions: ArrayLike, *, origin: Any = None,
         raise ValueError(f"expected an origin of {size} finite numbers, got shape {start.shape}")
     functions = sliced(objective, start, basis, chunk)
     return Subspace(_as_loss(functions, flat=count == 1), start, basis, functions)
-
-
-def random_directions(objective: Objective, count: int, seed: int = 0) -> Array:
-    """`count` independent standard normal directions (count, d).
-
-    Parameters
-    ----------
-    objective : Objective
-    count : int >= 1
-    seed : int
-
-    Returns
-    -------
-    array (count, d)
-
-    Examples
-    --------
-    >>> from pdelab.networks.bridge.examples import linear_model
-    >>> f = linear_model([[1, 0, 0], [0, 1, 0], [0, 0, 1]], [0, 0, 0], [0, 0, 0])          # |w|²/6
-    >>> random_directions(f, 2).shape
-    (2, 3)
-    """
-    return np.random.default_rng(seed).standard_normal((count, objective.dimension))
-
-
-def curved_directions(objective: Objective, count: int) -> Array:
-    """The eigenvectors (count, d) of the largest eigenvalues of the Hessian, the largest first.
-
-    Parameters
-    ----------
-    objective : Objective
-    count : int >= 1
-
-    Returns
-    -------
-    array (count, d)
-
-    Examples
-    --------
-    >>> from pdelab.networks.bridge.examples import linear_model
-    >>> f = linear_model([[1, 0, 0], [0, 1, 0], [0, 0, 1]], [0, 0, 0], [0, 0, 0])          # |w|²/6
-    >>> curved_directions(f, 1).shape
-    (1, 3)
-    """
-    *_, high = extreme_eigenvalues(Hessian(objective), count, vectors=True)
-    return high.T[::-1]
-
-
-def directions_to(objective: Objective, models: Sequence[torch.nn.Module]) -> Array:
-    """Differences (len(models), d) from the objective's weights to those of other models of the same sizes.
-
-    Parameters
-    ----------
-    objective : Objective
-    models : sequence of torch.nn.Module
-
-    Returns
-    -------
-    array (len(models), d)
-
-    Raises
-    ------
-    ValueError
-        Models of other sizes.
-
-    Examples
-    --------
-    >>> from pdelab.networks.bridge.examples import linear_model
-    >>> f = linear_model([[1, 0, 0], [0, 1, 0], [0, 0, 1]], [0, 0, 0], [0, 0, 0])          # |w|²/6
-    >>> directions_to(f, [f.model])
-    array([[0., 0., 0.]])
-    """
-    here = objective.weights.cpu().double().numpy()
-    directions = []
-    for model in models:
-        there = torch.cat([p.detach().flatten() for p in model.parameters() if p.requires_grad]).double().cpu().numpy()
-        if there.shape != here.shape:
-            raise ValueError(f"expected models of {len(here)} weights, got {len(there)}")
-        directions.append(there - here)
-    return np.stack(directions)
 
 
 def _orthonormal(rows):
