@@ -4,7 +4,7 @@
 Each row: name, file in the package, what stands there, what is put instead, pytest's arguments.
 """
 
-from benchmarks.mutation import Mutant
+from dataclasses import dataclass
 
 GENERATOR, LINEAR, KAC = (
     "tests/test_generator.py -k ",
@@ -18,6 +18,28 @@ CLOSED, LOSSES, GRIDS = "tests/test_closed_forms.py -k ", "tests/test_losses.py 
 HJ, FP, PATHS = "tests/test_hamilton_jacobi.py -k ", "tests/test_fokker_planck.py -k ", "tests/test_paths.py -k "
 REGULAR, NON, OPT = "tests/test_regularity.py -k ", "tests/test_nonequilibrium.py -k ", "tests/test_optimizers.py -k "
 CURV, TRAIN = "tests/test_curvature.py -k ", "tests/test_training.py -k "
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One change: `old`, which stands once in `file` (a path in the package), becomes `new`.
+
+    `tests` are pytest's arguments; `equivalent` is the reason why no test can see the change, "" where one can.
+    """
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: str
+    equivalent: str = ""
+
+    def applied(self, text):
+        """The text of the file with the change; ValueError unless `old` stands in it once."""
+        if text.count(self.old) != 1:
+            raise ValueError(f"{self.name}: expected {self.old!r} once in {self.file}, found {text.count(self.old)}")
+        return text.replace(self.old, self.new)
+
 
 MUTANTS = tuple(
     Mutant(*row)

@@ -21,35 +21,15 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
+
+from benchmarks.mutants import MUTANTS
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "mutation.json"
 PAGE = ROOT / "benchmarks" / "MUTATION.md"
 TIMEOUT = 900.0  # seconds after which tests are taken not to end
 COPIED = "pdelab", "tests", "benchmarks", "figures", "pyproject.toml", "README.md", "ERRATA.md"
-
-
-@dataclass(frozen=True)
-class Mutant:
-    """One change: `old`, which stands once in `file` (a path in the package), becomes `new`.
-
-    `tests` are pytest's arguments; `equivalent` is the reason why no test can see the change, "" where one can.
-    """
-
-    name: str
-    file: str
-    old: str
-    new: str
-    tests: str
-    equivalent: str = ""
-
-    def applied(self, text):
-        """The text of the file with the change; ValueError unless `old` stands in it once."""
-        if text.count(self.old) != 1:
-            raise ValueError(f"{self.name}: expected {self.old!r} once in {self.file}, found {text.count(self.old)}")
-        return text.replace(self.old, self.new)
 
 
 def verdict(status):
@@ -199,8 +179,6 @@ def save(mutants, verdicts):
 
 def main(arguments=None):
     """0 if every killable mutant that was run is killed."""
-    from benchmarks.mutants import MUTANTS
-
     parser = argparse.ArgumentParser(prog="python -m benchmarks.mutation", description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--jobs", type=int, default=1, help="copies at a time")

@@ -6,16 +6,16 @@ from pathlib import Path
 import pytest
 
 mutation = pytest.importorskip("benchmarks.mutation", reason="the benchmarks stand in a checkout, not in the package")
-MUTANTS = importlib.import_module("benchmarks.mutants").MUTANTS
+mutants = importlib.import_module("benchmarks.mutants")
 
 PACKAGE = Path(__file__).parents[1] / "pdelab"
 
 
 def test_names_are_one_each():
-    assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS)
+    assert len({mutant.name for mutant in mutants.MUTANTS}) == len(mutants.MUTANTS)
 
 
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+@pytest.mark.parametrize("mutant", mutants.MUTANTS, ids=lambda mutant: mutant.name)
 def test_every_mutant_is_another_program_that_parses(mutant):
     text = (PACKAGE / mutant.file).read_text(encoding="utf-8")
     changed = mutant.applied(text)
@@ -24,7 +24,7 @@ def test_every_mutant_is_another_program_that_parses(mutant):
 
 
 def test_a_line_that_is_gone_or_stands_twice_is_refused():
-    mutant = mutation.Mutant("a", "b.py", "x + 1", "x - 1", "")
+    mutant = mutants.Mutant("a", "b.py", "x + 1", "x - 1", "")
     for text in ("x", "x + 1; x + 1"):
         with pytest.raises(ValueError, match="a: expected 'x \\+ 1' once in b.py"):
             mutant.applied(text)
@@ -50,7 +50,7 @@ def test_a_mutant_is_judged_in_a_copy_and_taken_back(tmp_path):
     file.write_text("def one():\n    return 1\n")
     test.write_text("from pdelab.one import one\n\n\ndef test_one():\n    assert one() == 1\n")
     for new, word in (("return 2", "killed"), ("return 1.0", "survived")):
-        mutant = mutation.Mutant("one", "one.py", "return 1", new, "test_one.py -k test_one")
+        mutant = mutants.Mutant("one", "one.py", "return 1", new, "test_one.py -k test_one")
         before = file.read_text(), file.stat().st_mtime_ns
         assert mutation.judge(mutant, tmp_path) == word
         assert (file.read_text(), file.stat().st_mtime_ns) == before
@@ -64,20 +64,20 @@ def test_verdicts_come_as_they_are_made_and_tests_of_the_same_files_are_tried_to
     monkeypatch.setattr(mutation, "ROOT", tmp_path)
     monkeypatch.setattr(mutation, "COPIED", ("pdelab", "test_it.py"))
     rows = [
-        mutation.Mutant("a", "one.py", "return 1", "return 3", "test_it.py -k test_one"),
-        mutation.Mutant("b", "one.py", "return 2", "return 3", "test_it.py -k test_two"),
-        mutation.Mutant("c", "one.py", "return 2", "return 4", "test_it.py -k test_red"),
+        mutants.Mutant("a", "one.py", "return 1", "return 3", "test_it.py -k test_one"),
+        mutants.Mutant("b", "one.py", "return 2", "return 3", "test_it.py -k test_two"),
+        mutants.Mutant("c", "one.py", "return 2", "return 4", "test_it.py -k test_red"),
     ]
     assert mutation.all_of(row.tests for row in rows[:2]) == "test_it.py -k (test_one) or (test_two)"
     assert dict(mutation.run(rows)) == {"a": "killed", "b": "survived", "c": "error"}
     with pytest.raises(FileNotFoundError):
-        list(mutation.run([mutation.Mutant("d", "none.py", "x", "y", "test_it.py -k test_one")]))
+        list(mutation.run([mutants.Mutant("d", "none.py", "x", "y", "test_it.py -k test_one")]))
 
 
 def test_the_page_keeps_the_first_verdict_beside_the_last(tmp_path, monkeypatch):
     monkeypatch.setattr(mutation, "RESULTS", tmp_path / "mutation.json")
     monkeypatch.setattr(mutation, "PAGE", tmp_path / "MUTATION.md")
-    rows = [mutation.Mutant(name, "one.py", "x", "y", "tests") for name in "abcd"]
+    rows = [mutants.Mutant(name, "one.py", "x", "y", "tests") for name in "abcd"]
     mutation.save(rows, {"a": "killed", "b": "survived", "c": "error", "gone": "killed"})
     mutation.save(rows, {"b": "killed", "c": "killed"})
     said = (tmp_path / "MUTATION.md").read_text()
