@@ -14,7 +14,7 @@ import numpy as np
 import pdelab as pl
 from benchmarks.harness import Row
 from pdelab import fokker_planck
-from pdelab.cli.catalogue import scheme_table
+from pdelab.stepping import schemes_of
 
 GRIDS = {1: (64, 128, 256, 512), 2: (32, 64, 128, 256), 3: (16, 24, 32, 48)}
 STEPS = (0.1, 0.05, 0.025, 0.0125)
@@ -30,11 +30,11 @@ def rows(quick=False):
             ("Hamilton-Jacobi, inviscid", pl.HamiltonJacobi(beta=math.inf)),
             ("Heat, beta = 5", pl.Heat(beta=5.0)),
         ):
-            for scheme in scheme_table()["hamilton-jacobi"].values():
+            for scheme in schemes_of(pl.HamiltonJacobi).values():
                 yield from _in_space(f"{name}, {d}-D", scheme, sizes, partial(_potential, problem, d))
         yield from _fokker_planck(d, sizes)
     for name, beta in (("viscous, beta = 5", 5.0), ("inviscid", math.inf)):
-        for scheme in scheme_table()["burgers"].values():
+        for scheme in schemes_of(pl.Burgers).values():
             sizes = GRIDS[1][:-1] if quick else (*GRIDS[1], 1024)
             yield from _in_space(f"Burgers, {name}, 1-D", scheme, sizes, partial(_burgers, beta))
 
@@ -125,7 +125,7 @@ def _density_error(dt, d, n, scheme):
 
 def _fokker_planck(d, sizes):
     """In h with small steps or exact in time; in dt against the solution that is exact in time on the same grid."""
-    table = scheme_table()["fokker-planck"]
+    table = schemes_of(pl.FokkerPlanck)
     for scheme in table.values():
         if scheme is not fokker_planck.implicit:  # of first order in time; its rates are those of crank_nicolson
             exact = scheme in (fokker_planck.spectral, fokker_planck.chebyshev, fokker_planck.explicit)

@@ -4,13 +4,12 @@ import sys
 from contextlib import suppress
 from importlib import import_module
 from importlib.metadata import entry_points
-from inspect import isfunction, signature
 from pkgutil import iter_modules
 
 from pdelab import records
 from pdelab.cli.shared import first_line
 
-__all__ = ["add_list", "equation", "equations", "scheme_of_paths", "scheme_table"]
+__all__ = ["add_list", "equation", "equations", "scheme_table"]
 
 
 def add_list(verbs):
@@ -148,24 +147,7 @@ def equation(name):
 
 def scheme_table():
     """Schemes by equation and name; those of `simulate` under "paths"."""
+    from pdelab.paths.schemes import SCHEMES
     from pdelab.stepping import schemes_of
 
-    return {name: schemes_of(kind) for name, kind in equations().items()} | {"paths": _schemes_of_paths()}
-
-
-def _schemes_of_paths():
-    from pdelab import paths
-
-    return {name: getattr(paths, name) for name in paths.__all__ if _is_scheme(getattr(paths, name))}
-
-
-def _is_scheme(function):
-    return isfunction(function) and [*signature(function).parameters][:3] == ["sde", "x", "t"]
-
-
-def scheme_of_paths(name):
-    """The scheme of `simulate` of that name; None for None; ValueError with the names there are."""
-    known = _schemes_of_paths()
-    if name not in (None, *known):
-        raise ValueError(f"unknown scheme {name!r} for paths: choose from {', '.join(known)}")
-    return known.get(name)
+    return {name: schemes_of(kind) for name, kind in equations().items()} | {"paths": dict(sorted(SCHEMES.items()))}

@@ -5,7 +5,7 @@ from inspect import signature
 from pathlib import Path
 
 from pdelab import records
-from pdelab.cli.catalogue import equation, scheme_of_paths
+from pdelab.cli.catalogue import equation
 from pdelab.cli.shared import progress, say_compiling, show
 
 __all__ = ["add_simulate", "add_solve"]
@@ -132,7 +132,6 @@ def _run_simulate(arguments):
     loss = pl.Loss(arguments.formula)
     langevin = arguments.friction is None
     sde = pl.Langevin(loss, arguments.beta) if langevin else pl.Underdamped(loss, arguments.beta, arguments.friction)
-    chosen = scheme_of_paths(arguments.scheme)
     initial = arguments.initial[0] if len(arguments.initial) == 1 else arguments.initial
     records.output_folder(arguments.out.parent)
     checkpoint = arguments.out.with_name(arguments.out.name + ".checkpoint.npz")
@@ -141,7 +140,7 @@ def _run_simulate(arguments):
     with progress(None, "steps") as bar:
         paths = pl.simulate(
             sde, initial, arguments.time, arguments.dt, paths=arguments.paths, seed=arguments.seed,
-            scheme=chosen, save_every=arguments.save_every, threads=arguments.threads, exit=arguments.exit,
+            scheme=arguments.scheme, save_every=arguments.save_every, threads=arguments.threads, exit=arguments.exit,
             bridge=arguments.bridge, checkpoint=checkpoint,
             progress=lambda done, total: show(bar, done, total),
         )  # fmt: skip
