@@ -100,8 +100,8 @@ class Search:
 
 def minimise(loss, x, t, lower, upper, *, closed=False, tolerance=TOLERANCE):
     """(value (P,), place (P, d), below (P,)) of `Search`."""
-    boxes = Search(loss, x, t, (lower, upper), closed=closed, tolerance=tolerance)
-    return boxes.value, boxes.place, boxes.below
+    least = Search(loss, x, t, (lower, upper), closed=closed, tolerance=tolerance)
+    return least.value, least.place, least.below
 
 
 def lower_on_box(loss, grid, x, t, best, place):
