@@ -14,7 +14,7 @@ import pytest
 from scipy.linalg import expm
 
 import pdelab as pl
-from pdelab import stepping
+from pdelab import boundaries, stepping
 from pdelab.cli import main
 from pdelab.fokker_planck import crank_nicolson
 from pdelab.stepping import protocols
@@ -160,3 +160,14 @@ def test_states_are_values(kind, scheme, shape):
     for state, known, values, old in zip(states, alone, (first, second), before):
         assert np.array_equal(stepper.values(state), known)
         assert np.array_equal(values, old)
+
+
+def test_a_new_boundary_is_refused_by_every_equation_that_does_not_know_it(monkeypatch):
+    monkeypatch.setattr(boundaries, "NAMES", (*boundaries.NAMES, "open"))
+    grid = pl.Grid(0.0, 1.0, 11, boundary="open")
+    problems = [pl.HamiltonJacobi(beta=1.0), pl.Heat(beta=1.0), pl.Burgers(beta=1.0)]
+    for problem in (*problems, pl.FokkerPlanck(grid.x, beta=1.0), pl.BackwardKolmogorov(grid.x, beta=1.0)):
+        with pytest.raises(ValueError, match="got '?open"):
+            pl.solve(problem, grid.x, grid, 0.1)
+    with pytest.raises(ValueError, match="got 'open'"):
+        pl.hopf_lax(grid.x, grid, 0.1)

@@ -387,8 +387,8 @@ def no_outflow(grid: Any) -> None:
     """
     if not isinstance(grid, Grid):
         raise ValueError(f"grid: expected a Grid, got {grid!r}")
-    if any("outflow" in ends for ends in grid.ends):
+    if strange := {name for ends in grid.ends for name in ends} - {"reflecting", "absorbing", "periodic"}:
         raise ValueError(
-            "a Markov generator needs reflecting (no flux), absorbing or periodic boundaries, got outflow: "
+            f"a Markov generator needs reflecting (no flux), absorbing or periodic boundaries, got {strange.pop()}: "
             "what leaves the box would have to be followed; take a larger reflecting box"
         )
