@@ -78,6 +78,23 @@ def test_pictures_are_reproducible(tmp_path):
         assert (one / f"figure_3_2.{end}").read_bytes() == (two / f"figure_3_2.{end}").read_bytes()
 
 
+@pytest.mark.parametrize("quick", [[], ["--quick"]])
+def test_redrawing_computes_nothing_and_keeps_the_record(quick, monkeypatch, tmp_path):
+    """The same picture, numbers and run from what is stored; the bands are those of the form that ran."""
+    module = planted()
+    module.PARAMETERS, module.QUICK, module.QUICK_CHECKS = {"n": 2}, {"n": 1}, {"one": (0.0, 1.5)}
+    module.compute = lambda n: {"one": float(n), "array": np.zeros(2)}
+    module.CHECKS = {"one": (1.5, 2.5)}
+    monkeypatch.setattr(figures, "gallery", lambda: {"planted": module})
+    assert main(["figure", "planted", "--out", str(tmp_path), *quick]) == 0
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    del module.compute
+    (tmp_path / "planted.png").unlink()
+    assert main(["figure", "planted", "--redraw", "--out", str(tmp_path)]) == 0
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert main(["figure", "planted", "--redraw", "--set", "n=3", "--out", str(tmp_path)]) == 2
+
+
 def test_checks_of_changed_parameters_are_information(tmp_path, capsys):
     """With a temperature above the barriers, SGD leaves its minimum: said, not failed, and the title claims nothing."""
     command = ["figure", "4.1", "--quick", "--set", "D=0.25", "gamma=1.0", "--out", str(tmp_path)]

@@ -6,9 +6,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from matplotlib.text import Text
 
 import pdelab as pl
 from pdelab import plotting
+from pdelab.plotting import dragging, labels, looks
 
 # Machado, Oliveira, Fernandes, IEEE Trans. Vis. Comput. Graph. 15 (2009) 1291: deuteranopia, on linear RGB
 DEUTERANOPIA = np.array(
@@ -74,14 +76,104 @@ def test_a_framed_picture_is_narrow_and_legible():
     assert min(t.get_fontsize() for t in figure.findobj(lambda a: hasattr(a, "get_fontsize"))) >= 8
 
 
-def test_labels_at_the_ends_are_apart_and_in_order():
-    _, ax = plotting.subplots()
-    for name, end in (("b", 1.0), ("a", 1.001), ("c", 0.0)):
-        ax.plot([0, 1], [0.5, end], label=name)
-    plotting.label_ends(ax, gap=0.1)
-    places = {text.get_text(): text.xy[1] for text in ax.texts}
-    assert places["c"] < places["b"] < places["a"] <= 1.0
-    assert places["a"] - places["b"] >= 0.1 - 1e-12
+def labelled(*ends, size=(7.0, 4.0), names=None, **options):
+    """Axes with a line to each end, and their names."""
+    figure, ax = plotting.subplots(size=size)
+    for k, end in enumerate(ends):
+        ax.plot([0, 1], [0.5, end], label=names[k] if names else f"line {k}")
+    ax.set(ylim=(0, 1.2))
+    plotting.label_ends(ax, **options)
+    return figure, ax
+
+
+def in_legend(ax):
+    return [text.get_text() for text in ax.get_legend().get_texts()] if ax.get_legend() else []
+
+
+def test_names_at_the_ends_are_apart_in_order_and_inside_the_picture():
+    ends = (0.9, 0.93, 0.0, 0.96, 1.2)
+    figure, ax = labelled(*ends)
+    plotting.frame(figure, "a message that takes two lines, and so the axes get lower " * 2, "β = 2")
+    for dpi in (72, 160):  # as an SVG and as a PNG are written
+        figure.set_dpi(dpi)
+        figure.canvas.draw()
+        boxes = [Text.get_window_extent(text) for text in ax.texts]  # without the leader
+        by_height = sorted(range(5), key=lambda k: boxes[k].y0)
+        assert by_height == sorted(range(5), key=lambda k: ends[k])
+        assert all(boxes[j].y1 <= boxes[k].y0 + 1 for j, k in itertools.pairwise(by_height))
+        assert all(ax.bbox.x1 < box.x0 and box.x1 <= figure.bbox.x1 for box in boxes)
+        tips = [ax.transData.transform((1, end)) for end in ends]
+        leaders = [text.arrow_patch.get_path().vertices[-1] for text in ax.texts]  # in pixels
+        np.testing.assert_allclose(leaders, tips, atol=1e-6 * dpi)
+    assert in_legend(ax) == []
+
+
+def test_what_the_ends_do_not_tell_apart_is_in_a_legend():
+    lines = ["line 0", "line 1"]
+    assert in_legend(labelled(0.3, 0.8)[1]) == []
+    assert in_legend(labelled(0.3, 0.301)[1]) == lines  # they meet
+    assert in_legend(labelled(0.3, 1.6)[1]) == lines  # the second leaves through the top, at 0.64 of the width
+    assert in_legend(labelled(*np.linspace(0.1, 1.1, 30))[1]) == [f"line {k}" for k in range(30)]  # too many
+    long = ["one", "a-name-in-one-word-that-is-wider-than-a-half-of-the-axes"]
+    assert in_legend(labelled(0.3, 0.8, names=long, size=(4.0, 4.0))[1]) == long
+
+
+def test_what_has_no_end_stays_in_the_legend_beside_names_at_ends():
+    figure, ax = plotting.subplots()
+    ax.plot([0, 1], [0, 0.4], label="line")
+    ax.errorbar([0, 1], [0, 0.9], [0.1, 0.1], label="line with bars")
+    ax.fill_between([0, 1], 0, [0.1, 0.2], label="area")
+    ax.plot([0, 1], [0.7, 0.7], "o", label="points")
+    ax.plot([0, 1, 0.5], [0.2, 0.6, 0.3], label="turns back")
+    plotting.label_ends(ax, columns=1)
+    assert [text.get_text() for text in ax.texts] == ["line", "line with bars"]
+    assert sorted(in_legend(ax)) == ["area", "points", "turns back"]
+
+
+def test_an_end_is_where_the_line_leaves_the_axes():
+    figure, ax = plotting.subplots()
+    (early,) = ax.plot([0.1, 4.0], [1.0, 40.0], label="early")  # leaves to the right at x = 2, where it is 20
+    (late,) = ax.semilogy([0.1, 1.9], [3.0, 3.0], label="late")
+    ax.set(xlim=(0, 2), ylim=(1, 100))
+    right, up = ax.transAxes.inverted().transform(labels._end(ax, early))
+    straight = np.log10(40.0) * 1.9 / 3.9 / 2  # on logarithmic axes the segment is straight
+    assert (right, up) == pytest.approx((1.0, straight), abs=1e-9)
+    assert ax.transAxes.inverted().transform(labels._end(ax, late))[0] == pytest.approx(0.95)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_boxes_are_moved_no_more_than_they_must(seed):
+    """Beside the least squares of a general solver: no overlap, inside the room."""
+    from scipy.optimize import minimize
+
+    rng = np.random.default_rng(seed)
+    wanted, sizes = rng.uniform(0, 100, 6), rng.uniform(5, 15, 6)
+    got, order = labels._apart(wanted, sizes, 0.0, 100.0), np.argsort(wanted)
+    assert (np.diff(got[order]) >= (sizes[order][1:] + sizes[order][:-1]) / 2 - 1e-9).all()
+    assert (got - sizes / 2 >= -1e-9).all() and (got + sizes / 2 <= 100 + 1e-9).all()
+    gaps = [{"type": "ineq", "fun": lambda z, j=j, k=k: z[k] - z[j] - (sizes[j] + sizes[k]) / 2}
+            for j, k in itertools.pairwise(order)]  # fmt: skip
+    room = [(size / 2, 100 - size / 2) for size in sizes]
+    best = minimize(lambda z: ((z - wanted) ** 2).sum(), got, constraints=gaps, bounds=room)
+    assert ((got - wanted) ** 2).sum() <= best.fun + 1e-6 * (1 + best.fun)
+
+
+@pytest.mark.parametrize("colour", sorted(set(plotting.COLORS.values())))
+def test_letters_in_the_colour_of_a_line_can_be_read(colour):
+    """Contrast with white of at least 4.5, as WCAG 2 asks of text; dark colours stay as they are."""
+    contrast = [1.05 / (linear(c) @ RGB_TO_XYZ[1] + 0.05) for c in (colour, looks.ink(colour))]
+    assert contrast[1] > 4.45
+    assert contrast[0] < 4.5 or looks.ink(colour) == colour
+
+
+def test_lines_of_words_are_as_wide_as_they_are_measured():
+    said = "one two three four five six seven eight nine ten"
+    lines = looks.wrapped(said, 60.0, 8.0).split("\n")
+    assert " ".join(lines) == said and len(lines) > 3
+    assert all(looks.text_width(line, 8.0) <= 60.0 for line in lines)
+    longer = [f"{line} {after.split()[0]}" for line, after in itertools.pairwise(lines)]
+    assert all(looks.text_width(line, 8.0) > 60.0 for line in longer)
+    assert looks.wrapped("a · b · c", 1.0, 8.0, between=" · ") == "a\nb\nc"
 
 
 def test_results_draw_themselves_in_one_line():
@@ -138,7 +230,7 @@ def png(*values):
 
 def test_a_moved_slider_redraws_and_a_refusal_is_shown(monkeypatch):
     pytest.importorskip("ipywidgets")
-    monkeypatch.setattr(plotting, "_somebody_can_drag", lambda: True)
+    monkeypatch.setattr(dragging, "_somebody_can_drag", lambda: True)
     box = plotting.drag(curve, gamma=(0.1, 10.0, 2.0, "log"), side=["up", "down"])
     gamma, side, picture, words = box.children
     assert (gamma.description, side.description) == ("γ", "side")
@@ -155,7 +247,7 @@ def test_a_moved_slider_redraws_and_a_refusal_is_shown(monkeypatch):
 
 def test_sliders_have_the_kind_of_their_numbers(monkeypatch):
     widgets = pytest.importorskip("ipywidgets")
-    monkeypatch.setattr(plotting, "_somebody_can_drag", lambda: True)
+    monkeypatch.setattr(dragging, "_somebody_can_drag", lambda: True)
     kinds = {
         widgets.IntSlider: (1, 5, 2),
         widgets.FloatSlider: (1, 5, 2.0),
@@ -172,9 +264,9 @@ def test_only_a_kernel_that_may_ask_has_somebody_before_it(monkeypatch):
     for answers, expected in ((True, True), (False, False)):
         shell = SimpleNamespace(get_parent=lambda may=answers: {"content": {"allow_stdin": may}})
         monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda shell=shell: shell))
-        assert plotting._somebody_can_drag() is expected
+        assert dragging._somebody_can_drag() is expected
     monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: None))
-    assert not plotting._somebody_can_drag()
+    assert not dragging._somebody_can_drag()
 
 
 @pytest.mark.slow

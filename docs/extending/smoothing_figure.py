@@ -21,11 +21,11 @@ def compute(n, gamma, beta):
 
 def draw(data):
     """Both curves."""
-    from pdelab.plotting import COLORS, subplots
+    from pdelab.plotting import label_ends, look, subplots
 
     figure, axes = subplots(size=(6.0, 4.0))
-    axes.plot(data["x"], data["f"], color=COLORS["loss"], label="f")
-    axes.plot(data["x"], data["smooth"], color=COLORS["viscous"], label="local entropy")
+    axes.plot(data["x"], data["f"], label="f", **look("loss"))
+    axes.plot(data["x"], data["smooth"], label="local entropy", **look("viscous"))
     axes.set(xlabel="x", ylabel="loss")
-    axes.legend()
+    label_ends(axes)
     return figure

@@ -32,6 +32,7 @@ def add_figure(verbs):
     )
     parser.add_argument("--quick", action="store_true", help="a coarser version in seconds")
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="key=value", help="change parameters")
+    parser.add_argument("--redraw", action="store_true", help="draw from the numbers stored in the folder, no run")
     parser.add_argument("--device", help="where a figure with that parameter computes, e.g. cuda: --set device=cuda")
     parser.add_argument("--json", action="store_true", help="print the record instead of a table")
     parser.set_defaults(run=_run_figure)
@@ -66,12 +67,17 @@ def _run_figure(arguments):
         raise ValueError(f"figure {arguments.name} needs pdelab[{missing}]: pip install 'pdelab[{missing}]'")
     if arguments.device:
         arguments.set = [*arguments.set, f"device={arguments.device}"]
+    if arguments.redraw and arguments.set:
+        raise ValueError("--redraw draws stored numbers: leave --set and --device out, and name their folder by --out")
     figures.parameters(module, quick=arguments.quick, changes=arguments.set)
     folder = CHANGED_FOLDER if arguments.set else QUICK_FOLDER if arguments.quick else Path("figures")
     folder = records.output_folder(arguments.out or folder)
-    say_compiling()
     note(f"figure {arguments.name}: {module.TITLE}")
-    result, picture = figures.run(arguments.name, folder, quick=arguments.quick, changes=arguments.set)
+    if arguments.redraw:
+        result, picture = figures.redraw(arguments.name, folder)
+    else:
+        say_compiling()
+        result, picture = figures.run(arguments.name, folder, quick=arguments.quick, changes=arguments.set)
     if not (arguments.quick or arguments.set) and (folder / "README.md").is_file():
         page.write_gallery(folder)
     if arguments.json:

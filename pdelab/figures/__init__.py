@@ -89,12 +89,12 @@ class Result:
 @cache
 def gallery() -> dict[str, ModuleType]:
     """All figures of the package, {name: module}, found in this folder: the papers' numbers first, then names."""
-    found = {}
+    modules = {}
     for info in sorted(pkgutil.iter_modules(__path__), key=lambda m: m.name):
         module = importlib.import_module(f"{__name__}.{info.name}")
         if hasattr(module, "NAME"):
-            found[module.NAME] = module
-    return dict(sorted(found.items()))
+            modules[module.NAME] = module
+    return dict(sorted(modules.items()))
 
 
 def find(name: str) -> ModuleType:
@@ -300,7 +300,7 @@ def bands(module: ModuleType, *, quick: bool = False) -> dict:
 
 
 def stored(name: str, folder: str | PathLike) -> Result:
-    """A figure's Result from the numbers that a full run left in a folder; words and checks are today's.
+    """A figure's Result from the numbers that a run left in a folder; words and checks are today's.
 
     Parameters
     ----------
@@ -333,7 +333,16 @@ def stored(name: str, folder: str | PathLike) -> Result:
         from pdelab.figures.races import with_verdicts
 
         data = with_verdicts(data, getattr(module, "MARGIN", MARGIN))
-    return _result(module, data, {k: v for k, v in record.items() if k not in WORDS})
+    return _result(module, data, {k: v for k, v in record.items() if k not in WORDS}, quick=_is_quick(module, record))
+
+
+def _is_quick(module, record):
+    """Whether a record is of the quick form, whose bands are others."""
+    full, quick, own = (
+        json.loads(records.dumps(form))
+        for form in (module.PARAMETERS, module.PARAMETERS | module.QUICK, record.get("parameters"))
+    )
+    return own == quick != full
 
 
 def redraw(name: str, folder: str | PathLike) -> tuple[Result, Path]:

@@ -10,7 +10,7 @@ import numpy as np
 from pdelab.claims.metastability import LEFT, RIGHT, SADDLE, annealing, tilted
 
 NAME = "annealing"
-TITLE = "Annealing finds the global minimum only if it cools no faster than the barrier allows: c >= E*"
+TITLE = "Annealing finds the global minimum only if it cools no faster than the barrier allows: c ≥ E*"
 PARAMETERS = {"barrier": 1.5, "speeds": (0.5, 0.75, 1.0, 1.25, 1.5), "steps": 1600}
 QUICK = {"steps": 400}
 CHECKS = {
@@ -53,26 +53,26 @@ def draw(data):
     """Left: the loss and its barrier; right: mass in the shallow well on log axes, one line a cooling speed."""
     import matplotlib
 
-    from pdelab.plotting import COLORS, subplots
+    from pdelab.plotting import COLORS, label_ends, subplots
 
     scale = float(data["barrier"]) / (tilted(SADDLE) - tilted(RIGHT))
     figure, (left, right) = subplots(1, 2, size=(8.0, 4.0), width_ratios=(0.7, 1.3))
     left.plot(data["x"], data["f"], color=COLORS["loss"])
     low, high = scale * tilted(RIGHT), scale * tilted(SADDLE)
     left.annotate("", (RIGHT, high), (RIGHT, low), arrowprops={"arrowstyle": "<->", "color": COLORS["viscous"]})
-    left.annotate("E*", (RIGHT, (low + high) / 2), (-16, 0), textcoords="offset points", color=COLORS["viscous"])
+    left.annotate("E*", (RIGHT, (low + high) / 2), (4, 0), textcoords="offset points", color=COLORS["viscous"])
     left.axhline(high, color="#999999", lw=0.8, ls=":")
-    left.annotate("start", (RIGHT, low), (0, -14), textcoords="offset points", ha="center", color=COLORS["sgd"])
+    left.annotate("start", (RIGHT, low), (0, -14), textcoords="offset points", ha="center", color="#666666")
     left.set(xlabel="x", ylabel="f", ylim=(data["f"].min() - 0.3, 3.0))
     shades = matplotlib.colormaps["plasma"](np.linspace(0.0, 0.85, len(data["speeds"])))
     late = data["times"] > 1e2
     for speed, mass, slope, shade in zip(data["speeds"], data["masses"], data["theory"], shades):
-        right.loglog(data["times"] + 1, mass, color=shade, label=f"c = {speed:g} E*")
+        said = f", slope {slope:.3f}" if speed >= 1 else ""
+        right.loglog(data["times"] + 1, mass, color=shade, label=f"c = {speed:g} E*{said}")
         if speed >= 1:
             line = mass[-1] * ((data["times"] + 2) / (data["times"][-1] + 2)) ** slope
             right.loglog((data["times"] + 1)[late], 0.5 * line[late], color=shade, ls="--", lw=1.0)
-            right.annotate(f"{slope:.3f}", ((data["times"] + 1)[-1], 0.3 * line[-1]), fontsize=8, color=shade)
-    right.plot([], [], color="black", ls="--", lw=1.0, label="slope -ΔF/c (moved down)")
+    right.plot([], [], color="black", ls="--", lw=1.0, label="slope −ΔF/c, moved down")
     right.set(xlabel="1 + t", ylabel="mass left in the shallow well", ylim=(1e-9, 2))
-    right.legend(loc="lower left")
+    label_ends(right, loc="lower left")
     return figure

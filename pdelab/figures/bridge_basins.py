@@ -49,26 +49,26 @@ def compute(gammas, beta, lr, gradients, batch, runs, tuning_runs, width, spread
     plane, centre = through_minima(hidden, epochs, samples, seed, device)
     grid = pl.Grid(tuple(centre - width), tuple(centre + width), (nodes, nodes))
     common = {"mean": centre, "deviation": spread, "beta": beta, "lr": lr, "batch": batch}
-    found, data = [], {"axes": np.array(grid.axes), "loss": plane.loss.on(grid), "scopes": np.array(gammas)}
+    comparisons, data = [], {"axes": np.array(grid.axes), "loss": plane.loss.on(grid), "scopes": np.array(gammas)}
     for k, gamma in enumerate(gammas):
         own = common | {"gamma": gamma}
         rates = tuned(plane, grid, gradients, own | {"runs": tuning_runs, "seed": seed + 1000})
         data |= {f"tuned_{slug(name)}_{gamma:g}": rate for name, rate in rates.items()}
         members = {name: settings(name, gamma, rate) for name, rate in rates.items()}
         price = None if k else weight  # the control has no scope: once is enough
-        found.append(
+        comparisons.append(
             bridge.compare_basins(
                 plane, grid, gradients, contestants=members, runs=runs, seed=seed, weight=price, **own
             )
         )
-    first = found[0]
+    first = comparisons[0]
     data |= {"minima": first.minima, "values": first.values, "starts": first.starts}
     data |= measured("sgd", first, "sgd") | measured("control", first, "control") | theorem(first)
-    for gamma, basins in zip(gammas, found):
+    for gamma, basins in zip(gammas, comparisons):
         for name in (*INNER, "smoothed"):
             data |= measured(f"{slug(name)}_{gamma:g}", basins, name)
         data[f"smoothed_minimiser_is_in_the_best_basin_{gamma:g}"] = float(basins.smoothed_basin == 0)
-    return data | {"outside": max(basins.outside for basins in found)}
+    return data | {"outside": max(basins.outside for basins in comparisons)}
 
 
 def through_minima(hidden, epochs, samples, seed, device):
@@ -97,11 +97,11 @@ def tuned(plane, grid, gradients, common):
 
     rates = {(name, share * common["lr"]) for name, grid in GRIDS.items() for share in grid}
     members = {f"{name} {rate:g}": settings(name, common["gamma"], rate) for name, rate in sorted(rates)}
-    found = bridge.compare_basins(plane, grid, gradients, contestants=members, weight=None, **common)
+    basins = bridge.compare_basins(plane, grid, gradients, contestants=members, weight=None, **common)
 
     def score(one):
         label = f"{one[0]} {one[1]:g}"
-        return found.depths(label).mean(), found.losses[label].mean()
+        return basins.depths(label).mean(), basins.losses[label].mean()
 
     return {name: min((one for one in rates if one[0] == name), key=score)[1] for name in GRIDS}
 
@@ -109,10 +109,10 @@ def tuned(plane, grid, gradients, common):
 def measured(key, basins, name):
     """What one contestant leaves: the share of runs in the best basin and the difference of depths, with intervals."""
     parts = {"best_share": basins.share(name)} | ({} if name == "sgd" else {"difference": basins.difference(name)})
-    found = {f"{key}_loss": float(basins.losses[name].mean()), f"{key}_counts": counts(basins, name)}
+    numbers = {f"{key}_loss": float(basins.losses[name].mean()), f"{key}_counts": counts(basins, name)}
     for part, values in parts.items():
-        found |= {f"{key}_{part}{end}": float(value) for end, value in zip(("", "_low", "_high"), values)}
-    return found
+        numbers |= {f"{key}_{part}{end}": float(value) for end, value in zip(("", "_low", "_high"), values)}
+    return numbers
 
 
 def counts(basins, name):
@@ -122,17 +122,17 @@ def counts(basins, name):
 
 def theorem(basins):
     """Theorem 4.11 by the equations and on paths."""
-    exact, found = basins.theorem, {}
+    exact, numbers = basins.theorem, {}
     gain = exact.plain - exact.controlled
     for name, value, (middle, low, high) in (
         ("gain", gain, basins.gain), ("effort", exact.effort, basins.effort),
     ):  # fmt: skip
-        found |= {f"{name}_by_equations": value, f"{name}_on_paths": float(middle)}
+        numbers |= {f"{name}_by_equations": value, f"{name}_on_paths": float(middle)}
         allowed = (high - low) + abs(exact.residual)
-        found[f"{name}_disagreement"] = float(abs(middle - value) / allowed)
+        numbers[f"{name}_disagreement"] = float(abs(middle - value) / allowed)
     ends = zip(("", "_low", "_high"), basins.surplus)
-    found |= {f"surplus_on_paths{end}": float(value) for end, value in ends}
-    return found | {"surplus_by_equations": gain - exact.effort, "residual": abs(exact.residual) / gain}
+    numbers |= {f"surplus_on_paths{end}": float(value) for end, value in ends}
+    return numbers | {"surplus_by_equations": gain - exact.effort, "residual": abs(exact.residual) / gain}
 
 
 def slug(name):
@@ -142,7 +142,7 @@ def slug(name):
 
 def draw(data):
     """Left: the plane; right: differences of depths with their intervals."""
-    from pdelab.plotting import COLORS, subplots
+    from pdelab.plotting import COLORS, legend_above, subplots
 
     figure, (left, right) = subplots(1, 2, size=(8.0, 4.2), gridspec_kw={"width_ratios": [1.1, 1.0]})
     levels = np.geomspace(max(data["loss"].min(), 1e-3), data["loss"].max(), 18)
@@ -150,9 +150,11 @@ def draw(data):
     left.plot(*data["starts"][:300].T, ".", ms=2, color=COLORS["sgd"], label="starts")
     for rank, (point, value) in enumerate(zip(data["minima"], data["values"])):
         left.plot(*point, "o", color=COLORS["good" if rank == 0 else "bad"])
-        left.annotate(f"{value:.3f}", point, (4, 4), textcoords="offset points", fontsize=8)
+        white = {"fc": "white", "ec": "none", "alpha": 0.8, "pad": 1}
+        left.annotate(f"{value:.3f}", point, (4, 5), textcoords="offset points", fontsize=8, bbox=white)
     left.set(xlabel="to the second network", ylabel="to the third, orthogonalised", aspect="equal")
-    left.legend(loc="upper right", markerscale=3)
+    for dot in legend_above(left).legend_handles:
+        dot.set_markersize(6)
     colors = {"heat": "heat", "hj": "inviscid", "entropy-sgd": "sgd", "smoothed": "viscous"}
     rows = [(f"{name}, γ = {g:g}", f"{slug(name)}_{g:g}", c) for name, c in colors.items() for g in data["scopes"]]
     rows.append(("best control", "control", "exact"))

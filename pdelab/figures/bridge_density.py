@@ -43,34 +43,37 @@ def compute(rates, show, t, batch, runs, nodes, width, hidden, epochs, samples, 
     line = bridge.trained_slice(1, hidden=hidden, epochs=epochs, samples=samples, seed=seed, device=device)
     grid = pl.Grid(-width, width, nodes)
     common = {"mean": 0.3, "deviation": 0.1, "batch": batch, "runs": runs, "resamples": 60, "seed": seed}
-    found = [bridge.compare_densities(line, grid, lr, [t], **common) for lr in rates]
-    spread = np.array([c.states[-1].std() for c in found])
+    by_rate = [bridge.compare_densities(line, grid, lr, [t], **common) for lr in rates]
+    spread = np.array([c.states[-1].std() for c in by_rate])
     data = {"x": grid.x, "rates": np.array(rates), "potential": line.loss.on(grid)}
-    data |= {"noise": bridge.noise(line, grid.x, batch), "floor": np.array([c.floor["w2"][0] for c in found]) / spread}
-    for model in found[0].densities:
+    data |= {
+        "noise": bridge.noise(line, grid.x, batch),
+        "floor": np.array([c.floor["w2"][0] for c in by_rate]) / spread,
+    }
+    for model in by_rate[0].densities:
         key = model.replace(" ", "_")
-        rows = [(c.distances["w2"][model][0], c.low["w2"][model][0], c.high["w2"][model][0]) for c in found]
+        rows = [(c.distances["w2"][model][0], c.low["w2"][model][0], c.high["w2"][model][0]) for c in by_rate]
         data[f"w2_{key}"] = np.array(rows) / spread[:, None]
-        data[f"density_{key}"] = found[rates.index(show)].densities[model][-1]
-    data["runs"] = found[rates.index(show)].states[-1]
-    smallest = found[0]
+        data[f"density_{key}"] = by_rate[rates.index(show)].densities[model][-1]
+    data["runs"] = by_rate[rates.index(show)].states[-1]
+    smallest = by_rate[0]
     for model, (gain, low, high) in smallest.gain.items():
         key = model.replace(" ", "_")
         data |= {f"{key}_gain": float(gain), f"{key}_gain_low": float(low), f"{key}_gain_high": float(high)}
     data |= moments(grid, smallest)
-    data["outside"] = max(c.outside for c in found)
-    beyond = [lr for lr, c in zip(rates, found) if c.low["w2"]["measured"][0] > 0]
+    data["outside"] = max(c.outside for c in by_rate)
+    beyond = [lr for lr, c in zip(rates, by_rate) if c.low["w2"]["measured"][0] > 0]
     data["first_rate_that_differs"] = float(min(beyond, default=np.inf))
     return data
 
 
-def moments(grid, found):
+def moments(grid, run):
     """Mean, width and skewness of SGD and of two equations, and the equations' errors over what is allowed."""
-    x = found.states[-1]
+    x = run.states[-1]
     own = mean, width, skew = moments_of(x, np.full(len(x), 1 / len(x)))
     kurtosis = float((((x - mean) / width) ** 4).mean())
     errors = width / np.sqrt(len(x)), width * np.sqrt((kurtosis - 1) / (4 * len(x)))
-    of = {name: moments_of(grid.x, grid.weights * found.densities[name][-1]) for name in ("measured", "second order")}
+    of = {name: moments_of(grid.x, grid.weights * run.densities[name][-1]) for name in ("measured", "second order")}
     data = {f"sgd_{part}": value for part, value in zip(("mean", "width", "skewness"), own)}
     data |= {f"measured_{part}": value for part, value in zip(("mean", "width", "skewness"), of["measured"])}
     for k, part in enumerate(("mean", "width")):
@@ -89,7 +92,7 @@ def moments_of(x, masses):
 
 def draw(data):
     """Left: densities; right: distances against the learning rate."""
-    from pdelab.plotting import COLORS, subplots
+    from pdelab.plotting import COLORS, label_ends, subplots
 
     styles = {"measured": (COLORS["viscous"], "-"), "isotropic": (COLORS["inviscid"], ":"), "frozen": ("0.5", "--"),
               "second_order": ("k", "-.")}  # fmt: skip
@@ -106,6 +109,6 @@ def draw(data):
     right.set(xlabel="learning rate", ylabel="W₂ from SGD / its deviation", xscale="log")
     right.set_xticks(data["rates"], [f"{rate:g}" for rate in data["rates"]])
     right.minorticks_off()
-    left.legend()
-    right.legend()
+    label_ends(left)
+    label_ends(right, loc="upper left")
     return figure

@@ -7,6 +7,8 @@ What reproduces: long loops of small steps are right. What does not: L = 20 at t
 of the direction, whose deviation falls with a (the weight of the newest iterate), not with L.
 """
 
+import itertools
+
 import numpy as np
 
 NAME = "bridge-gradients"
@@ -37,15 +39,15 @@ def compute(gamma, temperature, shares, lengths, averaging, batch, points, runs,
     where = spread * np.random.default_rng(seed).standard_normal((points, 2))
     data = {"shares": np.array(shares), "lengths": np.array(lengths), "points": where}
     for name, size in (("full", None), ("batch", batch)):
-        found = bridge.gradient_map(
+        comparison = bridge.gradient_map(
             plane, grid, where, gamma, temperature, shares=shares, lengths=lengths, averaging=averaging, batch=size,
             runs=runs, seed=seed,
         )  # fmt: skip
-        data[f"bias_{name}"] = np.median(found.relative_bias, -1)
-        data[f"angle_{name}"] = np.median(found.angle, -1)
-        data[f"deviation_{name}"] = np.median(found.relative_deviation, -1)
-        data[f"region_{name}"] = found.region()
-    data["quadrature_error"] = float((found.exact_error / np.linalg.norm(found.exact, axis=1)).max())
+        data[f"bias_{name}"] = np.median(comparison.relative_bias, -1)
+        data[f"angle_{name}"] = np.median(comparison.angle, -1)
+        data[f"deviation_{name}"] = np.median(comparison.relative_deviation, -1)
+        data[f"region_{name}"] = comparison.region()
+    data["quadrature_error"] = float((comparison.exact_error / np.linalg.norm(comparison.exact, axis=1)).max())
     data["shortest_bias"] = float(data["bias_full"][0, 0])
     data["longest_bias_full"] = float(data["bias_full"][:, -1].min())
     data["bias_falls"] = float(data["bias_full"][0, 0] / data["bias_full"][:, -1].min())
@@ -56,17 +58,19 @@ def compute(gamma, temperature, shares, lengths, averaging, batch, points, runs,
 
 def draw(data):
     """Rows: full gradients and mini-batches; columns: bias, angle, deviation."""
-    from pdelab.plotting import legend_above, subplots
+    from pdelab.figures.races import plain_ticks
+    from pdelab.plotting import label_ends, subplots
 
     figure, axes = subplots(2, 3, size=(8.0, 5.6))
     for row, name in zip(np.reshape(axes, (2, 3)), ("full", "batch")):
         for panel, what in zip(row, ("bias", "angle", "deviation")):
-            for share, values in zip(data["shares"], data[f"{what}_{name}"]):
-                panel.plot(data["lengths"], values, marker="o", ms=3, label=f"η'/γ = {share:g}")
+            for share, marker, values in zip(data["shares"], itertools.cycle("osD^v"), data[f"{what}_{name}"]):
+                panel.plot(data["lengths"], values, marker=marker, ms=3.5, label=f"η'/γ = {share:g}")
             panel.set(xlabel="L", xscale="log", yscale="log", ylabel=f"{what}, {name} gradients")
             panel.set_xticks(data["lengths"], [str(length) for length in data["lengths"]])
             panel.minorticks_off()
+            plain_ticks(panel)
         row[0].axhline(0.1, color="0.6", lw=0.8)
         row[1].axhline(10.0, color="0.6", lw=0.8)
-    legend_above(np.ravel(axes)[0], columns=2)
+    label_ends(np.reshape(axes, (2, 3))[1, 2])
     return figure

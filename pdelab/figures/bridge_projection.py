@@ -36,14 +36,14 @@ def compute(rates, show, t, batch, runs, cells, resamples, hidden, epochs, sampl
     line = bridge.trained_slice(1, hidden=hidden, epochs=epochs, samples=samples, seed=seed, device=device)
     objective, data = line.functions.objective, {"rates": np.array(rates)}
     common = {"batch": batch, "runs": runs, "cells": cells, "resamples": resamples, "seed": seed}
-    found = [bridge.compare_projection(objective, lr, round(t / lr), **common) for lr in rates]
-    width = np.array([float(np.sqrt((p.spread**2).sum())) for p in found])
-    rows = [(p.distances["w2"], p.low["w2"], p.high["w2"], p.floor["w2"]) for p in found]
+    comparisons = [bridge.compare_projection(objective, lr, round(t / lr), **common) for lr in rates]
+    width = np.array([float(np.sqrt((p.spread**2).sum())) for p in comparisons])
+    rows = [(p.distances["w2"], p.low["w2"], p.high["w2"], p.floor["w2"]) for p in comparisons]
     data["w2"] = np.array(rows) / width[:, None]
-    data["explained"] = np.array([p.explained for p in found])
-    shown = found[rates.index(show)]
+    data["explained"] = np.array([p.explained for p in comparisons])
+    shown = comparisons[rates.index(show)]
     data |= {"projected": shown.projected, "restricted": shown.restricted}
-    for lr, p, values in zip(rates, found, data["w2"]):
+    for lr, p, values in zip(rates, comparisons, data["w2"]):
         data |= {f"w2_over_width_{lr:g}{end}": float(v) for end, v in zip(("", "_low", "_high", "_floor"), values)}
         data |= {f"tv_{lr:g}": p.distances["tv"], f"tv_{lr:g}_floor": p.floor["tv"]}
         data[f"width_ratio_{lr:g}"] = float(np.linalg.norm(p.restricted.std(0)) / np.linalg.norm(p.spread))
@@ -57,13 +57,13 @@ def compute(rates, show, t, batch, runs, cells, resamples, hidden, epochs, sampl
 
 def draw(data):
     """Left: clouds; right: W₂ and the share of variance against the rate."""
-    from pdelab.plotting import COLORS, subplots
+    from pdelab.plotting import COLORS, label_ends, subplots
 
     figure, (left, right) = subplots(1, 2, size=(8.0, 4.0))
     left.plot(*data["projected"].T, ".", ms=3, color=COLORS["sgd"], label="all weights, projected")
     left.plot(*data["restricted"].T, ".", ms=3, color=COLORS["viscous"], label="on the plane alone")
     left.set(xlabel="first principal component", ylabel="second", aspect="equal")
-    left.legend()
+    left.legend(loc="lower right")
     middle, low, high, floor = data["w2"].T
     right.errorbar(data["rates"], middle, [middle - low, high - middle], color=COLORS["viscous"], label="W₂ / width")
     right.fill_between(data["rates"], 0, floor, color="0.9", label="two sets of one law")
@@ -71,5 +71,5 @@ def draw(data):
     right.set(xlabel="learning rate", xscale="log", ylim=(0, None))
     right.set_xticks(data["rates"], [f"{rate:g}" for rate in data["rates"]])
     right.minorticks_off()
-    right.legend()
+    label_ends(right)
     return figure

@@ -39,8 +39,8 @@ def compute(gamma, beta, seeds, hidden, epochs, samples, chains, steps, device, 
     from pdelab.networks.bridge.examples import train_small
     from pdelab.networks.training.comparison import paired
 
-    found, data = {"sgd": [], "entropy-sgd": []}, {}
-    for name, volumes in found.items():
+    volumes_of, data = {"sgd": [], "entropy-sgd": []}, {}
+    for name, volumes in volumes_of.items():
         for k in range(seeds):
             run = train_small("digits", None, hidden, epochs, name, None, seed + k, device)
             objective = curvature.Objective(run.model, run.data.train, samples=samples)
@@ -50,7 +50,7 @@ def compute(gamma, beta, seeds, hidden, epochs, samples, chains, steps, device, 
     for key, column in (("difference", 0), ("laplace_difference", 3), ("harmonic_difference", 4)):
         interval = paired(data["entropy_sgd"][:, column] - data["sgd"][:, column])
         data |= {key: interval["difference"], f"{key}_low": interval["low"], f"{key}_high": interval["high"]}
-    return data | {"weights": objective.dimension} | quality([v for volumes in found.values() for v in volumes])
+    return data | {"weights": objective.dimension} | quality([v for volumes in volumes_of.values() for v in volumes])
 
 
 def row(v, beta):

@@ -101,7 +101,7 @@ def _slope(f, grid, t):
 
 def draw(data):
     """Above: the lines in the (x, t) plane. Below: the slope before, at and after the shock."""
-    from pdelab.plotting import COLORS, subplots
+    from pdelab.plotting import COLORS, label_ends, subplots
 
     figure, (top, bottom) = subplots(2, 1, size=(7.6, 6.4), sharex=True, gridspec_kw={"height_ratios": [1.5, 1]})
     for foot, slope, death in zip(data["feet"], data["slopes"], data["deaths"]):
@@ -111,12 +111,21 @@ def draw(data):
         top.plot(places, times, color=COLORS["viscous"], lw=2.2, label=label)
         top.plot(place, time, "o", color=COLORS["viscous"], ms=4)
     top.axhline(float(data["shock_time"]), color="#999999", lw=0.9, ls=":")
-    top.text(2.55, float(data["shock_time"]), "t*", va="bottom", ha="right", color="#777777")
+    top.text(
+        2.55,
+        float(data["shock_time"]),
+        "t*",
+        va="bottom",
+        ha="right",
+        color="#555555",
+        bbox={"fc": "white", "ec": "none", "alpha": 0.8, "pad": 1},
+    )
     top.set(ylabel="time t", xlim=(-2.6, 2.6), ylim=(0, float(data["last"])))
-    top.legend(loc="upper right", frameon=True)
+    top.legend(loc="upper right", frameon=True, framealpha=1.0)
     labels = ("t = 0", "t = 0.9 t*", f"t = {data['last']:g}")
-    for k, (label, color) in enumerate(zip(labels, (COLORS["initial"], COLORS["heat"], COLORS["inviscid"]))):
-        bottom.plot(data["x"], data[f"slope_{k}"], color=color, label=label, lw=1.5)
+    looks = zip(labels, ("sgd", "heat", "inviscid"), (":", "--", "-"))
+    for k, (label, meaning, line) in enumerate(looks):
+        bottom.plot(data["x"], data[f"slope_{k}"], color=COLORS[meaning], ls=line, label=label, lw=1.5)
     bottom.set(xlabel="x", ylabel="slope p = u_x", ylim=(-1.8, 2.4))
-    bottom.legend(ncols=3, loc="upper center")
+    label_ends(bottom, ncols=3, loc="upper center")
     return figure

@@ -2,6 +2,7 @@
 
 E V(X_sgd) - E V(X_csgd) = ½E∫|grad u|² along controlled paths + ½E∫|grad u|² along plain SGD paths. The thesis prints
 >= with the first term alone; the second is the part it leaves on the table.
+Left: the loss f, the value function of the terminal cost V = weight f divided by the weight, and both laws at the end.
 """
 
 import numpy as np
@@ -60,19 +61,19 @@ def compute(n, start, D, weight, longest, horizons, half_width):
 
 def draw(data):
     """Left: the loss, the value function and both laws at the end; right: the gain and its two parts against T."""
-    from pdelab.plotting import COLORS, legend_above, subplots
+    from pdelab.plotting import COLORS, label_ends, subplots
 
     x = data["x"]
     figure, (left, right) = subplots(1, 2, size=(8.0, 4.8))
-    left.plot(x, data["f"], color=COLORS["loss"], label="loss f (terminal cost V = weight f)")
-    left.plot(x, data["u"], color=COLORS["viscous"], label="value function u(·, 0)/weight")
+    left.plot(x, data["f"], color=COLORS["loss"], label="loss f")
+    left.plot(x, data["u"], color=COLORS["viscous"], label="u(·, 0)/weight")
     top = max(data["sgd"].max(), data["controlled"].max())
     for name, color, label in (("sgd", "sgd", "SGD at T"), ("controlled", "good", "controlled at T")):
         left.fill_between(x, -2.2 + data[name] / top, -2.2, color=COLORS[color], alpha=0.45, lw=0, label=label)
     left.axvline(float(data["start"]), color=COLORS["initial"], lw=1.0, ls=":", ymax=0.75)
-    left.annotate("start", (float(data["start"]), 0.62), ha="center", color=COLORS["sgd"])
+    left.annotate("start", (float(data["start"]), 0.62), ha="center", color="#666666")
     left.set(xlim=(-3.4, 2.8), ylim=(-2.25, 1.6), xlabel="x", ylabel="loss (densities: not to scale)")
-    legend_above(left, columns=1)
+    label_ends(left, columns=1)
     t = data["times"]
     both = data["effort"] + data["effort_plain"]
     words = "½E∫|∇u|² along controlled paths", "½E∫|∇u|² along plain SGD paths"
@@ -81,5 +82,5 @@ def draw(data):
     right.plot(t, data["gain"], "o-", color=COLORS["exact"], label="gain E V(SGD) - E V(controlled)")
     right.plot(t, data["effort"], color=COLORS["good"], ls="--", label="what Theorem 4.11 promises")
     right.set(xlabel="horizon T", ylabel="expected terminal cost saved", ylim=(0, None), xlim=(t[0], t[-1]))
-    legend_above(right)
+    label_ends(right, columns=1)
     return figure

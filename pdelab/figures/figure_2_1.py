@@ -57,7 +57,7 @@ def draw(data):
     """Left: Θ_k against energy; right: finite glasses against the limit."""
     import matplotlib
 
-    from pdelab.plotting import COLORS, legend_above, subplots
+    from pdelab.plotting import COLORS, label_ends, subplots
 
     figure, (left, right) = subplots(1, 2, size=(8.0, 4.0))
     shades = matplotlib.colormaps["viridis"](np.linspace(0.0, 0.85, len(data["indices"])))
@@ -67,14 +67,15 @@ def draw(data):
     left.axvline(-float(data["edge"]), color="#999999", lw=0.8, ls=":")
     left.annotate("-E∞", (-float(data["edge"]), -0.045), (4, 0), textcoords="offset points")
     left.plot(-data["thresholds"], 0 * data["thresholds"], "k.", ms=5)
-    left.annotate("-E₀", (-data["thresholds"][0], 0), (-6, -14), textcoords="offset points", ha="right")
+    left.annotate("-E₀", (-data["thresholds"][0], 0), (-6, -14), textcoords="offset points", ha="right",
+                  bbox={"fc": "white", "ec": "none", "alpha": 0.8, "pad": 1})  # fmt: skip
     left.set(xlabel="energy per spin u", ylabel="Θₖ(u)", ylim=(-0.05, 0.02))
-    legend_above(left, columns=3)
+    label_ends(left, columns=3)
     styles = ("-", "--", "-.", ":")
     for n, line, style in zip(data["sizes"], data["finite"], styles):
         right.plot(data["wide"], line, ls=style, color=COLORS["viscous"], label=f"N = {n}")
     right.plot(data["wide"], data["limit"], color=COLORS["exact"], label="N → ∞")
     right.axhline(0, color="#999999", lw=0.8)
     right.set(xlabel="energy per spin u", ylabel="log E[minima below u]/N", ylim=(-0.05, 0.1))
-    legend_above(right, columns=2)
+    label_ends(right, columns=2)
     return figure

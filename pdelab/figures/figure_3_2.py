@@ -73,7 +73,7 @@ def _rule_error(gamma=0.5, sharp=60.0, wide=1.0, gap=0.3):
 
 def draw(data):
     """Above: the loss and its local entropies. Below: where the minimum is, against the scope."""
-    from pdelab.plotting import COLORS, subplots
+    from pdelab.plotting import COLORS, label_ends, subplots
 
     x = data["x"]
     figure, (top, bottom) = subplots(2, 1, size=(8.0, 6.4), gridspec_kw={"height_ratios": [1.6, 1]})
@@ -88,12 +88,14 @@ def draw(data):
         lowest = int(np.argmin(values))
         top.plot(x[lowest], values[lowest], "o", color=color, ms=6)
     top.set(xlim=(-4.5, 4.5), xlabel="x", ylabel="loss")
-    top.legend(loc="lower center", bbox_to_anchor=(0.53, 0.0))
+    label_ends(top, loc="lower center", bbox_to_anchor=(0.53, 0.0))
     _positions(bottom, data, COLORS)
     return figure
 
 
 def _positions(ax, data, colors):
+    from pdelab.plotting import label_ends
+
     for key, name, color, style in (
         ("hopf_lax_argmin", "Hopf-Lax (β = ∞): never", colors["inviscid"], "--"),
         ("entropy_argmin", f"local entropy, β = {data['beta']:g}", colors["viscous"], "-"),
@@ -102,4 +104,4 @@ def _positions(ax, data, colors):
         ax.plot(data["gammas"], data[key], style, color=color, label=name, drawstyle="steps-mid")
     ax.set_yticks([-2, 2], ["wide valley", "sharp valley"])
     ax.set(xscale="log", xlabel="scope γ (length² / energy)", ylabel="place of the minimum", ylim=(-2.8, 2.8))
-    ax.legend(loc="center left")
+    label_ends(ax, loc="center left")

@@ -77,7 +77,7 @@ def _scaled(solutions, d):
 
 def draw(data):
     """Left: solutions in the plane; middle: error against tilt; right: isolated share against d."""
-    from pdelab.plotting import COLORS, subplots
+    from pdelab.plotting import COLORS, label_ends, legend_above, subplots
 
     figure, (left, middle, right) = subplots(1, 3, size=(8.0, 3.3), width_ratios=(1.25, 1, 1))
     x, y = data["places"].T
@@ -91,7 +91,7 @@ def draw(data):
         ylabel="second",
         title=f"d = {int(data['d'])}, N = {int(data['patterns'])}",
     )
-    left.legend(loc="upper right")
+    legend_above(left)
     middle.errorbar(data["tilts"], data["curve"][:-1], 2 * data["curve_error"][:-1], fmt="o-", ms=4,
                     color=COLORS["good"])  # fmt: skip
     middle.axhline(data["curve"][-1], color=COLORS["good"], ls=":", lw=1)
@@ -104,5 +104,5 @@ def draw(data):
     right.set(xscale="log", xlabel="weights d", ylabel="P(isolated)", ylim=(0, 1.3), title="load 0.4")
     right.set_xticks(data["weights"], [str(d) for d in data["weights"]])
     right.minorticks_off()
-    right.legend(loc="upper left")
+    label_ends(right, loc="upper left")
     return figure

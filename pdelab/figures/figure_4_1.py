@@ -173,7 +173,7 @@ def _shape_numbers(loss, grid, minima, maxima, T, window):
 
 def draw(data):
     """Losses above, densities below, one colour a flow; the words stand where the eye is."""
-    from pdelab.plotting import COLORS, look, subplots
+    from pdelab.plotting import COLORS, label_ends, look, subplots
 
     x, window = data["x"], float(data["window"])
     figure, (top, bottom) = subplots(2, 1, size=(8.0, 6.4), sharex=True, gridspec_kw={"height_ratios": [1.7, 1]})
@@ -185,6 +185,7 @@ def draw(data):
     ):
         shown = look("loss" if name == "f" else name)
         top.plot(x, data[name] - lowest, **shown, label=label, lw=2.2 if name != "f" else 1.8)
+    bottom.set(xlim=(-window, window), ylim=(0, 11), xlabel="x", ylabel="probability density")
     top.axvline(float(data["best_minimum"]), color=COLORS["loss"], lw=0.7, ls=":")
     bottom.axvline(float(data["best_minimum"]), color=COLORS["loss"], lw=0.7, ls=":")
     top.set(ylim=(-0.15, 2.75), ylabel="height above min f")
@@ -196,9 +197,8 @@ def draw(data):
         place = float(data[density])
         height = float(np.interp(place, x, data["f"])) - lowest
         top.plot(place, height, "o", color=COLORS[name], ms=7, mec="white", zorder=5)
-    top.legend(loc="upper center", ncols=3)
+    label_ends(top, loc="upper center", ncols=3)
     _densities(bottom, data, COLORS)
-    bottom.set(xlim=(-window, window), ylim=(0, 11), xlabel="x", ylabel="probability density")
     return figure
 
 
@@ -208,7 +208,7 @@ def _densities(ax, data, colors):
     x = data["x"]
     ax.fill_between(x, data["initial"], color=colors["initial"], alpha=0.7, lw=0)
     words = {
-        "sgd": "SGD stays in\nthe poor minimum",
+        "sgd": "SGD stays\nin the poor\nminimum",
         "inviscid": "inviscid: nearly\noptimal minimum",
         "viscous": "viscous: best minimum",
     }
@@ -218,7 +218,13 @@ def _densities(ax, data, colors):
         ax.plot(x, density, **look(name), lw=1.4)
         peak = int(np.argmax(density))
         ax.annotate(
-            text, (x[peak], density[peak]), (8, 2), textcoords="offset points", color=color, va="top", fontsize=9
+            text,
+            (x[peak], density[peak]),
+            (8, 2),
+            textcoords="offset points",
+            color="#555555" if name == "sgd" else color,
+            va="top",
+            fontsize=9,
         )
-    left = x[np.argmax(data["initial"])] - 0.45
-    ax.annotate("initial", (left, 0.35 * data["initial"].max()), ha="right", color="#777777", fontsize=9)
+    beside = x[np.argmax(data["initial"])] + 0.3
+    ax.annotate("initial", (beside, 0.35 * data["initial"].max()), color="#555555", fontsize=9)

@@ -54,12 +54,12 @@ def compute(n, half_width, T, beta, slices, start, spread, clocks, clock_D, temp
     initial = gaussian(fp, start, spread)
 
     def masses(S, D):
-        found = []
+        in_basins = []
         for name, home in (("viscous", best), ("inviscid", nearer)):
             problem = pl.FokkerPlanck(potential=pl.fokker_planck.Slices.scoped(smoothed[name], S), diffusivity=D)
             solution = pl.solve(problem, initial, fp, S, scheme="crank_nicolson", dt=S / fokker_planck_steps)
-            found.append(basin_mass(fp, solution.final, maxima, home))
-        return found
+            in_basins.append(basin_mass(fp, solution.final, maxima, home))
+        return in_basins
 
     clock = np.array([masses(S, clock_D) for S in clocks])
     cold = np.array([masses(temperature_S, D) for D in temperatures])
@@ -74,7 +74,7 @@ def compute(n, half_width, T, beta, slices, start, spread, clocks, clock_D, temp
 
 def draw(data):
     """Two panels: mass where the caption wants it, against the clock and against the temperature."""
-    from pdelab.plotting import COLORS, subplots
+    from pdelab.plotting import COLORS, label_ends, subplots
 
     figure, (left, right) = subplots(1, 2, size=(8.0, 3.6), sharey=True)
     ratio = data["clocks"] / float(data["T"])
@@ -88,7 +88,7 @@ def draw(data):
     right.set(title="Equal temperatures: neither is concentrated")
     left.set_xticks([1, 2, 4, 8, 16], ["1", "2", "4", "8", "16"])
     left.minorticks_off()
-    right.legend(loc="lower left")
+    label_ends(right, loc="lower left")
     return figure
 
 

@@ -164,39 +164,45 @@ def _in_decades(frequencies, *rows):
 
 def draw(data):
     """Above: spectra, autocorrelations and gradients of weights; below: spectra along directions, rotations, losses."""
-    from pdelab.plotting import COLORS, subplots
+    from pdelab.plotting import label_ends, look, subplots
 
-    colors = [COLORS[name] for name in ("inviscid", "viscous", "sgd", "bad")]
-    figure, ((left, middle, right), (below, turns, losses)) = subplots(2, 3, size=(9.6, 6.0))
+    looks = [look(name) for name in ("inviscid", "viscous", "sgd", "bad")]
+    colors = [style["color"] for style in looks]
+    figure, (names, (left, middle, right), (below, turns, losses)) = subplots(
+        3, 3, size=(8.0, 6.4), height_ratios=(0.08, 1, 1)
+    )
     epochs = data["slope_epochs"]
     frequencies, powers, lows, highs, along, null = _in_decades(
         data["frequencies"], *(data[name] for name in ("frequencies", "powers", "lows", "highs", "along", "null"))
     )
     for k, (name, color) in enumerate(zip(ROWS, colors)):
+        style = {"lw": 1.2, **looks[k]}
         left.fill_between(frequencies, lows[k], highs[k], color=color, alpha=0.25, lw=0)
-        left.loglog(frequencies, powers[k], color=color, lw=1.0)
-        middle.semilogx(data["lags"], data["correlations"][k], "o-", ms=4, color=color)
-        right.loglog(epochs, data["slopes"][k], color=color, lw=1.2)
-        losses.loglog(epochs, data["losses"][k], color=color, lw=1.2, label=name)
+        left.loglog(frequencies, powers[k], **style)
+        middle.semilogx(data["lags"], data["correlations"][k], marker="o", ms=4, **style)
+        right.loglog(epochs, data["slopes"][k], **style)
+        names[0].plot([], [], label=name, **style)
+        losses.loglog(epochs, data["losses"][k], **style)
     left.axhline(1.0, color="#999999", lw=0.8)
     left.set(xlabel="cycles per epoch", ylabel="power of increments", ylim=(3e-4, None))
+    for ax in names:
+        ax.axis("off")
+    names[0].legend(ncols=4, loc="lower left", borderaxespad=0.0, columnspacing=1.2).set_in_layout(False)
     middle.axhspan(-data["band"], data["band"], color="#dddddd", lw=0)
     middle.set(xlabel="lag, epochs", ylabel="autocorrelation of weights")
     right.set(xlabel="epoch", ylabel="|full gradient|")
     losses.set(xlabel="epoch", ylabel="loss")
-    losses.legend(fontsize=7)
-    place = np.searchsorted(frequencies, 0.01)
     for k, shift in zip((0, len(data["memory"]) // 2, -1), (1.0, 10.0, 100.0)):
-        below.loglog(frequencies, shift * along[k], color=colors[0], lw=0.8)
+        said = f"h = {data['curvatures'][k]:.2g}"
+        below.loglog(frequencies, shift * along[k], color=colors[0], lw=0.8, label=said)
         below.loglog(frequencies, shift * null[k], "k--", lw=1.0)
-        height = 3 * shift * null[k][place]
-        below.annotate(f"h = {data['curvatures'][k]:.2g}", (0.01, height), ha="right", fontsize=7)
-    below.set(xlabel="cycles per epoch", ylabel="power along directions, ×1, 10, 100")
+    below.set(xlabel="cycles per epoch", ylabel="power along h, ×1, 10, 100")
+    label_ends(below)
     for k in (1, 0):
         turns.errorbar(
             data["predicted"], data["measured"][k], data["halves"][k], fmt="o", ms=3, lw=0.8, color=colors[k]
         )
     ends = np.array([-1.1, 1.1]) * np.abs(data["predicted"]).max()
     turns.plot(ends, ends, color="#999999", lw=0.8)
-    turns.set(xlabel="predicted rotation of a pair", ylabel="measured, parts of its variance")
+    turns.set(xlabel="predicted rotation of a pair", ylabel="measured, share of variance")
     return figure

@@ -47,8 +47,8 @@ def compute(strengths, rates, n, paths, time, dt, betas, seed):
     shifts = []
     for beta in betas:
         problem = pl.FokkerPlanck(drift=fields[-1].drift(grid.points), beta=beta)
-        found = nonequilibrium.potential(problem, grid)
-        shifts.append(np.abs(found - phi - (found - phi)[inner].mean())[inner].max())
+        computed = nonequilibrium.potential(problem, grid)
+        shifts.append(np.abs(computed - phi - (computed - phi)[inner].mean())[inner].max())
     exact = np.array([nonequilibrium.Circulation(s).winding_rate for s in rates])
     walked = [_walk(nonequilibrium.Circulation(s), paths, time, dt, seed) for s in strengths]
     z = [abs(w.value - f.winding_rate) / (w.high - w.value) * 1.97 for w, f in zip(walked, fields)]
@@ -70,8 +70,8 @@ def _off(field, grid, coarser):
     """max |Φ_grid - Φ| over {Φ < 1.5} on a grid with so many times the spacing."""
     grid = pl.Grid(grid.lower, grid.upper, tuple((n - 1) // coarser + 1 for n in grid.shape))
     phi = field.potential(grid.points)
-    found = nonequilibrium.potential(pl.FokkerPlanck(drift=field.drift(grid.points), beta=1.0), grid) - phi
-    return np.abs(found - found[phi < 1.5].mean())[phi < 1.5].max()
+    difference = nonequilibrium.potential(pl.FokkerPlanck(drift=field.drift(grid.points), beta=1.0), grid) - phi
+    return np.abs(difference - difference[phi < 1.5].mean())[phi < 1.5].max()
 
 
 def coarse_potential(grid):
@@ -99,7 +99,7 @@ def _walk(field, paths, time, dt, seed):
 
 def draw(data):
     """Above: three fields; below: return map, winding rates, spectral gap."""
-    from pdelab.plotting import COLORS, subplots
+    from pdelab.plotting import COLORS, label_ends, subplots
 
     figure, axes = subplots(2, 3, size=(8.0, 5.6))
     x, y = data["points"][:, 0, 0], data["points"][0, :, 1]
@@ -116,14 +116,14 @@ def draw(data):
     left.plot(data["radii"], data["radii"], color="#999999", lw=0.8, label="diagonal")
     left.plot(data["radii"], data["back"], "o-", ms=3, color=COLORS["inviscid"], label="return map")
     left.set(xlabel="radius r₀", ylabel="next radius r₁", title=f"λ = {data['strengths'][-1]:g}")
-    left.legend()
+    label_ends(left)
     middle.plot(data["rates"], data["exact"], color=COLORS["exact"], label="λ π$^{3/2}$/Z")
     middle.plot(data["rates"], data["on_grid"], "s", ms=4, mfc="none", color=COLORS["viscous"], label="grid")
     walked = data["walked"]
     middle.errorbar(data["strengths"], walked[:, 0], [walked[:, 0] - walked[:, 1], walked[:, 2] - walked[:, 0]],
                     fmt="o", ms=3, color=COLORS["sgd"], label="paths")  # fmt: skip
     middle.set(xlabel="λ", ylabel="winding rate, rad/time")
-    middle.legend()
+    label_ends(middle)
     right.plot(data["rates"], data["gaps"], "o-", ms=4, color=COLORS["good"])
     right.set(xlabel="λ", ylabel="spectral gap, 1/time", title="β = 1, D = I")
     return figure

@@ -54,7 +54,7 @@ def compute(gamma, beta, start, t, paths, largest, levels, seed):
 
 def draw(data):
     """Left: a few slow paths about the limit; right: both errors against ε."""
-    from pdelab.plotting import COLORS, subplots
+    from pdelab.plotting import COLORS, label_ends, subplots
 
     figure, (left, right) = subplots(1, 2, size=(8.0, 4.0))
     left.plot(data["path_times"], data["paths"], color=COLORS["initial"], lw=0.9)
@@ -62,13 +62,13 @@ def draw(data):
     left.plot(data["times"], data["limit"], color=COLORS["viscous"], label=words)
     left.plot([], [], color=COLORS["initial"], label=f"X at ε = {data['epsilons'][0]:g}")
     left.set(xlabel="t", ylabel="x")
-    left.legend()
+    label_ends(left)
     e = data["epsilons"]
     right.loglog(e, data["rms"], "o-", color=COLORS["inviscid"], label=f"rms: order {data['rms_order']:.2f}")
     bars = {"yerr": 2 * data["error"], "capsize": 2, "color": COLORS["viscous"]}
     right.errorbar(e, np.abs(data["bias"]), fmt="o-", label=f"|bias|: order {data['bias_order']:.2f}", **bars)
     words = "|bias|, printed noise (sign change)"
     right.loglog(e, np.abs(data["printed_bias"]), "s:", color=COLORS["bad"], label=words)
-    right.set(xlabel="ε", ylabel="distance of X from the limit at t", ylim=(None, 6 * data["rms"].max()))
-    right.legend()
+    right.set(xlabel="ε", ylabel="distance of X from the limit at t")
+    label_ends(right)
     return figure

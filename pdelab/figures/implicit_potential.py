@@ -45,13 +45,13 @@ def _line(betas, nodes):
     errors, coarse = [], (nodes + 1) // 2
     for n in (coarse, nodes):
         grid = on_line(1.0, n)[0]
-        found = np.array([on_line(beta, n)[1] for beta in betas])
+        computed = np.array([on_line(beta, n)[1] for beta in betas])
         exact = np.array([formula_on_line(beta, grid.x) for beta in betas])
-        errors.append(np.abs(found - exact).max())
+        errors.append(np.abs(computed - exact).max())
     return {
-        "x": grid.x, "found": found, "exact": exact, "betas": np.array(betas),
+        "x": grid.x, "found": computed, "exact": exact, "betas": np.array(betas),
         "line_order": math.log2(errors[0] / errors[1]),
-        "line_moved": np.abs(found[0] - found[-1]).max() / errors[1],
+        "line_moved": np.abs(computed[0] - computed[-1]).max() / errors[1],
     }  # fmt: skip
 
 
@@ -110,24 +110,24 @@ def _readings(paths, dt, seed):
 
 def draw(data):
     """Potentials, heights of the saddle against β, and three laws."""
-    from pdelab.plotting import COLORS, subplots
+    from pdelab.plotting import COLORS, label_ends, subplots
 
-    figure, (left, middle, right) = subplots(1, 3, size=(9.0, 3.6))
+    figure, (left, middle, right) = subplots(1, 3, size=(8.0, 3.8))
     x, colors = data["x"], [COLORS[name] for name in ("bad", "viscous", "good", "inviscid")]
     f = (x * x - 1) ** 2 / 4
     left.plot(x, f, color="#b0b0b0", lw=2.5, label="f")
-    for beta, found, exact, color in zip(data["betas"], data["found"], data["exact"], colors):
+    for beta, computed, exact, color in zip(data["betas"], data["found"], data["exact"], colors):
         left.plot(x, exact, color=color, lw=1.0, label=f"β = {beta:g}")
-        left.plot(x[::16], found[::16], ".", ms=4, color=color)
+        left.plot(x[::16], computed[::16], ".", ms=4, color=color)
     left.set(xlabel="x", ylabel="Φ, noise D(x)", xlim=(-2.1, 2.1), ylim=(-0.05, 2.0))
-    left.legend(fontsize=7, ncols=2, loc="upper center")
+    label_ends(left, ncols=2, loc="upper center")
     for share, heights, color in zip(data["shares"], data["heights"], ("#808080", *colors[1:])):
         middle.plot(data["plane_betas"], heights, "o-", ms=4, color=color, label=f"s = {share:g}")
     middle.set(xlabel="β", ylabel="height of the saddle", ylim=(0, None))
-    middle.legend()
+    label_ends(middle)
     for name, law_, share, color in zip(READINGS, data["laws"], data["shares_of_paths"], colors[1:]):
         right.plot(data["places"], law_, color=color, label=name)
         right.plot(data["middles"], share, ".", ms=4, color=color)
     right.set(xlabel="x", ylabel="density, one formula")
-    right.legend(fontsize=7)
+    label_ends(right, columns=1)
     return figure

@@ -53,7 +53,7 @@ def compute(gamma, beta, x, steps, weights, longest, samples, seed):
 
 def draw(data):
     """Left: bias against L for each step; right: for each averaging weight."""
-    from pdelab.plotting import COLORS, legend_above, subplots
+    from pdelab.plotting import COLORS, label_ends, subplots
 
     colors = [COLORS[name] for name in ("viscous", "inviscid", "good")]
     figure, (left, right) = subplots(1, 2, size=(8.0, 4.0))
@@ -66,6 +66,6 @@ def draw(data):
     for weight, curve, color in zip(data["weights"], data["by_weight"], colors):
         right.loglog(data["L"], np.abs(curve), color=color, label=f"weight of the new iterate {weight:g}")
     right.set(xlabel="inner steps L", title=f"η = {data['steps'][1]:g}")
-    legend_above(left)
-    legend_above(right)
+    label_ends(left, columns=1)
+    label_ends(right, columns=1)
     return figure

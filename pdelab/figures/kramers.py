@@ -59,7 +59,7 @@ def compute(coldest, warmest, nodes):
 
 def draw(data):
     """Left: the two wells; middle: times on a log axis; right: what Kramers' formula leaves out, times beta."""
-    from pdelab.plotting import COLORS, legend_above, subplots
+    from pdelab.plotting import COLORS, label_ends, subplots
 
     betas = data["betas"]
     figure, (left, middle, right) = subplots(1, 3, size=(8.0, 3.8), width_ratios=(0.8, 1.2, 1.0))
@@ -75,9 +75,9 @@ def draw(data):
     words = "exact for the printed noise"
     middle.semilogy(betas[:-1], data["printed_noise"], color=COLORS["bad"], ls=":", label=words)
     middle.set(xlabel="inverse temperature β", ylabel="mean time from x₁ to x₂")
-    legend_above(middle)
+    label_ends(middle, columns=1)
     right.semilogx(betas, data["correction"], "o-", color=COLORS["exact"], label="β (exact/Kramers − 1)")
     right.axhline(float(data["constant"]), color=COLORS["viscous"], ls="--", label="Laplace's next term C")
     right.set(xlabel="inverse temperature β", ylabel="β × relative error of Kramers' law")
-    legend_above(right)
+    label_ends(right, columns=1)
     return figure

@@ -31,18 +31,18 @@ def compute(data, folder, model, epochs, deep_epochs, hidden, seeds):
     """Alignments (seeds, epochs) of both networks, and their means at the end."""
     from pdelab.networks import training
 
-    found = {}
+    numbers = {}
     for name, arguments in panel(data, folder, model, epochs).items():
         runs = []
         for seed in range(seeds):
             kept = range(1, arguments["epochs"] + 1)
             runs.append(training.train(**arguments, seed=seed, snapshots=kept))
-        found |= _aligned(f"allcnn_{name}", runs, None)
+        numbers |= _aligned(f"allcnn_{name}", runs, None)
     for field, name in (("plain", "adam"), ("fixed", "fixed field"), ("resampled", "resampled field")):
         shared = (data if data in BUILT_IN else "mnist", folder, hidden, LAYERS, 1e-3, 500.0, deep_epochs)
         runs = [deep(*shared, seed, "he", field) for seed in range(seeds)]
-        found |= _aligned(f"deep_{name}", runs, LAYERS)
-    return found
+        numbers |= _aligned(f"deep_{name}", runs, LAYERS)
+    return numbers
 
 
 def panel(data, folder, model="", epochs=0):
@@ -50,8 +50,8 @@ def panel(data, folder, model="", epochs=0):
     if data in BUILT_IN:
         model, epochs = model or "small-allcnn", epochs or 60
     names = ("sgd", "fixed field", "resampled field")
-    found = contestants("digits-lenet", "allcnn", names, data=data, folder=folder, model=model, epochs=epochs)
-    return in_fields(found, "trivialized-sgd") if data in BUILT_IN else found
+    contestant = contestants("digits-lenet", "allcnn", names, data=data, folder=folder, model=model, epochs=epochs)
+    return in_fields(contestant, "trivialized-sgd") if data in BUILT_IN else contestant
 
 
 def _aligned(name, runs, layers):
@@ -72,16 +72,16 @@ def _alignments(run, seed, layers):
         p.grad = p.data.clone()
     TrivializedSGD(blank.parameters(), lr=1.0, momentum=0.0, layers=layers or 3, coupling=1.0, seed=seed).step()
     h = flat(p.detach() for p in blank.parameters())
-    names, found = [name for name, _ in run.model.named_parameters()], []
+    names, alignments = [name for name, _ in run.model.named_parameters()], []
     for state in run.snapshots.values():
         w = flat(state[name] for name in names)
-        found.append(abs(h @ w) / (np.linalg.norm(h) * np.linalg.norm(w)))
-    return found
+        alignments.append(abs(h @ w) / (np.linalg.norm(h) * np.linalg.norm(w)))
+    return alignments
 
 
 def draw(data):
     """One panel a network."""
-    from pdelab.plotting import subplots
+    from pdelab.plotting import label_ends, subplots
 
     titles = {"allcnn": ("all-convolutional, SGD", "sgd"), "deep": ("16 layers, He initialisation, Adam", "adam")}
     figure, axes = subplots(1, 2, size=(8.0, 3.8), sharey=True)
@@ -92,6 +92,6 @@ def draw(data):
             ax.plot(epochs, values.T, color=color(name), alpha=0.3, lw=1)
             ax.plot(epochs, values.mean(0), color=color(name), label=name if name != plain else f"{name}, no field")
         ax.set(title=title, xlabel="epochs", ylim=(0, 1))
-        ax.legend()
+        label_ends(ax)
     axes[0].set_ylabel("alignment |cos(h, w)|")
     return figure

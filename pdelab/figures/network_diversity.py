@@ -36,17 +36,17 @@ CASES = {
 
 def compute(data, folder, epochs, samples):
     """Eigenvalues of D at three times for each variety of the data."""
-    found = {"times": np.array(TIMES)}
+    numbers = {"times": np.array(TIMES)}
     for name, (_, options) in CASES.items():
         model, sizes = "digits-lenet", {"channels": (4, 8), "hidden": 16}
         if data != "digits":
             model, sizes = "small-allcnn", {}
-        found |= summary(name, *measure(data, folder, model, sizes, epochs, samples, options))
-    found["ten_over_two_classes"] = found["ten_mean_end"] / found["two_mean_end"]
-    found["augmented_over_plain"] = found["augmented_mean_end"] / found["ten_mean_end"]
-    found["ten_over_two_losses"] = found["ten_loss_end"] / found["two_loss_end"]
-    found["augmented_over_plain_losses"] = found["augmented_loss_end"] / found["ten_loss_end"]
-    return found
+        numbers |= summary(name, *measure(data, folder, model, sizes, epochs, samples, options))
+    numbers["ten_over_two_classes"] = numbers["ten_mean_end"] / numbers["two_mean_end"]
+    numbers["augmented_over_plain"] = numbers["augmented_mean_end"] / numbers["ten_mean_end"]
+    numbers["ten_over_two_losses"] = numbers["ten_loss_end"] / numbers["two_loss_end"]
+    numbers["augmented_over_plain_losses"] = numbers["augmented_loss_end"] / numbers["ten_loss_end"]
+    return numbers
 
 
 def draw(data):
@@ -55,9 +55,8 @@ def draw(data):
 
     figure, axes = subplots(2, 2, size=(8.0, 6.4), sharey=True)
     for ax, (name, (title, _)) in zip(axes.flat, CASES.items()):
-        draw_spectra(ax, data, name, f"{title}, training loss {data[f'{name}_loss_end']:.2g}")
-        if ax is not axes[0, 0]:
-            ax.get_legend().remove()
+        said = f"{title}, training loss {data[f'{name}_loss_end']:.2g}"
+        draw_spectra(ax, data, name, said, named=ax is axes[0, 0])
     for ax in axes[:, 0]:
         ax.set_ylabel("eigenvalue of D(x)")
     return figure

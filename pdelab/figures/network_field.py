@@ -46,7 +46,7 @@ STARTS = {"default": "default initialisation", "he": "He initialisation (control
 
 def compute(data, folder, hidden, layers, coupling, decay_steps, epochs, lenet, lenet_epochs, lenet_decay_steps, seeds):
     """Error curves and zero gradient entries 0.4 of the way of the deep network, and a race of three on LeNet."""
-    found = race({"lenet": panel(data, folder, lenet, lenet_epochs, lenet_decay_steps)}, seeds=seeds, margin=MARGIN)
+    numbers = race({"lenet": panel(data, folder, lenet, lenet_epochs, lenet_decay_steps)}, seeds=seeds, margin=MARGIN)
     middle = max(1, round(0.4 * epochs))
     for start in STARTS:
         for field in FIELDS:
@@ -56,27 +56,27 @@ def compute(data, folder, hidden, layers, coupling, decay_steps, epochs, lenet, 
             ]
             curves = np.array([[record["validation_error"] for record in run.history] for run in runs])
             key = f"{start}_{field}"
-            found |= {f"{key}_curve": curves, f"{key}_error": float(curves[:, -1].mean())}
-            found[f"{key}_zero_fraction"] = float(np.mean([_zero_fraction(run, middle) for run in runs]))
-        found[f"{start}_fixed_minus_plain"] = found[f"{start}_fixed_error"] - found[f"{start}_plain_error"]
-    return found
+            numbers |= {f"{key}_curve": curves, f"{key}_error": float(curves[:, -1].mean())}
+            numbers[f"{key}_zero_fraction"] = float(np.mean([_zero_fraction(run, middle) for run in runs]))
+        numbers[f"{start}_fixed_minus_plain"] = numbers[f"{start}_fixed_error"] - numbers[f"{start}_plain_error"]
+    return numbers
 
 
 def panel(data, folder, model="", epochs=0, decay_steps=500.0):
     """A convolutional network under Adam, without a field and in two."""
-    found = contestants(
+    contestant = contestants(
         "digits-lenet", "block-lenet", ("adam", "fixed field", "resampled field"), data=data, folder=folder,
         model=model, epochs=epochs,
     )  # fmt: skip
-    return in_fields(found, "trivialized-adam", decay_steps) if data in BUILT_IN else found
+    return in_fields(contestant, "trivialized-adam", decay_steps) if data in BUILT_IN else contestant
 
 
-def in_fields(found, optimizer, decay_steps=500.0, coupling=1e-4):
+def in_fields(contestant, optimizer, decay_steps=500.0, coupling=1e-4):
     """The one contestant of a recipe, and the same in a fixed and in a resampled field, J as printed."""
-    ((name, plain),) = found.items()
+    ((name, plain),) = contestant.items()
     options = plain["optimizer_options"] | {"coupling": coupling, "decay_steps": decay_steps}
     fields = {f"{kind} field": options | {"resampled": kind == "resampled"} for kind in ("fixed", "resampled")}
-    return found | {kind: plain | {"optimizer": optimizer, "optimizer_options": o} for kind, o in fields.items()}
+    return contestant | {kind: plain | {"optimizer": optimizer, "optimizer_options": o} for kind, o in fields.items()}
 
 
 def deep(data, folder, hidden, layers, coupling, decay_steps, epochs, seed, start, field):
@@ -113,7 +113,7 @@ def _zero_fraction(run, epoch):
 
 def draw(data):
     """Above the deep network from both initialisations, below its zero gradients and the convolutional network."""
-    from pdelab.plotting import subplots
+    from pdelab.plotting import label_ends, subplots
 
     figure, axes = subplots(2, 2, size=(8.0, 6.4))
     for column, (start, said) in enumerate(STARTS.items()):
@@ -125,7 +125,7 @@ def draw(data):
         axes[0, column].set(title=f"(a) 16 layers, {said}", yscale="log", xlabel="epochs", ylim=(2, 110))
         plain_ticks(axes[0, column])
     axes[0, 0].set(ylabel="validation error (%)")
-    axes[0, 1].legend()
+    label_ends(axes[0, 1])
     _bars(axes[1, 0], data)
     draw_curves(axes[1, 1], data, "lenet", "validation error (%)")
     axes[1, 1].set(title="(c) convolutional network", xlabel="epochs")

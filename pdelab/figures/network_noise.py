@@ -28,13 +28,13 @@ TIMES = (0.2, 0.4, 1.0)
 
 def compute(data, folder, hidden, epochs, samples):
     """Eigenvalues of D at three times for both networks, with ranks and participation ratios."""
-    found = {"times": np.array(TIMES)}
+    numbers = {"times": np.array(TIMES)}
     for name, model, options in (
         ("fully_connected", "mlp", {"hidden": (hidden,)}),
         ("convolutional", "digits-lenet", {"channels": (4, 8), "hidden": 16}),
     ):
-        found |= summary(name, *measure(data, folder, model, options, epochs, samples))
-    return found
+        numbers |= summary(name, *measure(data, folder, model, options, epochs, samples))
+    return numbers
 
 
 def measure(data, folder, model, options, epochs, samples, data_options=None):
@@ -88,9 +88,9 @@ def draw(data):
     return figure
 
 
-def draw_spectra(ax, data, name, title):
-    """Eigenvalues against their number over d, darker is later."""
-    from pdelab.plotting import COLORS
+def draw_spectra(ax, data, name, title, named=True):
+    """Eigenvalues against their number over d, darker is later, with the names of the times or without."""
+    from pdelab.plotting import COLORS, label_ends
 
     d = data[f"{name}_dimension"]
     for values, time, alpha in zip(data[f"{name}_eigenvalues"], data["times"], (0.35, 0.6, 1.0)):
@@ -100,4 +100,5 @@ def draw_spectra(ax, data, name, title):
     ratio = data[f"{name}_participation_end"]
     ax.set(xscale="log", yscale="log", ylim=(1e-14, 1e2), xlabel="number of the eigenvalue / d")
     ax.set_title(f"{title}, d = {d}\n{ranks}\nparticipation ratio {ratio:.1f}, at the end", fontsize=9)
-    ax.legend(title="of training")
+    if named:
+        label_ends(ax, title="of training")

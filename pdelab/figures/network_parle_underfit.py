@@ -53,8 +53,7 @@ def draw(data):
     panels = [str(panel) for panel in data["panels"]]
     figure, axes = subplots(2, len(panels), size=(8.0, 6.0), gridspec_kw={"height_ratios": [1.4, 1]})
     for (above, below), panel in zip(axes.T, panels):
-        draw_curves(above, data, panel, "training loss (nats)", "losses")
-        above.get_legend().remove()
+        draw_curves(above, data, panel, "training loss (nats)", "losses", named=above is axes[0, -1])
         names = [str(name) for name in data[f"{slug(panel)}_names"]][::-1]
         for place, name in enumerate(names):
             key = f"{slug(panel)}_{slug(name)}"
@@ -63,5 +62,4 @@ def draw(data):
         below.set_yticks(range(len(names)), names)
         below.set(xlabel="error at the end (%)", xlim=(-0.3, None), ylim=(-0.6, len(names) - 0.4))
     axes[1, 0].set_title("full: training images, hollow: test images")
-    axes[0, -1].legend(*axes[0, -1].get_legend_handles_labels(), loc="upper right")
     return figure

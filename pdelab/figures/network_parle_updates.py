@@ -72,7 +72,7 @@ def shares(gamma, inner_lr, inner_steps, averaging, lr):
 
 def draw(data):
     """Left one loop with its outer step, right the whole run over the mean of the losses."""
-    from pdelab.plotting import COLORS, subplots
+    from pdelab.plotting import COLORS, label_ends, subplots
 
     figure, (left, right) = subplots(1, 2, size=(8.0, 4.6))
     for a, shade in enumerate((COLORS["viscous"], COLORS["inviscid"], COLORS["good"])):
@@ -95,7 +95,7 @@ def draw(data):
     right.set(title="the whole run; stars: the replicas' own minima", xlabel="weight 1", ylabel="weight 2")
     _contours(right)
     left.legend()
-    right.legend(loc="lower left")
+    label_ends(right, loc="lower left")
     return figure
 
 

@@ -31,9 +31,9 @@ def compute(sizes, end, beta):
     errors |= _plane(tuple(n // 4 for n in sizes), end, beta)
     errors |= _fokker_planck(sizes)
     data = {}
-    for name, (steps, found) in errors.items():
-        data |= {f"steps_{name}": np.asarray(steps), f"errors_{name}": np.asarray(found)}
-        data[name] = observed_order(steps, found)
+    for name, (steps, wrong) in errors.items():
+        data |= {f"steps_{name}": np.asarray(steps), f"errors_{name}": np.asarray(wrong)}
+        data[name] = observed_order(steps, wrong)
     return data
 
 
@@ -46,43 +46,43 @@ def _hamilton_jacobi(sizes, end, beta):
     from pdelab import hamilton_jacobi as hj
 
     schemes = {"monotone": hj.monotone, "fitted": hj.fitted, "filtered": hj.filtered, "implicit": hj.implicit}
-    found = {name: [] for name in schemes}
+    errors = {name: [] for name in schemes}
     for n in sizes:
         grid = pl.Grid(-1.0, 1.0, n, boundary="periodic")
         exact = pl.cole_hopf(_data(grid.x), grid, end, beta)
         for name, scheme in schemes.items():
             u = pl.solve(pl.HamiltonJacobi(beta=beta), _data(grid.x), grid, end, scheme=scheme, rtol=np.inf).final
-            found[name].append(np.abs(u - exact).max())
-    return found
+            errors[name].append(np.abs(u - exact).max())
+    return errors
 
 
 def _heat(sizes):
     import pdelab as pl
 
-    found, plane = [], []
+    line, plane = [], []
     for n in sizes:
         grid = pl.Grid(-1.0, 1.0, n // 2, boundary="periodic")
         v = pl.solve(pl.Heat(viscosity=0.1), np.cos(2 * np.pi * grid.x), grid, 0.1, rtol=np.inf).final
-        found.append(np.abs(v - np.exp(-0.4 * np.pi**2 * 0.1) * np.cos(2 * np.pi * grid.x)).max())
+        line.append(np.abs(v - np.exp(-0.4 * np.pi**2 * 0.1) * np.cos(2 * np.pi * grid.x)).max())
         grid = pl.Grid((-1.0, -1.0), (1.0, 1.0), n // 4, boundary="periodic")
         wave = np.cos(np.pi * grid.points[..., 0]) * np.cos(2 * np.pi * grid.points[..., 1])
         v = pl.solve(pl.Heat(viscosity=0.1), wave, grid, 0.1, rtol=np.inf).final
         plane.append(np.abs(v - np.exp(-0.5 * np.pi**2 * 0.1) * wave).max())
     h = 2.0 / np.array(sizes)
-    return {"heat_monotone": (2 * h, found), "heat_2d_monotone": (4 * h, plane)}
+    return {"heat_monotone": (2 * h, line), "heat_2d_monotone": (4 * h, plane)}
 
 
 def _plane(sizes, end, beta):
     import pdelab as pl
 
-    found = []
+    errors = []
     for n in sizes:
         grid = pl.Grid((-1.0, -1.0), (1.0, 1.0), 2 * n, boundary="periodic")
         x, y = np.moveaxis(grid.points, -1, 0)
         f = np.cos(np.pi * (x + y)) / 2 + 0.3 * np.sin(2 * np.pi * x)
         exact = pl.cole_hopf(f, grid, end, beta)
-        found.append(np.abs(pl.solve(pl.HamiltonJacobi(beta=beta), f, grid, end, rtol=np.inf).final - exact).max())
-    return {"hamilton_jacobi_2d_monotone": (1.0 / np.array(sizes), found)}
+        errors.append(np.abs(pl.solve(pl.HamiltonJacobi(beta=beta), f, grid, end, rtol=np.inf).final - exact).max())
+    return {"hamilton_jacobi_2d_monotone": (1.0 / np.array(sizes), errors)}
 
 
 def _fokker_planck(sizes):
@@ -112,7 +112,7 @@ def _gaussian(x, mean, variance):
 
 def draw(data):
     """One panel an equation; the order stands in the legend."""
-    from pdelab.plotting import legend_above, orders, subplots
+    from pdelab.plotting import label_ends, orders, subplots
 
     panels = {
         f"Hamilton-Jacobi, β = {data.get('beta', 10):g}": "hamilton_jacobi",
@@ -126,6 +126,6 @@ def draw(data):
             label = name.removeprefix(prefix + "_").replace("_", " ").replace("2d monotone", "monotone, 2-D")
             orders(data[f"steps_{name}"], data[f"errors_{name}"], ax, label)
         ax.set(title=title, xlabel="spacing h or step dt")
-        legend_above(ax)
+        label_ends(ax, columns=1)
     axes[0].set_ylabel("error")
     return figure

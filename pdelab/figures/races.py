@@ -157,15 +157,16 @@ def draw_panels(data, ylabel="validation error (%)", losses=False):
     for row, panel in zip(axes, panels):
         draw_curves(row[0], data, panel, ylabel)
         if losses:
-            draw_curves(row[1], data, panel, "training loss (nats)", "losses")
-            row[1].get_legend().remove()
+            draw_curves(row[1], data, panel, "training loss (nats)", "losses", named=False)
             row[1].set_title("")
         draw_differences(row[-1], data, panel)
     return figure
 
 
-def draw_curves(ax, data, panel, ylabel, kind="curve"):
-    """Mean curves of a panel's contestants with a band of one deviation over the seeds."""
+def draw_curves(ax, data, panel, ylabel, kind="curve", named=True):
+    """Mean curves of a panel's contestants with a band of one deviation over the seeds, with their names or without."""
+    from pdelab.plotting import label_ends
+
     for name in data[f"{slug(panel)}_names"]:
         key = f"{slug(panel)}_{slug(str(name))}"
         curves, epochs = data[f"{key}_{kind}"], data[f"{key}_epochs"]
@@ -177,7 +178,8 @@ def draw_curves(ax, data, panel, ylabel, kind="curve"):
     ax.set(yscale="log", xlabel="effective epochs", ylabel=ylabel, title=panel)
     ax.locator_params(axis="x", integer=True)
     plain_ticks(ax)
-    ax.legend(ncols=2)
+    if named:
+        label_ends(ax, ncols=2)
 
 
 def plain_ticks(ax):

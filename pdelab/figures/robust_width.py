@@ -25,7 +25,7 @@ def compute(epsilon, beta, curvatures):
     import pdelab as pl
 
     stiff = np.geomspace(0.1, 20.0, curvatures)
-    found = np.array([robust_width(pl.losses.quadratic(float(k)), 0.0, epsilon, beta) for k in stiff])
+    widths = np.array([robust_width(pl.losses.quadratic(float(k)), 0.0, epsilon, beta) for k in stiff])
     exact = np.array([quadratic_robust_width(float(k), epsilon, beta) for k in stiff])
     f = pl.losses.three_wells()
     minima = critical_points(f, pl.Grid(-3.0, 3.0, 601)).minima
@@ -37,9 +37,9 @@ def compute(epsilon, beta, curvatures):
     # the printed definition has the unnormalised kernel: f_γ - f then starts at -(1/2β) log(2πγ/β), not at 0
     printed = -math.log(2 * math.pi * 1e-4 / beta) / (2 * beta)
     return {
-        "curvatures": stiff, "found": found, "exact": exact, "minima": minima, "wells": wells, "gammas": gammas,
+        "curvatures": stiff, "found": widths, "exact": exact, "minima": minima, "wells": wells, "gammas": gammas,
         "rise": rise, "bent": bent, "epsilon": epsilon, "beta": beta,
-        "quadratic_error": float(np.abs(found / exact - 1).max()),
+        "quadratic_error": float(np.abs(widths / exact - 1).max()),
         "width_at_curvature_2": robust_width(pl.losses.quadratic(2.0), 0.0, epsilon, beta),
         "shallow_over_quadratic": float(np.max(wells / local)),
         "printed_fails_below": 1e-4 if printed > epsilon else math.inf,
@@ -48,7 +48,7 @@ def compute(epsilon, beta, curvatures):
 
 def draw(data):
     """Left: the rise of local entropy at each minimum; right: γ* against curvature."""
-    from pdelab.plotting import COLORS, legend_above, subplots
+    from pdelab.plotting import COLORS, label_ends, subplots
 
     colours = [COLORS["viscous"], COLORS["inviscid"], COLORS["good"]]
     figure, (left, right) = subplots(1, 2, size=(8.0, 4.0))
@@ -57,11 +57,11 @@ def draw(data):
         left.plot(width, float(data["epsilon"]), "o", color=colours[k % 3])
     left.axhline(float(data["epsilon"]), color="#999999", lw=0.9, ls=":")
     left.set(xscale="log", xlabel="scope γ", ylabel="f_γ(x) - f(x)", ylim=(-0.05, 0.3))
-    legend_above(left)
+    label_ends(left, columns=1)
     right.loglog(data["curvatures"], data["exact"], color=COLORS["exact"], label="quadratic, formula")
     right.loglog(data["curvatures"], data["found"], "o", color=COLORS["good"], label="quadratic, found")
     for k, (bent, width) in enumerate(zip(data["bent"], data["wells"])):
         right.plot(bent, width, "s", color=colours[k % 3])
     right.set(xlabel="curvature at the minimum", ylabel="robust width γ*")
-    right.legend()
+    label_ends(right, loc="lower left")
     return figure

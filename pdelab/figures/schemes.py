@@ -42,7 +42,7 @@ def compute(end, half_width, shown, sizes):
         run = partial(pl.solve, problem, np.abs(grid.x), grid, end, rtol=np.inf)  # the errors are what is shown
         solved = {name: run(scheme=scheme) for name, scheme in schemes.items()}
         fields, ratio = (
-            {name: found.final for name, found in solved.items()},
+            {name: solution.final for name, solution in solved.items()},
             solved["monotone"].info["dt"] / grid.spacing[0],
         )
         fields["roe"] = _roe(np.abs(grid.x), grid.spacing[0], end)
@@ -52,8 +52,8 @@ def compute(end, half_width, shown, sizes):
         if n == shown:
             data |= {"x": grid.x, "exact": exact, **fields}
     h = 2 * half_width / (np.array(sizes) - 1)
-    for name, found in errors.items():
-        data |= {f"{name}_errors": np.array(found), f"{name}_order": float(np.polyfit(np.log(h), np.log(found), 1)[0])}
+    for name, wrong in errors.items():
+        data |= {f"{name}_errors": np.array(wrong), f"{name}_order": float(np.polyfit(np.log(h), np.log(wrong), 1)[0])}
     speed = np.linspace(0.0, 1.0, 1001)
     growth = np.diff(np.array(errors["monotone"])[-2:] / h[-2:])[0] / np.log(h[-2] / h[-1])
     return data | {
@@ -76,7 +76,7 @@ def _roe(u, h, end):
 
 def draw(data):
     """Left: the solutions near the kink. Right: errors against the spacing."""
-    from pdelab.plotting import COLORS, orders, subplots
+    from pdelab.plotting import COLORS, label_ends, orders, subplots
 
     looks = {
         "monotone": (COLORS["inviscid"], "Godunov"),
@@ -89,8 +89,8 @@ def draw(data):
         left.plot(data["x"], data[name], ".-", color=color, lw=1, ms=3, label=label)
         orders(data["h"], data[f"{name}_errors"], right, label, color=color)
     orders(data["h"], data["engquist_osher_errors"], right, "Engquist-Osher", color=COLORS["heat"])
-    left.set(xlim=(-1, 1), ylim=(-0.3, 0.6), xlabel="x", ylabel="u(x, 0.5)")
+    left.set(xlim=(-1, 1), ylim=(-0.3, 0.6), xticks=(-1, -0.5, 0, 0.5, 1), xlabel="x", ylabel="u(x, 0.5)")
     right.set(xlabel="spacing h", ylabel="largest error on |x| < 1")
-    left.legend()
-    right.legend(loc="upper left", bbox_to_anchor=(0.0, 0.9))
+    label_ends(left)
+    label_ends(right, loc="upper left", bbox_to_anchor=(0.0, 0.9))
     return figure

@@ -108,9 +108,9 @@ def _variances(steps, paths, seed):
 
 def draw(data):
     """Means, shifts over η, and the variances' relative errors, against η."""
-    from pdelab.plotting import COLORS, subplots
+    from pdelab.plotting import COLORS, label_ends, subplots
 
-    figure, (left, middle, right) = subplots(1, 3, size=(8.6, 3.5))
+    figure, (left, middle, right) = subplots(1, 3, size=(8.0, 3.5))
     names = ("SGD", "(6.2)", "order 2")
     colors = [COLORS[name] for name in ("sgd", "viscous", "inviscid")]
     etas = data["etas"]
@@ -119,7 +119,7 @@ def draw(data):
     left.plot(etas, data["modified_means"], "--", color=colors[2], label=names[2])
     left.errorbar(etas[[0, -1]], data["walked_means"], 4 * data["mean_errors"], fmt="o", ms=4, color=colors[0])
     left.set(xlabel="η, at equal η/b", ylabel=f"mean at time {data['t']:g}", xlim=(0, None))
-    left.legend()
+    label_ends(left)
     middle.plot(data["rates"], data["shifts"], "o-", ms=4, color=colors[0])
     middle.plot(data["rates"], data["diffusion_shifts"], color=colors[1])
     middle.plot(0, -0.48, "k*", clip_on=False, zorder=3)

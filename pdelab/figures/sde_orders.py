@@ -8,7 +8,9 @@ solution on the same path as control variate.
 import numpy as np
 
 NAME = "sde-orders"
-TITLE = "Strong and weak errors of the schemes fall with their orders (slopes in the legends; bars: 2 standard errors)"
+TITLE = (
+    "Strong and weak errors of the schemes fall with their orders (slopes beside the names; bars: 2 standard errors)"
+)
 PARAMETERS = {"paths": 8000, "coarsest": 5, "finest": 10, "weak_paths": 400_000, "seed": 3}
 QUICK = {"paths": 3000, "weak_paths": 100_000}
 SEED = 3
@@ -90,7 +92,7 @@ def draw(data):
     import matplotlib
     import matplotlib.ticker
 
-    from pdelab.plotting import COLORS, subplots
+    from pdelab.plotting import COLORS, label_ends, subplots
 
     panels = ("strong", "additive", "weak")
     titles = ("strong, geometric Brownian motion", "strong, additive noise", "weak, E X²")
@@ -107,8 +109,9 @@ def draw(data):
                 label = f"{labels[name]}: {data[f'{name}_{panel}']:.2f}"
                 ax.errorbar(sizes, data[key][0], yerr=2 * data[key][1], fmt="o-", color=COLORS[color], label=label)
         ax.set(xscale="log", yscale="log", xlabel="dt", title=title)
-        ax.set_ylim(top=6 * ax.get_ylim()[1])
         ax.xaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
-        ax.legend(loc="upper left")
+        if panel == "weak":
+            ax.set_ylim(top=1.0)
+        label_ends(ax, columns=1)
     axes[0].set_ylabel("mean error at t = 1")
     return figure

@@ -46,7 +46,7 @@ def compute(n, wavenumber, last, times):
 
 def draw(data):
     """Log axes; the region that the lemma forbids is shaded."""
-    from pdelab.plotting import COLORS, look, subplots
+    from pdelab.plotting import COLORS, label_ends, look, subplots
 
     t, bound = data["t"], data["bound"]
     figure, ax = subplots(size=(7.2, 4.2))
@@ -58,5 +58,5 @@ def draw(data):
     ax.plot(t, data["heat"], color=COLORS["heat"], ls=":", label="heat, the ν of β = 4")
     ax.text(0.03, 110, "forbidden to Hamilton-Jacobi", color="#777777", fontsize=9)
     ax.set(xscale="log", yscale="log", ylim=(0.3, 200), xlabel="smoothing time t", ylabel="sup u_xx")
-    ax.legend(loc="lower left")
+    label_ends(ax, loc="lower left")
     return figure

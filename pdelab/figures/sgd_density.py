@@ -66,21 +66,21 @@ def draw(data):
     import matplotlib
     import matplotlib.colors
 
-    from pdelab.plotting import COLORS, subplots
+    from pdelab.plotting import COLORS, label_ends, subplots
 
     figure, (left, right) = subplots(1, 2, size=(8.0, 4.2))
     left.fill_between(data["x"], data["counted"], color=COLORS["initial"], label="SGD, counted")
     left.plot(data["x"], data["density"], color=COLORS["viscous"], label="Fokker-Planck, D(x)")
     left.plot(data["x"], data["constant"], color=COLORS["inviscid"], ls=":", label="Fokker-Planck, mean of D")
     left.set(xlabel="x", ylabel="density", xlim=(-1.6, 1.6), ylim=(0.0, 1.3 * data["density"].max()))
-    left.legend(loc="upper left")
+    label_ends(left, loc="upper left")
     top = float(data["density2"].max())
     norm = matplotlib.colors.PowerNorm(0.5, vmin=0.0, vmax=top, clip=True)
     style = {"norm": norm, "shading": "nearest", "rasterized": True, "cmap": "Blues"}
     mesh = right.pcolormesh(data["x2"], data["y2"], data["counted2"].T, **style)
     levels = top * np.array([0.01, 0.05, 0.15, 0.4, 0.7])
     right.contour(data["x2"], data["y2"], data["density2"].T, levels, colors=COLORS["viscous"], linewidths=1.2)
-    right.plot([], [], color=COLORS["viscous"], label="Fokker-Planck, D(x, y): 1, 5, 15, 40, 70 % of the top")
+    right.plot([], [], color=COLORS["viscous"], label="Fokker-Planck, D(x, y):\n1, 5, 15, 40, 70 % of the top")
     right.set(xlabel="x", ylabel="y", xlim=(-1.8, 1.8), ylim=(-1.3, 1.5))
     right.legend(loc="upper left")
     figure.colorbar(mesh, ax=right, label="density of SGD, counted")

@@ -45,7 +45,7 @@ def draw(data):
     import matplotlib
     import matplotlib.ticker
 
-    from pdelab.plotting import COLORS, orders, subplots
+    from pdelab.plotting import COLORS, label_ends, orders, subplots
 
     figure, ax = subplots(size=(7.0, 4.4))
     for name, row, color in zip(MODELS, data["errors"], ("viscous", "sgd", "inviscid", "bad")):
@@ -53,5 +53,5 @@ def draw(data):
     ax.xaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
     ax.set_xticks(data["rates"], [f"{rate:g}" for rate in data["rates"]])
     ax.set(xlabel="learning rate η", ylabel="weak error of E cos 2X")
-    ax.legend()
+    label_ends(ax)
     return figure

@@ -57,20 +57,20 @@ def draw(data):
     """Left: mean number of solutions; right: probability that there is one."""
     import matplotlib
 
-    from pdelab.plotting import COLORS, subplots
+    from pdelab.plotting import COLORS, label_ends, subplots
 
     figure, (left, right) = subplots(1, 2, size=(8.0, 3.4))
     shades = matplotlib.colormaps["viridis"](np.linspace(0.0, 0.8, len(data["sizes"])))
     for i, (d, shade) in enumerate(zip(data["sizes"], shades)):
-        left.errorbar(data["loads"], data["mean"][i], 2 * data["error"][i], fmt="osD"[i % 3], ms=4, color=shade,
-                      label=f"d = {d}")  # fmt: skip
-        left.plot(data["loads"], data["exact"][i], color=shade, lw=1)
+        left.errorbar(data["loads"], data["mean"][i], 2 * data["error"][i], fmt="osD"[i % 3], ms=4,
+                      color=shade)  # fmt: skip
+        left.plot(data["loads"], data["exact"][i], color=shade, lw=1, label=f"d = {d}")
         right.errorbar(data["loads"], data["share"][i], 2 * data["spread"][i], fmt="osD"[i % 3] + "-", ms=4,
                        color=shade, label=f"d = {d}")  # fmt: skip
     left.set(yscale="log", xlabel="load N/d", ylabel="mean Z (lines: 2$^{d-N}$)")
-    left.legend()
+    label_ends(left)
     right.axvline(0.833, color=COLORS["exact"], ls=":", lw=1)
     right.annotate("0.833", (0.833, 0.05), (3, 0), textcoords="offset points")
     right.set(xlabel="load N/d", ylabel="P(Z > 0)", ylim=(0, 1.05))
-    right.legend()
+    label_ends(right)
     return figure

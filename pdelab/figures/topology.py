@@ -65,19 +65,19 @@ def _count(n, field):
 
 def draw(data):
     """Left: critical points; right: minima, with both exponents."""
-    from pdelab.plotting import COLORS, subplots
+    from pdelab.plotting import COLORS, label_ends, subplots
 
     figure, (left, right) = subplots(1, 2, size=(8.0, 3.6))
     left.semilogy(data["tau"], data["limit"], color=COLORS["exact"], label="limit")
     for n, line, marker in zip(data["sizes"], data["finite"], "os^"):
         left.semilogy(data["tau"], line, marker, ms=4, mfc="none", color=COLORS["viscous"], label=f"N = {n}")
     left.set(xlabel="τ,   B = -τ/N", ylabel="E[critical points]/N")
-    left.legend()
+    label_ends(left)
     right.plot(data["kappa"], data["logs"], color=COLORS["exact"], label="limit")
     right.plot(data["kappa"], data["right"], "--", color=COLORS["good"], label="|κ|³/24 + ⅔|κ|³ᐟ²")
     right.plot(data["kappa"], data["printed"], ":", color=COLORS["bad"], label="printed exponent")
     right.errorbar(data["coarse"], data["minima"], 2 * data["error"], fmt="o", ms=4, mfc="none",
                    color=COLORS["viscous"], label=f"N = {int(data['glass'])}, ±2 s.e.")  # fmt: skip
     right.set(xlabel="κ,   B = -(κ/2) N$^{-1/3}$", ylabel="log E[minima]", ylim=(-1, 50))
-    right.legend()
+    label_ends(right)
     return figure

@@ -43,17 +43,22 @@ def draw(data):
     """Left: the curves. Right: the distance to Hopf-Lax against β."""
     import matplotlib
 
-    from pdelab.plotting import COLORS, subplots
+    from pdelab.plotting import COLORS, label_ends, subplots
 
     figure, (left, right) = subplots(1, 2, size=(8.0, 4.2), gridspec_kw={"width_ratios": [1.7, 1]})
     left.plot(data["x"], data["f"], color=COLORS["loss"], lw=1.2, label="f")
     shades = matplotlib.colormaps["plasma"](np.linspace(0.0, 0.85, len(BETAS)))
     for beta, values, shade in zip(BETAS, data["values"], shades):
-        label = "β = ∞ (Hopf-Lax)" if math.isinf(beta) else f"β = {beta:g}"
+        label = "β = ∞ (Hopf-Lax)" if math.isinf(beta) else f"β = {_power(beta)}"
         left.plot(data["x"], values, color=shade, lw=1.6, label=label)
     left.set(xlabel="x", ylabel="local entropy")
-    left.legend(ncols=2, fontsize=8)
+    label_ends(left, ncols=2)
     right.loglog(data["betas"], data["gaps"], "o-", color=COLORS["viscous"], label=f"order {data['rate']:.2f} in 1/β")
     right.set(xlabel="inverse temperature β", ylabel="median distance to Hopf-Lax")
-    right.legend()
+    label_ends(right)
     return figure
+
+
+def _power(value):
+    """1, 10, 100, and higher powers of ten as 10⁴."""
+    return f"{value:g}" if value < 1e3 else f"10$^{{{math.log10(value):.0f}}}$"
