@@ -6,7 +6,7 @@ from pdelab.plotting import COLORS
 
 __all__ = ["characteristics", "densities", "landscape", "paths", "slopes"]
 
-WIDTH = 560
+WIDTH = 465  # two of them and the sliders fit into a window of 1280 pixels
 
 
 def landscape(curves, lowest, span):
@@ -72,7 +72,8 @@ def _figure(title, height, span, across, up):
 def _legend(picture):
     picture.legend.orientation = "horizontal"
     picture.legend.border_line_alpha = 0
-    picture.legend.padding = 0
+    picture.legend.padding, picture.legend.spacing = 0, 14
+    picture.legend.location = "bottom_left"
     picture.legend.label_text_font_size = "11px"
     picture.add_layout(picture.legend[0], "above")
     return picture

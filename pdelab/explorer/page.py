@@ -88,15 +88,21 @@ class Page:
         ):  # fmt: skip
             source.data = {name: [] for name in names.split()}
         self.heights, self.steepness = Range1d(), Range1d()
-        self.gamma = Slider(start=0, end=len(GAMMAS) - 1, step=1, value=0, show_value=False, name="gamma")
-        self.beta = Slider(start=0, end=len(BETAS) - 1, step=1, value=0, show_value=False, name="beta")
+        self.gamma = Slider(
+            start=0, end=len(GAMMAS) - 1, step=1, value=0, show_value=False, tooltips=False, name="gamma"
+        )
+        self.beta = Slider(start=0, end=len(BETAS) - 1, step=1, value=0, show_value=False, tooltips=False, name="beta")
         self.sentence = Div(name="sentence", syncable=False, sizing_mode="stretch_width", styles={"font-size": "15px"})
         self.clause, self.message = Div(visible=False), Div(name="message", styles={"color": COLORS["bad"]})
-        self.diffusivity = Slider(start=0, end=len(DIFFUSIVITIES) - 1, step=1, value=2, show_value=False, name="D")
-        self.clock = Slider(start=0, end=len(CLOCKS) - 1, step=1, value=5, show_value=False, name="clock")
+        self.diffusivity = Slider(
+            start=0, end=len(DIFFUSIVITIES) - 1, step=1, value=2, show_value=False, tooltips=False, name="D"
+        )
+        self.clock = Slider(
+            start=0, end=len(CLOCKS) - 1, step=1, value=5, show_value=False, tooltips=False, name="clock"
+        )
         self.start = Slider(start=lower, end=upper, step=(upper - lower) / 400, value=(lower + upper) / 2,
                             title="start", name="start", show_value=True)  # fmt: skip
-        self.formula = TextInput(title="loss f(x), then Enter", value=loss.formula, name="formula")
+        self.formula = TextInput(title="loss f(x), then Enter", value=loss.formula, name="formula", width=300)
         self.buttons = {name: Button(label=name) for name in (PRESETS if live else OFFLINE)}
         self.flows = {name: ColumnDataSource() for name in ("density", "sgd", "flow")}
         self.draw = CustomJS(args=self._arguments(), code=DRAW)
