@@ -97,6 +97,15 @@ def test_the_caption_of_figure_4_1_and_equal_clocks():
     assert np.abs(slow.sgd_paths[-1] + 2.7).max() < 0.6
 
 
+def test_paths_stay_in_a_sharp_valley_as_the_density_does():
+    """Where f'' is 111 a step of S/400 = 0.04 is unstable: such paths leave, the density does not."""
+    run = explorer.evolve(pl.losses.sharp_and_wide(), 0.5, 2.0, diffusivity=0.1, start=2.0, clock=16.0)
+    assert run.sgd_home > 0.99
+    assert np.abs(run.sgd_paths[10:] - 2.0).max() < 8 * np.sqrt(0.1 / 111)  # eight deviations of the law in the valley
+    with pytest.raises(ValueError, match="clock S: expected at most 5 for paths where f'' is 4e\\+03, got 16"):
+        explorer.evolve("2000*x**2", 0.5, 2.0, diffusivity=0.1, start=0.1, clock=16.0)
+
+
 def test_the_flow_against_finer_slices(monkeypatch):
     rugged = pl.losses.rugged()
     asked = {"diffusivity": 0.05, "start": -2.73, "clock": 8.0}

@@ -19,7 +19,9 @@ from pdelab.losses import Loss
 
 __all__ = ["Evolution", "evolve"]
 
-SLICES, STEPS, PATHS, SPREAD = 25, 400, 20, 0.15
+SLICES, PATHS, SPREAD = 25, 20, 0.15
+STEPS, MOST_STEPS = 400, 20_000
+RATE = 0.5  # the largest product of a step and a curvature: Euler's step spreads without end above 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +98,8 @@ def evolve(
     Raises
     ------
     ValueError
-        A start outside the interval, a clock or a coefficient that is not positive, a formula that is refused.
+        A start outside the interval, a clock or a coefficient that is not positive, a formula that is refused, a clock
+        too long for paths in so sharp a valley.
 
     Examples
     --------
@@ -107,6 +110,7 @@ def evolve(
     loss = loss_of(loss, lower, upper)
     _check(start, clock, lower, upper)
     grid = pl.Grid(lower, upper, NODES)
+    steps = _steps(grid, loss, start, diffusivity, clock)
     slices = _smoothed(loss, gamma, beta, lower, upper)
     potential = pl.fokker_planck.Slices(clock * slices[0], slices[1]) if gamma else loss
     initial = np.exp(-((grid.x - start) ** 2) / (2 * SPREAD**2))
@@ -119,7 +123,7 @@ def evolve(
         )
     gibbs = pl.stationary(pl.FokkerPlanck(potential=loss, beta=beta), grid)
     noise = float(np.sqrt(2 * diffusivity))
-    every: dict[str, Any] = {"t": clock, "dt": clock / STEPS, "paths": PATHS, "seed": seed, "save_every": STEPS // 100}
+    every: dict[str, Any] = {"t": clock, "dt": clock / steps, "paths": PATHS, "seed": seed, "save_every": steps // 100}
     euler = pl.paths.euler_maruyama
     drifts = (lambda points: -loss.gradient(points)), _drift(grid.x, slices, clock)
     plain, moved = (pl.simulate(pl.Diffusion(drift, noise), start, scheme=euler, **every) for drift in drifts)
@@ -138,6 +142,19 @@ def _check(start, clock, lower, upper):
         raise ValueError(f"start: expected a number between {lower:g} and {upper:g}, got {start:g}")
     if not 0 < clock < np.inf:
         raise ValueError(f"clock: expected a positive number, got {clock:g}")
+
+
+def _steps(grid, loss, start, diffusivity, clock):
+    """How many steps paths take, so that Euler's is stable for the curvatures they may meet; too many are refused."""
+    f = loss.on(grid)
+    reached = f <= np.interp(start, grid.x, f) + 15 * diffusivity
+    steepest = float(np.abs(loss.hessian(grid.x))[reached].max(initial=0.0))
+    if clock * steepest > 2 * RATE * MOST_STEPS:
+        longest = 2 * RATE * MOST_STEPS / steepest
+        raise ValueError(
+            f"clock S: expected at most {longest:.2g} for paths where f'' is {steepest:.3g}, got {clock:g}"
+        )
+    return 100 * int(np.ceil(np.clip(clock * steepest / RATE, STEPS, MOST_STEPS) / 100))
 
 
 @lru_cache(maxsize=32)
