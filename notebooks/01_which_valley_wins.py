@@ -87,7 +87,7 @@ for name, meaning in (("wide", "viscous"), ("sharp", "inviscid")):
     ax.plot(scopes[::3], lift[name][::3], "o", color=plotting.COLORS[meaning], ms=5)
     assert np.abs(measured[name] - lift[name]).max() < 1e-3
 ax.set(xscale="log", xlabel="scope γ", ylabel="lowest value of the smoothed valley")
-ax.legend()
+plotting.label_ends(ax)
 plotting.frame(figure, "The sharp valley rises faster: where the curves cross, the winner changes", f"β = {beta:g}")
 
 # %% [markdown]
@@ -123,7 +123,7 @@ def draw(gamma, beta):
     ax.plot(grid.x[inside], u[inside], **plotting.look("viscous"), label="local entropy")
     ax.plot(place(u), u.min(), "o", color=plotting.COLORS["viscous"])
     ax.set(xlabel="x", ylabel="loss", ylim=(-1.75, 0.6))
-    ax.legend(loc="lower center")
+    plotting.label_ends(ax, loc="lower center")
     winner = "wide" if place(u) < 0 else "sharp"
     return plotting.frame(figure, f"The {winner} valley wins", f"γ = {gamma:.3g}, β = {beta:.3g}, ν = {0.5 / beta:.3g}")
 
@@ -133,21 +133,26 @@ plotting.drag(draw, gamma=(0.01, 2.0, 0.2, "log"), beta=(0.5, 50.0, 2.0, "log"))
 # %% [markdown]
 # ## Exercises
 #
-# **1. The price of being narrow.** Work out the Gaussian integral, then write the formula in place of the dots.
+# **1. A valley with a flat floor.** It has no curvature: $f = 0$ for $|x| < w/2$, and walls that nothing gets over. Is
+# its middle lifted, too? Write by how much, in place of the dots. (`math.erf` is the error function: a standard normal
+# number lies within $\pm r$ with the probability $\mathrm{erf}(r/\sqrt2)$.)
 
 
 # %%
-def lifted(q, gamma, beta):
-    """By how much local entropy lifts the bottom of q x²/2."""
+def lifted(width, gamma, beta):
+    """Local entropy in the middle of a floor of height 0 and this width, between infinite walls."""
     ...
 
 
 # %%
 def test_lifted(lifted):
-    for q, gamma, beta in ((1.0, 0.5, 2.0), (60.0, 0.5, 2.0), (3.0, 2.0, 10.0)):
-        exact = float(pl.local_entropy(pl.Loss(f"{q / 2}*x**2"), 0.0, gamma, beta))
-        answer = lifted(q, gamma, beta)
-        assert abs(answer - exact) < 1e-8, f"for q = {q}, γ = {gamma}, β = {beta} it is {exact:.6f}, not {answer:.6f}"
+    for width, gamma, beta in ((1.0, 0.5, 2.0), (0.2, 0.5, 2.0), (0.5, 2.0, 10.0)):
+        y = (np.arange(100_000) + 0.5) / 100_000 * width - width / 2
+        normal = np.exp(-beta * y**2 / (2 * gamma)) * math.sqrt(beta / (2 * math.pi * gamma))
+        exact, answer = -math.log(normal.mean() * width) / beta, lifted(width, gamma, beta)
+        assert abs(answer - exact) < 1e-8, (
+            f"for a width of {width}, γ = {gamma}, β = {beta} it is {exact:.6f}, not {answer:.6f}"
+        )
 
 
 print(exercises.check(lifted, test_lifted))
@@ -155,11 +160,12 @@ print(exercises.check(lifted, test_lifted))
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# $\int G_{\gamma/\beta}(y)\, e^{-\beta q y^2/2} dy = (1 + \gamma q)^{-1/2}$. Take $-\log$ and divide by β.
+# $e^{-\beta f}$ is 1 on the floor and 0 outside: the integral is the probability that a normal number of variance
+# $\gamma/\beta$ stays on the floor. Take $-\log$ and divide by β. Not curvature has the price, but being narrow.
 #
 # ```python
-# def lifted(q, gamma, beta):
-#     return math.log(1 + gamma * q) / (2 * beta)
+# def lifted(width, gamma, beta):
+#     return -math.log(math.erf(width / 2 * math.sqrt(beta / (2 * gamma)))) / beta
 # ```
 #
 # </details>

@@ -77,7 +77,7 @@ for start in (*np.arange(-240.0, 0.0, 15.0), *np.arange(0.0, 130.0, 15.0 * arriv
 ax.plot([tail(density) for density in solution.values], times, **plotting.look("viscous"), label="tail of the queue")
 ax.plot([], [], color=plotting.COLORS["sgd"], lw=0.9, label="cars")
 ax.set(xlabel="place (m)", ylabel="time (s)", xlim=(-120, 120), ylim=(0, 12))
-ax.legend(loc="upper right", frameon=True)
+plotting.label_ends(ax, loc="upper right", frameon=True)
 plotting.frame(figure, "Every car moves forward or stands; the tail moves back", f"{arriving} cars/m meet {jam} cars/m")
 
 # %% [markdown]
@@ -104,7 +104,7 @@ for nodes in (151, 601, 2401):
 # ## Drag
 #
 # A dense platoon, and time. The dashed curve carries every density along its straight line, $x_0 + w t$. Until the
-# lines cross it is the solution. After that it says three densities at one place.
+# lines cross it is the solution. After that it has three densities at one place.
 
 # %%
 hump = arriving + 0.08 * np.exp(-((x / 60) ** 2))
@@ -120,7 +120,7 @@ def draw(t):
     ax.plot(x + moments[k] * road.wave_speed(hump), hump, **plotting.look("inviscid"), label="lines")
     ax.plot(x, platoon.values[k], **plotting.look("viscous"), label="traffic")
     ax.set(xlabel="place (m)", ylabel="cars per metre", xlim=(-250, 250), ylim=(0, jam))
-    ax.legend(loc="upper right")
+    plotting.label_ends(ax, loc="upper right")
     early = moments[k] < crossing
     title = "The lines carry the densities" if early else "The lines have crossed; a shock takes their place"
     return plotting.frame(figure, title, f"t = {moments[k]:.2f} s, lines cross at t* = {crossing:.2f} s")

@@ -107,7 +107,7 @@ ax.loglog(spacings, wrong, "s", label="Roe", ms=5, **plotting.look("bad"))
 ax.loglog(spacings, right, "o", label="Godunov", ms=5, **plotting.look("good"))
 ax.set(xlabel="spacing h", ylabel="largest error", xticks=spacings, xticklabels=map(str, spacings))
 ax.minorticks_off()
-ax.legend()
+plotting.label_ends(ax)
 plotting.frame(figure, "Roe's code converges, to the wrong function", f"|x| at t = {end}")
 
 # %% [markdown]
@@ -134,7 +134,7 @@ def draw(t, h, code, corner_is):
     ax.plot(line.x, exact, lw=0.9, **plotting.look("exact"), label="Hopf-Lax")
     ax.plot(line.x, u, ".", color=plotting.COLORS["bad" if code == "Roe" else "good"], ms=5, label=code)
     ax.set(xlabel="x", ylabel="u", xlim=(-1, 1), ylim=(-0.55, 1.0))
-    ax.legend(loc="upper center")
+    plotting.label_ends(ax, loc="upper center")
     does = "rounds the corner off" if u.min() > -0.2 * t else "keeps the corner and sinks"
     return plotting.frame(figure, f"{code}'s code {does}", f"t = {t:.2f}, h = {h:g}, corner {corner_is}")
 
@@ -147,8 +147,7 @@ plotting.drag(draw, t=(0.05, 1.0, 0.5), h=[0.04, 0.02, 0.01], code=["Roe", "Godu
 #
 # **1. Your own Hamiltonian.** Write one that is monotone. Lax and Friedrichs' is the shortest: $\tfrac12 p^2$ at the
 # mean slope, less a multiple of the jump of the slopes that makes it fall with `right` and rise with `left`, for
-# slopes in
-# $[-1, 1]$. (It is tested with the data $|x|$, $-|x|$ and $\sin 3x/3$.)
+# slopes in $[-1, 1]$. (It is tested with the data $|x|$, $-|x|$ and $\sin 3x/3$.)
 
 
 # %%

@@ -102,7 +102,7 @@ found = right(lifted, beta)
 ax.plot(x[found], lifted[found], "o", ms=4, color=plotting.COLORS["good"], label="lifted formula: right")
 ax.plot(x[~found], 0 * x[~found] - 1.4, "x", ms=4, color=plotting.COLORS["bad"], label="lifted formula: infinite")
 ax.set(xlabel="x", ylabel="local entropy", ylim=(-1.5, 0.4))
-ax.legend(loc="upper left")
+plotting.label_ends(ax, loc="upper left")
 plotting.frame(
     figure, "Even lifted, the formula knows only the surroundings of the minimum", f"γ = {gamma}, β = {beta:g}"
 )
@@ -125,7 +125,7 @@ def draw(beta, gamma):
     ax.plot(x, pl.local_entropy(f, x, gamma, math.inf), label="Hopf-Lax, β = ∞", **plotting.look("inviscid"))
     ax.plot(x, pl.local_entropy(f, x, gamma, beta), label=f"β = {beta:.4g}", **plotting.look("viscous"))
     ax.set(xlabel="x", ylabel="smoothed loss", ylim=(-1.6, 1.6))
-    ax.legend(loc="upper center")
+    plotting.label_ends(ax, loc="upper center")
     far = np.abs(pl.local_entropy(f, x, gamma, beta) - pl.local_entropy(f, x, gamma, math.inf)).max()
     title = f"At most {far:.2g} away from Hopf-Lax"
     return plotting.frame(figure, title, f"γ = {gamma:.3g}, β = {beta:.4g}, ν = {0.5 / beta:.3g}")

@@ -96,7 +96,7 @@ for diffusivity, name, meaning in ((1 / beta, "D = 1/β", "viscous"), (0.5 / bet
     )
 ax.plot(grid.x, law(beta), lw=1.0, label="exp(-βf)/Z", **plotting.look("exact"))
 ax.set(xlabel="x", ylabel="density", xlim=(-2, 2))
-ax.legend()
+plotting.label_ends(ax)
 assert spread["D = 1/(2β), as printed"] < 0.6 * spread["D = 1/β"]
 plotting.frame(figure, "Both noises fill both wells; only one is the law", f"β = {beta:g}")
 
@@ -118,7 +118,7 @@ def draw(beta, D):
     ax.plot(grid.x, found, label="what runs", **plotting.look("viscous"))
     ax.plot(grid.x, law(beta), lw=1.0, label="exp(-βf)/Z", **plotting.look("exact"))
     ax.set(xlabel="x", ylabel="density", xlim=(-2, 2))
-    ax.legend()
+    plotting.label_ends(ax)
     title = f"This noise samples exp(-{1 / D:.3g} f)" + (
         "" if abs(beta * D - 1) > 0.02 else ", and that is the law of β"
     )

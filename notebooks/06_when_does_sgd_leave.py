@@ -41,6 +41,7 @@ import numpy as np
 
 import pdelab as pl
 from pdelab import exercises, plotting
+from pdelab.generator import splitting
 
 mpl.rcParams.update(plotting.STYLE)
 f = pl.Loss("x**4/4 - x**2/2 + x/10")
@@ -90,7 +91,7 @@ ax.semilogy(betas[:4], printed, "s", label="noise as printed", ms=5, **plotting.
 ax.semilogy(betas[:4], exact[:4], "o", label="noise sqrt(2/β)", ms=5, **plotting.look("good"))
 ax.semilogy(betas[:4], kramers[:4], lw=1.0, label="Kramers", **plotting.look("exact"))
 ax.set(xlabel="β", ylabel="mean time to the other well")
-ax.legend()
+plotting.label_ends(ax, loc="upper left")
 plotting.frame(figure, "In an exponent a factor of 2 squares the answer", f"barrier {barrier:.3f}")
 
 # %% [markdown]
@@ -125,7 +126,7 @@ def draw(c_over_barrier):
             moments, 0.5 * mass[-1] * line / line[-1], lw=1.0, ls="--", color="black", label=f"slope {-gap / c:.3f}"
         )
     ax.set(xlabel="time", ylabel="mass left behind", ylim=(1e-7, 2))
-    ax.legend(loc="lower left")
+    plotting.label_ends(ax, loc="lower left")
     title = "Slow enough: what is left follows Gibbs" if c >= escape else "Too fast: a part is frozen in the wrong well"
     return plotting.frame(figure, title, f"c = {c_over_barrier:.2f} E*, E* = {escape:.3f}, ΔF = {gap:.3f}")
 
@@ -135,63 +136,76 @@ plotting.drag(draw, c_over_barrier=(0.4, 2.0, 1.25))
 # %% [markdown]
 # ## Exercises
 #
-# **1. Kramers' formula.** Write it, from the curvatures and the barrier.
+# **1. A well with two ways out.** It has a barrier on each side, and Kramers' time $\tau_l$ or $\tau_r$ for each as if
+# it were the only one. Write the mean time until SGD leaves, and the chance that it leaves to the left.
 
 
 # %%
-def escape_time(bend_bottom, bend_top, barrier, beta):
-    """Mean time from the bottom of a well to that of the next; bend_top is f'' at the top, negative."""
+def leave(tau_left, tau_right):
+    """(mean time to leave, chance to leave to the left) from the times of both ways out, each alone."""
     ...
 
 
 # %%
-def test_escape_time(escape_time):
-    bends = float(f.hessian(bottom)), float(f.hessian(top))
-    ratio = [time / escape_time(*bends, barrier, beta) for beta, time in zip(betas, exact)]
-    assert abs(ratio[-1] / ratio[-2] - 1) < 0.1, f"exact over yours goes like {ratio}: the exponent is wrong"
-    assert abs(ratio[-1] - 1) < 2 / betas[-1], (
-        f"exact over yours tends to {ratio[-1]:.3f}, not to 1: the factor in front"
-    )
+def test_leave(leave):
+    tilted = pl.Loss("x**6/6 - 1.1*x**4 + 1.5*x**2 + x/20")
+    left, over_left, middle, over_right, right = sorted(np.roots([1.0, 0.0, -4.4, 0.0, 3.0, 0.05]).real)
+    line = pl.Grid(left, right, 1601, boundary="absorbing")
+    for beta in (10.0, 20.0):
+        problem = pl.FokkerPlanck(tilted, diffusivity=1 / beta)
+        time = float(np.interp(middle, line.x, pl.mean_exit_time(problem, line)))
+        goes_left = float(np.interp(middle, line.x, splitting(problem, line)[0, 0]))
+        alone = [pl.metastability.kramers_time(tilted, middle, top, beta) for top in (over_left, over_right)]
+        mean, share = leave(*alone)
+        assert abs(mean / time - 1) < 3 / beta, f"at β = {beta:g} the mean time is {time:.1f}, not {mean:.1f}"
+        assert abs(share - goes_left) < 1 / beta, f"at β = {beta:g} {goes_left:.1%} go left, not {share:.1%}"
 
 
-print(exercises.check(escape_time, test_escape_time))
+print(exercises.check(leave, test_leave))
 
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
+# An escape over a high barrier is a decay: in a short time $dt$ it happens with the chance $dt/\tau$. The chances of
+# both add, and so do the rates $1/\tau$.
+#
 # ```python
-# def escape_time(bend_bottom, bend_top, barrier, beta):
-#     return 2 * np.pi / np.sqrt(abs(bend_top) * bend_bottom) * np.exp(beta * barrier)
+# def leave(tau_left, tau_right):
+#     rate = 1 / tau_left + 1 / tau_right
+#     return 1 / rate, 1 / tau_left / rate
 # ```
 #
 # </details>
 #
-# **2. The slope of annealing.** With which power of $t$ does the mass in a shallow well fall, if $c$ is large enough?
+# **2. Patience.** Anneal with some $c$ above $E^*$. By which factor must the time grow until ten times less mass is
+# left in the shallow well?
 
 
 # %%
-def power(gap, c):
-    """The exponent, from the difference of the two minima and c."""
+def patience(gap, c):
+    """How many times longer for a tenth of the mass, from the difference of the two minima and c."""
     ...
 
 
 # %%
-def test_power(power):
+def test_patience(patience):
     for part in (1.25, 1.5):
         mass = left_behind(part * escape)
-        measured = np.log(mass[-1] / mass[-41]) / np.log(moments[-1] / moments[-41])
-        answer = power(gap, part * escape)
-        assert abs(answer / measured - 1) < 0.05, f"for c = {part} E* the slope is {measured:.3f}, not {answer:.3f}"
+        tenth = np.interp(-np.log(mass[-1] * 10), -np.log(mass), np.log(moments))
+        measured, answer = moments[-1] / np.exp(tenth), patience(gap, part * escape)
+        assert abs(np.log(answer / measured)) < 0.1, f"for c = {part} E* it is {measured:.1f}, not {answer:.1f}"
 
 
-print(exercises.check(power, test_power))
+print(exercises.check(patience, test_patience))
 
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
+# What is left falls like $t^{-\Delta F/c}$. A larger $c$ is safer, and slower.
+#
 # ```python
-# def power(gap, c):
-#     return -gap / c
+# def patience(gap, c):
+#     return 10 ** (c / gap)
 # ```
 #
 # </details>

@@ -104,6 +104,9 @@ for said, S, D in (("one clock", T, 0.02), ("one temperature", 16.0, 1 / (2 * be
 
 # %% [markdown]
 # ## Drag
+#
+# The clock $S$ and the temperature $D$ of the density, with the smoothing as it is. The title says whether the caption
+# is true. How fast may the clock run, how warm may the density be?
 
 
 # %%
@@ -114,7 +117,7 @@ def draw(S, D):
     for name in names:
         ax.plot(x, found[name], label=name, **plotting.look(name.lower()))
     ax.set(xlabel="x", ylabel="density", xlim=(-3.6, 2.0), ylim=(0, 11))
-    ax.legend(loc="upper right")
+    plotting.label_ends(ax, loc="upper right")
     viscous, inviscid = masses(found["viscous"]), masses(found["inviscid"])
     true = viscous[2] > 0.9 and inviscid[1] > 0.9
     title = (

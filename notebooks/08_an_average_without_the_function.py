@@ -117,7 +117,7 @@ def draw(step, a):
     ax.semilogx(np.arange(1, longest + 1), mean, **plotting.look("viscous"), label="mean of (x - z)/γ")
     ax.axhline(exact, **plotting.look("initial"), label="exact slope")
     ax.set(xlabel="inner steps L", ylabel="slope", ylim=(1.6 * exact, 0.0))
-    ax.legend(loc="upper right")
+    plotting.label_ends(ax, loc="lower right")
     title = f"After {longest} steps the loop is off by {100 * abs(mean[-1] / exact - 1):.2g} %"
     return plotting.frame(figure, title, f"η = {step:.3g}, a = {a:.2g}, γ = {gamma:g}, β = {beta:g}")
 
@@ -165,8 +165,9 @@ print(exercises.check(inner_step, test_inner_step))
 #
 # </details>
 #
-# **2. A budget.** Ten thousand gradients in all, to be split into independent loops of $L$ steps. The error of a loop's
-# mean is $B(L)$ and one loop spreads by $s$ about it. Which $L$ makes $B(L)^2 + s^2 L/10^4$ smallest at η = 0.05?
+# **2. A budget.** A number of gradients, to be split into independent loops of $L$ steps whose means are averaged. The
+# mean of a loop is off by the bias $B(L)$, and one loop spreads by $s$ about that, whatever $L$. Which $L$ has the
+# least mean square error?
 
 
 # %%
@@ -191,7 +192,8 @@ print(exercises.check(best_length, test_best_length))
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# The bias of long loops is small, but there are few of them: the noisier a single loop, the shorter the best ones.
+# There are $n/L$ loops, so the average has the mean square error $B(L)^2 + s^2 L/n$. The bias of long loops is small,
+# but there are few of them: the noisier a single loop, the shorter the best ones.
 #
 # ```python
 # def best_length(bias, spread, budget):

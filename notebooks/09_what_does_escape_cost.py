@@ -148,7 +148,7 @@ def draw(T, D):
     ax.fill_between(coarse.x, -2.2 + law, -2.2, color=plotting.COLORS["good"], alpha=0.5, lw=0, label="law at T")
     ax.axvline(start, color=plotting.COLORS["sgd"], lw=1.0, ls=":")
     ax.set(xlim=(-3.4, 2.8), ylim=(-2.25, 1.6), xlabel="x", ylabel="loss")
-    ax.legend(loc="upper right")
+    plotting.label_ends(ax, loc="upper right")
     share = coarse.integrate(np.where(coarse.x < 0, pair.densities[-1], 0.0))
     return plotting.frame(figure, f"{100 * share:.0f} % have left for the left half", f"T = {T:.2g}, D = {D:.2g}")
 
@@ -158,21 +158,25 @@ plotting.drag(draw, T=(0.2, 6.0, 4.0), D=(0.15, 1.0, 0.25))
 # %% [markdown]
 # ## Exercises
 #
-# **1. The push.** From the value function at one time, write the push at every node.
+# **1. The push without a grid.** Where there is no loss, $f = 0$, a plain path from $x$ ends at $y = x + \sqrt{2DT}\,
+# \xi$ with a normal ξ, and the equation is that of Cole and Hopf: $u(x, 0) = -2D \log E\, e^{-V(y)/2D}$. You have many
+# ends of plain paths, and $V$ there. Write the best push at $x$, now.
 
 
 # %%
-def push(u, h):
-    """α at the nodes of a grid of spacing h, from u at one time."""
+def push(x, ends, V, T, D):
+    """α(x, 0) from an array of ends of plain paths and the terminal costs there."""
     ...
 
 
 # %%
 def test_push(push):
-    x = np.linspace(-2.0, 2.0, 401)
-    for u, slope in ((x**2, 2 * x), (np.sin(x), np.cos(x))):
-        wrong = np.abs(push(u, x[1] - x[0]) - slope)[1:-1].max()
-        assert wrong < 1e-3, f"inside the grid it is off by {wrong:.3g}: which way does α point?"
+    goal, normal = pl.losses.three_wells(), np.random.default_rng(0).standard_normal(100_000)
+    for x, T, D in ((1.6, 1.0, 0.5), (0.3, 2.0, 0.25), (-2.0, 0.5, 1.0)):
+        ends = x + math.sqrt(2 * D * T) * normal
+        exact = float(pl.local_entropy_gradient(goal, x, T, 1 / (2 * D)))
+        answer = push(x, ends, goal(ends), T, D)
+        assert abs(answer - exact) < 0.02, f"at x = {x}, T = {T}, D = {D} it is {exact:.3f}, not {answer:.3f}"
 
 
 print(exercises.check(push, test_push))
@@ -180,11 +184,14 @@ print(exercises.check(push, test_push))
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# In $-f' - \alpha$ the push is *subtracted*: it goes down $u$ with $\alpha = u_x$.
+# $\alpha = u_x$, and in $e^{-u/2D} = \int e^{-(x - y)^2/4DT - V(y)/2D}\, dy$ only the Gaussian depends on $x$. Its
+# derivative brings $(x - y)/T$: the push leads to the mean of the ends, weighed with $e^{-V/2D}$, in the time $T$. With
+# γ for $T$ and β for $1/2D$ it is the gradient of the local entropy of $V$, and the average of Entropy-SGD's loop.
 #
 # ```python
-# def push(u, h):
-#     return np.gradient(u, h)
+# def push(x, ends, V, T, D):
+#     weights = np.exp(-(V - V.min()) / (2 * D))
+#     return (x - weights @ ends / weights.sum()) / T
 # ```
 #
 # </details>

@@ -115,7 +115,7 @@ for strength, meaning in ((0.0, "sgd"), (1.5, "viscous")):
     assert power.high[power.frequencies < 0.01].max() < 1, "white noise would be flat"
 left.axhspan(-band, band, color="#dddddd")
 left.set(xlabel="lag", ylabel="autocorrelation of $x_1$")
-left.legend()
+plotting.label_ends(left)
 right.axhline(1.0, color="#999999", lw=0.8)
 right.set(xlabel="cycles per time", ylabel="power of increments of $x_1$")
 plotting.frame(figure, "Outside the band of white noise, far from flat: with rotation and without")
@@ -136,8 +136,8 @@ assert tests[0.0].p_value > 0.01 and tests[1.5].p_value < 0.001 and tests[1.5].l
 # %% [markdown]
 # ## Drag
 #
-# The drift without noise: two paths, from radius $r_0$ on either side. Find the λ at which the two ends meet in the
-# saddle. Does the path for λ = 3 ever close?
+# The drift without noise: two paths, from radius $r_0$ on either side; `strength` is λ. Find the λ at which the two
+# ends meet in the saddle. Does the path for λ = 3 ever close?
 
 # %%
 axis = np.linspace(-2.2, 2.2, 81)

@@ -168,34 +168,43 @@ print(exercises.check(neighbours, test_neighbours))
 #
 # </details>
 #
-# **2. Minima nobody saw.** 200 starts found some minima once, some twice. Chao's estimate of how many there are adds
-# $s(s-1)/(2(t+1))$ to those seen, where $s$ were found once and $t$ twice. Write it.
+# **2. Minima nobody saw.** 200 starts ended in some minima once, in others often. How probable is it that one more
+# start ends in a minimum that none of them saw? You know only how often each minimum was found. (Any of the 200 might
+# have been the last one.)
 
 
 # %%
-def how_many(basins):
-    """Chao's estimate, from how often each minimum was found."""
+def next_is_new(basins):
+    """The chance that the next start finds a new minimum, from an array of how often each one was found."""
     ...
 
 
 # %%
-def test_how_many(how_many):
-    for basins in ([5, 1, 1, 1, 2], [3, 4], [1, 1, 2, 2, 9], minima(0.0, 2).basins):
-        exact, answer = spin_glass.chao1(basins), how_many(np.asarray(basins))
-        assert abs(answer - exact) < 1e-12, f"for {list(basins)} it is {exact}, not {answer}"
+def test_next_is_new(next_is_new):
+    rng = np.random.default_rng(0)
+    for sizes in (0.7 ** np.arange(40), np.ones(300), 1.0 / np.arange(1, 1000)):
+        chances, wrong = sizes / sizes.sum(), []
+        for _ in range(400):
+            found = rng.multinomial(200, chances)
+            wrong.append(next_is_new(found[found > 0]) - chances[found == 0].sum())
+        error = np.std(wrong) / 20
+        assert abs(np.mean(wrong)) < 4 * error + 1 / 200, (
+            f"with {len(sizes)} minima of known sizes it is {np.mean(wrong):+.4f} ± {error:.4f} off in the mean"
+        )
 
 
-print(exercises.check(how_many, test_how_many))
+print(exercises.check(next_is_new, test_next_is_new))
 
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# Many minima seen only once: many more are unseen.
+# Leave one of the 200 starts out: it would have been new if its minimum was found by it alone. So the chance is the
+# share of the starts that sit alone, the estimate of Good and Turing. How many minima there are in all is harder: there
+# is Chao's lower estimate, `spin_glass.chao1`, from those found once and twice.
 #
 # ```python
-# def how_many(basins):
-#     once, twice = np.sum(basins == 1), np.sum(basins == 2)
-#     return len(basins) + once * (once - 1) / (2 * (twice + 1))
+# def next_is_new(basins):
+#     return np.sum(basins == 1) / np.sum(basins)
 # ```
 #
 # </details>

@@ -160,8 +160,8 @@ def draw(gamma, beta):
     middle = len(coarse.axes[1]) // 2
     right.plot(coarse.axes[0], values[:, middle], label="the loss", **plotting.look("loss"))
     right.plot(coarse.axes[0], smooth[:, middle], label="smoothed", **plotting.look("viscous"))
-    right.set(xlabel="sharpest direction", ylim=(0, 20))
-    right.legend()
+    right.set(xlabel="sharpest direction", ylabel="loss", ylim=(0, 20))
+    plotting.label_ends(right)
     return plotting.frame(figure, "A plane of a network, smoothed", f"γ = {gamma:.3g}, β = {beta:.3g}")
 
 
@@ -209,8 +209,8 @@ print(exercises.check(effective, test_effective))
 # </details>
 #
 # **2. How many directions carry the noise?** Local entropy assumes one temperature in all directions. The noise of
-# mini-batches has a covariance with eigenvalues $\lambda_i$. Write the number of equal directions that would carry as
-# much: $(\sum \lambda_i)^2 / \sum \lambda_i^2$.
+# mini-batches has a covariance with eigenvalues $\lambda_i$. Replace them by $n$ equal ones, and zeros, so that the sum
+# and the sum of squares stay as they are. Write $n$.
 
 
 # %%
@@ -233,7 +233,8 @@ print(exercises.check(participation, test_participation))
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# A handful, of hundreds: the noise of mini-batches is not that of any temperature.
+# $n$ eigenvalues $a$ have the sums $na$ and $na^2$: divide the square of the first by the second. Here it is a handful,
+# of hundreds: the noise of mini-batches is not that of any temperature.
 #
 # ```python
 # def participation(eigenvalues):
