@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
-from scipy.special import erfcx, logsumexp
+from scipy.special import erfcx, log_ndtr, logsumexp
 
 import pdelab as pl
 from pdelab import Grid, closed_forms, losses
@@ -766,3 +766,48 @@ def test_derivatives_of_sampled_data_are_moments_of_their_gibbs_weights(rng):
             covariance = (weights * (away[a] - means[a]) * (away[b] - means[b])).sum()
             assert hessian[a][b][i, j] == pytest.approx(((a == b) - beta / t * covariance) / t, abs=1e-9)
         assert [part[i, j] for part in gradient] == pytest.approx([-m / t for m in means], abs=1e-10)
+
+
+# --------------------------------------------------------------------------- jumps and cusps next to the minimiser
+
+
+@pytest.mark.parametrize("x", [0.05, 0.2, 0.3, 0.5])
+@pytest.mark.parametrize("beta", [1e2, 1e4, 1e6])
+def test_a_jump_beside_the_minimiser_against_normal_tails(x, beta):
+    """f = sign(y - c) + y²/3: on either side of the jump the integrand is a Gaussian, whose tails are known."""
+    c, t = 0.11, 0.3
+    bend, middle = 2 / 3 + 1 / t, (x / t) / (2 / 3 + 1 / t)
+    lowest = x**2 / (2 * t) - bend * middle**2 / 2
+    width = 1 / math.sqrt(beta * bend)
+    logs = [-beta * (lowest + side) + math.log(width) + log_ndtr(-side * (c - middle) / width) for side in (-1, 1)]
+    exact = -(np.logaddexp(*logs) + math.log(beta / t) / 2) / beta
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # the minimum at a jump is proved to a gap only
+        measured = pl.local_entropy(pl.Loss("sign(x - 0.11) + x**2/3"), x, t, beta)
+    assert measured == pytest.approx(exact, abs=1e-9 / beta + 1e-13)
+
+
+def test_kinks_between_anchor_and_points_are_seen():
+    """f = y²/2 + s|y - c| with the kink a few widths from the minimiser, seen from far away."""
+    beta, t, x, s = 1e6, 10.0, 3.0, 0.02
+    for c in (0.27, 0.2725, 0.274):
+        bend = 1 + 1 / t
+        logs = []
+        for side in (-1, 1):  # y on the side of c where |y - c| = side (y - c)
+            middle = (x / t - side * s) / bend
+            width = 1 / math.sqrt(beta * bend)
+            lowest = x**2 / (2 * t) - side * s * c - bend * middle**2 / 2
+            logs.append(-beta * lowest + math.log(width) + log_ndtr(side * (middle - c) / width))
+        exact = -(np.logaddexp(*logs) + math.log(beta / t) / 2) / beta
+        measured = pl.local_entropy(pl.Loss(f"x**2/2 + {s}*abs(x - {c})"), x, t, beta)
+        assert measured == pytest.approx(exact, abs=1e-8 / beta + 1e-13)
+
+
+def test_a_place_narrower_than_the_gaps_between_floats_is_warned_of():
+    steep, t = pl.Loss("100000000*abs(x)"), 0.5
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        at_zero = pl.local_entropy(steep, 0.0, t, 1e8)  # floats near 0 are dense enough
+    assert at_zero == pytest.approx(-(math.log(2 / 1e16) + math.log(1e8 / math.pi) / 2) / 1e8, rel=1e-8)
+    with pytest.warns(UserWarning, match="from one float64 number to the next"):
+        assert pl.local_entropy(steep, 1.0, t, 1e8) == pytest.approx(1.0, abs=1e-6)

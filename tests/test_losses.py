@@ -477,6 +477,39 @@ def test_random_text_is_a_formula_or_a_value_error(own_cache, text):
 # ------------------------------------------------------------------------------------------- kinks, shapes
 
 
+@pytest.mark.parametrize(
+    "formula, bend",
+    [
+        ("abs(x)**2", 2.0), ("norm(x)**2", 2.0), ("max(x, -x)**2", 2.0), ("max(x, 0)**2", 1.0), ("min(x, 0)**2", 1.0),
+        ("max(2*x, x)**2", 5.0), ("abs(x)*max(x, 0)", 1.0), ("abs(x)*abs(2*x)", 4.0), ("max(abs(x + 1), 1)**2", 1.0),
+        ("(max(x, 0) - 1)**2", 1.0), ("x*abs(x)", 0.0),
+    ],
+)  # fmt: skip
+def test_the_bend_where_a_slope_bends_is_the_mean_of_both_sides(formula, bend):
+    f = Loss(formula)
+    assert f.hessian(0.0) == bend
+    assert f.hessian([-1e-9, 1e-9]).mean() == pytest.approx(bend, abs=1e-8)
+
+
+@pytest.mark.parametrize(
+    "formula, function",
+    [
+        ("(x**3)**(1/3)", lambda x: x),
+        ("(abs(x)**1.5)**0.3", lambda x: x**0.45),
+        ("((x**2 + 1)**3)**(1/5)", lambda x: (x**2 + 1) ** 0.6),
+        ("(sqrt(x)**3)**(1/7)", lambda x: x ** (3 / 14)),
+        ("((1 + x)**x)**0.3", lambda x: (1 + x) ** (0.3 * x)),
+    ],
+)
+def test_a_power_of_a_power_is_no_tower(formula, function):
+    """a**b**c is a**(b**c)."""
+    f = Loss(formula)
+    for x in (2.0, 0.7):
+        with mpmath.workdps(40):
+            slope, bend = (float(mpmath.diff(function, mpmath.mpf(x), k)) for k in (1, 2))
+        assert [f(x), f.gradient(x), f.hessian(x)] == pytest.approx([function(x), slope, bend], rel=1e-12, abs=1e-14)
+
+
 def test_derivatives_at_kinks():
     f = Loss("abs(x) + max(x, 0) + min(2*x, 0) + 0*y")
     np.testing.assert_array_equal(f.gradient([[0.0, 0.0], [1.0, 0.0], [-1.0, 0.0]])[:, 0], [1.5, 2.0, 1.0])

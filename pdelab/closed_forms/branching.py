@@ -23,6 +23,7 @@ CHUNK = {1: 2048, 2: 128, 3: 16}  # points at once
 ROOTS = {1: 16, 2: 8, 3: 4}  # boxes along an axis to start with
 LOOKOUT = 4.0  # a valley of f lower by D matters within sqrt(2 t D): from the start it is looked for up to D = 16
 LOOKS = 256, 4096, 10**5  # points of the second look at a loss of functions around a point, and in all
+SAME = 2e-14  # relative: two ways to a difference of values that differ by rounding only
 LATTICE = {1: 4097, 2: 257, 3: 65}  # nodes along an axis to look for the lowest value in reach
 
 
@@ -193,8 +194,27 @@ class Energy:
             energy[far] = values(self.f, y + self.x[o].reshape(*column, d)) - self.base[o].reshape(column)
             energy[far] += (y**2).sum(-1) / (2.0 * self.t)
         if close.any():
-            energy[close] = self._difference(owner[close], z[close])
+            energy[close] = self._checked_difference(owner[close], z[close])
         return energy
+
+    def _checked_difference(self, owner, z):
+        """`_difference` where it is the difference of the values up to their rounding, elsewhere the latter.
+
+        A kink, a jump or a narrow well between anchor and point is not seen by the few slopes in between. `near` then
+        shrinks to what is on this side of it.
+        """
+        shape = (-1,) + (1,) * (z.ndim - 2)
+        fine = self._difference(owner, z)
+        there = values(self.f, z + self.x[owner].reshape(*shape, z.shape[-1]))
+        bowl = (z**2).sum(-1) / (2.0 * self.t)
+        base = self.base[owner].reshape(shape)
+        plain = there - base + bowl
+        wrong = ~(np.abs(fine - plain) <= SAME * (np.abs(there) + np.abs(base) + bowl))
+        if wrong.any():
+            away = np.abs(z - self.anchor[owner].reshape(*shape, z.shape[-1])).max(-1)
+            where = np.nonzero(wrong)
+            np.minimum.at(self.near, owner[where[0]], 0.99 * away[where])
+        return np.where(wrong, plain, fine)
 
     def bounds(self, owner, centre, half):
         """(proved lower bound of H - base in each box, how far H may move between Gauss points, by axis)."""

@@ -7,6 +7,7 @@ closed in on until it no longer matters.
 """
 
 import math
+import warnings
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from pdelab.closed_forms import branching, certificates, descent, lattice
 from pdelab.kernels.envelopes import DEPTH
 
 __all__ = ["integrate"]
+
+BLURRED = 1e-3  # share of an integral that floats next to one another disagree about, from which a warning says so
 
 
 def integrate(f, x, t, beta, moments=False):
@@ -36,7 +39,7 @@ def _integrate(x, f, t, beta, moments):
     best = np.zeros(count)
     allowance = 4.0 if f.formula is None else 1.0
     marks = np.full((0, count, d), np.nan)
-    sums = np.zeros((count, 1 + (d + d * d if moments else 0)))
+    sums = np.zeros((count, 1 + (d + d * d if moments else 0) + 1))  # mass, moments; last, mass that float64 blurs
     for iteration in range(80 * d + 200):
         boxes, energy, floor, dips, lower = branching.survivors(field, boxes, best, DEPTH / beta, marks)
         owner, centre, half = boxes
@@ -73,6 +76,7 @@ def _integrate(x, f, t, beta, moments):
     if not (sums[:, 0] > 0.0).all():
         raise ValueError("the integral did not converge: the loss is too rough for these points")
     u = field.base + best - (np.log(sums[:, 0]) + 0.5 * d * math.log(beta / (2.0 * math.pi * t))) / beta
+    _tell_of_blur(x, sums[:, -1] / sums[:, 0], beta)
     branching.second_look(f, x, t, radii, field.base + best, 1.0 / beta)
     here = branching.values(f, x)
     floor = here + DEPTH / beta - radii**2 / (2.0 * t)  # what `spread` knows of min f within reach
@@ -80,7 +84,7 @@ def _integrate(x, f, t, beta, moments):
     if not moments:
         return (u,)
     mean = sums[:, 1 : 1 + d] / sums[:, :1]
-    second = (sums[:, 1 + d :] / sums[:, :1]).reshape(count, d, d)
+    second = (sums[:, 1 + d : -1] / sums[:, :1]).reshape(count, d, d)
     return u, field.anchor + mean, second - mean[:, :, None] * mean[:, None, :]
 
 
@@ -96,12 +100,37 @@ def _confirm(field, boxes, best, beta, amounts, allowed, sums):
     for i in range(0, len(owner), block):
         o, c, h = (a[i : i + block] for a in (owner, centre, half))
         energy = field(o, c, h, ends=True)
-        again, _ = _amounts(energy, best[o], beta, field.relative(o, c), h, sums.shape[1] > 1, ends=True)
-        tiny = (h <= 4e-16 * (np.abs(c) + np.abs(field.x[o]))).all(axis=1)
+        again, _ = _amounts(energy, best[o], beta, field.relative(o, c), h, sums.shape[1] > 2, ends=True)
+        points = h <= 4e-16 * (np.abs(c) + np.abs(field.x[o]))
+        tiny = points.all(axis=1)
         fine = (np.abs(again[:, 0] - amounts[i : i + block, 0]) <= allowed[i : i + block]) | tiny
-        np.add.at(sums, o[fine], again[fine])
+        np.add.at(sums[:, :-1], o[fine], again[fine])
+        blurred = np.flatnonzero(fine & points.any(axis=1))
+        if blurred.size:
+            np.add.at(sums[:, -1], o[blurred], _blur(field, o[blurred], c[blurred], again[blurred, 0], beta))
         confirmed[i : i + block] = fine
     return confirmed
+
+
+def _blur(field, owner, centre, amounts, beta):
+    """How much of the amounts of boxes as small as the gaps between floats depends on which float is taken."""
+    x = field.x[owner]
+    gap = np.spacing(np.maximum(np.abs(x), np.abs(centre)))  # places are sums x + centre
+    around = [x + centre + k * gap * axis for axis in np.eye(x.shape[1]) for k in (-2, -1, 0, 1, 2)]
+    energy = np.stack([branching.values(field.f, places) for places in around])
+    return amounts * -np.expm1(-np.minimum(beta * np.ptp(energy, axis=0), 600.0))
+
+
+def _tell_of_blur(x, shares, beta):
+    """Warn where a good part of an integral lies where f changes by 1/beta from one float to the next."""
+    worst = int(np.argmax(shares))
+    if shares[worst] > BLURRED:
+        warnings.warn(
+            f"f changes by more than 1/beta = {1 / beta:.2g} from one float64 number to the next where the integral "
+            f"for x = {x[worst].tolist()} has its mass: u is known to a few times 1/beta only, take a smaller beta",
+            UserWarning,
+            stacklevel=5,
+        )
 
 
 def _amounts(energy, reference, beta, centre, half, moments, ends=False):

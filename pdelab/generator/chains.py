@@ -292,10 +292,6 @@ def committor(
     grid : Grid
     time : float
         When the coefficients are taken, where they move.
-    problem : FokkerPlanck or BackwardKolmogorov
-    grid : Grid
-    time : float
-        When the coefficients are taken, where they move.
 
     Returns
     -------

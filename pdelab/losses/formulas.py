@@ -5,6 +5,9 @@ built from it; nothing is ever evaluated. Derivatives are symbolic, common subex
 non-smooth functions have derivatives almost everywhere (at a kink the mean of the one-sided slopes):
 
     abs' = sign,   sign' = 0,   max(a, b)_a = 1, 1/2, 0 for a > b, a = b, a < b,   norm' = x/|x| and 0 at 0.
+
+The square of such a slope is that of its one-sided values, not that of their mean: abs(x)^2 and max(x, 0)^2 bend by 2
+and 1 at 0, the means of the bends on both sides.
 """
 
 import ast
@@ -36,6 +39,7 @@ WIDEST = {"*": 80, "(": 32}  # factors of a product, arguments of a function: th
 TRIPLED = 7  # levels of logsumexp, each of which writes its arguments three times
 MOST_VARIABLES = 24  # of a Hessian: the work of compiling it grows faster than its entries
 MOST_CODE = 100_000  # characters of generated source: some seconds of compiling
+MOST_TERMS = 64  # of a product of slopes that is multiplied out
 DIGITS = 1100  # bits of a number's numerator and denominator: beyond the range of float64
 
 
@@ -220,7 +224,10 @@ def _functions():
             return sympy.Abs(a) if a.is_number else None
 
         def fdiff(self, argindex=1):
-            return Sign(self.args[0])
+            return Slope(self.args[0])
+
+        def _eval_power(self, exponent):
+            return self.args[0] ** exponent if exponent.is_Integer and exponent.is_even else None
 
     class Sign(Kinked):
         @classmethod
@@ -230,6 +237,26 @@ def _functions():
         def fdiff(self, argindex=1):
             return sympy.S.Zero
 
+    class Slope(Kinked):
+        """Sign of a derivative, whose square is 1 also where it is the mean of -1 and 1; printed as Sign."""
+
+        @classmethod
+        def eval(cls, a):
+            if a.is_number:
+                return sympy.sign(a)
+            size, rest = a.primitive()
+            if rest.could_extract_minus_sign():
+                return -cls(-rest)
+            return None if size == 1 else cls(rest)
+
+        def fdiff(self, argindex=1):
+            return sympy.S.Zero
+
+        def _eval_power(self, exponent):
+            if exponent.is_Integer and exponent.is_positive:
+                return sympy.S.One if exponent.is_even else self
+            return None
+
     class Max(Kinked):
         @classmethod
         def eval(cls, a, b):
@@ -237,7 +264,7 @@ def _functions():
 
         def fdiff(self, argindex=1):
             a, b = self.args if argindex == 1 else self.args[::-1]
-            return (1 + Sign(a - b)) / 2
+            return (1 + Slope(a - b)) / 2
 
     class Reciprocal(Kinked):
         """1/r, and 0 at r = 0."""
@@ -258,6 +285,10 @@ def _functions():
         def fdiff(self, argindex=1):
             return self.args[argindex - 1] * Reciprocal(self)
 
+        def _eval_power(self, exponent):
+            squares = sympy.Add(*(a**2 for a in self.args))
+            return squares ** (exponent / 2) if exponent.is_Integer and exponent.is_even else None
+
     class LogSumExp(Kinked):
         def fdiff(self, argindex=1):
             return sympy.exp(self.args[argindex - 1] - self)
@@ -273,7 +304,7 @@ def _functions():
 
     table = {name: getattr(sympy, name) for name in (*SMOOTH, "atan2")}
     table |= {"abs": Abs, "sign": Sign, "max": largest, "min": smallest, "norm": Norm, "logsumexp": LogSumExp}
-    return table | {"Max": Max, "Reciprocal": Reciprocal, "Steep": Steep}
+    return table | {"Max": Max, "Reciprocal": Reciprocal, "Slope": Slope, "Steep": Steep}
 
 
 def expression(tree, variables, text):
@@ -454,7 +485,38 @@ def _guarded(derivatives, expr):
     def steep(e):
         return e.is_Pow and e.exp.is_Rational and e.exp.is_negative and e.base.has(*kinked) and e.base not in poles
 
+    derivatives = [_without_slopes(e) for e in derivatives]
     return [e.replace(steep, lambda e: table["Steep"](e.base, -e.exp)) for e in derivatives]
+
+
+def _without_slopes(expr):
+    """Products of slopes multiplied out, the square of each being 1; then slopes are signs."""
+    import sympy
+
+    slope = _functions()["Slope"]
+
+    def has_two(e):
+        return (e.is_Mul or e.is_Pow) and len(slopes(e)) > 1
+
+    def slopes(e):
+        """The factors of a product that hold slopes; those of a whole power one by one."""
+        factors = []
+        for factor in sympy.Mul.make_args(e):
+            base, exponent = factor.as_base_exp()
+            if exponent.is_Integer and exponent.is_positive and (base.is_Add or isinstance(base, slope)):
+                factors += [base] * int(min(exponent, 8)) if base.has(slope) else []
+        return factors
+
+    def multiplied(e):
+        factors = slopes(e)
+        product = sympy.Mul(*factors)
+        if math.prod(len(sympy.Add.make_args(factor)) for factor in factors) > MOST_TERMS:
+            return e
+        return e / product * product.expand(deep=False, power_exp=False, power_base=False, log=False, basic=False)
+
+    if not expr.has(slope):
+        return expr
+    return expr.replace(has_two, multiplied).replace(slope, _functions()["sign"])
 
 
 def _pairs(d):
@@ -579,7 +641,7 @@ def _print_power(expr, text):
     base, exponent = expr.args
     if exponent.is_Rational and exponent.is_negative:
         return f"(1.0 / {_print(1 / expr, text)})"
-    inner = _print(base, text)
+    inner = f"({_print(base, text)})" if base.is_Pow else _print(base, text)  # a**b**c is a**(b**c)
     if exponent.is_Integer:
         return f"{inner}**{exponent}"
     if exponent.is_Rational and exponent.q == 2:
