@@ -811,3 +811,16 @@ def test_a_place_narrower_than_the_gaps_between_floats_is_warned_of():
     assert at_zero == pytest.approx(-(math.log(2 / 1e16) + math.log(1e8 / math.pi) / 2) / 1e8, rel=1e-8)
     with pytest.warns(UserWarning, match="from one float64 number to the next"):
         assert pl.local_entropy(steep, 1.0, t, 1e8) == pytest.approx(1.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("seed", [6, 10, 19, 34, 81, 91, 108, 146])
+def test_refined_distances_in_narrow_boxes_are_no_less_than_zero(seed):
+    """Where all finite data are 0, rounding is that of the squared distances."""
+    rng = np.random.default_rng(seed)
+    size = 1e-2 * rng.uniform(0.5, 2), 1e2 * rng.uniform(0.5, 2), rng.uniform(1e-3, 1)
+    grid = Grid((0, 0, 0), size, (7, 7, 7))
+    inside = rng.random(grid.shape) < 0.3
+    squared = pl.hopf_lax(np.where(inside, 0.0, np.inf), grid, 0.5)
+    exact = ndimage.distance_transform_edt(~inside, sampling=grid.spacing)
+    assert (squared >= 0.0).all()
+    assert (np.sqrt(squared) <= exact * (1 + 1e-12)).all()
