@@ -37,11 +37,12 @@ def legend_above(ax: Any, columns: int = 1) -> Any:
     >>> [text.get_text() for text in legend_above(ax).get_texts()]
     ['a line']
     """
-    return _legend(ax, *ax.get_legend_handles_labels(), columns)
+    return _legend(ax, list(zip(*ax.get_legend_handles_labels())), columns)
 
 
-def _legend(ax, handles, names, columns=None, **options):
-    """A legend inside the axes, or above them in so many columns."""
+def _legend(ax, named, columns=None, **options):
+    """A legend of (handle, name) inside the axes, or above them in so many columns."""
+    handles, names = [handle for handle, _ in named], [name for _, name in named]
     if columns is None:
         return ax.legend(handles, names, **options)
     title = ax.get_title(loc="left")
@@ -97,7 +98,7 @@ def label_ends(ax: Any, *, columns: int | None = None, **legend: Any) -> Any:
         lines = {}
     rest = [(handle, name) for handle, name in zip(handles, names) if name not in lines]
     if rest:
-        _legend(ax, *zip(*rest), columns, **legend)
+        _legend(ax, rest, columns, **legend)
     return ax
 
 
