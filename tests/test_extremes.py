@@ -5,6 +5,7 @@ import math
 import mpmath
 import numpy as np
 import pytest
+from exact_chains import Chain
 
 import pdelab as pl
 from pdelab import FokkerPlanck
@@ -23,36 +24,21 @@ from pdelab.generator import (
 DIGITS = 900
 
 
-class Exact:
-    """A generator with the rates of Q, rows that sum to zero exactly, and 900 digits."""
+class Exact(Chain):
+    """The generator of a problem with 900 digits."""
 
     def __init__(self, problem, grid, digits=DIGITS):
         mpmath.mp.dps = digits
-        jumps = generator(problem, grid).tocoo()
-        self.n = jumps.shape[0]
-        self.Q = mpmath.zeros(self.n)
-        for i, j, rate in zip(jumps.row, jumps.col, jumps.data):
-            if i != j:
-                self.Q[int(i), int(j)] = mpmath.mpf(float(rate))
-        for i in range(self.n):
-            self.Q[i, i] = -mpmath.fsum(self.Q[i, j] for j in range(self.n) if j != i)
+        super().__init__(generator(problem, grid))
 
     def solve(self, inside, load):
-        """v = 0 outside `inside`, -Q v = load there."""
+        """{node: v} where v = 0 outside `inside`, -Q v = load there."""
         nodes = [int(i) for i in np.flatnonzero(inside)]
-        A = mpmath.matrix([[-self.Q[i, j] for j in nodes] for i in nodes])
-        v = mpmath.lu_solve(A, mpmath.matrix([load[i] for i in nodes]))
-        return dict(zip(nodes, v))
-
-    def masses(self):
-        A = self.Q.T.copy()
-        for j in range(self.n):
-            A[0, j] = 1
-        return list(mpmath.lu_solve(A, mpmath.matrix([1] + [0] * (self.n - 1))))
+        return dict(zip(nodes, self.solved(nodes, [load[i] for i in nodes])))
 
     def gap(self, steps):
         """Inverse iteration off the equilibrium."""
-        law = self.masses()
+        law = self.law()
         held = max(range(self.n), key=law.__getitem__)
         A = -self.Q
         A[held, held] += 1
@@ -96,7 +82,7 @@ IDS = ["line", "ring", "plane", "cylinder"]
 @pytest.mark.parametrize("grid, depth, tilt, swirl", CASES, ids=IDS)
 def test_stationary_laws_beyond_the_range_of_float64(grid, depth, tilt, swirl):
     problem = FokkerPlanck(drift=wells(grid, depth, tilt, swirl), diffusivity=1.0)
-    exact = Exact(problem, grid).masses()
+    exact = Exact(problem, grid).law()
     logs = np.array([float(mpmath.log(mass)) for mass in exact]) - np.log(grid.weights.ravel())
     assert np.ptp(logs) > 720, np.ptp(logs)
     np.testing.assert_allclose(log_stationary(problem, grid).ravel(), logs, rtol=1e-13, atol=1e-10)
@@ -243,7 +229,7 @@ def test_small_currents_round_a_ring_keep_their_digits(force, beta, flat):
     drift, matrix = np.full(48, force), None if flat else 1 + 0.4 * np.sin(grid.x)
     problem = FokkerPlanck(-1.5 * np.cos(grid.x), drift, beta=beta, diffusion=matrix)
     chain = Exact(problem, grid, 120)
-    law = chain.masses()
+    law = chain.law()
     exact = float(chain.Q[3, 4] * law[3] - chain.Q[4, 3] * law[4])
     (flux,) = current(problem, grid, stationary(problem, grid))
     assert flux.shape == (48,) and np.ptp(flux) == 0

@@ -5,6 +5,7 @@ import math
 import mpmath
 import numpy as np
 import pytest
+from exact_chains import Chain
 from scipy.linalg import expm
 
 import pdelab as pl
@@ -56,29 +57,6 @@ def hard(seed):
         given = {k: v[..., 0, 0] if k == "diffusion" else v for k, v in given.items()}
         grid, b = pl.Grid(0.0, L, shape[0], boundary=walls[0]), b[..., 0]
     return grid, {"potential": U, "drift": b if seed % 5 else None} | given, rng
-
-
-class Chain:
-    """The rates of Q with rows that sum to zero, in 250 digits."""
-
-    def __init__(self, Q):
-        self.n, jumps = Q.shape[0], Q.tocoo()
-        self.Q = mpmath.zeros(self.n)
-        for i, j, rate in zip(jumps.row, jumps.col, jumps.data):
-            if i != j:
-                self.Q[int(i), int(j)] = mpmath.mpf(float(rate))
-        for i in range(self.n):
-            self.Q[i, i] = -mpmath.fsum(self.Q[i, j] for j in range(self.n) if j != i)
-
-    def law(self):
-        A = self.Q.T.copy()
-        for j in range(self.n):
-            A[0, j] = 1
-        return list(mpmath.lu_solve(A, mpmath.matrix([1] + [0] * (self.n - 1))))
-
-    def solved(self, nodes, load):
-        A = mpmath.matrix([[-self.Q[i, j] for j in nodes] for i in nodes])
-        return list(mpmath.lu_solve(A, mpmath.matrix(load)))
 
 
 @pytest.fixture(scope="module", params=SEEDS)

@@ -8,6 +8,7 @@ from scipy import integrate, linalg, special
 
 import pdelab as pl
 from pdelab import nonequilibrium
+from pdelab.claims.nonequilibrium import ornstein_uhlenbeck
 
 TURNING = np.array([[2.0, 0.8], [0.8, 1.0]]), np.diag([1.0, 0.1])
 
@@ -253,26 +254,13 @@ def test_entropy_production_of_a_full_matrix():
     assert gaps[1] < 0.01 and math.log2(gaps[0] / gaps[1]) > 1.5  # towards second order as the grid resolves D
 
 
-def ou_paths(rng, state, step, times, paths):
-    """Exact samples of the stationary linear process, (times, paths, d)."""
-    d = len(state.F)
-    ahead = linalg.expm(-state.F * step)
-    root = np.linalg.cholesky(state.covariance - ahead @ state.covariance @ ahead.T + 1e-15 * np.eye(d))
-    x = rng.normal(size=(paths, d)) @ np.linalg.cholesky(state.covariance).T
-    saved = np.empty((times, paths, d))
-    for k in range(times):
-        saved[k] = x
-        x = x @ ahead.T + rng.normal(size=(paths, d)) @ root.T
-    return saved
-
-
 def test_intervals_of_the_rotation_cover():
     """95 % intervals cover in 93-97 % of 400 repetitions, from many short paths and from one long one."""
     rng, state, step = np.random.default_rng(5), nonequilibrium.linear(*TURNING, beta=2.0), 0.1
     ahead = linalg.expm(-state.F * step) @ state.covariance
     exact = ((ahead.T - ahead) / (2 * step))[0, 1]
     for times, paths in ((60, 24), (24000, 1)):
-        saved = ou_paths(rng, state, step, times, 400 * paths).reshape(times, 400, paths, 2)
+        saved = ornstein_uhlenbeck(state, step, times, 400 * paths, rng).reshape(times, 400, paths, 2)
         inside = 0
         for k in range(400):
             rotation = nonequilibrium.rotation(saved[:, k], step * np.arange(times), seed=k)
@@ -285,7 +273,7 @@ def test_the_test_of_reversibility_has_its_level_and_power():
     rates = {}
     for turn in (0.0, 0.15, 0.6):
         state = nonequilibrium.linear([[1.0, -turn], [turn, 1.0]], np.eye(2))
-        saved = ou_paths(rng, state, step, 100, 300 * 20).reshape(100, 300, 20, 2)
+        saved = ornstein_uhlenbeck(state, step, 100, 300 * 20, rng).reshape(100, 300, 20, 2)
         times = step * np.arange(100)
         p = [nonequilibrium.rotation(saved[:, k], times, seed=k).p_value for k in range(300)]
         rates[turn] = np.mean(np.array(p) < 0.05)
@@ -299,7 +287,7 @@ def test_reversible_noise_of_unequal_size_is_not_taken_for_rotation():
     D = np.array([[1.0, 0.4], [0.4, 0.3]])
     state = nonequilibrium.linear(D @ np.array([[2.0, 0.5], [0.5, 1.0]]), D)
     assert state.balanced
-    saved = ou_paths(rng, state, 0.1, 100, 300 * 20).reshape(100, 300, 20, 2)
+    saved = ornstein_uhlenbeck(state, 0.1, 100, 300 * 20, rng).reshape(100, 300, 20, 2)
     p = [nonequilibrium.rotation(saved[:, k], 0.1 * np.arange(100), seed=k).p_value for k in range(300)]
     assert np.mean(np.array(p) < 0.05) < 0.05 + 3 * math.sqrt(0.05 * 0.95 / 300)
 
@@ -308,7 +296,7 @@ def test_entropy_and_windings_of_paths():
     rng = np.random.default_rng(8)
     F, step = np.array([[1.0, -3.0], [3.0, 1.0]]), 0.002
     state = nonequilibrium.linear(F, np.eye(2))
-    saved = ou_paths(rng, state, step, 1500, 300)
+    saved = ornstein_uhlenbeck(state, step, 1500, 300, rng)
     times = step * np.arange(1500)
     produced = nonequilibrium.path_entropy_production(saved, times, lambda x: -x @ F.T, np.eye(2), confidence=0.999)
     assert produced.low < state.entropy_production < produced.high and produced.high - produced.low < 6
@@ -319,7 +307,7 @@ def test_entropy_and_windings_of_paths():
 def test_short_pieces_are_warned_about():
     rng = np.random.default_rng(9)
     slow = nonequilibrium.linear(np.diag([0.01, 0.02]), np.eye(2))
-    saved = ou_paths(rng, slow, 0.1, 600, 1)
+    saved = ornstein_uhlenbeck(slow, 0.1, 600, 1, rng)
     with pytest.warns(UserWarning, match="correlation times"):
         nonequilibrium.rotation(saved[:, 0], 0.1 * np.arange(600))
 

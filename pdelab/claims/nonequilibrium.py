@@ -393,7 +393,7 @@ def shift_of_likely_places(quick=False, power=1.0, share=1.0):
 
 
 def ornstein_uhlenbeck(state, step, times, paths, seed):
-    """Exact samples of the stationary linear process, (times, paths, d)."""
+    """Exact samples of the stationary linear process, (times, paths, d); seed: a number or a Generator."""
     rng, d = np.random.default_rng(seed), len(state.F)
     ahead = linalg.expm(-state.F * step)
     root = np.linalg.cholesky(state.covariance - ahead @ state.covariance @ ahead.T)
