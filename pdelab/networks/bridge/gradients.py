@@ -258,7 +258,7 @@ def exact_gradient(subspace: Subspace, grid: Grid, points: ArrayLike, gamma: flo
     gradients, error = np.array(gradients), np.linalg.norm(np.array(gradients) - coarse, axis=1)
     gap = np.linalg.norm(gradients - slopes, axis=1)
     rounding = 1e-6 / math.sqrt(gamma * beta)  # all that there is at a critical point
-    scale = np.linalg.norm([gradients, slopes], axis=-1).max() + rounding
+    scale = np.linalg.norm(np.stack([gradients, slopes]), axis=-1).max() + rounding
     if (error > 0.01 * scale).any() or (gap > 0.1 * scale).any():
         raise ValueError(
             f"grid: expected nodes nearer to each other than √(gamma/beta) = {math.sqrt(gamma / beta):.3g}"
