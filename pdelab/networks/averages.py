@@ -163,7 +163,13 @@ class Lookahead(_Swapped):
 
     @torch.no_grad()
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Add parameters, whose slow weights start at them."""
+        """Add parameters, whose slow weights start at them.
+
+        Parameters
+        ----------
+        param_group : dict
+            "params" and settings of their own, as for torch.optim.Optimizer.
+        """
         super().add_param_group(param_group)
         for p in self.param_groups[-1]["params"]:
             self.state[p]["slow"] = p.clone()

@@ -86,7 +86,18 @@ class FlatOptimizer(Stored, Optimizer):
     # settings
 
     def add_param_group(self, param_group):
-        """Add parameters with settings of their own; the state of the others is kept."""
+        """Add parameters with settings of their own; the state of the others is kept.
+
+        Parameters
+        ----------
+        param_group : dict
+            "params" and settings of their own, as for torch.optim.Optimizer.
+
+        Raises
+        ------
+        ValueError
+            Settings that are refused: the group is not added.
+        """
         super().add_param_group(param_group)
         try:
             self._check(self.param_groups[-1])
