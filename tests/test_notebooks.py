@@ -4,12 +4,11 @@ import os
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from urllib.parse import urlparse
 
 import pytest
-
-jupytext = pytest.importorskip("jupytext")
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 SOURCES = sorted(FOLDER.glob("*.py"))
@@ -17,6 +16,12 @@ HEADINGS = ["Question", "Prediction", "Run", "The wrong method", "Drag", "Exerci
 FOLDED = re.compile(r"<details><summary>Solution</summary>\n\n(.*?)\n\n</details>", flags=re.S)
 
 every = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+
+
+@cache
+def read(path):
+    """A notebook or its source, as it stands in the folder."""
+    return pytest.importorskip("jupytext").read(path)
 
 
 def sections(notebook):
@@ -62,7 +67,7 @@ def test_there_are_notebooks():
 
 @every
 def test_pair_is_in_step(source):
-    ours, executed = jupytext.read(source), jupytext.read(source.with_suffix(".ipynb"))
+    ours, executed = read(source), read(source.with_suffix(".ipynb"))
     assert [(c.cell_type, c.source) for c in ours.cells] == [(c.cell_type, c.source) for c in executed.cells]
     cells = [cell for cell in executed.cells if cell.cell_type == "code"]
     assert all(cell.execution_count for cell in cells), "run it: see CONTRIBUTING.md"
@@ -71,7 +76,7 @@ def test_pair_is_in_step(source):
 
 @every
 def test_form(source):
-    parts = sections(jupytext.read(source))
+    parts = sections(read(source))
     assert list(parts) == ["", *HEADINGS]
     title = parts[""][0].source.splitlines()[0]
     assert title.startswith("# ") and title.endswith("?"), "the title is a question"
@@ -82,7 +87,7 @@ def test_form(source):
 
 @every
 def test_the_picture_to_drag_is_stored_as_a_picture(source):
-    cells = sections(jupytext.read(source.with_suffix(".ipynb")))["Drag"]
+    cells = sections(read(source.with_suffix(".ipynb")))["Drag"]
     shown = [set(o.data) for cell in cells if cell.cell_type == "code" for o in cell.outputs if "data" in o]
     assert any("image/png" in kinds for kinds in shown)
     assert not any("widget" in kind for kinds in shown for kind in kinds)
@@ -90,12 +95,12 @@ def test_the_picture_to_drag_is_stored_as_a_picture(source):
 
 @every
 def test_links_lead_somewhere(source):
-    cells = jupytext.read(source).cells
+    cells = read(source).cells
     text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
     targets = re.findall(r"\]\(([^)\s]+)\)", text)
     missing = [t for t in targets if not urlparse(t).scheme and not (FOLDER / t.partition("#")[0]).exists()]
     assert not missing
-    last = sections(jupytext.read(source))["Where it leads"]
+    last = sections(read(source))["Where it leads"]
     leads = re.findall(r"\]\(([^)\s]+)\)", "\n".join(cell.source for cell in last))
     assert any(target.startswith("../figures/") for target in leads)
     assert any(target.endswith(".ipynb") for target in leads)
@@ -103,7 +108,7 @@ def test_links_lead_somewhere(source):
 
 @every
 def test_exercises_have_a_place_to_write_and_a_check(source):
-    tasks = exercises(jupytext.read(source))
+    tasks = exercises(read(source))
     assert tasks
     for placeholder, checked, solution in tasks:
         assert re.search(r"\.\.\.", placeholder), "no dots to write in place of"
@@ -122,7 +127,7 @@ def spoiled(answer):
 @every
 def test_source_runs(source, tmp_path):
     """All cells, then for each exercise the check of the folded solution and of one that is half as large again."""
-    solved = exercises(jupytext.read(source))
+    solved = exercises(read(source))
     mark = "the solutions"
     parts = [source.read_text(encoding="utf-8"), SPOILED, f"print({mark!r})"]
     for _, checked, solution in solved:

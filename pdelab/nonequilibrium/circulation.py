@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import integrate, optimize
 
 from pdelab import checks
 from pdelab.hints import Array
@@ -92,7 +92,7 @@ class Circulation:
     @property
     def normalisation(self) -> float:
         """Z = ∫ exp(-Φ)."""
-        well = integrate.quad(lambda x: math.exp(-((x * x - 1) ** 2) / 4), 0, 6, epsabs=1e-14)[0]
+        well = scipy.integrate.quad(lambda x: math.exp(-((x * x - 1) ** 2) / 4), 0, 6, epsabs=1e-14)[0]
         return 2 * well * math.sqrt(2 * math.pi)
 
     @property
@@ -122,7 +122,7 @@ class Circulation:
         values = np.array([gap(s) for s in grid])
         for a, b, low, high in zip(grid[:-1], grid[1:], values[:-1], values[1:]):
             if low == 0 or low * high < 0:
-                s = a if low == 0 else optimize.brentq(gap, a, b, xtol=1e-15)
+                s = a if low == 0 else scipy.optimize.brentq(gap, a, b, xtol=1e-15)
                 x = math.sqrt(max(1 - s * s, 0.0))
                 if x > 1e-6:
                     points += [(x, s * x), (-x, -s * x)]
@@ -156,7 +156,7 @@ class Circulation:
             return x[1] if t > 1e-9 else 1.0
 
         crossing.direction, crossing.terminal = 1, True  # type: ignore[attr-defined]
-        run = integrate.solve_ivp(
+        run = scipy.integrate.solve_ivp(
             lambda t, x: self.drift(x), (0, 1e4), [radius, 0.0], events=crossing, rtol=1e-11, atol=1e-14
         )
         if not run.t_events[0].size:

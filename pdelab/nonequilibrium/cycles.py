@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from pdelab import checks
 from pdelab.hints import Array
@@ -114,7 +114,7 @@ def _pieces(walks):
 def _student(values, confidence):
     """Mean of batches with Student's interval."""
     mean, error = float(values.mean()), float(values.std(ddof=1)) / math.sqrt(values.size)
-    half = float(stats.t.ppf(0.5 + 0.5 * confidence, values.size - 1)) * error
+    half = float(scipy.stats.t.ppf(0.5 + 0.5 * confidence, values.size - 1)) * error
     return Rate(mean, mean - half, mean + half, confidence)
 
 
@@ -131,8 +131,8 @@ def _cycles(walks):
 def _log_odds(up, down, confidence):
     """log(up/down) with the interval of Clopper and Pearson for the share that goes up."""
     tail = 0.5 - 0.5 * confidence
-    low = stats.beta.ppf(tail, up, down + 1) if up else 0.0
-    high = stats.beta.ppf(1 - tail, up + 1, down) if down else 1.0
+    low = scipy.stats.beta.ppf(tail, up, down + 1) if up else 0.0
+    high = scipy.stats.beta.ppf(1 - tail, up + 1, down) if down else 1.0
     with np.errstate(divide="ignore"):
         ends = np.log([low, high]) - np.log1p([-low, -high])
         value = np.log(up) - np.log(down) if up + down else math.nan

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import signal, stats
 
 from pdelab import checks
 from pdelab.hints import Array
@@ -76,18 +76,18 @@ def spectrum(
             f"series: expected at least {16 * segments} times for {segments} segments, got {series.shape[0]}"
         )
     length = series.shape[0] // segments
-    frequencies, power = signal.welch(series, 1 / step, window="hann", nperseg=length, axis=0)
+    frequencies, power = scipy.signal.welch(series, 1 / step, window="hann", nperseg=length, axis=0)
     frequencies, power = frequencies[1:], power[1:]
     if normalise:
         power = power / power.mean(0)
     mean = power.mean(1)
     if power.shape[1] > 1:
         error = power.std(1, ddof=1) / math.sqrt(power.shape[1])
-        half = stats.t.ppf(0.5 + 0.5 * confidence, power.shape[1] - 1) * error
+        half = scipy.stats.t.ppf(0.5 + 0.5 * confidence, power.shape[1] - 1) * error
         return Spectrum(frequencies, mean, mean - half, mean + half)
     blocks = 2 * segments - 1  # half-overlapping, of Hann's shape (Percival and Walden 1993, section 6.17)
     freedom = 36 * blocks**2 / (19 * blocks - 1)
-    low, high = freedom / stats.chi2.ppf([0.5 + 0.5 * confidence, 0.5 - 0.5 * confidence], freedom)
+    low, high = freedom / scipy.stats.chi2.ppf([0.5 + 0.5 * confidence, 0.5 - 0.5 * confidence], freedom)
     return Spectrum(frequencies, mean, low * mean, high * mean)
 
 

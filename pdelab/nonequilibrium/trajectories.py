@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from pdelab import checks
 from pdelab.hints import Array
@@ -144,7 +144,7 @@ def rotation(
     if pieces > 1:
         _long_enough(centred, length)
     mean, error = batches.mean(0), batches.std(0, ddof=1) / math.sqrt(len(batches))
-    half = stats.t.ppf(0.5 + 0.5 * confidence, len(batches) - 1) * error
+    half = scipy.stats.t.ppf(0.5 + 0.5 * confidence, len(batches) - 1) * error
     size = centred.reshape(-1, d).std(0) if D is None else np.sqrt(np.diag(_matrix("D", D, d)))
     p = _sign_flips(batches[:, *np.triu_indices(d, 1)] / np.outer(size, size)[np.triu_indices(d, 1)], seed)
     return Rotation(mean, mean - half, mean + half, 2 * mean, p, lag * step, len(batches), confidence)
@@ -249,7 +249,7 @@ def _rate(values, confidence):
         raise ValueError(f"states: expected at least {pieces + 1} saved times, got {count + 1}")
     batches = values[: length * pieces].reshape(pieces, length, paths).mean(1).ravel()
     error = batches.std(ddof=1) / math.sqrt(batches.size)
-    half = float(stats.t.ppf(0.5 + 0.5 * confidence, batches.size - 1) * error)
+    half = float(scipy.stats.t.ppf(0.5 + 0.5 * confidence, batches.size - 1) * error)
     mean = float(batches.mean())
     return Rate(mean, mean - half, mean + half, confidence)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import stats
 
 from pdelab import checks
 from pdelab.kernels.perceptron import anneal
@@ -55,7 +55,7 @@ class Search:
         ValueError
             A confidence outside (0, 1).
         """
-        test = stats.binomtest(int(self.solved.sum()), self.solved.size)
+        test = scipy.stats.binomtest(int(self.solved.sum()), self.solved.size)
         ends = test.proportion_ci(checks.within("confidence", confidence, 0, 1, "()"))
         return float(ends.low), float(ends.high)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy import optimize
+import scipy
 
 from pdelab import checks
 from pdelab.grid import Grid
@@ -208,7 +208,7 @@ def _curvature(f, grid):
     x = grid.x
     if isinstance(f, Loss):
         curvature = fits(f, grid).hessian(x)
-        return x, curvature, lambda k: optimize.brentq(f.hessian, x[k], x[k + 1], xtol=1e-15)
+        return x, curvature, lambda k: scipy.optimize.brentq(f.hessian, x[k], x[k + 1], xtol=1e-15)
     if len(x) < 3:
         raise ValueError("intervals of convexity need at least three nodes")
     u = grid.field(f, "f")

@@ -7,8 +7,8 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import ndimage, optimize
 
 from pdelab.grid import Grid
 from pdelab.hints import Array, Field
@@ -250,15 +250,15 @@ def _roots(f, grid):
         between = f.gradient(0.5 * (x[1:] + x[:-1]))
         hidden = (slope[1:] * slope[:-1] > 0) & (between * slope[1:] < 0)
         _warn_of_hidden(int(hidden.sum()), "cells")
-        roots = [optimize.brentq(f.gradient, x[k], x[k + 1], xtol=1e-15) for k in crossed]
+        roots = [scipy.optimize.brentq(f.gradient, x[k], x[k + 1], xtol=1e-15) for k in crossed]
         return np.sort(np.concatenate([roots, x[slope == 0]]))
     size = np.linalg.norm(f.gradient(grid.points), axis=-1)
-    starts = grid.points[size == ndimage.minimum_filter(size, 3, mode=filter_modes(grid))]
+    starts = grid.points[size == scipy.ndimage.minimum_filter(size, 3, mode=filter_modes(grid))]
     roots = _newton_roots(f, grid, starts, [])
     known = len(roots)
     middles = grid.points[(slice(-1),) * grid.dimension] + 0.5 * np.array(grid.spacing)
     size = np.linalg.norm(f.gradient(middles), axis=-1)
-    starts = middles[size == ndimage.minimum_filter(size, 3, mode="nearest")]
+    starts = middles[size == scipy.ndimage.minimum_filter(size, 3, mode="nearest")]
     roots = _newton_roots(f, grid, starts, roots)
     _warn_of_hidden(len(roots) - known, "points, found from the middles of the cells,")
     return np.array(sorted(roots, key=tuple)).reshape(-1, grid.dimension)
@@ -278,7 +278,7 @@ def _newton_roots(f, grid, starts, roots):
     """The known roots and those that Newton's method finds from the starts, each once."""
     roots, sides = list(roots), np.subtract(grid.upper, grid.lower)
     for start in starts:
-        root = optimize.root(f.gradient, start, jac=f.hessian, tol=1e-14).x
+        root = scipy.optimize.root(f.gradient, start, jac=f.hessian, tol=1e-14).x
         small = np.linalg.norm(f.gradient(root)) <= 1e-9 * (1 + np.abs(f.hessian(root)).max())
         inside = (root >= grid.lower).all() and (root <= grid.upper).all()
         if small and inside and all((np.abs(root - other) > 1e-6 * sides).any() for other in roots):

@@ -1,7 +1,7 @@
 """Checks and small searches shared by the parts of regularity."""
 
 import numpy as np
-from scipy import optimize
+import scipy
 
 from pdelab.losses import Loss
 
@@ -30,11 +30,12 @@ def polished(function, start, grid, forbidden=None):
     if grid.dimension > 1:
         options = {"xatol": 1e-9, "fatol": 1e-15, "maxiter": 2000}
         bounds = list(zip(low, high))
-        return float(optimize.minimize(function, start, method="Nelder-Mead", bounds=bounds, options=options).fun)
+        return float(scipy.optimize.minimize(function, start, method="Nelder-Mead", bounds=bounds, options=options).fun)
     low, high = float(low[0]), float(high[0])
     if forbidden is not None and low < forbidden < high:
         low, high = (0.5 * (forbidden + start), high) if forbidden < start else (low, 0.5 * (forbidden + start))
-    return float(optimize.minimize_scalar(function, bounds=(low, high), method="bounded", options={"xatol": 1e-10}).fun)
+    options = {"xatol": 1e-10}
+    return float(scipy.optimize.minimize_scalar(function, bounds=(low, high), method="bounded", options=options).fun)
 
 
 def filter_modes(grid):

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import ndimage, optimize
 
 from pdelab.grid import Grid
 from pdelab.hints import Array
@@ -89,18 +89,19 @@ def track(times: Sequence[float] | Array, values: ArrayLike, grid: Grid, *, reac
 def _minima(u, grid, sign):
     """Local minima of node values away from the ends: (points (k, d), sign * values (k,)), refined by parabolas."""
     modes, d = filter_modes(grid), grid.dimension
-    flat = u == ndimage.minimum_filter(u, 3, mode=modes)
-    sloping = u == ndimage.minimum_filter(np.where(flat, math.inf, u), 3, mode=modes)  # a plateau that goes on downhill
+    flat = u == scipy.ndimage.minimum_filter(u, 3, mode=modes)
+    steeper = np.where(flat, math.inf, u)
+    sloping = u == scipy.ndimage.minimum_filter(steeper, 3, mode=modes)  # a plateau that goes on downhill
     for axis, name in enumerate(grid.boundary):
         if name != "periodic":
             sloping |= np.isin(np.arange(u.shape[axis]), (0, u.shape[axis] - 1)).reshape((-1,) + (1,) * (d - 1 - axis))
-    labels, count = ndimage.label(flat, np.ones((3,) * d))
+    labels, count = scipy.ndimage.label(flat, np.ones((3,) * d))
     if count == 0 or flat.all():
         return np.empty((0, d)), np.empty(0)
     each = np.arange(1, count + 1)
-    kept = each[ndimage.maximum(flat & sloping, labels, each) == 0]
-    places = np.array(ndimage.center_of_mass(flat, labels, kept)).reshape(-1, d)
-    values = np.asarray(ndimage.minimum(u, labels, kept), dtype=float)
+    kept = each[scipy.ndimage.maximum(flat & sloping, labels, each) == 0]
+    places = np.array(scipy.ndimage.center_of_mass(flat, labels, kept)).reshape(-1, d)
+    values = np.asarray(scipy.ndimage.minimum(u, labels, kept), dtype=float)
     whole = (places == np.round(places)).all(axis=1)
     for k in np.flatnonzero(whole):
         places[k], values[k] = _vertex(u, places[k].astype(int), values[k])
@@ -127,7 +128,7 @@ def _followed(kind, times, minima, grid, reach):
     for k, (points, values) in enumerate(minima):
         last = np.array([track["points"][-1] for track in alive]).reshape(-1, grid.dimension)
         gap = _distance(last, points, grid)
-        rows, columns = optimize.linear_sum_assignment(np.where(gap <= reach, gap, 1e6 * (1 + reach)))
+        rows, columns = scipy.optimize.linear_sum_assignment(np.where(gap <= reach, gap, 1e6 * (1 + reach)))
         pairs = {int(r): int(c) for r, c in zip(rows, columns) if gap[r, c] <= reach}
         for r, track in enumerate(alive):
             if r in pairs:

@@ -6,8 +6,8 @@ import math
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import optimize
 
 from pdelab import checks, closed_forms
 from pdelab.losses import Loss
@@ -113,7 +113,9 @@ def quadratic_robust_width(eigenvalues: ArrayLike, epsilon: float, beta: float) 
     alone = lambda share: share + math.log(-math.expm1(-share)) - logs.max()  # noqa: E731  log gamma of one eigenvalue
     low, high = alone(level / len(logs)), alone(level)
     if low < high:
-        high = optimize.brentq(lambda s: np.logaddexp(0.0, s + logs).sum() - level, low, high, xtol=1e-15, rtol=1e-14)
+        high = scipy.optimize.brentq(
+            lambda s: np.logaddexp(0.0, s + logs).sum() - level, low, high, xtol=1e-15, rtol=1e-14
+        )
     return math.exp(high) if high < 709 else math.inf
 
 
@@ -166,6 +168,6 @@ def robust_width(f: Loss, point: ArrayLike, epsilon: float, beta: float, *, larg
         gamma /= 64
     while gamma < largest:
         if rise(1.1 * gamma) > 0:
-            return float(optimize.brentq(rise, gamma, 1.1 * gamma, xtol=1e-14 * gamma, rtol=1e-13))
+            return float(scipy.optimize.brentq(rise, gamma, 1.1 * gamma, xtol=1e-14 * gamma, rtol=1e-13))
         gamma *= 1.1
     return math.inf

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy.optimize import brentq
 
 from pdelab import checks
 from pdelab.hints import Array
@@ -106,7 +106,7 @@ def energy_threshold(p: int = 3, index: int = 0) -> float:
     below = edge
     while complexity(-below, p, k) > 0:
         below *= 1.25
-    return float(brentq(lambda e: float(complexity(-e, p, k)), edge, below, xtol=1e-15, rtol=8.9e-16))
+    return float(scipy.optimize.brentq(lambda e: float(complexity(-e, p, k)), edge, below, xtol=1e-15, rtol=8.9e-16))
 
 
 def checked_order(p):
