@@ -1,6 +1,7 @@
 """One backend without a display, one random generator, one place for compiled code."""
 
 import os
+from collections import Counter
 from pathlib import Path
 
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -27,11 +28,30 @@ def branch(request):
         yield request.param
 
 
+COLLECTED = pytest.StashKey()
+
+
+@pytest.fixture
+def collected(request):
+    """The names of all tests that were found, those left out by -m and -k too; with and without their parameters."""
+    return request.config.stash[COLLECTED]
+
+
 SLOW = set((Path(__file__).parent / "slow.txt").read_text(encoding="utf-8").split("\n")) - {""}
 
 
-def pytest_collection_modifyitems(items):
-    """Mark what `slow.txt` lists: the tests that take about a second of CPU time or more, compiled code warm."""
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(config, items):
+    """Mark what `slow.txt` lists: the tests that take about a second of CPU time or more, compiled code warm.
+
+    Heavy files come first, so that no worker is left with one at the end; a slow test weighs as much as fifty others.
+    """
     for item in items:
         if item.nodeid in SLOW or item.nodeid.split("[")[0] in SLOW:
             item.add_marker(pytest.mark.slow)
+    config.stash[COLLECTED] = {name for item in items for name in (item.nodeid, item.nodeid.split("[")[0])}
+    yield
+    weights = Counter()
+    for item in items:
+        weights[item.path] += 50 if item.get_closest_marker("slow") else 1
+    items.sort(key=lambda item: (-weights[item.path], item.path))

@@ -32,3 +32,12 @@ def test_the_workflow_runs_what_ci_runs():
         1
     )
     assert f'"{oldest}"' in workflow
+
+
+def test_slow_tests_that_are_listed_exist(collected, request):
+    if any("::" in argument for argument in request.config.args):
+        pytest.skip("only some tests of a file were asked for")
+    listed = (ROOT / "tests" / "slow.txt").read_text(encoding="utf-8").splitlines()
+    assert listed == sorted(set(listed))
+    files = {name.split("::")[0] for name in collected}
+    assert [name for name in listed if name.split("::")[0] in files and name not in collected] == []

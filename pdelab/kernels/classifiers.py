@@ -75,5 +75,6 @@ def run_epochs(theta, pixels, labels, hidden, classes, order, rate, decay, saved
                 total += add_gradient(theta, pixels[sample], labels[sample], hidden, classes, gradient, layer, scores)
             for i in range(theta.size):
                 theta[i] -= rate * (gradient[i] / batch + decay * theta[i])
-        saved[epoch] = theta
+        for i in range(theta.size):
+            saved[epoch, i] = theta[i]
         losses[epoch] = total / (steps * batch)

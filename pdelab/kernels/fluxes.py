@@ -114,7 +114,8 @@ def burgers_march(values, out, steps, boundary, c, d, kind):
     n = values.size
     source, target = np.empty(n + 4), np.empty(n + 4)
     lower, upper, flux = np.empty(BLOCK + 2), np.empty(BLOCK + 2), np.empty(BLOCK + 1)
-    source[2:-2] = values
+    for j in range(n):
+        source[j + 2] = values[j]
     if boundary == REFLECTING:
         source[2] = source[n + 1] = 0.0
     for _ in range(steps):
@@ -127,7 +128,8 @@ def burgers_march(values, out, steps, boundary, c, d, kind):
         else:
             first_order(target[2:-2], source[1:-3], source[2:-2], source[3:-1], c, d, kind)
         source, target = target, source
-    out[:] = source[2:-2]
+    for j in range(n):
+        out[j] = source[j + 2]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -155,4 +157,5 @@ def traffic_march(values, out, steps, boundary, limits, d):
             target[j] = source[j] - (off - into)
             into = off
         source, target = target, source
-    out[:] = source
+    for j in range(n):
+        out[j] = source[j]

@@ -44,8 +44,10 @@ def slowest(up, down, high, width, rates):
     below(up, down, rates, killing, counts)
     for i in range(count):
         first = min(max(int(counts[i]) - 1, 0), count)  # all before are below this shift
-        upper[:first] = np.minimum(upper[:first], rates[i])
-        lower[first:] = np.maximum(lower[first:], rates[i])
+        for j in range(first):
+            upper[j] = min(upper[j], rates[i])
+        for j in range(first, count):
+            lower[j] = max(lower[j], rates[i])
     wide = True
     while wide:
         for j in range(count):
@@ -81,7 +83,8 @@ def twisted(up, down, rates, vectors):
 def twisted_block(up, down, rates, left, z, size):
     """`twisted` for at most WIDTH rates: the vectors are the columns of z (n, WIDTH) times `size`; scratch: left."""
     n, count = up.size, rates.size
-    left[0, :count] = -rates
+    for j in range(count):
+        left[0, j] = -rates[j]
     for i in range(1, n):
         ahead, back, before, here = up[i - 1], down[i - 1], left[i - 1], left[i]
         for j in range(count):

@@ -209,9 +209,11 @@ def block(g, y, x, z, m, d, xi, amounts, flags):
     """The inner update on one block of numbers; d is scratch."""
     n = g.size
     if flags & CAPTURE:
-        x[:] = y
+        for i in range(n):
+            x[i] = y[i]
     if flags & FRESH:
-        z[:] = y
+        for i in range(n):
+            z[i] = y[i]
     if flags & RESET and flags & MOMENTUM:
         m[:] = 0
     sign, decay, mu, ahead = amounts[SIGN], amounts[DECAY], amounts[MU], amounts[AHEAD]

@@ -192,10 +192,12 @@ def howard_march(values, out, steps, boundary, shift, k, d, tolerance, most):
     n, total = values.size, 0
     down, up, factors, change, old = np.empty(n), np.empty(n), np.empty((4, n)), np.empty(n), np.empty(n)
     line = (1, n, 1)
-    out[:] = values
+    for i in range(n):
+        out[i] = values[i]
     for _ in range(steps):
-        old[:] = out
         size = np.inf
+        for i in range(n):
+            old[i] = out[i]
         for _ in range(most):
             for i in range(n):
                 change[i] = old[i] - out[i]
@@ -235,9 +237,10 @@ def rosenbrock_step(u, new, point, ahead, stages, factors, down, up, boundary, s
     policies(u.reshape(line), boundary, shift[2].reshape(line), k, d, rates[0], rates[1], ahead.reshape(line))
     ratio = factor_ring(down, up, boundary, 1.0 / GAMMA, factors)
     for s in range(STAGES):
-        point[:] = u
         stage = stages[s]
-        stage[:] = 0.0
+        for i in range(n):
+            point[i] = u[i]
+            stage[i] = 0.0
         for j in range(s):
             combine(point, stage, stages[j], A[s, j], C[s, j])
         upwind_step(point, ahead, 0, 1, (1, 1, n), (1, 1, boundary), (0.0, 0.0, k), (0.0, 0.0, d), shift, FITTED)
@@ -260,7 +263,8 @@ def rosenbrock_march(values, out, span, first, boundary, shift, k, d, tolerance)
     stages, factors, new, point = np.zeros((STAGES, n)), np.empty((4, n)), np.empty(n), np.empty(n)
     down, up, ahead = np.empty(n), np.empty(n), np.zeros(n)
     time, dt, taken, refused = 0.0, first, 0, 0
-    out[:] = values
+    for i in range(n):
+        out[i] = values[i]
     while time < span:
         remaining = span - time
         step = remaining if dt >= remaining else min(dt, 0.5 * remaining) if dt > 0.5 * remaining else dt
@@ -272,7 +276,8 @@ def rosenbrock_march(values, out, span, first, boundary, shift, k, d, tolerance)
             continue
         time = span if step == remaining else time + step
         taken += 1
-        out[:] = new
+        for i in range(n):
+            out[i] = new[i]
         growth = min(5.0, 0.9 * error**-0.25) if error > 0.0 else 5.0
         dt = max(dt, step * growth) if step < dt else step * growth
     return dt, taken, refused

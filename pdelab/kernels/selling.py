@@ -69,13 +69,13 @@ def decompose(matrix, isotropic, radius, offsets, weights):
         if pair < 0:
             break
         i, j = pairs[pair, 0], pairs[pair, 1]
-        trial[:] = base
-        trial[i] = -base[i]
         for k in range(d + 1):
-            if k not in (i, j):
-                trial[k] += base[i] * (2.0 / (d - 1))
+            for m in range(d):
+                trial[k, m] = -base[i, m] if k == i else base[k, m]
+                if k not in (i, j):
+                    trial[k, m] += base[i, m] * (2.0 / (d - 1))
         if offsets_of(trial, trial_offsets) <= radius:
-            base[:] = trial
+            base, trial = trial, base
             continue
         angle = form(base[i], isotropic, base[j])
         tau = worst / -angle * (1.0 + ROUNDING)

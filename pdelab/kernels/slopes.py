@@ -221,7 +221,8 @@ def upwind_step(values, out, first, last, shape, boundary, k, d, shift, kind):
     for row in range(first, last):
         h, i = row // n1, row % n1
         here, new, r = u[row], target[row], min(row, shift.shape[1] - 1)
-        new[:] = here
+        for j in range(n2):
+            new[j] = here[j]
         if n0 > 1:
             back, front, inner = neighbours(h, n0, boundary[0])
             low, high = beyond(u[back * n1 + i], here, u[front * n1 + i], shift[0, r], back == h, front == h)
@@ -275,7 +276,8 @@ def pad(values, padded, first, last, shape, boundary):
         a, b = line // padded.shape[1], line % padded.shape[1]
         row, (h, h2, w0), (i, i2, w1) = padded[a, b], image(a - g0, n0, boundary[0]), image(b - g1, n1, boundary[1])
         if w0 == 0.0 and w1 == 0.0:
-            row[3:-3] = u[h, i]
+            for j in range(n2):
+                row[j + 3] = u[h, i, j]
         else:
             for j in range(n2):
                 row[j + 3] = u[h, i, j] + w0 * (u[h, i, j] - u[h2, i, j]) + w1 * (u[h, i, j] - u[h, i2, j])
@@ -390,7 +392,8 @@ def weno_march(values, out, stage, padded, steps, shape, boundary, k, d, shift, 
 
     A finite threshold (per step) keeps each step that close to the monotone step of scheme `kind`.
     """
-    out[:] = values
+    for j in range(out.size):
+        out[j] = values[j]
     rows, lines, filtered = shape[0] * shape[1], padded.shape[0] * padded.shape[1], threshold < np.inf
     for _ in range(steps):
         pad(out, padded, 0, lines, shape, boundary)

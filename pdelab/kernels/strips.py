@@ -249,5 +249,6 @@ def across(first, strip, upper, a, b, v, degree, strips, images, offset, stride,
 def grown(array, size):
     """The array with zeros up to `size` entries."""
     larger = np.zeros(size, array.dtype)
-    larger[: array.size] = array
+    for i in range(array.size):
+        larger[i] = array[i]
     return larger

@@ -118,12 +118,15 @@ def backward_euler_lines(m, up, down, inverse, into, outof, periodic, adjoint, x
                 backward_euler_block(m[o], up[o], down[o], inverse[o], first, min(first + BLOCK, m.shape[2]), x[o])
         return
     forward, back, enter, leave = (down, up, outof, into) if adjoint else (up, down, into, outof)
-    x[:] = m
+    outer, n, inner = m.shape
+    for o in range(outer):
+        for i in range(n):
+            for j in range(inner):
+                x[o, i, j] = m[o, i, j]
     solve_lines(forward, back, inverse, enter, leave, periodic, x)
     m -= x
     change_lines(x, up, down, adjoint, 1.0, m)
     solve_lines(forward, back, inverse, enter, leave, periodic, m)
-    outer, n, inner = m.shape
     for o in range(outer):
         for i in range(n):
             for j in range(inner):

@@ -90,8 +90,9 @@ def fit(drop, D, periodic, up, down):
                 factor = 1.0 + part if part > 0.0 else 1.0 / (1.0 - part)
                 along[j] *= factor
                 against[j] *= factor
-        behind[:] = down[o, n - 1]
-        over[:] = 0.0  # square root of both rates over the face before
+        for j in range(inner):
+            behind[j] = down[o, n - 1, j]
+            over[j] = 0.0  # square root of both rates over the face before
         for i in range(n):
             share = 1.0 if periodic or 0 < i < n - 1 else 0.01
             for j in range(inner):
