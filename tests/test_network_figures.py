@@ -9,37 +9,19 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
+from test_network_figures_quick import OWN  # noqa: E402
+
 from pdelab import figures, plotting  # noqa: E402
 from pdelab.figures import printed, races, tables  # noqa: E402
 from pdelab.networks.training.comparison import verdict  # noqa: E402
 from pdelab.records import Check  # noqa: E402
 
+# the others run and are drawn in their quick form: test_network_figures_quick.py
 TINY = {
-    "2.2": {"n": 12, "runs": 40, "shown": 40, "glasses": 4, "counted": 30, "perplexity": 5.0},
-    "2.3": {"epochs": 2, "seeds": 2, "hidden": 8, "layers": 4, "lenet_epochs": 1},
-    "2.4": {"epochs": 1, "deep_epochs": 2, "seeds": 2, "hidden": 8},
-    "3.1": {"epochs": 1, "samples": 40, "channels": (2, 2), "hidden": 4},
-    "3.4": {"epochs": 1, "hidden": 4, "lstm_hidden": 3, "lines": 32, "probes": 2},
-    "3.5": {"epochs": 2, "seeds": 2},
-    "3.6": {"epochs": 1, "seeds": 2},
-    "3.7": {"epochs": 1, "seeds": 2},
-    "4.2": {"epochs": 2, "seeds": 2},
-    "4.3": {"epochs": 1, "seeds": 2},
     "5.1": {"epochs": 2, "networks": 3},
     "5.2": {"loops": 4},
-    "5.3": {"epochs": 2, "seeds": 2},
-    "5.4": {"epochs": 2, "seeds": 2},
-    "5.5": {"epochs": 1, "seeds": 2},
     "5.6": {"epochs": 1, "third_epochs": 1, "seeds": 2},
-    "5.7": {"epochs": 2, "seeds": 2},
     "6.1": {"epochs": 3, "samples": 60},
-    "6.2": {"epochs": 3, "samples": 60},
-    "6.3": {"epochs": 1200, "burn_in": 300, "directions": 3},
-    "bridge-basins": {"epochs": 3, "samples": 60, "runs": 20, "tuning_runs": 10, "nodes": 41, "gradients": 20},
-    "bridge-density": {"epochs": 3, "samples": 60, "runs": 100},
-    "bridge-gradients": {"epochs": 3, "samples": 60, "runs": 4, "points": 3},
-    "bridge-projection": {"epochs": 3, "samples": 60, "runs": 30, "resamples": 20, "t": 0.5},
-    "bridge-volume": {"epochs": 2, "samples": 60, "seeds": 2, "steps": 150, "gamma": 0.005},
     "table-2.1": {"epochs": 1, "seeds": 2},
     "table-3.1": {"epochs": 1, "text_epochs": 1, "seeds": 2},
     "table-4.1": {"epochs": 2, "seeds": 2},
@@ -56,11 +38,11 @@ def one_thread():
 
 
 def test_the_list_is_complete():
-    assert set(TINY) == set(NETWORKS)
+    assert set(TINY) | set(OWN) == set(NETWORKS)
 
 
 @pytest.mark.parametrize(
-    "name", [n if n in ("4.2", "5.1", "5.2", "6.1") else pytest.param(n, marks=pytest.mark.slow) for n in TINY]
+    "name", [n if n in ("5.1", "5.2", "6.1") else pytest.param(n, marks=pytest.mark.slow) for n in TINY]
 )
 def test_figure_runs_and_is_drawn(name, tmp_path):
     module = NETWORKS[name]

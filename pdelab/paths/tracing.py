@@ -333,7 +333,8 @@ def advance(x, begin, end, step, steps, every, refine, seed, shift, K, S, saved,
 {noise}
             {schedules}
             if box.shape[0] > 2 or walls.shape[0] > 0:
-                before[:] = xs
+                for j in range({d} * 512):
+                    before[j] = xs[j]
             for i in range(n):
                 {loads}
 {body}

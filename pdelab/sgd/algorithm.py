@@ -202,7 +202,8 @@ def advance(x, begin, end, step, steps, every, refine, seed, shift, K, S, saved,
                     fill_words(words[c], n, seed, c, s // 2, shift + block)
             lane = s & 1
             if walls.shape[0] > 0:
-                before[:] = xs
+                for j in range({d} * 512):
+                    before[j] = xs[j]
             for i in range(n):
                 {loads}
                 {zeros}
