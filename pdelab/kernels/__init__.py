@@ -1,4 +1,8 @@
-"""Numba kernels over plain arrays: one file a subject, each kernel with a slow twin of the same name in tests/twins."""
+"""Numba kernels over plain arrays: one file a subject, each kernel with a slow twin of the same name in tests/twins.
+
+Arrays are copied entry by entry: for `out[:] = values` Numba also compiles the words in which it would refuse arrays of
+two sizes, which is half of what a small kernel takes.
+"""
 
 import os
 from pathlib import Path
