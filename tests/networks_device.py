@@ -13,3 +13,11 @@ if DEVICE.type == "cuda" and not torch.cuda.is_available():
 def array(tensor):
     """A tensor of any device as an array."""
     return tensor.detach().cpu().numpy()
+
+
+@pytest.fixture(autouse=True)
+def runs_there(monkeypatch):
+    """In a module that imports this, `train` computes there unless a test says otherwise."""
+    from pdelab.networks import training
+
+    monkeypatch.setitem(training.train.__kwdefaults__, "device", str(DEVICE))

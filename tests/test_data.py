@@ -13,6 +13,8 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
+from networks_device import DEVICE  # noqa: E402
+
 from pdelab.networks import data, models  # noqa: E402
 
 
@@ -174,7 +176,7 @@ def test_text_by_words():
 
 
 def test_a_pass_sees_every_sample_once_in_an_order_of_its_own():
-    split = data.Split(torch.arange(103.0)[:, None], torch.arange(103))
+    split = data.Split(torch.arange(103.0)[:, None], torch.arange(103)).to(DEVICE)
     passes = [list(data.batches(split, 10, seed=3, epoch=e)) for e in (0, 0, 1)]
     labels = [torch.cat([t for _, t in p]) for p in passes]
     assert all(len(set(order.tolist())) == 100 for order in labels)
@@ -184,7 +186,7 @@ def test_a_pass_sees_every_sample_once_in_an_order_of_its_own():
 
 
 def test_drawing_with_replacement_repeats_samples():
-    split = data.Split(torch.arange(50.0)[:, None], torch.arange(50))
+    split = data.Split(torch.arange(50.0)[:, None], torch.arange(50)).to(DEVICE)
     drawn = torch.cat([t for _, t in data.batches(split, 10, seed=0, epoch=0, replacement=True)])
     assert len(drawn) == 50 and len(set(drawn.tolist())) < 50
 
@@ -192,7 +194,7 @@ def test_drawing_with_replacement_repeats_samples():
 @pytest.mark.parametrize("replacement", [False, True])
 def test_samples_and_augmentation_are_keyed_by_epoch_replica_and_seed(replacement):
     images = torch.randn(40, 1, 8, 8, generator=torch.Generator().manual_seed(0))
-    split = data.Split(images, torch.arange(40))
+    split = data.Split(images, torch.arange(40)).to(DEVICE)
     keys = [
         {"epoch": 0, "seed": 0},
         {"epoch": 1, "seed": 0},
@@ -204,7 +206,7 @@ def test_samples_and_augmentation_are_keyed_by_epoch_replica_and_seed(replacemen
         pairs = list(data.batches(split, 10, replacement=replacement, augment=data.crops_and_flips, **key))
         labels.append([tuple(y.tolist()) for _, y in pairs])
         # the same images in every key, so that only the augmentation can differ
-        same = list(data.batches(data.Split(images[:1].expand(40, -1, -1, -1), split.targets), 10,
+        same = list(data.batches(data.Split(split.inputs[:1].expand(40, -1, -1, -1), split.targets), 10,
                                  replacement=replacement, augment=data.crops_and_flips, **key))  # fmt: skip
         moved.append(torch.cat([x for x, _ in same]))
         assert len(set(labels[-1])) == len(labels[-1])  # batches differ from one another
@@ -215,16 +217,17 @@ def test_samples_and_augmentation_are_keyed_by_epoch_replica_and_seed(replacemen
 
 
 def test_windows_of_a_stream_follow_one_another():
-    split = data.Split(torch.arange(101), torch.arange(1, 102))
+    split = data.Split(torch.arange(101), torch.arange(1, 102)).to(DEVICE)
     pairs = list(data.batches(split, 4, seed=0, epoch=0, steps=6))
     assert len(pairs) == data.batch_count(split, 4, 6) == 4
     columns = torch.cat([x for x, _ in pairs], 1)
-    assert torch.equal(columns, torch.arange(100).view(4, 25)[:, :24])
+    assert torch.equal(columns, torch.arange(100, device=DEVICE).view(4, 25)[:, :24])
     assert torch.equal(torch.cat([y for _, y in pairs], 1), columns + 1)
 
 
 def test_augmentation_is_keyed_by_the_batch():
-    split = data.Split(torch.randn(20, 3, 8, 8, generator=torch.Generator().manual_seed(0)), torch.arange(20))
+    images = torch.randn(20, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    split = data.Split(images, torch.arange(20)).to(DEVICE)
     first, again, other = (
         [x for x, _ in data.batches(split, 5, seed=0, epoch=e, augment=data.crops_and_flips, start=2)]
         for e in (0, 0, 1)
@@ -237,18 +240,18 @@ def test_augmentation_is_keyed_by_the_batch():
 
 
 def test_contrast_normalisation(rng):
-    images = torch.tensor(rng.random((5, 3, 4, 4)))
+    images = torch.tensor(rng.random((5, 3, 4, 4)), device=DEVICE)
     images[2] = 0.7  # one colour
     (flat,) = data.contrast_normalise(images)
     flat = flat.flatten(1)
-    torch.testing.assert_close(flat.mean(1), torch.zeros(5, dtype=torch.float64), atol=1e-12, rtol=0)
-    expected = torch.tensor([1.0, 1.0, 0.0, 1.0, 1.0], dtype=torch.float64)
+    torch.testing.assert_close(flat.mean(1), torch.zeros(5, dtype=torch.float64, device=DEVICE), atol=1e-12, rtol=0)
+    expected = torch.tensor([1.0, 1.0, 0.0, 1.0, 1.0], dtype=torch.float64, device=DEVICE)
     torch.testing.assert_close(flat.square().mean(1), expected)
 
 
 def test_zca_whitens_and_stays_close_to_the_images(rng):
     mixing = rng.standard_normal((12, 12))
-    images = torch.tensor(rng.standard_normal((4000, 12)) @ mixing).view(-1, 3, 2, 2)
+    images = torch.tensor(rng.standard_normal((4000, 12)) @ mixing, device=DEVICE).view(-1, 3, 2, 2)
     epsilon = 0.1
     white, same = data.zca(images, images[:3], regularisation=epsilon)
     torch.testing.assert_close(white[:3], same)
@@ -264,7 +267,7 @@ def test_zca_whitens_and_stays_close_to_the_images(rng):
 
 def test_crops_and_flips_are_shifts_and_mirrors():
     generator = torch.Generator().manual_seed(1)
-    images = torch.rand(40, 2, 6, 6) + 1.0
+    images = torch.rand(40, 2, 6, 6, device=DEVICE) + 1.0
     changed = data.crops_and_flips(images, generator, padding=2)
     padded = torch.nn.functional.pad(images, (2,) * 4)
     windows = [padded[..., r : r + 6, c : c + 6] for r in range(5) for c in range(5)]

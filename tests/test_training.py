@@ -14,6 +14,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
+from networks_device import DEVICE, runs_there  # noqa: E402, F401
 from scipy import stats  # noqa: E402
 
 from pdelab.networks import Exponential, averages, checkpoints, data, models, training  # noqa: E402
@@ -31,7 +32,7 @@ def weights(result):
 
 
 def same(one, other):
-    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+    return one.keys() == other.keys() and all(torch.equal(one[name].cpu(), other[name].cpu()) for name in one)
 
 
 class Killed(Exception):
@@ -81,11 +82,12 @@ def test_the_loop_is_sgd():
         drops=(2,),
         drop_factor=0.5,
     )
+    model, train = model.to(DEVICE), digits.train.to(DEVICE)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, nesterov=True)
     for epoch in range(3):
         for group in optimizer.param_groups:
             group["lr"] = 0.1 if epoch < 2 else 0.05
-        for x, y in data.batches(digits.train, 64, seed=4, epoch=epoch):
+        for x, y in data.batches(train, 64, seed=4, epoch=epoch):
             optimizer.zero_grad()
             torch.nn.functional.cross_entropy(model(x), y).backward()
             optimizer.step()
@@ -147,7 +149,7 @@ def test_the_folder_of_a_run(tmp_path):
     assert record["final"] == result.final and record["versions"]["torch"] == torch.__version__
     model, digits, config = training.load_run(tmp_path / "run")
     assert same(weights(result), model.state_dict()) and config == result.config
-    assert training.evaluate(model, digits.test) == result.final["test"]
+    assert training.evaluate(model.to(DEVICE), digits.test.to(DEVICE)) == result.final["test"]
     assert sorted(p.name for p in (tmp_path / "run").iterdir()) == [
         ".lock",
         "checkpoint.pt",
@@ -276,7 +278,7 @@ def test_kill_minus_nine_changes_nothing(tmp_path, rng, kills):
     assert kill_and_resume(folder, kills, rng) == [signal.SIGKILL] * kills + [0]
     model, digits, config = training.load_run(folder)
     config = {key: config[key] for key in ("epochs", "model_options", "data_options", "drops", "optimizer_options")}
-    whole = training.train("sgd", "digits-lenet", "digits", **config)
+    whole = training.train("sgd", "digits-lenet", "digits", device="cpu", **config)
     assert same(weights(whole), model.state_dict())
     assert [path.name for path in folder.glob(".*")] == [".lock"]  # no unfinished temporary file
 
@@ -459,7 +461,7 @@ def test_ranks_are_replicas_and_resume(tmp_path):
     """Two ranks die in the third epoch, continue, and end where two replicas in one process end."""
     folder = tmp_path / "run"
     run = {"model_options": {"hidden": (8,)}, "epochs": 4, "share": 0.5, "optimizer_options": {"inner_steps": 5}}
-    stacked = training.train("parle", replicas=2, **run)
+    stacked = training.train("parle", replicas=2, device="cpu", **run)
     assert torchrun(folder, die=20).returncode != 0  # 8 steps an epoch: in the third one
     assert not (folder / "model.pt").exists()
     finished = torchrun(folder, die=-1)

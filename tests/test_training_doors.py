@@ -16,6 +16,8 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
+from networks_device import runs_there  # noqa: E402, F401
+
 from pdelab.figures import network_text  # noqa: E402
 from pdelab.networks import checkpoints, data, training  # noqa: E402
 

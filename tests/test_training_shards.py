@@ -11,10 +11,12 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 joblib = pytest.importorskip("joblib")
 
+from networks_device import DEVICE  # noqa: E402
+
 from pdelab.networks import curvature, data, training  # noqa: E402
 
 RUNS = {"sgd": {}, "sgld": {"optimizer": "sgld", "optimizer_options": {"temperature": 1e-6, "lr": 0.05}}}
-COMMON = {"epochs": 2, "model_options": {"hidden": (4,)}, "threads": 1}
+COMMON = {"epochs": 2, "model_options": {"hidden": (4,)}, "threads": 1, "device": str(DEVICE)}
 
 
 @pytest.fixture(autouse=True)
@@ -69,6 +71,8 @@ def test_shards_that_left_their_runs_in_a_folder_are_collected(whole, tmp_path):
 
 @pytest.mark.parametrize("backend", ["loky", "threading", "multiprocessing", "sequential"])
 def test_any_backend_of_joblib_gives_the_same(whole, backend):
+    if backend == "multiprocessing" and DEVICE.type != "cpu":
+        pytest.skip("a process that has used an accelerator cannot be forked")
     with joblib.parallel_config(backend, n_jobs=2):
         same(training.compare(RUNS, seeds=(0, 1, 2, 3, 4), jobs=None, **COMMON), whole)
 
