@@ -69,7 +69,8 @@ def compare_exits(
         A line or a plane.
     grid : Grid
         With boundary="absorbing".
-    start : point inside the grid, one of its nodes
+    start : point inside the grid
+        Between nodes the mean exit times are interpolated.
     lr, batch, replacement, runs, seed
         As in `compare_densities`.
     longest : int
@@ -83,7 +84,7 @@ def compare_exits(
     Raises
     ------
     ValueError
-        A grid that does not absorb everywhere; a start that is no node; runs that are still inside after `longest`
+        A grid that does not absorb everywhere; a start outside; runs that are still inside after `longest`
         steps, whose mean would be too short.
 
     Examples
