@@ -318,7 +318,7 @@ def test_least_squares_have_the_hessian_of_their_normal_equations():
         (lambda model, batch: squares(model, batch).sum(), "expected a mean over samples"),
         (lambda model, batch: squares(model, batch).mean() * len(batch["target"]), "expected a mean over samples"),
         (lambda model, batch: model(**batch["inputs"])["mean"].std(0, correction=0).sum(), "expected a mean over"),
-        (lambda model, batch: model(**batch["inputs"])["mean"], r"one number a sample \(3,\)"),
+        (lambda model, batch: model(**batch["inputs"])["mean"], r"one number a sample \(4,\)"),
         (lambda model, batch: 1.0, "expected a tensor"),
     ],
 )
@@ -327,12 +327,32 @@ def test_what_is_no_mean_over_samples_is_refused(loss, words):
         regression(loss)
 
 
-def test_samples_that_see_one_another_later_are_refused():
-    """The first three samples do not, the others do: the rows do not add up to the gradient."""
+@pytest.mark.parametrize("size", [600, 6])
+def test_means_that_weigh_some_samples_more_are_refused(size):
+    """Labels in order, so that a weight for each class changes nothing in a small part; two samples of padding."""
+    torch.manual_seed(0)
+    labels, x, model = torch.arange(3).repeat_interleave(6), torch.randn(18, 4), torch.nn.Linear(4, 3)
+    padded, weight = labels.clone(), torch.tensor([1.0, 5.0, 0.2], dtype=torch.float64, device=DEVICE)
+    padded[[1, 13]] = -100
+    for targets, options in ((labels, {"weight": weight}), (padded, {})):
+
+        def loss(model, batch, reduction="mean", options=options):
+            return torch.nn.functional.cross_entropy(model(batch[0]), batch[1], reduction=reduction, **options)
+
+        with pytest.raises(ValueError, match="class weights or padding return one number a sample"):
+            curvature.Objective(model.to(DEVICE), (x, targets), loss=loss, batch_size=size)
+        each = curvature.Objective(model, (x, targets), loss=lambda m, b, f=loss: f(m, b, "none"), batch_size=size)
+        logits = model(x.to(DEVICE)).double()
+        expected = torch.nn.functional.cross_entropy(logits, targets.to(DEVICE), reduction="none", **options).mean()
+        assert each.value() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_samples_that_see_one_another_in_the_gradient_are_refused():
+    """The value is a mean over samples, the gradient is not: the rows do not add up."""
 
     def loss(model, batch):
         values = squares(model, batch)
-        return values.mean() if len(values) < 4 else values.mean() ** 2
+        return values.mean() + len(values) * (values.mean() - values.mean().detach())
 
     objective = regression(loss)
     for measure in (curvature.per_sample_gradients, curvature.gram_matrix):

@@ -57,7 +57,8 @@ class Objective:
     Raises
     ------
     ValueError
-        No samples, no weights, or a loss that is no mean over samples (checked on the first few).
+        No samples, no weights, or a loss that is no mean over samples: checked on a few from all over the data, each
+        alone, and on the first batch in two parts.
 
     Examples
     --------
@@ -293,20 +294,37 @@ class Objective:
                 self.loss(self.model, batch)
 
     def _refuse_what_is_no_mean(self):
-        """The loss of the first few samples together against that of each alone."""
-        few = self.first(3)
+        """The loss of a few samples together against that of each alone, and that of a batch against its parts': means
+        weighted by class or over what is not padding agree for samples of one kind."""
+        spread = torch.linspace(0, self.count - 1, min(self.count, 4), device="cpu").round().long()
+        few = each_tensor(lambda t: t[spread.to(t.device)], self.data)
         with torch.no_grad():
             together = _tensor(self._call(None, few))
             if together.shape not in ((), (_length(few),)):
                 wanted = f"the mean over a batch, or one number a sample ({_length(few)},)"
                 raise ValueError(f"loss: expected {wanted}, got shape {tuple(together.shape)}")
             alone = torch.stack([_tensor(self._call(None, single)).mean() for single in self.singles(few)])
-        expected = alone if together.ndim else alone.mean()
-        if not torch.allclose(together, expected, rtol=torch.finfo(self.dtype).eps ** 0.5, atol=1e-30, equal_nan=True):
-            got = f"{together.tolist()} for some samples together and {alone.tolist()} for each alone"
+        self._refuse_unequal(together, alone if together.ndim else alone.mean(), alone, "each alone")
+        batch = next(self.batches())
+        count, first = _length(batch), _length(batch) // 3
+        if not first:
+            return
+        pieces = [each_tensor(lambda t, k=k: t[k], batch) for k in (slice(first), slice(first, None))]
+        with torch.no_grad():
+            whole, *parts = (self._call(None, piece).mean() for piece in (batch, *pieces))
+        self._refuse_unequal(
+            whole, (first * parts[0] + (count - first) * parts[1]) / count, torch.stack(parts), "parts"
+        )
+
+    def _refuse_unequal(self, together, expected, parts, what):
+        half = torch.finfo(self.dtype).eps ** 0.5
+        scale = 1e-3 * half * float(parts.abs().nan_to_num().max())  # of means that cancel
+        if not torch.allclose(together, expected, rtol=half, atol=scale + 1e-30, equal_nan=True):
+            got = f"{together.tolist()} for some samples together and {parts.tolist()} for {what}"
             raise ValueError(
                 f"loss: expected a mean over samples that do not see one another, got {got}: divide a sum by the "
-                "samples, give batch norms running statistics, let the batch be the first axis"
+                "samples, let a loss with class weights or padding return one number a sample, give batch norms "
+                "running statistics, let the batch be the first axis"
             )
 
 
