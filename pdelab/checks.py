@@ -1,7 +1,8 @@
 """Refusals at the door, in one dialect: "name: expected ..., got ...".
 
 Every function takes the name of an argument and what came for it, and returns the value in its plain Python or NumPy
-form, or raises ValueError. Booleans, text and complex numbers are not numbers here.
+form, or raises ValueError. Booleans, text and complex numbers are not numbers here. Of answers, `bounded` refuses
+those that theory rules out.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
-    "choice", "finite", "nonnegative", "number", "positive", "reals", "refuse", "seed", "shown", "switch",
+    "bounded", "choice", "finite", "nonnegative", "number", "positive", "reals", "refuse", "seed", "shown", "switch",
     "whole", "within",
 ]  # fmt: skip
 
@@ -317,6 +318,46 @@ def reals(name: str, values: Any, expected: str = "real numbers") -> NDArray[np.
         return array.astype(float, copy=False)
     except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"{name}: expected {expected}, got {shown(values)}") from error
+
+
+def bounded(values: NDArray[np.float64], low: Any, high: Any, slack: Any, words: str) -> NDArray[np.float64]:
+    """An answer if it lies within the bounds that theory gives it: a value outside them is never returned.
+
+    Parameters
+    ----------
+    values : array
+    low, high : arrays or floats
+        The bounds.
+    slack : array or float
+        What rounding may add to them.
+    words : str
+        What the message calls the answer.
+
+    Returns
+    -------
+    array
+        The values as they came.
+
+    Raises
+    ------
+    ArithmeticError
+        A value outside the bounds by more than the slack, or NaN.
+
+    Examples
+    --------
+    >>> bounded(np.array([0.0, 1.0]), 0.0, 1.0, 0.0, "a probability")
+    array([0., 1.])
+    """
+    wrong = ~np.asarray((values >= low - slack) & (values <= high + slack))
+    if wrong.any():
+        at = np.unravel_index(int(np.argmax(wrong)), np.shape(values))
+        low, high = (np.broadcast_to(bound, np.shape(values))[at] for bound in (low, high))
+        raise ArithmeticError(
+            f"{words}: {int(wrong.sum())} values lie outside the bounds of theory, the first of them "
+            f"{np.asarray(values)[at]:.17g} for [{low:.17g}, {high:.17g}]; this is a fault of pdelab or of f (does it "
+            "return the same value for the same point?)"
+        )
+    return values
 
 
 def refuse(name: str, expected: str, value: Any) -> NoReturn:

@@ -228,6 +228,23 @@ def test_local_entropy_of_a_cusp():
         assert float(pl.local_entropy(f, x, t, beta)) == pytest.approx(exact, rel=1e-8)
 
 
+@pytest.mark.parametrize("text", ["abs(x + 0.3705)**0.5", "sqrt(norm(x + 0.3705))"])
+def test_local_entropy_of_a_cusp_at_low_temperature(text):
+    """The weight of the cusp, exp(-beta a sqrt|y|) over 1e-8, is the whole integral."""
+    t, beta, x, cusp = 0.2, 1e4, -0.2, mpmath.mpf(-0.3705)
+    f = Loss(f"0.474*x**2 + 0.842*{text}")
+    with mpmath.workdps(25):
+        energy = lambda z: (  # noqa: E731
+            mpmath.mpf(0.474) * (cusp + z) ** 2
+            + mpmath.mpf(0.842) * mpmath.sqrt(abs(z))
+            + (x - cusp - z) ** 2 / (2 * t)
+        )
+        ends = [s * mpmath.mpf(10) ** k for s in (-1, 1) for k in range(-14, 0)]
+        total = mpmath.quad(lambda z: mpmath.exp(-beta * (energy(z) - energy(0))), sorted([*ends, 0]))
+        exact = energy(0) - mpmath.log(total / mpmath.sqrt(2 * mpmath.pi * t / beta)) / beta
+    assert float(pl.local_entropy(f, x, t, beta)) == pytest.approx(float(exact), abs=1e-12)
+
+
 def test_derivatives_at_the_nodes_of_a_grid():
     """A Grid is taken like its points, in one to three dimensions."""
     for f, grid in (

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pdelab import closed_forms, losses, regularity
 from pdelab.grid import Grid
 from pdelab.losses import Loss
+from pdelab.regularity import critical
 
 FREE = {"boundary": "outflow"}
 FINE = Grid(-4.0, 4.0, 801, **FREE)
@@ -302,6 +303,83 @@ def test_critical_points_in_two_dimensions():
     line = regularity.persistence_times(tilted, Grid(-2.0, 2.0, 401), one.minima[1:])
     np.testing.assert_allclose(plane, line, rtol=1e-9)
     assert regularity.persistence_times(ring, Grid(-2.0, 2.0, 401), [-1.0, 1.0]).tolist() == [math.inf] * 2
+
+
+def waves(rng, names, still):
+    """A random sum of waves on [0, 1]^d; `still`: with no slope across the ends, else tilted as well."""
+    terms = []
+    for _ in range(3):
+        factors = [f"cos({rng.integers(0, 4)}*pi*{a} + {0.0 if still else rng.normal():.3f})" for a in names]
+        terms.append(f"{rng.normal():.3f}*" + "*".join(factors))
+    return Loss(" + ".join([*terms, *(f"{0.0 if still else rng.normal():.3f}*{a}" for a in names)]), tuple(names))
+
+
+def crossings(f):
+    """Roots of f' on [0, 1] by sign changes on 1e5 nodes, an end where f' is 0 included."""
+    x = np.linspace(0.0, 1.0, 100_003)
+    slope = f.gradient(x)
+    ends = [end for end, s in zip((0.0, 1.0), (slope[0], slope[-1])) if abs(s) < 1e-12]
+    inner = x[1:-1][:-1][slope[1:-2] * slope[2:-1] < 0] + 0.5e-5
+    return np.sort([*ends, *inner])
+
+
+def zeros(f, count=60):
+    """Roots of grad f on [0, 1]² by Newton's method from many nodes."""
+    y = np.stack(np.meshgrid(*[np.linspace(0.0, 1.0, count)] * 2, indexing="ij"), axis=-1).reshape(-1, 2)
+    for _ in range(30):
+        y = y - np.linalg.solve(f.hessian(y) + 1e-14 * np.eye(2), f.gradient(y)[..., None])[..., 0]
+        y = y[(np.abs(y - 0.5) < 1.0).all(axis=1)]
+    y = y[(np.abs(f.gradient(y)).max(axis=1) < 1e-10) & (np.abs(y - 0.5) <= 0.5 + 1e-12).all(axis=1)]
+    return np.unique(np.round(y, 8) + 0.0, axis=0)
+
+
+@pytest.mark.parametrize("boundary", ["outflow", "reflecting"])
+@pytest.mark.parametrize("still", [True, False])
+@pytest.mark.parametrize("seed", range(4))
+def test_critical_points_and_persistence_at_ends(seed, still, boundary):
+    """Against brute force on a box whose ends hold critical points themselves or cut waves off anywhere."""
+    f = waves(np.random.default_rng(seed), "x", still)
+    grid, expected, x = Grid(0.0, 1.0, 101, boundary=boundary), crossings(f), np.linspace(0.0, 1.0, 100_001)
+    for loss in (f, Loss.from_functions(f, f.gradient, f.hessian, dimension=1)):
+        critical = regularity.critical_points(loss, grid)
+        assert len(critical.points) == len(expected)
+        np.testing.assert_allclose(critical.points, expected, atol=2e-5)
+        assert (np.diff(critical.index) != 0).all()
+        for c, bend, time in zip(
+            critical.points, critical.eigenvalues[:, 0], regularity.persistence_times(loss, grid, critical.points)
+        ):
+            drop = f(c) - f(x)
+            lower = drop > 1e-9
+            ratio = np.min((x[lower] - c) ** 2 / (2.0 * drop[lower]), initial=math.inf)
+            assert time == pytest.approx(min(ratio, -1.0 / bend if bend < 0 else math.inf), rel=1e-4)
+
+
+@pytest.mark.parametrize("boundary", ["outflow", "reflecting"])
+@pytest.mark.parametrize("still", [True, False])
+@pytest.mark.parametrize("seed", range(2))
+def test_critical_points_and_persistence_at_ends_of_a_plane(seed, still, boundary):
+    f = waves(np.random.default_rng(20 + seed), "xy", still)
+    grid, expected = Grid((0.0, 0.0), (1.0, 1.0), (31, 33), boundary=boundary), zeros(f)
+    nodes = np.stack(np.meshgrid(*[np.linspace(0.0, 1.0, 401)] * 2, indexing="ij"), axis=-1).reshape(-1, 2)
+    for loss in (f, Loss.from_functions(f, f.gradient, f.hessian, dimension=2)):
+        critical = regularity.critical_points(loss, grid)
+        points = critical.points[np.lexsort(np.round(critical.points, 8).T[::-1])]
+        np.testing.assert_allclose(points, expected, atol=1e-7)
+        for c, bend, time in zip(
+            critical.points, critical.eigenvalues[:, 0], regularity.persistence_times(loss, grid, critical.points)
+        ):
+            drop = f(c) - f(nodes)
+            lower = drop > 1e-9
+            ratio = np.min(((nodes[lower] - c) ** 2).sum(axis=1) / (2.0 * drop[lower]), initial=math.inf)
+            limit = -1.0 / bend if bend < 0 else math.inf
+            assert time <= min(ratio, limit) * (1.0 + 1e-9) and time >= min(ratio, limit) * (1.0 - 1e-2)
+
+
+def test_a_missing_critical_point_is_caught(monkeypatch):
+    roots = critical._all_roots
+    monkeypatch.setattr(critical, "_all_roots", lambda f, grid: np.delete(roots(f, grid), 2))
+    with pytest.raises(ArithmeticError, match="both minima or both maxima"):
+        regularity.critical_points(losses.three_wells(), FINE)
 
 
 def test_no_critical_points():

@@ -54,10 +54,10 @@ def lowest(energy, lower, upper, count, closed=False):
     for _ in range(25):
         near = centre[:, None] + h * around
         near = np.clip(near, lower, upper) if closed else near
-        found = energy(near)
-        centre, h = near[np.arange(len(near)), found.argmin(1)], h / 3
-    found = energy(centre)
-    return float(found.min()), centre[found.argmin()]
+        energies = energy(near)
+        centre, h = near[np.arange(len(near)), energies.argmin(1)], h / 3
+    energies = energy(centre)
+    return float(energies.min()), centre[energies.argmin()]
 
 
 def brute(f, x, t, low=-6.0, high=6.0, closed=False):

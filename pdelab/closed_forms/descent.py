@@ -27,23 +27,25 @@ def newton(f, x, y, t, radius, low=None, high=None):
     last = np.full(len(y), np.inf)
     active = np.arange(len(y))
     for _ in range(100):
-        xa, ya = x[active], y[active]
+        rows = slice(None) if len(active) == len(y) else active  # views where copies are not needed
+        xa, ya = x[rows], y[rows]
         size = _largest(ya) + _largest(xa) + 1e-300
         step = _step(f, xa, ya, t, low, high)
-        step *= np.minimum(1.0, radius[active] / np.maximum(_largest(step), 1e-300))[:, None]
+        step *= np.minimum(1.0, radius[rows] / np.maximum(_largest(step), 1e-300))[:, None]
         new = ya + step if low is None else np.clip(ya + step, low, high)
         moved = _largest(new - ya)
         there = _energy(f, xa, new, t)
         # at round-off the gradient knows more than the value: small steps that shrink are taken if H is level
-        polishing = (moved <= 1e-6 * size) & (moved <= 0.5 * last[active])
-        level = there <= energy[active] + 1e-14 * np.abs(energy[active])
-        keep = (there < energy[active]) | (polishing & level)
-        y[active[keep]] = new[keep]
-        energy[active[keep]] = np.minimum(there, energy[active])[keep]
-        radius[active] = np.where(keep, radius[active], 0.25 * moved)
-        last[active] = moved
+        polishing = (moved <= 1e-6 * size) & (moved <= 0.5 * last[rows])
+        level = there <= energy[rows] + 1e-14 * np.abs(energy[rows])
+        keep = (there < energy[rows]) | (polishing & level)
+        y[rows] = np.where(keep[:, None], new, ya)
+        energy[rows] = np.where(keep, np.minimum(there, energy[rows]), energy[rows])
+        radius[rows] = np.where(keep, radius[rows], 0.25 * moved)
+        ahead = moved * np.where(last[rows] < np.inf, np.minimum(moved / last[rows], 1.0), 1.0)  # the next step
+        last[rows] = moved
         stuck = ~keep & (moved <= 1e-8 * size)  # shorter steps would be round-off too
-        active = active[(moved > 2e-16 * size) & ~stuck]
+        active = active[(np.where(keep, ahead, moved) > 2e-16 * size) & ~stuck]
         if not len(active):
             break
     return energy, y
@@ -120,7 +122,9 @@ def minimise(f, x, t):
     energy[stay], y[stay] = here[stay], x[stay]
     energy, y = newton(f, x, y, t, POLISH * (1.0 + float(np.abs(y).max(initial=0.0))))
     warn_of_gap(energy, below)
-    return certificates.within(energy, below, here, 1e-12 * (1.0 + np.abs(energy)), "the minimum of a formula"), y
+    slack = 1e-12 * (1.0 + np.abs(energy))
+    certificates.attained(energy, _energy(f, x, y, t), slack, "the minimum of a formula")
+    return certificates.within(energy, below, here, slack, "the minimum of a formula"), y
 
 
 def warn_of_gap(energy, below):
@@ -142,7 +146,9 @@ def _minimise(x, f, t):
     energy, y = newton(f, x[owner], starts, t, size)
     energy, y = lowest(owner, energy, y, len(x))
     branching.second_look(f, x, t, branching.spread(f, x, t, 0.0), energy)
-    return energy, y
+    slack = 1e-12 * (1.0 + np.abs(energy))
+    certificates.attained(energy, _energy(f, x, y, t), slack, "the minimum of a loss")
+    return certificates.within(energy, -np.inf, branching.values(f, x), slack, "the minimum of a loss"), y
 
 
 def deepest(f, x, t, depth, most=8):

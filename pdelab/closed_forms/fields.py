@@ -6,10 +6,19 @@ import math
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import fft, special
 
 from pdelab import boundaries
-from pdelab.closed_forms import arguments, certificates, continuation, inviscid, points, sampled, viscous
+from pdelab.closed_forms import (
+    arguments,
+    certificates,
+    continuation,
+    descent,
+    gaussian,
+    inviscid,
+    points,
+    sampled,
+    viscous,
+)
 from pdelab.grid import Grid
 from pdelab.kernels import envelopes
 from pdelab.losses import Loss
@@ -78,7 +87,10 @@ def hopf_lax(f: Loss | ArrayLike, grid: Grid | ArrayLike, t: ArrayLike, *, refin
     """
     if not isinstance(grid, Grid):
         return points.value(f, grid, t, math.inf, "t")
-    return arguments.each_time(lambda time: _hopf_lax(f, grid, time, refine, places=False)[0], t)
+    u = arguments.each_time(lambda time: _hopf_lax(f, grid, time, refine, places=False)[0], t)
+    if np.ndim(t) and refine in (True, False) and not hasattr(f, "on"):
+        certificates.falling(u, np.asarray(t, dtype=float), certificates.rounding(f), "hopf_lax")
+    return u
 
 
 def proximal(f: Loss | ArrayLike, grid: Grid | ArrayLike, t: ArrayLike, *, refine: bool | str = True) -> np.ndarray:
@@ -135,8 +147,16 @@ def _hopf_lax(f, grid, t, refine, places=True):
     u, nodes = REFINEMENTS[start](values, grid, t, places or exact)
     place = inviscid.coordinates(nodes, grid) if places or exact else None
     u, place = sampled.polished(f, grid, t, u, place) if exact else (u, place)
-    low = -math.inf if exact or free or start == "quartic" else values.min()
-    u = certificates.within(u, low, values, certificates.rounding(values) + certificates.rounding(u), "hopf_lax")
+    proved = start != "quartic" or (exact and f.formula is not None)
+    slack = certificates.rounding(values) + certificates.rounding(u)
+    low = -math.inf if exact or free or not proved else values.min()
+    certificates.within(u, low, values, slack, "hopf_lax")
+    if proved:
+        gap = descent.GAP * (1.0 + np.abs(u).max()) if exact else 0.0
+        certificates.semiconcave(u, grid, t, slack + gap, "hopf_lax", None if exact or free else values)
+    if place is not None and not exact and proved:
+        missed = inviscid.missed(values, grid, t, u, nodes)
+        certificates.attained(missed, 0.0, slack, "proximal")
     return np.maximum(u, low), place  # the slack is rounding: a squared distance has a root
 
 
@@ -299,17 +319,8 @@ def heat_smoothing(f: Loss | ArrayLike, grid: Grid, gamma: float, beta: float) -
     reaches = [math.ceil(9.0 * math.sqrt(variance) / h) for h in grid.spacing]
     values = _continued(f, grid, reaches)
     for axis, (h, reach) in enumerate(zip(grid.spacing, reaches)):
-        values = _convolved(values, _gaussian(h, reach, variance), axis)
+        values = gaussian.convolved(values, gaussian.weights(h, reach, variance), axis)
     return values
-
-
-def _convolved(values, kernel, axis):
-    """The part of a convolution along an axis in which the kernel lies inside."""
-    values = np.moveaxis(values, axis, -1)
-    count, reach = values.shape[-1], len(kernel) - 1
-    size = fft.next_fast_len(count, real=True)  # what wraps around falls outside the part that is kept
-    product = fft.rfft(values, size) * fft.rfft(kernel, size)
-    return np.moveaxis(fft.irfft(product, size)[..., reach:count], -1, axis)
 
 
 def _continued(f, grid, reaches):
@@ -334,16 +345,3 @@ def _continued(f, grid, reaches):
         elif not sampled:
             values = np.pad(values, padding, mode="reflect", reflect_type="odd")
     return values
-
-
-def _gaussian(h, reach, variance):
-    """Weights of a Gaussian on nodes h apart that sum to one: its values, or where it is narrow its means of hats."""
-    offsets = np.arange(-reach, reach + 1) * h
-    if variance >= viscous.RESOLVED * h * h:
-        kernel = np.exp(-(offsets**2) / (2 * variance))
-    else:
-        x = np.arange(reach + 2) * h / math.sqrt(variance)  # E(Y - x)⁺ of a normal Y: its second differences
-        excess = np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi) - x * special.ndtr(-x)
-        side = np.diff(excess, 2)
-        kernel = np.concatenate([side[::-1], [2.0 * (excess[1] - excess[0]) + x[1]], side])
-    return kernel / kernel.sum()

@@ -9,9 +9,9 @@ import warnings
 import numpy as np
 
 from pdelab.closed_forms import continuation
-from pdelab.kernels import cells, envelopes, quartics
+from pdelab.kernels import cells, differences, envelopes, quartics
 
-__all__ = ["coordinates", "multilinear_minimum", "node_minimum", "quartic_minimum"]
+__all__ = ["coordinates", "missed", "multilinear_minimum", "node_minimum", "quartic_minimum"]
 
 
 def node_minimum(values, grid, t, places=True):
@@ -75,6 +75,17 @@ def _between(wide, low, grid, t, u, nodes, levels):
     else:
         cells.trilinear_minimum(wide, rings, *fields[1:], first, last, nodes, start, c, value, minimiser)
     return value, minimiser - np.array(low)
+
+
+def missed(values, grid, t, u, nodes):
+    """The largest distance of u from the energy If(y) + |x - y|²/(2t) of its minimisers, as far as they are in the box.
+
+    nodes (*shape, d): numbers of nodes, fractions where u is the minimum over the multilinear interpolant If.
+    """
+    lead = 3 - grid.dimension
+    c = np.array([0.0] * lead + [h * h / (2.0 * t) for h in grid.spacing])
+    places = np.ascontiguousarray(nodes, dtype=float).reshape((1,) * lead + nodes.shape)
+    return differences.missed(_three(values), _rings(grid), places, c, _three(u))
 
 
 def _three(field):

@@ -9,9 +9,9 @@ import math
 
 import numpy as np
 
-from pdelab.closed_forms import branching, certificates
+from pdelab.closed_forms import branching
 from pdelab.kernels import trapezoid
-from pdelab.losses import search
+from pdelab.losses import enclosures, search
 
 __all__ = ["integrate"]
 
@@ -25,12 +25,16 @@ STEPS = (0.8, 0.6, 0.45, 0.3, 0.2, 0.13)  # spacings that are tried, in widths o
 
 
 def integrate(f, x, t, beta):
-    """(done (P,), u (P,), mean - x (P, d), covariance (P, d, d)); where not done, the others hold nothing."""
+    """(bounds of u (2, P), done (P,), u (P,), mean - x (P, d), covariance (P, d, d)).
+
+    Where not done, the last three hold nothing. The bounds, of every point of a formula, need no integral.
+    """
     count, d = x.shape
     done, u = np.zeros(count, dtype=bool), np.zeros(count)
     mean, covariance = np.zeros((count, d)), np.zeros((count, d, d))
+    bounds = np.array([[-math.inf], [math.inf]]) * np.ones(count)
     if f.formula is None or d > 3:
-        return done, u, mean, covariance
+        return bounds, done, u, mean, covariance
     here = branching.values(f, x)
     known = search.Search(f, x, t, search.surroundings(f, x, t, DEPTH / beta))
     fit = (known.value - known.below) * beta <= 1.0
@@ -59,17 +63,45 @@ def integrate(f, x, t, beta):
                 middle = total[:, 1 : 1 + d] / total[:, :1]
                 mean[p] = known.place[p] - x[p] + middle
                 covariance[p] = _square(total, d) / total[:, 0, None, None] - middle[:, :, None] * middle[:, None, :]
-    slack = 1e-10 * (np.abs(u[done]) + 1.0 / beta)
-    certificates.within(u[done], known.floor(), math.inf, slack, "local_entropy")
-    return done, u, mean, covariance
+    return _bounds(f, known, t, beta), done, u, mean, covariance
+
+
+def _bounds(f, known, t, beta):
+    """Lower and upper bounds of u (2, P) from the minima of H and enclosures alone.
+
+    From below: with m <= min H and l <= min f, H >= s m + (1 - s)(l + |y - x|²/(2t)) for every s in [0, 1], of which
+    the integral is known. From above by Jensen's inequality for the uniform law on a box around the minimiser: the mean
+    of H there is at most H(y) + Σ_i r_i² sup H_ii/6 + Σ_{i<j} r_i r_j rad H_ij/4, r_i half its sides.
+    """
+    x, y, d, floor = known.x, known.place, known.x.shape[1], known.floor()
+    rise = np.maximum(known.below - floor, 0.0)
+    share = np.minimum(1.0, d / (2.0 * beta * np.maximum(rise, 1e-300)))  # 1 - s, the best
+    low = floor + (1.0 - share) * rise + 0.5 * d / beta * np.log(share)
+    own = _hessians(f, y)[:, range(d), range(d)]
+    sides = np.sqrt(3.0 / (beta * (1.0 / t + np.maximum(own, 0.0))))
+    value, _, bend = enclosures.enclose(f, y - sides, y + sides)
+    first = branching.values(f, y)
+    mean, m = first.copy(), 0
+    for i in range(d):
+        for j in range(i, d):
+            wide = 0.5 * (bend[:, m, 1] - bend[:, m, 0])
+            mean += bend[:, m, 1] * sides[:, i] ** 2 / 6.0 if i == j else wide * sides[:, i] * sides[:, j] / 4.0
+            m += 1
+    mean = np.fmin(mean, value[:, 1]) + (((x - y) ** 2).sum(axis=1) + (sides**2).sum(axis=1) / 3.0) / (2.0 * t)
+    high = mean - (np.log(2.0 * sides).sum(axis=1) + 0.5 * d * math.log(beta / (2.0 * math.pi * t))) / beta
+    return np.where(np.isfinite(low), low, floor), np.where(np.isnan(high), math.inf, high)
 
 
 def _width(f, place, t, beta):
     """Standard deviation of the integrand at its peak, in its narrowest direction (P,)."""
+    return 1.0 / np.sqrt(beta * (1.0 / t + np.maximum(np.linalg.eigvalsh(_hessians(f, place))[:, -1], 0.0)))
+
+
+def _hessians(f, place):
+    """Hess f (P, d, d), 0 where it is not finite."""
     d = place.shape[1]
     hessian = np.asarray(f.hessian(place[:, 0] if d == 1 else place)).reshape(-1, d, d)
-    hessian = np.where(np.isfinite(hessian), hessian, 0.0)
-    return 1.0 / np.sqrt(beta * (1.0 / t + np.maximum(np.linalg.eigvalsh(hessian)[:, -1], 0.0)))
+    return np.where(np.isfinite(hessian), hessian, 0.0)
 
 
 def _sums(f, x, anchor, t, beta, h, lowest, low, counts):

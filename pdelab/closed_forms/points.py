@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from pdelab.closed_forms import arguments, descent, quadrature
+from pdelab.closed_forms import arguments, certificates, descent, quadrature
 
 __all__ = ["checked", "derivative", "proximal", "value"]
 
@@ -48,8 +48,11 @@ def _hessian(f, points, gamma, beta):
         return np.asarray(f.hessian(points), dtype=float)
     if math.isinf(beta):
         y = descent.minimise(f, x, gamma)[1]
-        bend = np.asarray(f.hessian(y[:, 0] if d == 1 else y)).reshape(-1, d, d)
-        result = (one - np.linalg.inv(one + gamma * bend)) / gamma
+        bend = one + gamma * np.asarray(f.hessian(y[:, 0] if d == 1 else y)).reshape(-1, d, d)
+        smooth = np.isfinite(bend).all(axis=(1, 2))
+        least = np.linalg.eigvalsh(bend[smooth])[:, 0]  # not negative at a minimiser, so that Hess f_gamma <= 1/gamma
+        certificates.within(least, 0.0, math.inf, 1e-6, "the curvature at the minimiser")
+        result = (one - np.linalg.inv(bend)) / gamma
     else:
         result = (one - beta / gamma * quadrature.integrate(f, x, gamma, beta, moments=True)[2]) / gamma
     return result.reshape(shape) if d == 1 else result.reshape(*shape, d, d)

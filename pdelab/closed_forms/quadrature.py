@@ -22,12 +22,19 @@ BLURRED = 1e-3  # share of an integral that floats next to one another disagree 
 def integrate(f, x, t, beta, moments=False):
     """u = -(1/beta) log of the Gaussian average of exp(-beta f) at points x (P, d); with `moments` a tuple of it, of
     mean(y) - x (P, d) and of the covariance of y (P, d, d).
+
+    Of a formula u is refused outside bounds that need no integral, see `lattice`.
     """
-    done, *parts = lattice.integrate(f, x, t, beta)
+    bounds, done, *parts = lattice.integrate(f, x, t, beta)
     parts = parts if moments else parts[:1]
     if not done.all():
         for part, rest in zip(parts, branching.in_chunks(_integrate, x[~done], f, t, beta, moments)):
             part[~done] = rest
+    slack = 1e-10 * (np.abs(parts[0]) + 1.0 / beta)
+    certificates.within(parts[0], *bounds, slack, "local_entropy")
+    if moments:
+        spread = np.linalg.eigvalsh(parts[2])  # not negative, so that Hess u <= 1/t
+        certificates.within(spread, 0.0, math.inf, 1e-10 * t / beta + 1e-10 * spread[:, -1:], "the covariance")
     return parts if moments else parts[0]
 
 

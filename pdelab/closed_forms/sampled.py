@@ -10,7 +10,7 @@ import warnings
 
 import numpy as np
 
-from pdelab.closed_forms import branching, certificates, descent, inviscid, points, viscous
+from pdelab.closed_forms import branching, certificates, descent, gaussian, inviscid, points, viscous
 from pdelab.grid import Grid
 from pdelab.kernels.envelopes import DEPTH
 from pdelab.losses import search
@@ -79,10 +79,20 @@ def polished(f, grid, t, u, minimiser, box=None):
             u[moved], y[moved] = lowered, there
         slack = 1e-12 * (1.0 + np.abs(u))
         certificates.within(u, below, math.inf, slack, "hopf_lax of a formula")
+        _check_energy(f, box, x, t, u, y, slack)
         descent.warn_of_gap(u, below)
     else:
         _second_look(f, box, x, t, u)
     return u.reshape(grid.shape), y.reshape(minimiser.shape)
+
+
+def _check_energy(f, box, x, t, u, y, slack):
+    """Is u (P,) the energy of its minimisers y (P, d), as far as these are in the box or periodic images of it?"""
+    low, high = np.array(box.lower), np.array(box.upper)
+    at = np.where(box.periodic, low + np.mod(y - low, high - low), y)
+    meant = ((at >= low) & (at <= high)).all(axis=1)
+    energy = branching.values(f, at[meant]) + ((x - y)[meant] ** 2).sum(axis=1) / (2.0 * t)
+    certificates.attained(u[meant], energy, slack[meant], "hopf_lax of a formula")
 
 
 def _second_look(f, box, x, t, u):
@@ -126,6 +136,17 @@ def _reach(f, where, gamma, beta):
     return float(branching.spread(f, where, gamma, depth).max())
 
 
+def _at_most_mean(u, values, steps, more, level, variance):
+    """u if it is at most the Gaussian average of f (Jensen), by the same trapezoid rule on the same nodes."""
+    slack = certificates.rounding(values) if np.isfinite(values).all() else math.inf
+    if slack < 1e-6 * (1.0 + float(np.abs(u).max())):  # else high walls leave the sum no digits
+        for axis, (h, reach) in enumerate(zip(steps, more)):
+            values = gaussian.convolved(values, gaussian.weights(h, reach, variance), axis)
+        mean = values[(slice(None, None, level),) * u.ndim]
+        certificates.within(u, -math.inf, mean, slack, "local_entropy, which is at most the average of f")
+    return u
+
+
 def _on_nodes(f, grid, gamma, beta, reach, level, order=0):
     """u from f sampled on the box and its surroundings with spacing h/level, or None when that is too much."""
     steps = [h / level for h in grid.spacing]
@@ -146,7 +167,7 @@ def _on_nodes(f, grid, gamma, beta, reach, level, order=0):
         return polished(f, grid, gamma, u[inner], place, wide)[0]
     lines = [viscous.Line(h, "free", n, m, level) for h, n, m in zip(steps, grid.shape, more)]
     if order == 0:
-        return viscous.value(values, lines, gamma, beta)
+        return _at_most_mean(viscous.value(values, lines, gamma, beta), values, steps, more, level, gamma / beta)
     if order == 1:
         parts = viscous.gradient(values, lines, gamma, beta)
         return parts[0] if grid.dimension == 1 else np.stack(parts, axis=-1)

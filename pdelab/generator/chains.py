@@ -12,6 +12,7 @@ from scipy import sparse
 from scipy.sparse import csgraph, linalg
 
 from pdelab import boundaries
+from pdelab.checks import bounded
 from pdelab.generator.assembly import generator
 from pdelab.generator.censored import Censored, Wide
 from pdelab.generator.coefficients import DiffusionProblem, asked, ito
@@ -24,6 +25,7 @@ __all__ = [
 ]  # fmt: skip
 
 STEEPEST = 700.0  # kT between neighbouring nodes: beyond, exp() of it leaves float64 and the chain falls apart
+BALANCE = 1e-10  # relative difference of the flows in and out of a node: an elimination without subtractions is better
 TRUSTED = 1e-7  # what a sparse factorisation, whose pivots are differences, may be wrong by
 
 
@@ -138,10 +140,19 @@ def _masses(Q, grid):
     inside = closed_class(Q, grid)
     chain = Q[inside][:, inside]
     eliminated = Censored.of(chain, np.zeros(inside.size))
-    masses = Wide.of(sparse_masses(chain)) if eliminated is None else eliminated.masses()
+    masses = Wide.of(sparse_masses(chain)) if eliminated is None else _balanced_masses(chain, eliminated.masses())
     mantissas, exponents = np.zeros(Q.shape[0]), np.zeros(Q.shape[0], dtype=np.int64)
     mantissas[inside], exponents[inside] = masses.mantissas, masses.exponents
     return Wide(mantissas.reshape(grid.shape), exponents.reshape(grid.shape))
+
+
+def _balanced_masses(chain, masses):
+    """Masses m if Q^T m = 0 up to rounding, node by node; ArithmeticError otherwise."""
+    m, jumps = masses.scaled(*masses.largest()), chain.tocoo()
+    flow = np.where(jumps.row != jumps.col, jumps.data, 0.0) * m[jumps.row]
+    into, out = (np.bincount(ends, flow, m.size) for ends in (jumps.col, jumps.row))
+    _check_flows(m, into, out, "stationary masses")
+    return masses
 
 
 def closed_class(Q, grid):
@@ -384,10 +395,29 @@ def solutions(Q, killing, loads):
     """v of (killing - Q) v = load for each load, as `Wide` numbers; only the off-diagonals of Q count."""
     eliminated = Censored.of(Q, killing)
     if eliminated is not None:
-        return [eliminated.solve(load) for load in loads]
+        return [_balanced(Q, killing, load, eliminated.solve(load)) for load in loads]
     factors = factored(0.0, 1.0, Q)
     longest = _certified(Q, np.ones(killing.size), factors, 1.0)
     return [Wide.of(_certified(Q, load, factors, longest)) for load in loads]
+
+
+def _balanced(Q, killing, load, v):
+    """v if it is >= 0 and solves (killing - Q) v = load up to rounding, node by node; ArithmeticError otherwise."""
+    values, jumps = v.scaled(), Q.tocoo()
+    with np.errstate(over="ignore", invalid="ignore"):
+        rate = np.where(jumps.row != jumps.col, jumps.data, 0.0)
+        into = np.bincount(jumps.row, rate * values[jumps.col], values.size) + load
+        out = (np.bincount(jumps.row, rate, values.size) + killing) * values
+    _check_flows(values, into, out, "an answer of the chain")
+    return v
+
+
+def _check_flows(values, into, out, words):
+    """Refuse negative values, and nodes where what flows in and out differs, as far as float64 holds both."""
+    bounded(values, 0.0, np.inf, 0.0, words)
+    known = np.isfinite(into + out)
+    into, out = into[known], out[known]
+    bounded(out, into, into, BALANCE * (into + out) + 1e-280, f"{words}, in and out of a node")
 
 
 def _certified(Q, load, factors, longest):

@@ -135,6 +135,8 @@ def _binary(k, c, a, b, d, order, value, slope, bend):
             pa, pb = (-1.0, 1.0), (-1.0, 1.0)
         paa, pbb = times(square(pb), inverse), times(square(pa), inverse)
         pab = negative(times(times(pa, pb), inverse))
+        if not v[0] > 0.0:  # the kink at the origin, also where one argument is 0 all over the box
+            paa, pbb, pab = (0.0, math.inf), (0.0, math.inf), (-math.inf, math.inf)
     else:
         v, pa, pb, paa, pab, pbb = angle(u, w)
     value[k, 0], value[k, 1] = v

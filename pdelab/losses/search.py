@@ -58,6 +58,13 @@ class Boxes:
         self.arrays = larger
         return True
 
+    def rounding(self, points):
+        """How far values of f may be off by rounding, at points (P, d)."""
+        points = np.ascontiguousarray(points, dtype=float)
+        value, error = np.empty((2, len(points)))
+        newton.energies(self.tape, points, 0.0, points, value, error)
+        return error
+
     def minimise(self, x, t, *, closed=True, tolerance=TOLERANCE):
         """(value (P,), place (P, d), below (P,)) of `Search`, by default over the box itself."""
         x, place = np.ascontiguousarray(x, dtype=float), np.clip(x, self.lower, self.upper)

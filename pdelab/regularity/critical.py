@@ -73,6 +73,8 @@ def critical_points(f: Loss, grid: Grid) -> CriticalPoints:
     ------
     ValueError
         When critical points fill a curve or a region (a constant, a symmetric valley): they cannot be listed.
+    ArithmeticError
+        Minima and maxima of a smooth formula on a line that do not alternate, which would be a fault.
 
     Notes
     -----
@@ -86,6 +88,8 @@ def critical_points(f: Loss, grid: Grid) -> CriticalPoints:
     """
     points = (_roots if fits(f, grid).formula is None else _all_roots)(f, grid)
     spectra = eigenvalues(f, points)
+    if f.formula is not None and grid.dimension == 1:
+        _check_turns(f, grid, spectra[:, 0])
     return CriticalPoints(points, f(points), spectra, (spectra < 0).sum(axis=1))
 
 
@@ -133,8 +137,9 @@ def persistence_times(f: Field, grid: Grid, points: ArrayLike | None = None) -> 
     points = np.asarray(points, dtype=float).reshape((-1,) if grid.dimension == 1 else (-1, grid.dimension))
     nodes = grid.points.reshape(-1, grid.dimension)
     values = (f.on(grid) if isinstance(f, Loss) else grid.field(f)).ravel()
-    known = search.Boxes(f, grid.lower, grid.upper) if isinstance(f, Loss) and f.formula is not None else None
-    return np.array([_persistence(f, grid, c, nodes, values, known) for c in points])
+    if isinstance(f, Loss) and f.formula is not None:
+        return _proved_times(f, grid, points.reshape(-1, grid.dimension), nodes, values)
+    return np.array([_persistence(f, grid, c, nodes, values) for c in points])
 
 
 MOST_BOXES = 200_000  # looked at together
@@ -179,7 +184,7 @@ def _krawczyk(f, lower, upper, hessian):
     good = np.isfinite(hessian).all((1, 2, 3)) & np.isfinite(centre).all(1)
     hessian = np.where(good[:, None, None, None], hessian, 0.0)
     middle, radius = 0.5 * hessian.sum(-1), 0.5 * (hessian[..., 1] - hessian[..., 0])
-    good[good] = np.linalg.cond(middle[good]) < 1e10
+    good[good] = _invertible(middle[good], 1e10)
     if not good.any():
         return empty, unique, lower, upper
     rows = np.flatnonzero(good)
@@ -201,6 +206,14 @@ def _krawczyk(f, lower, upper, hessian):
     return empty, unique, lower, upper
 
 
+def _invertible(matrices, limit):
+    """Whose condition is below a limit, of symmetric matrices (k, d, d)."""
+    if matrices.shape[1] == 1:
+        return matrices[:, 0, 0] != 0.0
+    moduli = np.abs(np.linalg.eigvalsh(matrices))
+    return moduli.max(axis=1) < limit * moduli.min(axis=1)
+
+
 def _halved(lower, upper):
     """Boxes cut in two along their longest side."""
     rows, axis = np.arange(len(lower)), np.argmax(upper - lower, axis=1)
@@ -210,6 +223,18 @@ def _halved(lower, upper):
     return np.concatenate([lower, second]), np.concatenate([first, upper])
 
 
+def _check_turns(f, grid, bends):
+    """Between two minima of a smooth function on a line there is a maximum: ArithmeticError where it is missing."""
+    clear = (np.abs(bends) > 1e-6 * np.abs(bends).max(initial=0.0)).all()
+    if clear and (bends[1:] * bends[:-1] > 0.0).any():
+        bend = f.enclose(grid.lower[0], grid.upper[0]).hessian
+        if np.isfinite(bend).all():
+            raise ArithmeticError(
+                "critical_points: two neighbours are both minima or both maxima, so that one between them is missing; "
+                "this is a fault of pdelab"
+            )
+
+
 def _polished_roots(f, starts, grid):
     """Newton's method from the boxes that were left: the roots inside the box, each once, in lexicographic order."""
     d, low, high = grid.dimension, np.array(grid.lower), np.array(grid.upper)
@@ -217,12 +242,15 @@ def _polished_roots(f, starts, grid):
     for _ in range(8):
         g, h = _derivatives(f, y[left])
         sound = np.isfinite(g).all(1) & np.isfinite(h).all((1, 2))
-        sound[sound] = np.linalg.cond(h[sound]) <= 1e12
+        sound[sound] = _invertible(h[sound], 1e12)
         left, g, h = left[sound], g[sound], h[sound]
         step = np.linalg.solve(h, g[..., None])[..., 0]
         near = np.abs(step).max(axis=1, initial=0.0) <= 1e-3 * side.max()
         left, step = left[near], step[near]
         y[left] -= step
+        left = left[np.abs(step).max(axis=1, initial=0.0) > 1e-15 * side.max()]
+        if not left.size:
+            break
     g, h = _derivatives(f, y)
     small = np.linalg.norm(g, axis=1) <= 1e-8 * (1.0 + np.abs(h).max(axis=(1, 2), initial=0.0))
     y = np.where(np.abs(y - low) <= 1e-14 * side, low, np.where(np.abs(y - high) <= 1e-14 * side, high, y))
@@ -251,7 +279,7 @@ def _roots(f, grid):
         hidden = (slope[1:] * slope[:-1] > 0) & (between * slope[1:] < 0)
         _warn_of_hidden(int(hidden.sum()), "cells")
         roots = [scipy.optimize.brentq(f.gradient, x[k], x[k + 1], xtol=1e-15) for k in crossed]
-        return np.sort(np.concatenate([roots, x[slope == 0]]))
+        return np.sort(np.concatenate([roots, x[slope == 0], _at_ends(f, grid, slope)]))
     size = np.linalg.norm(f.gradient(grid.points), axis=-1)
     starts = grid.points[size == scipy.ndimage.minimum_filter(size, 3, mode=filter_modes(grid))]
     roots = _newton_roots(f, grid, starts, [])
@@ -262,6 +290,16 @@ def _roots(f, grid):
     roots = _newton_roots(f, grid, starts, roots)
     _warn_of_hidden(len(roots) - known, "points, found from the middles of the cells,")
     return np.array(sorted(roots, key=tuple)).reshape(-1, grid.dimension)
+
+
+def _at_ends(f, grid, slope):
+    """Ends of a line, no ring, where f' is 0 up to rounding and does not change its sign within the box."""
+    if grid.periodic[0]:
+        return np.array([])
+    x, bend, h = grid.x[[0, -1]], np.abs(f.hessian(grid.x[[0, -1]])), grid.spacing[0]
+    ends, beside = slope[[0, -1]], slope[[1, -2]]
+    still = (ends != 0.0) & (np.abs(ends) <= 1e-12 * h * bend) & (ends * beside > 0.0)
+    return x[still]
 
 
 def _warn_of_hidden(count, what):
@@ -280,34 +318,83 @@ def _newton_roots(f, grid, starts, roots):
     for start in starts:
         root = scipy.optimize.root(f.gradient, start, jac=f.hessian, tol=1e-14).x
         small = np.linalg.norm(f.gradient(root)) <= 1e-9 * (1 + np.abs(f.hessian(root)).max())
+        root = np.where(np.abs(root - grid.lower) <= 1e-12 * sides, grid.lower, root)
+        root = np.where(np.abs(root - grid.upper) <= 1e-12 * sides, grid.upper, root)
         inside = (root >= grid.lower).all() and (root <= grid.upper).all()
         if small and inside and all((np.abs(root - other) > 1e-6 * sides).any() for other in roots):
             roots.append(root)
     return roots
 
 
-def _persistence(f, grid, c, nodes, values, known):
-    """T(c) of `persistence_times` for one point: on the nodes, and of a formula over the box."""
-    exact = isinstance(f, Loss)
-    value = float(f(c) if exact else grid.interpolate(values.reshape(grid.shape), c))
-    squares = ((nodes - c) ** 2).sum(axis=1)
-    drop = value - values
-    lower = drop > 8 * np.finfo(float).eps * np.maximum(abs(value), np.abs(values))  # by more than rounding
-    if exact:
-        lower &= squares > 0.25 * min(grid.spacing) ** 2  # closer by, the limit 1/|eigenvalue| speaks
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.where(lower, squares / (2 * drop), math.inf)
+def _proved_times(f, grid, points, nodes, values):
+    """T(c) of a formula at points (k, d): from the best nodes by Newton's method, then proved over the box."""
+    flat = points[:, 0] if points.shape[1] == 1 else points
+    known, heights = search.Boxes(f, grid.lower, grid.upper), np.asarray(f(flat), dtype=float)
+    lowest = eigenvalues(f, flat)[:, 0]
+    times = np.divide(-1.0, lowest, out=np.full(len(points), math.inf), where=lowest < 0.0)
+    starts = np.empty_like(points)
+    for k, (c, value) in enumerate(zip(points, heights)):
+        ratio = _ratios(c, value, nodes, values, 0.25 * min(grid.spacing) ** 2)
+        starts[k], times[k] = nodes[ratio.argmin()], min(times[k], ratio.min())
+    noise = 8.0 * known.rounding(points) + 4e-16 * np.abs(heights)
+    times = _descended(f, grid, points, heights, starts, times, noise)
+    return np.array([_first_loss(f, known, *row) for row in zip(points, heights, times, noise)])
+
+
+def _ratios(c, value, nodes, values, closest=-1.0):
+    """|y - c|²/(2 (f(c) - f(y))) at nodes y lower by more than rounding, squared distances from `closest` on."""
+    squares, drop = ((nodes - c) ** 2).sum(axis=1), value - values
+    lower = drop > 8 * np.finfo(float).eps * np.maximum(abs(value), np.abs(values))
+    lower &= squares > closest  # closer by, the limit 1/|eigenvalue| speaks
+    return np.divide(squares, 2.0 * drop, out=np.full(len(nodes), math.inf), where=lower)
+
+
+def _ratio(drop, square, noise):
+    """|y - c|²/(2 drop), enlarged by what noise of the drop may take from it: next to c there is little else."""
+    safe = (drop > noise) & (square > 0.0)
+    ratio = np.divide(square, 2.0 * drop, out=np.full(np.shape(drop), math.inf), where=safe)
+    return ratio * (1.0 + np.divide(noise, drop, out=np.zeros(np.shape(drop)), where=safe))
+
+
+def _descended(f, grid, points, heights, y, times, noise):
+    """Smaller times from Newton's method for f(y) + |y - c|²/(2T) at the T of the last y, all points at once."""
+    low, high, left = np.array(grid.lower), np.array(grid.upper), np.flatnonzero(np.isfinite(times))
+    times, y, d = times.copy(), y.copy(), points.shape[1]
+    for _ in range(20):
+        if not left.size:
+            break
+        c, at, t = points[left], y[left], times[left, None]
+        g, h = _derivatives(f, at)
+        h = h + np.eye(d) / t[:, :, None]
+        good = np.isfinite(h).all(axis=(1, 2)) & np.isfinite(g).all(axis=1)
+        h = np.where(good[:, None, None], h, np.eye(d))
+        good &= np.linalg.eigvalsh(h)[:, 0] > 0.0
+        h = np.where(good[:, None, None], h, np.eye(d))
+        new = np.clip(at - np.linalg.solve(h, (g + (at - c) / t)[..., None])[..., 0], low, high)
+        ratio = _ratio(heights[left] - f(new[:, 0] if d == 1 else new), ((new - c) ** 2).sum(axis=1), noise[left])
+        good &= ratio < times[left] * (1.0 - 4e-15)
+        more = (times[left] - ratio > 1e-13 * ratio)[good]
+        left = left[good]
+        y[left], times[left] = new[good], ratio[good]
+        left = left[more]
+    return times
+
+
+def _persistence(f, grid, c, nodes, values):
+    """T(c) of `persistence_times` for one point: on the nodes, of a loss of functions polished from the best one."""
+    if not isinstance(f, Loss):
+        value = float(grid.interpolate(values.reshape(grid.shape), c))
+        return float(_ratios(c, value, nodes, values).min())
+    value = float(f(c))
+    ratio = _ratios(c, value, nodes, values, 0.25 * min(grid.spacing) ** 2)
     best, node = float(ratio.min()), nodes[ratio.argmin()]
-    if not exact:
-        return best
     curvature = smallest_eigenvalue(f, c)
     limit = -1.0 / curvature if curvature < 0 else math.inf
-    if known is not None:
-        return _first_loss(f, known, np.atleast_1d(c), value, min(best, limit))
+
+    noise = 4e-15 * max(abs(value), float(np.median(np.abs(values))))
 
     def scaled(y):
-        depth = value - f(y)
-        return float(np.sum((y - c) ** 2)) / (2 * depth) if depth > 0 else math.inf
+        return float(_ratio(np.float64(value - f(y)), np.sum((y - c) ** 2), noise))
 
     time = limit
     if not math.isinf(best):
@@ -328,8 +415,8 @@ def _persistence(f, grid, c, nodes, values, known):
     return time
 
 
-def _first_loss(f, known, c, value, time):
-    """The infimum of |y - c|²/(2 (f(c) - f(y))), known to be at most `time`: Dinkelbach's method.
+def _first_loss(f, known, c, value, time, noise):
+    """The infimum of |y - c|²/(2 (f(c) - f(y))), at most `time`: Dinkelbach's method.
 
     While the minimum of f(y) + |y - c|²/(2T) over the box, found with a proof, is below f(c), the ratio at its place is
     a smaller T; each T comes from above and the number of digits doubles.
@@ -338,10 +425,7 @@ def _first_loss(f, known, c, value, time):
         _, place, _ = known.minimise(c[None], time)
         y = place[0]
         drop = value - float(f(y[0] if len(y) == 1 else y))
-        square = float(((y - c) ** 2).sum())
-        if not drop > 4e-15 * abs(value) or square == 0.0:
-            return time
-        ratio = square / (2.0 * drop)
+        ratio = float(_ratio(np.float64(drop), ((y - c) ** 2).sum(), noise))
         if not ratio < time * (1.0 - 4e-15):
             return time
         time = ratio

@@ -90,7 +90,7 @@ def wasserstein_points(
     cost = np.linalg.norm(first[:, None] - second[None, :], axis=-1) ** order
     plan, potentials = _solved(masses, cost, regularisation)
     high = float((plan * cost).sum())
-    low = min(_dual_value(masses, cost, potentials), high)
+    low = min(float(_checked_duality(masses, cost, plan, potentials, high)), high)
     root = lambda value: max(value, 0.0) ** (1 / order)  # noqa: E731
     return Transport(root(high), root(low), root(high), plan)
 
@@ -169,6 +169,14 @@ def _feasible(plan, masses):
     plan *= np.minimum(b / np.maximum(plan.sum(0), 1e-300), 1.0)
     rest, other = np.maximum(a - plan.sum(1), 0.0), np.maximum(b - plan.sum(0), 0.0)
     return plan + np.outer(rest, other) / max(other.sum(), 1e-300)
+
+
+def _checked_duality(masses, cost, plan, potentials, high):
+    """The dual value, at most the cost of the plan, whose marginals are the masses; ArithmeticError otherwise."""
+    for axis, mass in ((1, masses[0]), (0, masses[1])):
+        checks.bounded(plan.sum(axis), mass, mass, 1e-9, "the marginals of the plan")
+    low = _dual_value(masses, cost, potentials)
+    return checks.bounded(np.float64(low), -math.inf, high, 1e-9 * float(cost.max()), "the dual value")
 
 
 def _dual_value(masses, cost, potentials):

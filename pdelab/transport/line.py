@@ -263,7 +263,23 @@ def wasserstein(first: Law, second: Law, order: float = 2) -> float:
     widths, lefts, rights = _coupled(first, second)
     a, b = lefts[0] - lefts[1], rights[0] - rights[1]
     size = max(np.abs(a).max(), np.abs(b).max())
-    return 0.0 if size == 0 else float(size * float(widths @ _mean_power(a / size, b / size, order)) ** (1 / order))
+    if size == 0:
+        return 0.0
+    distance = size * float(widths @ _mean_power(a / size, b / size, order)) ** (1 / order)
+    return float(_checked_distance(distance, first, second, size, order))
+
+
+def _checked_distance(distance, first, second, size, order):
+    """W_p if |mean - mean| <= W_p <= the largest distance of quantiles and, for p = 2, within what variances allow.
+
+    There (m₁ - m₂)² + (s₁ - s₂)² <= W₂² <= (m₁ - m₂)² + s₁² + s₂², as equal quantiles have a covariance >= 0.
+    """
+    apart, ends = abs(first.mean - second.mean), [np.abs([law.left[0], law.right[-1]]).max() for law in (first, second)]
+    low, high, slack = apart, size, 1e-8 * max(ends)
+    if order == 2:
+        spread = [math.sqrt(max(law.variance, 0.0)) for law in (first, second)]
+        low, high = math.hypot(apart, spread[0] - spread[1]), min(size, math.hypot(apart, *spread))
+    return checks.bounded(np.float64(distance), low, high, slack, "wasserstein")
 
 
 def displacement(first: Law, second: Law, share: float) -> Law:
@@ -357,7 +373,11 @@ def wasserstein_gaussian(mean1: ArrayLike, covariance1: ArrayLike, mean2: ArrayL
     values, vectors = np.linalg.eigh(s1)
     root = vectors * np.sqrt(np.clip(values, 0.0, None)) @ vectors.T
     cross = np.sqrt(np.clip(np.linalg.eigvalsh(root @ s2 @ root), 0.0, None)).sum()
-    return math.sqrt(max(float((m1 - m2) @ (m1 - m2) + np.trace(s1) + np.trace(s2) - 2 * cross), 0.0))
+    apart, spread = float((m1 - m2) @ (m1 - m2)), float(np.trace(s1) + np.trace(s2))
+    square = checks.bounded(
+        np.float64(apart + spread - 2 * cross), apart, apart + spread, 1e-10 * (apart + spread), "wasserstein_gaussian"
+    )
+    return math.sqrt(max(float(square), 0.0))
 
 
 def _cell_edges(grid):

@@ -104,10 +104,10 @@ def wave(function, first):
 
     def twin(a):
         ends = [mp.mpf(x) for x in a]
-        found = [function(x) for x in ends]
+        reached = [function(x) for x in ends]
         for k in range(math.ceil((ends[0] - first) / mp.pi), math.floor((ends[1] - first) / mp.pi) + 1):
-            found.append(mp.mpf(-1 if k % 2 else 1))
-        return min(found), max(found)
+            reached.append(mp.mpf(-1 if k % 2 else 1))
+        return min(reached), max(reached)
 
     return twin
 
@@ -132,8 +132,8 @@ BELLS = (lambda u: 1 / mp.cosh(u) ** 2, lambda u: 1 / (1 + u * u), lambda u: 1 /
 
 
 def even_decreasing(a, kind):
-    found = [BELLS[kind](mp.mpf(x)) for x in (*a, *([0.0] if a[0] <= 0.0 <= a[1] else []))]
-    return min(found), max(found)
+    ends = [BELLS[kind](mp.mpf(x)) for x in (*a, *([0.0] if a[0] <= 0.0 <= a[1] else []))]
+    return min(ends), max(ends)
 
 
 def bells(rng):

@@ -86,7 +86,7 @@ def minimise(tape, tree, x, stiffness, closed, tolerance, rough, budget, best, e
     return True
 
 
-def found(ours, theirs, message):
+def minimal(ours, theirs, message):
     tape, _, x, stiffness, *_, best, error, place, below, end = ours[1]
     exact = theirs[1][8]
     assert ours[0] and (end == search.SETTLED).all(), message
@@ -135,6 +135,6 @@ def seen(ours, theirs, message):
 TWINS = {
     "_vertex": (vertex, vertices, 1e-5),
     "_better": (better, betters),
-    "minimise": (minimise, searches, found),
+    "minimise": (minimise, searches, minimal),
     "windows": (windows, views, seen),
 }

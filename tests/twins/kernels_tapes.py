@@ -113,14 +113,20 @@ def binaries(rng):
         for point in (True, False):
             if code != ops.ADD:
                 yield (2, code, 0, 1, 2, 2, *(intervals(rng, (3, *s), point) for s in ((), (2,), (3,))))
+    for code in (ops.HYPOT, ops.MAXIMUM):  # a kink inside the box, one argument 0 all over it
+        value, slope, bend = (intervals(rng, (3, *s), False) for s in ((), (2,), (3,)))
+        value[0], value[1], slope[1], bend[1] = (-0.5, 0.7), 0.0, 0.0, 0.0
+        yield 2, code, 0, 1, 2, 2, value, slope, bend
 
 
 def binary(k, c, a, b, d, order, value, slope, bend):
     """Two functions of s with values, slopes and bends from the intervals, put together: its derivatives at s = 0."""
     rng, germs = np.random.default_rng(0), []
-    for _ in range(60):
+    for sample in range(60):
         pick = lambda part: part[..., 0] + rng.choice([0.0, 1.0, rng.random()], part.shape[:-1]) * np.ptp(part, -1)  # noqa: E731
         (u, w), (g, h), (p, q) = (pick(part[[a, b]]).tolist() for part in (value, slope, bend))
+        if sample < 3:  # as near to a kink as the box is
+            u, w = (float(np.clip(0.0, *value[m])) for m in (a, b))
 
         def both(s, u=u, w=w, g=g, h=h, p=p, q=q):
             products = s[0] * s[0] / 2, s[0] * s[1], s[1] * s[1] / 2
