@@ -276,7 +276,7 @@ def _checked_distance(distance, first, second, size, order):
     """
     apart, ends = abs(first.mean - second.mean), [np.abs([law.left[0], law.right[-1]]).max() for law in (first, second)]
     low, high, slack = apart, size, 1e-8 * max(ends)
-    if order == 2:
+    if order == 2 and max(ends) < 1e150:  # else variances overflow
         spread = [math.sqrt(max(law.variance, 0.0)) for law in (first, second)]
         low, high = math.hypot(apart, spread[0] - spread[1]), min(size, math.hypot(apart, *spread))
     return checks.bounded(np.float64(distance), low, high, slack, "wasserstein")
