@@ -8,7 +8,7 @@ import numpy as np
 from pdelab.closed_forms import branching, certificates
 from pdelab.losses import search
 
-__all__ = ["POLISH", "deepest", "lowest", "minimise", "newton", "warn_of_gap"]
+__all__ = ["GAP", "POLISH", "deepest", "lowest", "minimise", "newton", "warn_of_gap"]
 
 POLISH = 1e-5  # how far the last Newton steps may lead: near a minimum the value tells places apart to 1e-8 only
 GAP = 1e-5  # of a proved minimum, relative to 1 + |value|, from which it is warned
