@@ -244,7 +244,7 @@ def test_processes_leave_the_same_numbers_to_the_last_bit(tmp_path):
     for folder, jobs in ((tmp_path / "one", 1), (tmp_path / "two", 2)):
         folder.mkdir()
         with cli_workers.workers(jobs) as each:
-            items = [(name, folder, True, False) for name in names]
+            items = [(name, folder, True, False, None) for name in names]
             assert {name: bad for (name, *_), (bad, *_) in each(cli_workers.draw_figure, items)} == {
                 n: [] for n in names
             }

@@ -16,6 +16,7 @@ __all__ = ["add_figure", "add_reproduce", "add_verify", "verify_all"]
 
 QUICK_FOLDER = Path("build/quick")  # git ignores it: quick numbers are no evidence
 CHANGED_FOLDER = Path("build/changed")  # nor are those of changed parameters
+_RUNS = "folder of finished training runs: the same ones are read from it, others are trained and added"
 ROW = "{:<8} {:<10} {:<8} {:>12} {:>12} {:>10}  {}"
 
 
@@ -34,6 +35,12 @@ def add_figure(verbs):
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="key=value", help="change parameters")
     parser.add_argument("--redraw", action="store_true", help="draw from the numbers stored in the folder, no run")
     parser.add_argument("--device", help="where a figure with that parameter computes, e.g. cuda: --set device=cuda")
+    parser.add_argument("--runs", type=Path, metavar="FOLDER", help=_RUNS)
+    parser.add_argument(
+        "--keep-rows",
+        action="store_true",
+        help="of a figure that compares algorithms train only the rows that the folder's result does not have",
+    )
     parser.add_argument("--json", action="store_true", help="print the record instead of a table")
     parser.set_defaults(run=_run_figure)
 
@@ -77,7 +84,10 @@ def _run_figure(arguments):
         result, picture = figures.redraw(arguments.name, folder)
     else:
         say_compiling()
-        result, picture = figures.run(arguments.name, folder, quick=arguments.quick, changes=arguments.set)
+        result, picture = figures.run(
+            arguments.name, folder, quick=arguments.quick, changes=arguments.set, runs=arguments.runs,
+            keep_rows=arguments.keep_rows,
+        )  # fmt: skip
     if not (arguments.quick or arguments.set) and (folder / "README.md").is_file():
         page.write_gallery(folder)
     if arguments.json:
@@ -196,6 +206,7 @@ def add_reproduce(verbs):
     parser.add_argument("--out", type=Path, help="folder for the files (default: figures, with --quick build/quick)")
     parser.add_argument("--quick", action="store_true", help="coarser figures, smaller samples: a few minutes")
     parser.add_argument("--networks", action="store_true", help="also the figures of the torch side")
+    parser.add_argument("--runs", type=Path, metavar="FOLDER", help=_RUNS)
     parser.add_argument("--redraw", action="store_true", help="draw from the numbers stored in the folder, no runs")
     parser.add_argument("--jobs", type=int, default=cores(), help="processes (default: as many as there are cores)")
     parser.set_defaults(run=_run_reproduce)
@@ -240,7 +251,7 @@ def _reproduce_figures(arguments, folder, each):
             skipped[name] = f"needs pdelab[{missing}]"
             print(f"figure {name:<24} skipped: {skipped[name]}", flush=True)
         else:
-            items.append((name, folder, arguments.quick, arguments.redraw))
+            items.append((name, folder, arguments.quick, arguments.redraw, arguments.runs))
     with progress(len(items), "figures") as bar:
         for (name, *_), (bad, count, picture, _) in each(draw_figure, items):
             bar.set_postfix_str(name)

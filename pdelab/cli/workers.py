@@ -47,11 +47,11 @@ def workers(jobs):
 
 
 def draw_figure(item):
-    """(names of the checks that failed, how many there are, picture, seconds) of (name, folder, quick, redraw)."""
+    """(names of failed checks, how many checks there are, picture, seconds) of (name, folder, quick, redraw, runs)."""
     from pdelab import figures
 
-    name, folder, quick, again = item
-    result, picture = figures.redraw(name, folder) if again else figures.run(name, folder, quick=quick)
+    name, folder, quick, again, runs = item
+    result, picture = figures.redraw(name, folder) if again else figures.run(name, folder, quick=quick, runs=runs)
     failed = [check.name for check in result.checks if not check.holds]
     return failed, len(result.checks), picture, result.record["seconds"]
 

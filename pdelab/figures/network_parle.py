@@ -8,13 +8,14 @@ The printed settings on the thesis's data: --set data=mnist folder=... (lenet, 1
 is ours).
 """
 
-from pdelab.figures.races import contestants, draw_panels, race
+from pdelab.figures.races import MNIST, contestants, draw_panels, images_row, race
 
 NAME = "5.3"
 TITLE = "Three replicas: Elastic-SGD is better than SGD on the convolutional network, Parle is undecided"
 NEEDS = "networks"
-PARAMETERS = {"data": "digits", "folder": "", "mlp": "", "lenet": "", "epochs": 0, "seeds": 6}
-QUICK = {"seeds": 3, "epochs": 40}
+PARAMETERS = {"data": "digits", "folder": "", "mlp": "", "lenet": "", "epochs": 0, "seeds": 6,
+              "more": MNIST}  # fmt: skip
+QUICK = {"seeds": 3, "epochs": 40, "more": ""}
 MARGIN = 0.2  # per cent, declared before any run
 CHECKS = {
     "fully_connected_sgd_mean": (None, 6.0),
@@ -24,6 +25,10 @@ CHECKS = {
     "convolutional_parle_high": (0.0, None),
     "fully_connected_elastic_sgd_difference": (-1.5, 1.5),
     "fully_connected_parle_difference": (-1.5, 1.5),
+    "MNIST_sgd_mean": (None, 10.0),
+    "MNIST_entropy_sgd_difference": (-1.5, 1.5),
+    "MNIST_elastic_sgd_difference": (-1.5, 1.5),
+    "MNIST_parle_difference": (-2.0, 2.0),
 }
 QUICK_CHECKS = {
     "fully_connected_sgd_mean": (None, 6.0),
@@ -35,9 +40,15 @@ QUICK_CHECKS = {
 CONTESTANTS = ("sgd", "entropy-sgd", "elastic-sgd", "parle")
 
 
-def compute(data, folder, mlp, lenet, epochs, seeds):
-    """Curves and paired differences to SGD."""
-    return race(panels(data, folder, mlp, lenet, epochs), seeds=seeds, margin=MARGIN)
+def compute(data, folder, mlp, lenet, epochs, seeds, more):
+    """Curves and paired differences to SGD; `more` is a further data set."""
+    problems = panels(data, folder, mlp, lenet, epochs)
+    return race(problems | images(more, folder, epochs), seeds=seeds, margin=MARGIN)
+
+
+def images(more, folder, epochs=0):
+    """The row of MNIST's images: a fully-connected network."""
+    return images_row("digits-mlp", "lenet, replicas", CONTESTANTS, more, folder, epochs=epochs)
 
 
 def panels(data, folder, mlp="", lenet="", epochs=0):

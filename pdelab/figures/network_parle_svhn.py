@@ -6,27 +6,32 @@ at this scale: Elastic-SGD is not ahead of the others (numbers *_low and *_high 
 The printed settings on the thesis's data: --set data=svhn folder=... (WRN-16-4, 160 epochs).
 """
 
-from pdelab.figures.network_parle import CONTESTANTS
-from pdelab.figures.races import BUILT_IN, contestants, draw_panels, race
+from pdelab.figures.network_parle import CONTESTANTS, images
+from pdelab.figures.races import BUILT_IN, MNIST, contestants, draw_panels, merged, race
 
 NAME = "5.5"
 TITLE = "With plenty of data no difference to SGD is decided"
 NEEDS = "networks"
-PARAMETERS = {"data": "digits", "folder": "", "model": "", "epochs": 0, "seeds": 3}
-QUICK = {"epochs": 10, "seeds": 2}
+PARAMETERS = {"data": "digits", "folder": "", "model": "", "epochs": 0, "seeds": 3, "more": MNIST, "more_seeds": 6}
+QUICK = {"epochs": 10, "seeds": 2, "more": ""}
 MARGIN = 0.2  # per cent, declared before any run
 CHECKS = {
     "all_images_sgd_mean": (None, 4.0),
     "all_images_entropy_sgd_difference": (-2.0, 2.0),
     "all_images_elastic_sgd_difference": (-2.0, 2.0),
     "all_images_parle_difference": (-2.0, 2.0),
+    "MNIST_sgd_mean": (None, 10.0),
+    "MNIST_entropy_sgd_difference": (-2.0, 2.0),
+    "MNIST_elastic_sgd_difference": (-2.0, 2.0),
+    "MNIST_parle_difference": (-2.0, 2.0),
 }
 QUICK_CHECKS = CHECKS | {"all_images_sgd_mean": (None, 6.0)}  # fewer epochs
 
 
-def compute(data, folder, model, epochs, seeds):
-    """Curves and paired differences to SGD."""
-    return race(panels(data, folder, model, epochs), seeds=seeds, margin=MARGIN)
+def compute(data, folder, model, epochs, seeds, more, more_seeds):
+    """Curves and paired differences to SGD; `more` is a further data set."""
+    found = race(panels(data, folder, model, epochs), seeds=seeds, margin=MARGIN)
+    return merged(found, race(images(more, folder), seeds=more_seeds, margin=MARGIN))
 
 
 def panels(data, folder, model="", epochs=0):

@@ -7,17 +7,17 @@ training loss of Parle is below that of SGD on all three problems (their ratios,
 The printed settings on the thesis's data: --set data=cifar10 other=cifar100 third=svhn folder=...
 """
 
-from pdelab.figures import network_parle_cifar, network_parle_svhn
-from pdelab.figures.races import color, draw_curves, race, slug
+from pdelab.figures import network_parle, network_parle_cifar, network_parle_svhn
+from pdelab.figures.races import MNIST, color, draw_curves, merged, race, slug
 
 NAME = "5.6"
 TITLE = "Underfitting under Parle does not show at this scale: all four fit the training images"
 NEEDS = "networks"
 PARAMETERS = {
     "data": "digits", "other": "digits", "third": "digits", "folder": "", "model": "", "epochs": 0, "third_epochs": 0,
-    "seeds": 3,
+    "seeds": 3, "more": MNIST, "more_seeds": 6,
 }  # fmt: skip
-QUICK = {"epochs": 40, "third_epochs": 10, "seeds": 2}
+QUICK = {"epochs": 40, "third_epochs": 10, "seeds": 2, "more": ""}
 MARGIN = 0.2  # per cent, declared before any run
 CHECKS = {
     "residual_network_sgd_mean": (None, 8.0),
@@ -34,14 +34,17 @@ _PANELS = ("residual_network", "fewer_images_a_class", "all_images")
 _NAMES = ("sgd", "entropy_sgd", "elastic_sgd", "parle")
 CHECKS |= {f"{panel}_{name}_train_error": (None, 1.0) for panel in _PANELS for name in _NAMES}
 CHECKS |= {f"{panel}_underfitting": (None, 1.0) for panel in _PANELS}
+CHECKS |= {f"MNIST_{name}_train_error": (None, 5.0) for name in _NAMES}
+CHECKS |= {"MNIST_sgd_mean": (None, 10.0), "MNIST_underfitting": (0.5, 5.0)}
 
 
-def compute(data, other, third, folder, model, epochs, third_epochs, seeds):
-    """Training losses and errors of three problems, and Parle's training loss over that of SGD."""
+def compute(data, other, third, folder, model, epochs, third_epochs, seeds, more, more_seeds):
+    """Training losses and errors of the problems, and Parle's training loss over that of SGD."""
     problems = network_parle_cifar.panels(data, other, folder, model, epochs)
     problems |= network_parle_svhn.panels(third, folder, model, third_epochs)
     found = race(problems, seeds=seeds, margin=MARGIN)
-    for key in map(slug, problems):
+    found = merged(found, race(network_parle.images(more, folder), seeds=more_seeds, margin=MARGIN))
+    for key in map(slug, map(str, found["panels"])):
         found[f"{key}_underfitting"] = found[f"{key}_parle_train_loss"] / found[f"{key}_sgd_train_loss"]
     return found
 
@@ -51,15 +54,18 @@ def draw(data):
     from pdelab.plotting import subplots
 
     panels = [str(panel) for panel in data["panels"]]
-    figure, axes = subplots(2, len(panels), size=(8.0, 6.0), gridspec_kw={"height_ratios": [1.4, 1]})
+    figure, axes = subplots(2, len(panels), size=(8.0, 6.0), gridspec_kw={"height_ratios": [1.4, 1]}, sharey="row")
     for (above, below), panel in zip(axes.T, panels):
-        draw_curves(above, data, panel, "training loss (nats)", "losses", named=above is axes[0, -1])
+        draw_curves(above, data, panel, "", "losses", named=above is axes[0, -1])
+        above.tick_params(which="both", labelleft=above is axes[0, 0])
         names = [str(name) for name in data[f"{slug(panel)}_names"]][::-1]
         for place, name in enumerate(names):
             key = f"{slug(panel)}_{slug(name)}"
             below.plot(data[f"{key}_train_error"], place, "o", color=color(name))
             below.plot(data[f"{key}_mean"], place, "o", color=color(name), mfc="none")
         below.set_yticks(range(len(names)), names)
-        below.set(xlabel="error at the end (%)", xlim=(-0.3, None), ylim=(-0.6, len(names) - 0.4))
+        below.set(xlabel="error at the end (%)", ylim=(-0.6, len(names) - 0.4))
+        below.margins(x=0.12)
+    axes[0, 0].set_ylabel("training loss (nats)")
     axes[1, 0].set_title("full: training images, hollow: test images")
     return figure

@@ -7,7 +7,7 @@ The printed settings on the thesis's data: --set images=mnist cifar=cifar10 word
 """
 
 from pdelab.figures import network_allcnn, network_figure_4_2, network_text
-from pdelab.figures.races import merged, race
+from pdelab.figures.races import MNIST, images_row, merged, race
 from pdelab.figures.tables import draw_table
 
 NAME = "table-3.1"
@@ -15,9 +15,9 @@ TITLE = "Table 3.1: Entropy-SGD against SGD and Adam, undecided on images and be
 NEEDS = "networks"
 PARAMETERS = {
     "images": "digits", "cifar": "digits", "words": "topics", "letters": "topics", "folder": "", "file": "",
-    "epochs": 0, "text_epochs": 0, "seeds": 5,
+    "epochs": 0, "text_epochs": 0, "seeds": 5, "more": MNIST,
 }  # fmt: skip
-QUICK = {"epochs": 40, "text_epochs": 4, "seeds": 2}
+QUICK = {"epochs": 40, "text_epochs": 4, "seeds": 2, "more": ""}
 MARGIN = 0.2  # per cent, declared before any run
 TEXT_MARGIN = network_text.MARGIN  # nats a token
 CHECKS = {
@@ -31,6 +31,9 @@ CHECKS = {
     "allcnn_entropy_sgd_difference": (-3.0, 3.0),
     "words_entropy_sgd_high": (None, 0.0),
     "letters_entropy_adam_high": (None, 0.0),
+    "MNIST_adam_mean": (None, 10.0),
+    "MNIST_sgd_difference": (-1.5, 1.5),
+    "MNIST_entropy_sgd_difference": (-1.5, 1.5),
 }
 QUICK_CHECKS = {name: band for name, band in CHECKS.items() if not name.endswith("high")} | {
     "allcnn_sgd_mean": (None, 15.0),
@@ -41,9 +44,11 @@ QUICK_CHECKS = {name: band for name, band in CHECKS.items() if not name.endswith
 }
 
 
-def compute(images, cifar, words, letters, folder, file, epochs, text_epochs, seeds):
-    """Races on images by error and on texts by loss."""
-    problems = network_figure_4_2.panels(("adam", "sgd", "entropy-sgd"), images, folder, epochs=epochs)
+def compute(images, cifar, words, letters, folder, file, epochs, text_epochs, seeds, more):
+    """Races on images by error and on texts by loss; `more` is a further data set of images."""
+    names = ("adam", "sgd", "entropy-sgd")
+    problems = network_figure_4_2.panels(names, images, folder, epochs=epochs)
+    problems |= images_row("digits-mlp", "mnistfc", names, more, folder, epochs=epochs)
     problems |= network_allcnn.panels(("sgd", "entropy-sgd"), cifar, folder, epochs=epochs)
     texts = network_text.panels(words, letters, folder, file, text_epochs)
     return merged(

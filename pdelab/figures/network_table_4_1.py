@@ -7,14 +7,14 @@ The printed settings on the thesis's data: --set data=mnist cifar=cifar10 folder
 """
 
 from pdelab.figures import network_allcnn, network_figure_4_2
-from pdelab.figures.races import race
+from pdelab.figures.races import MNIST, images_row, race
 from pdelab.figures.tables import draw_table
 
 NAME = "table-4.1"
 TITLE = "Table 4.1: heat smoothing is worse than SGD on every network, on the last its run is unfinished"
 NEEDS = "networks"
-PARAMETERS = {"data": "digits", "cifar": "digits", "folder": "", "epochs": 0, "seeds": 5}
-QUICK = {"seeds": 2}
+PARAMETERS = {"data": "digits", "cifar": "digits", "folder": "", "epochs": 0, "seeds": 5, "more": MNIST}
+QUICK = {"seeds": 2, "more": ""}
 MARGIN = 0.2  # per cent, declared before any run
 CHECKS = {
     "fully_connected_sgd_mean": (None, 6.0),
@@ -27,6 +27,10 @@ CHECKS = {
     "fully_connected_hj_difference": (-1.0, 1.0),
     "convolutional_hj_low": (None, 0.0),
     "allcnn_hj_difference": (-2.0, 2.0),
+    "MNIST_sgd_mean": (None, 10.0),
+    "MNIST_heat_low": (0.0, None),
+    "MNIST_entropy_sgd_difference": (-1.5, 1.5),
+    "MNIST_hj_difference": (-1.5, 1.5),
 }
 QUICK_CHECKS = {
     "fully_connected_sgd_mean": (None, 6.0),
@@ -41,10 +45,12 @@ QUICK_CHECKS = {
 CONTESTANTS = ("sgd", "hj", "heat", "entropy-sgd")
 
 
-def compute(data, cifar, folder, epochs, seeds):
-    """The race on three networks."""
+def compute(data, cifar, folder, epochs, seeds, more):
+    """The race on three networks; `more` is a further data set, for a fully-connected one."""
     problems = network_figure_4_2.panels(CONTESTANTS, data, folder, epochs=epochs)
-    return race(problems | network_allcnn.panels(CONTESTANTS, cifar, folder, epochs=epochs), seeds=seeds, margin=MARGIN)
+    problems |= network_allcnn.panels(CONTESTANTS, cifar, folder, epochs=epochs)
+    problems |= images_row("digits-mlp", "mnistfc", CONTESTANTS, more, folder, epochs=epochs)
+    return race(problems, seeds=seeds, margin=MARGIN)
 
 
 def draw(data):

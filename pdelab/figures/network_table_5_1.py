@@ -9,7 +9,7 @@ The printed settings on the thesis's data: --set data=mnist cifar=cifar10 cifar_
 """
 
 from pdelab.figures import network_parle, network_parle_cifar, network_parle_svhn
-from pdelab.figures.races import race
+from pdelab.figures.races import MNIST, merged, race
 from pdelab.figures.tables import draw_table
 
 NAME = "table-5.1"
@@ -17,9 +17,9 @@ TITLE = "Table 5.1: three seeds tell only Elastic-SGD on the residual network fr
 NEEDS = "networks"
 PARAMETERS = {
     "data": "digits", "cifar": "digits", "cifar_100": "digits", "svhn": "digits", "folder": "", "epochs": 0,
-    "svhn_epochs": 0, "seeds": 3,
+    "svhn_epochs": 0, "seeds": 3, "more": MNIST, "more_seeds": 6,
 }  # fmt: skip
-QUICK = {"epochs": 30, "svhn_epochs": 10, "seeds": 2}
+QUICK = {"epochs": 30, "svhn_epochs": 10, "seeds": 2, "more": ""}
 MARGIN = 0.2  # per cent, declared before any run
 CHECKS = {
     "fully_connected_sgd_mean": (None, 6.0),
@@ -33,16 +33,22 @@ CHECKS = {
     "residual_network_parle_low": (None, 0.0),
     "residual_network_parle_high": (0.0, None),
     "all_images_parle_difference": (-2.0, 2.0),
+    "MNIST_sgd_mean": (None, 10.0),
+    "MNIST_entropy_sgd_difference": (-2.0, 2.0),
+    "MNIST_elastic_sgd_difference": (-2.0, 2.0),
+    "MNIST_parle_difference": (-2.0, 2.0),
 }
 QUICK_CHECKS = {name: band for name, band in CHECKS.items() if not name.endswith(("_low", "_high"))}  # two seeds
 QUICK_CHECKS |= {"all_images_sgd_mean": (None, 6.0)}  # fewer epochs
 
 
-def compute(data, cifar, cifar_100, svhn, folder, epochs, svhn_epochs, seeds):
-    """The race on four problems, and on a fully-connected network of ours."""
+def compute(data, cifar, cifar_100, svhn, folder, epochs, svhn_epochs, seeds, more, more_seeds):
+    """The race on four problems, on a fully-connected network of ours, and on a further data set, `more`."""
     problems = network_parle.panels(data, folder, epochs=epochs)
     problems |= network_parle_cifar.panels(cifar, cifar_100, folder, epochs=epochs)
-    return race(problems | network_parle_svhn.panels(svhn, folder, epochs=svhn_epochs), seeds=seeds, margin=MARGIN)
+    problems |= network_parle_svhn.panels(svhn, folder, epochs=svhn_epochs)
+    images = network_parle.images(more, folder, epochs)
+    return merged(race(problems, seeds=seeds, margin=MARGIN), race(images, seeds=more_seeds, margin=MARGIN))
 
 
 def draw(data):

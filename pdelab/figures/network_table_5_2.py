@@ -7,14 +7,14 @@ The printed settings on the thesis's data: --set data=cifar10 folder=... (allcnn
 """
 
 from pdelab.figures.network_split import panels
-from pdelab.figures.races import race
+from pdelab.figures.races import MNIST, merged, race
 from pdelab.figures.tables import draw_table
 
 NAME = "table-5.2"
 TITLE = "Table 5.2: the elastic force carries what the other replicas saw"
 NEEDS = "networks"
-PARAMETERS = {"data": "digits", "folder": "", "model": "", "epochs": 0, "seeds": 8}
-QUICK = {"epochs": 50, "seeds": 3}
+PARAMETERS = {"data": "digits", "folder": "", "model": "", "epochs": 0, "seeds": 8, "more": MNIST, "more_seeds": 6}
+QUICK = {"epochs": 50, "seeds": 3, "more": ""}
 MARGIN = 0.2  # per cent, declared before any run
 CHECKS = {
     "all_data_sgd_mean": (None, 6.0),
@@ -22,6 +22,9 @@ CHECKS = {
     "half_each_sgd_on_a_share_low": (0.0, None),
     "a_quarter_each_sgd_on_a_share_low": (0.5, None),
     "a_quarter_each_gain": (1.0, None),
+    "MNIST_half_each_sgd_mean": (None, 10.0),
+    "MNIST_half_each_sgd_on_a_share_low": (0.0, None),
+    "MNIST_half_each_elastic_sgd_difference": (-1.5, 1.5),
 }
 QUICK_CHECKS = {
     "all_data_sgd_mean": (None, 6.0),
@@ -32,9 +35,11 @@ QUICK_CHECKS = {
 }
 
 
-def compute(data, folder, model, epochs, seeds):
-    """The race with all data, halves and quarters."""
+def compute(data, folder, model, epochs, seeds, more, more_seeds):
+    """The race with all data, halves and quarters; of a further data set, `more`, the halves."""
     found = race(panels(data, folder, model, epochs, whole=True), seeds=seeds, margin=MARGIN)
+    halves = {"MNIST half each": panels(more, folder)["half each"]} if more else {}
+    found = merged(found, race(halves, seeds=more_seeds, margin=MARGIN))
     gain = found["a_quarter_each_sgd_on_a_share_mean"] - found["a_quarter_each_elastic_sgd_mean"]
     return found | {"a_quarter_each_gain": gain}
 

@@ -4,6 +4,11 @@ No figure of its own: modules without NAME are not in the gallery. A panel is on
 flat {name: number or array} that a figure stores, `draw_panels` into curves with an interval plot beside each.
 """
 
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from os import PathLike
+
 import numpy as np
 
 PALETTE = {
@@ -25,6 +30,8 @@ BUILT_IN = ("digits", "topics")
 FAMILIES = {("mnist-5k", "digits-mlp"): "mnist-fc", ("mnist-5k", "digits-lenet"): "mnist-lenet"}  # tuned for the images
 POWER = 0.8  # of the smallest difference that so many seeds can see
 DASHED = {"lookahead", "sgd on a share"}
+MNIST = "mnist-5k"  # what the row called MNIST shows
+_HELP: ContextVar = ContextVar("what races need not train again", default=None)
 
 
 def slug(text):
@@ -53,6 +60,58 @@ def contestants(family, problem, names, *, data="digits", folder="", model="", e
     return {name: arguments | replaced for name, arguments in found.items()}
 
 
+@dataclass
+class Help:
+    """What races need not train again: `rows` of a stored race, and the `runs` that a folder has.
+
+    effort says afterwards how many runs were trained, how many read, and the seconds that all of them took when they
+    were trained; kept, which rows were taken.
+    """
+
+    runs: str | PathLike | None = None
+    rows: dict = field(default_factory=dict)
+    effort: dict = field(default_factory=dict)
+    kept: list = field(default_factory=list)
+
+    @contextmanager
+    def given(self):
+        """Races inside take it."""
+        token = _HELP.set(self)
+        try:
+            yield
+        finally:
+            _HELP.reset(token)
+
+    def row(self, panel, names, seeds, metric, margin):
+        """The stored numbers of a panel, where they are of the same contestants, seeds, metric and margin."""
+        rows, key = self.rows, slug(panel)
+        if panel not in map(str, rows.get("panels", ())):
+            return None
+        there = (list(map(str, rows[f"{key}_names"])), seeds_of(rows, panel))
+        if (*there, rows[f"{key}_metric"], rows[f"{key}_margin"]) != (names, seeds, metric, margin):
+            return None
+        self.kept.append(panel)
+        others = [f"{slug(str(other))}_" for other in rows["panels"] if slug(str(other)).startswith(f"{key}_")]
+        return {k: v for k, v in rows.items() if k.startswith(f"{key}_") and not k.startswith(tuple(others))}
+
+    def count(self, effort):
+        """Add what a comparison took."""
+        self.effort |= {key: self.effort.get(key, 0) + value for key, value in effort.items()}
+
+
+def images_row(family, problem, names, more, folder="", **changes):
+    """The row of MNIST's images that a figure has beside its own, {title: contestants}; none where `more` is empty.
+
+    `more` is the data set: 3,500 images to train on, 500 to validate and 1,000 to test, or those of a folder.
+    """
+    return {"MNIST": contestants(family, problem, names, data=more, folder=folder, **changes)} if more else {}
+
+
+def seeds_of(data, panel):
+    """How many seeds a panel of a race has."""
+    return int(data.get(f"{slug(panel)}_seeds", data["seeds"]))
+
+
 def race(panels, *, seeds, margin, metric="error"):
     """Train every panel's contestants on the same seeds.
 
@@ -63,12 +122,19 @@ def race(panels, *, seeds, margin, metric="error"):
     tenth of its end), and against the baseline _difference, _low, _high (95 % Student intervals, paired by seed) and
     _detectable: the smallest difference that so many seeds see in four runs of five, and
     _verdict: the word of `networks.training.compare` at the margin, which a figure's module declares before any run.
+    seeds is that of the first panel, PANEL_seeds each panel's own.
     """
     from pdelab.networks import training
 
+    help = _HELP.get() or Help()
     data = {"panels": np.array(list(panels)), "seeds": seeds}
     for panel, members in panels.items():
-        found = training.compare(members, seeds=seeds, metric=metric, margin=margin)
+        data[f"{slug(panel)}_seeds"] = seeds
+        if known := help.row(panel, list(members), seeds, metric, margin):
+            data |= known
+            continue
+        found = training.compare(members, seeds=seeds, metric=metric, margin=margin, reuse=help.runs)
+        help.count(found.effort)
         data |= {f"{slug(panel)}_names": np.array(found.names), f"{slug(panel)}_metric": metric}
         data |= {f"{slug(panel)}_margin": margin}
         for row in found.rows():
@@ -104,7 +170,7 @@ def reached_ratios(data, name):
 
 
 def with_verdicts(data, margin):
-    """A stored race completed by the verdicts that its intervals and a margin give; those that it has stay."""
+    """A stored race completed by what its intervals and a margin give; the words that it has stay."""
     from pdelab.networks.training.comparison import verdict
 
     found = dict(data)
@@ -114,25 +180,34 @@ def with_verdicts(data, margin):
             key = f"{slug(panel)}_{slug(name)}"
             word = verdict(data[f"{key}_low"], data[f"{key}_high"], found[f"{slug(panel)}_margin"])
             found.setdefault(f"{key}_verdict", word)
+            least = detectable(data[f"{key}_low"], data[f"{key}_high"], seeds_of(data, panel))
+            found.setdefault(f"{key}_detectable", least)
     return found
 
 
 def sentence(data):
-    """What the paired intervals of a race say, in the words of `compare`: the end of a caption."""
+    """What the paired intervals of a race say, in the words of `compare`, and what they can see: a caption's end."""
     parts = []
     for panel in map(str, data["panels"]):
         first, *others = map(str, data[f"{slug(panel)}_names"])
         if others:
             unit = "%" if data[f"{slug(panel)}_metric"] == "error" else "nats"
-            words = ", ".join(f"{name} {data[f'{slug(panel)}_{slug(name)}_verdict']}" for name in others)
-            parts.append(f"{panel}, against {first} at a margin of {data[f'{slug(panel)}_margin']:g} {unit}: {words}")
-    return f"Verdicts of {data['seeds']} paired seeds. " + "; ".join(parts) + "."
+            keys = [f"{slug(panel)}_{slug(name)}" for name in others]
+            words = ", ".join(
+                f"{name} {data[f'{key}_verdict']} ({data[f'{key}_detectable']:.2g})" for name, key in zip(others, keys)
+            )
+            margin, seeds = data[f"{slug(panel)}_margin"], seeds_of(data, panel)
+            parts.append(f"{panel}, {seeds} seeds against {first} at a margin of {margin:g} {unit}: {words}")
+    return (
+        "Verdicts of paired seeds; in brackets the smallest difference that so many seeds see in four runs of five. "
+        f"{'; '.join(parts)}."
+    )
 
 
 def merged(*races):
-    """One record of several races over different panels."""
+    """One record of several races over different panels; its number of seeds is that of the first."""
     both = {key: value for found in races for key, value in found.items()}
-    return both | {"panels": np.concatenate([found["panels"] for found in races])}
+    return both | {"panels": np.concatenate([found["panels"] for found in races]), "seeds": races[0]["seeds"]}
 
 
 def _reached(curve):
@@ -207,7 +282,7 @@ def draw_differences(ax, data, panel):
     ax.set_yticks(range(len(names) - 1), list(reversed(names[1:])))
     ax.set_ylim(-0.6, len(names) - 1.4)
     unit = "test error (%)" if data[f"{slug(panel)}_metric"] == "error" else "test loss (nats)"
-    ax.set(xlabel=f"{unit} minus {names[0]}", title=f"{data['seeds']} paired seeds, 95 %")
+    ax.set(xlabel=f"{unit} minus {names[0]}", title=f"{seeds_of(data, panel)} paired seeds, 95 %")
 
 
 def line(name):

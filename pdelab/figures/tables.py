@@ -6,7 +6,7 @@ figure of its own.
 
 import numpy as np
 
-from pdelab.figures.races import slug
+from pdelab.figures.races import seeds_of, slug
 
 UNFINISHED = 10.0  # per cent
 
@@ -51,5 +51,6 @@ def draw_table(data, note="test error (%) ± deviation of the seeds @ effective 
         means = [data.get(f"{slug(row)}_{slug(column)}_mean", np.inf) for column in columns]
         table[place, 1 + int(np.argmin(means))].get_text().set_weight("bold")
     dagger = f"; † unfinished: training error above {UNFINISHED:g} %" if "†" in str(texts) else ""
-    ax.set_title(f"{note}; {data['seeds']} seeds{dagger}", fontsize=9)
+    counts = sorted({seeds_of(data, row) for row in rows})
+    ax.set_title(f"{note}; {' or '.join(map(str, counts))} seeds{dagger}", fontsize=9)
     return figure

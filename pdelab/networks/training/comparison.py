@@ -22,6 +22,7 @@ from pdelab.hints import Progress
 from pdelab.networks.checks import choice, several, whole
 from pdelab.networks.schedules import to_plain
 from pdelab.networks.training.loop import tell, train
+from pdelab.networks.training.reuse import Finished
 from pdelab.networks.training.setup import alone, unboxed
 
 __all__ = ["Comparison", "compare", "merged", "paired", "tune", "verdict"]
@@ -53,6 +54,8 @@ class Comparison:
     metric, split : str
     settings : dict
         {name: arguments of `train` besides the seed and what names places}, in plain values.
+    effort : dict
+        Runs "trained" and "reused", and the "seconds" that all of them took when they were trained.
     """
 
     names: tuple
@@ -68,6 +71,7 @@ class Comparison:
     metric: str
     split: str
     settings: dict = field(default_factory=dict)
+    effort: dict = field(default_factory=dict)
 
     def rows(self) -> list[dict]:
         """One dict a contestant: name, mean, deviation, and against the baseline difference, low, high, p, verdict."""
@@ -107,6 +111,7 @@ def compare(
     jobs: int | None = 1,
     threads: int | None = None,
     out: str | PathLike | None = None,
+    reuse: str | PathLike | None = None,
     on_run: Callable | None = None,
     progress: Progress = False,
     **common: Any,
@@ -138,6 +143,10 @@ def compare(
         `merged`.
     out : path, optional
         Folder of the runs: NAME/seed_S below it (seed_S with one contestant); with resume=True it continues there.
+    reuse : path, optional
+        Folder of the numbers of finished runs, for any number of comparisons. A run with the same arguments, seed,
+        threads, versions and source of `pdelab.networks` is read from it, to the same bits; others are trained and
+        left there. Only runs of named models, optimizers and built-in data, and not together with `out`.
     on_run : callable, optional
         Called with (name, seed, final) as runs end.
     progress : bool or callable
@@ -152,7 +161,7 @@ def compare(
     Raises
     ------
     ValueError
-        Fewer than one contestant or two seeds, an unknown baseline, metric or split.
+        Fewer than one contestant or two seeds, an unknown baseline, metric or split; both `out` and `reuse`.
 
     Examples
     --------
@@ -173,6 +182,8 @@ def compare(
         raise ValueError(f"expected 0 < level < 1 and margin >= 0, got {level} and {margin}")
     for name in names:
         _refuse_path(name)
+    if out is not None and reuse is not None:
+        raise ValueError("reuse keeps the numbers of runs, out their weights: give one of them")
     folders = {name: _folder(out, name if len(names) > 1 else "") for name in names}
     tasks = [
         (name, seed, _folded(common | contestants[name] | {"seed": seed, "out": folders[name](seed)}, folds, fold))
@@ -180,7 +191,10 @@ def compare(
     ]  # fmt: skip
     parts: dict[tuple, list] = {}
     runs: dict[tuple, dict] = {}
-    for name, seed, run in _all(tasks, jobs, None, threads=threads, progress=progress):
+    effort: dict[str, float] = {"trained": 0, "reused": 0, "seconds": 0.0}
+    for name, seed, run in _all(tasks, jobs, None, threads=threads, progress=progress, reuse=reuse):
+        effort["reused" if run["reused"] else "trained"] += 1
+        effort["seconds"] += run["seconds"]
         parts.setdefault((name, seed), []).append(run)
         if len(parts[name, seed]) == (folds or 1):
             runs[name, seed] = _pooled(parts.pop((name, seed)))
@@ -193,8 +207,9 @@ def compare(
     finals = {n: tuple(runs[n, s]["final"] for s in seeds) for n in names}
     settings = {n: _settings(common | contestants[n] | {"folds": folds}) for n in names}
     return Comparison(
-        names, seeds, values, curves, losses, gradients, finals, baseline, level, margin, metric, split, settings
-    )
+        names, seeds, values, curves, losses, gradients, finals, baseline, level, margin, metric, split, settings,
+        effort,
+    )  # fmt: skip
 
 
 def merged(*comparisons: Comparison) -> Comparison:
@@ -249,6 +264,7 @@ def merged(*comparisons: Comparison) -> Comparison:
         first, seeds=tuple(seeds[k] for k in order), curves=joined("curves"), losses=joined("losses"),
         values=np.concatenate([part.values for part in comparisons], axis=1)[:, order],
         finals={name: tuple(chosen[k] for k in order) for name, chosen in finals.items()},
+        effort={key: sum(part.effort.get(key, 0) for part in comparisons) for key in first.effort},
     )  # fmt: skip
 
 
@@ -413,18 +429,18 @@ def _pooled(runs):
     return {"final": final, "gradients": runs[0]["gradients"], **histories}
 
 
-def _all(tasks, jobs, on_run, *, threads=None, failures=False, progress=False):
+def _all(tasks, jobs, on_run, *, threads=None, failures=False, progress=False, reuse=None):
     """Run the tasks, here or through joblib; yields (name, seed, summary) in their order."""
     for name, value in (("jobs", jobs), ("threads", threads)):
         if value is not None:
             whole(name, value, 1)
     with tell(progress, len(tasks), "runs") as told:
         if jobs == 1:
-            finished = (_one(*task, threads=threads, failures=failures) for task in tasks)
+            finished = (_one(*task, threads=threads, failures=failures, reuse=reuse) for task in tasks)
         else:
             from joblib import delayed
 
-            calls = [delayed(_one)(*task, threads=threads or 1, failures=failures) for task in tasks]
+            calls = [delayed(_one)(*task, threads=threads or 1, failures=failures, reuse=reuse) for task in tasks]
             finished = _parallel(jobs)(calls)
         for done, (name, seed, run) in enumerate(finished, 1):
             told(done)
@@ -443,18 +459,27 @@ def _parallel(jobs):
         return Parallel(n_jobs=jobs)
 
 
-def _one(name, seed, arguments, threads=None, failures=False):
+def _one(name, seed, arguments, threads=None, failures=False, reuse=None):
     with alone():
         before = torch.get_num_threads()
         torch.set_num_threads(threads or before)
         try:
-            result = train(**arguments)
+            finished = Finished(reuse, arguments)
+            known = finished.read()
+            if known is not None:
+                return name, seed, known | {"reused": True}
+            run = _summary(train(**arguments))
+            finished.keep(run)
         except FloatingPointError:
             if not failures:
                 raise
             return name, seed, None
         finally:
             torch.set_num_threads(before)
+    return name, seed, run | {"reused": False}
+
+
+def _summary(result):
     kept = {key: [record[key] for record in result.history] for key in _KEPT}
     counts = {split: len(getattr(result.data, split)) for split in result.final}
-    return name, seed, {"final": result.final, "counts": counts, **kept}
+    return {"final": result.final, "counts": counts, "seconds": result.history[-1]["seconds"], **kept}
