@@ -279,6 +279,11 @@ def compute(
     -------
     Result
 
+    Raises
+    ------
+    ValueError
+        An unknown figure or parameter; rows to keep of a figure that trains nothing, or made with other parameters.
+
     Examples
     --------
     >>> compute("robust-width", quick=True).holds

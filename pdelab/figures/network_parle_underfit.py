@@ -39,13 +39,21 @@ CHECKS |= {"MNIST_sgd_mean": (None, 10.0), "MNIST_underfitting": (0.5, 5.0)}
 
 
 def compute(data, other, third, folder, model, epochs, third_epochs, seeds, more, more_seeds):
-    """Training losses and errors of the problems, and Parle's training loss over that of SGD."""
+    """Training losses and errors of the problems; Parle's training loss over that of SGD, and what remains above it.
+
+    *_excess_low, _high: paired intervals of the training loss of the last epoch minus that of SGD.
+    """
+    from pdelab.networks.training import paired
+
     problems = network_parle_cifar.panels(data, other, folder, model, epochs)
     problems |= network_parle_svhn.panels(third, folder, model, third_epochs)
     found = race(problems, seeds=seeds, margin=MARGIN)
     found = merged(found, race(network_parle.images(more, folder), seeds=more_seeds, margin=MARGIN))
     for key in map(slug, map(str, found["panels"])):
         found[f"{key}_underfitting"] = found[f"{key}_parle_train_loss"] / found[f"{key}_sgd_train_loss"]
+        for name in ("entropy_sgd", "parle"):
+            excess = paired(found[f"{key}_{name}_losses"][:, -1] - found[f"{key}_sgd_losses"][:, -1])
+            found |= {f"{key}_{name}_excess_{end}": excess[end] for end in ("low", "high")}
     return found
 
 
