@@ -2,7 +2,7 @@
 
 An all-convolutional network under SGD, in a fixed random field and in one drawn anew at each step. The thesis finds
 that both help and the fixed one more. That does not reproduce at this scale: the seeds decide no difference (numbers
-allcnn_*_low and allcnn_*_high of this run).
+*_low and *_high of this run), nor on 3,500 images of MNIST with a fully-connected network.
 The printed settings on the thesis's data: --set data=cifar10 folder=... (All-CNN-BN, 200 epochs).
 """
 

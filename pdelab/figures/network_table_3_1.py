@@ -1,8 +1,8 @@
-"""Table 3.1 of Chaudhari's thesis on the built-in data: Entropy-SGD against SGD and Adam on five problems.
+"""Table 3.1 of Chaudhari's thesis on the built-in data: Entropy-SGD against SGD and Adam on six problems.
 
-The runs of Figures 3.5, 3.6 and 3.7: test errors of three networks on the digits, test perplexities of two on Python's
-help topics. What reproduces: no difference that the seeds decide on images, lower losses on texts. What does not:
-clearly fewer effective epochs (after the @).
+The runs of Figures 3.5, 3.6 and 3.7: test errors of three networks on the digits and of one on 3,500 images of MNIST,
+test perplexities of two on Python's help topics. What reproduces: no difference that the seeds decide on images, lower
+losses on texts. What does not: clearly fewer effective epochs (after the @).
 The printed settings on the thesis's data: --set images=mnist cifar=cifar10 words=ptb letters=text file=... folder=...
 """
 

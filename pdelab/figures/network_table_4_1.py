@@ -1,6 +1,6 @@
 """Table 4.1 of Chaudhari's thesis at the scale of the digits: Entropy-SGD, HEAT, HJ and SGD on three networks.
 
-The runs of Figures 4.2 and 4.3. What reproduces: HEAT is worse than SGD on every network, HJ and Entropy-SGD on none.
+The runs of Figures 4.2 and 4.3. What reproduces: HEAT is worse than SGD in every row, HJ and Entropy-SGD in none.
 What does not: a clear gain in speed (after the @). The all-convolutional row has the settings tuned for the
 convolutional one, which is hard on HEAT: its run there is unfinished (†).
 The printed settings on the thesis's data: --set data=mnist cifar=cifar10 folder=...
@@ -11,7 +11,7 @@ from pdelab.figures.races import MNIST, images_row, race
 from pdelab.figures.tables import draw_table
 
 NAME = "table-4.1"
-TITLE = "Table 4.1: heat smoothing is worse than SGD on every network, on the last its run is unfinished"
+TITLE = "Table 4.1: heat smoothing is worse than SGD in every row, on the all-convolutional network unfinished"
 NEEDS = "networks"
 PARAMETERS = {"data": "digits", "cifar": "digits", "folder": "", "epochs": 0, "seeds": 5, "more": MNIST}
 QUICK = {"seeds": 2, "more": ""}
