@@ -12,7 +12,7 @@ The printed settings on the thesis's data: --set data=mnist folder=... (mnistfc 
 from pdelab.figures.races import MNIST, contestants, draw_panels, images_row, merged, race
 
 NAME = "4.2"
-TITLE = "At equal gradients heat smoothing is worse than SGD in every row; Entropy-SGD, HJ, Lookahead better in one"
+TITLE = "Heat smoothing is worse than SGD in every row; Entropy-SGD, HJ and Lookahead are better in one"
 NEEDS = "networks"
 PARAMETERS = {"data": "digits", "folder": "", "mlp": "", "lenet": "", "epochs": 0, "seeds": 10,
               "more": MNIST, "more_seeds": 6}  # fmt: skip

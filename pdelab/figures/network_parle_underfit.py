@@ -65,7 +65,7 @@ def draw(data):
     panels = [str(panel) for panel in data["panels"]]
     figure, axes = subplots(2, len(panels), size=(8.0, 6.0), gridspec_kw={"height_ratios": [1.4, 1]}, sharey="row")
     for (above, below), panel in zip(axes.T, panels):
-        draw_curves(above, data, panel, "", "losses", named=above is axes[0, -1])
+        draw_curves(above, data, panel, "", "losses", named=False)
         above.tick_params(which="both", labelleft=above is axes[0, 0])
         names = [str(name) for name in data[f"{slug(panel)}_names"]][::-1]
         for place, name in enumerate(names):
@@ -76,5 +76,6 @@ def draw(data):
         below.set(xlabel="error at the end (%)", ylim=(-0.6, len(names) - 0.4))
         below.margins(x=0.12)
     axes[0, 0].set_ylabel("training loss (nats)")
+    axes[0, -1].legend(loc="lower left")  # the curves of its panel end far above
     axes[1, 0].set_title("full: training images, hollow: test images")
     return figure

@@ -12,7 +12,7 @@ from pdelab.figures.races import MNIST, merged, race
 from pdelab.figures.tables import draw_table
 
 NAME = "table-5.2"
-TITLE = "Table 5.2: a share of the digits alone is worse, replicas on shares are not; on MNIST Elastic-SGD is better"
+TITLE = "Table 5.2: a share of digits alone is worse, replicas are not; on MNIST Elastic-SGD is better"
 NEEDS = "networks"
 PARAMETERS = {"data": "digits", "folder": "", "model": "", "epochs": 0, "seeds": 8, "more": MNIST, "more_seeds": 6}
 QUICK = {"epochs": 50, "seeds": 3, "more": ""}
