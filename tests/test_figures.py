@@ -48,7 +48,7 @@ def test_committed_record_is_of_a_full_run_and_says_todays_words(name):
     today = json.loads(records.dumps(figures.stored(name, FOLDER).record))
     full = record["parameters"] == json.loads(records.dumps(ALL[name].PARAMETERS))
     assert full, "not the parameters of a full run"
-    assert "--quick" not in record["command"]
+    assert "--quick" not in record["command"] and " /" not in record["command"], "typed again anywhere"
     for key in figures.WORDS:
         assert record[key] == today[key], key
     assert [check["name"] for check in record["checks"] if not check["holds"]] == []
