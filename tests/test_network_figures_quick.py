@@ -20,5 +20,8 @@ def test_quick_figure_holds(name, tmp_path):
     torch.set_num_threads(1)
     module, result = figures.find(name), figures.compute(name, quick=True)
     assert [check.as_dict() for check in result.checks if not check.holds] == []
-    assert all(np.ndim(result.data[key]) == 0 and np.isfinite(result.data[key]) for key in module.CHECKS)
+    checked = [
+        key for key in module.CHECKS if result.record["parameters"].get("more", "?") or not key.startswith("MNIST")
+    ]
+    assert all(np.ndim(result.data[key]) == 0 and np.isfinite(result.data[key]) for key in checked)
     assert plotting.save_figure(module.draw(result.data), tmp_path / "figure").stat().st_size > 10_000

@@ -433,7 +433,7 @@ def _result(module, data, record, *, quick=False):
     """Words, numbers and checks before what is known of the run."""
     numbers = {key: value for key, value in data.items() if np.ndim(value) == 0}
     wanted = bands(module, quick=quick)
-    if _without_images(module, record["parameters"]):
+    if _without_images(module, record.get("parameters", {})):
         wanted = {key: band for key, band in wanted.items() if not key.startswith("MNIST")}
     absent = [key for key in wanted if key not in numbers]
     if absent:
@@ -444,7 +444,7 @@ def _result(module, data, record, *, quick=False):
         from pdelab.figures.races import sentence
 
         caption += f"\n\n{sentence(data)}"
-    title = module.TITLE + _without_images(module, record["parameters"])
+    title = module.TITLE + _without_images(module, record.get("parameters", {}))
     words = {"figure": module.NAME, "title": title, "caption": caption}
     words |= {"numbers": numbers, "checks": [c.as_dict() for c in checks]}
     return Result(module.NAME, data, checks, words | record)

@@ -36,7 +36,22 @@ class _Swapped(torch.optim.SGD):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """One step of SGD on `.grad`, then the average where it is due; returns the closure's loss."""
+        """One step of SGD on `.grad`, then the average where it is due.
+
+        Parameters
+        ----------
+        closure : callable, optional
+            Evaluates the model again and returns its loss.
+
+        Returns
+        -------
+        What the closure returns, None without one.
+
+        Raises
+        ------
+        RuntimeError
+            The averaged weights are in the parameters (after `eval()`).
+        """
         if self._outside():
             raise RuntimeError("the averaged weights are in the parameters: call train() before step()")
         loss = super().step(closure)

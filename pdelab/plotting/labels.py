@@ -32,6 +32,7 @@ def legend_above(ax: Any, columns: int = 1) -> Any:
 
     Examples
     --------
+    >>> from pdelab.plotting import subplots
     >>> _, ax = subplots()
     >>> line = ax.plot([0.0, 1.0], [0.0, 1.0], label="a line")
     >>> [text.get_text() for text in legend_above(ax).get_texts()]
@@ -82,6 +83,7 @@ def label_ends(ax: Any, *, columns: int | None = None, **legend: Any) -> Any:
 
     Examples
     --------
+    >>> from pdelab.plotting import subplots
     >>> _, ax = subplots()
     >>> for slope in (1.0, 2.0):
     ...     line = ax.plot([0.0, 1.0], [0.0, slope], label=f"slope {slope:g}")

@@ -375,7 +375,7 @@ def wasserstein_gaussian(mean1: ArrayLike, covariance1: ArrayLike, mean2: ArrayL
     cross = np.sqrt(np.clip(np.linalg.eigvalsh(root @ s2 @ root), 0.0, None)).sum()
     apart, spread = float((m1 - m2) @ (m1 - m2)), float(np.trace(s1) + np.trace(s2))
     square = checks.bounded(
-        np.float64(apart + spread - 2 * cross), apart, apart + spread, 1e-10 * (apart + spread), "wasserstein_gaussian"
+        np.array(apart + spread - 2 * cross), apart, apart + spread, 1e-10 * (apart + spread), "wasserstein_gaussian"
     )
     return math.sqrt(max(float(square), 0.0))
 
