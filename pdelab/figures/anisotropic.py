@@ -58,8 +58,8 @@ def _cross_differences(tensor, n, h):
     """D:∇² by central second differences and the four-corner mixed one, on the inner nodes (the rest stays put)."""
     second = sparse.diags([1.0, -2.0, 1.0], [-1, 0, 1], (n, n)) / h**2
     first = sparse.diags([-1.0, 1.0], [-1, 1], (n, n)) / (2 * h)
-    one = sparse.identity(n)
-    total = tensor[0, 0] * sparse.kron(second, one) + tensor[1, 1] * sparse.kron(one, second)
+    identity = sparse.identity(n)
+    total = tensor[0, 0] * sparse.kron(second, identity) + tensor[1, 1] * sparse.kron(identity, second)
     return (total + 2 * tensor[0, 1] * sparse.kron(first, first)).tocsc()
 
 

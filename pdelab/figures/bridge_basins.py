@@ -99,11 +99,11 @@ def tuned(plane, grid, gradients, common):
     members = {f"{name} {rate:g}": settings(name, common["gamma"], rate) for name, rate in sorted(rates)}
     basins = bridge.compare_basins(plane, grid, gradients, contestants=members, weight=None, **common)
 
-    def score(one):
-        label = f"{one[0]} {one[1]:g}"
+    def score(rate):
+        label = f"{rate[0]} {rate[1]:g}"
         return basins.depths(label).mean(), basins.losses[label].mean()
 
-    return {name: min((one for one in rates if one[0] == name), key=score)[1] for name in GRIDS}
+    return {name: min((rate for rate in rates if rate[0] == name), key=score)[1] for name in GRIDS}
 
 
 def measured(key, basins, name):

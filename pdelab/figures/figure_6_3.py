@@ -86,8 +86,8 @@ def compute(epochs, burn_in, rate, batch, decay, control_rate, segments, directi
         "correlations": np.array(correlations), "band": band, "slope_epochs": places + 1, "slopes": np.array(slopes),
         "losses": np.array(losses),
         "curvatures": own["curvatures"], "memory": own["memory"], "along": own["along"], "null": own["null"],
-        "measured": np.array([one["measured"] for one in settled]), "predicted": own["predicted"],
-        "halves": np.array([one["halves"] for one in settled]),
+        "measured": np.array([minimum["measured"] for minimum in settled]), "predicted": own["predicted"],
+        "halves": np.array([minimum["halves"] for minimum in settled]),
         "low_over_white": bands[0, 0] / white[0],
         "drift_over_settled": bands[2, 0] / bands[0, 0] / stats.f.ppf(1 - 1e-4, freedom, freedom),
         "control_over_white": bands[3, 0] / white[1],
@@ -112,7 +112,7 @@ def _freedom(segments, count):
 
 def _fitted(weights, frequencies):
     """Power below EDGES[1] of increments by one autoregression a weight, mean over the weights."""
-    memory = [float(nonequilibrium.autocorrelation(one, [1])[0][0]) for one in weights.T]
+    memory = [float(nonequilibrium.autocorrelation(series, [1])[0][0]) for series in weights.T]
     return np.mean([_in_bands(frequencies, nonequilibrium.increment_spectrum(frequencies, phi))[0] for phi in memory])
 
 
@@ -121,12 +121,12 @@ def _near_the_minimum(near, weights, segments, seed):
     import warnings
 
     along = (weights - weights.mean(0)) @ near.directions
-    powers = [nonequilibrium.spectrum(np.diff(one), segments=segments) for one in along.T]
+    powers = [nonequilibrium.spectrum(np.diff(series), segments=segments) for series in along.T]
     frequencies = powers[0].frequencies
     null = np.array([nonequilibrium.increment_spectrum(frequencies, phi) for phi in near.memory])
     null /= null.mean(1, keepdims=True)
-    low = np.array([_in_bands(frequencies, one.power)[0] for one in powers])
-    of_null = np.array([_in_bands(frequencies, one)[0] for one in null])
+    low = np.array([_in_bands(frequencies, s.power)[0] for s in powers])
+    of_null = np.array([_in_bands(frequencies, power)[0] for power in null])
     freedom = _freedom(segments, len(along) - 1)
     least, most = stats.chi2.ppf([0.005, 0.995], freedom) / freedom
     with warnings.catch_warnings():  # slow weights turn the steep directions a little, long after they have relaxed

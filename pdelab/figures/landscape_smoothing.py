@@ -49,9 +49,9 @@ def compute(n, fields, starts, glasses, gradients, stages, time, d, loads, copie
         for i, count in enumerate(copies):
             for k in range(runs):
                 instance = perceptron.Perceptron(d, round(load * d), seed=seed + k, teacher=True)
-                one = perceptron.search(instance, proposals * d, copies=count, power=0, runs=1, seed=seed + k)
-                rates[i, j] += one.solved[0]
-                wrong[i, j] += int((instance.errors(one.solutions) > 0).sum()) if one.solved[0] else 0
+                run = perceptron.search(instance, proposals * d, copies=count, power=0, runs=1, seed=seed + k)
+                rates[i, j] += run.solved[0]
+                wrong[i, j] += int((instance.errors(run.solutions) > 0).sum()) if run.solved[0] else 0
             low[i, j], high[i, j] = _interval(int(rates[i, j]), runs)
     verdict = ["helps" if m < -MARGIN * e else "hurts" if m > MARGIN * e else "undecided" for m, e in zip(mean, error)]
     return {

@@ -25,8 +25,8 @@ QUICK_CHECKS = CHECKS | {"allcnn_sgd_mean": (None, 15.0), "allcnn_entropy_sgd_di
 
 def compute(data, folder, model, epochs, seeds):
     """Curves and the paired difference to SGD."""
-    found = race(panels(("sgd", "entropy-sgd"), data, folder, model, epochs), seeds=seeds, margin=MARGIN)
-    return found | reached_ratios(found, "entropy-sgd")
+    numbers = race(panels(("sgd", "entropy-sgd"), data, folder, model, epochs), seeds=seeds, margin=MARGIN)
+    return numbers | reached_ratios(numbers, "entropy-sgd")
 
 
 def draw(data):

@@ -36,8 +36,8 @@ def compute(data, folder, mlp, lenet, epochs, seeds, more):
     names = ("adam", "sgd", "entropy-sgd")
     problems = panels(names, data, folder, mlp, lenet, epochs)
     problems |= images_row("digits-mlp", "mnistfc", names, more, folder, epochs=epochs)
-    found = race(problems, seeds=seeds, margin=MARGIN)
-    return found | reached_ratios(found, "entropy-sgd")
+    numbers = race(problems, seeds=seeds, margin=MARGIN)
+    return numbers | reached_ratios(numbers, "entropy-sgd")
 
 
 def draw(data):

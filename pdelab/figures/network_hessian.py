@@ -42,11 +42,11 @@ def compute(data, folder, channels, hidden, epochs, samples, runs):
         )  # fmt: skip
         spectra.append(curvature.spectrum(result, method="exact" if built_in else "auto", samples=samples))
     names = ("near_zero", "negative", "largest")
-    found = {name: float(np.mean([s.numbers[name] for s in spectra])) for name in names}
-    found["left_over_right_tail"] = float(np.max([-s.smallest[0] / s.largest[-1] for s in spectra]))
+    numbers = {name: float(np.mean([s.numbers[name] for s in spectra])) for name in names}
+    numbers["left_over_right_tail"] = float(np.max([-s.smallest[0] / s.largest[-1] for s in spectra]))
     for k, s in enumerate(spectra, start=1):
-        found |= {f"eigenvalues_{k}": s.nodes, f"counts_{k}": s.weights * s.dimension}
-    return found | {"weights": spectra[0].dimension, "runs": runs}
+        numbers |= {f"eigenvalues_{k}": s.nodes, f"counts_{k}": s.weights * s.dimension}
+    return numbers | {"weights": spectra[0].dimension, "runs": runs}
 
 
 def draw(data):

@@ -32,15 +32,15 @@ def compute(data, folder, hidden, networks, epochs):
     raw = curvature.overlap_matrix(models)
     aligned = curvature.overlap_matrix(models, "weights")
     pairs = np.triu_indices(networks, 1)
-    found = {"raw": raw, "aligned": aligned, "raw_overlap": float(raw[pairs].mean())}
-    found |= {"aligned_overlap": float(aligned[pairs].mean()), "aligned_spread": float(aligned[pairs].std())}
-    found["individual_error"] = float(np.mean([training.evaluate(m, split)["error"] for m in models]))
-    found["raw_average_error"] = training.evaluate(curvature.average(models), split)["error"]
+    numbers = {"raw": raw, "aligned": aligned, "raw_overlap": float(raw[pairs].mean())}
+    numbers |= {"aligned_overlap": float(aligned[pairs].mean()), "aligned_spread": float(aligned[pairs].std())}
+    numbers["individual_error"] = float(np.mean([training.evaluate(m, split)["error"] for m in models]))
+    numbers["raw_average_error"] = training.evaluate(curvature.average(models), split)["error"]
     for method, key in (("weights", "aligned"), ("greedy", "greedy")):
         moved = [models[0], *(curvature.align(m, models[0], method) for m in models[1:])]
-        found[f"{key}_average_error"] = training.evaluate(curvature.average(moved), split)["error"]
-        found[f"{key}_to_first"] = float(np.mean([curvature.overlap(m, models[0]) for m in moved[1:]]))
-    return found | {"planted_overlap": _planted(models[0])}
+        numbers[f"{key}_average_error"] = training.evaluate(curvature.average(moved), split)["error"]
+        numbers[f"{key}_to_first"] = float(np.mean([curvature.overlap(m, models[0]) for m in moved[1:]]))
+    return numbers | {"planted_overlap": _planted(models[0])}
 
 
 def _train(data, folder, hidden, epochs, seed):

@@ -35,9 +35,9 @@ QUICK_CHECKS = {
 
 def compute(data, other, folder, model, epochs, seeds):
     """Curves and paired differences to SGD."""
-    found = race(panels(data, other, folder, model, epochs), seeds=seeds, margin=MARGIN)
-    ratio = found["fewer_images_a_class_sgd_mean"] / found["residual_network_sgd_mean"]
-    return found | {"fewer_over_many": ratio}
+    numbers = race(panels(data, other, folder, model, epochs), seeds=seeds, margin=MARGIN)
+    ratio = numbers["fewer_images_a_class_sgd_mean"] / numbers["residual_network_sgd_mean"]
+    return numbers | {"fewer_over_many": ratio}
 
 
 def panels(data, other, folder, model="", epochs=0):

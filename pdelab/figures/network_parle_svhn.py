@@ -30,8 +30,8 @@ QUICK_CHECKS = CHECKS | {"all_images_sgd_mean": (None, 6.0)}  # fewer epochs
 
 def compute(data, folder, model, epochs, seeds, more, more_seeds):
     """Curves and paired differences to SGD; `more` is a further data set."""
-    found = race(panels(data, folder, model, epochs), seeds=seeds, margin=MARGIN)
-    return merged(found, race(images(more, folder), seeds=more_seeds, margin=MARGIN))
+    numbers = race(panels(data, folder, model, epochs), seeds=seeds, margin=MARGIN)
+    return merged(numbers, race(images(more, folder), seeds=more_seeds, margin=MARGIN))
 
 
 def panels(data, folder, model="", epochs=0):

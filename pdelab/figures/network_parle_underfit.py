@@ -48,14 +48,14 @@ def compute(data, other, third, folder, model, epochs, third_epochs, seeds, more
 
     problems = network_parle_cifar.panels(data, other, folder, model, epochs)
     problems |= network_parle_svhn.panels(third, folder, model, third_epochs)
-    found = race(problems, seeds=seeds, margin=MARGIN)
-    found = merged(found, race(network_parle.images(more, folder), seeds=more_seeds, margin=MARGIN))
-    for key in map(slug, map(str, found["panels"])):
-        found[f"{key}_underfitting"] = found[f"{key}_parle_train_loss"] / found[f"{key}_sgd_train_loss"]
+    numbers = race(problems, seeds=seeds, margin=MARGIN)
+    numbers = merged(numbers, race(network_parle.images(more, folder), seeds=more_seeds, margin=MARGIN))
+    for key in map(slug, map(str, numbers["panels"])):
+        numbers[f"{key}_underfitting"] = numbers[f"{key}_parle_train_loss"] / numbers[f"{key}_sgd_train_loss"]
         for name in ("entropy_sgd", "parle"):
-            excess = paired(found[f"{key}_{name}_losses"][:, -1] - found[f"{key}_sgd_losses"][:, -1])
-            found |= {f"{key}_{name}_excess_{end}": excess[end] for end in ("low", "high")}
-    return found
+            excess = paired(numbers[f"{key}_{name}_losses"][:, -1] - numbers[f"{key}_sgd_losses"][:, -1])
+            numbers |= {f"{key}_{name}_excess_{end}": excess[end] for end in ("low", "high")}
+    return numbers
 
 
 def draw(data):

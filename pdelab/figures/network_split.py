@@ -35,22 +35,22 @@ SPLITS = (("half each", 3, 0.5), ("a quarter each", 6, 0.25))
 
 def compute(data, folder, model, epochs, seeds):
     """Curves and paired differences to SGD on all data; epochs are passes over a replica's own share."""
-    found = race(panels(data, folder, model, epochs), seeds=seeds, margin=MARGIN)
-    gain = found["a_quarter_each_sgd_on_a_share_mean"] - found["a_quarter_each_elastic_sgd_mean"]
-    return found | {"a_quarter_each_gain": gain}
+    numbers = race(panels(data, folder, model, epochs), seeds=seeds, margin=MARGIN)
+    gain = numbers["a_quarter_each_sgd_on_a_share_mean"] - numbers["a_quarter_each_elastic_sgd_mean"]
+    return numbers | {"a_quarter_each_gain": gain}
 
 
 def panels(data, folder, model="", epochs=0, whole=False):
     """Two ways to split the data; `whole`: before them, all data for every replica."""
     names = ("sgd", "elastic-sgd", "parle")
     base = contestants("digits-mlp", "allcnn, replicas", names, data=data, folder=folder, model=model, epochs=epochs)
-    found = {"all data": base} if whole else {}
+    problems = {"all data": base} if whole else {}
     for title, replicas, share in SPLITS:
         part = {"replicas": replicas, "share": share, "epochs": round(base["sgd"]["epochs"] / share)}
         alone = base["sgd"] | {"epochs": part["epochs"], "data_options": _share_of_data(base["sgd"], share)}
         runs = {name: base[name] | part for name in names[1:]}
-        found[title] = {"sgd": base["sgd"], **runs, "sgd on a share": alone}
-    return found
+        problems[title] = {"sgd": base["sgd"], **runs, "sgd on a share": alone}
+    return problems
 
 
 def _share_of_data(arguments, share):

@@ -36,7 +36,7 @@ def compute(data, folder, model, epochs, seeds, more):
     """The race of three; `more` is a further data set, for a fully-connected network."""
     problems = {"allcnn": panel(data, folder, model, epochs)}
     images = images_row("digits-mlp", "mnistfc", ("sgd",), more, folder)
-    problems |= {title: in_fields(found, "trivialized-sgd") for title, found in images.items()}
+    problems |= {title: in_fields(runs, "trivialized-sgd") for title, runs in images.items()}
     return race(problems, seeds=seeds, margin=MARGIN)
 
 

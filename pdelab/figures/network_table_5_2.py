@@ -37,11 +37,11 @@ QUICK_CHECKS = {
 
 def compute(data, folder, model, epochs, seeds, more, more_seeds):
     """The race with all data, halves and quarters; of a further data set, `more`, the halves."""
-    found = race(panels(data, folder, model, epochs, whole=True), seeds=seeds, margin=MARGIN)
+    numbers = race(panels(data, folder, model, epochs, whole=True), seeds=seeds, margin=MARGIN)
     halves = {"MNIST half each": panels(more, folder)["half each"]} if more else {}
-    found = merged(found, race(halves, seeds=more_seeds, margin=MARGIN))
-    gain = found["a_quarter_each_sgd_on_a_share_mean"] - found["a_quarter_each_elastic_sgd_mean"]
-    return found | {"a_quarter_each_gain": gain}
+    numbers = merged(numbers, race(halves, seeds=more_seeds, margin=MARGIN))
+    gain = numbers["a_quarter_each_sgd_on_a_share_mean"] - numbers["a_quarter_each_elastic_sgd_mean"]
+    return numbers | {"a_quarter_each_gain": gain}
 
 
 def draw(data):

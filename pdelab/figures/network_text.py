@@ -35,23 +35,23 @@ QUICK_CHECKS = {
 
 def compute(words, letters, folder, file, epochs, seeds):
     """Curves of the validation perplexity and paired differences of the test loss."""
-    found = race(panels(words, letters, folder, file, epochs), seeds=seeds, metric="loss", margin=MARGIN)
-    ends = {name: found[f"letters_{name}_curve"][:, -1].mean() for name in ("sgd", "entropy_adam")}
-    return found | {"letters_sgd_over_entropy_adam": float(ends["sgd"] / ends["entropy_adam"])}
+    numbers = race(panels(words, letters, folder, file, epochs), seeds=seeds, metric="loss", margin=MARGIN)
+    ends = {name: numbers[f"letters_{name}_curve"][:, -1].mean() for name in ("sgd", "entropy_adam")}
+    return numbers | {"letters_sgd_over_entropy_adam": float(ends["sgd"] / ends["entropy_adam"])}
 
 
 def panels(words, letters, folder="", file="", epochs=0):
     """A text by words and one by letters."""
-    found = {
+    texts = {
         "words": contestants("topics-words", "ptb-lstm", ("sgd", "entropy-sgd"), data=words, folder=folder,
                              epochs=epochs),
         "letters": contestants("topics-letters", "char-lstm", ("adam", "entropy-adam", "sgd"), data=letters,
                                folder=folder, epochs=epochs),
     }  # fmt: skip
     if file:
-        for arguments in found["letters"].values():
+        for arguments in texts["letters"].values():
             arguments["data_options"] = {"file": file}
-    return found
+    return texts
 
 
 def draw(data):

@@ -32,20 +32,20 @@ def compute(data, folder, epochs, hidden, lstm_hidden, lines, probes):
     """Two spectra of the Hessian and one of the Fisher diagonal."""
     from pdelab.networks import curvature, training
 
-    found = {}
+    numbers = {}
     common = {"data": data, "epochs": epochs, "folder": folder or None}
     options = {"lr": 0.1, "weight_decay": 1e-4}
     result = training.train("sgd", "mlp", model_options={"hidden": (hidden,)}, optimizer_options=options, **common)
-    found |= _spectrum("fully_connected", curvature.spectrum(result, method="exact" if data in BUILT_IN else "auto"))
+    numbers |= _spectrum("fully_connected", curvature.spectrum(result, method="exact" if data in BUILT_IN else "auto"))
     result = training.train(
         "adam", "small-char-lstm", "topics", epochs=4 * epochs, batch_size=32, model_options={"hidden": lstm_hidden},
         data_options={"train": 40 * lines, "steps": 32, "lines": lines}, optimizer_options={"lr": 5e-3},
     )  # fmt: skip
-    found |= _spectrum("lstm", curvature.spectrum(result, method="lanczos", probes=probes, steps=60))
+    numbers |= _spectrum("lstm", curvature.spectrum(result, method="lanczos", probes=probes, steps=60))
     result = training.train("adam", "small-allcnn", optimizer_options={"lr": 2e-3}, **common)
     fisher = curvature.spectrum(result, of="fisher", precision="float32")
     adam = np.sort(curvature.fisher_from_adam(result.optimizer).numpy())
-    return found | {
+    return numbers | {
         "fisher": fisher.nodes,
         "fisher_adam": adam,
         "fisher_least": float(fisher.nodes[0]),
@@ -55,13 +55,13 @@ def compute(data, folder, epochs, hidden, lstm_hidden, lines, probes):
     }
 
 
-def _spectrum(name, found):
+def _spectrum(name, spectrum):
     return {
-        f"{name}_nodes": found.nodes,
-        f"{name}_weights": found.weights,
-        f"{name}_near_zero": found.numbers["near_zero"],
-        f"{name}_left_over_right": float(max(-found.smallest[0], 0.0) / found.largest[-1]),
-        f"{name}_dimension": found.dimension,
+        f"{name}_nodes": spectrum.nodes,
+        f"{name}_weights": spectrum.weights,
+        f"{name}_near_zero": spectrum.numbers["near_zero"],
+        f"{name}_left_over_right": float(max(-spectrum.smallest[0], 0.0) / spectrum.largest[-1]),
+        f"{name}_dimension": spectrum.dimension,
     }
 
 

@@ -125,5 +125,5 @@ SETTINGS = {
 
 def printed(problem, contestant):
     """Arguments of `train` for a contestant of a problem of the thesis; drops as fractions of the run."""
-    found = SETTINGS[problem]["common"] | SETTINGS[problem][contestant]
-    return found | {"drops": tuple(drop / found["epochs"] for drop in found["drops"])}
+    settings = SETTINGS[problem]["common"] | SETTINGS[problem][contestant]
+    return settings | {"drops": tuple(drop / settings["epochs"] for drop in settings["drops"])}

@@ -49,15 +49,15 @@ def contestants(family, problem, names, *, data="digits", folder="", model="", e
     from pdelab.figures.printed import SETTINGS, printed
     from pdelab.networks.training import RECIPES, recipe
 
-    found, tuned = {}, data in BUILT_IN or (data, family) in FAMILIES
+    settings, tuned = {}, data in BUILT_IN or (data, family) in FAMILIES
     family = FAMILIES.get((data, family), family)
     for name in names:
         if tuned and name in RECIPES[family]:
-            found[name] = recipe(f"{family}/{name}") | changes
+            settings[name] = recipe(f"{family}/{name}") | changes
         elif not tuned and name in SETTINGS[problem]:
-            found[name] = printed(problem, name) | {"data": data, "folder": folder or None}
+            settings[name] = printed(problem, name) | {"data": data, "folder": folder or None}
     replaced = ({"model": model} if model else {}) | ({"epochs": epochs} if epochs else {})
-    return {name: arguments | replaced for name, arguments in found.items()}
+    return {name: arguments | replaced for name, arguments in settings.items()}
 
 
 @dataclass
@@ -130,24 +130,24 @@ def race(panels, *, seeds, margin, metric="error"):
     data = {"panels": np.array(list(panels)), "seeds": seeds}
     for panel, members in panels.items():
         data[f"{slug(panel)}_seeds"] = seeds
-        if known := help.row(panel, list(members), seeds, metric, margin):
-            data |= known
+        if stored := help.row(panel, list(members), seeds, metric, margin):
+            data |= stored
             continue
-        found = training.compare(members, seeds=seeds, metric=metric, margin=margin, reuse=help.runs)
-        help.count(found.effort)
-        data |= {f"{slug(panel)}_names": np.array(found.names), f"{slug(panel)}_metric": metric}
+        comparison = training.compare(members, seeds=seeds, metric=metric, margin=margin, reuse=help.runs)
+        help.count(comparison.effort)
+        data |= {f"{slug(panel)}_names": np.array(comparison.names), f"{slug(panel)}_metric": metric}
         data |= {f"{slug(panel)}_margin": margin}
-        for row in found.rows():
+        for row in comparison.rows():
             key, name = f"{slug(panel)}_{slug(row['name'])}", row["name"]
-            curve, ends = found.curves[name], [final["train"] for final in found.finals[name]]
+            curve, ends = comparison.curves[name], [final["train"] for final in comparison.finals[name]]
             curve = np.exp(curve) if metric == "loss" else curve
-            data |= {f"{key}_curve": curve, f"{key}_losses": found.losses[name]}
+            data |= {f"{key}_curve": curve, f"{key}_losses": comparison.losses[name]}
             data |= {f"{key}_epochs": np.arange(1, curve.shape[1] + 1), f"{key}_reached": _reached(curve.mean(0))}
             data |= {f"{key}_mean": row["mean"], f"{key}_sd": row["deviation"]}
             data |= {f"{key}_train_{part}": float(np.mean([end[part] for end in ends])) for part in ("loss", "error")}
             data |= {f"{key}_{end}": row[end] for end in ("difference", "low", "high", "verdict") if end in row}
             if "low" in row:
-                data[f"{key}_detectable"] = detectable(row["low"], row["high"], len(found.seeds))
+                data[f"{key}_detectable"] = detectable(row["low"], row["high"], len(comparison.seeds))
     return data
 
 
@@ -161,28 +161,28 @@ def detectable(low, high, seeds, level=0.95):
 
 def reached_ratios(data, name):
     """PANEL_reached_ratio: effective epochs that a contestant needs over those of SGD, in each panel that has both."""
-    found = {}
+    ratios = {}
     for panel in map(slug, map(str, data["panels"])):
-        epochs = [data.get(f"{panel}_{slug(one)}_reached") for one in (name, "sgd")]
+        epochs = [data.get(f"{panel}_{slug(contestant)}_reached") for contestant in (name, "sgd")]
         if None not in epochs:
-            found[f"{panel}_reached_ratio"] = epochs[0] / epochs[1]
-    return found
+            ratios[f"{panel}_reached_ratio"] = epochs[0] / epochs[1]
+    return ratios
 
 
 def with_verdicts(data, margin):
     """A stored race completed by what its intervals and a margin give; the words that it has stay."""
     from pdelab.networks.training.comparison import verdict
 
-    found = dict(data)
+    completed = dict(data)
     for panel in map(str, data["panels"]):
-        found.setdefault(f"{slug(panel)}_margin", margin)
+        completed.setdefault(f"{slug(panel)}_margin", margin)
         for name in map(str, data[f"{slug(panel)}_names"][1:]):
             key = f"{slug(panel)}_{slug(name)}"
-            word = verdict(data[f"{key}_low"], data[f"{key}_high"], found[f"{slug(panel)}_margin"])
-            found.setdefault(f"{key}_verdict", word)
+            word = verdict(data[f"{key}_low"], data[f"{key}_high"], completed[f"{slug(panel)}_margin"])
+            completed.setdefault(f"{key}_verdict", word)
             least = detectable(data[f"{key}_low"], data[f"{key}_high"], seeds_of(data, panel))
-            found.setdefault(f"{key}_detectable", least)
-    return found
+            completed.setdefault(f"{key}_detectable", least)
+    return completed
 
 
 def sentence(data):
@@ -206,8 +206,8 @@ def sentence(data):
 
 def merged(*races):
     """One record of several races over different panels; its number of seeds is that of the first."""
-    both = {key: value for found in races for key, value in found.items()}
-    return both | {"panels": np.concatenate([found["panels"] for found in races]), "seeds": races[0]["seeds"]}
+    numbers = {key: value for data in races for key, value in data.items()}
+    return numbers | {"panels": np.concatenate([data["panels"] for data in races]), "seeds": races[0]["seeds"]}
 
 
 def _reached(curve):
