@@ -20,13 +20,13 @@ def public_modules():
 @functools.cache
 def callables():
     """{qualified name: function or class}, each once, under its own module's name."""
-    things = {}
+    public = {}
     for module in public_modules().values():
         for name in module.__all__:
-            thing = getattr(module, name)
-            if isinstance(thing, (types.FunctionType, type)):
-                things[f"{thing.__module__}.{thing.__qualname__}"] = thing
-    return things
+            value = getattr(module, name)
+            if isinstance(value, (types.FunctionType, type)):
+                public[f"{value.__module__}.{value.__qualname__}"] = value
+    return public
 
 
 def methods(kind):
@@ -39,9 +39,9 @@ def methods(kind):
     return functions
 
 
-def signature(thing):
+def signature(value):
     """The signature of a function, or of what makes an object of a class; None where the class is not called."""
-    if inspect.isclass(thing):
-        plain = thing.__init__ in (object.__init__, Exception.__init__) or getattr(thing, "_is_protocol", False)
-        return None if plain or issubclass(thing, Exception) else inspect.signature(thing.__init__)
-    return inspect.signature(thing)
+    if inspect.isclass(value):
+        plain = value.__init__ in (object.__init__, Exception.__init__) or getattr(value, "_is_protocol", False)
+        return None if plain or issubclass(value, Exception) else inspect.signature(value.__init__)
+    return inspect.signature(value)

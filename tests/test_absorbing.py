@@ -111,12 +111,12 @@ def test_a_box_of_absorbing_ends_is_a_product(d):
     line = pl.Grid(0.0, 1.0, n, boundary="absorbing")
     start = np.sin(np.pi * line.x) ** 2
     product = math.prod(np.ix_(*[start] * d)) if d == 2 else np.einsum("i,j,k", start, start, start)
-    one = pl.solve(FokkerPlanck(0 * line.x, diffusivity=D), start, line, 0.1, scheme=chebyshev)
+    line_run = pl.solve(FokkerPlanck(0 * line.x, diffusivity=D), start, line, 0.1, scheme=chebyshev)
     many = pl.solve(FokkerPlanck(np.zeros(grid.shape), diffusivity=D), product, grid, 0.1, scheme=chebyshev)
-    assert many.info["mass"][0] == pytest.approx(one.info["mass"][0] ** d, rel=1e-11)
+    assert many.info["mass"][0] == pytest.approx(line_run.info["mass"][0] ** d, rel=1e-11)
     flux = many.info["flux"][0]
     np.testing.assert_allclose(flux, np.full((d, 2), flux[0, 0]), rtol=1e-10)
-    assert flux[0, 0] == pytest.approx(one.info["flux"][0, 0, 0] * one.info["mass"][0] ** (d - 1), rel=1e-10)
+    assert flux[0, 0] == pytest.approx(line_run.info["flux"][0, 0, 0] * line_run.info["mass"][0] ** (d - 1), rel=1e-10)
 
 
 def test_mixed_ends_in_the_plane_are_those_of_the_line():
@@ -126,13 +126,13 @@ def test_mixed_ends_in_the_plane_are_those_of_the_line():
     start = np.exp(-((line.x - 1) ** 2))
     for scheme in (implicit, chebyshev, explicit):
         options = {} if scheme is chebyshev else {"dt": 2e-3}
-        one = pl.solve(FokkerPlanck(U, diffusivity=D), start, line, [0.1, 0.3], scheme=scheme, **options)
+        line_run = pl.solve(FokkerPlanck(U, diffusivity=D), start, line, [0.1, 0.3], scheme=scheme, **options)
         wide = np.broadcast_to(start[:, None], grid.shape)
         many = pl.solve(
             FokkerPlanck(np.tile(U[:, None], 8), diffusivity=D), wide, grid, [0.1, 0.3], scheme=scheme, **options
         )
-        np.testing.assert_allclose(many.values, np.tile(one.values[..., None], 8), rtol=1e-11, atol=1e-13)
-        np.testing.assert_allclose(many.info["absorbed"][:, 0], one.info["absorbed"][:, 0], rtol=1e-11, atol=1e-14)
+        np.testing.assert_allclose(many.values, np.tile(line_run.values[..., None], 8), rtol=1e-11, atol=1e-13)
+        np.testing.assert_allclose(many.info["absorbed"][:, 0], line_run.info["absorbed"][:, 0], rtol=1e-11, atol=1e-14)
         assert many.info["mass_drift"].max() < 1e-13
 
 

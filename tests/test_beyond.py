@@ -15,8 +15,8 @@ BLOCKS = re.findall(r"```python\n(.*?)```", (FOLDER / "page.md").read_text(encod
 
 def test_the_sums_are_done_before_the_reader():
     cost = runpy.run_path(str(FOLDER / "cost.py"))
-    one, total, hours = cost["arithmetic"]("a path", 3.6e-5, 10**9, "no more")
-    assert one == "a path: 3.6e-05 s of one core each"
+    each, total, hours = cost["arithmetic"]("a path", 3.6e-5, 10**9, "no more")
+    assert each == "a path: 3.6e-05 s of one core each"
     assert total.endswith("1,000,000,000 x 3.6e-05 s = 3.6e+04 core seconds = 10 core hours")
     assert hours.strip() == "/ 128 cores = 0.0781 hours; no more"
 
@@ -73,10 +73,10 @@ def test_the_cluster_of_the_page_gives_what_one_process_gives():
             for large, small in smaller.items():
                 block = block.replace(large, small)
             exec(block, names)
-    one = pl.simulate(sde, 1.0, t=0.05, dt=0.001, paths=3000, seed=1, store=False)
+    run = pl.simulate(sde, 1.0, t=0.05, dt=0.001, paths=3000, seed=1, store=False)
     assert names["run"].info["parts"] == 4
-    np.testing.assert_array_equal(names["run"].final, one.final)
-    np.testing.assert_array_equal([names["run"].mean, names["run"].variance], [one.mean, one.variance])
+    np.testing.assert_array_equal(names["run"].final, run.final)
+    np.testing.assert_array_equal([names["run"].mean, names["run"].variance], [run.mean, run.variance])
     runs = {name: training.recipe(f"digits-mlp/{name}") | quick for name in names["contestants"]}
     table = next(value for value in names.values() if isinstance(value, training.Comparison))
     np.testing.assert_array_equal(table.values, training.compare(runs, seeds=2, threads=1).values)

@@ -78,8 +78,8 @@ def test_all_derivatives_are_those_of_the_whole_network_along_the_slice(case, k,
         along = rows @ part.basis.T
         expected = (value, part.basis @ gradient, along, np.cov(along.T, bias=True).reshape(k, k),
                     along[array(chosen[n])].mean(0))  # fmt: skip
-        for one, right in zip(derivatives, expected):
-            np.testing.assert_allclose(array(one[n]), right, atol=1e-12)
+        for derivative, right in zip(derivatives, expected):
+            np.testing.assert_allclose(array(derivative[n]), right, atol=1e-12)
     step = 1e-5
     moved = [f.points(points + s * e) for e in np.eye(k) for s in (step, -step)]
     bends = [array(f.gradient(p)) for p in moved]

@@ -29,10 +29,10 @@ def test_claim_holds_and_its_committed_numbers_are_todays(row):
     for evidence in verdict.evidence:
         assert evidence.holds, f"{row.statement}: measured {evidence.measured}, {evidence.relation} {evidence.expected}"
     committed = claims.pieces(EVIDENCE[row.id])
-    assert [one.relation for one in committed] == [one.relation for one in verdict.evidence]
+    assert [piece.relation for piece in committed] == [piece.relation for piece in verdict.evidence]
     for today, stored in zip(verdict.evidence, committed):
         assert stored.holds
-        measured = [np.asarray(one.measured, float) for one in (today, stored)]
+        measured = [np.asarray(piece.measured, float) for piece in (today, stored)]
         if today.relation == "equal" and measured[0].shape == measured[1].shape:
             room = np.asarray(today.tolerance, float) + np.asarray(stored.tolerance, float)
             assert np.all(np.abs(measured[0] - measured[1]) <= room), "the committed number is another one"

@@ -161,10 +161,10 @@ def test_separable_losses_add_up(d, beta):
     parts = ["0.05*{0}**4 - 0.4*{0}**2 + 0.3*sin(3*{0})", "{0}**2/2 + 0.2*cos(5*{0})", "0.7*{0}**2"][:d]
     whole = pl.Loss(" + ".join(p.format(n) for p, n in zip(parts, "xyz")))
     point = np.array([0.4, -0.9, 0.7][:d])
-    one = [pl.Loss(p.format("x")) for p in parts]
-    exact = sum(float(pl.local_entropy(f, x, 0.3, beta)) for f, x in zip(one, point))
+    lines = [pl.Loss(p.format("x")) for p in parts]
+    exact = sum(float(pl.local_entropy(f, x, 0.3, beta)) for f, x in zip(lines, point))
     assert float(pl.local_entropy(whole, point, 0.3, beta)) == pytest.approx(exact, rel=2e-12, abs=2e-12)
-    slopes = [float(pl.local_entropy_gradient(f, x, 0.3, beta)) for f, x in zip(one, point)]
+    slopes = [float(pl.local_entropy_gradient(f, x, 0.3, beta)) for f, x in zip(lines, point)]
     np.testing.assert_allclose(pl.local_entropy_gradient(whole, point, 0.3, beta), slopes, rtol=1e-10, atol=1e-10)
 
 
@@ -270,8 +270,8 @@ def test_plain_hopf_lax_is_the_minimum_over_nodes(name, n, t, seed):
     if name == "outflow":
         values = values * 0.1
     exact, _ = brute(values, grid, t)
-    got = pl.hopf_lax(values, grid, t, refine=False)
-    np.testing.assert_allclose(got, exact, rtol=1e-12, atol=1e-13)
+    computed = pl.hopf_lax(values, grid, t, refine=False)
+    np.testing.assert_allclose(computed, exact, rtol=1e-12, atol=1e-13)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -285,9 +285,9 @@ def test_plain_hopf_lax_in_more_dimensions(name, d):
     if name == "periodic":
         difference -= np.round(difference)
     exact = np.min(values.ravel()[None] + (difference**2).sum(-1) / (2 * t), axis=1).reshape(grid.shape)
-    got = pl.hopf_lax(values, grid, t, refine=False)
+    computed = pl.hopf_lax(values, grid, t, refine=False)
     inner = (slice(None),) * d if name != "outflow" else (slice(2, -2),) * d
-    np.testing.assert_allclose(got[inner], exact[inner], rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(computed[inner], exact[inner], rtol=1e-12, atol=1e-13)
 
 
 def test_proximal_map_is_the_minimiser_and_the_smallest_on_ties():

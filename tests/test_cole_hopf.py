@@ -46,7 +46,7 @@ def brute_force(f, grid, t, beta, node):
         corners = f[np.ix_(rows, columns)]
         near.append((corners.min() + (away[0] ** 2 + away[1] ** 2) / (2 * t), i, j, corners))
     parts, lowest = [], math.inf
-    for floor, i, j, corners in sorted(near, key=lambda one: one[0]):
+    for floor, i, j, corners in sorted(near, key=lambda corner: corner[0]):
         if not np.isfinite(corners).all() or beta * (floor - lowest) > 40:
             continue
         y = [low + h * (k + q) for low, h, k in zip(grid.lower, grid.spacing, (i, j))]

@@ -32,36 +32,36 @@ def names(section):
     return {name.strip().lstrip("*") for head in heads for name in head.split(",")}
 
 
-def refuses(thing):
+def refuses(value):
     """Whether the source of a function, or of what makes an object of a class, raises or checks."""
     makers = (
-        [getattr(thing, name, None) for name in ("__init__", "__post_init__")] if inspect.isclass(thing) else [thing]
+        [getattr(value, name, None) for name in ("__init__", "__post_init__")] if inspect.isclass(value) else [value]
     )
     trees = [
         ast.parse(textwrap.dedent(inspect.getsource(f)))
         for f in makers
-        if inspect.isfunction(f) and f.__module__ == thing.__module__ and "<" not in f.__code__.co_filename
+        if inspect.isfunction(f) and f.__module__ == value.__module__ and "<" not in f.__code__.co_filename
     ]
     nodes = [node for tree in trees for node in ast.walk(tree)]
     return any(isinstance(node, ast.Raise) or (isinstance(node, ast.Name) and node.id == "checks") for node in nodes)
 
 
-def faults(thing, common=frozenset()):
+def faults(value, common=frozenset()):
     """What a docstring lacks, or says of a parameter that there is not."""
-    parts, call = sections(thing.__doc__), signature(thing)
+    parts, call = sections(value.__doc__), signature(value)
     taken = set(call.parameters) - {"self", "cls"} if call else set()
     known = (
         names(parts.get("Parameters", ""))
         | names(parts.get("Attributes", ""))
         | names(parts.get("Other Parameters", ""))
     )
-    common = common or OF_ALL_SCHEMES.get(thing, set())
-    result = inspect.isclass(thing) and "Attributes" in parts and "Parameters" not in parts
+    common = common or OF_ALL_SCHEMES.get(value, set())
+    result = inspect.isclass(value) and "Attributes" in parts and "Parameters" not in parts
     yield from (f"parameter {name}" for name in sorted(taken - known - common))
     yield from (f"no parameter {name}" for name in sorted(names(parts.get("Parameters", "")) - taken))
-    if not inspect.isclass(thing) and call.return_annotation not in (None, "None", "NoReturn") and not common:
+    if not inspect.isclass(value) and call.return_annotation not in (None, "None", "NoReturn") and not common:
         yield from () if {"Returns", "Yields"} & set(parts) else ("Returns",)
-    if refuses(thing) and not result and not {"Raises", "Warns"} & set(parts):
+    if refuses(value) and not result and not {"Raises", "Warns"} & set(parts):
         yield "Raises"
     if not result and ">>>" not in parts.get("Examples", ""):
         yield "Examples"
@@ -85,7 +85,7 @@ def test_a_docstring_is_complete(name):
     assert not list(faults(callables()[name]))
 
 
-@pytest.mark.parametrize("name", sorted(name for name, thing in callables().items() if inspect.isclass(thing)))
+@pytest.mark.parametrize("name", sorted(name for name, value in callables().items() if inspect.isclass(value)))
 def test_docstrings_of_methods_are_complete(name):
     kind = callables()[name]
     assert not {method: lacks for method in methods(kind) if (lacks := list(faults_of_method(kind, method)))}

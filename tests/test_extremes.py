@@ -121,10 +121,10 @@ def test_committors_of_any_size(grid, depth, tilt, swirl, size):
     chain, outside = Exact(problem, grid), ~(a | b).ravel()
     exact = chain.solve(outside, [mpmath.fsum(chain.Q[i, int(j)] for j in np.flatnonzero(b)) for i in range(a.size)])
     expected = np.array([float(exact[i]) if i in exact else float(b.flat[i]) for i in range(a.size)])
-    got = committor(problem, grid, a, b).ravel()
-    assert (got >= 0).all() and (got <= 1).all()
-    np.testing.assert_allclose(got, expected, rtol=1e-11, atol=1e-300)
-    assert got[outside].min() < (1e-6 if grid.boundary == ("periodic",) else 1e-80)  # a ring has two ways
+    chances = committor(problem, grid, a, b).ravel()
+    assert (chances >= 0).all() and (chances <= 1).all()
+    np.testing.assert_allclose(chances, expected, rtol=1e-11, atol=1e-300)
+    assert chances[outside].min() < (1e-6 if grid.boundary == ("periodic",) else 1e-80)  # a ring has two ways
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -586,22 +586,22 @@ def test_huge_exit_times_keep_their_digits():
     """Against the double sum of the birth-death chain in exact order: e^{300}."""
     grid = pl.Grid(-1.5, 1.5, 61)
     U = 75 * (grid.x**2 - 1) ** 2
-    got = mean_exit_time(FokkerPlanck(U, beta=4.0), grid, grid.x >= 1.0)
+    times = mean_exit_time(FokkerPlanck(U, beta=4.0), grid, grid.x >= 1.0)
     Q = generator(FokkerPlanck(U, beta=4.0), grid).toarray()
     masses, exact, last = np.exp(-4.0 * (U - U.min())) * grid.weights, np.zeros(61), int(np.argmax(grid.x >= 1.0))
     for i in range(last - 1, -1, -1):
         exact[i] = exact[i + 1] + math.fsum(masses[: i + 1]) / (masses[i] * Q[i, i + 1])
     assert exact[0] > 1e100
-    np.testing.assert_allclose(got[:last], exact[:last], rtol=1e-11)
+    np.testing.assert_allclose(times[:last], exact[:last], rtol=1e-11)
 
 
 def test_committor_in_closed_form():
     grid, beta = pl.Grid(-1.0, 1.0, 401), 3.0
     U = 0.4 * np.sin(3 * grid.x)
-    got = committor(FokkerPlanck(U, beta=beta), grid, grid.x <= -0.5, lambda x: x >= 0.5)
+    chances = committor(FokkerPlanck(U, beta=beta), grid, grid.x <= -0.5, lambda x: x >= 0.5)
     exact = [quad(lambda y: math.exp(beta * 0.4 * math.sin(3 * y)), -0.5, x)[0] for x in np.clip(grid.x, -0.5, 0.5)]
-    np.testing.assert_allclose(got, np.array(exact) / exact[-1], atol=2e-5)
-    assert got.min() == 0 and got.max() == 1
+    np.testing.assert_allclose(chances, np.array(exact) / exact[-1], atol=2e-5)
+    assert chances.min() == 0 and chances.max() == 1
 
 
 def test_where_the_target_may_be_missed_the_time_is_infinite():
@@ -697,10 +697,10 @@ def test_duality_with_the_matrix_exponential():
     grid = pl.Grid((-1, -1), (1, 1), (7, 8), boundary=("periodic", "reflecting"))
     U, b, density, v = rng.normal(size=(7, 8)), rng.normal(size=(7, 8, 2)), rng.random((7, 8)), rng.normal(size=(7, 8))
     exact = (expm(0.3 * generator(FokkerPlanck(U, b, diffusivity=0.2), grid).toarray()) @ v.ravel()).reshape(7, 8)
-    got = pl.solve(
+    accurate = pl.solve(
         BackwardKolmogorov(U, b, diffusivity=0.2), v, grid, 0.3, scheme=crank_nicolson, dt=1e-4, rtol=math.inf
     ).final
-    np.testing.assert_allclose(got, exact, atol=1e-5)
+    np.testing.assert_allclose(accurate, exact, atol=1e-5)
     forward = pl.solve(
         FokkerPlanck(U, b, diffusivity=0.2), density, grid, 0.3, scheme=implicit, dt=0.01, rtol=math.inf
     ).final
@@ -733,9 +733,9 @@ def test_each_diffusion_matrix_is_judged_by_its_own_size():
 
 def test_a_factor_that_is_not_one_of_the_diffusion_is_refused():
     grid = pl.Grid((-1.0, -1.0), (1.0, 1.0), (5, 6))
-    one, sigma = np.broadcast_to(np.eye(2), (5, 6, 2, 2)), np.ones((5, 6, 2, 1))
+    identity, sigma = np.broadcast_to(np.eye(2), (5, 6, 2, 2)), np.ones((5, 6, 2, 1))
     with pytest.raises(ValueError, match="sigma sigma"):
-        generator(FokkerPlanck(beta=1.0, diffusion=one, sigma=sigma), grid)
+        generator(FokkerPlanck(beta=1.0, diffusion=identity, sigma=sigma), grid)
     generator(FokkerPlanck(beta=1.0, diffusion=sigma @ np.swapaxes(sigma, -1, -2), sigma=sigma), grid)
 
 

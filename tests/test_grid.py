@@ -70,8 +70,8 @@ def test_interpolation_is_exact_at_nodes_and_for_linear_data(d, name, seed):
         a = rng.normal(size=d)
         linear = grid.points @ a if d > 1 else a[0] * grid.points
         points = rng.uniform(grid.lower, grid.upper, (5, d))
-        got = grid.interpolate(linear, points if d > 1 else points[:, 0])
-        np.testing.assert_allclose(got, points @ a, rtol=1e-12, atol=1e-12)
+        interpolated = grid.interpolate(linear, points if d > 1 else points[:, 0])
+        np.testing.assert_allclose(interpolated, points @ a, rtol=1e-12, atol=1e-12)
 
 
 def test_interpolation_wraps_and_takes_vector_fields():
@@ -90,9 +90,9 @@ def test_gradient_is_second_order(name):
         grid = Grid((0.0, 0.0), (1.0, 2.0), (n, 2 * n), boundary=name)
         x, y = np.moveaxis(grid.points, -1, 0)
         k = 2 * np.pi
-        got = grid.gradient(np.sin(k * x) * np.cos(np.pi * y))
+        gradient = grid.gradient(np.sin(k * x) * np.cos(np.pi * y))
         exact = np.stack([k * np.cos(k * x) * np.cos(np.pi * y), -np.pi * np.sin(k * x) * np.sin(np.pi * y)], -1)
-        errors.append(np.abs(got - exact).max())
+        errors.append(np.abs(gradient - exact).max())
     rates = np.log2(np.array(errors[:-1]) / errors[1:])
     assert ((rates > 1.8) & (rates < 2.2)).all(), rates
 

@@ -414,8 +414,8 @@ def test_threads_change_no_bit(scheme, case, steps, count):
     before = u.copy()
     stepper = scheme(problem, grid, u)
     dt = 0.9 * stepper.largest_step(u, 0.0)
-    one, many = (on_threads(k, lambda: stepper.march(u, 0.0, dt, steps)) for k in (1, count))
-    assert np.array_equal(one, many)
+    alone, threaded = (on_threads(k, lambda: stepper.march(u, 0.0, dt, steps)) for k in (1, count))
+    assert np.array_equal(alone, threaded)
     assert np.array_equal(u, before)
 
 
@@ -684,9 +684,9 @@ def test_flat_data_keep_their_order_under_the_fitted_scheme():
     low = 1e-3 * np.random.default_rng(5).random(41)
     high = low + 1e-3 * (np.arange(41) == 20)
     steppers = [hj.fitted(problem, grid, u) for u in (low, high)]
-    dt = min(one.largest_step(u, 0.0) for one, u in zip(steppers, (low, high)))
+    dt = min(stepper.largest_step(u, 0.0) for stepper, u in zip(steppers, (low, high)))
     assert dt > 0.5 * grid.spacing[0] ** 2 / (2 * 0.3)
-    below, above = (one.march(u, 0.0, dt, 1) for one, u in zip(steppers, (low, high)))
+    below, above = (stepper.march(u, 0.0, dt, 1) for stepper, u in zip(steppers, (low, high)))
     assert (above >= below - 1e-18).all()
 
 

@@ -455,11 +455,11 @@ def test_random_formulas_agree_with_mpmath(own_cache, text):
         ):
             return  # at a kink or a pole
         try:
-            got, slope = f.value_kernel.py_func(*point), f.gradient_kernel.py_func(*point)
+            computed, slope = f.value_kernel.py_func(*point), f.gradient_kernel.py_func(*point)
         except (OverflowError, ZeroDivisionError, ValueError):
             return  # Python's math raises where the compiled code gives inf or NaN
     scale = 1 + abs(value) + abs(gradient).max()
-    assert got == pytest.approx(value, rel=1e-9, abs=1e-9 * scale)
+    assert computed == pytest.approx(value, rel=1e-9, abs=1e-9 * scale)
     np.testing.assert_allclose(slope, gradient, rtol=1e-8, atol=1e-8 * scale)
 
 

@@ -76,8 +76,8 @@ def test_figure_runs_and_is_drawn(name, tmp_path):
 @pytest.fixture(scope="module")
 def two_races():
     runs = {"sgd": {"epochs": 2}, "adam": {"optimizer": "adam", "epochs": 2}}
-    one = races.race({"two words": runs}, seeds=2, margin=0.2)
-    return races.merged(one, races.race({"other": {"sgd": {"epochs": 1}}}, seeds=2, metric="loss", margin=0.02))
+    race = races.race({"two words": runs}, seeds=2, margin=0.2)
+    return races.merged(race, races.race({"other": {"sgd": {"epochs": 1}}}, seeds=2, metric="loss", margin=0.02))
 
 
 def test_a_race_is_paired_and_flat(two_races):

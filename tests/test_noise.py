@@ -29,8 +29,8 @@ def test_published_vectors(line):
     rounds, *words = line.split()
     counter0, counter1, key0, key1, *expected = (int(word, 16) for word in words)
     generator = {"13": kernels.threefry13, "20": kernels.threefry20}[rounds]
-    got = generator(*(np.uint64(word) for word in (counter0, counter1, key0, key1)))
-    assert [int(word) for word in got] == expected
+    output = generator(*(np.uint64(word) for word in (counter0, counter1, key0, key1)))
+    assert [int(word) for word in output] == expected
 
 
 # ------------------------------------------------------------------------------------------------- addresses
@@ -139,11 +139,11 @@ def test_elementary_functions_to_two_units_in_the_last_place(name, rng):
     }
     angles = np.concatenate([5 * rng.normal(size=200), 1e6 * rng.normal(size=200), np.pi / 2 * np.arange(-100, 100)])
     x = points.get(name, angles)
-    got = np.empty_like(x)
-    loop(getattr(kernels, "v" + name))(x, got)
+    computed = np.empty_like(x)
+    loop(getattr(kernels, "v" + name))(x, computed)
     with mpmath.workprec(140):
         exact = [getattr(mpmath, name)(mpmath.mpf(float(v))) for v in x]
-        errors = [abs(mpmath.mpf(float(a)) - b) / float(np.spacing(abs(float(b)))) for a, b in zip(got, exact)]
+        errors = [abs(mpmath.mpf(float(a)) - b) / float(np.spacing(abs(float(b)))) for a, b in zip(computed, exact)]
     assert max(errors) < 2.0
 
 

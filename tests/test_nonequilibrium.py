@@ -420,8 +420,8 @@ def test_the_interval_of_one_series_covers_at_its_level():
     """White noise of variance 1 has the one-sided density 2 at every frequency: intervals of 80 %, 600 series."""
     series = np.random.default_rng(8).standard_normal((512, 600))
     inside = []
-    for one in series.T:
-        spectrum = nonequilibrium.spectrum(one, normalise=False, confidence=0.8)
+    for path in series.T:
+        spectrum = nonequilibrium.spectrum(path, normalise=False, confidence=0.8)
         inside.append([spectrum.low[k] <= 2.0 <= spectrum.high[k] for k in (7, 19)])
     assert 0.74 < np.mean(inside) < 0.87
 

@@ -292,8 +292,8 @@ def test_threefry_gives_the_published_numbers():
     }  # fmt: skip
     for (rounds, word), answer in known.items():
         counter = torch.tensor(word)
-        got = threefry(counter, counter, word % 2**64, word % 2**64, rounds)
-        assert tuple(f"{int(v) % 2**64:016x}" for v in got) == answer
+        words = threefry(counter, counter, word % 2**64, word % 2**64, rounds)
+        assert tuple(f"{int(v) % 2**64:016x}" for v in words) == answer
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -686,12 +686,12 @@ def test_a_closure_is_one_inner_update():
             loss.backward()
             return loss
 
-        got = one.step(closure)
+        returned = one.step(closure)
         torch.manual_seed(1)
         two.zero_grad()
         loss = loss_of(b, images, labels)
         loss.backward()
-        assert two.step() is None and torch.equal(got, loss)
+        assert two.step() is None and torch.equal(returned, loss)
         assert all(torch.equal(p, q) for p, q in zip(a.parameters(), b.parameters()))
     assert (one.outer_steps, one.inner_step) == (2, 1)
 

@@ -153,20 +153,20 @@ CASES = [
 def test_compiled_and_numpy_threads_and_parts_agree(box, sigma):
     common = {"walls": box, "seed": 4, "save_every": 3, "histogram": pl.Grid((-0.5, -0.5), (1, 0.5), (6, 7))}
     sde = paths.Diffusion(["-x", "-y"], sigma)
-    one = paths.simulate(sde, (0.0, 0.0), 1.0, 0.05, paths=1200, threads=1, **common)
+    alone = paths.simulate(sde, (0.0, 0.0), 1.0, 0.05, paths=1200, threads=1, **common)
     two = paths.simulate(sde, (0.0, 0.0), 1.0, 0.05, paths=1200, threads=2, **common)
     function = paths.Diffusion(lambda x: -x, sigma, dimension=2)
     numpy = paths.simulate(function, (0.0, 0.0), 1.0, 0.05, paths=1200, **common)
-    assert one.info["compiled"] and not numpy.info["compiled"]
-    assert (two.states == one.states).all() and (two.density == one.density).all()
-    np.testing.assert_allclose(numpy.states, one.states, rtol=1e-10, atol=1e-11)
+    assert alone.info["compiled"] and not numpy.info["compiled"]
+    assert (two.states == alone.states).all() and (two.density == alone.density).all()
+    np.testing.assert_allclose(numpy.states, alone.states, rtol=1e-10, atol=1e-11)
     part = paths.simulate(sde, (0.0, 0.0), 1.0, 0.05, paths=700, first_path=500, **common)
-    assert (part.states == one.states[:, 500:]).all()
-    if one.exit_times is not None:
-        assert (numpy.exit_times == one.exit_times).all() and (numpy.exit_sides == one.exit_sides).all()
-        assert (part.exit_times == one.exit_times[500:]).all()
-        last = one.density[-1].ravel() @ common["histogram"].weights.ravel()
-        assert last == pytest.approx(one.survival[-1], abs=0.2) and last <= one.survival[-1] + 1e-12
+    assert (part.states == alone.states[:, 500:]).all()
+    if alone.exit_times is not None:
+        assert (numpy.exit_times == alone.exit_times).all() and (numpy.exit_sides == alone.exit_sides).all()
+        assert (part.exit_times == alone.exit_times[500:]).all()
+        last = alone.density[-1].ravel() @ common["histogram"].weights.ravel()
+        assert last == pytest.approx(alone.survival[-1], abs=0.2) and last <= alone.survival[-1] + 1e-12
 
 
 FULL = paths.Diffusion(["0", "0"], [["1", "x"], ["0", "1"]], variables=("x", "y"))

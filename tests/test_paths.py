@@ -460,15 +460,15 @@ def test_single_precision_follows_its_own_noise():
 def test_the_same_bits_for_any_threads_and_any_number_of_paths(dtype):
     sde, initial = EQUATIONS["langevin 2-d"]
     common = {"seed": 5, "save_every": 7, "dtype": dtype, "scheme": paths.heun}
-    one = paths.simulate(sde, initial, 1.0, 0.02, paths=2000, threads=1, **common)
+    alone = paths.simulate(sde, initial, 1.0, 0.02, paths=2000, threads=1, **common)
     for threads, count in ((2, 2000), (3, 2000), (2, 700), (1, 1)):
         other = paths.simulate(sde, initial, 1.0, 0.02, paths=count, threads=threads, **common)
-        assert (other.states == one.states[:, :count]).all()
+        assert (other.states == alone.states[:, :count]).all()
         if count == 2000:
-            assert (other.mean == one.mean).all() and (other.variance == one.variance).all()
+            assert (other.mean == alone.mean).all() and (other.variance == alone.variance).all()
     bare = paths.simulate(sde, initial, 1.0, 0.02, paths=2000, threads=2, store=False, **common)
-    assert bare.states is None and (bare.final == one.final).all()
-    assert (bare.mean == one.mean).all() and (bare.variance == one.variance).all()
+    assert bare.states is None and (bare.final == alone.final).all()
+    assert (bare.mean == alone.mean).all() and (bare.variance == alone.variance).all()
 
 
 @settings(deadline=None, max_examples=20, derandomize=True)
@@ -489,11 +489,11 @@ def test_any_chunking_gives_the_same_paths(count, steps, every, seed):
 def test_python_functions_give_the_same_bits_for_any_threads_and_pieces(dtype, monkeypatch):
     sde = paths.Diffusion(lambda x, t: -x * (1 + t), lambda x: 1 + 0.1 * x**2, kind="diagonal")
     common = {"paths": engine.NUMPY_PATHS + 700, "seed": 5, "save_every": 9, "dtype": dtype, "exit": (-1, 1)}
-    one = paths.simulate(sde, 0.4, 1.0, 0.05, threads=1, **common)
+    alone = paths.simulate(sde, 0.4, 1.0, 0.05, threads=1, **common)
     for threads, seconds in ((2, 0.1), (1, 1e-5), (3, 1e-5)):  # pieces of a run are as long as they take
         monkeypatch.setattr(engine, "SECONDS_PER_CHUNK", seconds)
         run = paths.simulate(sde, 0.4, 1.0, 0.05, threads=threads, **common)
-        assert (run.states == one.states).all() and (run.exit_times == one.exit_times).all()
+        assert (run.states == alone.states).all() and (run.exit_times == alone.exit_times).all()
 
 
 def test_a_refined_increment_is_the_sum_of_finer_ones():

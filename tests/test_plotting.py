@@ -148,14 +148,14 @@ def test_boxes_are_moved_no_more_than_they_must(seed):
 
     rng = np.random.default_rng(seed)
     wanted, sizes = rng.uniform(0, 100, 6), rng.uniform(5, 15, 6)
-    got, order = labels._apart(wanted, sizes, 0.0, 100.0), np.argsort(wanted)
-    assert (np.diff(got[order]) >= (sizes[order][1:] + sizes[order][:-1]) / 2 - 1e-9).all()
-    assert (got - sizes / 2 >= -1e-9).all() and (got + sizes / 2 <= 100 + 1e-9).all()
+    places, order = labels._apart(wanted, sizes, 0.0, 100.0), np.argsort(wanted)
+    assert (np.diff(places[order]) >= (sizes[order][1:] + sizes[order][:-1]) / 2 - 1e-9).all()
+    assert (places - sizes / 2 >= -1e-9).all() and (places + sizes / 2 <= 100 + 1e-9).all()
     gaps = [{"type": "ineq", "fun": lambda z, j=j, k=k: z[k] - z[j] - (sizes[j] + sizes[k]) / 2}
             for j, k in itertools.pairwise(order)]  # fmt: skip
     room = [(size / 2, 100 - size / 2) for size in sizes]
-    best = minimize(lambda z: ((z - wanted) ** 2).sum(), got, constraints=gaps, bounds=room)
-    assert ((got - wanted) ** 2).sum() <= best.fun + 1e-6 * (1 + best.fun)
+    best = minimize(lambda z: ((z - wanted) ** 2).sum(), places, constraints=gaps, bounds=room)
+    assert ((places - wanted) ** 2).sum() <= best.fun + 1e-6 * (1 + best.fun)
 
 
 @pytest.mark.parametrize("colour", sorted(set(plotting.COLORS.values())))

@@ -297,10 +297,10 @@ def test_critical_points_in_two_dimensions():
     two = Loss("(x**2 - 1)**2/4 + y**2/2 + 0.1*x")
     left, right = regularity.critical_points(two, Grid((-2.0, -1.0), (2.0, 1.0), (81, 41))).minima
     tilted = losses.double_well(tilt=0.1)
-    one = regularity.critical_points(tilted, Grid(-2.0, 2.0, 401))
-    np.testing.assert_allclose([left[0], right[0]], one.minima, atol=1e-12)
+    critical = regularity.critical_points(tilted, Grid(-2.0, 2.0, 401))
+    np.testing.assert_allclose([left[0], right[0]], critical.minima, atol=1e-12)
     plane = regularity.persistence_times(two, Grid((-2.0, -1.0), (2.0, 1.0), (81, 41)), [right])
-    line = regularity.persistence_times(tilted, Grid(-2.0, 2.0, 401), one.minima[1:])
+    line = regularity.persistence_times(tilted, Grid(-2.0, 2.0, 401), critical.minima[1:])
     np.testing.assert_allclose(plane, line, rtol=1e-9)
     assert regularity.persistence_times(ring, Grid(-2.0, 2.0, 401), [-1.0, 1.0]).tolist() == [math.inf] * 2
 
@@ -407,14 +407,14 @@ def test_tracks_of_hopf_lax_die_when_their_time_is_up():
     cost = (grid.x[:, None] - grid.x) ** 2 / 2
     u = np.array([f.on(grid) if t == 0 else np.min(f.on(grid) + cost / t, axis=1) for t in times])
     tracks = regularity.track(times, u, grid)
-    minima = [one for one in tracks if one.kind == "minimum"]
-    assert [one.birth for one in tracks] == [0.0] * 5
-    assert [one.death for one in minima] == [math.inf, 1.5, math.inf]  # persistence times inf, 1.4862, 16.65
-    np.testing.assert_allclose([one.points[0] for one in minima], [-2.36848, -0.81757, 1.66728], atol=1e-3)
-    for one in minima:
-        np.testing.assert_allclose(one.points, one.points[0], atol=0.011)
-        np.testing.assert_allclose(one.values, one.values[0], atol=1e-3)
-    assert sum(one.kind == "maximum" for one in tracks) == 2
+    minima = [track for track in tracks if track.kind == "minimum"]
+    assert [track.birth for track in tracks] == [0.0] * 5
+    assert [track.death for track in minima] == [math.inf, 1.5, math.inf]  # persistence times inf, 1.4862, 16.65
+    np.testing.assert_allclose([track.points[0] for track in minima], [-2.36848, -0.81757, 1.66728], atol=1e-3)
+    for track in minima:
+        np.testing.assert_allclose(track.points, track.points[0], atol=0.011)
+        np.testing.assert_allclose(track.values, track.values[0], atol=1e-3)
+    assert sum(track.kind == "maximum" for track in tracks) == 2
 
 
 def test_tracks_follow_motion_birth_and_death():
@@ -422,15 +422,15 @@ def test_tracks_follow_motion_birth_and_death():
     times = np.linspace(0.0, 1.0, 21)
     times = times + 0.001
     u = np.array([np.cos(2 * np.pi * (grid.x - t)) for t in times])  # once round the circle
-    low, high = sorted(regularity.track(times, u, grid), key=lambda one: one.kind, reverse=True)
+    low, high = sorted(regularity.track(times, u, grid), key=lambda track: track.kind, reverse=True)
     assert (low.kind, high.kind, low.death) == ("minimum", "maximum", math.inf)
     np.testing.assert_allclose(np.exp(2j * np.pi * high.points), np.exp(2j * np.pi * times), atol=1e-3)
     np.testing.assert_allclose(high.values, 1.0, atol=1e-6)
     times = times - 0.001
     u = np.array([np.cos(2 * np.pi * grid.x) * (abs(t - 0.5) < 0.3) for t in times])
-    for one in regularity.track(times, u, grid):
-        np.testing.assert_allclose([one.birth, one.death], [0.25, 0.8])
-        np.testing.assert_allclose(one.times, times[5:16])
+    for track in regularity.track(times, u, grid):
+        np.testing.assert_allclose([track.birth, track.death], [0.25, 0.8])
+        np.testing.assert_allclose(track.times, times[5:16])
     jump = np.array([np.cos(2 * np.pi * grid.x), np.cos(2 * np.pi * (grid.x - 0.3))])
     assert len(regularity.track([0.0, 1.0], jump, grid)) == 4
     assert len(regularity.track([0.0, 1.0], jump, grid, reach=0.4)) == 2
@@ -438,7 +438,7 @@ def test_tracks_follow_motion_birth_and_death():
 
 def test_extrema_of_plateaus_and_constants():
     grid = Grid(0.0, 9.0, 10, **FREE)
-    kinds = lambda u: [(one.kind, one.points[0]) for one in regularity.track([0.0], np.array([u], float), grid)]  # noqa: E731
+    kinds = lambda u: [(track.kind, track.points[0]) for track in regularity.track([0.0], np.array([u], float), grid)]  # noqa: E731
     assert kinds([5, 4, 3, 3, 2, 1, 0, -1, -2, -3]) == []
     assert kinds([5, 4, 3, 3, 4, 5, 5, 5, 4, 3]) == [("maximum", 6.0), ("minimum", 2.5)]
     assert kinds([0] * 10) == []
@@ -450,9 +450,9 @@ def test_tracks_in_two_dimensions():
     x, y = grid.points[..., 0], grid.points[..., 1]
     times = np.array([0.0, 1.0, 2.0])
     u = np.array([(x - 0.1 * t) ** 2 + 2 * (y + 0.2 * t) ** 2 + t for t in times])
-    (one,) = regularity.track(times, u, grid)
-    np.testing.assert_allclose(one.points, [[0, 0], [0.1, -0.2], [0.2, -0.4]], atol=1e-12)
-    np.testing.assert_allclose(one.values, times, atol=1e-12)
+    (track,) = regularity.track(times, u, grid)
+    np.testing.assert_allclose(track.points, [[0, 0], [0.1, -0.2], [0.2, -0.4]], atol=1e-12)
+    np.testing.assert_allclose(track.values, times, atol=1e-12)
 
 
 def test_tracks_at_the_door():

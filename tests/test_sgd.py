@@ -35,8 +35,8 @@ def plane(rng, count):
 def test_a_finite_sum_is_the_mean_of_its_terms(rng):
     f = plane(rng, 6)
     points = rng.normal(size=(4, 3, 2))
-    one = lambda a, b, c: FiniteSum("a*x**2/2 + b*x*y + cos(y - c)", ("x", "y"), a=[a], b=[b], c=[c])  # noqa: E731
-    terms = [one(*row) for row in f.columns]
+    single = lambda a, b, c: FiniteSum("a*x**2/2 + b*x*y + cos(y - c)", ("x", "y"), a=[a], b=[b], c=[c])  # noqa: E731
+    terms = [single(*row) for row in f.columns]
     for name in ("__call__", "gradient", "hessian"):
         expected = np.mean([getattr(term, name)(points) for term in terms], axis=0)
         assert np.allclose(getattr(f, name)(points), expected, atol=1e-14)
@@ -59,9 +59,9 @@ def test_the_covariance_is_that_of_all_batches(count, batch, replacement, seed):
         means = f.gradients(x)[batches].mean(axis=1).reshape(len(batches), -1)
         gaps = means - means.mean(axis=0)
         expected = gaps.T @ gaps / len(batches)
-        got = np.reshape(f.covariance(x, batch, replacement=replacement), expected.shape)
+        covariance = np.reshape(f.covariance(x, batch, replacement=replacement), expected.shape)
         scale = np.abs(f.gradients(x)).max() ** 2 + 1
-        assert np.allclose(got, expected, rtol=0, atol=1e-14 * scale)
+        assert np.allclose(covariance, expected, rtol=0, atol=1e-14 * scale)
 
 
 def test_the_printed_coefficient_of_lemma_6_3_is_wrong(rng):

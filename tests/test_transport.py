@@ -33,12 +33,12 @@ def random_law(rng, cells, masses=None):
 
 
 def test_moments_and_entropy_of_a_law():
-    one = Law([0.0, 2.0], [1.0, 4.0], [0.25, 0.75])
+    law = Law([0.0, 2.0], [1.0, 4.0], [0.25, 0.75])
     second = 0.25 / 3 + 0.75 / 2 * (4**3 - 2**3) / 3
-    assert one.mean == pytest.approx(0.25 * 0.5 + 0.75 * 3)
-    assert one.variance == pytest.approx(second - one.mean**2)
-    assert one.entropy == pytest.approx(0.25 * math.log(0.25) + 0.75 * math.log(0.375))
-    assert one.quantiles([0.0, 0.125, 0.25, 0.625, 1.0]) == pytest.approx([0.0, 0.5, 1.0, 3.0, 4.0])
+    assert law.mean == pytest.approx(0.25 * 0.5 + 0.75 * 3)
+    assert law.variance == pytest.approx(second - law.mean**2)
+    assert law.entropy == pytest.approx(0.25 * math.log(0.25) + 0.75 * math.log(0.375))
+    assert law.quantiles([0.0, 0.125, 0.25, 0.625, 1.0]) == pytest.approx([0.0, 0.5, 1.0, 3.0, 4.0])
 
 
 def test_density_returns_to_the_grid():
@@ -159,7 +159,7 @@ def test_step_contracts(seed, tau):
     potential = Loss("0.85*x**2 + 0.4*cos(x)")
     p = random_law(rng, 12)
     q = random_law(rng, 12, p.masses)
-    after = [jko(one, potential, tau, beta=2.0)[-1] for one in (p, q)]
+    after = [jko(law, potential, tau, beta=2.0)[-1] for law in (p, q)]
     assert wasserstein(*after) <= wasserstein(p, q) / (1 + 1.3 * tau) + 1e-10
 
 

@@ -11,18 +11,18 @@ from surface import callables, methods, signature
 ROOT = Path(__file__).parents[1]
 
 
-def unhinted(thing):
+def unhinted(value):
     """Arguments without a hint, and "return" where a function does not say what it returns."""
-    call = signature(thing)
+    call = signature(value)
     if call is None:
         return []
     absent = [p.name for p in call.parameters.values() if p.name not in ("self", "cls") and p.annotation is p.empty]
-    return absent + ["return"] * (not inspect.isclass(thing) and call.return_annotation is call.empty)
+    return absent + ["return"] * (not inspect.isclass(value) and call.return_annotation is call.empty)
 
 
 def test_every_public_function_and_class_is_hinted():
     assert len(callables()) > 400
-    assert not {name: absent for name, thing in callables().items() if (absent := unhinted(thing))}
+    assert not {name: absent for name, value in callables().items() if (absent := unhinted(value))}
 
 
 def test_every_public_method_is_hinted():
