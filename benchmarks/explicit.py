@@ -278,14 +278,14 @@ def p3_case(n, quick):
     if reachability:
         for accuracy in ("very_high", "low"):
             runs["hj_reachability " + accuracy] = reachability_run(reachability, accuracy, values[n])
-    found = {row.name: row for row in compared(f"P3 {n}x{n}", runs, error, {}, quick)}
-    yield from found.values()
+    rows = {row.name: row for row in compared(f"P3 {n}x{n}", runs, error, {}, quick)}
+    yield from rows.values()
     if reachability:
-        times = {name: row.milliseconds for name, row in found.items()}
+        times = {name: row.milliseconds for name, row in rows.items()}
         pairs = (("very_high", coarse, 4), ("very_high", "weno", None), ("low", "monotone", 40))
         for accuracy, base, target in pairs:
             name, ratio = f"hj_reachability {accuracy}", times[f"hj_reachability {accuracy}"] / times[base]
-            note = f"error {found[name].error / found[base].error:.2g} times ours"
+            note = f"error {rows[name].error / rows[base].error:.2g} times ours"
             yield Row(f"P3 {n}x{n}", f"{name} over {base}", None, ratio=ratio, target=target, note=note)
 
 
@@ -374,12 +374,12 @@ def thread_case(scheme, shape, steps):
     dt = 0.9 * scheme(problem, grid, u).largest_step(u, 0.0)
     seconds = {count: [] for count in (1, most)}
     for _ in range(6):
-        for count, found in seconds.items():
+        for count, times in seconds.items():
             with threads(count):
                 start = time.perf_counter()
                 pl.solve(problem, u, grid, steps * dt, dt=dt, scheme=scheme, rtol=math.inf)
-                found.append(time.perf_counter() - start)
-    wall = {count: 1e3 * statistics.median(found[1:]) for count, found in seconds.items()}
+                times.append(time.perf_counter() - start)
+    wall = {count: 1e3 * statistics.median(times[1:]) for count, times in seconds.items()}
     name = f"threads {scheme.__name__} " + "x".join(map(str, shape))
     for count, ms in wall.items():
         yield Row(name, f"{count} threads", ms, ratio=wall[1] / ms, note="wall")
@@ -408,7 +408,7 @@ def memory_rows(quick):
     if not os.path.exists("/proc/self/clear_refs"):
         return
     for n in (128,) if quick else (128, 256):
-        found = subprocess.run([sys.executable, "-c", MEMORY, str(n)], capture_output=True, text=True, check=True)
-        steps, ms, arrays = map(float, found.stdout.split())
+        process = subprocess.run([sys.executable, "-c", MEMORY, str(n)], capture_output=True, text=True, check=True)
+        steps, ms, arrays = map(float, process.stdout.split())
         note = f"arrays beyond input and output, {steps:.0f} steps"
         yield Row(f"memory {n}x{n}x{n}", "pdelab", ms, ratio=arrays, note=note)

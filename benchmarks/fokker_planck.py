@@ -217,9 +217,9 @@ def py_pde_run(setting, T):
     stepper = pde.EulerSolver(equation, adaptive=True).make_stepper(state, dt=1e-5)
 
     def run():
-        found = state.copy()
-        stepper(found, 0, T)
-        return found.data
+        field = state.copy()
+        stepper(field, 0, T)
+        return field.data
 
     return run
 

@@ -177,11 +177,11 @@ def copies(device, count, repeats):
     return bandwidth
 
 
-def compare(problem, found, targets=()):
+def compare(problem, times, targets=()):
     """Rows with ratios against pdelab."""
     targets = dict(targets)
-    for name, milliseconds in found.items():
-        yield Row(problem, name, milliseconds, None, milliseconds / found["pdelab"], targets.get(name))
+    for name, milliseconds in times.items():
+        yield Row(problem, name, milliseconds, None, milliseconds / times["pdelab"], targets.get(name))
 
 
 def inner_updates(name, device, engine, bandwidth, repeats):
@@ -196,7 +196,7 @@ def inner_updates(name, device, engine, bandwidth, repeats):
             p.grad = torch.full_like(p, 0.01)
         return params
 
-    found = race(
+    times = race(
         {
             "pdelab": EntropySGD(made(), temperature=1e-5, engine=engine, **LOOP).step,
             "pdelab, no noise": EntropySGD(made(), engine=engine, **LOOP).step,
@@ -208,10 +208,10 @@ def inner_updates(name, device, engine, bandwidth, repeats):
         repeats,
     )
     size = sum(int(np.prod(shape)) for shape in SHAPES[name])
-    found["memory's limit"] = 32 * size / bandwidth
+    times["memory's limit"] = 32 * size / bandwidth
     targets = {"torch SGD, fused": 2.0 if name == "LeNet" else 0.8}
     targets |= {"memory's limit": 0.75} if name == "WRN-28-10" else {}
-    yield from compare(f"inner update, {name}", found, targets)
+    yield from compare(f"inner update, {name}", times, targets)
 
 
 def training_steps(model, precision, device, engine, repeats, length=10):
@@ -255,7 +255,7 @@ def training_steps(model, precision, device, engine, repeats, length=10):
     loop = RecordedLoop(EntropySGD(network.parameters(), engine=on_device, **settings), gradient, kind)
     for _ in range(3):
         loop.run()
-    found = race(
+    times = race(
         {
             "pdelab": stepper(lambda p: EntropySGD(p, engine=engine, **settings)),
             "torch SGD, fused": stepper(lambda p: torch.optim.SGD(p, **SGD)),
@@ -264,8 +264,8 @@ def training_steps(model, precision, device, engine, repeats, length=10):
         device,
         repeats,
     )
-    found["pdelab, recorded"] /= length
-    yield from compare(f"training step, {model}, {precision}", found)
+    times["pdelab, recorded"] /= length
+    yield from compare(f"training step, {model}, {precision}", times)
 
 
 def curvatures(device, small):

@@ -103,15 +103,15 @@ def run(mutants, jobs=1):
     groups = {}
     for mutant in mutants:
         groups.setdefault(_split(mutant.tests)[0], []).append(mutant)
-    shares, found = [list(groups.values())[first::jobs] for first in range(jobs)], queue.SimpleQueue()
+    shares, answers = [list(groups.values())[first::jobs] for first in range(jobs)], queue.SimpleQueue()
     with ThreadPoolExecutor(jobs) as pool:
-        ends = [pool.submit(_share, share, found.put) for share in shares]
+        ends = [pool.submit(_share, share, answers.put) for share in shares]
         for _ in mutants:
-            while found.empty() and not all(end.done() for end in ends):
+            while answers.empty() and not all(end.done() for end in ends):
                 time.sleep(0.1)
-            if found.empty():
+            if answers.empty():
                 break
-            yield found.get()
+            yield answers.get()
         for end in ends:
             end.result()
 
@@ -162,8 +162,8 @@ def _percent(counts):
 
 def kept():
     """(verdicts, first verdicts) of earlier runs."""
-    found = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
-    return found.get("verdicts", {}), found.get("first", {})
+    record = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    return record.get("verdicts", {}), record.get("first", {})
 
 
 def save(mutants, verdicts):
@@ -171,7 +171,7 @@ def save(mutants, verdicts):
     names = {mutant.name for mutant in mutants}
     earlier, first = kept()
     judged = {name: word for name, word in verdicts.items() if word in ("killed", "survived")}
-    verdicts, first = ({n: w for n, w in found.items() if n in names} for found in (earlier | verdicts, judged | first))
+    verdicts, first = ({n: w for n, w in words.items() if n in names} for words in (earlier | verdicts, judged | first))
     result = {"summary": summary(verdicts), "first": first, "verdicts": verdicts}
     RESULTS.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     PAGE.write_text(page(mutants, verdicts, first), encoding="utf-8")

@@ -94,9 +94,9 @@ def loop_optimizer(params, deviation=0.0):
 
 def compare(problem, contestants, repeats, targets, errors=None):
     """Rows of a race, ratios against pdelab."""
-    found = race(contestants, repeats)
-    for name, milliseconds in found.items():
-        ratio = milliseconds / found["pdelab"]
+    times = race(contestants, repeats)
+    for name, milliseconds in times.items():
+        ratio = milliseconds / times["pdelab"]
         error = (errors or {}).get(name)
         yield Row(problem, name, milliseconds, error, ratio, targets.get(name))
 
@@ -271,8 +271,8 @@ def collectives(ranks, names):
         command += ["-m", "benchmarks.optimizers", folder, *names]
         env = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
         subprocess.run([sys.executable, *command], check=True, env=env, cwd=root, stderr=subprocess.DEVNULL)
-        found = json.loads((Path(folder) / "sync.json").read_text())
-    for name, times in found.items():
+        medians = json.loads((Path(folder) / "sync.json").read_text())
+    for name, times in medians.items():
         disagreement = times.pop("disagreement")
         for who, milliseconds in times.items():
             ratio = milliseconds / times["pdelab"]
@@ -291,7 +291,7 @@ def measure_collectives(folder, names):
 
     torch.set_num_threads(1)
     group = join()
-    found = {}
+    medians = {}
     for name in names:
         tensors = [p.detach() for p in weights(NETWORKS[name], seed=dist.get_rank())]
         flat = torch.cat([t.reshape(-1) for t in tensors])[None]
@@ -313,10 +313,10 @@ def measure_collectives(folder, names):
         mean = exact.mean(flat)
         everyone = [torch.empty_like(mean) for _ in range(dist.get_world_size())]
         dist.all_gather(everyone, mean)
-        found[name] = {who: median(values[1:]) for who, values in times.items()}
-        found[name]["disagreement"] = max(float((other - mean).abs().max()) for other in everyone)
+        medians[name] = {who: median(values[1:]) for who, values in times.items()}
+        medians[name]["disagreement"] = max(float((other - mean).abs().max()) for other in everyone)
     if dist.get_rank() == 0:
-        (Path(folder) / "sync.json").write_text(json.dumps(found))
+        (Path(folder) / "sync.json").write_text(json.dumps(medians))
     dist.destroy_process_group()
 
 

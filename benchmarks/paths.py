@@ -359,12 +359,12 @@ def _threads(steps, repeats, paths=200_000):
     sde = pl.Langevin(pl.Loss("x**4/4 - x**2/2"), BETA)
     times = {1: [], 2: []}
     for k in range(repeats + 1):
-        for threads, found in times.items():
+        for threads, milliseconds in times.items():
             start = time.perf_counter()
             pl.simulate(sde, 0.0, steps * DT, DT, paths=paths, seed=1, threads=threads, store=False)
             if k > 0:
-                found.append(1e3 * (time.perf_counter() - start))
-    one, two = (min(found) for found in times.values())
+                milliseconds.append(1e3 * (time.perf_counter() - start))
+    one, two = (min(milliseconds) for milliseconds in times.values())
     note = f"load of the machine {os.getloadavg()[0]:.1f}: the ratio needs two idle cores"
     yield Row("threads (wall time)", "pdelab, 2 threads", two, ratio=1.0, note=note)
     yield Row("threads (wall time)", "pdelab, 1 thread", one, ratio=one / two, target=1.7)

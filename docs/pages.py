@@ -132,11 +132,11 @@ def is_public(name, is_package):
 
 def public_names():
     """{module: its names in `__all__`} of the public modules that can be imported, each before its inner ones."""
-    found = [
+    modules = [
         info.name for info in pkgutil.walk_packages(pdelab.__path__, "pdelab.") if is_public(info.name, info.ispkg)
     ]
     with_torch = find_spec("torch") is not None
-    names = ["pdelab", *(name for name in found if with_torch or not name.startswith("pdelab.networks"))]
+    names = ["pdelab", *(name for name in modules if with_torch or not name.startswith("pdelab.networks"))]
     return {name: list(importlib.import_module(name).__all__) for name in names}
 
 

@@ -281,7 +281,7 @@ def choice(name: str, value: Any, allowed: Iterable) -> Any:
     'heat'
     """
     allowed = tuple(allowed)
-    if any(value is one or (type(value) is type(one) and value == one) for one in allowed):
+    if any(value is option or (type(value) is type(option) and value == option) for option in allowed):
         return value
     return refuse(name, f"one of {', '.join(map(str, allowed))}", value)
 

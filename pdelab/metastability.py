@@ -72,8 +72,8 @@ def wells(loss: Field, grid: Grid) -> list[Well]:
     Examples
     --------
     >>> import pdelab as pl
-    >>> found = wells(pl.Loss("x**4/4 - x**2/2 + x/10"), pl.Grid(-2.0, 2.0, 4001))
-    >>> len(found), round(found[1].barrier, 4), round(found[1].point[0], 3)
+    >>> minima = wells(pl.Loss("x**4/4 - x**2/2 + x/10"), pl.Grid(-2.0, 2.0, 4001))
+    >>> len(minima), round(minima[1].barrier, 4), round(minima[1].point[0], 3)
     (2, 0.1577, 0.946)
     """
     values = grid.field(loss, "loss").ravel()

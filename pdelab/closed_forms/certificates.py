@@ -48,10 +48,10 @@ def _extremes(field, axis, n, ring):
     return differences.extremes(np.ascontiguousarray(field, dtype=float).reshape(before, n, -1), bool(ring))
 
 
-def _fault(words, which, axis, got, limit):
+def _fault(words, which, axis, difference, limit):
     return (
-        f"{words}: a {which} difference along axis {axis} is {got:.17g}, by theory at most {limit:.17g}; this is a "
-        "fault of pdelab"
+        f"{words}: a {which} difference along axis {axis} is {difference:.17g}, by theory at most {limit:.17g}; "
+        "this is a fault of pdelab"
     )
 
 

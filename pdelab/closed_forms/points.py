@@ -43,18 +43,18 @@ def _gradient(f, points, gamma, beta):
 
 def _hessian(f, points, gamma, beta):
     f, x, shape, beta, gamma = checked(f, points, gamma, beta)
-    d, one = f.dimension, np.eye(f.dimension)
+    d, identity = f.dimension, np.eye(f.dimension)
     if gamma == 0.0:
         return np.asarray(f.hessian(points), dtype=float)
     if math.isinf(beta):
         y = descent.minimise(f, x, gamma)[1]
-        bend = one + gamma * np.asarray(f.hessian(y[:, 0] if d == 1 else y)).reshape(-1, d, d)
+        bend = identity + gamma * np.asarray(f.hessian(y[:, 0] if d == 1 else y)).reshape(-1, d, d)
         smooth = np.isfinite(bend).all(axis=(1, 2))
         least = np.linalg.eigvalsh(bend[smooth])[:, 0]  # not negative at a minimiser, so that Hess f_gamma <= 1/gamma
         certificates.within(least, 0.0, math.inf, 1e-6, "the curvature at the minimiser")
-        result = (one - np.linalg.inv(bend)) / gamma
+        result = (identity - np.linalg.inv(bend)) / gamma
     else:
-        result = (one - beta / gamma * quadrature.integrate(f, x, gamma, beta, moments=True)[2]) / gamma
+        result = (identity - beta / gamma * quadrature.integrate(f, x, gamma, beta, moments=True)[2]) / gamma
     return result.reshape(shape) if d == 1 else result.reshape(*shape, d, d)
 
 

@@ -85,8 +85,8 @@ def gap(control: Control, grid: Grid, initial: Field, *, nodes: int = 32) -> Gap
     >>> from pdelab.control import Control
     >>> grid = pl.Grid(-5.0, 5.0, 401)
     >>> start = np.exp(-grid.x**2)
-    >>> found = gap(Control(None, pl.Loss("x**2/2"), 1.0, 0.5), grid, start / grid.integrate(start))
-    >>> bool(abs(found.residual) < 1e-4 and found.plain > found.controlled + found.effort)
+    >>> terms = gap(Control(None, pl.Loss("x**2/2"), 1.0, 0.5), grid, start / grid.integrate(start))
+    >>> bool(abs(terms.residual) < 1e-4 and terms.plain > terms.controlled + terms.effort)
     True
     """
     D, T = control.diffusivity, control.horizon
@@ -95,9 +95,9 @@ def gap(control: Control, grid: Grid, initial: Field, *, nodes: int = 32) -> Gap
     start, V = checked_density(grid, initial), control.terminal_on(grid)
     h, shift = weights_of_paths(control, grid, times)
     u = shift - 2 * D * np.log(h)
-    phi, plain = (forward(control, grid, one, times) for one in (start / h[0], start))
+    phi, plain = (forward(control, grid, density, times) for density in (start / h[0], start))
     controlled = h * phi
-    speed = np.stack([np.square(grid.gradient(one)).reshape(*grid.shape, -1).sum(-1) for one in u[1:-1]])
+    speed = np.stack([np.square(grid.gradient(value)).reshape(*grid.shape, -1).sum(-1) for value in u[1:-1]])
     effort, effort_plain = (T / 4 * weights @ grid.integrate(rho[1:-1] * speed) for rho in (controlled, plain))
     ends = [grid.integrate(rho[-1] * V) for rho in (plain, controlled)]
     start_value = grid.integrate(start * u[0])

@@ -81,8 +81,8 @@ def controlled_paths(
     >>> from pdelab.control import Control, logarithmic_transform
     >>> grid = pl.Grid(-8.0, 8.0, 801)
     >>> value = logarithmic_transform(Control(None, pl.Loss("x**2/2"), 1.0, 0.5), grid, np.linspace(0, 1, 51))
-    >>> found = controlled_paths(value, 0.0, paths=1000, steps=50, seed=1)
-    >>> bool(abs((found.cost - found.martingale).mean() - np.log(2) / 2) < 1e-2)     # D log(1 + T)
+    >>> run = controlled_paths(value, 0.0, paths=1000, steps=50, seed=1)
+    >>> bool(abs((run.cost - run.martingale).mean() - np.log(2) / 2) < 1e-2)     # D log(1 + T)
     True
     """
     problem, grid = value.control, value.grid

@@ -193,9 +193,9 @@ def divergence(flux: Sequence[ArrayLike], grid: Grid) -> Array:
     total, parts = np.zeros(grid.shape), [np.asarray(part) for part in flux]
     open_axes = np.diag([not wraps for wraps in grid.periodic])
     wanted = [tuple(faces.tolist()) for faces in np.array(grid.shape) - open_axes]
-    if [part.shape for part in parts] != wanted:
-        got = [part.shape for part in parts]
-        raise ValueError(f"flux: expected one array an axis, of shapes {wanted} as `current` gives, got {got}")
+    shapes = [part.shape for part in parts]
+    if shapes != wanted:
+        raise ValueError(f"flux: expected one array an axis, of shapes {wanted} as `current` gives, got {shapes}")
     for axis, part in enumerate(parts):
         if grid.periodic[axis]:
             change = part - np.roll(part, 1, axis)

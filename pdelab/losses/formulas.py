@@ -558,9 +558,9 @@ def _scalar(kind, names, block):
 def _loop(kind, names, block):
     """def gradients(points, out): points (n, d) -> out (n, d); in one dimension (n,) -> (n,)."""
     d = len(names)
-    one = d == 1
-    head = [f"{name} = points[i]" if one else f"{name} = points[i, {k}]" for k, name in enumerate(names)]
-    if one or kind == "value":
+    on_line = d == 1
+    head = [f"{name} = points[i]" if on_line else f"{name} = points[i, {k}]" for k, name in enumerate(names)]
+    if on_line or kind == "value":
         tail = [f"out[i] = {block.results[0]}"]
     elif kind == "gradient":
         tail = [f"out[i, {k}] = {result}" for k, result in enumerate(block.results)]

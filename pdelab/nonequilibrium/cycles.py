@@ -79,8 +79,8 @@ def turns(states: ArrayLike, times: ArrayLike, period: float, *, confidence: flo
     >>> tilted = pl.Diffusion("sin(x) + 0.7", 1.0)                          # β = 2, F = 0.7
     >>> ring = (0.0, 2 * np.pi, "periodic")
     >>> run = pl.simulate(tilted, 0.0, t=40.0, dt=0.02, paths=200, seed=1, save_every=10, walls=ring)
-    >>> found = turns(run.states, run.times, 2 * np.pi)
-    >>> bool(found.rate.low > 0), bool(found.affinity.low < 2 * 0.7 * 2 * np.pi < found.affinity.high)
+    >>> estimates = turns(run.states, run.times, 2 * np.pi)
+    >>> bool(estimates.rate.low > 0), bool(estimates.affinity.low < 2 * 0.7 * 2 * np.pi < estimates.affinity.high)
     (True, True)
     """
     states, confidence = checks.reals("states", states), checks.within("confidence", confidence, 0, 1, "()")

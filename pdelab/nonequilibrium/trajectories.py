@@ -121,8 +121,8 @@ def rotation(
     >>> import pdelab as pl
     >>> turning = pl.Diffusion(["-x - y", "x - y"], 1.0)
     >>> run = pl.simulate(turning, [0.0, 0.0], np.arange(0.0, 20.0, 0.1), 0.02, paths=24, seed=1)
-    >>> found = rotation(run.states, run.times)
-    >>> bool(found.p_value < 0.001), bool(found.areal_velocity[0, 1] > 0)
+    >>> estimates = rotation(run.states, run.times)
+    >>> bool(estimates.p_value < 0.001), bool(estimates.areal_velocity[0, 1] > 0)
     (True, True)
     """
     states, step = trajectories(states, times, least=2)

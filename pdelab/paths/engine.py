@@ -187,8 +187,8 @@ class _Run:
         """The arrays as Paths."""
         for array in (self.times, self.saved, self.x, self.moments, self.exits, self.gone):
             array.flags.writeable = False
-        one = len(self.x) == 1
-        view = (lambda a: a[..., 0, :]) if one else (lambda a: np.swapaxes(a, -1, -2))
+        single = len(self.x) == 1
+        view = (lambda a: a[..., 0, :]) if single else (lambda a: np.swapaxes(a, -1, -2))
         density, error = arguments.densities(self.counts, self.grid, self.x.shape[1])
         left = self.gone if len(self.gone) else self.exits
         exit_times = self.plan.when(left) if len(left) else None

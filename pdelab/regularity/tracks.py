@@ -142,11 +142,11 @@ def _followed(kind, times, minima, grid, reach):
     return [_track(kind, times, track, death, grid) for track, death in done]
 
 
-def _track(kind, times, one, death, grid):
-    points = np.array(one["points"])
-    seen = times[one["start"] : one["start"] + len(points)]
+def _track(kind, times, track, death, grid):
+    points = np.array(track["points"])
+    seen = times[track["start"] : track["start"] + len(points)]
     points = points[:, 0] if grid.dimension == 1 else points
-    return Track(kind, seen, points, np.array(one["values"]), float(seen[0]), float(death))
+    return Track(kind, seen, points, np.array(track["values"]), float(seen[0]), float(death))
 
 
 def _distance(a, b, grid):

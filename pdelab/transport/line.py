@@ -315,14 +315,14 @@ def displacement(first: Law, second: Law, share: float) -> Law:
 def _coupled(first, second):
     """Levels on which both quantile functions are linear: their widths, and both functions at their ends."""
     laws = [checked_law(value, name) for value, name in ((first, "first"), (second, "second"))]
-    bounds = [one._levels() for one in laws]
+    bounds = [law._levels() for law in laws]
     levels = np.unique(np.concatenate(bounds))
     low, high = levels[:-1], levels[1:]
     lefts, rights = [], []
-    for one, bound in zip(laws, bounds):
-        cells = np.clip(np.searchsorted(bound, (low + high) / 2, side="right") - 1, 0, one.masses.size - 1)
-        lefts.append(one._quantile(bound, cells, low))
-        rights.append(one._quantile(bound, cells, high))
+    for law, bound in zip(laws, bounds):
+        cells = np.clip(np.searchsorted(bound, (low + high) / 2, side="right") - 1, 0, law.masses.size - 1)
+        lefts.append(law._quantile(bound, cells, low))
+        rights.append(law._quantile(bound, cells, high))
     return high - low, lefts, rights
 
 
