@@ -113,9 +113,7 @@ def sharp_and_wide(
     True
     """
     w, s, height, depth, a = _positive(wide=wide, sharp=sharp, shallow=shallow, deep=deep, distance=distance)
-    (c,) = _finite(confinement=confinement)
-    if c < 0:
-        raise ValueError(f"confinement: expected a number >= 0, got {c}")
+    c = checks.nonnegative("confinement", confinement)
     valley = f"- {height}*exp(-(x + {a})**2/(2*{w}**2)) - {depth}*exp(-(x - {a})**2/(2*{s}**2))"
     return Loss(f"{c}*x**2 {valley}")
 
@@ -152,9 +150,7 @@ def two_parabolas(sharp: float = 60.0, wide: float = 1.0, gap: float = 0.3, dist
     array([ 0. , -0.3])
     """
     q_s, q_w, a = _positive(sharp=sharp, wide=wide, distance=distance)
-    (g,) = _finite(gap=gap)
-    if g < 0:
-        raise ValueError(f"gap: expected a number >= 0, got {g}")
+    g = checks.nonnegative("gap", gap)
     return Loss(f"min({q_w}/2*(x + {a})**2, {q_s}/2*(x - {a})**2 - {g})")
 
 
@@ -190,7 +186,7 @@ def double_well(tilt: float = 0.0, barrier: float = 0.25, distance: float = 1.0)
     (0.25, array([0., 0.]))
     """
     b, a = _positive(barrier=barrier, distance=distance)
-    (slope,) = _finite(tilt=tilt)
+    slope = checks.finite("tilt", tilt)
     return Loss(f"{b}*((x/{a})**2 - 1)**2" + (f" + ({slope})*x" if slope else ""))
 
 
@@ -250,7 +246,7 @@ def cone(dimension: int = 1) -> Loss:
     >>> cone(2)([3.0, 4.0]), cone(2).gradient([3.0, 4.0])
     (5.0, array([0.6, 0.8]))
     """
-    names = _names(_count(dimension))
+    names = _names(checks.whole("dimension", dimension))
     return Loss(f"norm({', '.join(names)})" if dimension > 1 else "abs(x)", names)
 
 
@@ -371,7 +367,7 @@ def rastrigin(dimension: int = 2) -> Loss:
     >>> round(float(f([0.0, 0.0])), 12), round(float(f([1.0, 0.0])), 12)
     (0.0, 1.0)
     """
-    names = _names(_count(dimension))
+    names = _names(checks.whole("dimension", dimension))
     return Loss(f"{10 * len(names)} + " + " + ".join(f"({x}**2 - 10*cos(2*pi*{x}))" for x in names), names)
 
 
@@ -396,7 +392,7 @@ def ackley(dimension: int = 2) -> Loss:
     >>> round(float(ackley(3)([0.0, 0.0, 0.0])), 12)
     0.0
     """
-    names = _names(_count(dimension))
+    names = _names(checks.whole("dimension", dimension))
     d = len(names)
     waves = " + ".join(f"cos(2*pi*{x})" for x in names)
     return Loss(f"20 + exp(1) - 20*exp(-0.2*norm({', '.join(names)})/sqrt({d})) - exp(({waves})/{d})", names)
@@ -439,26 +435,9 @@ def _precisions(scales, covariances, count, d):
 
 
 def _array(value, name):
-    try:
-        array = np.asarray(value, dtype=float)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name}: expected numbers, got {value!r}") from error
-    if not np.isfinite(array).all():
-        raise ValueError(f"{name}: expected finite numbers, got {value!r}")
-    return array
-
-
-def _finite(**values):
-    """Plain floats of named arguments, checked."""
-    arrays = [_array(value, name) for name, value in values.items()]
-    if any(array.ndim for array in arrays):
-        raise ValueError(f"{', '.join(values)}: expected single numbers")
-    return [float(array) for array in arrays]
+    array = checks.reals(name, value, "numbers")
+    return array if np.isfinite(array).all() else checks.refuse(name, "finite numbers", value)
 
 
 def _positive(**values):
     return [checks.positive(name, value) for name, value in values.items()]
-
-
-def _count(dimension):
-    return checks.whole("dimension", dimension)
