@@ -9,16 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pdelab import boundaries, checks
-from pdelab.grid import Grid, reals
+from pdelab import checks
+from pdelab.burgers.traffic_flow import checked_density, checked_road
+from pdelab.grid import Grid
 from pdelab.hamilton_jacobi.layout import CODES, inverse
 from pdelab.hints import Array, Field, Times
 from pdelab.kernels import fluxes
 from pdelab.stepping import Scheme, Solution, Stepper, integral_error, scheme, schemes_of, solve
 
 __all__ = ["Road", "supply_and_demand"]
-
-SLACK = 1e-12  # of the jam density: what rounding may add to a density
 
 
 @dataclass(frozen=True)
@@ -88,8 +87,8 @@ class Road:
         ValueError
             A limit that is not finite or < 0.
         """
-        x = reals(x, "x: expected numbers")
-        limits = reals(self.speed_limit(x), "speed_limit: expected numbers")
+        x = checks.reals("x", x, "numbers")
+        limits = checks.reals("speed_limit", self.speed_limit(x), "numbers")
         if limits.shape not in ((), x.shape) or not (np.isfinite(limits) & (limits >= 0)).all():
             raise ValueError(f"speed_limit: expected finite values >= 0, one a place, got {limits!r}")
         return np.broadcast_to(limits, x.shape).astype(float)
@@ -122,7 +121,7 @@ class Road:
         array
             Of the shape that both broadcast to.
         """
-        density = self._checked(density)
+        density = checked_density(density, self.jam_density)
         return self.limit(x) * density * (1 - density / self.jam_density)
 
     def stationary(self, flow: float, x: ArrayLike, *, congested: bool = False) -> Array:
@@ -196,17 +195,8 @@ class Road:
         ValueError
             Another grid, or densities outside 0 to the jam density.
         """
-        boundaries.only(grid, ("periodic", "outflow"), "a road")
-        if grid.dimension != 1:
-            raise ValueError(f"grid: expected one dimension, got {grid.dimension}")
-        return self._checked(grid.field(values, "density"))
-
-    def _checked(self, density):
-        top = self.jam_density
-        density = reals(density, f"density: expected numbers in [0, {top}]")
-        if not ((density >= -SLACK * top) & (density <= top * (1 + SLACK))).all():
-            raise ValueError(f"density: expected values in [0, {top}], got {density.min()} to {density.max()}")
-        return density
+        checked_road(grid)
+        return checked_density(grid.field(values, "density"), self.jam_density)
 
 
 @scheme(Road)

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pdelab import checks
+from pdelab import boundaries, checks
 from pdelab.burgers.equation import Burgers
 from pdelab.burgers.exact import riemann
-from pdelab.grid import Grid, reals
+from pdelab.grid import Grid
 from pdelab.hints import Array, Field, Times
 from pdelab.stepping import Solution, solve
 
@@ -160,7 +160,7 @@ class Traffic:
         -------
         array, shape of wave_speed
         """
-        return 0.5 * self.jam_density * (1 - reals(wave_speed, "wave_speed: expected numbers") / self.free_speed)
+        return 0.5 * self.jam_density * (1 - checks.reals("wave_speed", wave_speed, "numbers") / self.free_speed)
 
     def shock_speed(self, behind: ArrayLike, ahead: ArrayLike) -> Any:
         """(q_ahead - q_behind)/(ρ_ahead - ρ_behind) = u_m (1 - (ρ_behind + ρ_ahead)/ρ_m), Rankine-Hugoniot.
@@ -271,7 +271,7 @@ class Traffic:
         last = behind if behind <= self.jam_density / 2 and flow >= self.demand(behind) else self._carrying(flow, 1)
         free = ahead < ahead_road.jam_density / 2 or flow < ahead_road.supply(ahead)
         first = ahead_road._carrying(flow, -1) if free else ahead
-        x = reals(x, "x: expected numbers")
+        x = checks.reals("x", x, "numbers")
         return np.where(x < 0, self.riemann(behind, last, x, t), ahead_road.riemann(first, ahead, x, t))
 
     def _carrying(self, flow, side):
@@ -341,8 +341,7 @@ class Traffic:
         ValueError
             Another grid, densities outside that range, or as `pdelab.solve` raises.
         """
-        if grid.dimension != 1 or grid.boundary == ("reflecting",):
-            raise ValueError("a road is a one-dimensional grid with a periodic or outflow boundary")
+        checked_road(grid)
         start = self.wave_speed(grid.field(density, "density"))
         report = options.pop("on_save", None)
         if report is not None:
@@ -359,13 +358,22 @@ class Traffic:
         return Solution(waves.times, values, grid, waves.steps, info)
 
     def _checked(self, density):
-        values = reals(density, f"density: expected numbers in [0, {self.jam_density}]")
-        slack = 1e-12 * self.jam_density
-        if not ((values >= -slack) & (values <= self.jam_density + slack)).all():
-            raise ValueError(f"density: expected values in [0, {self.jam_density}], got {_worst(values)}")
+        values = checked_density(density, self.jam_density)
         return values if values.ndim else float(values)
 
 
-def _worst(values):
-    """The number to name: NaN, the most negative or the largest."""
-    return float(values.min() if np.isnan(values).any() or values.min() < 0 else values.max())
+def checked_density(density, jam_density):
+    """Densities from 0 to the jam density, up to a rounding of 1e-12 of it, as an array."""
+    expected = f"numbers in [0, {jam_density}]"
+    values, slack = checks.reals("density", density, expected), 1e-12 * jam_density
+    if not ((values >= -slack) & (values <= jam_density + slack)).all():
+        worst = values.min() if np.isnan(values).any() or values.min() < 0 else values.max()
+        checks.refuse("density", expected, float(worst))
+    return values
+
+
+def checked_road(grid):
+    """Refuse a grid that is no road."""
+    boundaries.only(grid, ("periodic", "outflow"), "a road")
+    if grid.dimension != 1:
+        raise ValueError(f"grid: expected one dimension for a road, got {grid.dimension}")
