@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pdelab import boundaries
+from pdelab import boundaries, checks
 
 __all__ = ["Grid", "reals"]
 
@@ -384,14 +384,8 @@ def reals(values: Any, expected: str) -> NDArray[np.float64]:
     >>> reals([1, 2.5], "x: expected numbers")
     array([1. , 2.5])
     """
-    try:
-        array = np.asarray(values)
-        if array.dtype.kind not in "fiubO":
-            raise TypeError(array.dtype)
-        return array.astype(float, copy=False)
-    except (TypeError, ValueError, OverflowError) as error:
-        shown = " ".join(repr(values).split())
-        raise ValueError(f"{expected}, got {shown if len(shown) <= 80 else shown[:77] + '...'}") from error
+    name, _, words = expected.partition(": expected ")
+    return checks.reals(name, values, words)
 
 
 def _corner(value, name):
