@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
-    "bounded", "choice", "finite", "nonnegative", "number", "positive", "reals", "refuse", "seed", "shown", "switch",
-    "whole", "within",
+    "bounded", "choice", "exactly_one", "finite", "nonnegative", "number", "positive", "reals", "refuse", "seed",
+    "shown", "switch", "whole", "within",
 ]  # fmt: skip
 
 
@@ -284,6 +284,39 @@ def choice(name: str, value: Any, allowed: Iterable) -> Any:
     if any(value is option or (type(value) is type(option) and value == option) for option in allowed):
         return value
     return refuse(name, f"one of {', '.join(map(str, allowed))}", value)
+
+
+def exactly_one(owner: str, relation: str = "", **values: Any) -> tuple[str, Any]:
+    """The argument that was given, of several that say the same.
+
+    Parameters
+    ----------
+    owner : str
+        What takes the arguments.
+    relation : str
+        How one follows from the other, for the message.
+    **values
+        The arguments by name; None: not given.
+
+    Returns
+    -------
+    (name, value)
+
+    Raises
+    ------
+    ValueError
+        None of them or more than one is given.
+
+    Examples
+    --------
+    >>> exactly_one("Heat", beta=None, viscosity=0.5)
+    ('viscosity', 0.5)
+    """
+    given = {name: value for name, value in values.items() if value is not None}
+    if len(given) == 1:
+        return next(iter(given.items()))
+    names = " and ".join(values) + f" ({relation})" * bool(relation)
+    raise ValueError(f"{owner}: expected exactly one of {names}, got {' and '.join(given) or 'neither'}: give one")
 
 
 def reals(name: str, values: Any, expected: str = "real numbers") -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ import numpy as np
 from pdelab import boundaries
 from pdelab.burgers.potentials import potential
 from pdelab.grid import Grid
-from pdelab.hamilton_jacobi.equations import one_of, only_formula
+from pdelab.hamilton_jacobi.equations import Viscous
 from pdelab.hints import Array, Field
 from pdelab.losses import Loss
 from pdelab.stepping import Scheme, equation, schemes_of
@@ -19,7 +19,7 @@ __all__ = ["Burgers"]
 
 @equation
 @dataclass(frozen=True, init=False, eq=False)
-class Burgers:
+class Burgers(Viscous):
     """p_t + (p·D)p = ν Δp, p = Du: conservative in one dimension, irrotational in two and three.
 
     Parameters
@@ -53,36 +53,6 @@ class Burgers:
     beta: float
     viscosity: float
     equation = "p_t + (p·D)p = ν Δp"
-
-    def __init__(self, beta: float | None = None, *, viscosity: float | None = None) -> None:
-        beta, viscosity = one_of(beta, viscosity, type(self).__name__)
-        object.__setattr__(self, "beta", beta)
-        object.__setattr__(self, "viscosity", viscosity)
-
-    @classmethod
-    def from_formula(cls, loss: Loss, initial: Field | None = None, **coefficients: float) -> tuple[Burgers, Field]:
-        """The problem and its initial data p = Df, f the formula.
-
-        Parameters
-        ----------
-        loss : Loss
-            The formula f.
-        initial : None
-            The formula is the initial data already.
-        **coefficients
-            Those of `Burgers`.
-
-        Returns
-        -------
-        (Burgers, Loss)
-            The problem and f, whose gradient `initial` takes.
-
-        Raises
-        ------
-        ValueError
-            Initial data besides the formula, or a coefficient that `Burgers` refuses.
-        """
-        return cls(**coefficients), only_formula(loss, initial, cls.__name__)
 
     @property
     def default_scheme(self) -> Scheme:

@@ -269,23 +269,12 @@ class BackwardKolmogorov(FokkerPlanck):
 
 def _diffusivity(beta, diffusivity):
     """D from exactly one of beta and diffusivity."""
-    if (beta is None) == (diffusivity is None):
-        got = "both" if beta is not None else "neither"
-        raise ValueError(f"FokkerPlanck: give exactly one of beta and diffusivity (diffusivity = 1/beta), got {got}")
-    value, word = (beta, "beta") if diffusivity is None else (diffusivity, "diffusivity")
+    name, value = checks.exactly_one("FokkerPlanck", "diffusivity = 1/beta", beta=beta, diffusivity=diffusivity)
+    if name == "diffusivity":
+        return value if callable(value) else checks.nonnegative("diffusivity", value)
     if callable(value):
-        return value if beta is None else lambda time: 1 / checks.positive("beta", value(time), infinite=True)
-    try:
-        number = float(value)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"FokkerPlanck: expected {word} as a number, got {value!r}") from error
-    if diffusivity is None:
-        if not number > 0:
-            raise ValueError(f"FokkerPlanck: expected beta > 0 (math.inf for no noise), got {value!r}")
-        return 1 / number
-    if not 0 <= number < math.inf:
-        raise ValueError(f"FokkerPlanck: expected a finite diffusivity >= 0, got {value!r}")
-    return number
+        return lambda time: 1 / checks.positive("beta", value(time), infinite=True)
+    return 1 / checks.positive("beta", value, infinite=True)
 
 
 def _matrix_field(values, shape, free, name):

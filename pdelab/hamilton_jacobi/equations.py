@@ -4,49 +4,81 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
-from pdelab import boundaries
+from pdelab import boundaries, checks
 from pdelab.generator import Coefficients
 from pdelab.grid import Grid
 from pdelab.hints import Array, Field
 from pdelab.losses import Loss
 from pdelab.stepping import Scheme, equation, schemes_of
 
-__all__ = ["HamiltonJacobi", "Heat", "one_of", "only_formula"]
+__all__ = ["HamiltonJacobi", "Heat", "Viscous"]
 
 
-def one_of(beta, viscosity, name):
-    """(beta, ν) of an equation that was given exactly one of the two; beta = 1/(2ν)."""
-    if (beta is None) == (viscosity is None):
-        got = "both" if beta is not None else "neither"
-        raise ValueError(f"{name}: give exactly one of beta and viscosity (viscosity = 1/(2 beta)), got {got}")
-    value, word = (beta, "beta") if viscosity is None else (viscosity, "viscosity")
-    try:
-        number = float(value)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name}: expected {word} as a number, got {value!r}") from error
-    if viscosity is None:
-        if not number > 0:
-            raise ValueError(f"{name}: expected beta > 0 (math.inf for no viscosity), got {value!r}")
-        return number, 0.5 / number
-    if not 0 <= number < math.inf:
-        raise ValueError(f"{name}: expected a finite viscosity >= 0, got {value!r}")
-    return (math.inf if number == 0 else 0.5 / number), number
+class Viscous:
+    """What Hamilton-Jacobi, heat and Burgers share: the viscosity ν = 1/(2 beta), and initial data from a formula.
 
+    Parameters
+    ----------
+    beta : float > 0 or math.inf
+        The viscosity is ν = 1/(2 beta). Exactly one of beta and viscosity is given.
+    viscosity : float >= 0
+        ν itself.
 
-def only_formula(loss, initial, name):
-    """The loss, of an equation whose data it is; ValueError for other data beside it."""
-    if initial is not None:
-        raise ValueError(f"initial: {name} takes no --initial, the formula is its data, got {initial!r}")
-    return loss
+    Raises
+    ------
+    ValueError
+        beta <= 0, ν < 0, not exactly one of the two.
+    """
+
+    beta: float
+    viscosity: float
+
+    def __init__(self, beta: float | None = None, *, viscosity: float | None = None) -> None:
+        relation = "viscosity = 1/(2 beta)"
+        name, value = checks.exactly_one(type(self).__name__, relation, beta=beta, viscosity=viscosity)
+        if name == "beta":
+            beta = checks.positive("beta", value, infinite=True)
+            viscosity = 0.5 / beta
+        else:
+            viscosity = checks.nonnegative("viscosity", value)
+            beta = 0.5 / viscosity if viscosity > 0 else math.inf
+        object.__setattr__(self, "beta", beta)
+        object.__setattr__(self, "viscosity", viscosity)
+
+    @classmethod
+    def from_formula(cls, loss: Loss, initial: Field | None = None, **coefficients: Any) -> tuple[Self, Field]:
+        """The problem and its initial data, which the formula is.
+
+        Parameters
+        ----------
+        loss : Loss
+            The initial data; of Burgers the potential f of the data p = Df.
+        initial : None
+            The formula is the initial data already.
+        **coefficients
+            Those of the equation.
+
+        Returns
+        -------
+        (problem, Loss)
+
+        Raises
+        ------
+        ValueError
+            Initial data besides the formula, or a coefficient that the equation refuses.
+        """
+        if initial is not None:
+            raise ValueError(f"initial: {cls.__name__} takes no --initial, the formula is its data, got {initial!r}")
+        return cls(**coefficients), loss
 
 
 @equation
 @dataclass(frozen=True, init=False, eq=False)
-class HamiltonJacobi:
+class HamiltonJacobi(Viscous):
     """u_t = -|Du|²/2 + b·Du + ν Δu with u(·, 0) = f: local entropy without drift, stochastic control with it.
 
     Parameters
@@ -86,35 +118,8 @@ class HamiltonJacobi:
     equation = "u_t = -|Du|²/2 + b·Du + ν Δu"
 
     def __init__(self, beta: float | None = None, *, viscosity: float | None = None, drift: Any = None) -> None:
-        beta, viscosity = one_of(beta, viscosity, type(self).__name__)
-        for key, value in (("beta", beta), ("viscosity", viscosity), ("drift", drift)):
-            object.__setattr__(self, key, value)
-
-    @classmethod
-    def from_formula(
-        cls, loss: Loss, initial: Field | None = None, **coefficients: float
-    ) -> tuple[HamiltonJacobi, Field]:
-        """The problem and its initial data, which the formula is.
-
-        Parameters
-        ----------
-        loss : Loss
-            The initial data.
-        initial : None
-            The formula is the initial data already.
-        **coefficients
-            Those of `HamiltonJacobi`.
-
-        Returns
-        -------
-        (HamiltonJacobi, Loss)
-
-        Raises
-        ------
-        ValueError
-            Initial data besides the formula, or a coefficient that `HamiltonJacobi` refuses.
-        """
-        return cls(**coefficients), only_formula(loss, initial, cls.__name__)
+        super().__init__(beta, viscosity=viscosity)
+        object.__setattr__(self, "drift", drift)
 
     @property
     def default_scheme(self) -> Scheme:
@@ -203,7 +208,7 @@ class HamiltonJacobi:
 
 @equation
 @dataclass(frozen=True, init=False, eq=False)
-class Heat:
+class Heat(Viscous):
     """v_t = ν Δv: smoothing by a Gaussian of variance 2νt = t/beta (Chaudhari, thesis (4.28)).
 
     Parameters
@@ -233,35 +238,6 @@ class Heat:
     drift = None
     steady = True
     equation = "v_t = ν Δv"
-
-    def __init__(self, beta: float | None = None, *, viscosity: float | None = None) -> None:
-        beta, viscosity = one_of(beta, viscosity, type(self).__name__)
-        object.__setattr__(self, "beta", beta)
-        object.__setattr__(self, "viscosity", viscosity)
-
-    @classmethod
-    def from_formula(cls, loss: Loss, initial: Field | None = None, **coefficients: float) -> tuple[Heat, Field]:
-        """The problem and its initial data, which the formula is.
-
-        Parameters
-        ----------
-        loss : Loss
-            The initial data.
-        initial : None
-            The formula is the initial data already.
-        **coefficients
-            Those of `Heat`.
-
-        Returns
-        -------
-        (Heat, Loss)
-
-        Raises
-        ------
-        ValueError
-            Initial data besides the formula, or a coefficient that `Heat` refuses.
-        """
-        return cls(**coefficients), only_formula(loss, initial, cls.__name__)
 
     @property
     def default_scheme(self) -> Scheme:
