@@ -16,6 +16,15 @@ def rng():
     return np.random.default_rng(20260)
 
 
+@pytest.fixture
+def one_thread():
+    """torch with one thread and the seed 0."""
+    import torch
+
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+
+
 ON_CPU = os.environ.get("PDELAB_TEST_DEVICE", "cpu") == "cpu"
 
 

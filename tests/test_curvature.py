@@ -18,11 +18,7 @@ from pdelab.networks.curvature import extremes  # noqa: E402
 
 DOUBLE = torch.float64
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -16,11 +16,7 @@ from pdelab.networks.data import Split  # noqa: E402
 
 DOUBLE = torch.float64
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    torch.set_num_threads(1)
-    torch.manual_seed(3)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 class Standardised(nn.Conv2d):

@@ -17,10 +17,7 @@ from networks_device import DEVICE  # noqa: E402
 
 from pdelab.networks import data, models  # noqa: E402
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    torch.set_num_threads(1)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def idx(array):

@@ -5,8 +5,10 @@ import math
 import mpmath
 import numpy as np
 import pytest
+from densities import gaussian, normalised
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from observed import orders
 from scipy.linalg import expm
 
 import pdelab as pl
@@ -28,20 +30,8 @@ PROPERTY = settings(deadline=None, max_examples=40, derandomize=True)
 STEPS = st.floats(-6, 6).map(lambda x: 10.0**x)
 
 
-def normalised(grid, values):
-    return values / float(np.sum(grid.weights * values))
-
-
-def gaussian(grid, mean, spread):
-    return normalised(grid, np.exp(-((grid.x - mean) ** 2) / (2 * spread**2)))
-
-
 def l1(grid, a, b):
     return grid.integrate(np.abs(a - b))
-
-
-def orders(errors):
-    return np.log2(np.array(errors[:-1]) / np.array(errors[1:]))
 
 
 def well(x):

@@ -5,8 +5,10 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from densities import normalised
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from observed import orders
 from scipy.integrate import quad
 from scipy.linalg import expm, solve_continuous_lyapunov
 from scipy.sparse.linalg import spsolve
@@ -31,14 +33,6 @@ from pdelab.kernels import selling
 from pdelab.nonequilibrium import entropy_production
 
 PROPERTY = settings(deadline=None, max_examples=40, derandomize=True)
-
-
-def normalised(grid, values):
-    return values / float(np.sum(grid.weights * values))
-
-
-def orders(errors):
-    return np.log2(np.array(errors[:-1]) / np.array(errors[1:]))
 
 
 def rotation(angle):

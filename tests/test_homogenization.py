@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from observed import slope
 from scipy.linalg import expm
 
 from pdelab import homogenization as hom
@@ -12,10 +13,6 @@ from pdelab.losses import Loss
 
 F_A = losses.three_wells()
 CURVED = Loss("1.5*x**2/2")
-
-
-def slope(sizes, errors):
-    return np.polyfit(np.log(sizes), np.log(errors), 1)[0]
 
 
 # ------------------------------------------------------------------------------------------------------ the limit

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from densities import gaussian
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expi
@@ -18,11 +19,6 @@ from pdelab.stepping import solve
 EXAMPLES = settings(deadline=None, max_examples=25, derandomize=True)
 SEEDS = st.integers(0, 2**32 - 1)
 TILTED = Loss("x**4/4 - x**2/2 + x/10")
-
-
-def gaussian(grid, mean, deviation):
-    density = np.exp(-((grid.x - mean) ** 2) / (2 * deviation**2))
-    return density / grid.integrate(density)
 
 
 # -- barriers ---------------------------------------------------------------------------------------------------

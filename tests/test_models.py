@@ -9,11 +9,7 @@ from torch.nn import functional  # noqa: E402
 
 from pdelab.networks import models  # noqa: E402
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.mark.parametrize(

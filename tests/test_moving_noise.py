@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from observed import orders
 from scipy.integrate import solve_ivp
 
 import pdelab as pl
@@ -65,10 +66,6 @@ def line_noise(kind, grid):
             ),
         },
     }[kind]()
-
-
-def orders(errors):
-    return np.log2(np.array(errors[:-1]) / np.array(errors[1:]))
 
 
 @pytest.mark.parametrize("kind", ["beta", "diffusivity", "diffusion", "sigma", "slices"])

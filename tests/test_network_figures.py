@@ -49,10 +49,7 @@ TINY = {
 FOLDER = Path(figures.__file__).parents[2] / "figures"
 NETWORKS = {name: module for name, module in figures.gallery().items() if getattr(module, "NEEDS", "") == "networks"}
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    torch.set_num_threads(1)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def test_the_list_is_complete():

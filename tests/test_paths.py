@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from observed import slope
 from scipy.integrate import quad
 
 import pdelab as pl
@@ -21,10 +22,6 @@ from pdelab.paths import engine
 WELL = Loss("x**4/4 - x**2/2")
 QUADRATIC = Loss("1.7*x**2/2")
 PYTHON_WELL = Loss.from_functions(lambda x: x**4 / 4 - x**2 / 2, lambda x: x**3 - x, dimension=1)
-
-
-def slope(sizes, errors):
-    return np.polyfit(np.log(sizes), np.log(errors), 1)[0]
 
 
 def gibbs_mean(g, potential, beta=1.0):

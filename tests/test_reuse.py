@@ -16,10 +16,7 @@ from pdelab.networks.training import reuse  # noqa: E402
 RUNS = {"sgd": {}, "adam": {"optimizer": "adam"}}
 SHORT = {"seeds": 2, "epochs": 1, "model_options": {"hidden": (4,)}}
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    torch.set_num_threads(1)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from observed import slope
 from scipy.linalg import expm
 
 import pdelab as pl
@@ -18,10 +19,6 @@ from pdelab.sgd import FiniteSum
 A, C = np.array([1.0, 0.6, 1.4, 0.8, 1.2]), np.array([0.3, -0.5, 0.9, 0.1, -0.8])
 NONCONVEX = FiniteSum("a*cos(x)/2 + x**2/2 + c*x", a=A, c=C)
 QUADRATICS = FiniteSum("a*(x - c)**2/2", a=A, c=C)
-
-
-def slope(sizes, errors):
-    return np.polyfit(np.log(sizes), np.log(np.abs(errors)), 1)[0]
 
 
 # --------------------------------------------------------------------------------------------------- finite sums

@@ -21,10 +21,7 @@ from pdelab.networks import Exponential, averages, checkpoints, data, models, tr
 
 QUICK = {"epochs": 3, "optimizer_options": {"lr": 0.05}, "model_options": {"hidden": (16,)}}
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    torch.set_num_threads(1)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def weights(result):

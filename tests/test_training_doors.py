@@ -23,10 +23,7 @@ from pdelab.networks import checkpoints, data, training  # noqa: E402
 
 QUICK = {"epochs": 2, "model_options": {"hidden": (4,)}}
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    torch.set_num_threads(1)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.mark.parametrize(

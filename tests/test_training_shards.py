@@ -18,10 +18,7 @@ from pdelab.networks import curvature, data, training  # noqa: E402
 RUNS = {"sgd": {}, "sgld": {"optimizer": "sgld", "optimizer_options": {"temperature": 1e-6, "lr": 0.05}}}
 COMMON = {"epochs": 2, "model_options": {"hidden": (4,)}, "threads": 1, "device": str(DEVICE)}
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    torch.set_num_threads(1)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from densities import gaussian
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import quad
@@ -16,11 +17,6 @@ from pdelab.transport import Law, free_energy, jko, jko_gaussian, law, movement,
 
 EXAMPLES = settings(deadline=None, max_examples=25, derandomize=True)
 SEEDS = st.integers(0, 2**32 - 1)
-
-
-def gaussian(grid, mean, deviation):
-    density = np.exp(-((grid.x - mean) ** 2) / (2 * deviation**2))
-    return density / grid.integrate(density)
 
 
 def random_law(rng, cells, masses=None):

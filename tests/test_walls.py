@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from observed import orders
 from scipy import sparse
 from scipy.linalg import expm, solve_continuous_lyapunov
 from scipy.sparse.linalg import expm_multiply, spsolve
@@ -29,11 +30,6 @@ def turned(angle, *values):
 
 def box(d, n, boundary="reflecting"):
     return pl.Grid((0.0,) * d, (1.0, 1.2, 0.9)[:d], n, boundary=boundary)
-
-
-def orders(errors):
-    errors = np.array(errors)
-    return np.log2(errors[:-1] / errors[1:])
 
 
 @pytest.mark.parametrize("d, n", [(2, 11), (2, 32), (3, 7)])
