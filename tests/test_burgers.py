@@ -315,9 +315,17 @@ def test_a_loss_in_one_dimension_means_its_slope():
     assert np.allclose(one, two, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("arguments", [{}, {"beta": 1.0, "viscosity": 0.5}, {"beta": -1.0}, {"viscosity": -0.1}])
-def test_bad_coefficients(arguments):
-    with pytest.raises(ValueError, match="Burgers"):
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({}, "Burgers: expected exactly one of beta and viscosity"),
+        ({"beta": 1.0, "viscosity": 0.5}, "Burgers: expected exactly one of beta and viscosity"),
+        ({"beta": -1.0}, "beta: expected a number > 0"),
+        ({"viscosity": -0.1}, "viscosity: expected a number >= 0"),
+    ],
+)
+def test_bad_coefficients(arguments, message):
+    with pytest.raises(ValueError, match=message):
         Burgers(**arguments)
 
 

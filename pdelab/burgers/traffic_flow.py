@@ -15,7 +15,7 @@ from pdelab.grid import Grid
 from pdelab.hints import Array, Field, Times
 from pdelab.stepping import Solution, solve
 
-__all__ = ["Traffic", "traffic"]
+__all__ = ["Traffic", "checked_density", "checked_road", "traffic"]
 
 
 def traffic(free_speed: float = 1.0, jam_density: float = 1.0, *, viscosity: float = 0.0) -> Traffic:
@@ -159,6 +159,11 @@ class Traffic:
         Returns
         -------
         array, shape of wave_speed
+
+        Raises
+        ------
+        ValueError
+            What is no array of numbers.
         """
         return 0.5 * self.jam_density * (1 - checks.reals("wave_speed", wave_speed, "numbers") / self.free_speed)
 

@@ -241,6 +241,11 @@ def cone(dimension: int = 1) -> Loss:
     -------
     Loss
 
+    Raises
+    ------
+    ValueError
+        A dimension that is no whole number >= 1.
+
     Examples
     --------
     >>> cone(2)([3.0, 4.0]), cone(2).gradient([3.0, 4.0])
@@ -361,6 +366,11 @@ def rastrigin(dimension: int = 2) -> Loss:
     -------
     Loss
 
+    Raises
+    ------
+    ValueError
+        A dimension that is no whole number >= 1.
+
     Examples
     --------
     >>> f = rastrigin(2)
@@ -386,6 +396,11 @@ def ackley(dimension: int = 2) -> Loss:
     Returns
     -------
     Loss
+
+    Raises
+    ------
+    ValueError
+        A dimension that is no whole number >= 1.
 
     Examples
     --------
