@@ -541,6 +541,7 @@ def two_wells(x):
 
 
 @pytest.mark.parametrize("f", [np.abs, lambda x: -np.abs(x), rugged, two_wells])
+@pytest.mark.filterwarnings("ignore:characteristics come in")  # at ends from which none reaches the nodes compared
 def test_the_filter_is_at_least_as_good_as_the_monotone_scheme_at_kinks(f):
     grid = Grid(-6, 6, 401, boundary="outflow")
     keep = abs(grid.x) < 3
@@ -834,6 +835,7 @@ def test_a_drift_out_of_the_box_in_more_dimensions(scheme, shape):
 
 @pytest.mark.parametrize("scheme", MONOTONE)
 @pytest.mark.parametrize("d", [1, 2])
+@pytest.mark.filterwarnings("ignore:characteristics come in")  # what the end's rule then gives keeps the order too
 def test_the_schemes_keep_the_order_at_outflow_ends_with_any_drift(scheme, d):
     """A node raised raises every node or none, by at most as much: the Jacobian of a step by differences."""
     rng = np.random.default_rng(d)
@@ -854,3 +856,59 @@ def test_the_schemes_keep_the_order_at_outflow_ends_with_any_drift(scheme, d):
                 change = (step(raised) - base) / 1e-3
                 assert change.min() > -1e-8 and change.max() < 1 + 1e-8
             np.testing.assert_allclose(step(u + 1.5), base + 1.5, rtol=1e-10)
+
+
+SCHEMES = [*MONOTONE, hj.filtered, hj.weno, hj.rosenbrock]
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("beta", [4.0, math.inf])
+def test_characteristics_that_come_in_are_said(scheme, beta):
+    """-x comes in at its upper end: -x - t/2 on the whole line, while the end's own rule keeps -1 there."""
+    grid = Grid(-1.0, 1.0, 101, boundary="outflow")
+    with pytest.warns(UserWarning, match="characteristics come in through an outflow end, at speeds up to 1:"):
+        solution = solve(HamiltonJacobi(beta), -grid.x, grid, [0.1, 0.4], scheme=scheme)
+    assert solution.info["inflow"] == pytest.approx(1.0)
+    np.testing.assert_allclose(solution.final[:20], -grid.x[:20] - 0.2, atol=1e-5)  # e^(-1.6²/4νt) of what comes in
+
+
+@pytest.mark.parametrize("scheme", [s for s in SCHEMES if s is not hj.rosenbrock])
+def test_they_are_said_on_every_side_in_more_dimensions(scheme):
+    grid = Grid((-1.0,) * 2, (1.0,) * 2, 21, boundary=("periodic", "outflow"))
+    for sign in (1, -1):
+        with pytest.warns(UserWarning, match="characteristics come in"):
+            solve(HamiltonJacobi(math.inf), sign * grid.points[..., 1], grid, 0.01, scheme=scheme)
+    silent = solve(HamiltonJacobi(math.inf), grid.points[..., 1] ** 2, grid, 0.01, scheme=scheme)
+    assert silent.info["inflow"] == 0
+
+
+@pytest.mark.parametrize("slope", [0.3, 0.9])
+def test_a_drift_that_outruns_the_slope_comes_in(slope):
+    """x²/2 · slope with b = x: at x = 2 the slope 2 · slope is less than b = 2, so what is outside decides."""
+    grid = Grid(-2.0, 2.0, 401, boundary="outflow")
+    with pytest.warns(UserWarning, match="characteristics come in"):
+        solution = solve(HamiltonJacobi(math.inf, drift=grid.x), slope * grid.x**2 / 2, grid, 1.0, scheme="monotone")
+    assert solution.info["inflow"] == pytest.approx(2 * (1 - slope), abs=0.02)
+
+
+def test_a_drift_that_grows_is_seen_at_the_saved_times():
+    """x² with b = 40 t: at x = 1 the slope 2 (1 + 20 t²)/(1 + 2 t) is 1.91 at t = 0.04 and at t = 0.06."""
+    grid = Grid(-1.0, 1.0, 401, boundary="outflow")
+    problem = HamiltonJacobi(math.inf, drift=lambda time: np.full(401, 40.0 * time))
+    assert solve(problem, grid.x**2, grid, [0.02, 0.04], scheme="monotone").info["inflow"] == 0
+    with pytest.warns(UserWarning, match="characteristics come in"):
+        solution = solve(problem, grid.x**2, grid, [0.02, 0.06], scheme="monotone")
+    assert 0.2 < solution.info["inflow"] < 2.4 - 1.91  # since t = 0.048 the end's own rule has steepened the slope
+
+
+@given(st.floats(-3, 3), st.floats(0.01, 5), st.floats(-3, 3), st.integers(5, 60), st.booleans())
+@random
+def test_inflow_is_told_from_outflow(centre, curvature, b, n, cold):
+    """c (x - m)²/2 with a constant drift b: in at the ends where (c (x - m) - b)·n < 0, to the grid's resolution."""
+    grid = Grid(-1.0, 1.0, n, boundary="outflow")
+    problem = HamiltonJacobi(math.inf if cold else 3.0, drift=np.full(n, b))
+    f, h = curvature * (grid.x - centre) ** 2 / 2, grid.spacing[0]
+    speeds = [b - curvature * (1 - centre), -b + curvature * (-1 - centre)]
+    stepper = hj.monotone(problem, grid, f)
+    seen = stepper.peaks["inflow"](f, 0.0)
+    assert seen <= max(0.0, *speeds) and seen >= max(speeds) - curvature * h

@@ -10,7 +10,7 @@ import numpy as np
 from pdelab import checks
 from pdelab.grid import Grid
 from pdelab.hamilton_jacobi.equations import HamiltonJacobi, Heat
-from pdelab.hamilton_jacobi.layout import Flow, coefficients, inverse, largest_slopes, layout
+from pdelab.hamilton_jacobi.layout import Flow, coefficients, ends, inverse, largest_slopes, layout
 from pdelab.hamilton_jacobi.threads import crew, march, workers
 from pdelab.hints import Array
 from pdelab.kernels import slopes
@@ -35,7 +35,9 @@ def monotone(problem: HamiltonJacobi | Heat, grid: Grid, values: Array) -> Stepp
     outflow ends, the mass.
 
     Boundaries: periodic; reflecting (mirror ghosts); outflow (the outer slope is the minimiser b of p²/2 - b p, zero
-    without drift, and the normal second difference is dropped: information only leaves).
+    without drift, and the normal second difference is dropped). Outflow ends are right where characteristics leave,
+    (p - b)·n >= 0 with n the outer normal; with viscosity up to about ν² |u_nn|/p² within ν/|p| of the end. Where
+    characteristics come in, as for -x at its upper end, `info["inflow"]` is their largest speed and a warning says so.
 
     A drift that depends on time counts with its values at the beginning of each step.
 
@@ -185,7 +187,9 @@ def _high_order(problem, grid, values, threshold):
         return inverse(np.sum(largest / h + 2.6 * nu / h**2))
 
     info = {"viscosity": nu} | ({"threshold": threshold} if threshold < math.inf else {})
-    return Stepper(advance, bound, fixed=flow.none, info=info, init=_fresh, values=itemgetter(0), order=3)
+    return Stepper(
+        advance, bound, fixed=flow.none, info=info, init=_fresh, values=itemgetter(0), order=3, **ends(problem, grid)
+    )
 
 
 def _stages(values, out, stage, padded, clock, shape, codes, k, d, flow, unit, threshold, kind, threads):
@@ -250,7 +254,7 @@ def _explicit(problem, grid, kind):
         certificates["mass"] = lambda values, time: grid.integrate(values)
     return Stepper(
         advance, bound, fixed=flow.none, certificates=certificates, info={"viscosity": nu},
-        init=_fresh, values=itemgetter(0),
+        init=_fresh, values=itemgetter(0), **ends(problem, grid),
     )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from pdelab import checks
 from pdelab.grid import Grid
 from pdelab.hamilton_jacobi.equations import HamiltonJacobi, Heat
 from pdelab.hamilton_jacobi.explicit_schemes import fitted
-from pdelab.hamilton_jacobi.layout import CODES, coefficients, inverse, largest_slopes, shifts, speeds
+from pdelab.hamilton_jacobi.layout import CODES, coefficients, ends, inverse, largest_slopes, shifts, speeds
 from pdelab.hints import Array
 from pdelab.kernels import policies, slopes
 from pdelab.stepping import Stepper, scheme
@@ -69,7 +69,7 @@ def implicit(problem: HamiltonJacobi | Heat, grid: Grid, values: Array) -> Stepp
     length = np.array(grid.upper) - np.array(grid.lower)
     largest = problem.kinetic * largest_slopes(values, grid) + speeds(drift, grid)
     dt = inverse(np.sum(largest / h + 16 * nu / (h * length)))
-    return Stepper(advance, dt=dt, info={"viscosity": nu})
+    return Stepper(advance, dt=dt, info={"viscosity": nu}, **ends(problem, grid))
 
 
 def _settle_line(values, grid, shift, k, d, steps, tolerance):
@@ -191,4 +191,5 @@ def rosenbrock(
         values=itemgetter(0),
         report=lambda state: {"substeps": state[2], "refused": state[3]},
         check=rosenbrock(problem, grid, values, tolerance=10 * tolerance, checked=False) if checked else None,
+        **ends(problem, grid),
     )

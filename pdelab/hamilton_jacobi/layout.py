@@ -6,7 +6,9 @@ import numpy as np
 
 from pdelab.kernels import slopes
 
-__all__ = ["CODES", "Flow", "coefficients", "inverse", "largest_slopes", "layout", "shifts", "speeds"]
+__all__ = [
+    "CODES", "Flow", "coefficients", "ends", "inverse", "largest_slopes", "layout", "shifts", "speeds",
+]  # fmt: skip
 
 CODES = {"periodic": slopes.PERIODIC, "reflecting": slopes.REFLECTING, "outflow": slopes.OUTFLOW}
 
@@ -64,3 +66,42 @@ def speeds(drift, grid):
 def inverse(rate):
     """1/rate, and math.inf for 0."""
     return 1 / float(rate) if rate > 0 else math.inf
+
+
+def ends(problem, grid):
+    """The fields of a `Stepper` that watch the outflow ends: `peaks` and `advice`; none of them without such ends."""
+    if "outflow" not in grid.boundary or (problem.kinetic == 0 and problem.drift is None):
+        return {}
+    steady = problem.drift_on(grid) if problem.steady else None
+
+    def inflow(values, time):
+        drift = steady if problem.steady else problem.drift_on(grid, time)
+        return max(0.0, *_speeds_in(values, grid, problem.kinetic, drift))
+
+    return {"peaks": {"inflow": inflow}, "advice": _advice}
+
+
+def _speeds_in(values, grid, kinetic, drift):
+    """The largest (b - p)·n of each outflow end, n the outer normal: above 0 if characteristics certainly come in.
+
+    p is the slope between the last two nodes. At the end itself it may be larger by half the change of slope to the
+    next: three quarters of that are given away, or of the change after it if that is smaller, and rounding.
+    """
+    for axis, (h, name) in enumerate(zip(grid.spacing, grid.boundary)):
+        if name == "outflow":
+            for side in (1, -1):
+                last = np.moveaxis(values, axis, 0)[::-side][:4]
+                outward = (last[:-1] - last[1:]) / h
+                changes = np.abs(np.diff(outward, axis=0)) if len(last) > 2 else np.zeros_like(outward)
+                b = 0.0 if drift is None else side * np.moveaxis(drift[axis], axis, 0)[::-side][0]
+                rounding = 1e-12 * (np.abs(b) + kinetic * np.abs(last).max() / h)
+                yield float(np.max(b - kinetic * (outward[0] + 0.75 * changes.min(axis=0)) - rounding))
+
+
+def _advice(info):
+    if info["inflow"] > 0:
+        yield (
+            f"characteristics come in through an outflow end, at speeds up to {info['inflow']:.3g}: what they bring is "
+            "not known, and the values that they reach are those of the end's own rule on every grid: take a larger "
+            "box, or reflecting or periodic ends if the problem has them"
+        )
