@@ -469,7 +469,7 @@ def test_a_peak_does_not_pull_cole_hopf_down(beta):
     assert (narrow == math.inf).all()
 
 
-@pytest.mark.parametrize("seed", sorted(set(range(14)) - {0, 5}))  # those two take half a minute each
+@pytest.mark.parametrize("seed", range(14, 30))  # of the seeds before, three take half a minute each
 def test_cole_hopf_keeps_the_order_of_rough_data(seed):
     """With forbidden nodes and peaks, narrow and wide kernels: comparison, constants, and Jensen's lower bound."""
     rng = np.random.default_rng(seed)

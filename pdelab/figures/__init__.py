@@ -43,7 +43,7 @@ from pdelab.records import Check
 
 __all__ = [
     "Result", "WORDS", "bands", "changed", "compute", "corner", "described", "draw", "example", "find", "gallery",
-    "message", "missing_extra", "parameters", "redraw", "run", "stem_of", "stored",
+    "message", "missing_extra", "parameters", "races_in", "redraw", "run", "stem_of", "stored",
 ]  # fmt: skip
 
 ALIASES = {"gamma": "T", "scope": "gamma", "diffusivity": "D", "clock": "S"}  # what a teacher may say: its name here
@@ -282,7 +282,8 @@ def compute(
     Raises
     ------
     ValueError
-        An unknown figure or parameter; rows to keep of a figure that trains nothing, or made with other parameters.
+        An unknown figure or parameter; runs or rows for a figure that compares no algorithms, rows that were made with
+        other parameters.
 
     Examples
     --------
@@ -292,15 +293,35 @@ def compute(
     module = find(name)
     chosen = _at_hand(parameters(module, quick=quick, changes=changes))
     start = time.perf_counter()
-    if getattr(module, "NEEDS", None) != "networks" or (runs is None and keep is None):
-        if keep is not None:
-            raise ValueError(f"figure {name} trains nothing: it has no rows to keep")
+    if runs is None and keep is None:
         data, more = module.compute(**chosen), {}
+    elif not races_in(module):
+        raise ValueError(f"figure {name} compares no algorithms: it has neither runs to read nor rows to keep")
     else:
         data, more = _helped(module, chosen, runs, keep)
     seconds = time.perf_counter() - start
     record = records.provenance(chosen, seconds, seed=chosen.get("seed")) | more
     return _result(module, data, record, quick=quick)
+
+
+def races_in(module: ModuleType) -> bool:
+    """Whether a figure trains algorithms against each other: its module then declares the margin of their verdicts.
+
+    Parameters
+    ----------
+    module : module
+        Of the gallery.
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> races_in(find("4.2")), races_in(find("4.1"))
+    (True, False)
+    """
+    return hasattr(module, "MARGIN")
 
 
 def _at_hand(chosen):

@@ -11,7 +11,7 @@ from pdelab.figures.races import MNIST, images_row, race
 from pdelab.figures.tables import draw_table
 
 NAME = "table-4.1"
-TITLE = "Table 4.1: heat smoothing is worse than SGD in every row, on the all-convolutional network unfinished"
+TITLE = "Table 4.1: heat smoothing is worse than SGD in every row, unfinished on All-CNN; HJ is better in one"
 NEEDS = "networks"
 PARAMETERS = {"data": "digits", "cifar": "digits", "folder": "", "epochs": 0, "seeds": 5, "more": MNIST}
 QUICK = {"seeds": 2, "more": ""}
