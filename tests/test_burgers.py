@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from pdelab import burgers, hamilton_jacobi
 from pdelab.burgers import Burgers
+from pdelab.closed_forms import proximal
 from pdelab.grid import Grid
 from pdelab.hamilton_jacobi import HamiltonJacobi
 from pdelab.losses import Loss
@@ -120,6 +121,23 @@ def test_characteristics_and_the_shock_time():
         burgers.characteristics(loss, np.linspace(-2, 2, 4001), 1.5 * t_star)
     bends = np.gradient(burgers.characteristics(loss, grid.x, 0.8 * t_star), grid.x)
     assert bends[7000:-7000].min() == pytest.approx(-16.716, abs=2e-3)
+
+
+@pytest.mark.parametrize("t", [0.6, 1.0, 2.0])
+def test_single_characteristics_after_the_shock(t):
+    """One point at a time: p of Lax and Oleinik, or a refusal; other feet may lie far from the one that is found."""
+    loss, grid = Loss("0.05*x**4 - 0.4*x**2 + 0.15*x + 0.3*sin(3*x)"), Grid(-4, 4, 1601, boundary="outflow")
+    p = (grid.x - proximal(loss, grid, t)) / t
+    answers = 0
+    for k in range(200, 1401, 20):  # |x| <= 3
+        try:
+            found = burgers.characteristics(loss, grid.x[k], t)
+        except ValueError as refusal:
+            assert "have met" in str(refusal)
+        else:
+            answers += 1
+            assert found == pytest.approx(p[k], abs=1e-9)
+    assert 5 < answers < 61
 
 
 @pytest.mark.parametrize("scheme, low, high", [(burgers.godunov, 3e-4, 7e-4), (burgers.high_resolution, 0, 2e-6)])
@@ -391,6 +409,17 @@ def test_cars_on_a_ring_road_are_kept_and_seen():
     assert solution.info["mass"] == pytest.approx(2 * [1.0], abs=1e-12) and solution.info["mass_drift"].max() < 1e-13
     assert np.array_equal(seen, solution.values)
     assert np.ptp(solution.final) < 1.2
+
+
+@pytest.mark.parametrize("mean", [0.5, 0.02])
+def test_error_in_time_is_relative_to_the_cars(mean):
+    """In light traffic the wave speeds are all near u_m, and an error relative to them would hide that of the cars."""
+    road, grid = burgers.traffic(30.0, 0.15), Grid(0, 1, 100, boundary="periodic")
+    start, run = 0.15 * mean * (1 + 0.9 * np.sin(2 * np.pi * grid.x)), {"times": 0.5 / 30, "rtol": 0.1}
+    solution, fine = road.solve(start, grid, **run), road.solve(start, grid, cfl=0.01, **run)
+    error = grid.integrate(abs(solution.final - fine.final)) / grid.integrate(start)
+    assert error < 1.2 * solution.info["time_error"] < 2 * error
+    assert solution.info["scheme"] == "burgers.godunov"
 
 
 def test_density_scheme_against_the_travelling_wave():

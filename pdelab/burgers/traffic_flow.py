@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from pdelab.burgers.equation import Burgers
 from pdelab.burgers.exact import riemann
 from pdelab.grid import Grid
 from pdelab.hints import Array, Field, Times
-from pdelab.stepping import Solution, solve
+from pdelab.stepping import Solution, integral_error, schemes_of, solve
 
 __all__ = ["Traffic", "checked_density", "checked_road", "traffic"]
 
@@ -339,7 +340,8 @@ class Traffic:
         Returns
         -------
         Solution
-            Its values and extrema are densities, its mass counts the cars of a ring road.
+            Its values and extrema are densities, its mass counts the cars of a ring road, and its error in time is
+            relative to all cars.
 
         Raises
         ------
@@ -351,7 +353,8 @@ class Traffic:
         report = options.pop("on_save", None)
         if report is not None:
             options["on_save"] = lambda time, w: report(time, self.density(w))
-        waves = solve(self.burgers, start, grid, times, **options)
+        scheme = self._of_densities(options.pop("scheme", None))
+        waves = solve(self.burgers, start, grid, times, scheme=scheme, **options)
         values = self.density(waves.values)
         info = {k: v for k, v in waves.info.items() if k not in ("mass", "mass_drift", "total_variation")}
         info |= {"minimum": values.min(axis=1), "maximum": values.max(axis=1)}
@@ -361,6 +364,24 @@ class Traffic:
             size = max(grid.integrate(np.abs(first)), np.finfo(float).tiny)
             info |= {"mass": cars, "mass_drift": np.abs(cars - grid.integrate(first)) / size}
         return Solution(waves.times, values, grid, waves.steps, info)
+
+    def _of_densities(self, scheme):
+        """A scheme of Burgers' equation whose error in time is relative to the densities, (ρ_m/(2 u_m)) (u_m - w)."""
+        chosen = self.burgers.default_scheme if scheme is None else scheme
+        if isinstance(chosen, str):
+            chosen = schemes_of(Burgers).get(chosen, chosen)
+        if not callable(chosen):
+            return scheme  # `solve` refuses it
+
+        @wraps(getattr(chosen, "func", chosen))
+        def measured(problem, grid, waves):
+            share = integral_error(grid.weights)
+            return replace(
+                chosen(problem, grid, waves),
+                measure=lambda error, first, now: share(error, self.free_speed - first, now),
+            )
+
+        return measured
 
     def _checked(self, density):
         values = checked_density(density, self.jam_density)
