@@ -11,6 +11,7 @@ Exit times without asymptotics: `generator.mean_exit_time`; relaxation rates: `g
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -22,9 +23,12 @@ from pdelab.fokker_planck import FokkerPlanck, implicit
 from pdelab.grid import Grid
 from pdelab.hints import Field, Times
 from pdelab.losses import Loss
-from pdelab.stepping import Solution, solve
+from pdelab.stepping import AccuracyWarning, Solution, integral_error, solve
 
 __all__ = ["Well", "anneal", "kramers_time", "wells"]
+
+WARN_ABOVE = 0.01  # of the error in time, as `solve` does
+NEARLY_CRITICAL = 0.02  # beta times what f changes up to the critical point: a relative error of the time
 
 
 @dataclass(frozen=True)
@@ -147,6 +151,11 @@ def kramers_time(loss: Loss, minimum: ArrayLike, saddle: ArrayLike, beta: float)
     ValueError
         A Hessian that is not that of a minimum, or of a saddle with one downward direction.
 
+    Warns
+    -----
+    UserWarning
+        Points so far from critical ones that the time changes by more than 2 %.
+
     Notes
     -----
     Eyring and Kramers; Bovier, Eckhoff, Gayrard, Klein (2004). The thesis leaves the prefactor out.
@@ -158,24 +167,40 @@ def kramers_time(loss: Loss, minimum: ArrayLike, saddle: ArrayLike, beta: float)
     659.4
     """
     beta, d = checks.positive("beta", beta), loss.dimension
-    spectra = {}
+    spectra, off = {}, 0.0
     for name, point, downward in (("minimum", minimum, 0), ("saddle", saddle, 1)):
         if np.shape(point) != (() if d == 1 else (d,)):
             raise ValueError(f"{name}: expected a point of {d} coordinates, got {point!r}")
-        spectra[name] = np.linalg.eigvalsh(np.reshape(loss.hessian(point), (d, d)))
+        hessian = np.reshape(loss.hessian(point), (d, d))
+        spectra[name] = np.linalg.eigvalsh(hessian)
         if (spectra[name] < 0).sum() != downward or (spectra[name] == 0).any():
             raise ValueError(
                 f"{name}: expected {downward} negative and no zero eigenvalue of the Hessian at {point!r}, "
                 f"got {spectra[name].tolist()}"
             )
-    prefactor = 2 * math.pi / abs(spectra["saddle"][0])
-    prefactor *= math.sqrt(abs(np.prod(spectra["saddle"])) / np.prod(spectra["minimum"]))
-    exponent = beta * (float(loss(saddle)) - float(loss(minimum)))
-    return float(prefactor) * math.exp(exponent) if exponent < 700 else math.inf
+        slope = np.ravel(loss.gradient(point))
+        off += beta * abs(float(slope @ np.linalg.solve(hessian, slope))) / 2
+    if off > NEARLY_CRITICAL:
+        warnings.warn(
+            f"minimum, saddle: expected critical points, got slopes that add up to {off:.2g}/beta: find the "
+            "zeros of the gradient first",
+            stacklevel=2,
+        )
+    logarithm = np.log(np.abs(spectra["saddle"])).sum() - np.log(spectra["minimum"]).sum()
+    logarithm = 0.5 * logarithm + beta * (float(loss(saddle)) - float(loss(minimum)))
+    logarithm += math.log(2 * math.pi / abs(spectra["saddle"][0]))
+    return math.exp(logarithm) if logarithm < 709 else math.inf
 
 
 def anneal(
-    potential: Field, beta: Callable[[float], float], initial: ArrayLike, grid: Grid, times: Times, *, steps: int = 1
+    potential: Field,
+    beta: Callable[[float], float],
+    initial: ArrayLike,
+    grid: Grid,
+    times: Times,
+    *,
+    steps: int = 1,
+    rtol: float | None = None,
 ) -> Solution:
     """Simulated annealing as a density: ρ_t = div(ρ grad f) + Δρ/beta(t) from ρ(·, 0).
 
@@ -191,17 +216,26 @@ def anneal(
         Times to save. With a logarithmic schedule, times equal in log(t) suit it: 400 of them reach t = 1e7.
     steps : int
         Implicit steps between two of the times (from 0 to the first, too).
+    rtol : float > 0, optional
+        The largest relative error in time: the steps are doubled until the estimate is below it. By default an estimate
+        above 1 % is an `AccuracyWarning`; math.inf makes none, which saves the second run.
 
     Returns
     -------
     Solution
-        At the times given; positive, mass kept, whatever the steps. First order in their size, with no estimate of the
-        error in time: compare with more of them.
+        At the times given; positive, mass kept, whatever the steps. First order in their size; info["time_error"], the
+        largest over the times, is twice the distance to a run with twice as many.
 
     Raises
     ------
     ValueError
-        A schedule that is not > 0, times that do not increase from above 0, a density that does not fit the grid.
+        A schedule that is not > 0, times that do not increase from above 0, a density that does not fit the grid, an
+        rtol that is not > 0.
+
+    Warns
+    -----
+    AccuracyWarning
+        A `time_error` above 1 %.
 
     Notes
     -----
@@ -223,6 +257,39 @@ def anneal(
     times = np.array(times, dtype=float)
     if times.ndim != 1 or times.size == 0 or not ((np.diff(times, prepend=0.0) > 0).all() and times[-1] < math.inf):
         raise ValueError(f"times: expected an increasing sequence of finite times > 0, got {times}")
+    rtol = None if rtol is None else checks.positive("rtol", rtol, infinite=True)
+    f, error = grid.field(potential, "potential"), 0.0
+    annealed = _annealed(f, beta, initial, grid, times, steps)
+    while rtol != math.inf:
+        finer = _annealed(f, beta, initial, grid, times, 2 * steps)
+        worst, error = _apart(annealed, finer, grid, len(times))
+        if rtol is None or error <= rtol:
+            break
+        annealed, steps = finer, 2 * steps
+    if error > WARN_ABOVE and rtol is None:
+        warnings.warn(
+            f"the error in time is about {100 * error:.2g} % at t = {times[worst]:.3g} with {steps} implicit steps a "
+            "saved time: take more steps, more times or rtol=1e-3; rtol=math.inf asks for no accuracy in time",
+            AccuracyWarning,
+            stacklevel=2,
+        )
+    asked = slice(steps - 1, None, steps)
+    info = {key: part[asked] if isinstance(part, np.ndarray) else part for key, part in annealed.info.items()}
+    if rtol != math.inf:
+        info["time_error"] = error
+    return Solution(times, annealed.values[asked], grid, annealed.steps, info)
+
+
+def _apart(annealed, finer, grid, count):
+    """(number of the time, size) of the largest error in time of a run, twice its distance to one of half the steps."""
+    last = [run.values[len(run.times) // count - 1 :: len(run.times) // count] for run in (annealed, finer)]
+    share = integral_error(grid.weights)
+    errors = [2 * share(coarse - fine, coarse, coarse) for coarse, fine in zip(*last)]
+    return int(np.argmax(errors)), max(errors)
+
+
+def _annealed(f, beta, initial, grid, times, steps):
+    """The run with so many implicit steps between two of the times, saved after each, in the time of the clock."""
     ends = np.concatenate([[0.0], times])
     fine = np.append((ends[:-1, None] + np.diff(ends)[:, None] * np.arange(steps) / steps).ravel(), times[-1])
     schedule = _checked_schedule(beta, fine)
@@ -230,13 +297,9 @@ def anneal(
     inner = fine[:-1, None] + np.diff(fine)[:, None] * (abscissae + 1) / 2
     rates = 1 / _checked_schedule(beta, inner.ravel()).reshape(inner.shape)
     clock = np.concatenate([[0.0], np.cumsum(np.diff(fine) / 2 * (rates @ weights))])
-    f = grid.field(potential, "potential")
     problem = FokkerPlanck(lambda tau: np.interp(tau, clock, schedule) * f, diffusivity=1.0)
     # one implicit step an interval of the clock: dt is longer than all of them
-    annealed = solve(problem, initial, grid, clock[1:], scheme=implicit, dt=2 * clock[-1], rtol=math.inf)
-    asked = slice(steps - 1, None, steps)
-    info = {key: part[asked] if isinstance(part, np.ndarray) else part for key, part in annealed.info.items()}
-    return Solution(times, annealed.values[asked], grid, annealed.steps, info)
+    return solve(problem, initial, grid, clock[1:], scheme=implicit, dt=2 * clock[-1], rtol=math.inf)
 
 
 def _checked_schedule(beta, times):

@@ -7,14 +7,15 @@ import pytest
 from densities import gaussian
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.integrate import solve_ivp
 from scipy.special import expi
 
 from pdelab.fokker_planck import FokkerPlanck, implicit
-from pdelab.generator import mean_exit_time
+from pdelab.generator import generator, mean_exit_time
 from pdelab.grid import Grid
 from pdelab.losses import Loss
 from pdelab.metastability import anneal, kramers_time, wells
-from pdelab.stepping import solve
+from pdelab.stepping import AccuracyWarning, solve
 
 EXAMPLES = settings(deadline=None, max_examples=25, derandomize=True)
 SEEDS = st.integers(0, 2**32 - 1)
@@ -101,6 +102,25 @@ def test_kramers_with_transverse_curvature():
     assert kramers_time(f, [1.0, 0.0, 0.0], [0.0, 0.0, 0.0], 1e5) == math.inf
 
 
+def test_kramers_in_many_dimensions():
+    """1000 transverse directions of curvature 1e-3: each determinant is beyond float64, their ratio is 1/2."""
+    d = 1001
+    curvature = lambda x: np.array([np.diag(np.append(3 * y[0] ** 2 - 1, np.full(d - 1, 1e-3))) for y in x])  # noqa: E731
+    f = Loss.from_functions(
+        lambda x: (x[..., 0] ** 2 - 1) ** 2 / 4 + 5e-4 * (x[..., 1:] ** 2).sum(-1),
+        lambda x: np.concatenate([(x**3 - x)[..., :1], 1e-3 * x[..., 1:]], axis=-1),
+        curvature, dimension=d,
+    )  # fmt: skip
+    found = kramers_time(f, np.eye(d)[0], np.zeros(d), 8.0)
+    assert found == pytest.approx(2 * math.pi * math.sqrt(0.5) * math.e**2, rel=1e-10)
+
+
+def test_kramers_tells_of_points_that_are_not_critical():
+    with pytest.warns(UserWarning, match="expected critical points"):
+        kramers_time(TILTED, -0.9, 0.101, 20.0)
+    kramers_time(TILTED, -1.0456, 0.101, 20.0)  # as good as a grid of 1e-3 gives
+
+
 # -- annealing --------------------------------------------------------------------------------------------------
 
 
@@ -108,7 +128,7 @@ def test_constant_temperature_is_fokker_planck():
     grid = Grid(-2.5, 2.5, 201)
     start = gaussian(grid, 0.9, 0.2)
     times = np.linspace(0.1, 1.0, 10)
-    annealed = anneal(TILTED, lambda t: 3.0 + 0 * t, start, grid, times, steps=5)
+    annealed = anneal(TILTED, lambda t: 3.0 + 0 * t, start, grid, times, steps=5, rtol=math.inf)
     exact = solve(FokkerPlanck(TILTED, beta=3.0), start, grid, times, dt=0.02, rtol=math.inf)
     assert annealed.values == pytest.approx(exact.values, rel=1e-9)
     assert annealed.times == pytest.approx(times) and annealed.steps == 50
@@ -120,7 +140,7 @@ def test_first_order_in_the_steps():
     start = gaussian(grid, 0.9, 0.2)
 
     def final(steps):
-        return anneal(TILTED, lambda t: 2 + np.log(2 + t), start, grid, [1.0, 3.0], steps=steps).final
+        return anneal(TILTED, lambda t: 2 + np.log(2 + t), start, grid, [1.0, 3.0], steps=steps, rtol=math.inf).final
 
     exact = final(3200)
     counts = (50, 100, 200, 400)
@@ -128,16 +148,36 @@ def test_first_order_in_the_steps():
     assert 0.9 < -np.polyfit(np.log(counts), np.log(errors), 1)[0] < 1.2  # the reference is of the same kind
 
 
+@pytest.mark.parametrize("times, steps", [([10.0], 1), ([1.0], 4), ([0.5, 1.0, 2.0, 4.0, 8.0, 16.0], 4)])
+def test_error_in_time_of_an_annealing(times, steps):
+    """Against the masses' own equations m' = Q(t)^T m at rtol 1e-8: the estimate is right, a large one is told."""
+    grid, beta = Grid(-2.5, 2.5, 101), lambda t: np.log(2 + t) / 0.5
+    start, f = gaussian(grid, 0.9, 0.2), TILTED(grid.x)
+    transposed = lambda t, m=None: generator(FokkerPlanck(f, beta=float(beta(t))), grid).T.tocsc()  # noqa: E731
+    exact = solve_ivp(
+        lambda t, m: transposed(t) @ m, (0.0, times[-1]), grid.weights * start, "BDF", times, jac=transposed,
+        rtol=1e-8, atol=1e-11,
+    ).y.T / grid.weights  # fmt: skip
+    with pytest.warns(AccuracyWarning, match="error in time is about"):
+        run = anneal(TILTED, beta, start, grid, times, steps=steps)
+    error = grid.integrate(abs(run.values - exact)).max()
+    assert 0.01 < error < 2 * run.info["time_error"] < 4 * error
+    finer = anneal(TILTED, beta, start, grid, times, steps=steps, rtol=0.02)
+    assert grid.integrate(abs(finer.values - exact)).max() < 0.02 and finer.info["time_error"] <= 0.02
+
+
 def test_clock_is_the_logarithmic_integral():
     """Quadratic loss: v' = -2v + 2/beta(t), so v(t) = e^{-2t} + 2∫ e^{-2(t-s)}/beta(s) ds; steps are those of li."""
     grid = Grid(-5.0, 5.0, 401)
     times = np.geomspace(0.01, 50.0, 600)
-    annealed = anneal(Loss("x**2/2"), lambda t: np.log(2 + t), gaussian(grid, 0.0, 1.0), grid, times, steps=4)
+    annealed = anneal(
+        Loss("x**2/2"), lambda t: np.log(2 + t), gaussian(grid, 0.0, 1.0), grid, times, steps=4, rtol=math.inf
+    )
     variance = grid.integrate(annealed.values * grid.x**2)
     s = np.linspace(0.0, 50.0, 500001)
     exact = math.exp(-100) + 2 * np.trapezoid(np.exp(-2 * (50 - s)) / np.log(2 + s), s)
     assert variance[-1] == pytest.approx(exact, rel=5e-3)
-    coarse = anneal(Loss("x**2/2"), lambda t: np.log(2 + t), gaussian(grid, 0.0, 1.0), grid, times)
+    coarse = anneal(Loss("x**2/2"), lambda t: np.log(2 + t), gaussian(grid, 0.0, 1.0), grid, times, rtol=math.inf)
     assert abs(grid.integrate(coarse.final * grid.x**2) - exact) > abs(variance[-1] - exact)
     assert coarse.info["dt"] == pytest.approx(max(np.diff(expi(np.log(2 + np.append(0.0, times))))), rel=1e-9)
 
@@ -149,7 +189,7 @@ def test_barrier_decides_annealing():
     start, times = gaussian(grid, 0.95, 0.1), np.geomspace(0.1, 1e6, 300)
     left = {}
     for share in (0.5, 1.5):
-        annealed = anneal(TILTED, lambda t, c=share * barrier: np.log(2 + t) / c, start, grid, times)
+        annealed = anneal(TILTED, lambda t, c=share * barrier: np.log(2 + t) / c, start, grid, times, rtol=math.inf)
         left[share] = grid.integrate(np.where(grid.x > 0.1, annealed.values, 0.0))
     assert left[0.5][-1] > 0.3 and left[0.5][-1] > 0.99 * left[0.5][200]
     assert left[1.5][-1] < 1e-3 and left[1.5][-1] < 0.1 * left[1.5][200]
@@ -192,14 +232,15 @@ def test_each_step_takes_the_schedule_at_its_own_end():
         problem = FokkerPlanck(beta(time) * f, diffusivity=1.0)
         by_hand = solve(problem, by_hand, grid, tau - begin, scheme=implicit, dt=1.0, rtol=math.inf).final
         begin = tau
-    annealed = anneal(f, beta, start, grid, [0.4, 1.0])
+    annealed = anneal(f, beta, start, grid, [0.4, 1.0], rtol=math.inf)
     np.testing.assert_allclose(annealed.final, by_hand, rtol=1e-9)
 
 
 @pytest.mark.parametrize("steps", [1, 4])
 def test_what_an_annealing_reports_is_of_its_times(steps):
     grid = Grid(-2.0, 2.0, 41)
-    run = anneal(TILTED, lambda t: 1.0 + np.asarray(t), gaussian(grid, 0.5, 0.4), grid, [0.5, 1.0, 2.0], steps=steps)
+    start, times = gaussian(grid, 0.5, 0.4), [0.5, 1.0, 2.0]
+    run = anneal(TILTED, lambda t: 1.0 + np.asarray(t), start, grid, times, steps=steps, rtol=10.0)
     for name in ("minimum", "maximum", "mass", "mass_drift"):
         assert run.info[name].shape == (3,), name
     np.testing.assert_array_equal(run.info["minimum"], run.values.min(axis=1))

@@ -112,6 +112,15 @@ def test_every_scheme_solves_the_interpretation_that_is_meant():
         assert abs((run.final**2).mean() - exact) < 4 * (run.final**2).std() / math.sqrt(20_000) + 0.01
 
 
+def test_baoab_takes_a_moving_temperature_at_the_middle_of_the_step():
+    """Which keeps weak order 2; β of the beginning of each step left order 1."""
+    loss, run = Loss("x**2"), {"t": 0.4, "dt": 0.4, "paths": 100, "seed": 3}
+    moving, still = (
+        pl.simulate(paths.Underdamped(loss, beta, 0.7), 0.3, **run).final for beta in (lambda t: 1 + 3 * t, 1.6)
+    )
+    assert moving == pytest.approx(still, rel=1e-14)
+
+
 def test_annealing_follows_its_schedule():
     """Quadratic loss, beta(t) = 1 + 9 t: the variance obeys v <- m^2 v + 2 dt/beta(t_k) exactly."""
     sde = paths.Langevin(QUADRATIC, lambda t: 1 + 9 * t)

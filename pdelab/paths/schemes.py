@@ -197,7 +197,8 @@ def baoab(sde: Any, x: np.ndarray, t: float, dt: float, noise: Any) -> np.ndarra
 
     Weak order 2; the law of the positions at equilibrium has an error O(dt²), exact for quadratic losses at any
     stable step (dt < 2/ω). That of the momenta has an error O(dt²) even then: for f = ω²q²/2 their variance is
-    (1 - (ω dt/2)²)/β in place of 1/β. Leimkuhler & Matthews, Appl. Math. Res. Express (2013).
+    (1 - (ω dt/2)²)/β in place of 1/β. A β that moves is taken at the middle of the step. Leimkuhler & Matthews, Appl.
+    Math. Res. Express (2013).
 
     Raises
     ------
@@ -218,7 +219,7 @@ def baoab(sde: Any, x: np.ndarray, t: float, dt: float, noise: Any) -> np.ndarra
     q, p = x[:d], x[d:]
     p = p + sde.force(q) * (0.5 * dt)
     q = q + p * (0.5 * dt)
-    p = p * decay + amplitude(sde.beta, t, 0.5 * (1.0 - decay**2)) * noise.normals
+    p = p * decay + amplitude(sde.beta, t + 0.5 * dt, 0.5 * (1.0 - decay**2)) * noise.normals
     q = q + p * (0.5 * dt)
     p = p + sde.force(q) * (0.5 * dt)
     return np.concatenate([q, p])
