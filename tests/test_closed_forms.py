@@ -121,11 +121,33 @@ def test_proximal_points_in_the_plane():
         (lambda f: pl.local_entropy(f, 0.3, [0.1, 0.2], 1.0), "gamma: expected one number"),
         (lambda f: pl.cole_hopf(f, 0.3, 0.1, 1.0), "grid: expected a Grid, got float"),
         (lambda f: pl.heat_smoothing(f, [0.3], 0.1, 1.0), "grid: expected a Grid, got list"),
+        (lambda f: pl.local_entropy_hessian(np.ones(5), Grid(0.0, 1.0, 5), 0.1, 1.0), "node values have no values and"),
     ],
 )
 def test_points_are_taken_where_there_are_formulas(call, words):
     with pytest.raises(ValueError, match=words):
         call(losses.three_wells())
+
+
+@pytest.mark.parametrize("where", [0.8, Grid(-0.8, 0.8, 3)])
+def test_an_infinite_value_is_refused_in_words(where):
+    """log(1 + exp(1000 x)) overflows from x = 0.71 on; in its stable form it is max(1000 x, 0) up to 1e-3 log 2."""
+    overflows, stable = losses.Loss("log(1 + exp(1000*x))"), losses.Loss("logsumexp(0, 1000*x)")
+    calls = [
+        lambda f: pl.local_entropy(f, where, 0.1, 10.0), lambda f: pl.hopf_lax(f, where, 0.1),
+        lambda f: pl.proximal(f, where, 0.1), lambda f: pl.local_entropy_gradient(f, where, 0.1, 10.0),
+    ]  # fmt: skip
+    for call in calls:
+        with pytest.raises(ValueError, match=r"got \+infinity at \[?0.8\]?: .* logsumexp\(0, z\)"):
+            call(overflows)
+    u = np.ravel(calls[1](stable))[-1]
+    assert 0.8**2 / 0.2 - 1e-9 < u < 0.8**2 / 0.2 + math.log(2)  # 0 <= f: the kink's value plus at most f there
+
+
+def test_derivatives_of_many_scopes_are_those_of_each():
+    grid, scopes, f = Grid(-1.0, 1.0, 9), [0.0, 0.1, 0.3], losses.three_wells()
+    for call in (pl.local_entropy_gradient, pl.local_entropy_hessian):
+        np.testing.assert_array_equal(call(f, grid, scopes, 2.0), [call(f, grid, gamma, 2.0) for gamma in scopes])
 
 
 @pytest.mark.parametrize("beta", [1e2, 1e4, 1e6])

@@ -5,7 +5,7 @@ import numpy as np
 from pdelab.grid import Grid, reals
 from pdelab.losses import Loss
 
-__all__ = ["each_time", "field", "grid", "inverse_temperature", "loss", "points", "times"]
+__all__ = ["below_infinity", "each_time", "field", "grid", "inverse_temperature", "loss", "points", "times"]
 
 
 def times(t, name="t"):
@@ -34,7 +34,10 @@ def grid(where):
 def loss(f, dimension=None):
     """f if it is a Loss (of that many variables); ValueError otherwise."""
     if not isinstance(f, Loss):
-        raise ValueError(f"f: expected a Loss here, got {type(f).__name__}; node values need a Grid")
+        raise ValueError(
+            f"f: expected a Loss here, got {type(f).__name__}: node values have no values and no slopes at points, "
+            "they are for local_entropy, hopf_lax and proximal on a Grid"
+        )
     if dimension is not None and f.dimension != dimension:
         raise ValueError(f"f: a loss of {f.dimension} variables does not fit a grid of dimension {dimension}")
     return f
@@ -43,13 +46,25 @@ def loss(f, dimension=None):
 def field(f, grid):
     """Node values of a Loss or an array, +inf allowed in an array where it forbids a node; ValueError otherwise."""
     if hasattr(f, "on"):
-        return grid.field(f, "f")
+        return grid.field(below_infinity(f.on(grid), grid.points), "f")
     values = reals(f, f"f: expected a Loss or an array of numbers of shape {grid.shape}")
     forbidden = values == np.inf
     if values.size and forbidden.all():
         raise ValueError("f: expected a finite number on at least one node, got +inf on all")
     grid.field(np.where(forbidden, 0.0, values), "f")
     return np.ascontiguousarray(values)
+
+
+def below_infinity(values, points):
+    """The values of a Loss at points; ValueError where one is +inf."""
+    forbidden = np.isposinf(values)
+    if forbidden.any():
+        where = np.asarray(points)[forbidden][0]
+        raise ValueError(
+            f"f: expected finite numbers, got +infinity at {where}: a formula that overflows needs another form, as "
+            "logsumexp(0, z) for log(1 + exp(z)); to forbid places give node values on a grid, which may be +inf there"
+        )
+    return values
 
 
 def points(where, dimension):

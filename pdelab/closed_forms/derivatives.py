@@ -12,9 +12,7 @@ from pdelab.losses import Loss
 __all__ = ["local_entropy_gradient", "local_entropy_hessian"]
 
 
-def local_entropy_gradient(
-    f: Loss | ArrayLike, where: Grid | ArrayLike, gamma: float, beta: float
-) -> np.ndarray | float:
+def local_entropy_gradient(f: Loss, where: Grid | ArrayLike, gamma: ArrayLike, beta: float) -> np.ndarray | float:
     """grad f_gamma(x) = (x - <y>)/gamma, the mean over rho_1(y; x) ~ exp(-beta (f(y) + |x - y|²/(2 gamma))).
 
     Parameters
@@ -22,14 +20,19 @@ def local_entropy_gradient(
     f : Loss
     where : array (..., d), in one dimension (...,), or Grid
         Of a Grid: its nodes. The integral is over R^d, whatever the boundary of the grid.
-    gamma : float >= 0
+    gamma : float >= 0, or a sequence of them on a grid
         Scope.
     beta : float > 0 or inf
         Inverse temperature; inf gives (x - y*)/gamma with the proximal point y*.
 
     Returns
     -------
-    array of the shape of the points
+    array of the shape of the points, (len(gamma), *shape) for a sequence
+
+    Raises
+    ------
+    ValueError
+        What `local_entropy` refuses; node values, which have no derivatives.
 
     Notes
     -----
@@ -45,25 +48,28 @@ def local_entropy_gradient(
     return _derivative(f, where, gamma, beta, 1)
 
 
-def local_entropy_hessian(
-    f: Loss | ArrayLike, where: Grid | ArrayLike, gamma: float, beta: float
-) -> np.ndarray | float:
+def local_entropy_hessian(f: Loss, where: Grid | ArrayLike, gamma: ArrayLike, beta: float) -> np.ndarray | float:
     """Hess f_gamma(x) = (1/gamma)(I - (beta/gamma) Cov(y)) over rho_1(y; x).
 
-    Parameters as for `local_entropy_gradient`; beta = inf gives (I - (I + gamma Hess f(y*))^-1)/gamma, away from kinks.
+    beta = inf gives (I - (I + gamma Hess f(y*))^-1)/gamma, away from kinks.
 
     Parameters
     ----------
     f : Loss
     where : Grid, or points (..., d), in one dimension (...,)
-    gamma : float >= 0 (a sequence of them on a grid)
+    gamma : float >= 0, or a sequence of them on a grid
         Scope.
     beta : float > 0 or inf
         Inverse temperature.
 
     Returns
     -------
-    array (..., d, d), in one dimension (...,)
+    array (..., d, d), in one dimension (...,), for a sequence (len(gamma), *shape)
+
+    Raises
+    ------
+    ValueError
+        What `local_entropy` refuses; node values, which have no derivatives.
 
     Examples
     --------
@@ -78,5 +84,6 @@ def _derivative(f, where, gamma, beta, order):
     """At points, or at the nodes of a Grid by way of one sampled neighbourhood."""
     if not isinstance(where, Grid):
         return points.derivative(f, where, gamma, beta, order)
-    f, _, _, beta, gamma = points.checked(arguments.loss(f, where.dimension), where.points, gamma, beta)
-    return sampled.local_entropy(f, where, gamma, beta, order)
+    f, beta = arguments.loss(f, where.dimension), arguments.inverse_temperature(beta)
+    arguments.below_infinity(f(where.points), where.points)
+    return arguments.each_time(lambda scope: sampled.local_entropy(f, where, scope, beta, order), gamma, "gamma")

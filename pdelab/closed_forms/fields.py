@@ -276,6 +276,7 @@ def local_entropy(f: Loss | ArrayLike, where: Grid | ArrayLike, gamma: ArrayLike
     if not hasattr(f, "on"):
         return cole_hopf(f, where, gamma, beta)
     f, beta = arguments.loss(f, where.dimension), arguments.inverse_temperature(beta)
+    arguments.below_infinity(f(where.points), where.points)
     return arguments.each_time(lambda scope: sampled.local_entropy(f, where, scope, beta), gamma, "gamma")
 
 

@@ -79,20 +79,22 @@ def polished(f, grid, t, u, minimiser, box=None):
             u[moved], y[moved] = lowered, there
         slack = 1e-12 * (1.0 + np.abs(u))
         certificates.within(u, below, math.inf, slack, "hopf_lax of a formula")
-        _check_energy(f, box, x, t, u, y, slack)
+        u = _energies(f, box, x, t, u, y, slack)
         descent.warn_of_gap(u, below)
     else:
         _second_look(f, box, x, t, u)
     return u.reshape(grid.shape), y.reshape(minimiser.shape)
 
 
-def _check_energy(f, box, x, t, u, y, slack):
-    """Is u (P,) the energy of its minimisers y (P, d), as far as these are in the box or periodic images of it?"""
+def _energies(f, box, x, t, u, y, slack):
+    """u (P,) as the energies of its minimisers y (P, d) where these are in the box or its periodic images; checked."""
     low, high = np.array(box.lower), np.array(box.upper)
     at = np.where(box.periodic, low + np.mod(y - low, high - low), y)
     meant = ((at >= low) & (at <= high)).all(axis=1)
     energy = branching.values(f, at[meant]) + ((x - y)[meant] ** 2).sum(axis=1) / (2.0 * t)
     certificates.attained(u[meant], energy, slack[meant], "hopf_lax of a formula")
+    u[meant] = energy
+    return u
 
 
 def _second_look(f, box, x, t, u):
