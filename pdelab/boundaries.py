@@ -112,7 +112,7 @@ def _checked(entry):
     names = (entry,) if isinstance(entry, str) else _sequence(entry)
     for name in names:
         if not isinstance(name, str) or name not in NAMES:
-            raise ValueError(f"unknown boundary {name!r}: choose from {', '.join(NAMES)}")
+            raise ValueError(f"boundary: expected one of {', '.join(NAMES)}, got {name!r}")
     if len(names) not in (1, 2):
         checks.refuse("boundary", "a name or a pair (lower end, upper end) for each axis", entry)
     if len(set(names)) == 1:

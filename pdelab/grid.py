@@ -66,18 +66,18 @@ class Grid:
         names = boundaries.per_axis(boundary, (len(lower), len(upper), np.size(shape)))
         dimension = max(len(lower), len(upper), np.size(shape), len(names))
         if dimension > 3:
-            raise ValueError(f"a Grid has 1, 2 or 3 dimensions, got {dimension}")
+            raise ValueError(f"lower, upper, shape: expected 1, 2 or 3 numbers, one an axis, got {dimension}")
         lower, upper = _per_axis(lower, dimension, "lower"), _per_axis(upper, dimension, "upper")
         shape = _per_axis(_counts(shape), dimension, "shape")
         names = _per_axis(names, dimension, "boundary")
         for low, high in zip(lower, upper):
             if not low < high:
-                raise ValueError(f"expected lower < upper in each axis, got lower={lower} and upper={upper}")
+                raise ValueError(f"lower, upper: expected lower < upper in each axis, got {lower} and {upper}")
         for key, value in zip(("lower", "upper", "shape", "boundary"), (lower, upper, shape, names)):
             object.__setattr__(self, key, value)
         for low, high, h in zip(lower, upper, self.spacing):
             if not (math.isfinite(h) and low < low + h and high - h < high):
-                raise ValueError(f"float64 cannot tell nodes {h} apart on [{low}, {high}]: take fewer or another box")
+                raise ValueError(f"shape: float64 cannot tell nodes {h} apart on [{low}, {high}]: take fewer nodes")
 
     @property
     def dimension(self) -> int:
@@ -211,7 +211,7 @@ class Grid:
         """
         values = np.asarray(values)
         if values.shape[values.ndim - self.dimension :] != self.shape:
-            raise ValueError(f"expected values whose last axes are {self.shape}, got shape {values.shape}")
+            raise ValueError(f"values: expected the last axes {self.shape}, got shape {values.shape}")
         total = np.tensordot(values, self.weights, axes=self.dimension)
         return float(total) if total.ndim == 0 else total
 
@@ -241,7 +241,7 @@ class Grid:
         """
         values = reals(values, f"values: expected numbers on the nodes, first axes {self.shape}")
         if values.shape[: self.dimension] != self.shape:
-            raise ValueError(f"expected values on the nodes, first axes {self.shape}, got shape {values.shape}")
+            raise ValueError(f"values: expected the first axes {self.shape}, got shape {values.shape}")
         points = self._inside(points)
         axes = list(self.axes)
         for axis, wraps in enumerate(self.periodic):
@@ -343,7 +343,7 @@ class Grid:
         points = reals(points, f"points: expected coordinates of shape (..., {self.dimension})")
         points = points[..., None] if self.dimension == 1 else points
         if points.shape[-1:] != (self.dimension,):
-            raise ValueError(f"expected points of shape (..., {self.dimension}), got {points.shape}")
+            raise ValueError(f"points: expected shape (..., {self.dimension}), got {points.shape}")
         if not np.isfinite(points).all():
             raise ValueError("points: expected finite coordinates, got NaN or infinity")
         points = points.copy()
@@ -355,7 +355,7 @@ class Grid:
             slack = 1e-12 * (high - low)
             if not ((x >= low - slack) & (x <= high + slack)).all():
                 raise ValueError(
-                    f"points leave the box: axis {axis} covers [{low}, {high}], got {_worst(x, low, high)}"
+                    f"points: expected numbers in [{low}, {high}] along axis {axis}, got {_worst(x, low, high)}"
                 )
             points[..., axis] = np.clip(x, low, high)
         return points

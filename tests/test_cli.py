@@ -105,7 +105,7 @@ def test_simulate_names_its_schemes(capsys):
         (["--times", "inf"], "times"),
         (["--nodes", "1"], "at least 2 nodes"),
         (["--lower", "3", "--upper", "-3"], "lower < upper"),
-        (["--boundary", "open"], "unknown boundary"),
+        (["--boundary", "open"], "boundary: expected one of"),
         (["--scheme", "magic"], "scheme: expected a scheme of HamiltonJacobi (monotone, "),
         (["--dt", "10"], "dt"),
         (["--dt", "-1"], "dt"),

@@ -357,7 +357,7 @@ def test_hostile_text_is_refused(text, tmp_path):
         ("sin(x, y)", "sin takes 1 argument, got 2"),
         ("atan2(x)", "atan2 takes 2 arguments, got 1"),
         ("min()", "at least 1"),
-        ("3 + 4", "no variables"),
+        ("3 + 4", "formula: expected variables, got"),
         ("x/0", "divides by zero"),
         ("x/(2 - 1 - 1)", "divides by zero"),
         ("0**-1 + x", "divides by zero"),
@@ -574,7 +574,7 @@ def test_on_a_grid():
     np.testing.assert_array_equal(f.on(grid), f(grid.points))
     line = Grid(-1.0, 1.0, 9)
     np.testing.assert_array_equal(losses.rugged().on(line), losses.rugged()(line.x))
-    with pytest.raises(ValueError, match="2 variables cannot be sampled on a grid of 1"):
+    with pytest.raises(ValueError, match="grid: expected 2 axes, one a variable of the loss, got 1"):
         f.on(line)
 
 
@@ -771,7 +771,7 @@ def test_cache_directory_of_each_system(monkeypatch, tmp_path):
 
 
 def test_a_made_source_needs_a_key():
-    with pytest.raises(ValueError, match="needs a key"):
+    with pytest.raises(ValueError, match="key: expected text"):
         compiled_module(lambda: "a = 1")
     assert compiled_module("answer = 42\n").answer == 42
 

@@ -178,7 +178,7 @@ FULL = paths.Diffusion(["0", "0"], [["1", "x"], ["0", "1"]], variables=("x", "y"
         ({"walls": 3}, "walls: expected a Grid"),
         ({"walls": (1.0, 0.0)}, "walls: expected lower < upper"),
         ({"walls": (0.0, 1.0, "outflow")}, "walls: expected reflecting, absorbing or periodic"),
-        ({"walls": (0.0, 1.0, "soft")}, "unknown boundary"),
+        ({"walls": (0.0, 1.0, "soft")}, "boundary: expected one of"),
         ({"walls": ((0, 0), (1, 1))}, "walls: expected lower < upper for at most 1"),
         ({"walls": (0.0, math.inf, "periodic")}, "walls: expected finite ends"),
         ({"walls": (1.0, 2.0)}, "initial: expected states inside the walls"),

@@ -99,7 +99,7 @@ def test_semiconcavity_bound():
     assert bound(1e8, 0.01) == pytest.approx(99.9999, abs=1e-4)
     assert bound(-1.0, 0.5) == pytest.approx(-2.0)
     np.testing.assert_allclose(bound(np.array([1.0, math.inf]), 1.0), [0.5, 1.0])
-    with pytest.raises(ValueError, match="blows up"):
+    with pytest.raises(ValueError, match="t: expected 1 . C t/d > 0"):
         bound(-1.0, 1.0)
     for bad in ((1.0, -1.0), (math.nan, 1.0), (1.0, math.nan)):
         with pytest.raises(ValueError, match="expected numbers C"):
@@ -125,7 +125,7 @@ def test_hessian_bounds_at_the_door():
     assert regularity.hessian_bounds(1.0, math.inf, 0.5) == (pytest.approx(2 / 3), 2.0)
     with pytest.raises(ValueError, match="lower <= upper"):
         regularity.hessian_bounds(2.0, 1.0, 0.5)
-    with pytest.raises(ValueError, match="gamma < 1/"):
+    with pytest.raises(ValueError, match="gamma: expected less than 1/"):
         regularity.hessian_bounds(-2.0, 1.0, 0.5)
     with pytest.raises(ValueError, match="gamma: expected"):
         regularity.hessian_bounds(0.0, 1.0, -0.5)
@@ -158,7 +158,7 @@ def test_convexity_of_the_reference_loss():
     intervals = regularity.convexity_intervals(f, FINE)
     np.testing.assert_allclose(intervals.ravel(), [-4, *inflections, 4], atol=6e-6)
     assert regularity.convexity_interval(f, FINE, -0.8) == tuple(intervals[1])
-    with pytest.raises(ValueError, match="not convex at 0.4"):
+    with pytest.raises(ValueError, match="point: expected a place where f is convex, got 0.4"):
         regularity.convexity_interval(f, FINE, 0.4)
 
 
@@ -171,7 +171,7 @@ def test_convexity_of_special_functions():
     kinked = regularity.convexity_intervals(-np.abs(grid.x), grid)
     np.testing.assert_allclose(kinked, [[-1, -0.1], [0.1, 1]], atol=1e-12)
     for bad in (Grid(0.0, 1.0, 8, boundary="periodic"), Grid((0.0, 0.0), (1.0, 1.0), 8)):
-        with pytest.raises(ValueError, match="one-dimensional grid that is not periodic"):
+        with pytest.raises(ValueError, match="grid: expected one axis, not periodic, got "):
             regularity.convexity_intervals(np.zeros(bad.shape), bad)
     with pytest.raises(ValueError, match="at least three nodes"):
         regularity.convexity_intervals(np.zeros(2), Grid(0.0, 1.0, 2))
@@ -194,7 +194,7 @@ def test_inflections_move_in_straight_lines_until_the_shock():
         errors.append(np.abs(regularity.inflection_points(u, grid) - moved).max())
     orders = np.log2(np.divide(errors[:-1], errors[1:]))
     assert errors[-1] < 1e-5 and (orders > 1.5).all() and (orders < 2.6).all(), (errors, orders)
-    with pytest.raises(ValueError, match="until the first shock at t = 0.29911"):
+    with pytest.raises(ValueError, match="t: expected a time before the first shock at 0.29911"):
         regularity.transported_inflections(f, FINE, 0.3)
 
 
@@ -209,7 +209,7 @@ def test_first_shock_time():
     )
     saddle = Loss("x**4/12 - x**2 + y**2 + 0.123*x**3")
     assert regularity.first_shock_time(saddle, plane) == pytest.approx(1 / (2 + 0.369**2), rel=1e-9)
-    with pytest.raises(ValueError, match="does not fit"):
+    with pytest.raises(ValueError, match="f: expected a loss of . variables"):
         regularity.first_shock_time(Loss("x"), plane)
 
 
@@ -392,7 +392,7 @@ def test_no_critical_points():
 def test_critical_points_at_the_door():
     with pytest.raises(ValueError, match="expected a Loss"):
         regularity.critical_points(FINE.x**2, FINE)
-    with pytest.raises(ValueError, match="does not fit"):
+    with pytest.raises(ValueError, match="f: expected a loss of . variables"):
         regularity.critical_points(losses.ackley(), FINE)
     with pytest.raises(ValueError, match="points: say which"):
         regularity.persistence_times(FINE.x**2, FINE)
@@ -480,7 +480,7 @@ def test_harmonic_mean():
     np.testing.assert_allclose(regularity.harmonic_mean([[2.0, 2.0], [1.0, 3.0]]), [2.0, 1.5])
     assert regularity.harmonic_mean_bound([3.0, 3.0], 0.5) == pytest.approx(1 / (0.5 + 1 / 3))
     for bad in ([-1.0, 2.0], [], 3.0, [math.nan]):
-        with pytest.raises(ValueError, match="harmonic_mean"):
+        with pytest.raises(ValueError, match="values: expected numbers >= 0, at least one"):
             regularity.harmonic_mean(bad)
 
 

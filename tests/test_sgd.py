@@ -237,7 +237,7 @@ def test_density_of_sgd_is_that_of_fokker_planck():
         (lambda: FiniteSum("(x - c)**2", c=[]), "data: expected columns of one length"),
         (lambda: FiniteSum("(x - c)**2*h", c=[1.0], h=[1.0, 2.0]), "data: expected columns of one length"),
         (lambda: FiniteSum("(x - c)**2", c=[math.nan]), "data: expected finite"),
-        (lambda: FiniteSum("c**2", c=[1.0]), "no coordinates"),
+        (lambda: FiniteSum("c**2", c=[1.0]), "formula: expected coordinates besides c"),
         (lambda: FiniteSum("(x - c", c=[1.0]), "cannot read the formula"),
         (lambda: sgd.SGD("f"), "problem: expected a FiniteSum"),
         (lambda: sgd.SGD(NONCONVEX, 0), "batch: expected a whole number"),

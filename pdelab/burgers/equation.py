@@ -81,7 +81,9 @@ class Burgers(Viscous):
         boundaries.only(grid, boundaries.FREE, "Burgers")
         if isinstance(values, Loss):
             if values.dimension != grid.dimension:
-                raise ValueError(f"initial: the Loss has {values.dimension} variables, the grid {grid.dimension} axes")
+                raise ValueError(
+                    f"initial: expected a Loss of {grid.dimension} variables, one an axis, got {values.dimension}"
+                )
             return grid.vector_field(values.gradient(grid.points), "initial")
         if grid.dimension > 1 and np.shape(values) == grid.shape:
             return grid.gradient(grid.field(values, "initial"))
@@ -96,6 +98,6 @@ class Burgers(Viscous):
         missing = float(np.abs(grid.gradient(u) + means - p).mean())
         if missing > 0.1 * float(np.abs(p).mean()):
             raise ValueError(
-                f"initial: expected a gradient (curl 0); its best potential misses it by {missing:.3g} on average: "
-                "Burgers in 2-3 D is solved for p = Du only, pass the potential u or a Loss"
+                f"initial: expected a gradient, p = Du, got a field that its best potential misses by {missing:.3g} on "
+                "average: give the potential u or a Loss"
             )

@@ -76,7 +76,7 @@ def travelling_wave(left: float, right: float, x: ArrayLike, t: float, viscosity
     """
     left, right, viscosity = _number(left, "left"), _number(right, "right"), checks.positive("viscosity", viscosity)
     if not left > right:
-        raise ValueError(f"expected left > right, got {left} and {right}: only compressive states are joined by a wave")
+        raise ValueError(f"left, right: expected left > right, got {left} and {right}: others spread")
     c, a = 0.5 * (left + right), 0.5 * (left - right)
     return c - a * np.tanh(a * (_points(x) - c * _time(t)) / (2 * viscosity))
 
@@ -151,7 +151,9 @@ def characteristics(loss: Loss, x: ArrayLike, t: float) -> Array:
     between = np.concatenate([np.ravel(y), np.linspace(y.min(), y.max(), 2001)])
     if not (1 + t * loss.hessian(between) > 0).all():
         foot = float(between[np.argmin(loss.hessian(between))])
-        raise ValueError(f"t = {t} is too late: the characteristics from around {foot:.6g} have met")
+        raise ValueError(
+            f"t: expected a time before the first shock, got {t}: characteristics from {foot:.6g} have met"
+        )
     _only_feet(loss, np.ravel(x), np.ravel(y), t)
     y = y - (y + t * loss.gradient(y) - x) / (1 + t * loss.hessian(y))
     return loss.gradient(y)
@@ -187,7 +189,9 @@ def _bracket(loss, x, t):
             return low, high
         low, high = np.where(short, low - reach, low), np.where(long, high + reach, high)
         reach = np.where(short | long, 2 * reach, reach)
-    raise ValueError("no foot of a characteristic was found: f' grows too fast")
+    raise ValueError(
+        "loss: expected a gradient that grows at most linearly, got one that grows faster: take a smaller t"
+    )
 
 
 def _number(value, name):

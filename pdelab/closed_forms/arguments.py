@@ -39,7 +39,7 @@ def loss(f, dimension=None):
             "they are for local_entropy, hopf_lax and proximal on a Grid"
         )
     if dimension is not None and f.dimension != dimension:
-        raise ValueError(f"f: a loss of {f.dimension} variables does not fit a grid of dimension {dimension}")
+        raise ValueError(f"f: expected a loss of {dimension} variables, one an axis of the grid, got {f.dimension}")
     return f
 
 

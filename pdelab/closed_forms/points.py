@@ -64,7 +64,7 @@ def checked(f, points, gamma, beta, name="gamma"):
     x, shape = arguments.points(points, f.dimension)
     scopes, many = arguments.times(gamma, name)
     if many:
-        raise ValueError(f"{name}: expected one number for values at points")
+        raise ValueError(f"{name}: expected one number for values at points, got {len(scopes)}: call once for each")
     if scopes[0] > 0.0:
         arguments.below_infinity(f(x[:, 0] if f.dimension == 1 else x), x)
     return f, x, shape, arguments.inverse_temperature(beta), float(scopes[0])

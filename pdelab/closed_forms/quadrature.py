@@ -16,6 +16,7 @@ from pdelab.kernels.envelopes import DEPTH
 
 __all__ = ["integrate"]
 
+TOO_ROUGH = "f: expected a smoother loss, its integral did not converge: smooth it, or give its values on a Grid"
 BLURRED = 1e-3  # share of an integral that floats next to one another disagree about, from which a warning says so
 
 
@@ -79,9 +80,9 @@ def _integrate(x, f, t, beta, moments):
             break
         boxes = branching.split(boxes, np.where(coarse[:, None], dips, errors), ~resolved)
     else:
-        raise ValueError("the integral did not converge: the loss is too rough for these points")
+        raise ValueError(TOO_ROUGH)
     if not (sums[:, 0] > 0.0).all():
-        raise ValueError("the integral did not converge: the loss is too rough for these points")
+        raise ValueError(TOO_ROUGH)
     u = field.base + best - (np.log(sums[:, 0]) + 0.5 * d * math.log(beta / (2.0 * math.pi * t))) / beta
     _tell_of_blur(x, sums[:, -1] / sums[:, 0], beta)
     branching.second_look(f, x, t, radii, field.base + best, 1.0 / beta)

@@ -133,7 +133,7 @@ def first_passage(
     (True, True)
     """
     if not grid.absorbing.any():
-        raise ValueError("grid: expected at least one absorbing end, e.g. boundary='absorbing'")
+        raise ValueError(f"grid: expected at least one absorbing end, got boundary={grid.boundary}")
     start = problem.initial(initial, grid)
     mass = grid.integrate(start)
     if not mass > 0:

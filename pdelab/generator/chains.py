@@ -273,7 +273,7 @@ def mean_exit_time(
     Q = checked_chain(problem, grid, time)
     inside = grid.absorbing.ravel() if target is None else _target(target, grid, "target")
     if not inside.any():
-        raise ValueError("target: expected a set of nodes, since this grid has no absorbing end")
+        raise ValueError("target: expected a set of nodes, since this grid has no absorbing end, got None")
     times, logs = np.full((2, inside.size), math.inf)
     times[inside], logs[inside] = 0.0, -math.inf
     certain = np.flatnonzero(_sure_to_reach(Q, inside) & ~inside)
@@ -360,7 +360,7 @@ def splitting(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> dict[
     needs_noise(asked(problem, grid, time), "a splitting probability")
     Q, ends = checked_chain(problem, grid, time), grid.absorbing_ends()
     if not ends:
-        raise ValueError("grid: expected at least one absorbing end")
+        raise ValueError(f"grid: expected at least one absorbing end, got boundary={grid.boundary}")
     return {
         end: reached_first(Q, nodes.ravel(), grid.absorbing.ravel() & ~nodes.ravel()).reshape(grid.shape)
         for end, nodes in ends.items()
@@ -370,7 +370,7 @@ def splitting(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> dict[
 def reached_first(Q, b, a):
     """P(b is reached before a), from every node of a chain, for boolean arrays of nodes."""
     if not _sure_to_reach(Q, a | b).all():
-        raise ValueError("committor: some nodes never reach a or b, so the question has no answer there")
+        raise ValueError("a, b: expected sets that every node reaches, and some reach neither: add them to a or b")
     probability = b.astype(float)
     outside = np.flatnonzero(~(a | b))
     if outside.size:

@@ -200,7 +200,9 @@ class HamiltonJacobi(Viscous):
         field = self.drift if self.steady else self.drift(time)
         if hasattr(field, "gradient"):
             if field.dimension != grid.dimension:
-                raise ValueError(f"drift: the Loss has {field.dimension} variables, the grid {grid.dimension} axes")
+                raise ValueError(
+                    f"drift: expected a Loss of {grid.dimension} variables, one an axis, got {field.dimension}"
+                )
             field = -np.asarray(field.gradient(grid.points))
         field = grid.vector_field(field, "drift")
         return np.ascontiguousarray(np.moveaxis(field.reshape(*grid.shape, grid.dimension), -1, 0))

@@ -444,7 +444,7 @@ def _precisions(scales, covariances, count, d):
     if matrices.shape != (count, d, d) or not np.array_equal(matrices, matrices.transpose(0, 2, 1)):
         raise ValueError(f"covariances: expected symmetric matrices, shape {(count, d, d)}, got {matrices.shape}")
     if not (np.linalg.eigvalsh(matrices) > 0).all():
-        raise ValueError("covariances: expected positive definite matrices")
+        raise ValueError(f"covariances: expected positive definite matrices, got {checks.shown(covariances)}")
     inverse = np.linalg.inv(matrices)
     return (inverse + inverse.transpose(0, 2, 1)) / 2, np.linalg.slogdet(matrices)[1]
 

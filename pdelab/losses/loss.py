@@ -79,7 +79,7 @@ class Loss:
     def __init__(self, formula: str, variables: Sequence[str] | None = None):
         tree, names = formulas.parse(formula)
         if variables is None and not names:
-            raise ValueError(f"the formula {formula!r} has no variables: name them with variables=('x',)")
+            raise ValueError(f"formula: expected variables, got {formula!r}: name them with variables=('x',)")
         variables = names if variables is None else formulas.check_variables(variables, names, formula)
         self._set(formula=" ".join(formula.split()), variables=variables, dimension=len(variables), functions=None)
         self._set(key=(_normal(tree, formula), variables))
@@ -201,7 +201,7 @@ class Loss:
             A grid of another dimension.
         """
         if grid.dimension != self._dimension:
-            raise ValueError(f"a loss of {self._dimension} variables cannot be sampled on a grid of {grid.dimension}")
+            raise ValueError(f"grid: expected {self._dimension} axes, one a variable of the loss, got {grid.dimension}")
         values = self(grid.points)
         for axis, name in enumerate(grid.boundary):
             if name == "periodic":

@@ -98,7 +98,7 @@ def compiled_module(source: str | Callable[[], str], key: str | None = None) -> 
     """
     if key is None:
         if callable(source):
-            raise ValueError("compiled_module: a source that is made by a function needs a key")
+            raise ValueError("key: expected text beside a source that a function makes, got None")
         key = source
     name = "pdelab_generated_" + _digest(key)[:32]
     with _LOCK:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch.optim.optimizer import ParamsT
 
-from pdelab.networks.checks import number, whole
+from pdelab.checks import whole, within
 
 __all__ = ["SWA", "Lookahead"]
 
@@ -171,9 +171,7 @@ class Lookahead(_Swapped):
 
     def __init__(self, params: ParamsT, *, k: int = 5, alpha: float = 0.5, **sgd: Any):
         whole("k", k, 1)
-        number("alpha", alpha)
-        if not 0 < alpha <= 1:
-            raise ValueError(f"expected alpha in (0, 1], got {alpha}")
+        within("alpha", alpha, 0, 1, "(]")
         super().__init__(params, {"k": k, "alpha": alpha}, **sgd)
 
     @torch.no_grad()

@@ -117,7 +117,7 @@ def split_indices(count: int, replicas: int, share: float | None = None, seed: i
     """
     share = 1.0 / replicas if share is None else share
     if not 1.0 / replicas - 1e-12 <= share <= 1 or count < 1:
-        raise ValueError(f"expected a share in [1/{replicas}, 1] of {count} samples, got {share!r}")
+        raise ValueError(f"share: expected a number in [1/{replicas}, 1] of {count} samples, got {share!r}")
     size = max(round(share * count), -(-count // replicas))
     order = np.random.default_rng(seed).permutation(count)
     starts = np.arange(replicas) * count // replicas

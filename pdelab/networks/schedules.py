@@ -43,7 +43,7 @@ class Exponential:
         for name in ("rate", "low", "high"):
             number(name, getattr(self, name))
         if not (self.rate < 1 and 0 <= self.low <= self.high):
-            raise ValueError(f"expected rate < 1 and 0 <= low <= high, got {self}")
+            raise ValueError(f"rate, low, high: expected rate < 1 and 0 <= low <= high, got {self}")
 
     def __call__(self, t):
         return min(max(self.start * (1.0 - self.rate) ** t, self.low), self.high)
@@ -159,4 +159,4 @@ def from_plain(value: Any) -> Any:
         return kind(**settings)
     except TypeError as error:
         needed = ", ".join(field.name for field in fields(kind))
-        raise ValueError(f"the schedule {kind.__name__} needs {needed}, got {settings}") from error
+        raise ValueError(f"schedule: expected the settings {needed} of {kind.__name__}, got {settings}") from error

@@ -57,7 +57,7 @@ def second_differences(values: Field, grid: Grid, direction: int | Sequence[int]
         elif step:
             k = abs(step)
             if n <= 2 * k:
-                raise ValueError(f"direction {direction!r} needs more than {2 * k} nodes along axis {axis}, got {n}")
+                raise ValueError(f"direction: {direction!r} needs more than {2 * k} nodes along axis {axis}, got {n}")
             middle, high, low = slice(k, n - k), slice(2 * k, n), slice(0, n - 2 * k)
             cut = (slice(None),) * axis
             here = here[(*cut, middle)]
@@ -163,12 +163,12 @@ def semiconcavity_bound(constant: ArrayLike, t: ArrayLike, *, dimension: int = 1
     """
     constant, t = np.asarray(constant, dtype=float), np.asarray(t, dtype=float)
     if not (t >= 0).all() or np.isnan(constant).any() or dimension < 1:
-        raise ValueError(f"expected numbers C, times t >= 0 and dimension >= 1, got C={constant}, t={t}")
+        raise ValueError(f"constant, t, dimension: expected a number, >= 0, >= 1, got {constant}, {t}, {dimension}")
     with np.errstate(divide="ignore"):
         rest = 1.0 / constant + t / dimension
     growth = 1.0 + np.where(np.isinf(constant), 0.0, constant) * t / dimension
     if not (growth > 0).all():
-        raise ValueError(f"a concave function with C={constant} blows up before t={t}: the bound needs 1 + C t/d > 0")
+        raise ValueError(f"t: expected 1 + C t/d > 0, later a concave function has blown up, got {t} and C={constant}")
     with np.errstate(divide="ignore"):
         bound = np.where(constant == 0, 0.0, 1.0 / np.where(constant == 0, 1.0, rest))
     return float(bound) if bound.ndim == 0 else bound
@@ -203,9 +203,9 @@ def hessian_bounds(lower: float, upper: float, gamma: float) -> tuple[float, flo
     """
     lower, upper, gamma = float(lower), float(upper), checks.nonnegative("gamma", gamma)
     if not lower <= upper:
-        raise ValueError(f"expected lower <= upper, got {lower} and {upper}")
+        raise ValueError(f"lower, upper: expected lower <= upper, got {lower} and {upper}")
     if not 1 + gamma * lower > 0:
-        raise ValueError(f"the lower bound needs gamma < 1/|lower| = {-1 / lower:.6g}, got gamma = {gamma}")
+        raise ValueError(f"gamma: expected less than 1/|lower| = {-1 / lower:.6g}, got {gamma}")
     return lower / (1 + gamma * lower), (1 / gamma if math.isinf(upper) else upper / (1 + gamma * upper))
 
 

@@ -86,7 +86,7 @@ def convexity_interval(f: Loss, grid: Grid, point: float) -> tuple[float, float]
     for low, high in convexity_intervals(f, grid):
         if low <= point <= high:
             return float(low), float(high)
-    raise ValueError(f"the function is not convex at {point}")
+    raise ValueError(f"point: expected a place where f is convex, got {point}: `convexity_intervals` lists them")
 
 
 def inflection_points(f: Field, grid: Grid) -> Array:
@@ -156,7 +156,7 @@ def transported_inflections(f: Loss, grid: Grid, t: float) -> Array:
     t, shock = checks.nonnegative("t", t), first_shock_time(f, grid)
     if t >= shock:
         raise ValueError(
-            f"inflection points move in straight lines until the first shock at t = {shock:.6g}, got t = {t}"
+            f"t: expected a time before the first shock at {shock:.6g}, until which inflections move straight, got {t}"
         )
     points = inflection_points(f, grid)
     return points + t * f.gradient(points)
@@ -204,13 +204,13 @@ def first_shock_time(f: Field, grid: Grid) -> float:
 def _curvature(f, grid):
     """(nodes, f'' on them, root(k): where f'' vanishes between nodes k and k + 1), one dimension."""
     if grid.dimension != 1 or grid.periodic[0]:
-        raise ValueError("intervals of convexity need a one-dimensional grid that is not periodic")
+        raise ValueError(f"grid: expected one axis, not periodic, got {grid.dimension}, boundary={grid.boundary}")
     x = grid.x
     if isinstance(f, Loss):
         curvature = fits(f, grid).hessian(x)
         return x, curvature, lambda k: scipy.optimize.brentq(f.hessian, x[k], x[k + 1], xtol=1e-15)
     if len(x) < 3:
-        raise ValueError("intervals of convexity need at least three nodes")
+        raise ValueError(f"grid: expected at least three nodes, got {len(x)}")
     u = grid.field(f, "f")
     curvature = np.pad(second_differences(u, grid), 1, mode="edge")
     curvature[np.abs(curvature) <= 4 * np.finfo(float).eps * np.abs(u).max() / grid.spacing[0] ** 2] = 0.0  # round-off

@@ -13,7 +13,9 @@ def fits(f, grid):
     if not isinstance(f, Loss):
         raise ValueError(f"f: expected a Loss, got {type(f).__name__}")
     if f.dimension != grid.dimension:
-        raise ValueError(f"f: a loss of {f.dimension} variables does not fit a grid of dimension {grid.dimension}")
+        raise ValueError(
+            f"f: expected a loss of {grid.dimension} variables, one an axis of the grid, got {f.dimension}"
+        )
     return f
 
 

@@ -41,7 +41,7 @@ def harmonic_mean(values: ArrayLike) -> Any:
     """
     values = np.asarray(values, dtype=float)
     if values.ndim == 0 or values.shape[-1] == 0 or not (values >= 0).all():
-        raise ValueError("harmonic_mean: expected values >= 0, at least one")
+        raise ValueError(f"values: expected numbers >= 0, at least one, got {checks.shown(values)}")
     with np.errstate(divide="ignore"):
         mean = 1.0 / np.mean(1.0 / values, axis=-1)
     return float(mean) if mean.ndim == 0 else mean

@@ -60,12 +60,12 @@ class FiniteSum:
             raise ValueError(f"data: expected columns of one length (N,), got {sorted(shapes)}")
         self.columns = np.column_stack(list(columns.values()))
         if not np.isfinite(self.columns).all():
-            raise ValueError("data: expected finite numbers")
+            raise ValueError(f"data: expected finite numbers, got {data!r}")
         self.names = tuple(columns)
         used = Loss(formula, None if variables is None else (*_tuple(variables), *self.names)).variables
         self.variables = tuple(name for name in used if name not in columns)
         if not self.variables:
-            raise ValueError(f"the formula {formula!r} has no coordinates besides the columns {', '.join(self.names)}")
+            raise ValueError(f"formula: expected coordinates besides {', '.join(self.names)}, got {formula!r}")
         self.term = Loss(formula, (*self.variables, *self.names))
 
     @property

@@ -52,7 +52,9 @@ class Run:
             rule = self.stepper.dt
             step = self.cfl * bound if rule is None else min(rule, bound)
             if not step > 0:
-                raise ValueError(f"the scheme's bound on dt is {bound} at t = {time}: the data are too steep for it")
+                raise ValueError(
+                    f"initial: expected data less steep, got a bound of {bound} on dt at t = {time}: smooth them"
+                )
         elif self.dt > bound * (1 + 1e-12):
             raise ValueError(
                 f"dt = {self.dt:.6g} is above the bound {bound:.6g} that keeps this explicit scheme monotone "

@@ -61,12 +61,12 @@ class Law:
             object.__setattr__(self, name, array)
         sizes = [array.size for array in (self.left, self.right, self.masses)]
         if len(set(sizes)) > 1:
-            raise ValueError(f"expected one left, right and mass a cell, got {sizes} of them")
+            raise ValueError(f"left, right, masses: expected one of each a cell, got {sizes} of them")
         if not ((self.left <= self.right).all() and (self.right[:-1] <= self.left[1:]).all()):
-            raise ValueError("expected cells in order: left[k] <= right[k] <= left[k+1]")
+            raise ValueError("left, right: expected cells in order, left[k] <= right[k] <= left[k+1]: sort them")
         if not ((self.masses > 0).all() and abs(self.masses.sum() - 1) <= MASS_TOLERANCE):
             raise ValueError(
-                f"expected positive masses of sum one, got minimum {self.masses.min():.6g} and sum "
+                f"masses: expected positive numbers of sum one, got minimum {self.masses.min():.6g} and sum "
                 f"{self.masses.sum():.12g}: divide a density by its integral first"
             )
 
@@ -132,8 +132,8 @@ class Law:
         edges = _cell_edges(grid)
         if self.left[0] < edges[0] or self.right[-1] > edges[-1]:
             raise ValueError(
-                f"the law lives on [{self.left[0]:.6g}, {self.right[-1]:.6g}], "
-                f"the grid covers [{edges[0]:.6g}, {edges[-1]:.6g}]"
+                f"grid: expected one that covers the law, [{self.left[0]:.6g}, {self.right[-1]:.6g}], "
+                f"got [{edges[0]:.6g}, {edges[-1]:.6g}]"
             )
         wide = self.left < self.right
         corners = np.stack([self.left[wide], self.right[wide]], axis=1).ravel()
@@ -366,10 +366,10 @@ def wasserstein_gaussian(mean1: ArrayLike, covariance1: ArrayLike, mean2: ArrayL
     d = m1.size
     if not (m1.shape == m2.shape == (d,) and s1.shape == s2.shape == (d, d)):
         shapes = [array.shape for array in (m1, s1, m2, s2)]
-        raise ValueError(f"expected means (d,) and covariances (d, d), got {shapes}")
+        raise ValueError(f"means, covariances: expected shapes (d,) and (d, d), got {shapes}")
     for s in (s1, s2):
         if not np.allclose(s, s.T, rtol=1e-12, atol=0) or np.linalg.eigvalsh(s).min() < -1e-12 * np.abs(s).max():
-            raise ValueError(f"expected symmetric positive semi-definite covariances, got {s.tolist()}")
+            raise ValueError(f"covariances: expected symmetric positive semi-definite matrices, got {s.tolist()}")
     values, vectors = np.linalg.eigh(s1)
     root = vectors * np.sqrt(np.clip(values, 0.0, None)) @ vectors.T
     cross = np.sqrt(np.clip(np.linalg.eigvalsh(root @ s2 @ root), 0.0, None)).sum()
@@ -382,7 +382,7 @@ def wasserstein_gaussian(mean1: ArrayLike, covariance1: ArrayLike, mean2: ArrayL
 
 def _cell_edges(grid):
     if grid.dimension != 1 or grid.periodic[0]:
-        raise ValueError(f"transport needs a grid on an interval, got {grid.dimension} axes, boundary {grid.boundary}")
+        raise ValueError(f"grid: expected one on an interval, got {grid.dimension} axes, boundary={grid.boundary}")
     return np.concatenate([[grid.lower[0]], (grid.x[1:] + grid.x[:-1]) / 2, [grid.upper[0]]])
 
 

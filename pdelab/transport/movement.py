@@ -138,7 +138,7 @@ def jko_gaussian(
     """
     k = curvature + 1 / tau
     if not k > 0:
-        raise ValueError(f"expected tau < 1/|curvature| for a negative curvature, got {tau} and {curvature}")
+        raise ValueError(f"tau: expected less than 1/|curvature| = {-1 / curvature:.6g}, got {tau}")
     s = deviation / tau
     return mean / (1 + curvature * tau), (s + math.sqrt(s * s + 4 * k / beta)) / (2 * k)
 
@@ -164,7 +164,7 @@ def _step(start, masses, potential, tau, beta):
         edges, energy = edges - length * direction, trial
         if decrement < 1e-24 * (1 + abs(energy)) and length == 1.0:
             return edges
-    raise ValueError(f"tau = {tau:.6g}: Newton's method did not settle in 100 steps; take a smaller step")
+    raise ValueError(f"tau: Newton's method did not settle in 100 steps, got {tau:.6g}: take a smaller step")
 
 
 def _energy(edges, start, masses, potential, tau, beta):
@@ -223,7 +223,7 @@ def _solve_spd(diagonal, side, rhs, tau):
 
 
 def _too_large(tau):
-    return f"tau = {tau:.6g} is too large for a potential that is not convex: take tau < 1/|min V''|"
+    return f"tau: expected less than 1/|min V''| for a potential that is not convex, got {tau:.6g}: take a smaller step"
 
 
 # -- at the door ------------------------------------------------------------------------------------------------

@@ -97,7 +97,7 @@ def directions_to(objective: Objective, models: Sequence[torch.nn.Module]) -> np
     for model in models:
         there = torch.cat([p.detach().flatten() for p in model.parameters() if p.requires_grad]).double().cpu().numpy()
         if there.shape != here.shape:
-            raise ValueError(f"expected models of {len(here)} weights, got {len(there)}")
+            raise ValueError(f"models: expected {len(here)} weights in each, as here, got {len(there)}")
         directions.append(there - here)
     return np.stack(directions)
 

@@ -114,24 +114,26 @@ def restrict(objective: Objective, directions: ArrayLike, *, origin: Any = None,
     rows = np.atleast_2d(np.asarray(directions, float))
     count, size = rows.shape if rows.ndim == 2 else (0, 0)
     if not 1 <= count <= 3 or size != objective.dimension:
-        raise ValueError(f"expected 1 to 3 directions of {objective.dimension} numbers, got shape {rows.shape}")
+        raise ValueError(f"directions: expected 1 to 3 of {objective.dimension} numbers, got shape {rows.shape}")
     basis = _orthonormal(rows)
     start = objective.weights.cpu().double().numpy() if origin is None else np.asarray(origin, float)
     if start.shape != (size,) or not np.isfinite(start).all():
-        raise ValueError(f"expected an origin of {size} finite numbers, got shape {start.shape}")
+        raise ValueError(f"origin: expected {size} finite numbers, got shape {start.shape}")
     functions = sliced(objective, start, basis, chunk)
     return Subspace(_as_loss(functions, flat=count == 1), start, basis, functions)
 
 
 def _orthonormal(rows):
     if not np.isfinite(rows).all():
-        raise ValueError("expected finite directions")
+        raise ValueError("directions: expected finite numbers, got NaN or infinity")
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     if not (lengths > 0).all():
-        raise ValueError("a direction is zero")
+        raise ValueError("directions: expected lengths > 0, got a direction that is zero")
     q, r = np.linalg.qr((rows / lengths).T)
     if abs(np.diag(r)).min() < 1e-8:
-        raise ValueError("the directions are linearly dependent")
+        raise ValueError(
+            "directions: expected linearly independent ones, got a combination of the others: leave it out"
+        )
     return (q * np.sign(np.diag(r))).T
 
 

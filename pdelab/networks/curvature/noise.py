@@ -63,7 +63,7 @@ class GradientNoise:
             A batch size outside that range.
         """
         if not 1 <= batch_size <= (self.samples if not replacement else batch_size):
-            raise ValueError(f"expected 1 <= batch_size <= {self.samples}, got {batch_size}")
+            raise ValueError(f"batch_size: expected 1 to {self.samples}, got {batch_size}")
         return 1 / batch_size if replacement else (self.samples - batch_size) / ((self.samples - 1) * batch_size)
 
     def rank(self, precision: str = "float32") -> int:
@@ -168,7 +168,7 @@ def gradient_noise(objective: Objective, *, method: str = "auto", directions: in
         keep = directions or objective.dtype == torch.float64 or objective.count > objective.dimension
         method = "svd" if small and keep else "gram"
     if directions and method == "gram":
-        raise ValueError('directions need method="svd"')
+        raise ValueError('method: expected "svd" with directions, got "gram"')
     values, vectors, norm = (_svd if method == "svd" else _gram)(objective, directions)
     return GradientNoise(values, objective.dimension, objective.count, norm, vectors)
 
@@ -244,7 +244,7 @@ def fisher_from_adam(optimizer: torch.optim.Optimizer) -> torch.Tensor:
         for p in group["params"]:
             state = optimizer.state.get(p, {})
             if "exp_avg_sq" not in state:
-                raise ValueError("expected an Adam optimizer that has taken a step: its running moments are missing")
+                raise ValueError("optimizer: expected an Adam that has taken a step, got one without running moments")
             step = float(state["step"])
             mean, square = state["exp_avg"] / (1 - beta1**step), state["exp_avg_sq"] / (1 - beta2**step)
             parts.append((square - mean**2).flatten())
@@ -275,7 +275,9 @@ def _gram(objective, _):
 
 def _true_fisher(objective):
     if objective.split is None or objective.split.targets.ndim > 1:
-        raise ValueError('kind="true" is for classifiers of images: use "empirical" for text and other losses')
+        raise ValueError(
+            'kind: expected "empirical" for text and other losses, got "true", which is for classifiers of images'
+        )
     weights = {n: p.detach() for n, p in objective.parameters.items()}
 
     def log_probabilities(parameters, x):

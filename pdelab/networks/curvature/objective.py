@@ -406,7 +406,7 @@ def _chosen(model, wanted):
     """{name: parameter} of the weights that are x; the others no longer require a gradient."""
     known = {name: p for name, p in model.named_parameters() if p.requires_grad}
     if not known:
-        raise ValueError("the model has no trainable parameters")
+        raise ValueError("model: expected trainable parameters, got none")
     if wanted is None:
         return known
     wanted = (wanted,) if isinstance(wanted, str) else tuple(wanted)
@@ -440,7 +440,7 @@ def _windows(split, steps):
     if not split.stream:
         return split
     if not steps:
-        raise ValueError("a running text needs steps=..., the length of its windows")
+        raise ValueError("steps: expected the length of the windows of a running text, got None")
     count = len(split) // steps
     return Split(*(part[: count * steps].view(count, steps) for part in (split.inputs, split.targets)))
 

@@ -50,7 +50,7 @@ def overlap(one: torch.nn.Module, other: torch.nn.Module) -> float:
     """
     x, y = (torch.cat([p.detach().double().flatten() for p in model.parameters()]) for model in (one, other))
     if x.shape != y.shape:
-        raise ValueError(f"expected networks of the same sizes, got {len(x)} and {len(y)} weights")
+        raise ValueError(f"one, other: expected networks of the same sizes, got {len(x)} and {len(y)} weights")
     return (x @ y / (x.norm() * y.norm())).item()
 
 
@@ -90,8 +90,9 @@ def align(
     choice("method", method, ("greedy", "weights"))
     moved, layers, goal = copy.deepcopy(model), None, _layers(reference)
     layers = _layers(moved)
-    if [layer.weight.shape for layer, _ in layers] != [layer.weight.shape for layer, _ in goal]:
-        raise ValueError("expected networks of the same sizes")
+    ours, theirs = ([tuple(layer.weight.shape) for layer, _ in chain] for chain in (layers, goal))
+    if ours != theirs:
+        raise ValueError(f"model: expected layers of the sizes of the reference, {theirs}, got {ours}")
     hidden = range(len(layers) - 1)
     with torch.no_grad():
         if method == "greedy":
@@ -168,7 +169,9 @@ def _layers(model):
     modules = [module for module in model.modules() if not list(module.children())]
     known = all(isinstance(m, _WEIGHTED + _NORMS) for m in modules if list(m.parameters()))
     if not isinstance(model, nn.Sequential) or not known or list(model) != modules:
-        raise ValueError("only chains of Linear and Conv2d layers (mlp, mnistfc, lenet, allcnn) can be aligned")
+        raise ValueError(
+            f"model: expected a chain of Linear and Conv2d layers (mlp, lenet, allcnn), got {type(model).__name__}"
+        )
     layers = []
     for module in modules:
         if isinstance(module, _WEIGHTED):

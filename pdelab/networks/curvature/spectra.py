@@ -99,7 +99,7 @@ class Spectrum:
             width <= 0.
         """
         if not width > 0:
-            raise ValueError(f"expected width > 0, got {width}")
+            raise ValueError(f"width: expected a number > 0, got {width}")
         z = (np.asarray(points)[..., None] - self.nodes) / width
         return (self.weights * np.exp(-0.5 * z**2)).sum(-1) / (width * np.sqrt(2 * np.pi))
 
@@ -188,7 +188,7 @@ def spectrum(
         dtype=getattr(torch, precision), statistics=statistics,
     )  # fmt: skip
     if count > objective.dimension and method != "lanczos":
-        raise ValueError(f"expected count to be at most the number of weights {objective.dimension}, got {count}")
+        raise ValueError(f"count: expected at most {objective.dimension}, the number of weights, got {count}")
     quadrature = {"probes": probes, "steps": steps, "seed": seed}
     with _shown(progress, on_progress) as told:
         return _MEASURES[of](objective, method, count, quadrature, told)
@@ -218,7 +218,7 @@ def subject(run, model, data, split):
     from pdelab.networks import training
 
     if (run is None) == (model is None) or (model is None) != (data is None):
-        raise ValueError("give either a finished run, or a model and its data")
+        raise ValueError("run, model, data: expected a finished run, or a model and its data: give one or the other")
     if isinstance(run, training.TrainingResult):
         model, data = run.model, run.data
     elif run is not None:
@@ -307,7 +307,7 @@ def _noise(objective, method, count, quadrature, on_progress):
 
 def _fisher(objective, method, count, quadrature, on_progress):
     if method == "lanczos":
-        raise ValueError('the Fisher diagonal is computed exactly: use method="exact"')
+        raise ValueError('method: expected "exact" for the Fisher diagonal, got "lanczos"')
     nodes = np.sort(fisher_diagonal(objective, "centred").cpu().numpy())
     weights = np.full(len(nodes), 1 / len(nodes))
     numbers = {"largest": float(nodes[-1]), "mean": float(nodes.mean()), "near_zero": float((nodes <= 1e-5).mean())}

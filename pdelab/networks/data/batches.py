@@ -43,7 +43,9 @@ def batch_count(split: Split, size: int, steps: int | None = None) -> int:
     count = len(split) // size // (steps or 1 if split.stream else 1)
     if count < 1:
         need = f"{size} x {steps} tokens" if split.stream else f"{size} samples"
-        raise ValueError(f"a batch needs {need}, the split has {len(split)}: choose a smaller batch_size")
+        raise ValueError(
+            f"batch_size: expected at most the split's {len(split)}, got batches of {need}: choose a smaller one"
+        )
     return count
 
 

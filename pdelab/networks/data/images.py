@@ -69,7 +69,7 @@ def _parted(pair, usual, train, validation, *, seed=0, folds=None, fold=0, **opt
     wanted = usual if train is None else train
     first = len(order) - second if wanted is None else size(wanted, count, "train")
     if first < 0 or first + second > len(order):
-        raise ValueError(f"train + validation = {first + second} exceeds the {len(order)} digits")
+        raise ValueError(f"train, validation: expected a sum up to {len(order)} digits, got {first + second}")
     rest = order[first + second :] if folds is None else test
     cuts = (order[:first], order[first : first + second], rest)
     return _images([(images[i], labels[i]) for i in cuts], 10, "scale", **options)
@@ -116,7 +116,7 @@ def _published(pairs, known, default, *, train=None, validation=0.12, seed=0, **
     held = size(validation, len(pixels), "validation")
     kept = len(pixels) - held if train is None else size(train, len(pixels), "train")
     if kept + held > len(pixels):
-        raise ValueError(f"train + validation = {kept + held} exceeds the {len(pixels)} training images")
+        raise ValueError(f"train, validation: expected a sum up to {len(pixels)} training images, got {kept + held}")
     order = torch.randperm(len(pixels), generator=keyed_generator(seed), device="cpu").numpy()
     cuts = (order[:kept], order[kept : kept + held])
     return _images([*((pixels[i], labels[i]) for i in cuts), test], known, default, **options)
@@ -128,14 +128,14 @@ def _images(pairs, known, default, *, augment=False, size=None, classes=None, pr
     choice("preprocess", preprocess, PREPROCESS)
     switch("augment", augment)
     if not isinstance(classes, int) or not 2 <= classes <= known:
-        raise ValueError(f"expected classes between 2 and {known}, got {classes!r}")
+        raise ValueError(f"classes: expected a whole number from 2 to {known}, got {classes!r}")
     if not all(((labels >= 0) & (labels < known)).all() for _, labels in pairs):
-        raise ValueError(f"a label lies outside 0..{known - 1}: the files are damaged")
+        raise ValueError(f"labels: expected 0 to {known - 1}, got others: the files are damaged")
     if len({pixels.shape[1:] for pixels, _ in pairs}) > 1:
-        raise ValueError(f"expected images of one size, got {' and '.join(str(p.shape[1:]) for p, _ in pairs)}")
+        raise ValueError(f"images: expected one size, got {' and '.join(str(p.shape[1:]) for p, _ in pairs)}")
     pairs = [(pixels[labels < classes], labels[labels < classes]) for pixels, labels in pairs]
     if not len(pairs[0][0]):
-        raise ValueError("there are no training images: choose a larger train")
+        raise ValueError("train: expected at least one image of the classes, got none: choose a larger train")
     images = [_pooled(torch.from_numpy(np.asarray(pixels, np.float32)), size) for pixels, _ in pairs]
     images = PREPROCESS[preprocess](*images)
     splits = [Split(x.contiguous(), torch.from_numpy(np.asarray(y, np.int64))) for x, (_, y) in zip(images, pairs)]
@@ -147,5 +147,5 @@ def _pooled(images, size):
         return images
     side = images.shape[-1]
     if not isinstance(size, int) or isinstance(size, bool) or not 1 <= size <= side or side % size:
-        raise ValueError(f"expected size to divide the side {side} of the images, got {size!r}")
+        raise ValueError(f"size: expected a divisor of the side {side} of the images, got {size!r}")
     return torch.nn.functional.avg_pool2d(images, side // size)

@@ -101,5 +101,5 @@ def size(wanted, count, name):
     """A number of samples from a number or a fraction of `count`."""
     number = round(wanted * count) if isinstance(wanted, float) and wanted <= 1 else wanted
     if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number <= count:
-        raise ValueError(f"expected {name} to be a number of samples up to {count} or a fraction, got {wanted!r}")
+        raise ValueError(f"{name}: expected a number of samples up to {count} or a fraction, got {wanted!r}")
     return number

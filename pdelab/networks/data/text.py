@@ -51,7 +51,7 @@ def _characters(text, *, steps=50, lines=None, words=None, seed=0, train=None):
     tokens = text if words is None else _known_words(text.split(), words)
     vocabulary = tuple(sorted(set(tokens)))
     if len(tokens) < 100 or len(vocabulary) < 2:
-        raise ValueError(f"expected a text of at least 100 tokens, two of them different, got {len(tokens)}")
+        raise ValueError(f"text: expected at least 100 tokens, two of them different, got {len(tokens)}")
     cuts = [round(len(tokens) * part) for part in (0.0, 0.8, 0.9, 1.0)]
     data = _tokens([tokens[a:b] for a, b in zip(cuts, cuts[1:])], vocabulary, steps)
     return data if lines is None else _lines(data, lines, seed)
@@ -75,10 +75,10 @@ def _tokens(parts, vocabulary, steps):
     unknown = number.get("<unk>")
     ids = [[number.get(token, unknown) for token in part] for part in parts]
     if any(None in part for part in ids):
-        raise ValueError("the text holds tokens that its training part lacks, and no <unk>")
+        raise ValueError("text: expected <unk> for tokens that the training part lacks, got such tokens and no <unk>")
     shortest = min(map(len, ids))
     if shortest < steps + 1:
-        raise ValueError(f"the shortest part has {shortest} tokens: choose steps below that")
+        raise ValueError(f"steps: expected less than the {shortest} tokens of the shortest part, got {steps}")
     streams = [torch.tensor(part, dtype=torch.long, device="cpu") for part in ids]
     return Data("", "text", *(Split(s[:-1], s[1:]) for s in streams), len(vocabulary), steps, vocabulary=vocabulary)
 

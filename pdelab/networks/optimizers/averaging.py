@@ -57,7 +57,7 @@ def update_bn(
             model((batch[0] if isinstance(batch, (tuple, list)) else batch).to(device))
             count += 1
     if count == 0:
-        raise ValueError("expected at least one batch to collect statistics from, got none")
+        raise ValueError("batches: expected at least one to collect statistics from, got none")
 
 
 @contextmanager

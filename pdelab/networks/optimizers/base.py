@@ -66,7 +66,7 @@ class FlatOptimizer(Stored, Optimizer):
     def __init__(self, params, defaults):
         params = list(params)
         if not params:
-            raise ValueError("no parameters: expected at least one tensor (does the model have weights?)")
+            raise ValueError("params: expected at least one tensor, got none: does the model have weights?")
         self._layout = self._stash = None
         self.clock = {"outer_step": 0, "inner_step": 0}  # a dictionary: torch.compile loses attributes set in step()
         common = {"maximize": False, "engine": "auto", "replicas": 1}

@@ -66,15 +66,17 @@ def check_parameters(params, replicas):
     """Real, dense, floating tensors; with replicas, as many equal shares."""
     for p in params:
         if is_lazy(p):
-            raise ValueError("expected parameters with a shape, got a lazy one: run the model once before")
+            raise ValueError("params: expected tensors with a shape, got a lazy one: run the model once before")
         if p.is_meta:
-            raise ValueError("expected parameters with numbers, got some on meta: model.to_empty(device=...) first")
+            raise ValueError("params: expected numbers, got some on meta: model.to_empty(device=...) first")
         if p.layout is not torch.strided:
-            raise ValueError(f"expected dense parameters, got layout {p.layout}: sparse parameters are not supported")
+            raise ValueError(f"params: expected dense tensors, got layout {p.layout}: leave them to another optimizer")
         if p.dtype.is_complex:
-            raise ValueError(f"expected real parameters, got {p.dtype}: train torch.view_as_real(parameter) instead")
+            raise ValueError(
+                f"params: expected real numbers, got {p.dtype}: train torch.view_as_real(parameter) instead"
+            )
         if not p.dtype.is_floating_point:
-            raise ValueError(f"expected floating-point parameters, got {p.dtype}")
+            raise ValueError(f"params: expected floating-point numbers, got {p.dtype}")
     share, rest = divmod(len(params), replicas)
     shapes = [(p.shape, p.dtype) for p in params]
     if rest or any(shapes[k] != shapes[k % share] for k in range(len(params))):

@@ -63,10 +63,12 @@ class Stored:
 
     def _check_state(self, state_dict):
         if not {"state", "param_groups"} <= set(state_dict):
-            raise ValueError("expected the state_dict of an optimizer, with 'state' and 'param_groups'")
+            raise ValueError(
+                f"state_dict: expected that of an optimizer, 'state' and 'param_groups', got {list(state_dict)}"
+            )
         if len(state_dict["param_groups"]) != len(self.param_groups):
             raise ValueError(
-                f"the state has {len(state_dict['param_groups'])} groups, the optimizer {len(self.param_groups)}"
+                f"state_dict: expected {len(self.param_groups)} groups, got {len(state_dict['param_groups'])}"
             )
         for ours, theirs in zip(self.param_groups, state_dict["param_groups"]):
             missing = self._required - set(theirs)
@@ -76,13 +78,13 @@ class Stored:
                 raise ValueError(f"variant: expected a state of {ours['variant']!r}, got {theirs.get('variant')!r}")
             if len(ours["params"]) != len(theirs["params"]):
                 counts = len(theirs["params"]), len(ours["params"])
-                raise ValueError("the state is of another model: {} parameters, here {}".format(*counts))
+                raise ValueError("state_dict: expected {1} parameters, got {0}: it is of another model".format(*counts))
             for number, p in zip(theirs["params"], ours["params"]):
                 for name, value in state_dict["state"].get(number, {}).items():
                     if isinstance(value, torch.Tensor) and value.shape != p.shape:
                         raise ValueError(
-                            f"the state is of another model: {name} of parameter {number} has shape "
-                            f"{tuple(value.shape)}, the parameter {tuple(p.shape)}"
+                            f"state_dict: expected {name} of parameter {number} of shape {tuple(p.shape)}, "
+                            f"got {tuple(value.shape)}: it is of another model"
                         )
 
     def _publish(self):

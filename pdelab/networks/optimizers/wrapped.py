@@ -39,14 +39,14 @@ class Wrapping(FlatOptimizer):
     def __init__(self, params, base, defaults):
         groups = list(params)
         if not groups:
-            raise ValueError("no parameters: expected at least one tensor (does the model have weights?)")
+            raise ValueError("params: expected at least one tensor, got none: does the model have weights?")
         if not callable(base):
-            raise ValueError(f"expected a function that builds an optimizer from parameter groups, got {base!r}")
+            raise ValueError(f"base: expected a function that builds an optimizer from parameter groups, got {base!r}")
         if not isinstance(groups[0], dict):
             groups = [{"params": groups}]
         self.base = base(groups)
         if not isinstance(self.base, torch.optim.Optimizer):
-            raise ValueError(f"expected `base` to build a torch.optim.Optimizer, got {type(self.base).__name__}")
+            raise ValueError(f"base: expected it to build a torch.optim.Optimizer, got {type(self.base).__name__}")
         taken = sorted(set(defaults) & set(self.base.param_groups[0]) - {"maximize"})
         if inspect.signature(self.base.step).parameters.get("closure", FREE).default is inspect.Parameter.empty:
             raise ValueError(
@@ -54,7 +54,7 @@ class Wrapping(FlatOptimizer):
                 "evaluates the loss itself: it cannot be handed gradients"
             )
         if taken:
-            raise ValueError(f"the base optimizer has settings of the same name: {taken}")
+            raise ValueError(f"base: expected an optimizer without settings named {taken}, which are ours")
         super().__init__(self.base.param_groups, defaults)
         self.base.param_groups = self.param_groups
         self.defaults = self.base.defaults | self.defaults  # where schedulers look for betas or momentum to cycle

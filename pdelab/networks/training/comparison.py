@@ -172,18 +172,22 @@ def compare(
     seeds, names = _seeds(seeds), tuple(contestants)
     baseline = baseline or (names[0] if names else "")
     if not names or len(seeds) < 2 or len(set(seeds)) < len(seeds):
-        raise ValueError("expected at least one contestant and two different seeds")
+        raise ValueError(
+            f"contestants, seeds: expected one or more and two different seeds or more, got {names} and {seeds}"
+        )
     choice("baseline", baseline, names)
     choice("metric", metric, ("error", "loss"))
     choice("split", split, ("train", "validation", "test"))
     if folds is not None:
         checks.whole("folds", folds, 2)
-    if not 0 < level < 1 or not margin >= 0:
-        raise ValueError(f"expected 0 < level < 1 and margin >= 0, got {level} and {margin}")
+    checks.within("level", level, 0, 1, "()")
+    checks.nonnegative("margin", margin)
     for name in names:
         _refuse_path(name)
     if out is not None and reuse is not None:
-        raise ValueError("reuse keeps the numbers of runs, out their weights: give one of them")
+        raise ValueError(
+            "reuse, out: expected one of them, got both: reuse keeps the numbers of runs, out their weights"
+        )
     folders = {name: _folder(out, name if len(names) > 1 else "") for name in names}
     tasks = [
         (name, seed, _folded(common | contestants[name] | {"seed": seed, "out": folders[name](seed)}, folds, fold))
@@ -345,9 +349,8 @@ def paired(differences: ArrayLike, level: float = 0.95) -> dict[str, float]:
 
     values = np.asarray(differences, float)
     if values.ndim != 1 or len(values) < 2 or not np.isfinite(values).all():
-        raise ValueError(f"expected at least two finite differences in a row, got {differences!r}")
-    if not 0 < level < 1:
-        raise ValueError(f"expected 0 < level < 1, got {level!r}")
+        raise ValueError(f"differences: expected at least two finite numbers in a row, got {differences!r}")
+    checks.within("level", level, 0, 1, "()")
     count, mean = len(values), float(values.mean())
     error = float(values.std(ddof=1)) / count**0.5
     half = float(t.ppf(0.5 + level / 2, count - 1)) * error
@@ -360,7 +363,7 @@ def _seeds(seeds):
         return tuple(range(seeds))
     seeds = unboxed(seeds)
     if not isinstance(seeds, (list, tuple)):
-        raise ValueError(f"expected seeds to be a whole number or a sequence of them, got {seeds!r}")
+        raise ValueError(f"seeds: expected a whole number or a sequence of them, got {seeds!r}")
     for seed in seeds:
         whole("seed", seed, 0)
     return tuple(seeds)
@@ -390,7 +393,9 @@ def _plain(value):
 
 def _measured(final, split, metric):
     if split not in final:
-        raise ValueError(f"the data set has no {split} samples: choose another split")
+        raise ValueError(
+            f"split: expected one of {', '.join(final)}, got {split!r}, of which the data set has no samples"
+        )
     return final[split][metric]
 
 

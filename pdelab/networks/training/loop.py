@@ -408,7 +408,7 @@ def _shared(split, replicas, share, seed):
     if share == 1.0:
         return [split] * replicas
     if split.stream:
-        raise ValueError("a running text cannot be split among replicas: use share=1 or lines=...")
+        raise ValueError(f"share: expected 1 for a running text, which cannot be split, got {share}: use lines=...")
     parts = split_indices(len(split), replicas, share, seed)
     return [split.take(torch.as_tensor(index, device=split.inputs.device)) for index in parts]
 
@@ -425,5 +425,5 @@ def _checked(settings):
     epochs, snapshots = settings["epochs"], settings["snapshots"]
     several("snapshots", snapshots)
     if not all(epoch in range(1, epochs + 1) for epoch in snapshots):
-        raise ValueError(f"expected snapshots at epochs from 1 to {epochs}, got {snapshots!r}")
+        raise ValueError(f"snapshots: expected epochs from 1 to {epochs}, got {snapshots!r}")
     return settings | {"drops": milestones(settings["drops"], epochs), "snapshots": sorted(snapshots)}

@@ -46,7 +46,7 @@ def make_data(data, folder, options, seed):
     """A data set from a name or an object, and its entries of the config."""
     if isinstance(data, datasets.Data):
         if options:
-            raise ValueError("data_options belong to a data set given by name")
+            raise ValueError("data_options: expected none beside a data set, they belong to one given by name")
         return data, {"data": data.name or "given", "data_options": _plain(data.options), "folder": None}
     options = dict(options or {})
     if data in datasets.DATA and "seed" in datasets.DATA[data][1]:
@@ -60,13 +60,13 @@ def make_models(model, data, options, initialisation, replicas):
     options = dict(options or {})
     if isinstance(model, torch.nn.Module):
         if options:
-            raise ValueError("model_options belong to a model given by name")
+            raise ValueError("model_options: expected none beside a model, they belong to one given by name")
         network, name = model, type(model).__name__
     else:
         network, name = models.build(model, data, **options), model
     dimension = models.parameter_count(network)
     if not dimension:
-        raise ValueError(f"the model {name!r} has no trainable parameters")
+        raise ValueError(f"model: expected trainable parameters, got none in {name!r}")
     INITIALISATIONS[initialisation](network)
     copies = [network, *(copy.deepcopy(network) for _ in range(replicas - 1))]
     config = {"model": name, "model_options": _plain(options), "dimension": dimension}
@@ -92,7 +92,7 @@ def make_optimizer(optimizer, networks, options, seed, group=None):
     if "replicas" in known:
         options["replicas"] = len(networks)
     elif len(networks) > 1:
-        raise ValueError(f"the optimizer {name!r} works on one replica, got replicas={len(networks)}")
+        raise ValueError(f"replicas: expected 1 for the optimizer {name!r}, got {len(networks)}")
     if group is not None and "group" not in known:
         raise ValueError(f"the optimizer {name!r} works in one process: under torchrun use one of replicas, as parle")
     ranks = {} if group is None else {"group": group}
@@ -101,7 +101,7 @@ def make_optimizer(optimizer, networks, options, seed, group=None):
         stepper = optimizer(parameters, **options, **ranks)
     except TypeError as error:
         given = ", ".join(f"{key}={value}" for key, value in options.items())
-        raise ValueError(f"the optimizer {name!r} does not take these options: {error} ({given})") from error
+        raise ValueError(f"optimizer_options: expected those of {name!r}, got {given}: {error}") from error
     return stepper, {"optimizer": name, "optimizer_options": _plain(options)}
 
 

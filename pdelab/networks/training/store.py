@@ -15,9 +15,9 @@ from filelock import FileLock, Timeout  # torch needs it too
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from pdelab import records
+from pdelab.checks import nonnegative, switch
 from pdelab.networks import checkpoints, models
 from pdelab.networks import data as datasets
-from pdelab.networks.checks import number, switch
 
 __all__ = ["Ranks", "Store", "load_run"]
 
@@ -63,11 +63,9 @@ class Store:
     def __init__(self, out, resume, seconds, run):
         self.run, self.seconds, self.saved = run, seconds, time.monotonic()
         switch("resume", resume)
-        number("checkpoint_seconds", seconds)
-        if not seconds >= 0:
-            raise ValueError(f"expected checkpoint_seconds >= 0, got {seconds!r}")
+        nonnegative("checkpoint_seconds", seconds, infinite=True)
         if resume and out is None:
-            raise ValueError("resume needs the folder of the run: give out=...")
+            raise ValueError("out: expected the folder of the run to resume, got None")
         self.folder = None if out is None else records.output_folder(out)
         if self.folder is None:
             return
