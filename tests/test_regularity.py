@@ -102,7 +102,7 @@ def test_semiconcavity_bound():
     with pytest.raises(ValueError, match="t: expected 1 . C t/d > 0"):
         bound(-1.0, 1.0)
     for bad in ((1.0, -1.0), (math.nan, 1.0), (1.0, math.nan)):
-        with pytest.raises(ValueError, match="expected numbers C"):
+        with pytest.raises(ValueError, match="constant, t, dimension: expected"):
             bound(*bad)
 
 

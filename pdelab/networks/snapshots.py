@@ -47,9 +47,7 @@ class SmallClassifier:
         if inputs.ndim != 2 or not inputs.size or not np.isfinite(inputs).all():
             raise ValueError(f"inputs: expected finite numbers (samples, inputs), got shape {inputs.shape}")
         if labels.shape != inputs.shape[:1] or labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() < 1:
-            raise ValueError(
-                f"labels: expected {len(inputs)} numbers 0, 1, ... of two classes or more, got {checks.shown(self.labels, 30)}"
-            )
+            checks.refuse("labels", f"{len(inputs)} whole numbers from 0 of two classes or more", self.labels)
         object.__setattr__(self, "inputs", np.ascontiguousarray(inputs, float))
         object.__setattr__(self, "labels", labels.astype(np.int64))
         object.__setattr__(self, "hidden", checks.whole("hidden", self.hidden))
