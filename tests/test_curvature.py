@@ -548,14 +548,17 @@ def test_spectrum_of_a_text_model():
 @pytest.mark.parametrize(
     "arguments, words",
     [
-        ({}, "give either a finished run"),
+        ({}, "run, model, data: expected a finished run"),
         ({"run": "nowhere"}, "cannot read the checkpoint"),
-        ({"model": models.mlp(64)}, "give either"),
+        ({"model": models.mlp(64)}, "run, model, data: expected a finished run"),
         ({"model": models.mlp(64), "data": "digits", "of": "colour"}, "of: expected one of"),
         ({"model": models.mlp(64), "data": "digits", "method": "magic"}, "method: expected one of"),
         ({"model": models.mlp(64), "data": "digits", "samples": 0}, "samples: expected a whole number, at least 1"),
-        ({"model": torch.nn.ReLU(), "data": "digits"}, "no trainable parameters"),
-        ({"model": models.mlp(64), "data": "digits", "of": "fisher", "method": "lanczos"}, "computed exactly"),
+        ({"model": torch.nn.ReLU(), "data": "digits"}, "model: expected trainable parameters"),
+        (
+            {"model": models.mlp(64), "data": "digits", "of": "fisher", "method": "lanczos"},
+            'method: expected "exact" for the Fisher diagonal',
+        ),
         ({"model": models.mlp(64, (2,)), "data": "digits", "method": "lanczos", "count": 200}, "count < d/2"),
     ],
 )
@@ -637,7 +640,7 @@ def test_overlap_matrix_and_average():
 
 
 def test_what_cannot_be_aligned():
-    with pytest.raises(ValueError, match="only chains"):
+    with pytest.raises(ValueError, match="model: expected a chain of Linear and Conv2d"):
         curvature.align(models.wide_resnet(10, 1), models.wide_resnet(10, 1))
     with pytest.raises(ValueError, match="same sizes"):
         curvature.align(models.mlp(3, (4,)), models.mlp(3, (5,)))

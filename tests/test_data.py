@@ -142,7 +142,7 @@ def test_ptb_is_read(tmp_path):
 def test_a_word_outside_the_vocabulary_is_refused(tmp_path):
     for part, text in (("train", "a b a b a b"), ("valid", "a b a"), ("test", "a c b")):
         (tmp_path / f"ptb.{part}.txt").write_text(text)
-    with pytest.raises(ValueError, match="tokens that its training part lacks"):
+    with pytest.raises(ValueError, match="text: expected <unk> for tokens that the training part lacks"):
         data.load("ptb", tmp_path, steps=1)
 
 
@@ -282,10 +282,13 @@ def test_crops_and_flips_are_shifts_and_mirrors():
     [
         (lambda f: data.load("imagenet"), "data: expected one of digits"),
         (lambda f: data.load("digits", colour=1), "colour: expected an option of"),
-        (lambda f: data.load("digits", train=1500, validation=400), "exceeds the 1797 digits"),
+        (
+            lambda f: data.load("digits", train=1500, validation=400),
+            "train, validation: expected a sum up to 1797 digits",
+        ),
         (lambda f: data.load("digits", preprocess="magic"), "preprocess: expected one of"),
-        (lambda f: data.load("digits", size=3), "divide the side 8"),
-        (lambda f: data.load("digits", classes=11), "classes between 2 and 10"),
+        (lambda f: data.load("digits", size=3), "size: expected a divisor of the side 8"),
+        (lambda f: data.load("digits", classes=11), "classes: expected a whole number from 2 to 10"),
         (lambda f: data.load("mnist", f), "put train-images-idx3-ubyte, .* into .*mnist"),
         (lambda f: data.load("cifar10", f), "cifar-10-batches-bin/data_batch_1.bin"),
         (lambda f: data.load("ptb", f), "ptb.train.txt"),
@@ -302,8 +305,8 @@ def test_crops_and_flips_are_shifts_and_mirrors():
         (lambda f: data.load("digits", seed=1.5), "seed: expected a whole number, at least 0, got 1.5"),
         (lambda f: data.load("digits", augment="no"), "augment: expected True or False, got 'no'"),
         (lambda f: data.load("svhn", f, extra="no"), "extra: expected True or False, got 'no'"),
-        (lambda f: data.load("digits", size=True), "divide the side 8"),
-        (lambda f: data.load("digits", train=0), "no training images"),
+        (lambda f: data.load("digits", size=True), "size: expected a divisor of the side 8"),
+        (lambda f: data.load("digits", train=0), "train: expected at least one image"),
         (lambda f: data.batch_count(data.Split(torch.arange(5), torch.arange(5)), 3, 4), "smaller batch_size"),
     ],
 )
@@ -322,7 +325,7 @@ def test_every_damage_is_said(mnist, rng):
         (images, good[0][:300] + bytes([good[0][300] ^ 1]) + good[0][301:], "damaged"),
         (labels, good[1][:-1], "expected 58 bytes, got 57"),
         (labels, b"\x00\x00\x0d" + good[1][3:], "does not begin as an idx file"),
-        (labels, good[1][:-1] + b"\x63", "label lies outside 0..9"),
+        (labels, good[1][:-1] + b"\x63", "labels: expected 0 to 9"),
         (labels, b"", "damaged"),
     ]:
         path.write_bytes(broken)
@@ -359,7 +362,7 @@ def test_images_of_two_sizes_or_none_are_refused(mnist):
     folder, truth = mnist
     path = folder / "mnist" / "t10k-images-idx3-ubyte.gz"
     path.write_bytes(gzip.compress(idx(truth["t10k"][0][:, :20, :20].copy())))
-    with pytest.raises(ValueError, match="images of one size"):
+    with pytest.raises(ValueError, match="images: expected one size"):
         data.load("mnist", folder)
     for name, count in (("t10k-images-idx3-ubyte", (0, 28, 28)), ("t10k-labels-idx1-ubyte", (0,))):
         (folder / "mnist" / name).write_bytes(idx(np.zeros(count, np.uint8)))
@@ -503,8 +506,8 @@ def test_folds_test_every_digit_once(folds):
         ({"folds": 1}, "folds: expected a whole number, at least 2"),
         ({"folds": 5, "fold": 5}, "fold: expected a whole number, at least 0 and at most 4"),
         ({"fold": 1}, "fold: expected folds"),
-        ({"folds": 5, "train": 1200}, "exceeds the 1437 digits"),
-        ({"folds": 2, "validation": 900}, "exceeds the 898 digits"),
+        ({"folds": 5, "train": 1200}, "expected a sum up to 1437 digits"),
+        ({"folds": 2, "validation": 900}, "expected a sum up to 898 digits"),
     ],
 )
 def test_folds_that_do_not_fit(options, words):

@@ -887,7 +887,7 @@ def test_update_bn_collects_statistics_at_the_outer_weights():
     assert torch.allclose(net[1].running_mean, expected, atol=1e-6)
     expected = sum(f.var((0, 2, 3)) for f in features) / 2
     assert torch.allclose(net[1].running_var, expected, atol=1e-6)
-    with pytest.raises(ValueError, match="at least one batch"):
+    with pytest.raises(ValueError, match="batches: expected at least one"):
         update_bn(net, [], opt)
 
 
@@ -1006,7 +1006,7 @@ def test_bad_settings_of_the_others():
         (lambda: LocalEntropy(w, torch.optim.Adam, gamma=np.inf), "gamma: expected a finite"),
         (lambda: LocalEntropy(w, "adam"), "function"),
         (lambda: LocalEntropy(w, list), "torch.optim.Optimizer"),
-        (lambda: LocalEntropy([], torch.optim.Adam), "no parameters"),
+        (lambda: LocalEntropy([], torch.optim.Adam), "params: expected at least one tensor"),
         (lambda: Exponential(-1.0, 0.1), "start"),
         (lambda: Exponential(1.0, 1.0), "rate < 1"),
         (lambda: Linear(1.0, 0.0, 3), "stop"),
@@ -1018,7 +1018,7 @@ def test_bad_settings_of_the_others():
 
 def test_bad_parameters_and_groups():
     for bad, message in (
-        ([], "no parameters"),
+        ([], "params: expected at least one tensor"),
         ([torch.nn.Parameter(torch.ones(2, dtype=torch.complex64))], "real parameters, got torch.complex64"),
         ([torch.ones(2, dtype=torch.int64)], "floating-point"),
         ([torch.nn.Parameter(torch.eye(3).to_sparse())], "dense"),
@@ -1102,7 +1102,7 @@ def test_states_of_others_are_refused_and_nothing_changes():
     adam = torch.optim.Adam([torch.nn.Parameter(torch.ones(3)), torch.nn.Parameter(torch.ones(2))])
     parle = Parle([torch.nn.Parameter(torch.ones(3)), torch.nn.Parameter(torch.ones(2))])
     for state, message in (
-        (other.state_dict(), "another model: x of parameter 0 has shape"),
+        (other.state_dict(), r"state_dict: expected x of parameter 0 of shape .* it is of another model"),
         (more.state_dict(), "another model: 3 parameters"),
         (two.state_dict(), "2 groups"), (adam.state_dict(), "not one of EntropySGD"),
         (parle.state_dict(), "not one of EntropySGD"), ({"model": 1}, "state_dict of an optimizer"),

@@ -125,9 +125,9 @@ def test_the_density_on_the_slice_is_gibbs(objective):
 @pytest.mark.parametrize(
     "directions, words",
     [
-        (lambda d: np.ones((4, d)), "1 to 3 directions"),
-        (lambda d: np.ones((1, d + 1)), "1 to 3 directions"),
-        (lambda d: np.ones((2, d)), "linearly dependent"),
+        (lambda d: np.ones((4, d)), "directions: expected 1 to 3 of"),
+        (lambda d: np.ones((1, d + 1)), "directions: expected 1 to 3 of"),
+        (lambda d: np.ones((2, d)), "directions: expected linearly independent ones"),
         (lambda d: np.zeros((1, d)), "zero"),
         (lambda d: np.full((1, d), np.nan), "finite"),
     ],
@@ -137,5 +137,5 @@ def test_refusals(objective, directions, words):
         bridge.restrict(objective, directions(objective.dimension))
     with pytest.raises(ValueError, match="origin"):
         bridge.restrict(objective, np.eye(1, objective.dimension), origin=[1.0])
-    with pytest.raises(ValueError, match="expected models"):
+    with pytest.raises(ValueError, match="models: expected 460 weights"):
         bridge.directions_to(objective, [models.mlp(64, (5,))])

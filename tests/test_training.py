@@ -123,7 +123,7 @@ def test_language_model_and_stream():
 
 
 def test_replicas_of_sgd_are_refused_and_shares_need_samples():
-    with pytest.raises(ValueError, match="works on one replica"):
+    with pytest.raises(ValueError, match="replicas: expected 1 for the optimizer 'sgd', got 3"):
         training.train("sgd", replicas=3, **QUICK)
 
 
@@ -368,16 +368,16 @@ def test_tuning_tries_the_whole_grid():
 @pytest.mark.parametrize(
     "arguments, words",
     [
-        ({"contestants": {}}, "at least one contestant"),
+        ({"contestants": {}}, "contestants, seeds: expected one or more"),
         ({"contestants": {"a": {}}, "seeds": 1}, "two different seeds"),
         ({"contestants": {"a": {}}, "baseline": "b"}, "baseline: expected one of"),
         ({"contestants": {"a": {}}, "metric": "beauty"}, "metric: expected one of"),
         ({"contestants": {"a": {}}, "level": 1.5}, "level"),
-        ({"contestants": {"a": {}}, "seeds": 2.5}, "expected seeds to be a whole number or a sequence"),
+        ({"contestants": {"a": {}}, "seeds": 2.5}, "seeds: expected a whole number or a sequence"),
         ({"contestants": {"a": {}}, "seeds": (0, 1, 1)}, "different seeds"),
         (
             {"contestants": {"a": {}}, "seeds": 2, "epochs": 1, "data_options": {"train": 1437, "validation": 360}},
-            "no test samples",
+            "split: expected one of train, validation, got 'test'",
         ),
     ],
 )
@@ -388,7 +388,7 @@ def test_comparisons_refuse(arguments, words):
 
 def test_intervals_need_numbers():
     for values, level, words in [
-        ([1.0], 0.95, "at least two finite differences"),
+        ([1.0], 0.95, "differences: expected at least two finite numbers"),
         ([], 0.95, "at least two finite"),
         ([np.nan, 1.0], 0.95, "at least two finite"),
         ([[1.0, 2.0], [3.0, 4.0]], 0.95, "at least two finite"),
@@ -402,7 +402,7 @@ def test_intervals_need_numbers():
 def test_tuning_needs_a_grid_and_validation():
     with pytest.raises(ValueError, match="grid\\['lr'\\]: expected a sequence"):
         training.tune({"epochs": 1}, {"lr": 0.1}, seeds=2)
-    with pytest.raises(ValueError, match="no validation samples"):
+    with pytest.raises(ValueError, match="split: expected one of train, test, got 'validation'"):
         training.tune({"epochs": 1, "data_options": {"validation": 0}}, {"lr": np.array([0.1])}, seeds=1)
 
 
@@ -597,10 +597,16 @@ def test_weights_that_are_not_finite_are_not_kept(tmp_path, samples, batch, bran
         ({"epochs": 2.5}, "epochs"),
         ({"seed": -1}, "seed"),
         ({"batch_size": 5000}, "smaller batch_size"),
-        ({"optimizer_options": {"rate": 1.0}}, "does not take these options"),
+        ({"optimizer_options": {"rate": 1.0}}, "optimizer_options: expected those of 'sgd', got"),
         ({"optimizer_options": {"lr": -1.0}}, "learning rate"),
-        ({"optimizer": "parle", "optimizer_options": {"gamma": {"schedule": "Linear", "start": 1.0}}}, "Linear needs"),
-        ({"optimizer": "parle", "optimizer_options": {"rho": {"schedule": "Linear", "start": "a"}}}, "Linear needs"),
+        (
+            {"optimizer": "parle", "optimizer_options": {"gamma": {"schedule": "Linear", "start": 1.0}}},
+            "schedule: expected the settings start, stop, steps of Linear",
+        ),
+        (
+            {"optimizer": "parle", "optimizer_options": {"rho": {"schedule": "Linear", "start": "a"}}},
+            "schedule: expected the settings start, stop, steps of Linear",
+        ),
         (
             {
                 "optimizer": "parle",
@@ -615,7 +621,7 @@ def test_weights_that_are_not_finite_are_not_kept(tmp_path, samples, batch, bran
         ({"device": "xpu:7"}, "got 'xpu:7'"),
         ({"device": 3.5}, "got 3.5"),
         ({"clip": "much"}, "clip: expected a number > 0"),
-        ({"share": np.nan, "optimizer": "parle", "replicas": 2}, "expected a share"),
+        ({"share": np.nan, "optimizer": "parle", "replicas": 2}, "share: expected a number in"),
         ({"replacement": "no"}, "replacement: expected True or False"),
         ({"deterministic": 1}, "deterministic: expected True or False"),
         ({"snapshots": 3}, "snapshots: expected a sequence"),
@@ -625,10 +631,10 @@ def test_weights_that_are_not_finite_are_not_kept(tmp_path, samples, batch, bran
         ({"precision": "float8"}, "precision: expected one of"),
         ({"initialisation": "magic"}, "initialisation: expected one of"),
         ({"resume": True}, "give out="),
-        ({"model": torch.nn.ReLU()}, "no trainable parameters"),
+        ({"model": torch.nn.ReLU()}, "model: expected trainable parameters"),
         ({"model": "char-lstm"}, "data: expected text"),
         ({"checkpoint_seconds": -1.0}, "checkpoint_seconds"),
-        ({"share": 0.1, "optimizer": "parle", "replicas": 3}, "expected a share"),
+        ({"share": 0.1, "optimizer": "parle", "replicas": 3}, "share: expected a number in"),
         ({"optimizer": "trivialized-sgd"}, "layers"),
     ],
 )

@@ -44,7 +44,7 @@ def batch_count(split: Split, size: int, steps: int | None = None) -> int:
     if count < 1:
         need = f"{size} x {steps} tokens" if split.stream else f"{size} samples"
         raise ValueError(
-            f"batch_size: expected at most the split's {len(split)}, got batches of {need}: choose a smaller one"
+            f"batch_size: expected at most the split's {len(split)}, got batches of {need}: choose a smaller batch_size"
         )
     return count
 

@@ -65,7 +65,7 @@ class Store:
         switch("resume", resume)
         nonnegative("checkpoint_seconds", seconds, infinite=True)
         if resume and out is None:
-            raise ValueError("out: expected the folder of the run to resume, got None")
+            raise ValueError("out: expected the folder of the run to resume, got None: give out=...")
         self.folder = None if out is None else records.output_folder(out)
         if self.folder is None:
             return
