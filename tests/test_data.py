@@ -284,7 +284,7 @@ def test_crops_and_flips_are_shifts_and_mirrors():
         (lambda f: data.load("digits", colour=1), "colour: expected an option of"),
         (
             lambda f: data.load("digits", train=1500, validation=400),
-            "train, validation: expected a sum up to 1797 digits",
+            "expected a sum up to 1797 digits",
         ),
         (lambda f: data.load("digits", preprocess="magic"), "preprocess: expected one of"),
         (lambda f: data.load("digits", size=3), "size: expected a divisor of the side 8"),

@@ -1019,7 +1019,7 @@ def test_bad_settings_of_the_others():
 def test_bad_parameters_and_groups():
     for bad, message in (
         ([], "params: expected at least one tensor"),
-        ([torch.nn.Parameter(torch.ones(2, dtype=torch.complex64))], "real parameters, got torch.complex64"),
+        ([torch.nn.Parameter(torch.ones(2, dtype=torch.complex64))], "expected real numbers, got torch.complex64"),
         ([torch.ones(2, dtype=torch.int64)], "floating-point"),
         ([torch.nn.Parameter(torch.eye(3).to_sparse())], "dense"),
     ):
@@ -1103,7 +1103,7 @@ def test_states_of_others_are_refused_and_nothing_changes():
     parle = Parle([torch.nn.Parameter(torch.ones(3)), torch.nn.Parameter(torch.ones(2))])
     for state, message in (
         (other.state_dict(), r"state_dict: expected x of parameter 0 of shape .* it is of another model"),
-        (more.state_dict(), "another model: 3 parameters"),
+        (more.state_dict(), "state_dict: expected 2 parameters, got 3"),
         (two.state_dict(), "2 groups"), (adam.state_dict(), "not one of EntropySGD"),
         (parle.state_dict(), "not one of EntropySGD"), ({"model": 1}, "state_dict of an optimizer"),
     ):  # fmt: skip

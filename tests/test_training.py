@@ -392,8 +392,8 @@ def test_intervals_need_numbers():
         ([], 0.95, "at least two finite"),
         ([np.nan, 1.0], 0.95, "at least two finite"),
         ([[1.0, 2.0], [3.0, 4.0]], 0.95, "at least two finite"),
-        ([1.0, 2.0], 1.0, "0 < level < 1"),
-        ([1.0, 2.0], np.nan, "0 < level < 1"),
+        ([1.0, 2.0], 1.0, "level: expected a number in"),
+        ([1.0, 2.0], np.nan, "level: expected a number in"),
     ]:
         with pytest.raises(ValueError, match=words):
             training.paired(values, level)
@@ -601,11 +601,11 @@ def test_weights_that_are_not_finite_are_not_kept(tmp_path, samples, batch, bran
         ({"optimizer_options": {"lr": -1.0}}, "learning rate"),
         (
             {"optimizer": "parle", "optimizer_options": {"gamma": {"schedule": "Linear", "start": 1.0}}},
-            "schedule: expected the settings start, stop, steps of Linear",
+            "the settings start, stop, steps of",
         ),
         (
             {"optimizer": "parle", "optimizer_options": {"rho": {"schedule": "Linear", "start": "a"}}},
-            "schedule: expected the settings start, stop, steps of Linear",
+            "the settings start, stop, steps of",
         ),
         (
             {
