@@ -417,14 +417,14 @@ def paths_of(problem, grid, initial, times=(0.0, 1.0), **counts):
         (lambda g, c: paths_of(c, g, 0.0, paths=2, steps=2, seed=-1), "seed"),
         (
             lambda g, c: controlled_paths(logarithmic_transform(c, g, [0, 1.0]), 9.0, paths=2, steps=2, seed=1),
-            "leave the box",
+            "points: expected numbers in",
         ),
         (
             lambda g, c: controlled_paths(logarithmic_transform(c, g, [0, 1.0]), [1.0] * 3, paths=2, steps=2, seed=1),
             "one point",
         ),
         (lambda g, c: point_mass(g, [0.0, 1.0]), "1 coordinates"),
-        (lambda g, c: point_mass(g, 5.0), "leave the box"),
+        (lambda g, c: point_mass(g, 5.0), "points: expected numbers in"),
         (lambda g, c: semigroup(csr_matrix(np.zeros((2, 2))), np.array([1.0, -1.0]), [1.0]), ">= 0"),
     ],
 )

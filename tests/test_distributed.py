@@ -177,7 +177,7 @@ def test_split_data_covers_everything_in_equal_parts(count, replicas, share):
 
 def test_split_data_refuses_parts_that_cannot_cover():
     for share in (0.3, 0.0, 1.5, -1.0, np.nan):
-        with pytest.raises(ValueError, match="share in"):
+        with pytest.raises(ValueError, match="share: expected a number in"):
             split_indices(100, 3, share)
 
 

@@ -1104,8 +1104,8 @@ def test_states_of_others_are_refused_and_nothing_changes():
     for state, message in (
         (other.state_dict(), r"state_dict: expected x of parameter 0 of shape .* it is of another model"),
         (more.state_dict(), "state_dict: expected 2 parameters, got 3"),
-        (two.state_dict(), "2 groups"), (adam.state_dict(), "not one of EntropySGD"),
-        (parle.state_dict(), "not one of EntropySGD"), ({"model": 1}, "state_dict of an optimizer"),
+        (two.state_dict(), "state_dict: expected 1 groups, got 2"), (adam.state_dict(), "not one of EntropySGD"),
+        (parle.state_dict(), "not one of EntropySGD"), ({"model": 1}, "state_dict: expected that of an optimizer"),
     ):  # fmt: skip
         with pytest.raises(ValueError, match=message):
             opt.load_state_dict(state)
