@@ -175,8 +175,8 @@ def _only_feet(loss, x, y, t):
     if met.any():
         k = int(np.argmax(met))
         raise ValueError(
-            f"t = {t} is too late: at x = {x[k]:.6g} the characteristics from {y[k]:.6g} and others have met: there "
-            "p = (x - pdelab.proximal(...))/t is the solution"
+            f"t: expected a time before the first shock, got {t}: at x = {x[k]:.6g} characteristics from {y[k]:.6g} "
+            "and elsewhere have met, where p = (x - pdelab.proximal(...))/t is the solution"
         )
 
 
