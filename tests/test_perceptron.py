@@ -230,6 +230,8 @@ def test_packing_and_back(rng):
     (lambda: perceptron.counts_everywhere([0], 28, 1), "at most 27"),
     (lambda: perceptron.clusters([0], 3, flips=4), "flips"),
     (lambda: perceptron.tilted_average([1.0], [0], 1), "counts"),
+    (lambda: perceptron.expected_solutions(2001, 10), "fewer than 2\\^1024 solutions"),
+    (lambda: perceptron.expected_pairs(3001, 0, 1500), "fewer than 1e308 pairs"),
     (lambda: perceptron.tilted_average([1.0], [1], math.nan), "tilt"),
     (lambda: perceptron.pack(np.ones(64)), "63"),
     (lambda: perceptron.unpack(8, 3), "below"),

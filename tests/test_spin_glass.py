@@ -103,6 +103,26 @@ def test_limits_are_reached():
     assert abs(spin_glass.edge_limit(2.0) - 1.0804) < 5e-4 and abs(spin_glass.edge_limit(0.0) - 2) < 1e-12
 
 
+@pytest.mark.parametrize("n, fields", [(2, [0.5, 10.0, 1e3]), (50, [10.0, 1e3, 1e8]), (400, [10.0, 1e2, 1e8])])
+def test_a_large_field_leaves_two_critical_points(n, fields):
+    """At n = 2 a stationary process on the circle has 2 sqrt(r4/r2) of them (Rice), r2 = p + ν², r4 = 3p² - 2p + ν²."""
+    for field in fields:
+        exact = 2 * math.sqrt((21 + field**2) / (3 + field**2)) if n == 2 else 2.0
+        assert expected_critical_points(n, 3, field)[0] == pytest.approx(exact, rel=1e-10)
+
+
+def test_one_minimum_is_left_beyond_the_edge():
+    """lim E[minima] falls to 1; where it is near, it rests on F_1 far in its upper tail, at s = κ²/4."""
+    limits = [spin_glass.edge_limit(kappa) for kappa in (0.0, 1.0, 2.0, 3.0, 4.0, 6.0)]
+    assert (np.diff(limits) < 0).all() and limits[-1] == pytest.approx(1.0, abs=1e-5)
+    assert [spin_glass.edge_limit(kappa) for kappa in (9.0, 12.0)] == pytest.approx([1.0, 1.0], abs=1e-10)
+
+
+def test_means_over_few_matrices_are_told():
+    with pytest.warns(UserWarning, match="too few for a standard error"):
+        expected_critical_points(50, 3, 10.0, 0, draws=50)
+
+
 def test_printed_exponents_are_wrong():
     """The exponent |κ|³/24 + (2/3)|κ|^(3/2) is approached, the printed κ²/24 + (4 sqrt 2/3)|κ|^(3/2) is not."""
     gaps = []
@@ -289,6 +309,10 @@ def test_energies_of_minima():
     (lambda: expected_critical_points(5, 3, 0.0, 1, draws=1), "draws"),
     (lambda: spin_glass.exponential_limit(10, 3, 2.0), "field"),
     (lambda: spin_glass.edge_limit(-13.0), "kappa"),
+    (lambda: spin_glass.trivialisation_limit(-1400.0), "tau: expected a number in"),
+    (lambda: spin_glass.exponential_limit(3000), "n: expected a limit below 1e308"),
+    (lambda: spin_glass.chao1([1.5, 2.0]), "basins: expected a list of whole numbers >= 1"),
+    (lambda: spin_glass.chao1([2, 0]), "basins: expected a list of whole numbers >= 1"),
     (lambda: spin_glass.descend("x", 3), "SpinGlass"),
     (lambda: spin_glass.descend(SpinGlass(5), 0), "count"),
     (lambda: spin_glass.descend(SpinGlass(5), 3, step=0.0), "step"),

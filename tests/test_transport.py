@@ -243,6 +243,9 @@ def test_masses_of_many_decades():
         (lambda g: wasserstein_gaussian([0.0, 0.0], np.eye(3), [0.0, 0.0], np.eye(2)), "means"),
         (lambda g: wasserstein_gaussian(0.0, -1.0, 0.0, 1.0), "semi-definite"),
         (lambda g: jko_gaussian(0.0, 1.0, -2.0, 1.0), "tau"),
+        (lambda g: jko_gaussian(0.0, 1.0, 1.0, 0.0), "tau: expected a number > 0"),
+        (lambda g: jko_gaussian(0.0, -1.0, 1.0, 0.1), "deviation: expected a number > 0"),
+        (lambda g: jko_gaussian(0.0, 1.0, 1.0, 0.1, beta=-1.0), "beta: expected a number > 0"),
     ],
 )
 def test_bad_input_is_refused(make, words):

@@ -6,6 +6,8 @@ exponent that the thesis prints in (2.18), κ²/24 + (4 sqrt(2)/3)|κ|^(3/2), an
 """
 
 import math
+import warnings
+from functools import partial
 
 import numpy as np
 
@@ -36,10 +38,9 @@ def compute(sizes, taus, kappas, glass, draws, seed):
     size = np.maximum(-kappa, 0.0)
     coarse = np.array([k for k in kappa[::2] if -k / 2 * glass ** (-1 / 3) < 0.3])  # B is below 1/3
     fields = [_field(-k / 2 * glass ** (-1 / 3)) for k in coarse]
-    minima = [spin_glass.expected_critical_points(glass, 3, f, 0, draws=draws, seed=seed, log=True) for f in fields]
+    minima = _sampled(glass, fields, 0, draws, seed)
     exponents = {"right": size**3 / 24 + 2 / 3 * size**1.5, "printed": size**2 / 24 + 4 * math.sqrt(2) / 3 * size**1.5}
-    count = {"draws": draws, "seed": seed + 1, "log": True}
-    maxima = [spin_glass.expected_critical_points(glass, 3, f, glass - 1, **count) for f in fields]
+    maxima = _sampled(glass, fields, glass - 1, draws, seed + 1)
     away = np.array([(low - high, math.hypot(e, d)) for (low, e), (high, d) in zip(minima, maxima)])
     sampled = away[:, 1] > 1e-6  # at B = 0 every matrix has the same weight
     return {
@@ -52,6 +53,14 @@ def compute(sizes, taus, kappas, glass, draws, seed):
         "worst_z_of_minima": float(np.abs(away[sampled, 0] / away[sampled, 1]).max()),
         "worst_error_of_minima": float(away[:, 1].max()),
     }  # fmt: skip
+
+
+def _sampled(glass, fields, index, draws, seed):
+    """Logarithms of expected numbers with their errors; that few matrices count for some, `worst_error` says."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="draws: ")
+        count = partial(spin_glass.expected_critical_points, index=index, draws=draws, seed=seed, log=True)
+        return [count(glass, 3, field) for field in fields]
 
 
 def _field(b):

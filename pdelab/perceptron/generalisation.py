@@ -111,7 +111,12 @@ def expected_solutions(d: int, patterns: int) -> float:
     >>> expected_solutions(21, 10)
     2048.0
     """
-    return 2.0 ** (odd_dimension("d", d) - checks.whole("patterns", patterns, 0))
+    exponent = odd_dimension("d", d) - checks.whole("patterns", patterns, 0)
+    if exponent >= 1024:
+        raise ValueError(
+            f"d: expected fewer than 2^1024 solutions, got 2^{exponent}: it is no float64, take fewer weights"
+        )
+    return 2.0**exponent
 
 
 def expected_pairs(d: int, patterns: int, distance: int) -> float:
@@ -145,7 +150,12 @@ def expected_pairs(d: int, patterns: int, distance: int) -> float:
     """
     d, n = odd_dimension("d", d), checks.whole("patterns", patterns, 0)
     chance = 1.0 - disagreement(d, distance)
-    return math.exp(_log_comb(d, distance) + (n * math.log(chance) if n else 0.0)) if chance > 0 or not n else 0.0
+    if not chance > 0 and n:
+        return 0.0
+    logarithm = _log_comb(d, distance) + (n * math.log(chance) if n else 0.0)
+    if logarithm > 709:
+        raise ValueError(f"d: expected fewer than 1e308 pairs, got exp({logarithm:.1f}): take fewer weights")
+    return math.exp(logarithm)
 
 
 def isolation_probability(d: int, patterns: int) -> float:

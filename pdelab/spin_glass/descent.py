@@ -211,8 +211,10 @@ def chao1(basins: ArrayLike) -> float:
     4.5
     """
     basins = checks.reals("basins", basins)
+    if basins.ndim != 1 or not ((basins >= 1) & (basins == np.floor(basins)) & (basins < math.inf)).all():
+        raise ValueError(f"basins: expected a list of whole numbers >= 1, got {checks.shown(basins)}")
     once, twice = int((basins == 1).sum()), int((basins == 2).sum())
-    return float((basins > 0).sum() + once * (once - 1) / (2 * (twice + 1)))
+    return float(basins.size + once * (once - 1) / (2 * (twice + 1)))
 
 
 def continuation(glass: SpinGlass, point: ArrayLike, fields: ArrayLike) -> tuple[Array, Array]:

@@ -12,6 +12,7 @@ over matrices drawn in tridiagonal form (Dumitriu, Edelman 2002).
 from __future__ import annotations
 
 import math
+import warnings
 from functools import cache
 
 import numpy as np
@@ -25,6 +26,8 @@ __all__ = [
     "critical_field", "curvature_ratio", "edge_limit", "energy_law", "expected_critical_points",
     "exponential_limit", "goe_eigenvalues", "tracy_widom", "trivialisation_limit",
 ]  # fmt: skip
+
+FEW = 10.0  # matrices that a mean must rest on
 
 
 def curvature_ratio(p: int, field: float) -> float:
@@ -52,6 +55,11 @@ def curvature_ratio(p: int, field: float) -> float:
     """
     p, field = checked_order(p), checks.nonnegative("field", field)
     return (p * (p - 2) - field * field) / (p * p + field * field)
+
+
+def _around_one(p, field):
+    """(1 + B, 1 - B), without the rounding of B near -1."""
+    return 2.0 * p * (p - 1) / (p * p + field * field), 2.0 * (p + field * field) / (p * p + field * field)
 
 
 def critical_field(p: int = 3) -> float:
@@ -112,6 +120,12 @@ def expected_critical_points(
     ValueError
         Numbers out of range, a count beyond float64 (ask for log=True).
 
+    Warns
+    -----
+    UserWarning
+        A mean for one index that rests on less than ten matrices: λ_{k+1} spreads like n^(-1/6), its weights like
+        exp(B n^(1/3)).
+
     Examples
     --------
     >>> value, error = expected_critical_points(50, 3)
@@ -123,7 +137,8 @@ def expected_critical_points(
     n, b = checks.whole("n", n, 2), curvature_ratio(p, field)
     if energy is not None:
         energy = checks.finite("energy", energy)
-    front = math.log(2.0) + 0.5 * math.log1p(b) + 0.5 * (n - 1) * (math.log1p(b) - math.log1p(-b))
+    plus, minus = _around_one(p, field)
+    front = math.log(2.0) + 0.5 * math.log(plus) + 0.5 * (n - 1) * math.log(plus / minus)
     at_critical_field = abs(b) < 4 * np.finfo(float).eps and energy is None
     if index is None:
         logarithm, error = (math.log(2.0 * n) if at_critical_field else front + _log_total(n, p, field, energy)), 0.0
@@ -166,6 +181,11 @@ def energy_law(n: int, p: int = 3, index: int = 0, draws: int = 2000, seed: int 
     ValueError
         Numbers out of range.
 
+    Warns
+    -----
+    UserWarning
+        Weights of which less than ten count.
+
     Examples
     --------
     >>> energies, weights = energy_law(10, draws=200)
@@ -176,6 +196,7 @@ def energy_law(n: int, p: int = 3, index: int = 0, draws: int = 2000, seed: int 
     eigenvalues = goe_eigenvalues(n, checks.whole("index", index, 0, n - 1), draws, seed)
     logs = -0.25 * b * eigenvalues**2
     weights = np.exp(logs - logs.max())
+    _few(weights, "the law")
     return eigenvalues * math.sqrt((p - 1) / (p * n)), weights / weights.sum()
 
 
@@ -210,7 +231,7 @@ def exponential_limit(n: int, p: int = 3, field: float = 0.0) -> float:
     Raises
     ------
     ValueError
-        A field at which B <= 0.
+        A field at which B <= 0, a limit beyond float64.
 
     Examples
     --------
@@ -221,7 +242,10 @@ def exponential_limit(n: int, p: int = 3, field: float = 0.0) -> float:
     n, b = checks.whole("n", n, 2), curvature_ratio(p, field)
     if b <= 0:
         raise ValueError(f"field: expected one below sqrt(p(p-2)) = {critical_field(p):.6g}, got {field}")
-    return 4 * math.sqrt(n * (1 + b) / (math.pi * b)) * math.exp(0.5 * (n - 1) * (math.log1p(b) - math.log1p(-b)))
+    exponent = 0.5 * (n - 1) * (math.log1p(b) - math.log1p(-b))
+    if exponent > 700.0:
+        raise ValueError(f"n: expected a limit below 1e308, got one round exp({exponent:.1f}): take a smaller n")
+    return 4 * math.sqrt(n * (1 + b) / (math.pi * b)) * math.exp(exponent)
 
 
 def trivialisation_limit(tau: float) -> float:
@@ -231,7 +255,7 @@ def trivialisation_limit(tau: float) -> float:
 
     Parameters
     ----------
-    tau : float
+    tau : float >= -700
         τ.
 
     Returns
@@ -241,14 +265,14 @@ def trivialisation_limit(tau: float) -> float:
     Raises
     ------
     ValueError
-        What is no finite number.
+        What is no finite number, or below -700, where the limit leaves float64.
 
     Examples
     --------
     >>> [round(trivialisation_limit(tau), 4) for tau in (-2, 0, 2)]
     [9.9556, 2.0, 0.5157]
     """
-    half = 0.5 * checks.finite("tau", tau)
+    half = 0.5 * checks.within("tau", tau, -700.0, math.inf, "[)")
     return 2.0 * math.exp(abs(half) - half) * float(special.ive(0, half) - special.ive(1, half))
 
 
@@ -278,9 +302,9 @@ def edge_limit(kappa: float, *, log: bool = False) -> float:
     2.0
     """
     kappa = checks.within("kappa", kappa, -12.0, 12.0)
-    weights, left, below, right, above = _tails()
-    a = 0.5 * kappa  # E e^{as} by parts on either side of 0
-    mean = 1.0 + 7.0 * a * (weights @ (np.exp(a * right) * above) - weights @ (np.exp(a * left) * below))
+    (w, left, below), (v, right, above) = _tails()
+    a = 0.5 * kappa  # E e^{as} by parts on either side of 0; its largest terms lie at s = a²
+    mean = 1.0 + a * (v @ (np.exp(a * right) * above) - w @ (np.exp(a * left) * below))
     logarithm = math.log(2.0) - kappa**3 / 24 + math.log(mean)
     return logarithm if log else math.exp(logarithm)
 
@@ -311,22 +335,33 @@ def tracy_widom(s: float, nodes: int = 60) -> float:
     0.519663
     """
     s = checks.finite("s", s)
-    x, w = np.polynomial.legendre.leggauss(checks.whole("nodes", nodes, 2))
-    length = max(16.0 - 0.5 * min(s, 0.0), 4.0)
+    return float(np.prod(1.0 - _shares(s, checks.whole("nodes", nodes, 2))))
+
+
+def _upper_tail(s):
+    """1 - F_1(s), to relative accuracy."""
+    return float(-np.expm1(np.log1p(-_shares(s, 60)).sum()))
+
+
+def _shares(s, nodes):
+    """The eigenvalues of Ai(x + y + s) on the half line, by Gauss' rule as far as it is not negligible."""
+    x, w = np.polynomial.legendre.leggauss(nodes)
+    length = max(16.0 - 0.5 * min(s, 0.0), 4.0) / math.sqrt(1.0 + max(s, 0.0) / 4)
     x, w = 0.5 * length * (x + 1), 0.5 * length * w
-    kernel = special.airy(x[:, None] + x[None, :] + s)[0]
     root = np.sqrt(w)
-    return float(np.linalg.det(np.eye(x.size) - root[:, None] * kernel * root[None, :]))
+    return np.linalg.eigvalsh(root[:, None] * special.airy(x[:, None] + x[None, :] + s)[0] * root[None, :])
 
 
 @cache
 def _tails():
-    """Quadrature weights in units of 7, F_1 on [-14, 0] and 1 - F_1 on [0, 14]."""
+    """(weights, places, F_1) on [-14, 0] and (weights, places, 1 - F_1) on [0, 84], by Gauss' rule in pieces of 14."""
     nodes, weights = np.polynomial.legendre.leggauss(200)
-    left, right = 7.0 * (nodes - 1), 7.0 * (nodes + 1)
-    below = np.array([_lower_tail(float(s)) for s in left])
-    above = np.array([1.0 - tracy_widom(float(s)) for s in right])
-    return weights, left, below, right, above
+    left = 7.0 * weights, 7.0 * (nodes - 1)
+    nodes, weights = np.polynomial.legendre.leggauss(60)
+    right = np.tile(7.0 * weights, 6), (14.0 * np.arange(6)[:, None] + 7.0 * (nodes + 1)).ravel()
+    return (*left, np.array([_lower_tail(float(s)) for s in left[1]])), (
+        *right, np.array([_upper_tail(float(s)) for s in right[1]]),
+    )  # fmt: skip
 
 
 def _lower_tail(s, start=-7.5):
@@ -343,7 +378,19 @@ def _log_mean(logs):
     if top == -math.inf:
         return -math.inf, 0.0
     values = np.exp(logs - top)
+    _few(values, "the mean over draws")
     return top + math.log(values.mean()), float(values.std(ddof=1) / math.sqrt(values.size) / values.mean())
+
+
+def _few(weights, what):
+    """Warn where so few weights count that their spread says nothing of the error."""
+    count = float(weights.sum() ** 2 / (weights @ weights))
+    if count < FEW < weights.size:
+        warnings.warn(
+            f"draws: {what} rests on about {count:.1f} of {weights.size} matrices, too few for a standard error: take "
+            "more draws or a smaller n",
+            stacklevel=4,
+        )
 
 
 def _log_share(eigenvalues, n, p, field, energy):
@@ -367,10 +414,15 @@ def _energy_step(n, p, field, energy):
 
 def _log_total(n, p, field, energy):
     """log of the sum over all eigenvalues of E exp(-B λ²/4) [H <= N energy], by Gauss-Legendre quadrature in pieces."""
-    b = curvature_ratio(p, field)
+    plus, minus = _around_one(p, field)
     edge = math.sqrt(2.0 * n)
-    reach = edge + 12.0 / math.sqrt(min(1.0, 1.0 + b)) + 6.0
-    cuts = np.linspace(-reach, reach, math.ceil(2 * reach * max(edge, 4.0) / 8.0) + 1)
+    inner = edge + 18.0
+    cuts = np.linspace(-inner, inner, math.ceil(2 * inner * max(edge, 4.0) / 8.0) + 1)
+    if plus < 1:  # the largest terms lie at edge/sqrt(1 - B²), as widely spread as 1/sqrt(1 - B²)
+        wide = 1 / math.sqrt(plus * minus)
+        outer = np.linspace(inner, inner + (edge + 12.0) * wide, math.ceil(edge + 12.0) + 1)[1:]
+        cuts = np.concatenate([-outer[::-1], cuts, outer])
+    reach = cuts[-1]
     if energy is not None:
         middle, width = _energy_step(n, p, field, energy)
         steep = np.linspace(middle - 10 * width, middle + 10 * width, 11)
@@ -382,31 +434,34 @@ def _log_total(n, p, field, energy):
     w = (0.5 * np.diff(cuts)[:, None] * weights).ravel()
     share = _log_share(math.sqrt(2.0) * x, n, p, field, energy)
     with np.errstate(divide="ignore"):
-        logs = _log_density(n, x) + np.log(np.maximum(w, 0.0)) - 0.5 * b * x * x + share
+        logs = _log_density(n, x) + np.log(np.maximum(w, 0.0)) - 0.5 * plus * x * x + share
     return float(special.logsumexp(logs))
 
 
 def _log_density(n, x):
-    """log of the density of eigenvalues λ = sqrt(2) x of GOE_n in x, total mass n (Mehta, Random matrices, ch. 7)."""
-    log_scale = -0.5 * x * x - 0.25 * math.log(math.pi)
+    """log of e^(x²/2) times the density of eigenvalues λ = sqrt(2) x of GOE_n in x, of mass n (Mehta, ch. 7)."""
+    log_scale, half = (
+        np.full_like(x, -0.25 * math.log(math.pi)),
+        0.5 * x * x,
+    )  # functions are e^(log_scale - half) times
     before, now, squares = np.zeros_like(x), np.ones_like(x), np.ones_like(x)
     # Ψ_j(x) = ½ ∫ sign(x - t) φ_j(t) dt and ∫ φ_j, both by the recurrence of φ_j'
     primitive = [math.pi**-0.25 * math.sqrt(math.pi / 2) * special.erf(x / math.sqrt(2.0)), None]
     integrals = [math.pi**-0.25 * math.sqrt(2 * math.pi), 0.0]
-    primitive[1] = -math.sqrt(2.0) * np.exp(log_scale)
+    primitive[1] = -math.sqrt(2.0) * np.exp(log_scale - half)
     for j in range(n - 1):
         before, now = now, x * math.sqrt(2.0 / (j + 1)) * now - math.sqrt(j / (j + 1)) * before
         squares = squares + now * now
         if j % 16 == 15:
             size = np.maximum(np.maximum(abs(now), abs(before)), np.sqrt(squares))
             before, now, squares, log_scale = before / size, now / size, squares / size**2, log_scale + np.log(size)
-        primitive.append(_next(j + 1, primitive[j], np.exp(log_scale) * now))
+        primitive.append(_next(j + 1, primitive[j], np.exp(log_scale - half) * now))
         integrals.append(math.sqrt((j + 1) / (j + 2)) * integrals[j])
         primitive[j] = None
     odd = 1.0 / integrals[n - 1] if n % 2 else 0.0
     last = now * (math.sqrt(n / 2.0) * primitive[n] + odd)
     with np.errstate(divide="ignore", invalid="ignore"):
-        first, second = np.log(squares) + 2 * log_scale, np.log(np.abs(last)) + log_scale
+        first, second = np.log(squares) + 2 * log_scale - half, np.log(np.abs(last)) + log_scale
         total = np.where(
             last >= 0, np.logaddexp(first, second), first + np.log1p(-np.exp(np.minimum(second - first, 0.0)))
         )

@@ -156,9 +156,10 @@ def _solved(masses, cost, regularisation):
             raise FloatingPointError(f"the linear programme was not solved: {log['warning']}")
         return plan, log["u"]
     strength = regularisation * max(float(cost.max()), 1e-300)
-    plan, log = ot.sinkhorn(
-        *masses, cost, strength, method="sinkhorn_log", numItermax=20000, stopThr=1e-9, log=True, warn=False
-    )
+    with np.errstate(over="ignore"):  # on the way to plans that are made feasible below
+        plan, log = ot.sinkhorn(
+            *masses, cost, strength, method="sinkhorn_log", numItermax=20000, stopThr=1e-9, log=True, warn=False
+        )
     return _feasible(plan, masses), strength * log["log_u"]
 
 

@@ -136,6 +136,9 @@ def jko_gaussian(
     >>> jko_gaussian(1.0, 1.0, 1.0, 0.1)
     (0.9090909090909091, 1.0)
     """
+    mean, curvature = checks.finite("mean", mean), checks.finite("curvature", curvature)
+    deviation, tau = checks.positive("deviation", deviation), checks.positive("tau", tau)
+    beta = checks.positive("beta", beta, infinite=True)
     k = curvature + 1 / tau
     if not k > 0:
         raise ValueError(f"tau: expected less than 1/|curvature| = {-1 / curvature:.6g}, got {tau}")
