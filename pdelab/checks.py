@@ -354,7 +354,7 @@ def reals(name: str, values: Any, expected: str = "real numbers") -> NDArray[np.
 
 
 def bounded(values: NDArray[np.float64], low: Any, high: Any, slack: Any, words: str) -> NDArray[np.float64]:
-    """An answer if it lies within the bounds that theory gives it: a value outside them is never returned.
+    """Return an answer that lies within the bounds of theory, and refuse one that does not.
 
     Parameters
     ----------
@@ -394,7 +394,7 @@ def bounded(values: NDArray[np.float64], low: Any, high: Any, slack: Any, words:
 
 
 def refuse(name: str, expected: str, value: Any) -> NoReturn:
-    """Raise the ValueError of this dialect.
+    """Raise a ValueError that says what was expected and what came.
 
     Parameters
     ----------

@@ -449,7 +449,7 @@ def inner_gradient(
     seed: int,
     threads: int | None = None,
 ) -> tuple[Any, Any]:
-    """What L inner steps say of ∇f_γ(x): the estimate (x - z_L)/γ, its mean and standard error over independent runs.
+    """Estimate ∇f_γ(x) by L inner steps: mean and standard error of (x - z_L)/γ over independent runs.
 
     Parameters
     ----------

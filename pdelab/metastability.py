@@ -213,7 +213,7 @@ def anneal(
     initial : array grid.shape
     grid : Grid, reflecting or periodic
     times : increasing sequence, > 0
-        Times to save. With a logarithmic schedule, times equal in log(t) suit it: 400 of them reach t = 1e7.
+        Times to save. For a logarithmic schedule take equal steps of log(t): 400 of them reach t = 1e7.
     steps : int
         Implicit steps between two of the times (from 0 to the first, too).
     rtol : float > 0, optional
@@ -223,8 +223,8 @@ def anneal(
     Returns
     -------
     Solution
-        At the times given; positive, mass kept, whatever the steps. First order in their size; info["time_error"], the
-        largest over the times, is twice the distance to a run with twice as many.
+        At the times given. For any steps it is positive and keeps the mass; the error is of first order in their size.
+        info["time_error"], the largest over the times, is twice the distance to a run with twice as many steps.
 
     Raises
     ------

@@ -23,10 +23,11 @@ __all__ = ["engquist_osher", "godunov", "high_resolution", "rusanov", "total_var
 def godunov(problem: Burgers, grid: Grid, values: Array) -> Stepper:
     """Godunov's scheme: p_j ← p_j - dt/h (F_{j+1/2} - F_{j-1/2}) + ν dt δ²p, F the exact flux of the Riemann problem.
 
-    Promises for dt (max|p|/h + 2ν/h²) <= 1: monotone, so comparison, the maximum principle, no growth of the total
-    variation, and the entropy solution; the mass of a periodic line to round-off. First order. On a periodic grid
-    shifted by h/2, its solution is the differences of `hamilton_jacobi.monotone` with the same dt, to round-off.
-    2-3 D: the gradient of that scheme's solution.
+    For dt (max|p|/h + 2ν/h²) <= 1 it is monotone: comparison and the maximum principle hold, the total variation does
+    not grow, and the limit is the entropy solution. On a periodic line the mass is kept to round-off. First order.
+
+    On a periodic grid shifted by h/2 its solution is the differences of that of `hamilton_jacobi.monotone` with the
+    same dt, to round-off. In 2-3 D the solution is the gradient of that scheme's solution.
 
     Examples
     --------

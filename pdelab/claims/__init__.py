@@ -427,7 +427,7 @@ def record(row: Claim, *, quick: bool = False, verdict: Verdict | None = None) -
     quick : bool
         In the quick form.
     verdict : Verdict, optional
-        That of `decide` of the same sizes, where it is known already.
+        What `decide` returned in the same form; by default the claim is decided now.
 
     Returns
     -------

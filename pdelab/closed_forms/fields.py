@@ -259,11 +259,12 @@ def local_entropy(f: Loss | ArrayLike, where: Grid | ArrayLike, gamma: ArrayLike
 
     Good values
     -----------
-    gamma : a well of curvature λ keeps λ/(1 + γλ) of it without noise, so that γ = 1/λ halves it. γ -> 0 gives f back,
-        γ -> infinity a constant: look at a few, a factor of 2 or 4 apart, up to the square of the distance of the
-        wells.
-    beta : the depth of a well counts as depth - log(width)/β: of the order of 1/(difference of depths) width can win
-        over depth; math.inf never prefers the wider of two wells, and small β smooths like the heat equation.
+    gamma : without noise a well of curvature λ gets the curvature λ/(1 + γλ), so that γ = 1/λ halves it. γ -> 0 gives
+        f back, γ -> infinity a constant. Look at a few, a factor of 2 or 4 apart, up to the square of the distance of
+        the wells.
+    beta : a well counts as f(minimum) - log(width)/β. With β of the order of 1/(difference of two minima) the wider
+        well can win over the deeper one; math.inf never prefers the wider one, and small β smooths like the heat
+        equation.
 
     Examples
     --------

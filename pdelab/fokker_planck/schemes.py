@@ -51,9 +51,9 @@ def implicit(problem: FokkerPlanck, grid: Grid, values: Array) -> Stepper:
 def crank_nicolson(problem: FokkerPlanck, grid: Grid, values: Array) -> Stepper:
     """Crank-Nicolson after four backward Euler quarter steps: second order in dt; keeps mass and equilibrium.
 
-    Not positive: with steps too large for the data it may undershoot, see info["minimum"]. In two and three dimensions
-    half a step of every axis but the last, a whole one of the last, and back (Strang), so that no step is too large for
-    stability. The rule for dt=None is that of `implicit`.
+    It is stable for every step, but not positive: with steps too large for the data it may undershoot, see
+    info["minimum"]. In two and three dimensions the axes are split (Strang): half a step of every axis but the last, a
+    whole step of the last, then the halves in reverse order. The rule for dt=None is that of `implicit`.
 
     Examples
     --------
@@ -227,7 +227,7 @@ def certificates(problem, grid, form):
 def free_energy(density: ArrayLike, potential: Field, diffusivity: float, grid: Grid) -> float:
     """F(ρ) = ∫ U ρ + D ρ log ρ dx, which the Fokker-Planck equation decreases (Chaudhari, thesis section 4.1).
 
-    Where a scheme that is not positive undershot, ρ log ρ counts as zero.
+    Where ρ < 0, as a scheme that is not positive may leave it, ρ log ρ counts as zero.
 
     Parameters
     ----------

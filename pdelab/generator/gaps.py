@@ -23,10 +23,11 @@ CERTAIN = 1e-6  # relative residual of the slowest mode that is accepted
 def spectral_gap(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> float:
     """min Re(-λ) over the eigenvalues λ != 0 of Q: the rate at which densities forget where they began; > 0.
 
-    With absorbing ends: the slowest rate at which what is left in the box dies out. Exponentially small gaps have
-    relative accuracy too, on open and periodic axes and in one to three dimensions: of an open line by bisection with
-    pivots without subtractions, elsewhere by Arnoldi's iteration for the inverse of Q, applied through an elimination
-    without subtractions.
+    With absorbing ends it is the slowest rate at which what is left in the box dies out.
+
+    Exponentially small gaps have relative accuracy too, on open and periodic axes and in one to three dimensions. On an
+    open line the method is bisection; elsewhere it is Arnoldi's iteration for the inverse of Q. Both eliminate without
+    subtractions.
 
     Parameters
     ----------

@@ -22,14 +22,14 @@ CANCELLED = 1e-8  # share of the turns that the difference must keep for five di
 def turning_rate(problem: DiffusionProblem, grid: Grid, axis: int = 0, time: float = 0.0) -> float:
     """Net turns per time of the stationary state round a periodic axis: its probability current through any section.
 
-    Faces of `current` are differences of what jumps to and fro, which leave rounding of a current over high barriers.
+    `current` takes differences of the jumps to and fro over a face, of which high barriers leave rounding alone.
     Here the chain is cut along a slab that no jump crosses. Every excursion from the slab goes once round upwards, once
     round downwards or comes back to where it left, and the rates of the first two are sums of positive terms,
 
         N± = sum_s π_s sum_j q_sj P_j(the slab is entered from the other side),
 
-    with probabilities from an elimination without subtractions. N+ - N- has the relative accuracy of float64 over
-    the share (N+ - N-)/(N+ + N-), which is tanh(A/2) where all turns have the affinity A = βFL of a force F.
+    with probabilities from an elimination without subtractions. The relative accuracy of N+ - N- is that of float64
+    divided by (N+ - N-)/(N+ + N-), which is tanh(A/2) where all turns have the affinity A = βFL of a force F.
 
     Parameters
     ----------

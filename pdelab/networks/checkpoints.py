@@ -125,7 +125,7 @@ def fields(content: dict, path: str | PathLike, **kinds: type | tuple) -> None:
     Raises
     ------
     ValueError
-        An entry that lacks or is of another kind.
+        An entry that is missing or of another kind.
 
     Examples
     --------

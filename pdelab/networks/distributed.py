@@ -91,7 +91,7 @@ def stacked(models: Iterable[torch.nn.Module]) -> list[torch.nn.Parameter]:
 def split_indices(count: int, replicas: int, share: float | None = None, seed: int = 0) -> list[np.ndarray]:
     """Which of `count` samples each replica sees (thesis section 5.5).
 
-    Every sample is in at least one part, for which the parts may be one sample larger. Table 5.2: 3 replicas with 0.5,
+    Every sample is in at least one part; for that the parts may be one sample larger. Table 5.2: 3 replicas with 0.5,
     6 with 0.25.
 
     Parameters

@@ -126,8 +126,8 @@ def lenet(
     hidden, kernel, padding : int
         Units of the fully-connected layer; side of the filters; zeros added around the image.
     dropout, batch_norm : pairs
-        For (convolutions, fully-connected layer). 131,220 weights leave no batch normalisation for the latter, the
-        13,338 weights of the small-lenet of 6.3.1 need it.
+        For (convolutions, fully-connected layer). The printed numbers of weights say which layers have batch
+        normalisation: with 131,220 the fully-connected layer has none, with 13,338 (small-lenet, 6.3.1) it has.
 
     Returns
     -------

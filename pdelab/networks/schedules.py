@@ -17,9 +17,10 @@ __all__ = ["BoundedExponential", "Exponential", "KINDS", "Linear", "Quadratic", 
 
 @dataclass(frozen=True)
 class Exponential:
-    """value(t) = start (1 - rate)^t, kept within [low, high]: (5.10) with rate = 1/(2B), low = 1 for γ and 0.1 for ρ.
+    """value(t) = start (1 - rate)^t, kept within [low, high].
 
-    The Entropy-SGD paper's 1/γ = g₀ (1 + g₁)^t is rate = g₁/(1 + g₁), start = 1/g₀.
+    Thesis (5.10) has rate = 1/(2B), with low = 1 for γ and 0.1 for ρ. The Entropy-SGD paper's 1/γ = g₀ (1 + g₁)^t is
+    start = 1/g₀ with rate = g₁/(1 + g₁).
 
     Attributes
     ----------

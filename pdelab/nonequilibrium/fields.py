@@ -339,7 +339,7 @@ def dissipation(problem: DiffusionProblem, grid: Grid, density: ArrayLike, time:
 def split(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> Split:
     """Write the drift as b = -(D + Q) grad Φ + div(D + Q)/β with div row by row (thesis (6.53)), in a closed plane box.
 
-    Q is not unique, as the thesis has it: Q_12 + c exp(β Φ) serves as well for any c. Here ψ = 0 on the walls.
+    The thesis calls Q unique. It is not: Q_12 + c exp(β Φ) serves as well for any c. Here ψ = 0 on the walls fixes c.
 
     Parameters
     ----------

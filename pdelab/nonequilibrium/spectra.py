@@ -94,8 +94,8 @@ def spectrum(
 def autocorrelation(series: ArrayLike, lags: ArrayLike) -> tuple[Array, float]:
     """Autocorrelation of series at some lags, averaged over them, and the 99 % band of white noise, 2.576/sqrt(n).
 
-    The band is the null of independent entries: the positions of any process that relaxes slowly lie outside it (an
-    Ornstein-Uhlenbeck process up to the lag log(sqrt(n)/2.576)/(rate step)), cycles or not.
+    The band is that of independent entries. Positions of a process that relaxes slowly lie outside it whether it has
+    cycles or not, those of an Ornstein-Uhlenbeck process up to the lag log(sqrt(n)/2.576)/(rate step).
 
     Parameters
     ----------
@@ -163,8 +163,8 @@ def increment_spectrum(frequencies: ArrayLike, memory: float) -> Array:
 def linear_spectrum(state: Linear, frequencies: ArrayLike) -> NDArray[np.complex128]:
     """The spectral matrix of dX = -F X dt + sqrt(2 D/β) dW, (k, d, d): (F + iω)^-1 (2D/β) (F^T - iω)^-1.
 
-    Its diagonal decreases with ω where the process is in detailed balance: a peak in the spectrum of a coordinate
-    breaks detailed balance, while complex eigenvalues of Q U alone need not show.
+    In detailed balance its diagonal decreases with ω. So a peak in the spectrum of a coordinate shows that detailed
+    balance is broken. The converse fails: complex eigenvalues of Q U need not make a peak.
 
     Parameters
     ----------

@@ -27,8 +27,8 @@ class Paths:
     times : array (k,)
         The saved times, from the start to t.
     states : array (k, paths) or None
-        For more than one component (k, paths, components); None with store=False. A path that was
-        absorbed stays at its place of exit.
+        For more than one component (k, paths, components); None with store=False. A path that was absorbed stays at
+        its place of exit.
     final : array (paths,)
         Or (paths, components), the states at the last time.
     density : np.ndarray | None

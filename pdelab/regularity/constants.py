@@ -133,7 +133,7 @@ def laplacian_bound(values: Field, grid: Grid) -> float:
 
 
 def semiconcavity_bound(constant: ArrayLike, t: ArrayLike, *, dimension: int = 1) -> Any:
-    """What Hamilton-Jacobi leaves of a semi-concavity constant after time t: C(t) <= 1/(1/C + t/d), every beta.
+    """Bound of the semi-concavity constant of a Hamilton-Jacobi solution: C(t) <= 1/(1/C + t/d), for every beta.
 
     Parameters
     ----------
@@ -210,7 +210,7 @@ def hessian_bounds(lower: float, upper: float, gamma: float) -> tuple[float, flo
 
 
 def lipschitz(values: Field, grid: Grid) -> float:
-    """Lipschitz constant: of node values the largest slope between neighbours, of a Loss the largest |grad f| found.
+    """Lipschitz constant: of node values the largest slope between neighbours, of a Loss the largest |grad f| on them.
 
     For node values in 2-3 dimensions this is the Euclidean norm of the largest slopes of each cell, an upper bound for
     the multilinear interpolant. Local entropy never has a larger one (thesis, Lemma 3.5, corrected).

@@ -51,12 +51,14 @@ class CriticalPoints:
 def critical_points(f: Loss, grid: Grid) -> CriticalPoints:
     """Critical points of a Loss inside the box, to round-off; a periodic axis is looked at from end to end.
 
-    Of a formula all of them are found: boxes in which the enclosed gradient has no zero are dropped, and Newton's
-    method runs where an interval test proves that there is one root. Boxes down to 1e-9 of the box that neither test
-    decides hold degenerate points or kinks: one root of each such cluster is reported where Newton's method finds one
-    (minima at kinks have no root of grad f). Of a loss of functions: every sign change of f' between nodes in one
-    dimension, Newton's method from the nodes and the middles of cells where |grad f| is smallest among neighbours in
-    2-3. The grid must separate the points: a warning says where the middles of the cells show more than the nodes.
+    Of a formula all of them are found. Boxes in which the enclosed gradient has no zero are dropped; Newton's method
+    runs where an interval test proves that there is one root. What neither test decides is cut down to 1e-9 of the box:
+    there are degenerate points or kinks. Of each such cluster one root is reported where Newton's method finds one; a
+    minimum at a kink has none.
+
+    Of a loss of functions the nodes say where to look: in one dimension between two nodes at which f' changes sign, in
+    2-3 at the nodes and middles of cells where |grad f| is smallest among neighbours. The grid must separate the
+    points: a warning says where the middles of the cells show more than the nodes.
 
     Parameters
     ----------

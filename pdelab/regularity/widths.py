@@ -130,7 +130,7 @@ def robust_width(f: Loss, point: ArrayLike, epsilon: float, beta: float, *, larg
     epsilon : float > 0
     beta : float > 0 or math.inf
     largest : float
-        Where the search ends: math.inf is returned when f_gamma(x) has not risen by epsilon until there.
+        The largest gamma to try. math.inf is returned where f_gamma(x) has not risen by epsilon up to it.
 
     Returns
     -------

@@ -20,7 +20,8 @@ __all__ = ["SGD", "chosen", "descent"]
 class SGD(System):
     """Stochastic gradient descent x <- x - η g_B(x) as an equation for `simulate`: the step `dt` is η, the time kη.
 
-    Every step of every path draws its own mini-batch, with or without replacement within it, by address like all noise.
+    Every step of every path draws its own mini-batch, with or without replacement within it. Like all noise it depends
+    on seed, path and step alone.
 
     Parameters
     ----------
@@ -35,8 +36,8 @@ class SGD(System):
 
     Good values
     -----------
-    lr (the `dt` of `simulate`) : 0 < lr h < 2 for the largest curvature h, or the iterates grow; at lr h well below 1
-        the `approximation` of order 1 serves, towards 1 that of order 2 shows.
+    lr (the `dt` of `simulate`) : 0 < lr h < 2 for the largest curvature h, or the iterates grow. Where lr h is well
+        below 1, the `approximation` of order 1 is near; towards 1 take that of order 2.
     batch : the noise falls like 1/batch. All N without replacement is gradient descent.
 
     Examples

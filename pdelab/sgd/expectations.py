@@ -92,10 +92,6 @@ def diffusion_expectation(
 ) -> Any:
     """E φ(X_t) of dX = b dt + √v dW in one dimension by collocation on Chebyshev nodes: u_t = b u' + ½ v u''.
 
-    drift, variance, observable : functions of points (n,)
-    box : (lower, upper)
-        Its ends reflect; where the drift points inwards strongly, that changes nothing inside.
-
     Parameters
     ----------
     drift, variance, observable : functions of points (n,)

@@ -32,7 +32,9 @@ class AccuracyWarning(UserWarning):
 
 
 def largest_error(error: np.ndarray, first: np.ndarray, now: np.ndarray) -> float:
-    """max |error| over the range of the data or of the solution, whichever is larger; of constants, over their size.
+    """The largest |error|, relative to the range of the data or of the solution, whichever is larger.
+
+    Where both are constant it is relative to their size.
 
     Parameters
     ----------

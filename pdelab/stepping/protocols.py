@@ -25,7 +25,7 @@ SCHEMES: dict[type, dict[str, Callable]] = {}
 
 @runtime_checkable
 class Problem(Protocol):
-    """What `solve` asks of an equation. Its other coefficients are between it and its schemes.
+    """What `solve` asks of an equation. All else is between the equation and its schemes.
 
     Examples
     --------

@@ -111,8 +111,8 @@ def solve(
         The largest relative error in time: steps are shortened until the estimate is below it. By default steps are
         what the scheme takes, and an estimate above 1 % is an `AccuracyWarning`; math.inf makes no estimate.
     on_save : callable (time, values), optional
-        Called at each saved time as soon as it is reached, with an accuracy to reach as soon as it is known to be
-        reached; what it was handed survives Ctrl-C.
+        Called at each saved time as soon as it is reached; with rtol, as soon as the values are known to be as accurate
+        as that. What it was handed survives Ctrl-C.
     progress : bool or callable (time reached, last time)
         True shows a bar on stderr. A solve that shortens its steps for `rtol` begins again from 0.
 
@@ -120,14 +120,14 @@ def solve(
     -------
     Solution
         `info` is the certificate: scheme, dt (largest step), steps, monotonicity (dt over the bound, largest over the
-        run: at most 1), minimum and maximum at the saved times, and where the equation conserves it mass and
-        mass_drift: the change of mass since the start over the integral of |values| at the start. With absorbing ends
-        mass is what is left, and absorbed and flux, arrays (times, d, 2), say what has left through the lower and upper
-        end of each axis and how fast; mass_drift then counts what has left, too.
+        run: at most 1), minimum and maximum at the saved times. Equations that conserve mass have mass and mass_drift,
+        its change since the start over the integral of |values| at the start. With absorbing ends mass is what is left;
+        absorbed and flux, arrays (times, d, 2), say what has left through the lower and upper end of each axis and how
+        fast, and mass_drift counts what has left, too.
 
-        `time_error` is the estimated error in time at the saved times, relative to the data (densities and Burgers:
-        integrals of absolute values; otherwise the largest error over the range); for Fokker-Planck `peclet` is the
-        largest |b| h / D over the faces and `smearing` what the scheme adds to the diffusion, relative, where the
+        `time_error` is the estimated error in time at the saved times, relative to the data: of densities and Burgers in
+        integrals of absolute values, otherwise the largest error over the range. For Fokker-Planck `peclet` is the
+        largest |b| h / D over the faces, and `smearing` the share that the scheme adds to the diffusion where the
         solution lives.
 
     Raises
@@ -172,8 +172,7 @@ def solve(
     scheme : begin with the default. For a picture of a kink `weno` or `filtered`; for a proof `monotone` or `implicit`;
         for a drift much stronger than the noise (info["peclet"] above 2) a finer grid, or `high_resolution`.
     dt : leave it out at first and read info["time_error"]. Much smaller costs time and gives nothing once that error is
-        below the error in space; larger is refused by explicit schemes, and by implicit ones paid for with accuracy
-        alone.
+        below the error in space. Explicit schemes refuse a larger one; with implicit ones it costs accuracy alone.
     rtol : 1e-3 for a plot, 1e-6 to compare schemes in space. Below the scheme's reach it is refused; math.inf makes no
         estimate, which saves the second run, and silences all warnings: read `info`.
     cfl : 0.9. Close to 1 the bound is used up; smaller adds steps, and at first order numerical diffusion.

@@ -56,8 +56,8 @@ def wasserstein_points(
     order : float >= 1
     regularisation : float >= 0
         0: exact, by the network simplex, in about n m log n steps. Above: entropic (Sinkhorn), as a share of the
-        largest cost; good values: 0.001 to 0.01. Its plan is made feasible and its potentials too, so that `low` and
-        `high` hold whatever it cost.
+        largest cost; good values: 0.001 to 0.01. Its plan and potentials are made feasible, so that `low` and `high`
+        are bounds for any regularisation.
 
     Returns
     -------

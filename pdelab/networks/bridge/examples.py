@@ -85,7 +85,7 @@ def trained_slice(
 
 
 def linear_model(inputs: ArrayLike, targets: ArrayLike, weights: ArrayLike) -> Objective:
-    """f(x) = (1/N) Σ (a_k·x - y_k)²/2 as a network's objective: of everything on it there is a closed form.
+    """f(x) = (1/N) Σ (a_k·x - y_k)²/2 as a network's objective, of which everything has a closed form.
 
     Parameters
     ----------

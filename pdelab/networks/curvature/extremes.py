@@ -37,15 +37,15 @@ def extreme_eigenvalues(
     count : int
         Eigenvalues at each end.
     tolerance : float
-        Residuals |A v - λ v| are at most tolerance × |A|, or 50 times the rounding unit; λ is off by no more, and by
-        their square over the gap where there is one.
+        Residuals |A v - λ v| are at most tolerance × |A|, or 50 times the rounding unit. The error of λ is at most the
+        residual, and at most its square over the gap to the other eigenvalues.
     seed : int
         Of the start vectors.
     vectors : bool
         Return the eigenvectors as well.
     products : int
-        Give up after so many products with a vector. Up to 1000 weights d products are made and the matrix is solved;
-        up to 5000 that is done once iteration has cost as many.
+        Give up after so many products with a vector. With up to 1000 weights the matrix is made, by d products, and
+        solved; with up to 5000 that is done once the iteration has cost d products.
 
     Returns
     -------

@@ -138,9 +138,9 @@ def gradient_noise(objective: Objective, *, method: str = "auto", directions: in
     ----------
     objective : Objective
     method : "svd", "gram" or "auto"
-        The singular values of the centred N × d matrix, which keep the digits of the small eigenvalues; or the
-        eigenvalues of their N × N Gram matrix, summed over layers in float64, so that N × d numbers are never held:
-        several times as fast, with rounding errors of λ_max 1e-16, which the rank of float64 gradients feels.
+        "svd": the singular values of the centred N × d matrix, which keep the digits of the small eigenvalues. "gram":
+        the eigenvalues of the N × N Gram matrix, summed over layers in float64 without holding N × d numbers. It is
+        several times as fast, with rounding errors of 1e-16 λ_max, which show in the rank of float64 gradients.
         "auto": svd for float64 gradients up to 2^27 numbers and where N > d, else gram.
     directions : int
         Leading eigenvectors to return ("svd" only).
@@ -211,7 +211,7 @@ def fisher_diagonal(objective: Objective, kind: str = "empirical") -> torch.Tens
 
 
 def fisher_from_adam(optimizer: torch.optim.Optimizer) -> torch.Tensor:
-    """diag I = E g² - (E g)² from Adam's running moments, flat, as thesis 3.3.1 (iv) does; may be negative.
+    """The Fisher diagonal E g² - (E g)² from Adam's running moments (thesis 3.3.1 (iv)), flat. It may be negative.
 
     Both averages are corrected for their start at zero.
 

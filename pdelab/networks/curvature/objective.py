@@ -51,8 +51,8 @@ class Objective:
     batch_size : int
         Samples in one pass, at most.
     statistics : "running" or "fresh"
-        Of batch norms: as the model holds them, or collected anew in one pass over the samples. They are fresh where
-        the weights have moved since: in the middle of a training loop, or at weights put in from outside.
+        Of batch norms: as the model holds them, or collected anew in one pass over the samples. Take "fresh" where the
+        weights have moved since: in the middle of a training loop, or at weights put in from outside.
 
     Raises
     ------

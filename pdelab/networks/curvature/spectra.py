@@ -136,9 +136,9 @@ def spectrum(
     of : "hessian", "noise" or "fisher"
         ∇²f(x); D_w(x) (thesis 6.4); the diagonal E g² - (E g)² (thesis 3.3.1 iv).
     method : "exact", "lanczos" or "auto"
-        All eigenvalues, or extreme ones and the density by stochastic quadrature. "auto" is exact always for the Fisher
-        diagonal, up to 20000 samples for the noise, and for the Hessian where it is a matter of seconds: up to 5000
-        weights d, and d gradients of the mean loss in 4·10¹⁰ operations (counted, not timed: the same everywhere).
+        "exact": all eigenvalues. "lanczos": the extreme ones, and the density by stochastic quadrature. "auto" is exact
+        for the Fisher diagonal, for the noise of up to 20000 samples, and for a Hessian of up to 5000 weights d whose d
+        gradients of the mean loss take at most 4·10¹⁰ operations.
     split : str
         Which split of the data: the loss is the mean over it.
     samples : int, optional
@@ -153,7 +153,6 @@ def spectrum(
         As for `Objective`: another loss, some of the weights only, batch-norm statistics collected anew.
     on_progress : function (done, total), optional
         Called while products with the Hessian or the noise are made; total is None where it is not known beforehand.
-
     progress : bool
         Show a bar of the products on stderr.
 

@@ -22,7 +22,7 @@ _DROPOUT = torch.nn.modules.dropout._DropoutNd
 def update_bn(
     model: torch.nn.Module, batches: Iterable, optimizer: Any = None, device: str | torch.device | None = None
 ) -> None:
-    """Set the running mean and variance of every batch norm to their averages over `batches`, dropout off.
+    """Set the running mean and variance of every batch norm to their averages over `batches`. Dropout is off.
 
     Momentum is ignored: every batch counts equally. Modes of all modules are put back. Source: the authors' evaluation
     of x; BatchNorm has no other right answer.
@@ -32,8 +32,8 @@ def update_bn(
     model : torch.nn.Module
     batches : iterable of inputs, or of tuples that start with the input
     optimizer : optimizer of this package, optional
-        The statistics are those of its outer weights, and the model comes back to the inner ones afterwards (their own
-        statistics do not).
+        The statistics are collected at its outer weights. Afterwards the model has its inner weights again, and keeps
+        the new statistics.
     device : torch.device or str, optional
         Where to move the inputs; default: that of the first parameter.
 

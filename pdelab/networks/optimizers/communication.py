@@ -25,20 +25,20 @@ REDUCTIONS = ("exact", "native", "ordered")
 
 
 class Communicator:
-    """The mean over `local` replicas here times the ranks of `group`.
+    """Means over all replicas: `local` ones in this process, and as many on each other rank of `group`.
 
-    Counts: `collectives` calls (an exchange of sums counts as the all-reduce it is), `bytes` of the buffers handed to
-    them by this process, `numbers` by the papers' count: 2 n d a mean, every replica sending and receiving d numbers
-    through the master.
+    It counts what they cost. `collectives`: calls; an exchange of sums is the all-reduce that it replaces. `bytes`: the
+    buffers that this process handed to them. `numbers`: as the papers count, 2 n d a mean, since each of n replicas
+    sends d numbers to the master and receives d.
 
     Parameters
     ----------
     local : int >= 1
     group : process group of torch.distributed, or None
     reduction : "exact", "ordered" or "native"
-        "exact" sums in float64 in the order of the ranks; "ordered" the same in the order of the replicas, which
-        differs where a rank has several (with their traffic); "native" is the backend's all-reduce in the rows' own
-        type, whose order of summation is its own.
+        "exact" sums in float64 in the order of the ranks. "ordered" sums in the order of the replicas: another order,
+        and more traffic, where a rank has several. "native" is the backend's all-reduce in the rows' own type and in
+        an order of its own.
 
     Raises
     ------

@@ -205,7 +205,7 @@ class HJ(FlatOptimizer):
     `update_bn(model, batches, optimizer)` collects the right ones.
 
     Cost: one gradient a step, L an outer step. Memory per parameter: x, inner and, if any, outer momentum: 2-3 numbers.
-    Communication: none. Parameters as in EntropySGD; the thesis has L = 5, η_y = 0.1.
+    Communication: none.
 
     Parameters
     ----------

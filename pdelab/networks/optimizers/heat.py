@@ -22,21 +22,23 @@ class Heat(FlatOptimizer):
 
         x ← x - η N( (1/L) Σᵢ ∇f(x + εᵢ) ),   εᵢ ~ N(0, γ T I),  i = 1 … L = inner_steps
 
-    T = temperature = 1/β; the papers' preset is T = 1, variance γ. The parameters hold x + εᵢ from construction on (the
-    next perturbation is set at the end of `step()`; weights that are frozen or never get a gradient stay at x), so
-    evaluate in eval mode, and load a model's weights before the optimizer is built, or call `restart()` afterwards.
+    T = temperature = 1/β; the papers' preset is T = 1, variance γ.
+
+    The parameters hold x + εᵢ from construction on: `step()` ends with the next perturbation. Weights that are frozen
+    or never get a gradient stay at x. So evaluate in eval mode, and load a model's weights before the optimizer is
+    built, or call `restart()` afterwards.
 
     After `eval()` the model holds the outer weights, but its batch norms the statistics of the inner ones:
     `update_bn(model, batches, optimizer)` collects the right ones.
 
     Cost: one gradient a step, L an outer step. Memory per parameter: x, the sum of gradients and, if any, momentum: 2-3
-    numbers and one of scratch. Communication: none. `momentum` and `nesterov` are those of the outer step N;
-    weight_decay adds λ (x + εᵢ) to the gradients.
+    numbers and one of scratch. Communication: none.
 
     Parameters
     ----------
     params, lr, momentum, nesterov, weight_decay, seed
-        As in `EntropySGD`; momentum and nesterov are those of the outer step N, and weight_decay adds λ (x + εᵢ).
+        As in `EntropySGD`; momentum and nesterov are those of the outer step N, and weight_decay adds λ (x + εᵢ) to
+        the gradients.
     inner_steps : int >= 1
         L, the perturbations an outer step.
     gamma : float > 0 or a schedule of the outer step

@@ -217,7 +217,7 @@ def compare(
 
 
 def merged(*comparisons: Comparison) -> Comparison:
-    """One comparison from shards of its seeds, made anywhere: the same, to the last bit, as all seeds at once.
+    """Join comparisons of different seeds, made anywhere: to the last bit what all seeds at once give.
 
     Parameters
     ----------
