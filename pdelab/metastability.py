@@ -248,7 +248,7 @@ def anneal(
     >>> grid = pl.Grid(-3.0, 3.0, 121)
     >>> f = pl.losses.double_well(tilt=0.1)
     >>> start = np.full(121, 1.0) / grid.integrate(np.full(121, 1.0))
-    >>> end = anneal(f, lambda t: np.log(2 + t) / 0.5, start, grid, np.geomspace(1.0, 1e4, 40)).final
+    >>> end = anneal(f, lambda t: np.log(2 + t) / 0.5, start, grid, np.geomspace(1.0, 1e4, 40), rtol=1e-2).final
     >>> bool(grid.integrate(np.where(grid.x < 0, end, 0.0)) > 0.9)       # the deeper well
     True
     """

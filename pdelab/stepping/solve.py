@@ -125,8 +125,8 @@ def solve(
         absorbed and flux, arrays (times, d, 2), say what has left through the lower and upper end of each axis and how
         fast, and mass_drift counts what has left, too.
 
-        `time_error` is the estimated error in time at the saved times, relative to the data: of densities and Burgers in
-        integrals of absolute values, otherwise the largest error over the range. For Fokker-Planck `peclet` is the
+        `time_error` is the estimated error in time at the saved times, relative to the data: of densities and Burgers
+        in integrals of absolute values, otherwise the largest error over the range. For Fokker-Planck `peclet` is the
         largest |b| h / D over the faces, and `smearing` the share that the scheme adds to the diffusion where the
         solution lives.
 
