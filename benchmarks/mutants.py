@@ -110,8 +110,8 @@ MUTANTS = tuple(
          "np.abs(eigenvalues.imag) < 0", LINEAR),
         ("saddle called unstable", "nonequilibrium/linear.py", '"unstable" if (real < 0).all()',
          '"unstable" if (real < 0).any()', "tests/test_nonequilibrium.py -k linear or saddle"),
-        ("irreversibility without a half", "nonequilibrium/linear.py", "float(0.5 * (np.trace", "float((np.trace", LINEAR),
-        ("irreversibility not per time", "nonequilibrium/linear.py", "2 * len(S)) / dt)", "2 * len(S)))", LINEAR),
+        ("irreversibility without a half", "nonequilibrium/linear.py", "return float(0.5 * ((ratios", "return float(((ratios", LINEAR),
+        ("irreversibility not per time", "nonequilibrium/linear.py", "+ drift) / dt)", "+ drift))", LINEAR),
         ("balanced from the size of U", "nonequilibrium/linear.py", "<= 1e-10 * np.abs(self.D).max()",
          "<= 1e10 * np.abs(self.D).max()", LINEAR),
         # spin glass

@@ -57,7 +57,8 @@ def test_linear_numbers():
     assert abs(state.Q[0, 1] + 0.24) < 1e-12 and abs(state.entropy_production - 1.728) < 1e-12
     shown = [state.irreversibility(dt) for dt in (0.1, 0.03, 0.01, 0.003, 0.001)]
     assert np.allclose(shown, [1.4754, 1.6508, 1.7021, 1.7202, 1.7254], atol=6e-5)
-    assert abs(state.irreversibility(1e-5) - state.entropy_production) < 1e-3
+    for dt in (1e-5, 1e-9, 1e-13):
+        assert abs(state.irreversibility(dt) / state.entropy_production - 1) < max(10 * dt, 1e-6)
     for a, k in ((3.0, 1.0), (0.5, 2.0)):
         assert (
             abs(nonequilibrium.linear([[k, -a], [a, k]], np.eye(2), beta=7.0).entropy_production - 2 * a * a / k)
@@ -290,6 +291,15 @@ def test_reversible_noise_of_unequal_size_is_not_taken_for_rotation():
     saved = ornstein_uhlenbeck(state, 0.1, 100, 300 * 20, rng).reshape(100, 300, 20, 2)
     p = [nonequilibrium.rotation(saved[:, k], 0.1 * np.arange(100), seed=k).p_value for k in range(300)]
     assert np.mean(np.array(p) < 0.05) < 0.05 + 3 * math.sqrt(0.05 * 0.95 / 300)
+
+
+@pytest.mark.parametrize("angle", [2.0, 3.6])
+def test_turns_that_cannot_be_followed_are_told(angle):
+    """A point that turns by 3.6 radians between two saved times seems to turn back."""
+    times = np.arange(100.0)
+    states = np.stack([np.cos(angle * times), np.sin(angle * times)], axis=-1)
+    with pytest.warns(UserWarning, match="saved too rarely to follow turns"):
+        nonequilibrium.winding(states, times)
 
 
 def test_entropy_and_windings_of_paths():

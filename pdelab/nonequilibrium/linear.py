@@ -79,13 +79,28 @@ class Linear:
         Raises
         ------
         ValueError
-            dt <= 0.
+            dt <= 0, or so short that a noise of low rank has not reached every direction in float64.
         """
         dt = checks.positive("dt", dt)
-        S, C = self.covariance, dense.expm(-self.F * dt) @ self.covariance
-        ahead = np.block([[S, C.T], [C, S]])
-        back = np.block([[S, C], [C.T, S]])
-        return float(0.5 * (np.trace(np.linalg.solve(back, ahead)) - 2 * len(S)) / dt)
+        S = self.covariance
+        there, spread = _transition(self.F, 2 * self.D / self.beta, dt)
+        _, back = _transition(S @ np.linalg.solve(S, self.F).T, 2 * self.D / self.beta, dt)
+        turned = there @ S - S @ there.T  # C - C^T of C = e^{-F dt} S, without the S in it
+        try:
+            ratios = dense.eigh(spread, back, eigvals_only=True)
+            drift = np.trace(np.linalg.solve(back, turned @ np.linalg.solve(S, turned.T)))
+        except np.linalg.LinAlgError as error:
+            raise ValueError(f"dt: the noise of a step of {dt:g} is singular in float64: take a longer one") from error
+        return float(0.5 * ((ratios - 1 - np.log(ratios)).sum() + drift) / dt)
+
+
+def _transition(F, noise, dt):
+    """(e^{-F dt} - 1, the covariance of a step) of dX = -F X dt + noise^½ dW, both free of cancellation (Van Loan)."""
+    d, zero = len(F), np.zeros_like(F)
+    grown = dense.expm(dt * np.block([[F, noise], [zero, -F.T]]))
+    flow = dense.expm(dt * np.block([[-F, np.eye(d)], [zero, zero]]))[:d, d:]  # ∫ e^{-F s} ds
+    spread = grown[d:, d:].T @ grown[:d, d:]
+    return -F @ flow, 0.5 * (spread + spread.T)
 
 
 def linear(F: ArrayLike, D: ArrayLike, beta: float = 1.0, *, algebraic: bool = False) -> Linear:

@@ -17,6 +17,7 @@ from pdelab.hints import Array
 __all__ = ["BATCHES", "Rate", "Rotation", "path_entropy_production", "rotation", "trajectories", "winding"]
 
 BATCHES = 24  # pieces of one trajectory whose averages are taken as independent
+FAR_TURNS = 0.1  # share of moves by more than a quarter circle that may still be followed
 FLIPS = 9999  # sign flips of the test of reversibility
 
 
@@ -170,6 +171,12 @@ def winding(states: ArrayLike, times: ArrayLike, centre: ArrayLike = (0.0, 0.0),
     ValueError
         Other than two coordinates, unequal times, too few of them.
 
+    Warns
+    -----
+    UserWarning
+        States saved too rarely: a tenth of the moves turn by more than a quarter circle, or every second state gives
+        another rate, by more than the interval.
+
     Examples
     --------
     >>> times = np.linspace(0.0, 1.0, 101)
@@ -182,8 +189,20 @@ def winding(states: ArrayLike, times: ArrayLike, centre: ArrayLike = (0.0, 0.0),
     if states.shape[-1] != 2:
         raise ValueError(f"states: expected two coordinates, got {states.shape[-1]}")
     moved = states - checks.reals("centre", centre, "two numbers")
-    angles = np.unwrap(np.arctan2(moved[..., 1], moved[..., 0]), axis=0)
-    return _rate(np.diff(angles, axis=0) / step, checks.within("confidence", confidence, 0, 1, "()"))
+    angles = np.arctan2(moved[..., 1], moved[..., 0])
+    confidence = checks.within("confidence", confidence, 0, 1, "()")
+    turned = np.diff(np.unwrap(angles, axis=0), axis=0)
+    rate = _rate(turned / step, confidence)
+    far = float((np.abs(turned) > math.pi / 2).mean())
+    rarer = np.diff(np.unwrap(angles[::2], axis=0), axis=0) / (2 * step)
+    apart = abs(float(rarer.mean()) - rate.value) if rarer.size else 0.0
+    if far > FAR_TURNS or apart > rate.high - rate.low:
+        warnings.warn(
+            f"states: saved too rarely to follow turns: {100 * far:.2g} % of the moves are more than a quarter circle, "
+            f"and every second state gives a rate that differs by {apart:.2g}: save more often, or take another centre",
+            stacklevel=2,
+        )
+    return rate
 
 
 def path_entropy_production(
