@@ -98,9 +98,9 @@ beta = 2000.0
 lifted = typed(x, gamma, beta, -f(y).min())
 figure, ax = plotting.subplots(size=(7.0, 3.6))
 ax.plot(x, pl.local_entropy(f, x, gamma, beta), lw=1.0, label="in the log domain", **plotting.look("exact"))
-found = right(lifted, beta)
-ax.plot(x[found], lifted[found], "o", ms=4, color=plotting.COLORS["good"], label="lifted formula: right")
-ax.plot(x[~found], 0 * x[~found] - 1.4, "x", ms=4, color=plotting.COLORS["bad"], label="lifted formula: infinite")
+finite = right(lifted, beta)
+ax.plot(x[finite], lifted[finite], "o", ms=4, color=plotting.COLORS["good"], label="lifted formula: right")
+ax.plot(x[~finite], 0 * x[~finite] - 1.4, "x", ms=4, color=plotting.COLORS["bad"], label="lifted formula: infinite")
 ax.set(xlabel="x", ylabel="local entropy", ylim=(-1.5, 0.4))
 plotting.label_ends(ax, loc="upper left")
 plotting.frame(

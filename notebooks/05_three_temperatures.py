@@ -113,9 +113,9 @@ plotting.frame(figure, "Both noises fill both wells; only one is the law", f"β 
 
 # %%
 def draw(beta, D):
-    found = pl.stationary(pl.FokkerPlanck(f, diffusivity=D), grid)
+    density = pl.stationary(pl.FokkerPlanck(f, diffusivity=D), grid)
     figure, ax = plotting.subplots(size=(7.0, 3.6))
-    ax.plot(grid.x, found, label="what runs", **plotting.look("viscous"))
+    ax.plot(grid.x, density, label="what runs", **plotting.look("viscous"))
     ax.plot(grid.x, law(beta), lw=1.0, label="exp(-βf)/Z", **plotting.look("exact"))
     ax.set(xlabel="x", ylabel="density", xlim=(-2, 2))
     plotting.label_ends(ax)

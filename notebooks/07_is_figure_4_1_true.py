@@ -71,12 +71,12 @@ initial /= box.integrate(initial)
 
 def densities(S, D):
     """The three densities after the time S with the diffusivity D, smoothing undone on the way."""
-    found = {}
+    ends = {}
     for name in names:
         U = f.on(grid) if name == "SGD" else pl.fokker_planck.Slices.scoped(smoothed[name], S)
         problem = pl.FokkerPlanck(potential=U, diffusivity=D)
-        found[name] = pl.solve(problem, initial, box, S, scheme="implicit", dt=S / 200, rtol=np.inf).final
-    return found
+        ends[name] = pl.solve(problem, initial, box, S, scheme="implicit", dt=S / 200, rtol=np.inf).final
+    return ends
 
 
 def masses(density):
@@ -87,14 +87,14 @@ def masses(density):
 
 print("masses at the start, at -1.38, in the best basin")
 for said, S, D in (("one clock", T, 0.02), ("one temperature", 16.0, 1 / (2 * beta)), ("the recipe", 16.0, 0.02)):
-    found = {name: masses(density) for name, density in densities(S, D).items()}
-    print(f"{said:16} S = {S:4}, D = {D:4}:  viscous {found['viscous']}, inviscid {found['inviscid']}")
+    shares = {name: masses(density) for name, density in densities(S, D).items()}
+    print(f"{said:16} S = {S:4}, D = {D:4}:  viscous {shares['viscous']}, inviscid {shares['inviscid']}")
     if said == "one clock":
-        assert found["viscous"][2] < 0.05 and found["inviscid"][1] > 0.95  # both end at -1.38
+        assert shares["viscous"][2] < 0.05 and shares["inviscid"][1] > 0.95  # both end at -1.38
     if said == "one temperature":
-        assert max(found["viscous"]) < 0.9 and max(found["inviscid"]) < 0.9  # neither is concentrated
+        assert max(shares["viscous"]) < 0.9 and max(shares["inviscid"]) < 0.9  # neither is concentrated
     if said == "the recipe":
-        assert found["viscous"][2] > 0.9 and found["inviscid"][1] > 0.95
+        assert shares["viscous"][2] > 0.9 and shares["inviscid"][1] > 0.95
 
 # %% [markdown]
 # *One clock.* On the way down the exact solution carries a point to its proximal point, and from -2.73 the nearer
@@ -112,13 +112,13 @@ for said, S, D in (("one clock", T, 0.02), ("one temperature", 16.0, 1 / (2 * be
 # %%
 def draw(S, D):
     figure, ax = plotting.subplots(size=(7.0, 3.8))
-    found = densities(S, D)
+    ends = densities(S, D)
     ax.plot(x, 4 * (f.on(grid) - f.on(grid).min()), lw=0.8, label="4 (f - min f)", **plotting.look("loss"))
     for name in names:
-        ax.plot(x, found[name], label=name, **plotting.look(name.lower()))
+        ax.plot(x, ends[name], label=name, **plotting.look(name.lower()))
     ax.set(xlabel="x", ylabel="density", xlim=(-3.6, 2.0), ylim=(0, 11))
     plotting.label_ends(ax, loc="upper right")
-    viscous, inviscid = masses(found["viscous"]), masses(found["inviscid"])
+    viscous, inviscid = masses(ends["viscous"]), masses(ends["inviscid"])
     true = viscous[2] > 0.9 and inviscid[1] > 0.9
     title = (
         f"The caption is {'true' if true else 'not true'}: {viscous[2]:.0%} of the viscous density in the best basin"

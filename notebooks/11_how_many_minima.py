@@ -117,12 +117,12 @@ assert np.mean(numbers == 0) > 0.25 and np.median(numbers) < expected / 2
 
 # %%
 def draw(field, seed):
-    got = minima(field, seed)
+    ends = minima(field, seed)
     figure, ax = plotting.subplots(size=(7.0, 3.6))
-    ax.vlines(got.energies, 0, got.basins, color=plotting.COLORS["viscous"], lw=3)
+    ax.vlines(ends.energies, 0, ends.basins, color=plotting.COLORS["viscous"], lw=3)
     ax.set(xlabel="energy of the minimum, per spin", ylabel="starts of 200", ylim=(0, None))
     exact, _ = spin_glass.expected_critical_points(N, 3, field, index=0, draws=1000)
-    title = f"{len(got.index)} minima here, {exact:.1f} expected"
+    title = f"{len(ends.index)} minima here, {exact:.1f} expected"
     return plotting.frame(figure, title, f"N = {N}, ν = {field:.2g}, glass {seed}")
 
 
@@ -185,8 +185,8 @@ def test_next_is_new(next_is_new):
     for sizes in (0.7 ** np.arange(40), np.ones(300), 1.0 / np.arange(1, 1000)):
         chances, wrong = sizes / sizes.sum(), []
         for _ in range(400):
-            found = rng.multinomial(200, chances)
-            wrong.append(next_is_new(found[found > 0]) - chances[found == 0].sum())
+            counts = rng.multinomial(200, chances)
+            wrong.append(next_is_new(counts[counts > 0]) - chances[counts == 0].sum())
         error = np.std(wrong) / 20
         assert abs(np.mean(wrong)) < 4 * error + 1 / 200, (
             f"with {len(sizes)} minima of known sizes it is {np.mean(wrong):+.4f} ± {error:.4f} off in the mean"
