@@ -339,7 +339,7 @@ MUTANTS = tuple(
          "tests/test_simulate_options.py -k slopes_of_noise"),
         ("integrals of another variance", "paths/increments.py", "z[half:] / np.sqrt(12.0)", "z[half:] / np.sqrt(3.0)",
          "tests/test_paths.py -k additive or compiled_step or python_loss"),
-        ("another run goes on", "paths/checkpoints.py", 'if str(held.get("print")) != self.print:', "if False:", "tests/test_simulate_options.py -k interrupted or checkpoints"),
+        ("another run goes on", "paths/checkpoints.py", 'if str(arrays.get("print")) != self.print:', "if False:", "tests/test_simulate_options.py -k interrupted or checkpoints"),
         ("finite population of N", "sgd/sums.py", "(self.count - batch) / max(self.count - 1, 1)", "(self.count - batch) / max(self.count, 1)",
          "tests/test_sgd.py -k covariance or lemma"),
         ("second order with a plus", "sgd/approximations.py", "return -g - 0.5 * lr * (", "return -g + 0.5 * lr * (", "tests/test_sgd.py -k approximation or quadratics"),

@@ -273,11 +273,11 @@ def anneal(
             AccuracyWarning,
             stacklevel=2,
         )
-    asked = slice(steps - 1, None, steps)
-    info = {key: part[asked] if isinstance(part, np.ndarray) else part for key, part in annealed.info.items()}
+    saved = slice(steps - 1, None, steps)
+    info = {key: part[saved] if isinstance(part, np.ndarray) else part for key, part in annealed.info.items()}
     if rtol != math.inf:
         info["time_error"] = error
-    return Solution(times, annealed.values[asked], grid, annealed.steps, info)
+    return Solution(times, annealed.values[saved], grid, annealed.steps, info)
 
 
 def _apart(annealed, finer, grid, count):

@@ -41,11 +41,11 @@ def test_paths_have_the_fokker_planck_density():
 def test_hamilton_jacobi_and_fokker_planck_share_the_generator():
     grid = pl.Grid((-2.0, -2.0), (2.0, 2.0), (17, 19))
     field = np.random.default_rng(0).normal(size=(17, 19, 2))
-    one = pl.generator(pl.HamiltonJacobi(viscosity=0.3, drift=field), grid)
-    two = pl.generator(pl.FokkerPlanck(drift=field, diffusivity=0.3), grid)
-    assert abs(one - two).max() < 1e-12 * abs(one).max()
+    of_hamilton_jacobi = pl.generator(pl.HamiltonJacobi(viscosity=0.3, drift=field), grid)
+    of_fokker_planck = pl.generator(pl.FokkerPlanck(drift=field, diffusivity=0.3), grid)
+    assert abs(of_hamilton_jacobi - of_fokker_planck).max() < 1e-12 * abs(of_hamilton_jacobi).max()
     same_beta = pl.generator(pl.FokkerPlanck(drift=field, beta=1 / 0.6), grid)
-    assert abs(one - same_beta).max() > 1.0  # beta means 1/(2 beta) there and 1/beta here
+    assert abs(of_hamilton_jacobi - same_beta).max() > 1.0  # beta means 1/(2 beta) there and 1/beta here
 
 
 def test_scoped_flow_ends_in_the_modified_gibbs_law():

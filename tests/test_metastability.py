@@ -111,8 +111,8 @@ def test_kramers_in_many_dimensions():
         lambda x: np.concatenate([(x**3 - x)[..., :1], 1e-3 * x[..., 1:]], axis=-1),
         curvature, dimension=d,
     )  # fmt: skip
-    found = kramers_time(f, np.eye(d)[0], np.zeros(d), 8.0)
-    assert found == pytest.approx(2 * math.pi * math.sqrt(0.5) * math.e**2, rel=1e-10)
+    time = kramers_time(f, np.eye(d)[0], np.zeros(d), 8.0)
+    assert time == pytest.approx(2 * math.pi * math.sqrt(0.5) * math.e**2, rel=1e-10)
 
 
 def test_kramers_tells_of_points_that_are_not_critical():

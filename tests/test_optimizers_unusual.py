@@ -107,14 +107,14 @@ MODELS = {
 def test_unusual_models(name):
     make, shape = MODELS[name]
     torch.manual_seed(0)
-    one = make().double().to(DEVICE)
+    first = make().double().to(DEVICE)
     if name == "gradient hooks":  # a copy has none of them
-        two = make().double().to(DEVICE)
+        second = make().double().to(DEVICE)
     else:
-        two = copy.deepcopy(one)
-    for net, build in ((one, ours), (two, torchs)):
+        second = copy.deepcopy(first)
+    for net, build in ((first, ours), (second, torchs)):
         train(net, build(net.parameters()), shape=shape)
-    torch.testing.assert_close(vector(one), vector(two), rtol=0, atol=1e-12)
+    torch.testing.assert_close(vector(first), vector(second), rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("dtype, tolerance", [(torch.float32, 1e-6), (torch.bfloat16, 2e-2)])

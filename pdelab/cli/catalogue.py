@@ -139,10 +139,10 @@ def equations(wanted=None):
 
 def equation(name):
     """The equation of that name; ValueError with the names there are."""
-    known = equations(wanted=name)
-    if name not in known:
-        raise ValueError(f"unknown equation {name!r}: choose from {', '.join(known)}")
-    return known[name]
+    names = equations(wanted=name)
+    if name not in names:
+        raise ValueError(f"unknown equation {name!r}: choose from {', '.join(names)}")
+    return names[name]
 
 
 def scheme_table():

@@ -115,11 +115,11 @@ def gallery(folder):
     for name, module, record in entries(folder):
         if record:
             good = sum(check["holds"] for check in record["checks"])
-            held = f"{good} of {len(record['checks'])} hold"
+            verdict = f"{good} of {len(record['checks'])} hold"
             again = COMMAND.format(name) + (" (extra `networks`)" if hasattr(module, "NEEDS") else "")
             again = again.replace(COMMAND.format(name), f"`{COMMAND.format(name)}`")
             title = record["title"].replace("|", "\\|")
-            lines.append(f"| [{name}]({figures.stem_of(name)}.png) | {title} | {held} | {again} |")
+            lines.append(f"| [{name}]({figures.stem_of(name)}.png) | {title} | {verdict} | {again} |")
     return "\n".join(lines) + "\n"
 
 

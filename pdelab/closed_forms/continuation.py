@@ -52,8 +52,8 @@ def outflow(values, grid, reach, outwards):
 
 def _steepest(edge, inner):
     """The largest rise from an end inwards; 0 where one of the two is infinite."""
-    known = np.isfinite(edge) & np.isfinite(inner)
-    return float((inner[known] - edge[known]).max(initial=0.0))
+    finite = np.isfinite(edge) & np.isfinite(inner)
+    return float((inner[finite] - edge[finite]).max(initial=0.0))
 
 
 def _added(slope, h, reach, outwards):
@@ -72,6 +72,6 @@ def _continued(values, axis, low, high):
 
 def _linearly(edge, inner, steps):
     """The edge value plus so many times its difference to the inner one; +inf where one of them is infinite."""
-    known = np.isfinite(edge) & np.isfinite(inner)
-    slope = np.subtract(edge, inner, out=np.zeros(edge.shape), where=known)
-    return np.where(known, edge + steps * slope, np.inf)
+    finite = np.isfinite(edge) & np.isfinite(inner)
+    slope = np.subtract(edge, inner, out=np.zeros(edge.shape), where=finite)
+    return np.where(finite, edge + steps * slope, np.inf)

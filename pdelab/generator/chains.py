@@ -415,8 +415,8 @@ def _balanced(Q, killing, load, v):
 def _check_flows(values, into, out, words):
     """Refuse negative values, and nodes where what flows in and out differs, as far as float64 holds both."""
     bounded(values, 0.0, np.inf, 0.0, words)
-    known = np.isfinite(into + out)
-    into, out = into[known], out[known]
+    finite = np.isfinite(into + out)
+    into, out = into[finite], out[finite]
     bounded(out, into, into, BALANCE * (into + out) + 1e-280, f"{words}, in and out of a node")
 
 

@@ -100,11 +100,11 @@ class _Engine:
             size = slope.abs().amax(0)
             done = size <= tolerance if k < most else torch.ones_like(size, dtype=torch.bool)
             if bool(done.any()):
-                kept = done.cpu().numpy()
-                arrived = where[kept]
+                ended = done.cpu().numpy()
+                arrived = where[ended]
                 ends[arrived], gradients[arrived] = x.T[done].cpu().numpy(), size[done].cpu().numpy()
                 steps[arrived] = k
-                x, slope, where = x[:, ~done], slope[:, ~done], where[~kept]
+                x, slope, where = x[:, ~done], slope[:, ~done], where[~ended]
                 if not where.size:
                     return
             x = x - step * slope

@@ -166,9 +166,9 @@ class SmallClassifier:
             )
         projections = self.gradients(weights) @ directions
         centred = projections - projections.mean(0)
-        kept = 1 - rate * curvatures
-        covariance = rate**2 / batch * (centred.T @ centred) / len(centred) / (1 - np.outer(kept, kept))
-        memory = kept ** (len(self.labels) // batch)
+        factors = 1 - rate * curvatures
+        covariance = rate**2 / batch * (centred.T @ centred) / len(centred) / (1 - np.outer(factors, factors))
+        memory = factors ** (len(self.labels) // batch)
         return Relaxation(curvatures, directions, memory, covariance, 0.5 * (memory - memory[:, None]) * covariance)
 
     def train(

@@ -39,27 +39,27 @@ class Checkpoint:
         with records.atomic(self.path) as new, open(new, "wb") as file:
             np.savez(file, **arrays)
         self.last = clock.monotonic()
-        held = f"{self.path} holds {rows} of {len(run.times)} saved times"
-        return f"{held}; the same call goes on from t = {run.time(done):.6g}"
+        words = f"{self.path} holds {rows} of {len(run.times)} saved times"
+        return f"{words}; the same call goes on from t = {run.time(done):.6g}"
 
     def load(self):
         """Take over the state of the file if there is one; returns how many steps were done."""
         if not self.path.exists():
             return 0
-        held, run = records.load_arrays(self.path), self.run
-        if str(held.get("print")) != self.print:
+        arrays, run = records.load_arrays(self.path), self.run
+        if str(arrays.get("print")) != self.print:
             raise ValueError(f"checkpoint: {self.path} holds another run: name another file, or remove it")
-        rows = len(held["saved"]) if np.ndim(held.get("saved")) else 0
+        rows = len(arrays["saved"]) if np.ndim(arrays.get("saved")) else 0
         places = {"saved": run.saved[:rows]} | {name: getattr(run, name) for name in _STATE}
         for name, place in places.items():
-            array = held.get(name)
+            array = arrays.get(name)
             if array is None or array.shape != place.shape or array.dtype != place.dtype:
                 raise ValueError(f"checkpoint: {self.path} is damaged: expected {name} of shape {place.shape}")
-        done = held.get("done")
+        done = arrays.get("done")
         if done is None or done.shape or done.dtype.kind != "i" or not 0 <= done <= run.steps:
             raise ValueError(f"checkpoint: {self.path} is damaged: expected a number of steps up to {run.steps}")
         for name, place in places.items():
-            place[...] = held[name]
+            place[...] = arrays[name]
         run.before[...] = run.x
         return int(done)
 

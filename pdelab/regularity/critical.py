@@ -285,12 +285,12 @@ def _roots(f, grid):
     size = np.linalg.norm(f.gradient(grid.points), axis=-1)
     starts = grid.points[size == scipy.ndimage.minimum_filter(size, 3, mode=filter_modes(grid))]
     roots = _newton_roots(f, grid, starts, [])
-    known = len(roots)
+    count = len(roots)
     middles = grid.points[(slice(-1),) * grid.dimension] + 0.5 * np.array(grid.spacing)
     size = np.linalg.norm(f.gradient(middles), axis=-1)
     starts = middles[size == scipy.ndimage.minimum_filter(size, 3, mode="nearest")]
     roots = _newton_roots(f, grid, starts, roots)
-    _warn_of_hidden(len(roots) - known, "points, found from the middles of the cells,")
+    _warn_of_hidden(len(roots) - count, "points, found from the middles of the cells,")
     return np.array(sorted(roots, key=tuple)).reshape(-1, grid.dimension)
 
 
@@ -331,16 +331,16 @@ def _newton_roots(f, grid, starts, roots):
 def _proved_times(f, grid, points, nodes, values):
     """T(c) of a formula at points (k, d): from the best nodes by Newton's method, then proved over the box."""
     flat = points[:, 0] if points.shape[1] == 1 else points
-    known, heights = search.Boxes(f, grid.lower, grid.upper), np.asarray(f(flat), dtype=float)
+    boxes, heights = search.Boxes(f, grid.lower, grid.upper), np.asarray(f(flat), dtype=float)
     lowest = eigenvalues(f, flat)[:, 0]
     times = np.divide(-1.0, lowest, out=np.full(len(points), math.inf), where=lowest < 0.0)
     starts = np.empty_like(points)
     for k, (c, value) in enumerate(zip(points, heights)):
         ratio = _ratios(c, value, nodes, values, 0.25 * min(grid.spacing) ** 2)
         starts[k], times[k] = nodes[ratio.argmin()], min(times[k], ratio.min())
-    noise = 8.0 * known.rounding(points) + 4e-16 * np.abs(heights)
+    noise = 8.0 * boxes.rounding(points) + 4e-16 * np.abs(heights)
     times = _descended(f, grid, points, heights, starts, times, noise)
-    return np.array([_first_loss(f, known, *row) for row in zip(points, heights, times, noise)])
+    return np.array([_first_loss(f, boxes, *row) for row in zip(points, heights, times, noise)])
 
 
 def _ratios(c, value, nodes, values, closest=-1.0):
@@ -417,14 +417,14 @@ def _persistence(f, grid, c, nodes, values):
     return time
 
 
-def _first_loss(f, known, c, value, time, noise):
+def _first_loss(f, boxes, c, value, time, noise):
     """The infimum of |y - c|²/(2 (f(c) - f(y))), at most `time`: Dinkelbach's method.
 
     While the minimum of f(y) + |y - c|²/(2T) over the box, found with a proof, is below f(c), the ratio at its place is
     a smaller T; each T comes from above and the number of digits doubles.
     """
     for _ in range(100):
-        _, place, _ = known.minimise(c[None], time)
+        _, place, _ = boxes.minimise(c[None], time)
         y = place[0]
         drop = value - float(f(y[0] if len(y) == 1 else y))
         ratio = float(_ratio(np.float64(drop), ((y - c) ** 2).sum(), noise))

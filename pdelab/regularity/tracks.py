@@ -99,9 +99,9 @@ def _minima(u, grid, sign):
     if count == 0 or flat.all():
         return np.empty((0, d)), np.empty(0)
     each = np.arange(1, count + 1)
-    kept = each[scipy.ndimage.maximum(flat & sloping, labels, each) == 0]
-    places = np.array(scipy.ndimage.center_of_mass(flat, labels, kept)).reshape(-1, d)
-    values = np.asarray(scipy.ndimage.minimum(u, labels, kept), dtype=float)
+    deep = each[scipy.ndimage.maximum(flat & sloping, labels, each) == 0]
+    places = np.array(scipy.ndimage.center_of_mass(flat, labels, deep)).reshape(-1, d)
+    values = np.asarray(scipy.ndimage.minimum(u, labels, deep), dtype=float)
     whole = (places == np.round(places)).all(axis=1)
     for k in np.flatnonzero(whole):
         places[k], values[k] = _vertex(u, places[k].astype(int), values[k])

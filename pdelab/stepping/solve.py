@@ -342,11 +342,11 @@ def _chosen(scheme, problem):
     """The scheme itself, by its name, or the equation's own."""
     if scheme is None:
         return problem.default_scheme
-    known = schemes_of(type(problem))
-    if isinstance(scheme, str) and scheme in known:
-        return known[scheme]
+    schemes = schemes_of(type(problem))
+    if isinstance(scheme, str) and scheme in schemes:
+        return schemes[scheme]
     if isinstance(scheme, str) or not callable(scheme):
-        names = f"a scheme of {type(problem).__name__} ({', '.join(known)})" if known else "a function"
+        names = f"a scheme of {type(problem).__name__} ({', '.join(schemes)})" if schemes else "a function"
         raise ValueError(f"scheme: expected {names} or None, got {scheme!r}")
     return scheme
 

@@ -235,9 +235,9 @@ def _too_large(tau):
 def _connected(initial):
     if (initial.left == initial.right).any():
         raise ValueError("initial: expected a law with a density, got atoms, whose entropy is infinite")
-    kept = np.flatnonzero(initial.masses >= NEGLIGIBLE)
-    kept = slice(kept[0], kept[-1] + 1)
-    left, right, masses = initial.left[kept], initial.right[kept], initial.masses[kept]
+    inner = np.flatnonzero(initial.masses >= NEGLIGIBLE)
+    inner = slice(inner[0], inner[-1] + 1)
+    left, right, masses = initial.left[inner], initial.right[inner], initial.masses[inner]
     if (right[:-1] != left[1:]).any() or masses.min() < NEGLIGIBLE:
         where = np.argmax((right[:-1] != left[1:]) | (masses[1:] < NEGLIGIBLE))
         raise ValueError(

@@ -116,9 +116,9 @@ def compare_exits(
         share = np.isnan(left).mean()
         raise ValueError(f"longest: {share:.1%} of the runs are still inside after {longest} steps: take more of them")
     half = stats.t.ppf(0.5 + 0.5 * confidence, runs - 1) * left.std(ddof=1) / math.sqrt(runs)
-    given = (subspace, lr, batch, replacement)
+    common = (subspace, lr, batch, replacement)
     inner = Grid(grid.lower, grid.upper, grid.shape)
-    still, moved = (_mean_exit_times(box, point[0], states, *given) for box in (inner, _widened(inner, *given)))
+    still, moved = (_mean_exit_times(box, point[0], states, *common) for box in (inner, _widened(inner, *common)))
     return Exits(float(left.mean()), float(left.mean() - half), float(left.mean() + half), still, moved, left)
 
 

@@ -54,8 +54,8 @@ def layer_spectra(
         wanted = {"": own, **{layer: [name for name in names if name.rpartition(".")[0] == layer] for layer in layers}}
     else:
         wanted = {layer: [layer] for layer in layers}
-    given = {"model": model, "data": data, "split": split}
-    return {layer: spectrum(run, parameters=own, **given, **options) for layer, own in wanted.items() if own}
+    source = {"model": model, "data": data, "split": split}
+    return {layer: spectrum(run, parameters=own, **source, **options) for layer, own in wanted.items() if own}
 
 
 def trace(operator: Any, *, probes: int = 64, seed: int = 0) -> tuple[float, float]:

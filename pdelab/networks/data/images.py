@@ -113,12 +113,12 @@ def _joined(parts):
 def _published(pairs, known, default, *, train=None, validation=0.12, seed=0, **options):
     """Hold out part of the published training set for validation: 12 % unless told otherwise (thesis 2.4.2)."""
     (pixels, labels), test = pairs
-    held = size(validation, len(pixels), "validation")
-    kept = len(pixels) - held if train is None else size(train, len(pixels), "train")
-    if kept + held > len(pixels):
-        raise ValueError(f"train, validation: expected a sum up to {len(pixels)} training images, got {kept + held}")
+    second = size(validation, len(pixels), "validation")
+    first = len(pixels) - second if train is None else size(train, len(pixels), "train")
+    if first + second > len(pixels):
+        raise ValueError(f"train, validation: expected a sum up to {len(pixels)} training images, got {first + second}")
     order = torch.randperm(len(pixels), generator=keyed_generator(seed), device="cpu").numpy()
-    cuts = (order[:kept], order[kept : kept + held])
+    cuts = (order[:first], order[first : first + second])
     return _images([*((pixels[i], labels[i]) for i in cuts), test], known, default, **options)
 
 

@@ -470,9 +470,9 @@ def _one(name, seed, arguments, threads=None, failures=False, reuse=None):
         torch.set_num_threads(threads or before)
         try:
             finished = Finished(reuse, arguments)
-            known = finished.read()
-            if known is not None:
-                return name, seed, known | {"reused": True}
+            stored = finished.read()
+            if stored is not None:
+                return name, seed, stored | {"reused": True}
             run = _summary(train(**arguments))
             finished.keep(run)
         except FloatingPointError:
@@ -485,6 +485,6 @@ def _one(name, seed, arguments, threads=None, failures=False, reuse=None):
 
 
 def _summary(result):
-    kept = {key: [record[key] for record in result.history] for key in _KEPT}
+    history = {key: [record[key] for record in result.history] for key in _KEPT}
     counts = {split: len(getattr(result.data, split)) for split in result.final}
-    return {"final": result.final, "counts": counts, "seconds": result.history[-1]["seconds"], **kept}
+    return {"final": result.final, "counts": counts, "seconds": result.history[-1]["seconds"], **history}

@@ -30,22 +30,22 @@ class Loops:
         length = 0 if self.reason else self.run.optimizer.loop_length()
         while True:
             whole = length and not self.run.optimizer.inner_step and self.run.batches - self.run.batch >= length
-            taken = list(islice(pairs, length if whole else 1))
-            if not taken:
+            batches = list(islice(pairs, length if whole else 1))
+            if not batches:
                 return
             if whole:
-                self.run.losses[self.run.batch : self.run.batch + length] = self._loop(taken)
+                self.run.losses[self.run.batch : self.run.batch + length] = self._loop(batches)
             else:
-                self.run.losses[self.run.batch] = self.run.gradient_step(taken[0])
-            yield len(taken)
+                self.run.losses[self.run.batch] = self.run.gradient_step(batches[0])
+            yield len(batches)
 
-    def _loop(self, taken):
+    def _loop(self, batches):
         """One loop on these batches, which are brought to where the recorded loop looks for them; its losses."""
         if self.loop is None:
-            self.inputs = [[tuple(map(torch.clone, pair)) for pair in pairs] for pairs in taken]
-            self.losses = torch.zeros(len(taken), device=self.run.device)
+            self.inputs = [[tuple(map(torch.clone, pair)) for pair in pairs] for pairs in batches]
+            self.losses = torch.zeros(len(batches), device=self.run.device)
             self.loop = RecordedLoop(self.run.optimizer, self._gradient, GRAPH)
-        for places, pairs in zip(self.inputs, taken):
+        for places, pairs in zip(self.inputs, batches):
             for place, pair in zip(places, pairs):
                 for target, source in zip(place, pair):
                     target.copy_(source)
