@@ -270,6 +270,19 @@ def test_a_step_just_above_the_bound_is_refused(scheme):
 # --- two and three dimensions ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("name", ["godunov", "engquist_osher", "high_resolution"])
+def test_what_flows_into_a_plane_is_what_flows_into_a_line(name):
+    """A viscous shock that crosses outflow ends with 1 and -0.2, both inwards, across an axis: up to the ends."""
+    errors = []
+    for n in (81, 161):
+        grid = Grid((-2, -0.5), (2, 0.5), (n, 9), boundary="outflow")
+        wave = lambda t: burgers.travelling_wave(1.0, -0.2, grid.points[..., 0], t, 0.1)  # noqa: B023, E731
+        run = solve(Burgers(viscosity=0.1), np.stack([wave(0.0), 0 * wave(0.0)], -1), grid, 0.5, scheme=name)
+        errors.append(abs(run.final[..., 0] - wave(0.5)).max())
+        assert abs(run.final[..., 1]).max() < 1e-12
+    assert errors[1] < grid.spacing[0] and errors[0] > 1.8 * errors[1]
+
+
 @pytest.mark.parametrize("name, low", [("godunov", 0.8), ("engquist_osher", 0.8), ("high_resolution", 1.7)])
 @pytest.mark.parametrize("dimension, sizes", [(2, (24, 36, 54, 80)), (3, (12, 18, 26, 38))])
 def test_irrotational_flow_with_a_mean(name, low, dimension, sizes):

@@ -146,20 +146,24 @@ def total_variation(values, grid):
 def _irrotational(problem, grid, values, of_potential):
     """p = m + Du with u of the Hamilton-Jacobi equation in the frame moving with m, the mean on periodic axes."""
     means, start = potential(values, grid)
-    drift = np.broadcast_to(-means, (*grid.shape, grid.dimension)) if means.any() else None
+    wide, inside = _beyond_outflow(grid)
+    drift = np.broadcast_to(-means, (*wide.shape, grid.dimension)) if means.any() else None
     flow = hamilton_jacobi.HamiltonJacobi(viscosity=problem.viscosity, drift=drift)
-    inner = of_potential(flow, grid, start)
+    inner = of_potential(flow, wide, _continued(start, grid))
 
     def init(p):
-        return p, inner.init(start if np.array_equal(p, values) else potential(p, grid)[1])
+        return p, start if np.array_equal(p, values) else potential(p, grid)[1]
 
     def advance(state, time, dt, steps):
-        inside = inner.advance(state[1], time, dt, steps)
-        return grid.gradient(inner.values(inside)) + means, inside
+        u = state[1]
+        for k in range(steps if wide is not grid else 1):
+            count = 1 if wide is not grid else steps
+            u = inner.march(_continued(u, grid), time + k * dt, dt, count)[inside]
+        return grid.gradient(u) + means, u
 
     return Stepper(
         advance,
-        lambda state, time: inner.bound(state[1], time),
+        lambda state, time: inner.largest_step(_continued(state[1], grid), time),
         certificates={"curl": lambda values, time: curl(values, grid)},
         info=inner.info,
         init=init,
@@ -167,3 +171,22 @@ def _irrotational(problem, grid, values, of_potential):
         order=inner.order,
         measure=integral_error(grid.weights[..., None]),
     )
+
+
+def _beyond_outflow(grid):
+    """(the grid with a node more at outflow ends, slices of the nodes of the grid in it)."""
+    more = np.array([name == "outflow" for name in grid.boundary])
+    if not more.any():
+        return grid, (...,)
+    step, inside = more * np.array(grid.spacing), tuple(slice(int(e), -1 if e else None) for e in more)
+    shape = tuple(int(n) for n in np.array(grid.shape) + 2 * more)
+    return Grid(tuple(grid.lower - step), tuple(grid.upper + step), shape, boundary=grid.boundary), inside
+
+
+def _continued(u, grid):
+    """u with its outflow ends continued linearly: as on a line, what flows in has the p of the end."""
+    for axis, name in enumerate(grid.boundary):
+        if name == "outflow":
+            low, next_low, next_high, high = (u.take([k], axis) for k in (0, 1, -2, -1))
+            u = np.concatenate([2 * low - next_low, u, 2 * high - next_high], axis)
+    return np.ascontiguousarray(u)
