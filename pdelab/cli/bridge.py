@@ -56,14 +56,14 @@ def _run_bridge(arguments):
     if arguments.out:
         records.output_folder(arguments.out.parent)
     start = time.perf_counter()
-    given = {name: getattr(arguments, name) for name in _SLICE}
+    options = {name: getattr(arguments, name) for name in _SLICE}
     note("training the network")
-    subspace = bridge.trained_slice(**given)
+    subspace = bridge.trained_slice(**options)
     numbers, arrays = _ANSWERS[arguments.what](arguments, subspace)
     print(records.dumps(numbers) if arguments.json else "\n".join(f"{k:<28} {v:.6g}" for k, v in numbers.items()))
     if arguments.out:
-        asked = {name: value for name, value in vars(arguments).items() if name not in ("run", "out", "json")}
-        record = records.provenance(asked, time.perf_counter() - start, arguments.seed) | {"numbers": numbers}
+        parameters = {name: value for name, value in vars(arguments).items() if name not in ("run", "out", "json")}
+        record = records.provenance(parameters, time.perf_counter() - start, arguments.seed) | {"numbers": numbers}
         for path in records.save(arguments.out, arrays, record):
             note(str(path))
     return 0

@@ -36,15 +36,15 @@ def integrate(f, x, t, beta):
     if f.formula is None or d > 3:
         return bounds, done, u, mean, covariance
     here = branching.values(f, x)
-    known = search.Search(f, x, t, search.surroundings(f, x, t, DEPTH / beta))
-    fit = (known.value - known.below) * beta <= 1.0
-    fit &= beta * 2e-16 * (np.abs(known.value) + np.abs(here)) <= ROUNDING
-    width = _width(f, known.place, t, beta)
+    minima = search.Search(f, x, t, search.surroundings(f, x, t, DEPTH / beta))
+    fit = (minima.value - minima.below) * beta <= 1.0
+    fit &= beta * 2e-16 * (np.abs(minima.value) + np.abs(here)) <= ROUNDING
+    width = _width(f, minima.place, t, beta)
     for step in STEPS:
         left = np.flatnonzero(fit & ~done)
         if not left.size:
             break
-        fine, low, high = known.windows(left, beta, step * width[left], known.value[left] + DEPTH / beta)
+        fine, low, high = minima.windows(left, beta, step * width[left], minima.value[left] + DEPTH / beta)
         left, low, high = left[fine], low[fine], high[fine]
         counts = np.ceil((high - low) / (step * width[left])[:, None]) + 2.0
         size = np.prod(counts, axis=1)
@@ -54,27 +54,27 @@ def integrate(f, x, t, beta):
             if rows.size:
                 p = left[rows]
                 h = step * width[p]
-                one, other = _sums(f, x[p], known.place[p], t, beta, h, known.value[p], low[rows], counts[rows])
+                one, other = _sums(f, x[p], minima.place[p], t, beta, h, minima.value[p], low[rows], counts[rows])
                 agree = _agree(one, other, d)
                 done[p] = agree
                 p, h, total = p[agree], h[agree], 0.5 * (one + other)[agree]
                 scale = np.log(total[:, 0]) + d * np.log(h) + 0.5 * d * math.log(beta / (2.0 * math.pi * t))
-                u[p] = known.value[p] - scale / beta
+                u[p] = minima.value[p] - scale / beta
                 middle = total[:, 1 : 1 + d] / total[:, :1]
-                mean[p] = known.place[p] - x[p] + middle
+                mean[p] = minima.place[p] - x[p] + middle
                 covariance[p] = _square(total, d) / total[:, 0, None, None] - middle[:, :, None] * middle[:, None, :]
-    return _bounds(f, known, t, beta), done, u, mean, covariance
+    return _bounds(f, minima, t, beta), done, u, mean, covariance
 
 
-def _bounds(f, known, t, beta):
+def _bounds(f, minima, t, beta):
     """Lower and upper bounds of u (2, P) from the minima of H and enclosures alone.
 
     From below: with m <= min H and l <= min f, H >= s m + (1 - s)(l + |y - x|²/(2t)) for every s in [0, 1], of which
     the integral is known. From above by Jensen's inequality for the uniform law on a box around the minimiser: the mean
     of H there is at most H(y) + Σ_i r_i² sup H_ii/6 + Σ_{i<j} r_i r_j rad H_ij/4, r_i half its sides.
     """
-    x, y, d, floor = known.x, known.place, known.x.shape[1], known.floor()
-    rise = np.maximum(known.below - floor, 0.0)
+    x, y, d, floor = minima.x, minima.place, minima.x.shape[1], minima.floor()
+    rise = np.maximum(minima.below - floor, 0.0)
     share = np.minimum(1.0, d / (2.0 * beta * np.maximum(rise, 1e-300)))  # 1 - s, the best
     low = floor + (1.0 - share) * rise + 0.5 * d / beta * np.log(share)
     own = _hessians(f, y)[:, range(d), range(d)]

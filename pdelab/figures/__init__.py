@@ -349,8 +349,8 @@ def _helped(module, chosen, runs, keep):
         data = module.compute(**chosen)
     more = {"runs": help.effort} if runs is not None and help.effort else {}
     if keep is not None:
-        made, earlier = {key: old[key] for key in ("command", "seconds", "versions")}, old.get("kept_rows", {})
-        more["kept_rows"] = {panel: earlier.get(panel, made) for panel in help.kept}
+        origin, earlier = {key: old[key] for key in ("command", "seconds", "versions")}, old.get("kept_rows", {})
+        more["kept_rows"] = {panel: earlier.get(panel, origin) for panel in help.kept}
     return data, more
 
 
@@ -622,14 +622,14 @@ def corner(parameters: dict, data: Iterable = ()) -> str:
     >>> corner({"beta": 2.0})
     'β = 2 · ν = 0.25'
     """
-    known = {key: value for key, value in parameters.items() if key not in LETTERS or np.ndim(value) == 0}
-    if isinstance(known.get("beta"), (int, float)) and "nu" not in known:
-        known["nu"] = 0.5 / known["beta"] if known["beta"] else math.inf
-    order = [key for key in LETTERS if key in known] + [key for key in known if key not in LETTERS]
+    numbers = {key: value for key, value in parameters.items() if key not in LETTERS or np.ndim(value) == 0}
+    if isinstance(numbers.get("beta"), (int, float)) and "nu" not in numbers:
+        numbers["nu"] = 0.5 / numbers["beta"] if numbers["beta"] else math.inf
+    order = [key for key in LETTERS if key in numbers] + [key for key in numbers if key not in LETTERS]
     return " · ".join(
-        f"{LETTERS.get(key, key)} = {_shown(known[key])}"
+        f"{LETTERS.get(key, key)} = {_shown(numbers[key])}"
         for key in order
-        if _short(known[key]) and not ("epochs" in key and known[key] == 0)
+        if _short(numbers[key]) and not ("epochs" in key and numbers[key] == 0)
     )
 
 

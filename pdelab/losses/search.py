@@ -121,59 +121,59 @@ def lower_on_box(loss, grid, x, t, best, place):
     lower, upper = np.array(grid.lower), np.array(grid.upper)
     sides = [high - low if name == "periodic" else 0.0 for low, high, name in zip(lower, upper, grid.boundary)]
     x, best, place = np.ascontiguousarray(x), np.array(best, dtype=float), np.array(place, dtype=float)
-    known = Boxes(loss, lower, upper)
+    tree = Boxes(loss, lower, upper)
     shifts = [np.array(shift) for shift in product(*[(0.0, side, -side)[: 3 if side else 1] for side in sides])]
     left = np.arange(len(x)) % STRIDE > 0
     left[-1:] = False
     below = np.empty(len(x))
-    _search_box(known, ~left, x, t, shifts, best, place, below)
+    _search_box(tree, ~left, x, t, shifts, best, place, below)
     if left.any():
-        proved = _proved(known, loss, left, x, t, shifts, best, place)
+        proved = _proved(tree, loss, left, x, t, shifts, best, place)
         below[proved] = best[proved]
-        _search_box(known, left & ~proved, x, t, shifts, best, place, below)
+        _search_box(tree, left & ~proved, x, t, shifts, best, place, below)
     ring = np.array(sides) > 0.0
     meant = (((place >= lower) & (place <= upper)) | ring).all(axis=1)
     return best, place, np.where(meant, below, np.minimum(below, best))
 
 
-def _search_box(known, rows, x, t, shifts, best, place, below):
+def _search_box(tree, rows, x, t, shifts, best, place, below):
     """Lower best and place at some of the points x, for every image of them, and bound the minimum from below."""
     if not rows.any():
         return
     x, value, spot = x[rows], best[rows], place[rows]
     start, error = np.empty(len(x)), np.empty(len(x))
-    newton.energies(known.tape, x, 1.0 / t, spot, start, error)
-    inside = ((spot >= known.lower) & (spot <= known.upper)).all(axis=1)
+    newton.energies(tree.tape, x, 1.0 / t, spot, start, error)
+    inside = ((spot >= tree.lower) & (spot <= tree.upper)).all(axis=1)
     value = np.where(inside, start, value)
     bound = np.full(len(x), np.inf)
     for shift in shifts:
         spot -= shift
-        bound = np.minimum(bound, _lowered(known, x - shift, t, True, TOLERANCE, value, error, spot))
+        bound = np.minimum(bound, _lowered(tree, x - shift, t, True, TOLERANCE, value, error, spot))
         spot += shift
     best[rows], place[rows], below[rows] = value, spot, bound
 
 
-def _proved(known, loss, rows, x, t, shifts, best, place):
+def _proved(tree, loss, rows, x, t, shifts, best, place):
     """At which of some points the boxes that are known prove best and place to be the minimum, for every image."""
     slope = np.asarray(loss.gradient(place[:, 0] if place.shape[1] == 1 else place)).reshape(place.shape)
     slope = slope + (place - x) / t
-    inside = ((place >= known.lower) & (place <= known.upper)).all(axis=1)
+    inside = ((place >= tree.lower) & (place <= tree.upper)).all(axis=1)
     sound = rows & inside & np.isfinite(slope).all(axis=1) & np.isfinite(best)
     tolerance, certain = TOLERANCE * (1e-3 + np.abs(best)), np.zeros(len(x), dtype=bool)
     if x.shape[1] == 1 and len(shifts) == 1:
         certain |= sound
-        proofs.certify_between(known.arrays, np.flatnonzero(~rows), 1.0 / t, tolerance, place, slope, certain)
+        proofs.certify_between(tree.arrays, np.flatnonzero(~rows), 1.0 / t, tolerance, place, slope, certain)
     left = np.flatnonzero(sound & ~certain)
     also = np.ones(len(left), dtype=bool)
     parts = [a[left] for a in (tolerance, best, place, slope)]
     for shift in shifts:
         places = parts[2] - shift
-        proofs.certify(known.arrays, x[left] - shift, 1.0 / t, True, *parts[:2], places, parts[3], also)
+        proofs.certify(tree.arrays, x[left] - shift, 1.0 / t, True, *parts[:2], places, parts[3], also)
     certain[left] = also
     return certain
 
 
-def _lowered(known, x, t, closed, tolerance, best, error, place):
+def _lowered(tree, x, t, closed, tolerance, best, error, place):
     """Branch and bound in passes: those that kinks hold up are done again with a larger gap. Returns the bounds."""
     stiffness = 0.0 if math.isinf(t) else 1.0 / t
     absolute = tolerance * np.where(np.isfinite(best), 1e-3 + np.abs(best), 1.0)
@@ -184,7 +184,7 @@ def _lowered(known, x, t, closed, tolerance, best, error, place):
             break
         parts = [np.ascontiguousarray(a[left]) for a in (best, error, place, below, ends)]
         size = x[left], stiffness, closed, absolute[left], rough, budget
-        while not search.minimise(known.tape, known.arrays, *size, *parts) and known.grow():
+        while not search.minimise(tree.tape, tree.arrays, *size, *parts) and tree.grow():
             pass
         best[left], error[left], place[left] = parts[:3]
         below[left] = np.maximum(below[left], parts[3])

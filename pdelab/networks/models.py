@@ -546,11 +546,11 @@ def sizes(name: str, data: Any = None, **given: Any) -> dict:
     """
     choice("model", name, MODELS)
     builder, preset = MODELS[name]
-    known = inspect.signature(builder).parameters
-    unknown = sorted(set(given) - set(known))
+    allowed = inspect.signature(builder).parameters
+    unknown = sorted(set(given) - set(allowed))
     if unknown:
-        known = ", ".join(known)
-        raise ValueError(f"{unknown[0]}: expected a size of {name!r}, one of {known}, got {given[unknown[0]]!r}")
+        allowed = ", ".join(allowed)
+        raise ValueError(f"{unknown[0]}: expected a size of {name!r}, one of {allowed}, got {given[unknown[0]]!r}")
     fixed = {} if data is None else _fixed_by(data, builder)
     clash = [key for key in fixed if key in given and given[key] != fixed[key]]
     if clash:

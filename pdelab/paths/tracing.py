@@ -207,13 +207,13 @@ class Trace:
 
     def prune(self, results):
         """Keep the lines that the results need; returns all names that they use."""
-        needed, kept = set(results), []
+        needed, lines = set(results), []
         for line in reversed(self.lines):
             left, right = line.split(" = ", 1)
             if not needed.isdisjoint(left.split(", ")):
                 needed.update(re.findall(r"\w+", right))
-                kept.append(line)
-        self.lines = kept[::-1]
+                lines.append(line)
+        self.lines = lines[::-1]
         return needed
 
 

@@ -164,13 +164,13 @@ def chosen(words: np.ndarray, count: int, replacement: bool) -> np.ndarray:
     high = words >> np.uint64(32)
     if replacement:
         return ((high * size) >> np.uint64(32)).astype(np.int64)
-    taken = np.empty(words.shape, np.int64)
+    drawn = np.empty(words.shape, np.int64)
     for j, word in enumerate(high):
         draw = ((word * (size - np.uint64(j))) >> np.uint64(32)).astype(np.int64)  # among those that are left
-        for earlier in np.sort(taken[:j], axis=0):
+        for earlier in np.sort(drawn[:j], axis=0):
             draw += draw >= earlier
-        taken[j] = draw
-    return taken
+        drawn[j] = draw
+    return drawn
 
 
 TEMPLATE = """\

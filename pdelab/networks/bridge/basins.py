@@ -234,7 +234,9 @@ def compare_basins(
     starts = draw(grid, density, runs, np.random.default_rng([seed, 2])).reshape(runs, k)
     minima, values = lowest_points(subspace, grid)
     members = {"sgd": PLAIN["sgd"] | {"lr": lr}} | dict(contestants or {})
-    ends = {name: _optimized(subspace, starts, name, given, gradients, batch, seed) for name, given in members.items()}
+    ends = {
+        name: _optimized(subspace, starts, name, settings, gradients, batch, seed) for name, settings in members.items()
+    }
     outside = _beyond(grid, ends)
     smooth = cole_hopf(subspace.loss.on(grid), grid, gamma, beta)
     ends["smoothed"] = _flow(_interpolated(grid, smooth), starts, _rate(grid, smooth), box=(grid.lower, grid.upper))
@@ -295,11 +297,11 @@ class _Runs(torch.nn.Module):
         self.u = torch.nn.Parameter(points.clone())
 
 
-def _optimized(subspace, starts, name, given, gradients, batch, seed):
+def _optimized(subspace, starts, name, settings, gradients, batch, seed):
     """Ends (runs, k) of an optimizer after so many mini-batch gradients."""
-    if not isinstance(given, dict) or "optimizer" not in given:
-        checks.refuse("contestants", "{name: {'optimizer': ..., option: value}}", given)
-    functions, options = subspace.functions, dict(given)
+    if not isinstance(settings, dict) or "optimizer" not in settings:
+        checks.refuse("contestants", "{name: {'optimizer': ..., option: value}}", settings)
+    functions, options = subspace.functions, dict(settings)
     model = _Runs(functions.points(starts))
     stepper, _ = make_optimizer(options.pop("optimizer"), [model], options, seed)
     loop = stepper.param_groups[0].get("inner_steps", 1)

@@ -88,10 +88,10 @@ def chain(objective: Objective) -> list:
     kinds = [nn.Linear if k % 2 == 0 else tuple(_ACTIVATIONS) for k in range(len(core))]
     usual = len(core) % 2 == 1 and all(isinstance(m, kind) for m, kind in zip(core, kinds))
     names = [name for name, _ in model.named_parameters(remove_duplicate=False)]  # also of weights that layers share
-    whole = names == list(objective.parameters)
-    whole = whole and all({n for n, _ in m.named_parameters()} <= {"weight", "bias"} for m in modules)
+    complete = names == list(objective.parameters)
+    complete = complete and all({n for n, _ in m.named_parameters()} <= {"weight", "bias"} for m in modules)
     plain = {nn.Linear, *_ACTIVATIONS, *_IDENTITIES}
-    return core if usual and flat and whole and not hooked and {type(m) for m in modules} <= plain else []
+    return core if usual and flat and complete and not hooked and {type(m) for m in modules} <= plain else []
 
 
 class _Slice:

@@ -404,19 +404,21 @@ def _refuse_kinds(model):
 
 def _chosen(model, wanted):
     """{name: parameter} of the weights that are x; the others no longer require a gradient."""
-    known = {name: p for name, p in model.named_parameters() if p.requires_grad}
-    if not known:
+    trainable = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    if not trainable:
         raise ValueError("model: expected trainable parameters, got none")
     if wanted is None:
-        return known
+        return trainable
     wanted = (wanted,) if isinstance(wanted, str) else tuple(wanted)
-    chosen = {name: p for name, p in known.items() if any(_inside(name, place) for place in wanted)}
+    chosen = {name: p for name, p in trainable.items() if any(_inside(name, place) for place in wanted)}
     for place in wanted:
-        if not any(_inside(name, place) for name in known):
-            refuse("parameters", f"names of trainable parameters or of modules, such as {next(iter(known))!r}", place)
+        if not any(_inside(name, place) for name in trainable):
+            refuse(
+                "parameters", f"names of trainable parameters or of modules, such as {next(iter(trainable))!r}", place
+            )
     if not chosen:
         refuse("parameters", "at least one name", wanted)
-    for name, p in known.items():
+    for name, p in trainable.items():
         p.requires_grad_(name in chosen)
     return chosen
 

@@ -271,8 +271,8 @@ class _Run:
         start = time.perf_counter()
         for network in self.networks:
             network.train()
-        for taken in self.loops.steps(zip(*map(self._batches, range(len(self.networks))))):
-            self.batch += taken
+        for count in self.loops.steps(zip(*map(self._batches, range(len(self.networks))))):
+            self.batch += count
             if self.batch < self.batches:
                 after_batch()
         self.check_finite()

@@ -83,25 +83,25 @@ def make_optimizer(optimizer, networks, options, seed, group=None):
         options = defaults | options
     else:
         name = getattr(optimizer, "__name__", type(optimizer).__name__)
-    known = _arguments(optimizer)
-    if "seed" in known:
+    accepted = _arguments(optimizer)
+    if "seed" in accepted:
         options.setdefault("seed", seed)
-    if "layers" in known:
+    if "layers" in accepted:
         weighted = (torch.nn.Linear, torch.nn.Conv2d)
         options.setdefault("layers", sum(isinstance(module, weighted) for module in networks[0].modules()))
-    if "replicas" in known:
+    if "replicas" in accepted:
         options["replicas"] = len(networks)
     elif len(networks) > 1:
         raise ValueError(f"replicas: expected 1 for the optimizer {name!r}, got {len(networks)}")
-    if group is not None and "group" not in known:
+    if group is not None and "group" not in accepted:
         raise ValueError(f"the optimizer {name!r} works in one process: under torchrun use one of replicas, as parle")
     ranks = {} if group is None else {"group": group}
     parameters = [p for network in networks for p in network.parameters() if p.requires_grad]
     try:
         stepper = optimizer(parameters, **options, **ranks)
     except TypeError as error:
-        given = ", ".join(f"{key}={value}" for key, value in options.items())
-        raise ValueError(f"optimizer_options: expected those of {name!r}, got {given}: {error}") from error
+        values = ", ".join(f"{key}={value}" for key, value in options.items())
+        raise ValueError(f"optimizer_options: expected those of {name!r}, got {values}: {error}") from error
     return stepper, {"optimizer": name, "optimizer_options": _plain(options)}
 
 

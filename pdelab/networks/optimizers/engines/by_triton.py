@@ -109,8 +109,8 @@ class Launch:
 
     def numbers(self, rule):
         """The rule's numbers on the device, sent when they change."""
-        known, there = self.amounts.get(rule.capture, (None, None))
-        if known != rule:
+        earlier, there = self.amounts.get(rule.capture, (None, None))
+        if earlier != rule:
             if there is None:
                 there = torch.zeros(9, dtype=torch.float64, device=self.segment.buffer.device)
             send(np.array(rule.amounts), there)
