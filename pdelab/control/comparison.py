@@ -79,6 +79,11 @@ def gap(control: Control, grid: Grid, initial: Field, *, nodes: int = 32) -> Gap
     -------
     Gap
 
+    Warns
+    -----
+    AccuracyWarning
+        A grid so coarse that the effort is wrong by more than 1 %.
+
     Examples
     --------
     >>> import pdelab as pl
@@ -93,7 +98,7 @@ def gap(control: Control, grid: Grid, initial: Field, *, nodes: int = 32) -> Gap
     abscissae, weights = np.polynomial.legendre.leggauss(nodes)
     times = np.concatenate([[0.0], T * (abscissae + 1) / 2, [T]])
     start, V = checked_density(grid, initial), control.terminal_on(grid)
-    h, shift = weights_of_paths(control, grid, times)
+    h, shift = weights_of_paths(control, grid, times, start)
     u = shift - 2 * D * np.log(h)
     phi, plain = (forward(control, grid, density, times) for density in (start / h[0], start))
     controlled = h * phi

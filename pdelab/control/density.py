@@ -61,6 +61,11 @@ def forward_backward(control: Control, grid: Grid, initial: Field, times: Times)
     -------
     ForwardBackward
 
+    Warns
+    -----
+    AccuracyWarning
+        A grid so coarse that the effort is wrong by more than 1 %.
+
     Notes
     -----
     (4.33) is printed with the sign of gradient ascent, without grad f, and with Δρ in place of D Δρ. Second order in
@@ -77,8 +82,8 @@ def forward_backward(control: Control, grid: Grid, initial: Field, times: Times)
     True
     """
     times = checked_times(times, control.horizon)
-    h, shift = weights_of_paths(control, grid, np.union1d(0.0, times))
     start = checked_density(grid, initial)
+    h, shift = weights_of_paths(control, grid, np.union1d(0.0, times), start)
     phi = forward(control, grid, start / h[0], times)
     h = h[-len(times) :]
     return ForwardBackward(control, grid, times, shift - 2 * control.diffusivity * np.log(h), h * phi)

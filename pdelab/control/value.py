@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +15,11 @@ from pdelab.generator import generator, semigroup
 from pdelab.grid import Grid
 from pdelab.hamilton_jacobi import HamiltonJacobi, fitted, terminal
 from pdelab.hints import Array, Times
-from pdelab.stepping import Scheme
+from pdelab.stepping import AccuracyWarning, Scheme
 
 __all__ = ["Control", "Value", "checked_times", "hamilton_jacobi_bellman", "logarithmic_transform", "weights_of_paths"]
 
+COARSE = 0.01  # largest error of the spacing, relative, of which nothing is said
 LARGEST_EXPONENT = 700.0  # exp(-x) keeps all its digits up to here
 
 
@@ -213,6 +215,11 @@ def logarithmic_transform(control: Control, grid: Grid, times: Times) -> Value:
     ValueError
         D = 0, or V so large against D that exp(-V/(2D)) underflows: take `hamilton_jacobi_bellman` there.
 
+    Warns
+    -----
+    AccuracyWarning
+        A grid so coarse that exp(-u/(2D)) between nodes makes u wrong by more than 1 % of its range.
+
     Notes
     -----
     Second order in the spacing. The exponential of Q is summed from non-negative terms only, so that u is accurate
@@ -232,8 +239,8 @@ def logarithmic_transform(control: Control, grid: Grid, times: Times) -> Value:
     return Value(control, grid, times, shift - 2 * control.diffusivity * np.log(h), {"route": "logarithmic_transform"})
 
 
-def weights_of_paths(control, grid, times):
-    """(h, shift): h = exp(-(u - shift)/(2D)) at the times, shift = min V."""
+def weights_of_paths(control, grid, times, density=None):
+    """(h, shift): h = exp(-(u - shift)/(2D)) at the times, shift = min V; `density`: of the start, where it matters."""
     D = control.diffusivity
     boundaries.only(grid, boundaries.CLOSED, "the logarithmic transform, which has no exit costs")
     V = control.terminal_on(grid)
@@ -247,7 +254,42 @@ def weights_of_paths(control, grid, times):
         )
     start = np.exp((shift - V) / (2 * D)).ravel()
     h = semigroup(control.generator(grid), start, control.horizon - times[::-1])
-    return h[::-1].reshape(-1, *grid.shape), shift
+    h = h[::-1].reshape(-1, *grid.shape)
+    _tell_of_coarse(control, grid, -2 * D * np.log(h[0]), control.horizon - times[0], density)
+    return h, shift
+
+
+def _tell_of_coarse(control, grid, u, left, density):
+    """Warn where exp(-u/(2D)) changes so much between nodes that u is wrong by more than 1 %.
+
+    On exp(κ x), κ = -u'/(2D), the generator gives R in place of E = D κ² - f' κ: so u falls by 2 D (R - E) too much in
+    unit time. That is compared with the range of u, or under a density with the effort |Du|²/2.
+    """
+    D, f, missing, effort = control.diffusivity, control.potential_on(grid), 0.0, 0.0
+    for axis, h in enumerate(grid.spacing):
+        step = np.clip(-np.diff(u, axis=axis) / (2 * D), -600.0, 600.0)  # κ h
+        drop = np.clip(-np.diff(f, axis=axis) / D, -600.0, 600.0)  # -f' h/D
+        jumps = _bernoulli(-drop) * np.expm1(step) + _bernoulli(drop) * np.expm1(-step)  # R h²/D
+        wrong, cost = left * 2 * D**2 / h**2 * np.abs(jumps - step**2 - drop * step), left * 2 * D**2 / h**2 * step**2
+        if density is None:
+            missing, effort = missing + float(wrong.max()), float(np.ptp(u))
+        else:
+            low, high = ((slice(None),) * axis + (part,) for part in (slice(-1), slice(1, None)))
+            weights = np.minimum((grid.weights * density)[low], (grid.weights * density)[high])
+            missing, effort = missing + float((weights * wrong).sum()), effort + float((weights * cost).sum())
+    if missing > COARSE * effort:
+        of = "the range of u" if density is None else "the effort"
+        warnings.warn(
+            f"grid: exp(-u/(2D)) changes so much between nodes that u is wrong by up to {100 * missing / effort:.2g} % "
+            f"of {of}: take a finer or smaller grid, more diffusivity, or hamilton_jacobi_bellman",
+            AccuracyWarning,
+            stacklevel=4,
+        )
+
+
+def _bernoulli(z):
+    """z/(e^z - 1)."""
+    return np.where(np.abs(z) < 1e-9, 1.0, z / np.where(z == 0, 1.0, np.expm1(z)))
 
 
 def checked_times(times, horizon):

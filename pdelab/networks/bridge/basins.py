@@ -322,7 +322,9 @@ def _optimized(subspace, starts, name, settings, gradients, batch, seed):
 def _controlled(problem, grid, starts, seed):
     """Ends of controlled paths, and (gain, effort, gain - effort) of each of them beside the plain one."""
     first = starts[:, 0] if grid.dimension == 1 else starts
-    value = control.logarithmic_transform(problem, grid, np.linspace(0.0, problem.horizon, PARTS + 1))
+    with warnings.catch_warnings():  # of the whole box: `gap` tells of where the runs are
+        warnings.filterwarnings("ignore", message="grid: exp")
+        value = control.logarithmic_transform(problem, grid, np.linspace(0.0, problem.horizon, PARTS + 1))
     common = {"paths": len(starts), "steps": PARTS, "seed": seed}
     best = control.controlled_paths(value, first, **common)
     plain = control.controlled_paths(value, first, controlled=False, **common)
