@@ -525,7 +525,7 @@ def test_unknown_refinements_are_refused(bad):
         pl.hopf_lax(np.zeros(5), Grid(0.0, 1.0, 5), 0.1, refine=bad)
 
 
-@settings(deadline=None, max_examples=40, derandomize=True)
+@settings(deadline=None, max_examples=25, derandomize=True)
 @given(
     st.sampled_from(NAMES), st.integers(1, 3), st.floats(0.01, 1e6), st.floats(1e-4, 1.0), st.integers(0, 2**31)
 )  # fmt: skip

@@ -187,8 +187,9 @@ def cole_hopf(f: Loss | ArrayLike, grid: Grid, t: ArrayLike, beta: float) -> np.
     -----
     Monotone in f and never below its minimum. Where the nodes resolve the kernel, t/beta >= 2 h², f enters by its node
     values (the trapezoid rule: spectrally accurate for smooth f); elsewhere by its multilinear interpolant, second
-    order in h, integrated to 1e-11 of max(1/beta, range of u) whatever the jumps of f. Where that takes too many values
-    between the nodes and 1e-7 is missed (rough data on large grids in three dimensions), a warning says what is known.
+    order in h, integrated to 1e-11 of max(1/beta, range of f) whatever the jumps of f (to 1e-9 in three dimensions).
+    Where that takes too many values between the nodes and 1e-7 is missed (rough data on large grids in three
+    dimensions), a warning says what is known.
 
     Examples
     --------

@@ -18,7 +18,7 @@ from pdelab.kernels.envelopes import DEPTH
 
 __all__ = ["Panels", "chebyshev", "value"]
 
-ACCURATE, TWICE = 1e-11, 1e-9  # error of u, relative to 1/beta or to the range of u; of the second integration
+ACCURATE, TWICE = 1e-11, 1e-9  # error of u, relative to 1/beta or to the range of f; of the second integration
 HOPELESS = 1e-2  # of beta v with nine points: the panel is cut at once
 STEEP = 3e3  # range of beta v on a panel beyond which interpolation costs digits
 TINY = 1e-15  # share of a panel that needs no care
@@ -268,10 +268,14 @@ def _coefficients(panels):
 
 
 def _error(panels, coefficients, beta):
-    """(error of beta v as a polynomial, by the decay of its coefficients; is it too steep to be interpolated?)."""
+    """(error of beta v as a polynomial, by the decay of its coefficients; is it too steep to be interpolated?).
+
+    The decay is carried on with all 17 points only: fewer may have stepped over a bend that is narrow.
+    """
     size, last = beta * np.abs(coefficients), panels.stage[:, None] - 1 - np.arange(4)
     tail = np.take_along_axis(size, last, axis=1)
     tail[panels.stage == 5, 3] = 0.0  # the slope, which may be what it likes
     high, low = tail[:, 0] + tail[:, 1], tail[:, 2] + tail[:, 3]
-    error = np.where(high < 0.25 * low, high * high / np.maximum(low, 1e-300), high)
+    decays = (panels.stage == POINTS) & (high < 0.25 * low)
+    error = np.where(decays, high * high / np.maximum(low, 1e-300), high)
     return np.maximum(error - 1e-14 * size.sum(axis=1), 0.0), 2.0 * size[:, 1:].sum(axis=1) > STEEP
