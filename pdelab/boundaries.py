@@ -25,7 +25,7 @@ CLOSED = ("reflecting", "periodic")  # nothing leaves
 
 
 def per_axis(boundary: str | Sequence[str | Sequence[str]], lengths: Sequence[int]) -> tuple:
-    """One entry an axis, a name or a pair (lower, upper) of different names, for corners and shape of such lengths.
+    """A boundary as one entry an axis: a name, or a pair (lower, upper) of different names.
 
     On an interval two names are its two ends; with more axes they are one an axis, and an entry may be a pair.
 

@@ -497,7 +497,7 @@ def inner_expectation(
     averaging: float = 0.75,
     nodes: int = 801,
 ) -> Array:
-    """The same estimate's exact mean in one dimension, for every number of inner steps up to L, without sampling.
+    """The exact mean of the estimate of `inner_gradient` in one dimension, for every number of inner steps up to L.
 
     The density of the inner iterate is carried by the transfer operator of Euler-Maruyama, a Gaussian of variance
     2η/β about y - ηH'(y), on a grid around ρ_1.

@@ -214,7 +214,7 @@ def described(module: ModuleType) -> list[str]:
 
 
 def example(module: ModuleType) -> str:
-    """One change of a parameter that can be pasted: twice a number of the mathematics, or a number as it is.
+    """A change of one parameter to paste after `--set`: a real number is doubled, anything else stays as it is.
 
     Parameters
     ----------

@@ -180,7 +180,9 @@ def _bound(largest, problem):
 
 
 def accuracy_step(form: Ito, grid: Grid, values: Array) -> float:
-    """One cell a step at the speed rms(drift) + 2 D / width; the mean is over |values|.
+    """The time in which the solution moves by one cell, at the speed rms(drift) + 2 D / width of the box.
+
+    Means are weighted by |values|.
 
     Parameters
     ----------

@@ -120,7 +120,7 @@ def weno(problem: HamiltonJacobi | Heat, grid: Grid, values: Array) -> Stepper:
 
 @scheme(HamiltonJacobi, Heat)
 def filtered(problem: HamiltonJacobi | Heat, grid: Grid, values: Array, *, threshold: float | None = None) -> Stepper:
-    """Froese-Oberman filter: the step of `weno` where it is close to the monotone step of `fitted`, that one elsewhere.
+    """Froese-Oberman filter: the step of `weno` where it is close to the monotone step of `fitted`, else the latter.
 
     u ← M(u) + dt ε S((A(u) - M(u))/(dt ε)) with A the high-order and M the monotone step; S(x) = x for |x| <= 1,
     zero for |x| >= 2. High order on smooth solutions; converges like the monotone scheme whatever happens, since no

@@ -35,7 +35,7 @@ def E_infinity(p: int) -> float:
 
 
 def complexity(u: ArrayLike, p: int = 3, index: int | None = None) -> Array:
-    """lim (1/N) log E[number of critical points with H <= N u], Θ(u), or of one index, Θ_k(u).
+    """Θ(u) = lim (1/N) log E[number of critical points with H <= N u]; of those of index k it is Θ_k(u).
 
     Parameters
     ----------

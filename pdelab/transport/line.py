@@ -340,7 +340,7 @@ def _mean_power(a, b, order):
 
 
 def wasserstein_gaussian(mean1: ArrayLike, covariance1: ArrayLike, mean2: ArrayLike, covariance2: ArrayLike) -> float:
-    """W₂ between two Gaussian laws in d dimensions: |m₁-m₂|² + tr(S₁ + S₂ - 2 (S₁^½ S₂ S₁^½)^½), square root taken.
+    """W₂ between two Gaussian laws: the square root of |m₁-m₂|² + tr(S₁ + S₂ - 2 (S₁^½ S₂ S₁^½)^½).
 
     Parameters
     ----------

@@ -136,9 +136,9 @@ class Again:
 class RecordedLoop:
     """A loop of an optimizer as one CUDA graph: L gradients and the outer step without Python in between.
 
-    `run()` is one loop. The first is an ordinary one, the second a rehearsal, the third is recorded and replayed like
-    those that follow; whenever a setting other than rates, scopes and temperatures has changed, this starts anew.
-    Ordinary steps may be taken between loops. Nothing is looked at on the way: weights that are no longer finite show
+    `run()` is one loop. The first is an ordinary one, the second a rehearsal; the third is recorded, and it and all
+    others are replayed. When a setting other than rates, scopes and temperatures has changed, this starts anew.
+    Ordinary steps may be taken between loops. No number is looked at on the way: weights that are no longer finite show
     in the loss.
 
     Parameters
@@ -147,9 +147,9 @@ class RecordedLoop:
         One of this package, with all its parameters on one GPU and in one process, but none over another optimizer
         (LocalEntropy, EntropyAdam, Trivialized, DiLoCo, LocalSGD).
     gradient : callable
-        A function of the position k = 0 … L - 1 in the loop that adds to the gradients: forward and backward at inputs
-        that always lie in the same memory, of the same shapes, without looking at a number of the device and without
-        `zero_grad`, which is done here: in place, since the graph knows the gradients' addresses.
+        A function of the position k = 0 … L - 1 in the loop: a forward and a backward pass, which add to the gradients.
+        Its inputs always lie in the same memory and have the same shapes. It looks at no number of the device, and does
+        not call `zero_grad`: that is done here, in place, since the graph knows the gradients' addresses.
     graph : type
         What records and replays: `CudaGraph`; tests on the CPU take `Again`.
 
