@@ -206,6 +206,18 @@ def test_pair_in_two_dimensions(boundary, rng):
     assert grid.integrate(pair.densities[-1] * V.on(grid)) < grid.integrate(pair.densities[0] * V.on(grid))
 
 
+def test_few_times_of_a_value_function_are_told():
+    """Linear between u(·, 0) and u(·, T) the density ends a fifth of its mass off; 33 times serve."""
+    problem, grid = Control(Loss("x**2/2"), Loss("(x - 1/2)**2"), 3.0, 0.5), Grid(-6.0, 6.0, 241)
+    start = np.exp(-2 * grid.x**2) / grid.integrate(np.exp(-2 * grid.x**2))
+    exact = forward_backward(problem, grid, start, 3.0).densities[-1]
+    value = logarithmic_transform(problem, grid, [0.0, 3.0])
+    with pytest.warns(AccuracyWarning, match="keep u at more times"):
+        assert grid.integrate(abs(controlled_density(value, start, 3.0).final - exact)) > 0.1
+    finer = controlled_density(logarithmic_transform(problem, grid, np.linspace(0.0, 3.0, 33)), start, 3.0).final
+    assert grid.integrate(abs(finer - exact)) < 0.01
+
+
 def test_fokker_planck_route_has_first_order():
     """The same density by implicit steps along grad f + grad u: order one in dt."""
     f, grid = losses.three_wells(), Grid(-4.0, 4.0, 401)
