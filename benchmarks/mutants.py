@@ -357,7 +357,7 @@ MUTANTS = tuple(
         ("clusters of one distance", "perceptron/neighbourhoods.py", "range(1, flips + 1)", "range(flips, flips + 1)", "tests/test_perceptron.py -k clusters"),
         ("failures cost nothing", "perceptron/annealing.py", "np.where(solved, steps, proposals)", "np.where(solved, steps, 0)",
          "tests/test_perceptron.py -k does_not_exist"),
-        ("control without its loss", "control/density.py", "value.values + value.control.potential_on(value.grid)", "value.values + 0.0",
+        ("control without its loss", "control/density.py", "value.values[kept] + value.control.potential_on(value.grid)", "value.values[kept] + 0.0",
          "tests/test_control.py -k fokker_planck_route or controlled_law or scoped"),
         # optimizers and the bridge
         ("decay of every perturbation", "networks/optimizers/heat.py", 'group["weight_decay"] / group["inner_steps"]', 'group["weight_decay"]', OPT + "heat"),
