@@ -90,8 +90,7 @@ class FokkerPlanck:
         interpretation: str = "ito",
         sigma: Callable | ArrayLike | None = None,
     ) -> None:
-        if interpretation not in INTERPRETATIONS:
-            raise ValueError(f"interpretation: expected one of {', '.join(INTERPRETATIONS)}, got {interpretation!r}")
+        checks.choice("interpretation", interpretation, INTERPRETATIONS)
         if hasattr(drift, "on"):
             raise ValueError("drift: expected a vector field or a function of time; give a Loss as potential")
         values = (potential, drift, _diffusivity(beta, diffusivity), diffusion, interpretation, sigma)

@@ -51,9 +51,9 @@ def implicit(problem: FokkerPlanck, grid: Grid, values: Array) -> Stepper:
 def crank_nicolson(problem: FokkerPlanck, grid: Grid, values: Array) -> Stepper:
     """Crank-Nicolson after four backward Euler quarter steps: second order in dt; keeps mass and equilibrium.
 
-    It is stable for every step, but not positive: with steps too large for the data it may undershoot, see
-    info["minimum"]. In two and three dimensions the axes are split (Strang): half a step of every axis but the last, a
-    whole step of the last, then the halves in reverse order. The rule for dt=None is that of `implicit`.
+    Stable for every step. Not positive: with steps too large for the data it may undershoot, see info["minimum"]. In
+    two and three dimensions the axes are split (Strang): half a step of every axis but the last, a whole step of the
+    last, then the halves in reverse order. The rule for dt=None is that of `implicit`.
 
     Examples
     --------

@@ -90,8 +90,7 @@ class Diffusion(System):
         wieners: int | None = None,
         linear: ArrayLike | None = None,
     ):
-        if interpretation not in ALPHA:
-            raise ValueError(f"interpretation: expected one of {', '.join(ALPHA)}, got {interpretation!r}")
+        checks.choice("interpretation", interpretation, ALPHA)
         names, size = _coordinates(drift, noise, variables, dimension)
         given, kind = kind, _kind(noise, kind)
         b = _field(drift, names, (size,), "drift")
@@ -363,8 +362,8 @@ def _natural(name):
 
 
 def _kind(noise, kind):
-    if kind is not None and kind not in KINDS[1:]:
-        raise ValueError(f"kind: expected one of {', '.join(KINDS[1:])}, got {kind!r}")
+    if kind is not None:
+        checks.choice("kind", kind, KINDS[1:])
     if isinstance(noise, Loss):
         raise ValueError("noise: expected numbers, formulas or a function, got a Loss")
     if callable(noise):

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pdelab import records
+from pdelab import checks, records
 
 __all__ = [
     "COLORS", "LINES", "SMALLEST", "STYLE", "WIDTH", "frame", "ink", "look", "save_figure", "style", "subplots",
@@ -104,8 +104,7 @@ def look(meaning: str) -> dict[str, Any]:
     >>> sorted(look("viscous"))
     ['color', 'ls']
     """
-    if meaning not in COLORS:
-        raise ValueError(f"meaning: expected one of {', '.join(COLORS)}, got {meaning!r}")
+    checks.choice("meaning", meaning, COLORS)
     return {"color": COLORS[meaning], "ls": LINES[meaning]}
 
 

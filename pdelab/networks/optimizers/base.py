@@ -10,6 +10,7 @@ from torch.autograd import profiler
 from torch.optim import Optimizer
 from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
+from pdelab.checks import choice
 from pdelab.networks.optimizers import engines
 from pdelab.networks.optimizers.buffers import Layout
 from pdelab.networks.optimizers.settings import (
@@ -18,7 +19,6 @@ from pdelab.networks.optimizers.settings import (
     check_settings,
     drawn_seed,
     finite_loss,
-    one_of,
 )
 from pdelab.networks.optimizers.states import WEIGHTS, Stored
 from pdelab.networks.optimizers.thermal import INNER_BITS, tick
@@ -120,7 +120,7 @@ class FlatOptimizer(Stored, Optimizer):
 
     def _check(self, group):
         check_settings(group)
-        one_of("engine", group["engine"], engines.NAMES)
+        choice("engine", group["engine"], engines.NAMES)
         check_parameters(group["params"], group["replicas"])
         head = self.param_groups[0]
         if group.get("seed", 0) is None:

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 import torch.distributed as distributed
 
+from pdelab.checks import choice
 from pdelab.kernels import optimizers as fused
 from pdelab.networks.devices import kernels_serve
 
@@ -53,9 +54,7 @@ class Communicator:
     """
 
     def __init__(self, local: int = 1, group: Any = None, reduction: str = "exact"):
-        if reduction not in REDUCTIONS:
-            raise ValueError(f"reduction: expected one of {REDUCTIONS}, got {reduction!r}")
-        self.local, self.reduction = local, reduction
+        self.local, self.reduction = local, choice("reduction", reduction, REDUCTIONS)
         ready = distributed.is_available() and distributed.is_initialized()
         if group is not None and not ready:
             raise ValueError("group needs torch.distributed: run under torchrun and call init_process_group first")

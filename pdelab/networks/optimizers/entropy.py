@@ -9,10 +9,11 @@ from __future__ import annotations
 import torch
 from torch.optim.optimizer import ParamsT
 
+from pdelab.checks import choice
 from pdelab.hints import Schedule
 from pdelab.networks.optimizers.base import FlatOptimizer
 from pdelab.networks.optimizers.engines import BY_TENSORS
-from pdelab.networks.optimizers.settings import inverse, one_of
+from pdelab.networks.optimizers.settings import inverse
 from pdelab.networks.optimizers.update import Rule, add, nesterov, number, with_momentum
 from pdelab.networks.optimizers.variants import Varied
 
@@ -160,7 +161,7 @@ class EntropySGD(Varied, FlatOptimizer):
         maximize: bool = False,
         engine: str = "auto",
     ):
-        one_of("variant", variant, ("thesis", *self.variants))
+        choice("variant", variant, ("thesis", *self.variants))
         averaging = self.default_averaging if averaging is None else averaging
         super().__init__(params, {
             "lr": lr, "inner_lr": inner_lr, "inner_steps": inner_steps, "gamma": gamma, "averaging": averaging,
@@ -256,7 +257,7 @@ class HJ(FlatOptimizer):
         maximize: bool = False,
         engine: str = "auto",
     ):
-        one_of("form", form, FORMS)
+        choice("form", form, FORMS)
         super().__init__(params, {
             "lr": lr, "inner_lr": inner_lr, "inner_steps": inner_steps, "gamma": gamma, "temperature": 0.0,
             "momentum": momentum, "outer_momentum": outer_momentum, "nesterov": nesterov, "weight_decay": weight_decay,

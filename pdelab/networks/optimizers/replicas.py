@@ -15,11 +15,12 @@ import torch
 import torch.distributed as distributed
 from torch.optim.optimizer import ParamsT
 
+from pdelab.checks import choice
 from pdelab.hints import Schedule
 from pdelab.networks.optimizers.base import FlatOptimizer
 from pdelab.networks.optimizers.communication import Communicator
 from pdelab.networks.optimizers.entropy import accelerate, loop_rule, outer_rate
-from pdelab.networks.optimizers.settings import inverse, one_of, scope
+from pdelab.networks.optimizers.settings import inverse, scope
 from pdelab.networks.optimizers.update import Rule, add, blend, nesterov, number
 from pdelab.networks.optimizers.variants import Varied
 
@@ -56,7 +57,7 @@ class Replicated:
 
     def connect(self, group, reduction, init):
         """Find the other replicas, and start at the first one's weights."""
-        one_of("init", init, ("broadcast", "independent"))
+        choice("init", init, ("broadcast", "independent"))
         self.independent = init == "independent"
         self.process_group = group = group if group is not None else everybody()
         self.communicator = Communicator(self.param_groups[0]["replicas"], group, reduction)
@@ -273,8 +274,8 @@ class ElasticSGD(Varied, Replicated, FlatOptimizer):
         maximize: bool = False,
         engine: str = "auto",
     ):
-        one_of("order", order, ORDERS)
-        one_of("variant", variant, ("thesis", *self.variants))
+        choice("order", order, ORDERS)
+        choice("variant", variant, ("thesis", *self.variants))
         super().__init__(params, {
             "lr": lr, "rho": rho, "period": period, "momentum": momentum, "nesterov": nesterov,
             "weight_decay": weight_decay, "master_lr": master_lr, "order": order, "variant": variant,
@@ -426,9 +427,9 @@ class Parle(Varied, Replicated, FlatOptimizer):
         maximize: bool = False,
         engine: str = "auto",
     ):
-        one_of("variant", variant, ("thesis", *self.variants))
+        choice("variant", variant, ("thesis", *self.variants))
         order = order or self.default_order
-        one_of("order", order, ORDERS)
+        choice("order", order, ORDERS)
         averaging = self.default_averaging if averaging is None else averaging
         super().__init__(params, {
             "lr": lr, "inner_lr": inner_lr, "inner_steps": inner_steps, "gamma": gamma, "rho": rho,

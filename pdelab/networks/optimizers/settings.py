@@ -10,7 +10,7 @@ from pdelab.networks.schedules import KINDS
 
 __all__ = [
     "check", "check_loss", "check_parameters", "check_settings", "drawn_seed", "finite_loss", "inverse", "loss_value",
-    "one_of", "scope",
+    "scope",
 ]  # fmt: skip
 
 NOT_NEGATIVE = ("lr", "inner_lr", "weight_decay", "temperature", "decay", "elastic", "coupling", "outer_lr")
@@ -54,12 +54,6 @@ def check(name, value, good, expected):
     number = value.item() if isinstance(value, torch.Tensor) and value.numel() == 1 else value
     if isinstance(number, bool) or not isinstance(number, (int, float)) or not good(number):
         raise ValueError(f"{name}: expected {expected}, got {value!r}")
-
-
-def one_of(name, value, choices):
-    """Raise ValueError unless `value` is one of `choices`."""
-    if value not in choices:
-        raise ValueError(f"{name}: expected one of {choices}, got {value!r}")
 
 
 def check_parameters(params, replicas):
