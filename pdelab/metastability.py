@@ -28,6 +28,7 @@ from pdelab.stepping import AccuracyWarning, Solution, integral_error, solve
 __all__ = ["Well", "anneal", "kramers_time", "wells"]
 
 WARN_ABOVE = 0.01  # of the error in time, as `solve` does
+DESCENT = 500  # steps, each of a node at most, in which a descent ends
 NEARLY_CRITICAL = 0.02  # beta times what f changes up to the critical point: a relative error of the time
 
 
@@ -73,6 +74,9 @@ def wells(loss: Field, grid: Grid) -> list[Well]:
     The merge tree of the sublevel sets, neighbours along the axes: nodes enter from the lowest up, and where two basins
     meet the shallower one ends. Plateaus count as one minimum. Cost: sorting, and a visit to each neighbour.
 
+    In more than one dimension a narrow valley askew to the axes has many minima on the grid: of a Loss those from which
+    it descends to the same point count once; of an array they all count, with barriers that fall with the spacing.
+
     Examples
     --------
     >>> import pdelab as pl
@@ -112,7 +116,45 @@ def wells(loss: Field, grid: Grid) -> list[Well]:
     for low, (height, top) in passes.items():
         index, over = place(low) or (), place(top)
         rows.append(Well(index, float(values[low]), float(height), over, at(index), at(over)))
-    return sorted(rows, key=lambda row: (-row.barrier, row.value))
+    rows = sorted(rows, key=lambda row: (-row.barrier, row.value))
+    return _with_own_bottoms(rows, loss, grid) if isinstance(loss, Loss) and grid.dimension > 1 else rows
+
+
+def _with_own_bottoms(rows, loss, grid):
+    """The wells, of those from which the formula descends to one point of the box only the first."""
+    spacing, period = np.array(grid.spacing), np.subtract(grid.upper, grid.lower)
+    bottoms = _descended(loss, np.array([row.point for row in rows]), spacing)
+    kept, seen = [], []
+    for row, bottom in zip(rows, bottoms):
+        apart = np.abs(np.array(seen).reshape(-1, grid.dimension) - bottom)
+        apart = np.where(grid.periodic, np.minimum(apart % period, period - apart % period), apart)
+        inside = (grid.periodic | ((bottom >= grid.lower) & (bottom <= grid.upper))).all()
+        if not (inside and (apart <= spacing).all(axis=1).any()):
+            kept.append(row)
+            seen.append(bottom)
+    return kept
+
+
+def _descended(loss, x, spacing):
+    """Where Newton's method with |Hessian|, a node a step at most and always down, takes points (m, d)."""
+    value, moving = loss(x), np.arange(len(x))
+    x = x.copy()
+    for _ in range(DESCENT):
+        curvatures, axes = np.linalg.eigh(loss.hessian(x[moving]))
+        along = np.einsum("nij,ni->nj", axes, loss.gradient(x[moving]))
+        step = -np.einsum("nij,nj->ni", axes, along / np.maximum(np.abs(curvatures), 1e-300))
+        step /= np.maximum(np.abs(step / spacing).max(axis=1, keepdims=True), 1.0)
+        for _ in range(30):
+            lower = loss(x[moving] + step) <= value[moving]
+            if lower.all():
+                break
+            step[~lower] /= 2
+        x[moving] += step
+        value[moving] = loss(x[moving])
+        moving = moving[np.abs(step / spacing).max(axis=1) > 1e-3]
+        if not moving.size:
+            break
+    return x
 
 
 def _neighbours(grid):

@@ -13,7 +13,7 @@ from scipy.special import expi
 from pdelab.fokker_planck import FokkerPlanck, implicit
 from pdelab.generator import generator, mean_exit_time
 from pdelab.grid import Grid
-from pdelab.losses import Loss
+from pdelab.losses import Loss, mueller_brown
 from pdelab.metastability import anneal, kramers_time, wells
 from pdelab.stepping import AccuracyWarning, solve
 
@@ -71,6 +71,28 @@ def test_every_minimum_is_found():
     assert sorted(grid.x[well.index[0]] for well in minima) == pytest.approx([-2.36848, -0.81757, 1.66728], abs=2e-3)
     assert minima[1].barrier == pytest.approx(0.28127 + 0.76299, abs=1e-4)
     assert minima[2].barrier == pytest.approx(0.55837 - 0.51880, abs=1e-4)
+
+
+@pytest.mark.parametrize("angle", [15.0, 45.0])
+def test_a_valley_askew_to_the_axes_is_one_well(angle):
+    """One quadratic well, 200 times as narrow as long: its nodes have up to 101 minima, the formula one."""
+    c, s = math.cos(math.radians(angle)), math.sin(math.radians(angle))
+    grid = Grid((-2.0, -2.0), (2.0, 2.0), (101, 101))
+    valley = Loss(f"({c}*x + {s}*y)**2/2 + 100*({c}*y - {s}*x)**2")
+    assert len(wells(valley.on(grid), grid)) > 10
+    (well,) = wells(valley, grid)
+    assert well.value < 0.1 and math.isinf(well.barrier)
+
+
+def test_the_wells_of_mueller_and_brown():
+    grid = Grid((-1.6, -0.4), (1.2, 2.1), (141, 126))
+    found = wells(mueller_brown(), grid)
+    exact = [(-0.558, 1.442), (0.623, 0.028), (-0.05, 0.467)]  # Müller and Brown 1979
+    assert len(found) == 3
+    for well, place in zip(found, exact):
+        assert np.abs(np.subtract(well.point, place)).max() <= 2 * max(grid.spacing)
+    assert found[1].barrier == pytest.approx(-40.665 + 108.167, abs=1.0)  # over the saddle at (-0.822, 0.624)
+    assert len(wells(Loss("-x**2 - y**2"), Grid((-1.0, -1.0), (1.0, 1.0), (21, 21)))) == 4  # corners
 
 
 def test_a_plateau_is_one_minimum():
@@ -151,7 +173,7 @@ def test_first_order_in_the_steps():
 @pytest.mark.parametrize("times, steps", [([10.0], 1), ([1.0], 4), ([0.5, 1.0, 2.0, 4.0, 8.0, 16.0], 4)])
 def test_error_in_time_of_an_annealing(times, steps):
     """Against the masses' own equations m' = Q(t)^T m at rtol 1e-8: the estimate is right, a large one is told."""
-    grid, beta = Grid(-2.5, 2.5, 101), lambda t: np.log(2 + t) / 0.5
+    grid, beta = Grid(-2.5, 2.5, 61), lambda t: np.log(2 + t) / 0.5
     start, f = gaussian(grid, 0.9, 0.2), TILTED(grid.x)
     transposed = lambda t, m=None: generator(FokkerPlanck(f, beta=float(beta(t))), grid).T.tocsc()  # noqa: E731
     exact = solve_ivp(
