@@ -227,6 +227,12 @@ MUTANTS = tuple(
         ("zero is no time", "stepping/solve.py", "or times[0] < 0:", "or times[0] <= 0:", "tests/test_stepping.py"),
         # Hamilton-Jacobi and Burgers
         ("wind of the wrong clock", "hamilton_jacobi/terminal_data.py", "drift(end - left)", "drift(left)", HJ + "wind_of_the_clock"),
+        ("inflow along the inner normal", "hamilton_jacobi/layout.py", "else side * np.moveaxis(drift", "else -side * np.moveaxis(drift",
+         HJ + "outruns or told_from"),
+        ("inflow without its margin", "hamilton_jacobi/layout.py", "0.75 * changes.min(axis=0)", "0.0 * changes.min(axis=0)",
+         HJ + "told_from or out_of_the_box"),
+        ("decay carried on from few points", "closed_forms/strips.py", "(panels.stage == POINTS) & (high < 0.25 * low)", "high < 0.25 * low",
+         "tests/test_cole_hopf.py -k eleven"),
         ("steps of weno over its bound", "hamilton_jacobi/explicit_schemes.py", "2.6 * nu / h**2", "1.3 * nu / h**2",
          "tests/test_hamilton_jacobi.py tests/test_orders.py -k bound or weno or high_order or filter or maximum"),
         ("fitted without its diffusion", "hamilton_jacobi/explicit_schemes.py", "return np.maximum(transport, diffusion)", "return transport",
