@@ -540,8 +540,14 @@ def test_cole_hopf_is_monotone_commutes_with_constants_and_contracts(name, d, be
             np.sort(f, axis=0) * 0 + 0.3 * (grid.points.reshape(*grid.shape, d) ** 2).sum(-1),
             np.full(grid.shape, 0.7),
         )
-    u, v, w = (pl.cole_hopf(g, grid, t, beta) for g in (f, f + gap, f + 2.5))
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        u, v, w = (pl.cole_hopf(g, grid, t, beta) for g in (f, f + gap, f + 2.5))
     slack = 1e-10 * max(1.0, 1 / beta)
+    for words in (str(warning.message) for warning in said):
+        if "f jumps by so much" in words:  # "... that the integral is known to about 1.6e-05 only"
+            assert d == 3 and beta > 1e4
+            slack += float(words.split("to about ")[1].split(" only")[0])
     assert (v - u).min() >= -slack
     assert np.abs(u - v).max() <= gap.max() + slack
     np.testing.assert_allclose(w - u, 2.5, atol=slack)
