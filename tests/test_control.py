@@ -206,6 +206,14 @@ def test_pair_in_two_dimensions(boundary, rng):
     assert grid.integrate(pair.densities[-1] * V.on(grid)) < grid.integrate(pair.densities[0] * V.on(grid))
 
 
+def test_a_gap_whose_sides_differ_is_told():
+    """A kink of V and a horizon in which paths move by less than a node: no quadrature of |grad u|² sees it."""
+    grid = Grid(-3.0, 3.0, 301)
+    with pytest.warns(AccuracyWarning, match="its two sides"):
+        found = control.gap(Control(None, abs(grid.x), 1e-3, 0.3), grid, point_mass(grid, 0.0))
+    assert abs(found.residual) > 0.5 * (found.effort + found.effort_plain)
+
+
 def test_few_times_of_a_value_function_are_told():
     """Linear between u(·, 0) and u(·, T) the density ends a fifth of its mass off; 33 times serve."""
     problem, grid = Control(Loss("x**2/2"), Loss("(x - 1/2)**2"), 3.0, 0.5), Grid(-6.0, 6.0, 241)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +11,11 @@ from pdelab.control.density import checked_density, forward
 from pdelab.control.value import Control, weights_of_paths
 from pdelab.grid import Grid
 from pdelab.hints import Field
+from pdelab.stepping import AccuracyWarning
 
 __all__ = ["Gap", "gap"]
+
+UNEQUAL = 0.02  # share of the efforts by which the two sides of the equality may differ
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,7 @@ def gap(control: Control, grid: Grid, initial: Field, *, nodes: int = 32) -> Gap
     Warns
     -----
     AccuracyWarning
-        A grid so coarse that the effort is wrong by more than 1 %.
+        A grid so coarse that the effort is wrong by more than 1 %, or that the two sides differ by more than 2 %.
 
     Examples
     --------
@@ -107,4 +111,12 @@ def gap(control: Control, grid: Grid, initial: Field, *, nodes: int = 32) -> Gap
     ends = [grid.integrate(rho[-1] * V) for rho in (plain, controlled)]
     start_value = grid.integrate(start * u[0])
     entropies = (start_value - ends[1]) / (2 * D), (ends[0] - start_value) / (2 * D)
-    return Gap(*map(float, (*ends, effort, effort_plain, *entropies, D)))
+    found = Gap(*map(float, (*ends, effort, effort_plain, *entropies, D)))
+    if abs(found.residual) > UNEQUAL * (found.effort + found.effort_plain):
+        warnings.warn(
+            f"gap: its two sides, {found.plain - found.controlled:.4g} and {found.effort + found.effort_plain:.4g}, "
+            "differ by more than 2 %: take a finer grid, which resolves the horizon and V, or more nodes in time",
+            AccuracyWarning,
+            stacklevel=2,
+        )
+    return found
