@@ -14,6 +14,7 @@ import ast
 import cmath
 import math
 import re
+import threading
 import warnings
 from contextlib import contextmanager
 from functools import cache
@@ -32,6 +33,9 @@ SYNONYMS = {"Abs": "abs", "Min": "min", "Max": "max", "ln": "log",
             "arcsinh": "asinh", "arccosh": "acosh", "arctanh": "atanh"}  # fmt: skip
 RESERVED = {*ARGUMENTS, *SYNONYMS, "pi"}
 OPERATORS = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.Pow, ast.UAdd, ast.USub)
+PARSER = (
+    threading.Lock()
+)  # Python counts the depth of trees, and keeps the filters of warnings, for all threads together
 LARGEST_POWER = 1000
 LONGEST, MOST, DEEPEST = 20_000, 1500, 80  # characters; operations and calls; levels, a sum or product being one
 CURE = "give functions to Loss.from_functions"
@@ -61,7 +65,7 @@ def parse(text):
     if len(text) > LONGEST:
         _refuse(text, f"it is longer than {LONGEST} characters: {CURE}")
     try:
-        with warnings.catch_warnings():
+        with PARSER, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # "1or x" and the like: refused below anyway
             tree = ast.parse(" ".join(text.split()), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
