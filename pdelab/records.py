@@ -141,7 +141,7 @@ def save(path: str | PathLike, arrays: Mapping[str, np.ndarray], record: dict) -
     Parameters
     ----------
     path : path
-        Without an ending.
+        With or without the ending .npz.
     arrays : dict
         {name: array}
     record : dict
@@ -160,6 +160,7 @@ def save(path: str | PathLike, arrays: Mapping[str, np.ndarray], record: dict) -
     (array([0., 1., 2.]), {'beta': 1.0})
     """
     path = Path(path)
+    path = path.with_name(path.name.removesuffix(".npz"))
     with atomic(path.with_name(path.name + ".npz")) as temporary, open(temporary, "wb") as file:
         np.savez_compressed(file, **dict(arrays))  # type: ignore[arg-type]
     return path.with_name(path.name + ".npz"), save_json(path.with_name(path.name + ".json"), record)

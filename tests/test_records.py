@@ -16,7 +16,7 @@ from pdelab.records import Check
 def test_save_and_load(tmp_path):
     arrays = {"x": np.linspace(0, 1, 5), "n": np.array(3)}
     record = records.provenance({"beta": math.inf, "grid": (3, 4)}, 1.5, seed=7) | {"value": np.float64(2.0)}
-    records.save(tmp_path / "a.b", arrays, record)
+    assert records.save(tmp_path / "a.b", arrays, record) == records.save(tmp_path / "a.b.npz", arrays, record)
     back, read = records.load(tmp_path / "a.b")
     assert np.array_equal(back["x"], arrays["x"]) and back["n"] == 3
     assert read["parameters"] == {"beta": "inf", "grid": [3, 4]} and read["seed"] == 7 and read["value"] == 2.0

@@ -15,7 +15,9 @@ def add_solve(verbs):
     """The verb `solve`."""
     parser = verbs.add_parser("solve", help="one equation from the shell; the result is an .npz with its record")
     parser.add_argument(
-        "formula", help="initial data, or the potential of fokker-planck and backward-kolmogorov, e.g. 'x**2/2'"
+        "formula",
+        help="initial data, or the potential of fokker-planck and backward-kolmogorov, e.g. 'x**2/2'; a space goes "
+        "before a minus that comes first: ' -x'",
     )
     parser.add_argument("--equation", default="hamilton-jacobi", help="`pdelab list equations`")
     parser.add_argument("--initial", help="initial data of an equation with a potential")
