@@ -120,7 +120,10 @@ def test_one_minimum_is_left_beyond_the_edge():
 
 def test_means_over_few_matrices_are_told():
     with pytest.warns(UserWarning, match="too few for a standard error"):
-        expected_critical_points(50, 3, 10.0, 0, draws=50)
+        expected_critical_points(400, 3, 0.0, 0, draws=20)
+    with pytest.warns(UserWarning, match="far too small"):  # one minimum is left, and 2000 matrices say 0.15
+        value, _ = expected_critical_points(10, 3, 8.0, 0)
+    assert value < 0.5
 
 
 def test_printed_exponents_are_wrong():

@@ -28,6 +28,7 @@ __all__ = [
 ]  # fmt: skip
 
 FEW = 10.0  # matrices that a mean must rest on
+LARGE_FIELD = 0.7  # 1 + B below which the mean over draws is one over rare matrices
 
 
 def curvature_ratio(p: int, field: float) -> float:
@@ -124,7 +125,7 @@ def expected_critical_points(
     -----
     UserWarning
         A mean for one index that rests on less than ten matrices: λ_{k+1} spreads like n^(-1/6), its weights like
-        exp(B n^(1/3)).
+        exp(B n^(1/3)). In a large field, B < -0.3, one that lies where fewer than ten matrices reach.
 
     Examples
     --------
@@ -150,6 +151,7 @@ def expected_critical_points(
             eigenvalues = goe_eigenvalues(n, k, draws, seed)
             logs = -0.25 * b * eigenvalues**2 + _log_share(eigenvalues, n, p, field, energy)
             logarithm, error = _log_mean(logs)
+            _far_enough(eigenvalues, n, plus, minus)
             logarithm += front
     if log:
         return logarithm, error
@@ -380,6 +382,17 @@ def _log_mean(logs):
     values = np.exp(logs - top)
     _few(values, "the mean over draws")
     return top + math.log(values.mean()), float(values.std(ddof=1) / math.sqrt(values.size) / values.mean())
+
+
+def _far_enough(eigenvalues, n, plus, minus):
+    """Warn where, in a large field, no matrix reaches the eigenvalue 2 sqrt(n/(1 - B²)) round which the mean lies."""
+    place = 2.0 * math.sqrt(n / (plus * minus))
+    if plus < LARGE_FIELD and (beyond := int((np.abs(eigenvalues) >= place).sum())) < FEW:
+        warnings.warn(
+            f"draws: the mean lies round eigenvalues of size {place:.3g}, which {beyond} of {eigenvalues.size} have: "
+            "it is far too small, and so is its standard error; take the total, index=None, or a smaller field",
+            stacklevel=3,
+        )
 
 
 def _few(weights, what):
