@@ -11,6 +11,7 @@ Chaudhari, thesis 4.3 and (4.39)-(4.43); traffic paper 5. Their noise β^{-1/2} 
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -624,6 +625,12 @@ def hamilton_jacobi_steps(
     ValueError
         Numbers out of range.
 
+    Warns
+    -----
+    UserWarning
+        f(x - y) + |y|²/(2γ) is larger than f(x) somewhere: the loop, its gradient descent, does not go down. It does
+        for η < 2/(1/γ + L), L the largest curvature of f.
+
     Examples
     --------
     >>> import pdelab as pl
@@ -633,10 +640,19 @@ def hamilton_jacobi_steps(
     """
     gamma, step = checks.positive("gamma", gamma), checks.positive("step", step)
     x = np.asarray(x, float)
-    y = np.zeros_like(x)
-    for _ in range(checks.whole("inner_steps", inner_steps)):
-        y = (1.0 - step / gamma) * y + step * a_loss(loss).gradient(x - y)
-    return y, loss.gradient(x - y)
+    y, start = np.zeros_like(x), a_loss(loss)(x)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for _ in range(checks.whole("inner_steps", inner_steps)):
+            y = (1.0 - step / gamma) * y + step * loss.gradient(x - y)
+        end = loss(x - y) + (y**2 if loss.dimension == 1 else (y**2).sum(-1)) / (2.0 * gamma)
+        slope = loss.gradient(x - y)
+    if not np.all(end <= start + 1e-12 * (1.0 + np.abs(start))):
+        warnings.warn(
+            f"step: with {step:g} the loop does not go down: take less than 2/(1/gamma + L), L the largest curvature",
+            UserWarning,
+            stacklevel=2,
+        )
+    return y, slope
 
 
 def heat_gradient(loss: Loss, x: ArrayLike, *, gamma: float, beta: float, samples: int, seed: int) -> tuple[Any, Any]:

@@ -209,6 +209,15 @@ def test_the_bias_of_the_inner_loop_is_of_order_of_its_step():
     assert long + 1.082403110412 == pytest.approx(-biases[1] / 0.2, abs=1e-6)
 
 
+@pytest.mark.parametrize("step, count", [(3.0, 50), (3.0, 1000), (0.6, 3)])
+def test_a_loop_that_does_not_descend_is_told(step, count):
+    """x²/2 + 0.3 cos 3x bends by at most 3.7: the loop goes down for η < 2/(1 + 3.7) = 0.43."""
+    f, x = Loss("x**2/2 + 0.3*cos(3*x)"), np.linspace(-2.0, 2.0, 9)
+    with pytest.warns(UserWarning, match="step: with .* the loop does not go down"):
+        hom.hamilton_jacobi_steps(f, x, gamma=1.0, step=step, inner_steps=count)
+    hom.hamilton_jacobi_steps(f, x, gamma=1.0, step=0.42, inner_steps=count)
+
+
 def test_hamilton_jacobi_steps_find_the_proximal_point():
     y, gradient = hom.hamilton_jacobi_steps(F_A, 1.0, gamma=0.2, step=0.1, inner_steps=200)
     assert 1.0 - y == pytest.approx(1.2421605828239, abs=1e-12)
