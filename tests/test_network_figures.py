@@ -66,6 +66,7 @@ def test_the_list_is_complete():
     "name", [n if n in ("5.1", "5.2", "6.1") else pytest.param(n, marks=pytest.mark.slow) for n in TINY]
 )
 @pytest.mark.filterwarnings("ignore:steps. the samples at")  # of bridge-volume: what it says of so short a form is true
+@pytest.mark.filterwarnings("ignore:grid. exp", "ignore:gap. its two sides")  # of bridge-basins, likewise
 def test_figure_runs_and_is_drawn(name, runs, tmp_path):
     module = NETWORKS[name]
     with races.Help(runs).given():

@@ -11,7 +11,9 @@ ones, as do the best control and HEAT (whose runs end at a higher loss, on the w
 and HJ gain at no scope.
 
 Checked are theorems: the control gains at least what it pays (Theorem 4.11), by the equations and on simulated paths,
-which must agree. Whether an algorithm gains is in the numbers *_difference with their intervals, and in no check.
+which must agree. The value function is steep for the grid: both sides of the control's identity differ by the number
+`residual`, and a warning says so. Whether an algorithm gains is in the numbers *_difference with their intervals, and
+in no check.
 """
 
 import numpy as np
