@@ -51,7 +51,7 @@ SLOW = set((Path(__file__).parent / "slow.txt").read_text(encoding="utf-8").spli
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(config, items):
-    """Mark what `slow.txt` lists: the tests that take more than 0.4 s of CPU time, compiled code warm.
+    """Mark what `slow.txt` lists: the tests that take more than 0.3 s of CPU time, compiled code warm.
 
     Heavy files come first, so that no worker is left with one at the end; a slow test weighs as much as fifty others.
     """
