@@ -145,10 +145,13 @@ def frame(figure: Any, title: str, corner: str = "") -> Any:
 
 @cache
 def text_width(text, size):
-    """Width of one line of text in points."""
+    """Width of one line of text in points: of the corners of its letters' outlines, which hold the curves."""
     from matplotlib.textpath import TextPath
 
-    return float(TextPath((0, 0), text, size=size).get_extents().width) if text.strip() else 0.0
+    if not text.strip():
+        return 0.0
+    outline = TextPath((0, 0), text, size=size)
+    return float(np.ptp(outline.vertices[outline.codes != TextPath.CLOSEPOLY, 0]))
 
 
 def wrapped(text, room, size, between=" "):
