@@ -28,6 +28,7 @@ from pdelab.stepping import AccuracyWarning, Solution, integral_error, solve
 __all__ = ["Well", "anneal", "kramers_time", "wells"]
 
 WARN_ABOVE = 0.01  # of the error in time, as `solve` does
+DOUBLINGS = 10  # of the steps of `anneal`, for an accuracy
 DESCENT = 500  # steps, each of a node at most, in which a descent ends
 NEARLY_CRITICAL = 0.02  # beta times what f changes up to the critical point: a relative error of the time
 
@@ -272,7 +273,7 @@ def anneal(
     ------
     ValueError
         A schedule that is not > 0, times that do not increase from above 0, a density that does not fit the grid, an
-        rtol that is not > 0.
+        rtol that is not > 0 or not reached with 1024 times the steps.
 
     Warns
     -----
@@ -302,11 +303,16 @@ def anneal(
     rtol = None if rtol is None else checks.positive("rtol", rtol, infinite=True)
     f, error = grid.field(potential, "potential"), 0.0
     annealed = _annealed(f, beta, initial, grid, times, steps)
-    while rtol != math.inf:
+    for doubled in range(0 if rtol == math.inf else DOUBLINGS + 1):
         finer = _annealed(f, beta, initial, grid, times, 2 * steps)
         worst, error = _apart(annealed, finer, grid, len(times))
         if rtol is None or error <= rtol:
             break
+        if doubled == DOUBLINGS:
+            raise ValueError(
+                f"rtol: {rtol:g} is out of reach, the error in time is about {error:.2g} with {steps} steps a saved "
+                "time: take more times"
+            )
         annealed, steps = finer, 2 * steps
     if error > WARN_ABOVE and rtol is None:
         warnings.warn(

@@ -210,8 +210,8 @@ def test_a_gap_whose_sides_differ_is_told():
     """A kink of V and a horizon in which paths move by less than a node: no quadrature of |grad u|² sees it."""
     grid = Grid(-3.0, 3.0, 301)
     with pytest.warns(AccuracyWarning, match="its two sides"):
-        found = control.gap(Control(None, abs(grid.x), 1e-3, 0.3), grid, point_mass(grid, 0.0))
-    assert abs(found.residual) > 0.5 * (found.effort + found.effort_plain)
+        sides = control.gap(Control(None, abs(grid.x), 1e-3, 0.3), grid, point_mass(grid, 0.0))
+    assert abs(sides.residual) > 0.5 * (sides.effort + sides.effort_plain)
 
 
 def test_few_times_of_a_value_function_are_told():

@@ -86,13 +86,20 @@ def test_a_valley_askew_to_the_axes_is_one_well(angle):
 
 def test_the_wells_of_mueller_and_brown():
     grid = Grid((-1.6, -0.4), (1.2, 2.1), (141, 126))
-    found = wells(mueller_brown(), grid)
+    minima = wells(mueller_brown(), grid)
     exact = [(-0.558, 1.442), (0.623, 0.028), (-0.05, 0.467)]  # Müller and Brown 1979
-    assert len(found) == 3
-    for well, place in zip(found, exact):
+    assert len(minima) == 3
+    for well, place in zip(minima, exact):
         assert np.abs(np.subtract(well.point, place)).max() <= 2 * max(grid.spacing)
-    assert found[1].barrier == pytest.approx(-40.665 + 108.167, abs=1.0)  # over the saddle at (-0.822, 0.624)
+    assert minima[1].barrier == pytest.approx(-40.665 + 108.167, abs=1.0)  # over the saddle at (-0.822, 0.624)
     assert len(wells(Loss("-x**2 - y**2"), Grid((-1.0, -1.0), (1.0, 1.0), (21, 21)))) == 4  # corners
+
+
+def test_an_accuracy_that_doublings_do_not_reach_is_refused(monkeypatch):
+    grid = Grid(-2.0, 2.0, 41)
+    monkeypatch.setattr("pdelab.metastability.DOUBLINGS", 2)
+    with pytest.raises(ValueError, match="rtol: 1e-09 is out of reach, the error in time is about .* with 4 steps"):
+        anneal(TILTED, lambda t: 1.0 + np.asarray(t), gaussian(grid, 0.0, 1.0), grid, [0.5, 1.0], rtol=1e-9)
 
 
 def test_a_plateau_is_one_minimum():

@@ -111,12 +111,12 @@ def gap(control: Control, grid: Grid, initial: Field, *, nodes: int = 32) -> Gap
     ends = [grid.integrate(rho[-1] * V) for rho in (plain, controlled)]
     start_value = grid.integrate(start * u[0])
     entropies = (start_value - ends[1]) / (2 * D), (ends[0] - start_value) / (2 * D)
-    found = Gap(*map(float, (*ends, effort, effort_plain, *entropies, D)))
-    if abs(found.residual) > UNEQUAL * (found.effort + found.effort_plain):
+    sides = Gap(*map(float, (*ends, effort, effort_plain, *entropies, D)))
+    if abs(sides.residual) > UNEQUAL * (sides.effort + sides.effort_plain):
         warnings.warn(
-            f"gap: its two sides, {found.plain - found.controlled:.4g} and {found.effort + found.effort_plain:.4g}, "
+            f"gap: its two sides, {sides.plain - sides.controlled:.4g} and {sides.effort + sides.effort_plain:.4g}, "
             "differ by more than 2 %: take a finer grid, which resolves the horizon and V, or more nodes in time",
             AccuracyWarning,
             stacklevel=2,
         )
-    return found
+    return sides
