@@ -274,6 +274,9 @@ def save_figure(figure: Any, stem: str | PathLike) -> Path:
     with style():
         with records.atomic(picture) as temporary:
             figure.savefig(temporary, format="png", metadata={"Software": None})
+        engine = figure.get_layout_engine()
+        figure.set_layout_engine("none")  # the second format keeps the places of the first
         with records.atomic(stem.with_name(stem.name + ".svg")) as temporary:
             figure.savefig(temporary, format="svg", metadata={"Date": None})
+        figure.set_layout_engine(engine)
     return picture
