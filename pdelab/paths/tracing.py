@@ -17,18 +17,18 @@ from pathlib import Path
 import numba
 import numpy as np
 
-from pdelab.kernels import noise, walls
-from pdelab.kernels import paths as kernels
+from pdelab.kernels import march, noise
 from pdelab.losses import compiled_module
 
 __all__ = [
-    "LIBRARY", "NO_FINER_SIGNS", "NotTraceable", "Schedule", "Symbol", "Trace", "TracedNoise", "VECTORISED",
-    "as_vector", "compiled_step", "kept_kernel", "scalar_functions", "trace_step",
+    "ELEMENTARY", "LIBRARY", "NO_FINER_SIGNS", "NotTraceable", "Schedule", "Symbol", "Trace", "TracedNoise",
+    "VECTORISED", "as_vector", "compiled_step", "kept_kernel", "scalar_functions", "trace_step",
 ]  # fmt: skip
 
 VECTORISED = ("exp", "log", "sin", "cos", "tanh")
 LIBRARY = ("sqrt", "fabs", "tan", "asin", "acos", "atan", "sinh", "cosh", "asinh", "acosh", "atanh", "atan2", "erf",
            "erfc")  # fmt: skip
+ELEMENTARY = {"library": ", ".join(LIBRARY), "vectorised": ", ".join(f"v{name} as {name}" for name in VECTORISED)}
 LARGEST_POWER = 32
 NO_FINER_SIGNS = "refine: random signs are no sums of finer ones, they converge in law alone: take refine=1"
 
@@ -278,7 +278,7 @@ def trace_step(sde, scheme, times, dt, refine):
 def compiled_step(sde, scheme, dt, refine, dtype):
     """(kernel, its numbers, a function times -> its schedules at the steps of a piece of the run)."""
     trace, increments, results = trace_step(sde, scheme, np.zeros(1), dt, refine)
-    source = _source(trace, increments, results, np.dtype(dtype))
+    source, drawn = _source(trace, increments, results, np.dtype(dtype))
 
     def schedules(times):
         if not trace.schedules:
@@ -286,18 +286,28 @@ def compiled_step(sde, scheme, dt, refine, dtype):
         again = trace_step(sde, scheme, times, dt, refine)[0].schedules
         return np.array([np.broadcast_to(values, len(times)) for values in again], dtype)
 
-    return kept_kernel(source), np.array([*trace.numbers, 0.0], dtype), schedules
+    return kept_kernel(source, drawn, dtype), np.array([*trace.numbers, 0.0], dtype), schedules
 
 
-def kept_kernel(source):
-    """The function `advance` of a generated module, kept on disk until a module that it is made of changes."""
-    return compiled_module(source, f"{source}\n{_versions()}").advance
+def kept_kernel(source, drawn, dtype):
+    """`march` with the function `move` of a generated module, which is kept on disk until what it is made of changes.
+
+    drawn : (normals, channels, pairs, drawn, first_word, period) of `pdelab.kernels.march`
+    """
+    module = compiled_module(source, f"{source}\n{_versions()}")
+    address = march.address_of(module.move, numba.float32 if dtype == np.float32 else numba.float64)
+
+    def advance(*arguments):
+        march.march(*arguments, address, *drawn)
+
+    advance.__module__ = module.__name__
+    return advance
 
 
 @cache
 def _versions():
     digest = hashlib.sha256()
-    for module in (noise, kernels, walls):
+    for module in (noise, march):
         digest.update(Path(module.__file__).read_bytes())
     return f"{numba.__version__} {digest.hexdigest()}"
 
@@ -305,110 +315,50 @@ def _versions():
 TEMPLATE = """\
 from math import {library}
 
-import numpy as np
 from numba import float32, njit
 
-from pdelab.kernels.noise import SIGNS, fill_words, random_sign, {fill}, {vectorised}
-from pdelab.kernels.paths import leave, record, step_normals
-from pdelab.kernels.walls import confine
+from pdelab.kernels.noise import random_sign, {vectorised}
 
 {functions}
 @njit(cache=True, nogil=True, error_model="numpy")
-def advance(x, begin, end, step, steps, every, refine, seed, shift, K, S, saved, row, moments, counts, geometry, exits,
-            box, gone, walls):
-    xs, before = np.empty({d} * 512, x.dtype), np.empty({d} * 512, x.dtype)
-    group = np.empty(({channels}, {size}, 512), x.dtype)
-    ring = np.empty((2, {channels}, 512), x.dtype)
-    words = np.empty((2, 512), np.uint64)
-    bits = np.empty(({signs}, 2, 512), np.uint64)
-    z = {flat}.reshape(-1)
+def move(xs, z, words, K, S, n, at, ahead, lane, step, column):
     {numbers}
-    for block in range(begin, end, 512):
-        n = min(512, end - block)
-        for j in range({d}):
-            for i in range(n):
-                xs[512 * j + i] = x[j, block + i]
-        held = -1
-        for s in range(step, step + steps):
-{noise}
-            {schedules}
-            if box.shape[0] > 2 or walls.shape[0] > 0:
-                for j in range({d} * 512):
-                    before[j] = xs[j]
-            for i in range(n):
-                {loads}
+    {schedules}
+    now, then = z[at:], z[ahead:]
+    for i in range(n):
+        {loads}
 {body}
-                {stores}
-            if walls.shape[0] > 0:
-                confine(before, xs, n, seed, shift + block, s + 1, gone[block : block + n], walls)
-            if exits.shape[0] > 0:
-                leave(before, xs, n, seed, shift + block, s + 1, exits[block : block + n], box)
-            if (s + 1) % every == 0:
-                record(xs, n, {d}, block, (s + 1) // every - row, saved, moments, counts, geometry,
-                       gone[block : block + n])
-        for j in range({d}):
-            for i in range(n):
-                x[j, block + i] = xs[512 * j + i]
-"""
-DIRECT = """\
-            if s == step or s % {size} == 0:
-                for c in range({channels}):
-                    {fill}(group[c], words, n, seed, c, s // {size}, shift + block)
-            at = 512 * (s % {size})
-"""
-SIGNED = """\
-            if s == step or s % 128 == 0:
-                for c in range({signs}):
-                    fill_words(bits[c], n, seed, SIGNS + c, s // 128, shift + block)
-            word = (s >> 6) & 1
-"""
-COARSE = """\
-            {first}held = step_normals(ring[s & 1], group, words, held, n, seed, s, refine, {pairs}, shift + block)
-"""
-AHEAD = """\
-            held = step_normals(ring[(s + 1) & 1], group, words, held, n, seed, s + 1, refine, {pairs}, shift + block)
+        {stores}
 """
 
 
 def _source(trace, increments, results, dtype):
+    """(the text of a module with the function `move`, what `march` needs to know of its noise)."""
     single = dtype == np.float32
     m = increments.wieners if increments.used - {"b"} else 0
     signs = increments.wieners if "b" in increments.used else 0
     pairs, lookahead = "a" in increments.used, "n" in increments.used
-    size, fill, d = (4, "fill_normals32", len(results)) if single else (2, "fill_normals", len(results))
-    direct = not (pairs or lookahead or increments.coarse)
-    channels = m * (2 if pairs else 1)
+    size, d, channels = 4 if single else 2, len(results), m * (2 if pairs else 1)
     if m == 0:
-        text, stride = "", 0
-    elif direct:
-        text, stride = DIRECT.format(size=size, channels=channels, fill=fill), size * 512
+        normals, stride = march.NO_NORMALS, 0
+    elif not (pairs or lookahead or increments.coarse):
+        normals, stride = march.DIRECT, size * 512
     else:
-        text, stride = _coarse(pairs, lookahead, channels), 512
-    text += SIGNED.format(signs=signs) if signs else ""
-    functions = "".join(scalar_functions(*entry, single) for entry in trace.functions())
-    body = "\n".join(" " * 16 + line for line in trace.lines)
+        normals, stride = march.LOOK_AHEAD if lookahead else march.SUMMED, 512
     loads = [f"x{j} = xs[{512 * j} + i]" for j in range(d)]
-    sources = [("z", "at", 0)] + [("a", "at", m)] * pairs + [("n", "ahead", 0)] * lookahead
+    sources = [("z", "now", 0)] + [("a", "now", m)] * pairs + [("n", "then", 0)] * lookahead
     for letter, place, start in sources:
-        loads += [f"{letter}{c} = z[{place} + {stride * (c + start)} + i]" for c in range(m)]
-    loads += [f"b{c} = {'float32' * single}(random_sign(bits[{c}, word, i], s))" for c in range(signs)]
-    rows = [f"xs[{512 * j} + i] = {name}" for j, name in enumerate(results)]
+        loads += [f"{letter}{c} = {place}[{stride * (c + start)} + i]" for c in range(m)]
+    loads += [f"b{c} = {'float32' * single}(random_sign(words[{c}, lane, i], step))" for c in range(signs)]
     numbers = [f"k{k} = K[{k}]" for k in range(len(trace.numbers))]
-    schedules = [f"s{k} = S[{k}, s - step]" for k in range(len(trace.schedules))]
-    return TEMPLATE.format(
-        library=", ".join(LIBRARY), vectorised=", ".join(f"v{name} as {name}" for name in VECTORISED), fill=fill,
-        functions=functions, d=d, signs=max(signs, 1), flat="group" if direct else "ring", channels=max(channels, 1),
-        size=size,
-        numbers="; ".join(numbers) or "pass", noise=text, schedules="; ".join(schedules) or "pass",
-        loads="; ".join(loads), body=body, stores="; ".join(rows),
+    schedules = [f"s{k} = S[{k}, column]" for k in range(len(trace.schedules))]
+    rows = [f"xs[{512 * j} + i] = {name}" for j, name in enumerate(results)]
+    text = TEMPLATE.format(
+        functions="".join(scalar_functions(*entry, single) for entry in trace.functions()),
+        numbers="; ".join(numbers) or "pass", schedules="; ".join(schedules) or "pass", loads="; ".join(loads),
+        body="\n".join(" " * 8 + line for line in trace.lines), stores="; ".join(rows), **ELEMENTARY,
     )  # fmt: skip
-
-
-def _coarse(pairs, lookahead, channels):
-    """Noise of a step that is a sum of finer ones, or has two numbers a process, or whose successor is needed too."""
-    text = COARSE.format(first="if s == step:\n                " if lookahead else "", pairs=pairs)
-    text += AHEAD.format(pairs=pairs) if lookahead else ""
-    return text + f"            at = {512 * channels} * (s & 1)\n            ahead = {512 * channels} - at\n"
+    return text, (normals, channels, pairs, signs, noise.SIGNS, 64)
 
 
 def scalar_functions(loss, number, kinds, single):

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from pdelab.kernels import march
 from pdelab.paths import System
 from pdelab.paths.terms import as_components, as_points
-from pdelab.paths.tracing import NotTraceable, kept_kernel, scalar_functions
+from pdelab.paths.tracing import ELEMENTARY, NotTraceable, kept_kernel, scalar_functions
 from pdelab.sgd.sums import FiniteSum, batch_size
 
 __all__ = ["SGD", "chosen", "descent"]
@@ -102,7 +103,8 @@ class SGD(System):
         if refine > 1:
             raise ValueError("refine: mini-batches are not sums of finer ones")
         numbers = np.array([dt, *self.problem.columns.ravel()], dtype)
-        return kept_kernel(_source(self, dtype)), numbers, lambda times: np.empty((0, len(times)), dtype)
+        kernel = kept_kernel(_source(self, dtype), (march.NO_NORMALS, 0, False, self.batch, 0, 1), dtype)
+        return kernel, numbers, lambda times: np.empty((0, len(times)), dtype)
 
 
 def descent(sde: SGD, x: np.ndarray, t: float, dt: float, noise: Any) -> np.ndarray:
@@ -179,75 +181,46 @@ from math import {library}
 import numpy as np
 from numba import float32, njit
 
-from pdelab.kernels.noise import fill_words, {vectorised}
-from pdelab.kernels.paths import leave, record
-from pdelab.kernels.walls import confine
+from pdelab.kernels.noise import {vectorised}
 
 {functions}
 @njit(cache=True, nogil=True, error_model="numpy")
-def advance(x, begin, end, step, steps, every, refine, seed, shift, K, S, saved, row, moments, counts, geometry, exits,
-            box, gone, walls):
-    xs, before = np.empty({d} * 512, x.dtype), np.empty({d} * 512, x.dtype)
-    words = np.empty(({batch}, 2, 512), np.uint64)
+def move(xs, z, words, K, S, n, at, ahead, lane, step, column):
     taken = np.empty({batch}, np.int64)
-    size = np.uint64((K.shape[0] - 1) // {columns})
+    size = np.uint64({samples})
     rate = K[0] / {batch}
-    for block in range(begin, end, 512):
-        n = min(512, end - block)
-        for j in range({d}):
-            for i in range(n):
-                xs[512 * j + i] = x[j, block + i]
-        for s in range(step, step + steps):
-            if s == step or s % 2 == 0:
-                for c in range({batch}):
-                    fill_words(words[c], n, seed, c, s // 2, shift + block)
-            lane = s & 1
-            if walls.shape[0] > 0:
-                for j in range({d} * 512):
-                    before[j] = xs[j]
-            for i in range(n):
-                {loads}
-                {zeros}
-                for c in range({batch}):
+    for i in range(n):
+        {loads}
+        {zeros}
+        for c in range({batch}):
 {draw}
-                    g = gradient_0({arguments})
-                    {sums}
-                {stores}
-            if walls.shape[0] > 0:
-                confine(before, xs, n, seed, shift + block, s + 1, gone[block : block + n], walls)
-            if exits.shape[0] > 0:
-                leave(xs, xs, n, seed, shift + block, s + 1, exits[block : block + n], box)
-            if (s + 1) % every == 0:
-                record(xs, n, {d}, block, (s + 1) // every - row, saved, moments, counts, geometry,
-                       gone[block : block + n])
-        for j in range({d}):
-            for i in range(n):
-                x[j, block + i] = xs[512 * j + i]
+            g = gradient_0({arguments})
+            {sums}
+        {stores}
 """
 WITH = """\
-                    k = np.int64(((words[c, lane, i] >> np.uint64(32)) * size) >> np.uint64(32))"""
+            k = np.int64(((words[c, lane, i] >> np.uint64(32)) * size) >> np.uint64(32))"""
 WITHOUT = """\
-                    k = np.int64(((words[c, lane, i] >> np.uint64(32)) * (size - np.uint64(c))) >> np.uint64(32))
-                    j = 0
-                    while j < c and k >= taken[j]:
-                        k += 1
-                        j += 1
-                    for m in range(c, j, -1):
-                        taken[m] = taken[m - 1]
-                    taken[j] = k"""
+            k = np.int64(((words[c, lane, i] >> np.uint64(32)) * (size - np.uint64(c))) >> np.uint64(32))
+            j = 0
+            while j < c and k >= taken[j]:
+                k += 1
+                j += 1
+            for m in range(c, j, -1):
+                taken[m] = taken[m - 1]
+            taken[j] = k"""
 
 
 def _source(sde, dtype):
-    from pdelab.paths.tracing import LIBRARY, VECTORISED
-
     problem, d = sde.problem, sde.dimension
     columns = problem.columns.shape[1]
     arguments = [f"x{j}" for j in range(d)] + [f"K[1 + {columns} * k + {m}]" for m in range(columns)]
-    functions = scalar_functions(problem.term, 0, ["gradient"], np.dtype(dtype) == np.float32)
+    single = dtype == np.float32
     return TEMPLATE.format(
-        library=", ".join(LIBRARY), vectorised=", ".join(f"v{name} as {name}" for name in VECTORISED),
-        functions=functions, d=d, batch=sde.batch, columns=columns, draw=WITH if sde.replacement else WITHOUT,
+        functions=scalar_functions(problem.term, 0, ["gradient"], single), d=d, batch=sde.batch,
+        samples=len(problem.columns), draw=WITH if sde.replacement else WITHOUT,
         loads="; ".join(f"x{j} = xs[{512 * j} + i]" for j in range(d)), arguments=", ".join(arguments),
         zeros="; ".join(f"g{j} = 0.0 * x{j}" for j in range(d)), sums="; ".join(f"g{j} += g[{j}]" for j in range(d)),
         stores="; ".join(f"xs[{512 * j} + i] = x{j} - rate * g{j}" for j in range(d)),
+        **ELEMENTARY,
     )  # fmt: skip
