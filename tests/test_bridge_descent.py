@@ -89,7 +89,7 @@ def test_densities_of_constant_noise_have_their_closed_forms():
 def test_sgd_of_a_small_rate_is_the_measured_density(centres):
     """The frozen noise is the measured one here; the isotropic one is too on a line, and is not in the plane."""
     part, k = shifted(centres), len(centres[0])
-    grid = pl.Grid(-1.0, 1.0, 161) if k == 1 else pl.Grid((-1.0, -1.0), (1.0, 1.0), (97, 97))
+    grid = pl.Grid(-1.0, 1.0, 161) if k == 1 else pl.Grid((-1.0, -1.0), (1.0, 1.0), (121, 121))
     given = {"mean": [0.2] * k, "deviation": 0.15, "runs": 500, "resamples": 30}
     laws = bridge.compare_densities(part, grid, 0.02, [0.5, 2.0], **given)
     assert laws.outside == 0.0 and laws.consistent("measured", "w1") and laws.consistent("second order", "w1")

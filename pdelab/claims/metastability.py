@@ -104,7 +104,7 @@ def eyring_kramers(quick=False, floor=False):
         return metastability.kramers_time(f, [-1.0, 0.0], [0.0, 0.0], beta)
 
     limits = []
-    for shape in ((41, 31), (81, 61)):
+    for shape in ((53, 39), (105, 77)):
         grid, ratios = Grid((-2.0, -2.5), (2.0, 2.5), shape), []
         for beta in (8.0, 16.0, 32.0):
             times = mean_exit_time(FokkerPlanck(f, beta=beta), grid, lambda x: x[..., 0] >= 1.0)

@@ -9,10 +9,10 @@ from functools import lru_cache
 import numpy as np
 from scipy import sparse
 
-from pdelab.fokker_planck.accuracy import peclet
+from pdelab.fokker_planck.accuracy import advice
 from pdelab.fokker_planck.equations import FokkerPlanck
 from pdelab.fokker_planck.schemes import certificates
-from pdelab.generator import Ito, ito
+from pdelab.generator import Ito, ito, smearing
 from pdelab.generator.assembly import assemble
 from pdelab.generator.edges import edges, face_means
 from pdelab.grid import Grid
@@ -89,7 +89,11 @@ def high_resolution(problem: FokkerPlanck, grid: Grid, values: Array) -> Stepper
         certificates=certificates(problem, grid, form),
         order=2,
         measure=integral_error(grid.weights),
-        peaks={"peclet": lambda values, time: peclet(moment(time)[0].form, grid)},
+        peaks={
+            "peclet": lambda values, time: smearing.peclet(moment(time)[0].form, grid),
+            "smearing": lambda values, time: moment(time)[0].smearing(values, time),
+        },
+        advice=advice,
     )
 
 
@@ -116,15 +120,22 @@ class _Fluxes:
         out = np.zeros(grid.shape) if self.jumps is None else (self.jumps @ density.ravel()).reshape(grid.shape)
         for axis, wind in enumerate(self.winds):
             x, wind = np.moveaxis(density, axis, 0), np.moveaxis(wind, axis, 0)
-            slope = _slopes(x, grid.periodic[axis])
-            left, right = x + slope / 2, np.roll(x - slope / 2, -1, 0)
-            flux = np.where(wind > 0, wind * left, wind * right)
+            flux = _limited(x, wind, grid.periodic[axis])
             if self.jumps is None:
                 flux = flux - self._spread(x, axis) / grid.spacing[axis]
             if not grid.periodic[axis]:
                 flux[-1] = 0.0
             out -= np.moveaxis((flux - np.roll(flux, 1, 0)) / self._cell(axis), 0, axis)
         return out
+
+    def smearing(self, density, time):
+        """What the limited fluxes add to the variance, against the means over the faces."""
+        added = []
+        for axis, wind in enumerate(self.winds):
+            x, wind = np.moveaxis(density, axis, 0), np.moveaxis(wind, axis, 0)
+            flux = wind * (x + np.roll(x, -1, 0)) / 2 - _limited(x, wind, self.grid.periodic[axis])
+            added.append(np.moveaxis(flux, 0, axis))
+        return smearing.smearing_of(added, density, self.form, self.grid, time)
 
     def _spread(self, x, axis):
         """δ(aρ) over the faces of an axis that is the first one of x; Fick's law has one mean of a over the face."""
@@ -155,6 +166,12 @@ class _Fluxes:
                 leaving = leaving + (above * faces + below * np.roll(faces, 1, 0)) / grid.spacing[axis]
             total += np.moveaxis(leaving / self._cell(axis), 0, axis)
         return float(total.max())
+
+
+def _limited(x, wind, periodic):
+    """The flux over the faces of the first axis of x: from the side the wind comes from."""
+    slope = _slopes(x, periodic)
+    return np.where(wind > 0, wind * (x + slope / 2), wind * np.roll(x - slope / 2, -1, 0))
 
 
 def _slopes(x, periodic):

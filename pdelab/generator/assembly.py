@@ -46,7 +46,7 @@ def generator(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> spars
     Order in the spacing h: second for a diagonal matrix and, with a full one, while the drift is small against the
     diffusion of a cell, |b| h <= 2 λ with λ the smallest eigenvalue of D Σ; first where it is large, because what is
     monotone there is upwind. In between errors of a few per cent are to be expected: `info["smearing"]` of `solve` says
-    what the rates add to the diffusion, and densities have `high_resolution`, of second order at any Peclet number.
+    what the rates do to squared widths, and densities have `high_resolution`, of second order at any Peclet number.
 
     Examples
     --------

@@ -16,6 +16,7 @@ from pdelab.checks import bounded
 from pdelab.generator.assembly import generator
 from pdelab.generator.censored import Censored, Wide
 from pdelab.generator.coefficients import DiffusionProblem, asked, ito
+from pdelab.generator.smearing import SMEARED, added_backward, narrowness, smearing, warn_of_smearing
 from pdelab.grid import Grid
 from pdelab.hints import Array
 
@@ -56,6 +57,12 @@ def stationary(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> np.n
         No noise at all; an absorbing end; a chain with more than one closed class, naming the classes; neighbouring
         nodes more than 700 kT apart; a large chain so nearly disconnected that its sparse factors cannot tell.
 
+    Warns
+    -----
+    AccuracyWarning
+        Drift that outruns diffusion from node to node so far that the rates put squared widths off by more than 5 %, or
+        a density that drift holds together on less than a cell: a finer grid.
+
     Examples
     --------
     >>> import pdelab as pl
@@ -66,6 +73,7 @@ def stationary(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> np.n
     """
     masses, logs = _law(problem, grid, time)
     density = np.exp(logs - logs.max()) if masses is None else masses.scaled(*masses.largest()) / grid.weights
+    _tell_of_law("stationary", density, ito(asked(problem, grid, time), grid), grid)
     return density / float(np.sum(grid.weights * density))
 
 
@@ -88,6 +96,11 @@ def log_stationary(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> 
     ValueError
         As in `stationary`.
 
+    Warns
+    -----
+    AccuracyWarning
+        As in `stationary`.
+
     Examples
     --------
     >>> import pdelab as pl
@@ -100,7 +113,13 @@ def log_stationary(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> 
     if logs is None:
         logs = masses.log() - np.log(grid.weights)
     top = logs.max()
+    _tell_of_law("log_stationary", np.exp(logs - top), ito(asked(problem, grid, time), grid), grid)
     return logs - (top + math.log(float(np.sum(grid.weights * np.exp(logs - top)))))
+
+
+def _tell_of_law(name, density, form, grid):
+    smeared, narrow = smearing(density, form, grid), narrowness(density, form, grid)
+    warn_of_smearing(f"squared widths of what {name} gives are", smeared, narrow, form, grid, stacklevel=4)
 
 
 def _law(problem, grid, time):
@@ -259,6 +278,11 @@ def mean_exit_time(
         No target, neighbouring nodes more than 700 kT apart, a time beyond the range of float64, or a large grid (some
         370² or 29³ nodes) whose sparse solution fails its certificate.
 
+    Warns
+    -----
+    AccuracyWarning
+        Drift that outruns diffusion from node to node, as in `stationary`.
+
     Examples
     --------
     >>> import pdelab as pl
@@ -279,8 +303,13 @@ def mean_exit_time(
     certain = np.flatnonzero(_sure_to_reach(Q, inside) & ~inside)
     if certain.size:
         killing = _rates_into(Q[certain], inside)
-        (waits,) = solutions(Q[certain][:, certain], killing, [np.ones(certain.size)])
+        inner = Q[certain][:, certain]
+        (waits,) = solutions(inner, killing, [np.ones(certain.size)])
         times[certain], logs[certain] = waits.scaled(), waits.log()
+        top = float(logs[certain].max())
+        shares = np.where(np.isfinite(logs), np.exp(logs - top), 0.0).reshape(grid.shape)
+        form = ito(asked(problem, grid, time), grid)
+        _tell_of_smearing("exit times are", shares, form, grid, inner, killing, certain, math.exp(min(top, 700.0)), 4)
     if logarithm:
         return logs.reshape(grid.shape)
     if np.isinf(times[certain]).any():
@@ -315,6 +344,11 @@ def committor(
         No noise, sets that are empty or meet, a node that reaches neither, neighbouring nodes more than 700 kT apart,
         or a large grid (some 370² or 29³ nodes) whose sparse solution fails its certificate.
 
+    Warns
+    -----
+    AccuracyWarning
+        Drift that outruns diffusion from node to node, as in `stationary`.
+
     Examples
     --------
     >>> import pdelab as pl
@@ -326,7 +360,9 @@ def committor(
     a, b = _target(a, grid, "a"), _target(b, grid, "b")
     if (a & b).any():
         raise ValueError(f"a and b: expected sets that do not meet, they share {int((a & b).sum())} nodes")
-    return reached_first(checked_chain(problem, grid, time), b, a | (grid.absorbing.ravel() & ~b)).reshape(grid.shape)
+    form = ito(asked(problem, grid, time), grid)
+    Q = checked_chain(problem, grid, time)
+    return _probability(Q, b, a | (grid.absorbing.ravel() & ~b), form, grid, 5)
 
 
 def splitting(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> dict[tuple[int, int], Array]:
@@ -350,6 +386,11 @@ def splitting(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> dict[
     ValueError
         A grid without an absorbing end; a large grid whose sparse solution fails its certificate.
 
+    Warns
+    -----
+    AccuracyWarning
+        Drift that outruns diffusion from node to node, as in `stationary`.
+
     Examples
     --------
     >>> import pdelab as pl
@@ -361,10 +402,40 @@ def splitting(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> dict[
     Q, ends = checked_chain(problem, grid, time), grid.absorbing_ends()
     if not ends:
         raise ValueError(f"grid: expected at least one absorbing end, got boundary={grid.boundary}")
+    form, absorbing = ito(asked(problem, grid, time), grid), grid.absorbing.ravel()
     return {
-        end: reached_first(Q, nodes.ravel(), grid.absorbing.ravel() & ~nodes.ravel()).reshape(grid.shape)
-        for end, nodes in ends.items()
+        end: _probability(Q, nodes.ravel(), absorbing & ~nodes.ravel(), form, grid, 6) for end, nodes in ends.items()
     }
+
+
+def _probability(Q, b, a, form, grid, stacklevel):
+    """`reached_first` as a field, with a warning where the rates smear it."""
+    probability, outside = reached_first(Q, b, a).reshape(grid.shape), np.flatnonzero(~(a | b))
+    if outside.size:
+        inner, killing = Q[outside][:, outside], _rates_into(Q[outside], a | b)
+        _tell_of_smearing("probabilities are", probability, form, grid, inner, killing, outside, math.inf, stacklevel)
+    return probability
+
+
+def _tell_of_smearing(what, u, form, grid, Q, killing, nodes, longest, stacklevel):
+    """Warn where what the rates add to L u moves u, times or probabilities, in the mean; along offsets of `smearing`.
+
+    Probabilities (longest = inf) are compared with what they are off 0 or 1.
+    """
+    held = np.ones(u.size, dtype=bool)
+    held[nodes] = False
+    held = held.reshape(grid.shape)
+    smeared = smearing(u, form, grid, longest, adjoint=True, held=held)
+    if form.diagonal and smeared > SMEARED / 50:
+        added = added_backward(u, form, grid, held).ravel()[nodes]
+        rounding = 4e-16 * np.abs(Q.diagonal()) * u.ravel()[nodes]
+        answers = solutions(Q, killing, [np.maximum(added, 0.0), np.maximum(-added, 0.0), rounding])
+        weights = grid.weights.ravel()[nodes]
+        volume = float(weights @ (np.minimum(u, 1 - u) if longest == math.inf else u).ravel()[nodes])
+        more, less, lost = (answer.scaled() / volume for answer in answers)
+        # where rounding alone moves it as much, it is too large to be judged so
+        smeared = float(weights @ np.abs(more - less)) if weights @ lost < SMEARED / 10 else 0.0
+    warn_of_smearing(what, smeared, 0.0, form, grid, stacklevel)
 
 
 def reached_first(Q, b, a):

@@ -95,22 +95,13 @@ def _stencils(matrices, drifts, grid):
 
 
 def spread_added(form, grid):
-    """What the rates along the offsets add to the diffusion of each cell, over it, in the worst direction; (*cells).
+    """(excess, a) of the cells in units of the grid, (cells, d, d): what the rates along the offsets add to a.
 
-    The largest eigenvalue of a^-1 (sum_k (rates to and fro)/2 e_k e_k^T - a), math.inf where a is singular.
+    sum_k (rates to and fro)/2 e_k e_k^T - a.
     """
     matrices, drifts = in_cells(form, grid)
     offsets, forward, backward, _, _ = _stencils(matrices, drifts, grid)
-    excess = np.einsum("nk,nki,nkj->nij", 0.5 * (forward + backward), offsets, offsets) - matrices
-    values, vectors = np.linalg.eigh(matrices)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        roots = vectors / np.sqrt(np.maximum(values, 0.0))[:, None]
-        scaled = np.swapaxes(roots, -1, -2) @ excess @ roots
-    singular = ~np.isfinite(scaled).all(axis=(-1, -2))
-    scaled[singular] = 0.0
-    worst = np.maximum(np.linalg.eigvalsh(scaled)[:, -1], 0.0)
-    worst[singular & (np.abs(excess).max(axis=(-1, -2)) > 0)] = math.inf
-    return worst.reshape(cell_shape(grid))
+    return np.einsum("nk,nki,nkj->nij", 0.5 * (forward + backward), offsets, offsets) - matrices, matrices
 
 
 def _join_corners(matrices, drifts, radius, forward, backward, grid):

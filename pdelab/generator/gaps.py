@@ -5,16 +5,19 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from scipy import sparse
 from scipy.sparse import csgraph, linalg
 
 from pdelab.generator.censored import Censored
 from pdelab.generator.chains import checked_chain, closed_class, factored, needs_noise, sparse_masses
 from pdelab.generator.coefficients import DiffusionProblem, asked, axis_rates, ito
+from pdelab.generator.smearing import added_backward, peclet, smearing, warn_of_smearing
 from pdelab.grid import Grid
 from pdelab.kernels import modes
 
 __all__ = ["spectral_gap"]
 
+FINE = 0.75  # cell Peclet number up to which rates add less than a twentieth to diffusion
 DENSE = 60  # nodes up to which the inverse is formed
 FAST = 1e-7  # a gap above this share of the fastest rate is well seen by a sparse factorisation
 CERTAIN = 1e-6  # relative residual of the slowest mode that is accepted
@@ -48,6 +51,11 @@ def spectral_gap(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> fl
         No noise, several closed classes, neighbouring nodes more than 700 kT apart; a gap below 1e-300 of the fastest
         rate; a grid too large for the elimination (some 370² or 29³ nodes) with a gap below 1e-7 of it.
 
+    Warns
+    -----
+    AccuracyWarning
+        Drift that outruns diffusion from node to node, as in `stationary`.
+
     Examples
     --------
     >>> import pdelab as pl
@@ -57,32 +65,74 @@ def spectral_gap(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> fl
     """
     coefficients = asked(problem, grid, time)
     needs_noise(coefficients, "a spectral gap")
-    Q = checked_chain(problem, grid, time)
+    form, Q = ito(coefficients, grid), checked_chain(problem, grid, time)
     if grid.boundary == ("reflecting",):
-        ((up, down),) = axis_rates(ito(coefficients, grid), grid)
-        gap = _line_gap(up.ravel(), down.ravel())
+        ((up, down),) = axis_rates(form, grid)
+        gap, mode = _line_gap(up.ravel(), down.ravel(), Q)
     elif grid.absorbing.any():
         inner = np.flatnonzero(~grid.absorbing.ravel())
         killing = np.asarray(Q[inner][:, np.flatnonzero(grid.absorbing.ravel())].sum(axis=1)).ravel()
-        gap = _decay(Q[inner][:, inner], killing)
+        gap, mode = _embedded(_decay(Q[inner][:, inner], killing), inner, Q.shape[0])
     else:
         inside = closed_class(Q, grid)
-        gap = _gap(Q if inside.size == Q.shape[0] else Q[inside][:, inside], None)
+        gap, mode = _embedded(_gap(Q if inside.size == Q.shape[0] else Q[inside][:, inside], None), inside, Q.shape[0])
         if inside.size < Q.shape[0]:  # nodes that are left for ever: how slowly
             others = np.setdiff1d(np.arange(Q.shape[0]), inside)
-            gap = min(gap, _decay(Q[others][:, others], np.asarray(Q[others][:, inside].sum(axis=1)).ravel()))
+            leaving = _decay(Q[others][:, others], np.asarray(Q[others][:, inside].sum(axis=1)).ravel())
+            if leaving[0] < gap:
+                gap, mode = _embedded(leaving, others, Q.shape[0])
     if not 0 < gap < math.inf:
         raise ValueError(f"spectral_gap: expected a positive number, got {gap}: the chain falls apart on this grid")
+    if mode is not None and mode.any():
+        smeared = _moved(gap, mode, Q, form, grid) if form.diagonal else math.nan
+        if math.isnan(smeared):
+            smeared = smearing(mode.reshape(grid.shape), form, grid, 1 / gap, adjoint=True)
+        warn_of_smearing("rates are", smeared, 0.0, form, grid, stacklevel=3)
     return gap
 
 
-def _line_gap(up, down):
-    """Smallest decay rate after zero, by bisection with pivots without subtractions."""
+def _moved(gap, mode, Q, form, grid):
+    """What the rates' addition A to L moves the gap by, over the gap: <l, A r> / <l, r> with the left mode l.
+
+    NaN of a gap so small that one factorisation does not find l.
+    """
+    if peclet(form, grid) < FINE:
+        return 0.0
+    if gap <= FAST * float(-Q.diagonal().min()):
+        return math.nan
+    kept = np.flatnonzero(~grid.absorbing.ravel())
+    r, inner = mode[kept], Q[kept][:, kept]
+    rate = np.vdot(r, inner @ r) / np.vdot(r, r)
+    near = linalg.splu((inner.T - (1 - 1e-9) * rate * sparse.eye_array(kept.size)).tocsc())
+    left = near.solve(near.solve(r.conj() + 0j) / gap)
+    added = added_backward(mode.reshape(grid.shape), form, grid, grid.absorbing).ravel()[kept]
+    met = abs(left @ r)
+    return float(abs(left @ added) / met) / gap if met > 0 else math.nan
+
+
+def _embedded(slow, nodes, size):
+    """(gap, mode) with the mode on all nodes, zero on the others."""
+    gap, mode = slow
+    every = np.zeros(size, dtype=complex)
+    every[nodes] = mode
+    return gap, every
+
+
+def _line_gap(up, down, Q):
+    """(smallest decay rate after zero, its mode): bisection with pivots without subtractions, one inverse iteration.
+
+    No mode (None) of rates so slow that drift and diffusion are in balance in it.
+    """
     if (up[:-1] == 0).any() or (down[:-1] == 0).any():
         raise ValueError("a spectral gap needs jumps both ways over every face: there is no noise on some of them")
     top, gap = max(up.max(), down.max()), np.empty(1)
     modes.slowest(up / top, down / top, 4.0, 4e-16, gap)
-    return _within_range(float(gap[0]), top)
+    rate, mode = _within_range(float(gap[0]), top), None
+    if gap[0] > FAST:
+        near = linalg.splu((Q + (1 - 1e-9) * rate * sparse.eye_array(up.size)).tocsc())
+        mode = near.solve(near.solve(np.cos(np.pi * np.arange(up.size) / up.size)) * rate * 1e-9)
+        mode = mode / np.abs(mode).max() + 0j
+    return rate, mode
 
 
 def _within_range(gap, top):
@@ -95,29 +145,32 @@ def _within_range(gap, top):
 
 
 def _decay(Q, killing):
-    """Slowest decay of a killed chain, the slowest of its communicating classes: what leaves one does not come back."""
+    """(rate, mode) of the slowest communicating class of a killed chain: what leaves one does not come back."""
     count, label = csgraph.connected_components(Q, connection="strong")
     if count == 1:
         return _gap(Q, killing)
     sizes = np.bincount(label)
-    slowest = float(-Q.diagonal()[sizes[label] == 1].max(initial=-math.inf))
+    slowest = float(-Q.diagonal()[sizes[label] == 1].max(initial=-math.inf)), np.zeros(Q.shape[0])
     for members in (np.flatnonzero(label == number) for number in np.flatnonzero(sizes > 1)):
         rows = Q[members]
         outside = np.asarray(rows[:, np.flatnonzero(label != label[members[0]])].sum(axis=1)).ravel()
-        slowest = min(slowest, _gap(rows[:, members], killing[members] + outside))
+        slow = _embedded(_gap(rows[:, members], killing[members] + outside), members, Q.shape[0])
+        slowest = min(slowest, slow, key=lambda pair: pair[0])
     return slowest
 
 
 def _gap(Q, killing):
-    """Smallest real part of a decay rate of a connected chain, killed (`killing`) or not (None)."""
+    """(smallest real part of a decay rate, its mode) of a connected chain, killed (`killing`) or not (None)."""
     fastest = float(-Q.diagonal().min())
     if Q.shape[0] <= 400:
-        rates = np.linalg.eigvals(-Q.toarray())
-        rates = rates if killing is not None else np.delete(rates, np.argmin(np.abs(rates)))
-        gap = float(rates.real.min(initial=math.inf))
+        rates, vectors = np.linalg.eig(-Q.toarray())
+        if killing is None:
+            rates[np.argmin(np.abs(rates))] = math.inf
+        slow = int(np.argmin(rates.real))
+        gap, mode = float(rates[slow].real), vectors[:, slow]
     else:
-        gap = _sparse_gap(Q, killing)
-    return gap if gap > FAST * fastest else _slowest(Q, killing, fastest)
+        gap, mode = _sparse_gap(Q, killing)
+    return (gap, mode) if gap > FAST * fastest else _slowest(Q, killing, fastest)
 
 
 def _slowest(Q, killing, fastest):
@@ -153,8 +206,8 @@ def _slowest(Q, killing, fastest):
     m, e = unit
     logarithm = math.log((1 / time).real) - math.log(m) - 512 * math.log(2.0) * e
     if logarithm < math.log(1e-300) + math.log(fastest):
-        return _within_range(0.0, fastest)
-    return (1 / time).real * float(np.ldexp(1 / m, -512 * e))
+        return _within_range(0.0, fastest), v
+    return (1 / time).real * float(np.ldexp(1 / m, -512 * e)), v
 
 
 def _longest(operate, nodes):
@@ -179,12 +232,15 @@ def _sparse_gap(Q, killing):
         share = sparse_masses(Q) if law is None else law.masses().scaled(*law.masses().largest())
         share = share / share.sum()
     near = _forgetting(factored(1e-12 * fastest, 1.0, Q), share, 1)
-    gap = float((1 / _arnoldi(near, Q.shape, 4)[0]).real.min())
+    times, vectors = _arnoldi(near, Q.shape, 4)
+    nearest = int(np.argmin((1 / times).real))
+    gap, mode = float((1 / times[nearest]).real), vectors[:, nearest]
     if not gap > FAST * fastest:
-        return gap
+        return gap, mode
     _, vectors = _arnoldi(_forgetting(factored(1.0, 2 / gap / 32, Q), share, 32), Q.shape, 6)
     rates = -np.sum(vectors.conj() * (Q @ vectors), axis=0).real / np.sum(np.abs(vectors) ** 2, axis=0)
-    return min(gap, float(rates.min()))
+    slowest = int(np.argmin(rates))
+    return (float(rates[slowest]), vectors[:, slowest]) if rates[slowest] < gap else (gap, mode)
 
 
 def _forgetting(factors, share, power):

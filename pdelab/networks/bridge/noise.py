@@ -49,8 +49,8 @@ def noise(subspace: Subspace, points: ArrayLike, batch: int, replacement: bool =
     >>> plane = restrict(f, random_directions(f, 2))
     >>> grid = pl.Grid((-1, -1), (1, 1), (5, 5))
     >>> D = noise(plane, grid.points, batch=4)
-    >>> D.shape, pl.stationary(pl.FokkerPlanck(plane.loss, diffusion=D, diffusivity=0.05), grid).shape
-    ((5, 5, 2, 2), (5, 5))
+    >>> D.shape, pl.generator(pl.FokkerPlanck(plane.loss, diffusion=D, diffusivity=0.05), grid).shape
+    ((5, 5, 2, 2), (25, 25))
     """
     functions = checked(subspace).functions
     points, shape = flat_points(subspace, points)

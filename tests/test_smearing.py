@@ -1,0 +1,205 @@
+"""What rates between nodes do to widths, times and rates: told as large as it is, or not at all where it is nothing."""
+
+import math
+import re
+import warnings
+
+import numpy as np
+import pytest
+
+import pdelab as pl
+from pdelab.generator import log_stationary, splitting
+from pdelab.stepping import AccuracyWarning
+
+TOLD = 0.05  # what is below goes unsaid
+
+
+def listened(question, *args, **options):
+    """(answer, numbers in its warnings of drift that outruns diffusion)."""
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        answer = question(*args, **options)
+    texts = [str(warning.message) for warning in said]
+    return answer, [float(found[1]) for found in (re.search(r"off by about (\S+) of", text) for text in texts) if found]
+
+
+def variance(grid, density):
+    mass = grid.integrate(density)
+    mean = grid.integrate(grid.x * density) / mass
+    return grid.integrate((grid.x - mean) ** 2 * density) / mass
+
+
+def close(told, true):
+    """An estimate to be trusted: what is large is told to a factor of three, nothing large is kept back."""
+    assert told > true / 3 - 0.01, (told, true)
+    assert told < 3 * true + 0.02, (told, true)
+
+
+# --- densities -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scheme", ["automatic", "crank_nicolson", "high_resolution"])
+@pytest.mark.parametrize("seed", range(6))
+def test_what_a_scheme_adds_in_a_wind_is_the_share_that_is_told(scheme, seed):
+    """A Gaussian carried by a constant wind: its variance is s² + 2Dt."""
+    rng = np.random.default_rng(seed)
+    b, D, s = rng.choice([-1, 1]) * rng.uniform(0.5, 2), 10 ** rng.uniform(-3, -1), rng.uniform(0.1, 0.3)
+    grid, t = pl.Grid(-6.0, 6.0, int(rng.integers(120, 500))), rng.uniform(0.3, 1.5)
+    start = np.exp(-((grid.x + 1.5 * np.sign(b)) ** 2) / (2 * s**2))
+    problem = pl.FokkerPlanck(drift=np.full(grid.shape, b), diffusivity=D)
+    run, warned = listened(pl.solve, problem, start, grid, t, scheme=scheme, rtol=1e-3)
+    found, exact = variance(grid, run.final), s**2 + 2 * D * t
+    close(run.info["smearing"], abs(found - exact) / found)
+    assert len(warned) == (run.info["smearing"] > TOLD)
+
+
+@pytest.mark.parametrize("n", [41, 81, 161, 241])
+def test_limited_fluxes_tell_of_a_law_narrower_than_their_cells(n):
+    """Ornstein-Uhlenbeck at rest: the variance is D/100, and too wide by 80 % on the coarsest grid."""
+    grid = pl.Grid(-1.0, 1.0, n)
+    problem = pl.FokkerPlanck(drift=-100 * grid.x, diffusivity=0.02)
+    run, warned = listened(pl.solve, problem, np.exp(-50 * grid.x**2), grid, 0.1, scheme="high_resolution")
+    true = variance(grid, run.final) / 2e-4 - 1
+    assert bool(warned) == (run.info["smearing"] > TOLD) == (true > TOLD)
+    if n >= 81:
+        assert run.info["smearing"] == pytest.approx(true, rel=0.25)
+
+
+def test_fitted_rates_are_right_in_balance_and_silent_until_the_law_is_narrower_than_a_cell():
+    """The same law by the default: exact at a cell Peclet number of 80, off by 4 % at 1.95 spacings a deviation."""
+    for n, narrow in ((41, True), (81, True), (121, False), (241, False)):
+        grid = pl.Grid(-1.0, 1.0, n)
+        problem, start = pl.FokkerPlanck(drift=-100 * grid.x, diffusivity=0.02), np.exp(-50 * grid.x**2)
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            run, law = pl.solve(problem, start, grid, 0.2), pl.stationary(problem, grid)
+        for density in (run.final, law):
+            assert (abs(variance(grid, density) / 2e-4 - 1) < 0.01) == (not narrow)
+        assert [("less than a cell" in str(w.message)) for w in said] == [True, True] * narrow
+        assert run.info["smearing"] < 1e-3 and run.info["peclet"] > 40
+        if n == 121:
+            assert run.info["narrowness"] == pytest.approx(grid.spacing[0] / math.sqrt(2e-4), rel=0.02)
+
+
+def test_a_point_mass_that_diffusion_spreads_is_no_law_narrower_than_a_cell():
+    grid = pl.Grid(-1.0, 1.0, 101)
+    run = pl.solve(pl.FokkerPlanck(beta=1.0), pl.control.point_mass(grid, 0.0), grid, [0.0, 1e-5, 1e-3])
+    assert run.info["narrowness"] == run.info["smearing"] == 0.0
+
+
+@pytest.mark.parametrize("n", [33, 65, 129])
+@pytest.mark.parametrize("scheme", ["crank_nicolson", "high_resolution"])
+def test_a_full_matrix_is_told_as_well(n, scheme):
+    """Ornstein-Uhlenbeck with a tilted matrix of noise: the covariance is known at all times."""
+    a, t, spread = 0.05 * np.array([[1.0, 0.4], [0.4, 0.8]]), 0.5, 0.05
+    grid = pl.Grid((-2, -2), (2, 2), n)
+    start = np.exp(-(((grid.points - [1.0, 0.3]) ** 2).sum(-1)) / (2 * spread))
+    problem = pl.FokkerPlanck(drift=-grid.points, diffusivity=1.0, diffusion=np.broadcast_to(a, (*grid.shape, 2, 2)))
+    run, warned = listened(pl.solve, problem, start, grid, t, scheme=scheme, rtol=1e-3)
+    masses = run.final * grid.weights / (run.final * grid.weights).sum()
+    away = grid.points - np.einsum("ij,ijk->k", masses, grid.points)
+    found = np.einsum("ij,ijk,ijl->kl", masses, away, away)
+    exact = spread * math.exp(-2 * t) * np.eye(2) + (1 - math.exp(-2 * t)) * a
+    close(run.info["smearing"], np.abs(np.linalg.eigvals(np.linalg.solve(exact, found - exact))).max())
+    assert bool(warned) == (run.info["smearing"] > TOLD)
+
+
+@pytest.mark.parametrize("n", [101, 201, 401])
+def test_backwards_the_squared_width_of_a_value_is_told(n):
+    grid, D, s, t = pl.Grid(-4.0, 4.0, n), 0.01, 0.2, 1.0
+    problem = pl.BackwardKolmogorov(drift=np.ones(n), diffusivity=D)
+    run, warned = listened(pl.solve, problem, np.exp(-((grid.x - 0.5) ** 2) / (2 * s**2)), grid, t)
+    close(run.info["smearing"], abs(variance(grid, run.final) / (s**2 + 2 * D * t) - 1))
+    assert bool(warned) == (run.info["smearing"] > TOLD)
+
+
+# --- questions to a chain --------------------------------------------------------------------------------------------
+
+D = 0.05
+
+
+def whirl(n, speed, side=2.0):
+    """Drift -x and a rotation about the origin, which changes no radial answer."""
+    grid = pl.Grid((-side, -side), (side, side), n)
+    x, y = grid.points[..., 0], grid.points[..., 1]
+    drift = np.stack([-x - speed * y, speed * x - y], axis=-1)
+    return grid, pl.FokkerPlanck(drift=drift, diffusivity=D)
+
+
+@pytest.mark.parametrize("n, speed", [(33, 0.0), (33, 5.0), (65, 5.0), (65, 20.0), (129, 5.0)])
+def test_the_law_of_a_whirl_is_that_without_or_told(n, speed):
+    grid, problem = whirl(n, speed)
+    law, warned = listened(pl.stationary, problem, grid)
+    logs, again = listened(log_stationary, problem, grid)
+    true = grid.integrate(law * grid.points[..., 0] ** 2) / D - 1
+    assert warned == again and bool(warned) == (true > TOLD)
+    if warned:
+        close(warned[0], true)
+
+
+@pytest.mark.parametrize("n, speed", [(65, 0.0), (65, 2.0), (65, 5.0), (65, 20.0), (129, 2.0)])
+def test_exits_from_a_whirl_take_as_long_as_without_or_are_told(n, speed):
+    """A rotation about the middle of a disc changes neither; both on the same staircase of nodes."""
+    disc = {}
+    for turning in (0.0, speed):
+        grid, problem = whirl(n, turning, side=1.0)
+        r = np.hypot(*np.moveaxis(grid.points, -1, 0))
+        v, told = listened(pl.mean_exit_time, problem, grid, r >= 0.8)
+        q, also = listened(pl.committor, problem, grid, r <= 0.2, r >= 0.8)
+        disc[turning] = v[n // 2, n // 2], q[n // 2, n // 2 + round(0.5 / grid.spacing[0])]
+    wrong, missed = abs(disc[speed][0] / disc[0.0][0] - 1), abs(disc[speed][1] - disc[0.0][1])
+    assert bool(told) == (speed > 0 and n == 65), (told, wrong)
+    assert wrong < TOLD or told[0] > wrong / 2
+    assert missed < TOLD / 2 or also[0] > missed / 2
+
+
+def test_probabilities_of_ends_are_told():
+    """In a whirl in a square all four ends are equally likely from the middle; on the way they are smeared."""
+    grid, problem = whirl(21, 30.0, side=1.0)
+    box = pl.Grid((-1, -1), (1, 1), 21, boundary="absorbing")
+    shares, told = listened(splitting, problem, box)
+    assert len(told) == 4 and min(told) > TOLD
+    assert all(share[10, 10] == pytest.approx(0.25, abs=1e-9) for share in shares.values())
+
+
+@pytest.mark.parametrize("boundary", ["reflecting", "absorbing", "periodic"])
+def test_gaps_in_a_wind_are_right_or_told(boundary):
+    """b²/4D + D(π/L)² between walls and between absorbing ends, D(2π/L)² on a ring."""
+    for n in (41, 81, 161, 321):
+        grid = pl.Grid(0.0, 2.0, n, boundary=boundary)
+        gap, told = listened(pl.spectral_gap, pl.FokkerPlanck(drift=np.ones(n), diffusivity=0.02), grid)
+        exact = 0.02 * math.pi**2 if boundary == "periodic" else 1 / 0.08 + 0.02 * math.pi**2 / 4
+        wrong = abs(gap / exact - 1)
+        assert wrong < TOLD or told[0] > wrong / 2
+        assert not told or told[0] < 4 * wrong
+
+
+@pytest.mark.parametrize("n, told", [(17, True), (33, True), (65, True), (129, False)])
+def test_the_gap_of_a_whirl_is_one_or_told(n, told):
+    grid = pl.Grid((-2, -2), (2, 2), n)
+    x, y = grid.points[..., 0], grid.points[..., 1]
+    problem = pl.FokkerPlanck(drift=np.stack([-x - 20 * y, 20 * x - y], axis=-1), diffusivity=0.3)
+    gap, said = listened(pl.spectral_gap, problem, grid)
+    assert bool(said) is told and (told or gap == pytest.approx(1, rel=0.02))
+
+
+def test_slow_gaps_of_wells_are_silent():
+    """A force of many kT a node at the walls does nothing to escape rates, which the rates have exactly in balance."""
+    grid = pl.Grid(-2.0, 2.0, 41)
+    assert listened(pl.spectral_gap, pl.FokkerPlanck((grid.x**2 - 1) ** 2, beta=8.0), grid)[1] == []
+
+
+def test_the_warning_points_at_the_caller():
+    grid, problem = whirl(17, 20.0, side=1.0)
+    outside = (grid.points**2).sum(-1) >= 0.64
+    inside = (grid.points**2).sum(-1) <= 0.05
+    for question, args in (
+        (pl.stationary, ()),
+        (log_stationary, ()),
+        (pl.spectral_gap, ()),
+        (pl.mean_exit_time, (outside,)),
+        (pl.committor, (inside, outside)),
+    ):
+        with pytest.warns(AccuracyWarning, match="off by about") as said:
+            question(problem, grid, *args)
+        assert [w.filename for w in said] == [__file__]
