@@ -68,7 +68,7 @@ def real(function, *arguments):
 def values(tape, point):
     """The value of every instruction at a point."""
     out = []
-    for code, left, right, constant in zip(*(part.tolist() for part in tape)):
+    for code, left, right, constant in zip(*(part.tolist() for part in tape[:4])):
         if code == operations.CONSTANT:
             out.append(mp.mpf(constant))
         elif code == operations.VARIABLE:

@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 
 from pdelab.kernels.intervals import FAST
-from pdelab.kernels.tapes import run, taylor
+from pdelab.kernels.tapes import put, run_at, taylor
 
 
 def empty_tree(lower, upper, capacity):
@@ -43,13 +43,13 @@ def workspace(code, d):
 @njit(**FAST)
 def fill(k, tape, tree, work):
     """Compute what is kept of box k."""
-    code, left, right, constant = tape
+    code, left, right, constant, at = tape
     _, child, lower, upper, floor, defined, centre, slope_there, slope, least, most = tree
     value, gradient, hessian = work
     d, last = lower.shape[1], code.shape[0] - 1
     child[k] = -1
-    defined[k] = run(code, left, right, constant, lower[k], upper[k], 2, value, gradient, hessian)
-    slope[k] = gradient[last]
+    defined[k] = run_at(at, code, left, right, constant, lower[k], upper[k], 2, value, gradient, hessian)
+    put(slope[k], gradient[last])
     low = value[last, 0]
     floor[k] = low if low == low else math.inf
     bend = hessian[last].copy()
@@ -67,10 +67,12 @@ def fill(k, tape, tree, work):
         least[k, i] = low - off - 1e-14 * abs(low)
         largest = max(largest, max(abs(low), abs(high)) + off)
     most[k] = largest
-    middle = 0.5 * lower[k] + 0.5 * upper[k]
-    run(code, left, right, constant, middle, middle, 1, value, gradient, hessian)
-    centre[k] = value[last]
-    slope_there[k] = gradient[last]
+    middle = np.empty(d)
+    for i in range(d):
+        middle[i] = 0.5 * lower[k, i] + 0.5 * upper[k, i]
+    run_at(at, code, left, right, constant, middle, middle, 1, value, gradient, hessian)
+    centre[k, 0], centre[k, 1] = value[last, 0], value[last, 1]
+    put(slope_there[k], gradient[last])
     if centre[k, 0] == centre[k, 0]:
         low, _ = taylor(value[last], gradient[last], slope[k], bend, middle, lower[k], upper[k])
         if low > floor[k]:
@@ -99,7 +101,8 @@ def split(k, tape, tree, work):
             axis, best = i, score
     cut = 0.5 * lower[k, axis] + 0.5 * upper[k, axis]
     for j in (n, n + 1):
-        lower[j], upper[j] = lower[k], upper[k]
+        for i in range(d):
+            lower[j, i], upper[j, i] = lower[k, i], upper[k, i]
     upper[n, axis] = cut
     lower[n + 1, axis] = cut
     fill(n, tape, tree, work)

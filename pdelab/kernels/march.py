@@ -7,51 +7,29 @@ fraction of the time.
 
 import numpy as np
 from numba import njit, types
-from numba.core import cgutils
-from numba.extending import intrinsic
 
+from pdelab.kernels.calls import by_address
 from pdelab.kernels.noise import BLOCK, fill_normals, fill_normals32, fill_words
 from pdelab.kernels.paths import leave, record, step_normals
 from pdelab.kernels.walls import confine
 
-__all__ = ["DIRECT", "LOOK_AHEAD", "NO_NORMALS", "SUMMED", "address_of", "march", "signature"]
+__all__ = ["DIRECT", "LOOK_AHEAD", "NO_NORMALS", "SUMMED", "march", "step_arguments"]
 
 NO_NORMALS, DIRECT, SUMMED, LOOK_AHEAD = range(4)  # normals of fine steps as they come, summed, and the next step's too
 
 
-def signature(real):
-    """Of move(xs, z, words, K, S, n, at, ahead, lane, step, column): a block of n paths one step on, in place.
+def step_arguments(real):
+    """Types of move(xs, z, words, K, S, n, at, ahead, lane, step, column): a block of n paths one step on, in place.
 
     xs (d * BLOCK); z, with the normals of this step from `at` on and those of the next one from `ahead` on; words
     (., 2, BLOCK), of this step at `lane`; K, the numbers; S, the schedules (., columns), of this step at `column`.
     """
     line = types.Array(real, 1, "C")
     words, schedules = types.Array(types.uint64, 3, "C"), types.Array(real, 2, "C")
-    return types.void(line, line, words, line, schedules, *[types.int64] * 6)
+    return (line, line, words, line, schedules, *[types.int64] * 6)
 
 
-def address_of(move, real):
-    """The address of a jitted function with that signature; it stays as long as the function does."""
-    arguments = signature(real).args
-    move.compile(arguments)
-    compiled = move.overloads[arguments]
-    return compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
-
-
-@intrinsic
-def _move(typing, address, xs, z, words, K, S, n, at, ahead, lane, step, column):
-    """Call the function of this `signature` at an address."""
-    arguments = signature(xs.dtype).args
-
-    def codegen(context, builder, signature, values):
-        kind = context.call_conv.get_function_type(types.void, arguments)
-        function = builder.inttoptr(values[0], kind.as_pointer())
-        status, _ = context.call_conv.call_function(builder, function, types.void, arguments, values[1:])
-        with cgutils.if_unlikely(builder, status.is_error):
-            context.call_conv.return_status_propagate(builder, status)
-        return context.get_dummy_value()
-
-    return types.void(address, *arguments), codegen
+_move = by_address(types.void, lambda given: step_arguments(given[0].dtype))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -64,7 +42,7 @@ def march(
     Parameters
     ----------
     address
-        Of the equation's step, see `signature`.
+        Of the equation's step, see `step_arguments`.
     normals, channels, pairs
         Which normals it needs: one of the four above, how many channels, whether with their areas.
     drawn, first_word, period

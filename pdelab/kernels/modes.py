@@ -19,10 +19,13 @@ WIDTH = 32  # modes side by side
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def below(up, down, shifts, killing, counts):
-    """counts = how many decay rates lie below each shift, zero's among them (Sturm); scratch: killing."""
+def below(up, down, first, shifts, killing, counts):
+    """counts = how many decay rates lie below each shift, zero's among them (Sturm); scratch: killing.
+
+    first : rate at which the first node is killed; of the last node it is up[-1]
+    """
     for j in range(shifts.size):
-        killing[j] = -shifts[j]
+        killing[j] = first - shifts[j]
         counts[j] = 0.0
     for i in range(up.size):
         ahead, back = up[i], down[i]
@@ -34,28 +37,32 @@ def below(up, down, shifts, killing, counts):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def slowest(up, down, high, width, rates):
-    """The decay rates after zero, ascending, all at most `high`, by bisection side by side to the relative `width`."""
+def slowest(up, down, first, high, width, rates):
+    """The decay rates, ascending, all at most `high`, by bisection side by side to the relative `width`.
+
+    Without killing (first = up[-1] = 0) they begin after zero.
+    """
+    skip = 0 if first > 0.0 or up[-1] > 0.0 else 1
     count = rates.size
     lower, upper = np.zeros(count), np.full(count, high)
     killing, counts = np.empty(count), np.empty(count)
     for j in range(count):
         rates[j] = high * (j + 1) / (count + 1)
-    below(up, down, rates, killing, counts)
+    below(up, down, first, rates, killing, counts)
     for i in range(count):
-        first = min(max(int(counts[i]) - 1, 0), count)  # all before are below this shift
-        for j in range(first):
+        lying = min(max(int(counts[i]) - skip, 0), count)  # all before are below this shift
+        for j in range(lying):
             upper[j] = min(upper[j], rates[i])
-        for j in range(first, count):
+        for j in range(lying, count):
             lower[j] = max(lower[j], rates[i])
     wide = True
     while wide:
         for j in range(count):
             rates[j] = 0.5 * (lower[j] + upper[j])
-        below(up, down, rates, killing, counts)
+        below(up, down, first, rates, killing, counts)
         wide = False
         for j in range(count):
-            if counts[j] <= j + 1:
+            if counts[j] <= j + skip:
                 lower[j] = rates[j]
             else:
                 upper[j] = rates[j]

@@ -10,15 +10,15 @@ from numba import njit
 
 from pdelab.kernels.boxes import dip, workspace
 from pdelab.kernels.intervals import FAST
-from pdelab.kernels.tapes import run
+from pdelab.kernels.tapes import run_at
 
 
 @njit(**FAST)
 def energy(y, x, stiffness, tape, work):
     """(H(y), half the width of its enclosure, which is its rounding error); infinite where f is not defined."""
-    code, left, right, constant = tape
+    code, left, right, constant, at = tape
     value = work[0]
-    run(code, left, right, constant, y, y, 0, value, work[1], work[2])
+    run_at(at, code, left, right, constant, y, y, 0, value, work[1], work[2])
     low, high = value[code.shape[0] - 1]
     if not (high < math.inf):
         return math.inf, 0.0
@@ -68,14 +68,14 @@ def settle(k, y, x, stiffness, slack, tape, tree, work):
 
     y becomes the last point; it ends at once where the bound is within `slack` of H.
     """
-    code, left, right, constant = tape
+    code, left, right, constant, at = tape
     value, gradient, hessian = work
     lower, upper, least = tree[2], tree[3], tree[9]
     d, last = x.shape[0], code.shape[0] - 1
     matrix, step, g = np.empty((d, d)), np.empty(d), np.empty(d)
     result, rounding, floor, previous = math.inf, 0.0, -math.inf, math.inf
     for _ in range(30):
-        run(code, left, right, constant, y, y, 2, value, gradient, hessian)
+        run_at(at, code, left, right, constant, y, y, 2, value, gradient, hessian)
         low, high = value[last]
         if not (high < math.inf):
             return math.inf, 0.0, -math.inf

@@ -146,7 +146,8 @@ def anneal(points, patterns, proposals, hot, cold, pull, margin, power, seed, ru
             fields[a, i] = field
             wrong[a] += field <= margin
         if wrong[a] == 0:
-            points[0] = points[a]
+            for j in range(d):
+                points[0, j] = points[a, j]
             return 0
     price = np.zeros(2 * d + 1)  # what a pattern with x·ξ = k - d costs
     for k in range(2 * d + 1):
@@ -173,6 +174,7 @@ def anneal(points, patterns, proposals, hot, cold, pull, margin, power, seed, ru
                 fields[a, i] -= 2 * flip * patterns[i, j]
                 wrong[a] += fields[a, i] <= margin
             if wrong[a] == 0:
-                points[0] = points[a]
+                for i in range(d):
+                    points[0, i] = points[a, i]
                 return step + 1
     return -1

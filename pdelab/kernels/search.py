@@ -44,7 +44,8 @@ def _better(y, value, rounding, newton, p, best, error, place):
         keep = smaller or (same and (newton or value < best[p]))
     if keep:
         best[p], error[p] = value, rounding
-        place[p] = y
+        for i in range(y.shape[0]):
+            place[p, i] = y[i]
 
 
 @njit(**FAST)

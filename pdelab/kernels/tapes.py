@@ -7,8 +7,9 @@ enclosure holds at all points of the box where the function is defined, kinks in
 import math
 
 import numpy as np
-from numba import njit
+from numba import float64, int64, njit, types
 
+from pdelab.kernels.calls import address_of, by_address
 from pdelab.kernels.intervals import (
     FAST,
     bounded,
@@ -104,6 +105,16 @@ def _chain(k, a, p, q, d, slope, bend):
             m += 1
 
 
+_LINE, _NUMBERS = types.Array(int64, 1, "C"), types.Array(float64, 1, "C")
+_RUN = (_LINE, _LINE, _LINE, _NUMBERS, _NUMBERS, _NUMBERS, int64, *(types.Array(float64, k, "C") for k in (2, 3, 3)))
+run_at = by_address(types.boolean, _RUN)  # (address, *arguments of run)
+
+
+def run_address():
+    """Of `run`, for `run_at`: searches call the interpreter, and hold no copy of it."""
+    return address_of(run, _RUN)
+
+
 @njit(**FAST)
 def _binary(k, c, a, b, d, order, value, slope, bend):
     """Functions of two arguments: value, partial derivatives, chain rule."""
@@ -169,21 +180,31 @@ def _binary(k, c, a, b, d, order, value, slope, bend):
 
 
 @njit(**FAST)
-def enclose(code, left, right, constant, lower, upper, order, value, slope, bend):
+def put(target, source):
+    """target[...] = source of one shape (n, 2), without the words of an error that NumPy has for others."""
+    for i in range(target.shape[0]):
+        target[i, 0], target[i, 1] = source[i, 0], source[i, 1]
+
+
+@njit(**FAST)
+def enclose(code, left, right, constant, at, lower, upper, order, value, slope, bend):
     """Enclosures over boxes lower, upper (N, d): value (N, 2), and of order > 0 slope (N, d, 2), bend (N, m, 2)."""
     n, d = code.shape[0], lower.shape[1]
     v, g, h = np.empty((n, 2)), np.empty((n, d, 2)), np.empty((n, d * (d + 1) // 2, 2))
     middle = np.empty(d)
     for k in range(lower.shape[0]):
-        run(code, left, right, constant, lower[k], upper[k], order, v, g, h)
-        value[k] = v[n - 1]
+        run_at(at, code, left, right, constant, lower[k], upper[k], order, v, g, h)
+        value[k, 0], value[k, 1] = v[n - 1, 0], v[n - 1, 1]
         if order == 0:
             continue
-        slope[k], bend[k] = g[n - 1], h[n - 1]
+        put(slope[k], g[n - 1])
+        put(bend[k], h[n - 1])
+        finite = True
         for i in range(d):
             middle[i] = 0.5 * lower[k, i] + 0.5 * upper[k, i]
-        if np.all(np.isfinite(middle)):
-            run(code, left, right, constant, middle, middle, 1, v, g, h)
+            finite = finite and abs(middle[i]) < math.inf
+        if finite:
+            run_at(at, code, left, right, constant, middle, middle, 1, v, g, h)
             low, high = taylor(v[n - 1], g[n - 1], slope[k], bend[k], middle, lower[k], upper[k])
             if low <= high:
                 value[k, 0], value[k, 1] = max(value[k, 0], low), min(value[k, 1], high)

@@ -27,12 +27,12 @@ class Enclosure:
 
 
 def tape(loss):
-    """The four arrays of a Loss's formula, made once; None for a loss of functions."""
+    """The arrays of a Loss's formula and the address of their interpreter, made once in a process; None without one."""
     if loss._first is None:
         return None
     module = loss._first
     if not hasattr(module, "TAPE_ARRAYS"):
-        module.TAPE_ARRAYS = tapes.arrays(module.TAPE)
+        module.TAPE_ARRAYS = *tapes.arrays(module.TAPE), kernels.run_address()
     return module.TAPE_ARRAYS
 
 

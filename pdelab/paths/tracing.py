@@ -18,6 +18,7 @@ import numba
 import numpy as np
 
 from pdelab.kernels import march, noise
+from pdelab.kernels.calls import address_of
 from pdelab.losses import compiled_module
 
 __all__ = [
@@ -295,7 +296,8 @@ def kept_kernel(source, drawn, dtype):
     drawn : (normals, channels, pairs, drawn, first_word, period) of `pdelab.kernels.march`
     """
     module = compiled_module(source, f"{source}\n{_versions()}")
-    address = march.address_of(module.move, numba.float32 if dtype == np.float32 else numba.float64)
+    real = numba.float32 if dtype == np.float32 else numba.float64
+    address = address_of(module.move, march.step_arguments(real))
 
     def advance(*arguments):
         march.march(*arguments, address, *drawn)

@@ -6,21 +6,23 @@ import numpy as np
 SMALL, WIDTH = 1e-305, 32
 
 
-def matrix(up, down):
+def matrix(up, down, first=0.0):
     """The symmetrised -Q, in as many digits as mpmath works with."""
     A = mpmath.zeros(up.size)
     for i in range(up.size - 1):
         A[i, i] += mpmath.mpf(up[i])
         A[i + 1, i + 1] += mpmath.mpf(down[i])
         A[i, i + 1] = A[i + 1, i] = -mpmath.sqrt(mpmath.mpf(up[i]) * mpmath.mpf(down[i]))
+    A[0, 0] += mpmath.mpf(first)
+    A[up.size - 1, up.size - 1] += mpmath.mpf(up[-1])
     return A
 
 
-def spectrum(up, down):
-    """The decay rates, ascending; zero is one of them."""
+def spectrum(up, down, first=0.0):
+    """The decay rates, ascending; without killing zero is one of them."""
     with mpmath.workdps(50):
-        rates = sorted(mpmath.eigsy(matrix(up, down), eigvals_only=True))
-    return np.array([0.0, *map(float, rates[1:])])
+        rates = sorted(mpmath.eigsy(matrix(up, down, first), eigvals_only=True))
+    return np.array([*map(float, rates)] if first or up[-1] else [0.0, *map(float, rates[1:])])
 
 
 def resolvent(up, down, rate):
@@ -35,17 +37,18 @@ def guarded(pivot):
     return -SMALL if abs(pivot) < SMALL else pivot
 
 
-def below(up, down, shifts, killing, counts):
-    rates = spectrum(up, down)
+def below(up, down, first, shifts, killing, counts):
+    rates = spectrum(up, down, first)
     for j, shift in enumerate(shifts):
         counts[j] = np.sum(rates < shift)
-        killing[j] = -shift
+        killing[j] = first - shift
         for ahead, back in zip(up, down):
             killing[j] = back * (killing[j] / guarded(killing[j] + ahead)) - shift
 
 
-def slowest(up, down, high, width, rates):
-    rates[:] = spectrum(up, down)[1 : 1 + rates.size]
+def slowest(up, down, first, high, width, rates):
+    skip = 0 if first or up[-1] else 1
+    rates[:] = spectrum(up, down, first)[skip : skip + rates.size]
 
 
 def twisted(up, down, rates, vectors):
@@ -75,16 +78,30 @@ def lines(rng):
         yield up, down
 
 
+def killed(rng):
+    """The same with what leaves at the ends."""
+    for n in (2, 3, 9):
+        up, down = 0.1 + 0.9 * rng.random(n), 0.1 + 0.9 * rng.random(n)
+        down[-1] = 0.0
+        yield up, down, float(rng.random())
+        yield np.append(up[:-1], 0.0), down, 0.3
+        yield up, down, 0.0
+
+
 def below_cases(rng):
     for up, down in lines(rng):
         shifts = np.array([1e-60, 1e-3, 0.11, 0.4, 0.9, 5.0])
-        yield up, down, shifts, np.empty(6), np.empty(6)
+        yield up, down, 0.0, shifts, np.empty(6), np.empty(6)
+    for up, down, first in killed(rng):
+        yield up, down, first, shifts, np.empty(6), np.empty(6)
 
 
 def slowest_cases(rng):
     for up, down in lines(rng):
         for count in (0, 1, up.size - 1):
-            yield up, down, 4.0, 1e-15, np.empty(count)
+            yield up, down, 0.0, 4.0, 1e-15, np.empty(count)
+    for up, down, first in killed(rng):
+        yield up, down, first, 6.0, 1e-15, np.empty(up.size)
 
 
 def twisted_cases(rng):

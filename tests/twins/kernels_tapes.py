@@ -9,6 +9,7 @@ import numpy as np
 from enclosing import TWO, add, contains, fractions, germ, multiply, near, ranges, real, samples, squared, tight, values
 
 from pdelab.kernels import operations as ops
+from pdelab.kernels import tapes as kernels
 from pdelab.losses import Loss, enclosures
 
 FORMULAS = ("x**2 - exp(-x*y) + abs(x - y)**1.5", "max(x, y)*norm(x, y) + logsumexp(x, 2*y) + atan2(y, x + 9)",
@@ -42,7 +43,7 @@ def boxes(rng):
         for width in (0.0, 0.3):
             lower = rng.uniform(-1.0, 1.5, 2)
             upper = lower + width * rng.random(2)
-            yield (*tape, lower, upper, 2, np.zeros((n, 2)), np.zeros((n, 2, 2)), np.zeros((n, 3, 2)))
+            yield (*tape[:4], lower, upper, 2, np.zeros((n, 2)), np.zeros((n, 2, 2)), np.zeros((n, 3, 2)))
 
 
 def run(code, left, right, constant, lower, upper, order, value, slope, bend):
@@ -59,7 +60,7 @@ def held(ours, theirs, message):
     for got, expected in zip(ours[1][-3:], theirs[1][-3:]):
         contains(got, expected, message)
         size = max(size, np.abs(expected[np.isfinite(expected)]).max(initial=0.0))
-    lower, upper = ours[1][4:6]
+    lower, upper = ours[1][-6:-4]
     if (lower == upper).all() and len(ours[1][0]) > SHORT:
         for got, expected in zip(ours[1][-3:], theirs[1][-3:]):
             near(got, expected, 1e-11 * size, message)
@@ -69,11 +70,11 @@ def many_boxes(rng):
     for tape in tapes(rng, 8):
         lower = rng.uniform(-1.0, 1.5, (3, 2))
         width = np.array([[0.0], [1e-3], [0.3]])
-        yield (*tape, lower, lower + width * rng.random((3, 2)), 2,
+        yield (*tape[:4], kernels.run_address(), lower, lower + width * rng.random((3, 2)), 2,
                np.zeros((3, 2)), np.zeros((3, 2, 2)), np.zeros((3, 3, 2)))  # fmt: skip
 
 
-def enclose(code, left, right, constant, lower, upper, order, value, slope, bend):
+def enclose(code, left, right, constant, at, lower, upper, order, value, slope, bend):
     tape, rng = (code, left, right, constant), np.random.default_rng(0)
     for k in range(len(lower)):
         germs = [germ(lambda y: values(tape, y)[-1:], point) for point in samples(rng, lower[k], upper[k], 12)]
@@ -81,8 +82,8 @@ def enclose(code, left, right, constant, lower, upper, order, value, slope, bend
 
 
 def all_held(ours, theirs, message):
-    for k in range(len(ours[1][4])):
-        parts = [(None, [*a[:4], a[4][k], a[5][k], a[6], *(part[k] for part in a[7:])]) for a in (ours[1], theirs[1])]
+    for k in range(len(ours[1][5])):
+        parts = [(None, [*a[:4], a[5][k], a[6][k], a[7], *(part[k] for part in a[8:])]) for a in (ours[1], theirs[1])]
         held((False, parts[0][1]), (True, parts[1][1]), f"{message}, box {k}")
 
 
@@ -176,7 +177,17 @@ def taylor(v, g, slope, bend, middle, lower, upper):
     return max(mean[0], second[0]), min(mean[1], second[1])
 
 
+def pairs(rng):
+    for n in (0, 1, 5):
+        yield rng.normal(size=(n, 2)), rng.normal(size=(n, 2))
+
+
+def put(target, source):
+    target[...] = source
+
+
 TWINS = {
+    "put": (put, pairs, 0.0),
     "run": (run, boxes, held),
     "_chain": (chain, chains, row_tight),
     "_binary": (binary, binaries, row_held),
