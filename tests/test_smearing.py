@@ -62,7 +62,7 @@ def test_limited_fluxes_tell_of_a_law_narrower_than_their_cells(n):
     true = variance(grid, run.final) / 2e-4 - 1
     assert bool(warned) == (run.info["smearing"] > TOLD) == (true > TOLD)
     if n >= 81:
-        assert run.info["smearing"] == pytest.approx(true, rel=0.25)
+        close(run.info["smearing"], true)
 
 
 def test_fitted_rates_are_right_in_balance_and_silent_until_the_law_is_narrower_than_a_cell():
@@ -75,10 +75,20 @@ def test_fitted_rates_are_right_in_balance_and_silent_until_the_law_is_narrower_
             run, law = pl.solve(problem, start, grid, 0.2), pl.stationary(problem, grid)
         for density in (run.final, law):
             assert (abs(variance(grid, density) / 2e-4 - 1) < 0.01) == (not narrow)
-        assert [("less than a cell" in str(w.message)) for w in said] == [True, True] * narrow
-        assert run.info["smearing"] < 1e-3 and run.info["peclet"] > 40
+        assert sum("less than a cell" in str(w.message) for w in said) == 2 * narrow and (narrow or not said)
+        assert run.info["peclet"] > 40 and (narrow or run.info["smearing"] < 1e-3)
         if n == 121:
             assert run.info["narrowness"] == pytest.approx(grid.spacing[0] / math.sqrt(2e-4), rel=0.02)
+
+
+def test_what_was_smeared_on_the_way_into_balance_is_forgotten():
+    """From x = 3 into the well at 0: too wide at first and told, right at last and silent."""
+    grid = pl.Grid(-4.0, 4.0, 161)
+    problem, start = pl.FokkerPlanck(drift=-grid.x, diffusivity=0.02), np.exp(-((grid.x - 3) ** 2) / 0.1)
+    for t, told in ((1.0, True), (6.0, False)):
+        run, warned = listened(pl.solve, problem, start, grid, t, scheme="crank_nicolson", dt=0.01)
+        exact = 0.05 * math.exp(-2 * t) + 0.02 * (1 - math.exp(-2 * t))
+        assert (variance(grid, run.final) > 1.1 * exact) == told == bool(warned)
 
 
 def test_a_point_mass_that_diffusion_spreads_is_no_law_narrower_than_a_cell():
@@ -111,6 +121,56 @@ def test_backwards_the_squared_width_of_a_value_is_told(n):
     run, warned = listened(pl.solve, problem, np.exp(-((grid.x - 0.5) ** 2) / (2 * s**2)), grid, t)
     close(run.info["smearing"], abs(variance(grid, run.final) / (s**2 + 2 * D * t) - 1))
     assert bool(warned) == (run.info["smearing"] > TOLD)
+
+
+@pytest.mark.parametrize("n", [40, 41])
+@pytest.mark.parametrize("D", [2e-3, 1e-5, 0.0])
+def test_a_law_narrower_than_a_cell_is_told_wherever_it_lies(n, D):
+    """Held together in the middle of a cell or on a node, with diffusion that never had time to act, too."""
+    grid = pl.Grid(-1.0, 1.0, n)
+    problem, start = pl.FokkerPlanck(drift=-20 * grid.x, diffusivity=D), np.exp(-(grid.x**2) / 0.02)
+    assert "less than a cell" in heard(pl.solve, problem, start, grid, 2.0, scheme="implicit", dt=0.01)[1]
+    if D > 1e-3:
+        assert "less than a cell" in heard(pl.stationary, problem, grid)[1]
+
+
+@pytest.mark.parametrize("z, told", [(0.1, False), (0.3, False), (0.8, True), (1.2, True)])
+def test_a_layer_at_a_wall_needs_finer_nodes(z, told):
+    """exp(-x/l) with h/l = z: its mean height l is 8 % off at z = 0.75; half a Gaussian at a wall is not off at all."""
+    grid = pl.Grid(0.0, 1.0, 101)
+    law, said = heard(pl.stationary, pl.FokkerPlanck(drift=-np.ones(101), diffusivity=0.01 / z), grid)
+    assert (abs(grid.integrate(grid.x * law) * z / 0.01 - 1) > 0.05) == told == ("less than a cell" in said)
+    law, said = heard(pl.stationary, pl.FokkerPlanck(drift=-grid.x, diffusivity=(0.01 / 1.2) ** 2), grid)
+    assert grid.integrate(grid.x**2 * law) == pytest.approx((0.01 / 1.2) ** 2, rel=0.01) and said == ""
+
+
+def heard(question, *args, **options):
+    """(answer, what was said)."""
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        answer = question(*args, **options)
+    return answer, " ".join(str(warning.message) for warning in said)
+
+
+def test_what_went_on_before_the_last_time_counts():
+    """Tides, a wind that stops, a ring that was mixed long ago: nothing happens at the end, and the law is too wide."""
+    grid = pl.Grid(-4.0, 4.0, 201)
+    start = np.exp(-(grid.x**2) / 0.08)
+    for wind, end in ((lambda t: 3 * math.cos(2 * math.pi * t), 2.25), (lambda t: float(t < 1), 1.25)):
+        problem = pl.FokkerPlanck(drift=lambda t, wind=wind: np.full(201, wind(t)), diffusivity=1e-3)
+        run, warned = listened(pl.solve, problem, start, grid, end, scheme="implicit", dt=0.005)
+        assert variance(grid, run.final) > 1.3 * (0.04 + 2e-3 * end) and max(warned) > 0.2
+    ring = pl.Grid(-math.pi, math.pi, 100, boundary="periodic")
+    problem = pl.FokkerPlanck(drift=np.ones(100), diffusivity=1e-4)
+    run, warned = listened(pl.solve, problem, np.exp(-(ring.x**2) / 0.02), ring, 200.0)
+    assert abs((run.final * np.exp(1j * ring.x)).sum() / run.final.sum()) < 0.01 and max(warned) > 1
+
+
+def test_the_size_of_the_data_does_not_matter():
+    grid = pl.Grid(-1.0, 1.0, 101, boundary="periodic")
+    problem, start = pl.FokkerPlanck(drift=np.ones(101), diffusivity=1e-3), np.exp(-50 * grid.x**2)
+    told = [listened(pl.solve, problem, c * start, grid, 0.5)[0].info["smearing"] for c in (1e-160, 1.0, 1e160)]
+    assert told == pytest.approx([told[1]] * 3, rel=1e-9)
 
 
 # --- questions to a chain --------------------------------------------------------------------------------------------
@@ -148,7 +208,7 @@ def test_exits_from_a_whirl_take_as_long_as_without_or_are_told(n, speed):
         q, also = listened(pl.committor, problem, grid, r <= 0.2, r >= 0.8)
         disc[turning] = v[n // 2, n // 2], q[n // 2, n // 2 + round(0.5 / grid.spacing[0])]
     wrong, missed = abs(disc[speed][0] / disc[0.0][0] - 1), abs(disc[speed][1] - disc[0.0][1])
-    assert bool(told) == (speed > 0 and n == 65), (told, wrong)
+    assert bool(told) == (speed > 0 and (n == 65 or wrong > TOLD)), (told, wrong)
     assert wrong < TOLD or told[0] > wrong / 2
     assert missed < TOLD / 2 or also[0] > missed / 2
 
@@ -162,6 +222,23 @@ def test_probabilities_of_ends_are_told():
     assert all(share[10, 10] == pytest.approx(0.25, abs=1e-9) for share in shares.values())
 
 
+def test_huge_exit_times_of_a_whirl_and_wells_narrower_than_a_cell_are_told():
+    grid = pl.Grid((-1, -1), (1, 1), 65)
+    outside = (grid.points**2).sum(-1) >= 0.64
+    times = []
+    for turning in (0.0, 1.0):
+        x, y = np.moveaxis(grid.points, -1, 0)
+        problem = pl.FokkerPlanck(drift=np.stack([-x - turning * y, turning * x - y], -1), diffusivity=0.01)
+        v, told = listened(pl.mean_exit_time, problem, grid, outside)
+        times.append(v[32, 32])
+    assert times[0] > 5 * times[1] > 1e11 and told
+    for z in (0.2, 1.0, 2.0):  # the layer on a wall that it has to leave: z/2 coth(z/2) times too long
+        line, D = pl.Grid(0.0, 1.0, 101, boundary=("reflecting", "absorbing")), 0.01 / z
+        problem = pl.FokkerPlanck(drift=-np.ones(101), diffusivity=D)
+        v, said = heard(pl.mean_exit_time, problem, line, logarithm=True)
+        assert (abs(v[0] - math.log(D) - 1 / D) > 0.05) == ("less than a cell" in said)
+
+
 @pytest.mark.parametrize("boundary", ["reflecting", "absorbing", "periodic"])
 def test_gaps_in_a_wind_are_right_or_told(boundary):
     """b²/4D + D(π/L)² between walls and between absorbing ends, D(2π/L)² on a ring."""
@@ -172,6 +249,18 @@ def test_gaps_in_a_wind_are_right_or_told(boundary):
         wrong = abs(gap / exact - 1)
         assert wrong < TOLD or told[0] > wrong / 2
         assert not told or told[0] < 4 * wrong
+
+
+@pytest.mark.parametrize("D", [0.02, 0.005])
+def test_gaps_between_absorbing_ends_do_not_hang_on_rounding(D):
+    """Modes and those of the adjoint differ by exp(b L/2D): the matrix is far from normal, and reversible."""
+    grid = pl.Grid(-1.0, 1.0, 1201, boundary="absorbing")
+    exact = 1 / (4 * D) + D * math.pi**2 / 4
+    assert pl.spectral_gap(pl.FokkerPlanck(drift=np.ones(1201), diffusivity=D), grid) == pytest.approx(exact, rel=0.01)
+    box = pl.Grid((-1.0, -1.0), (1.0, 1.0), (121, 61), boundary="absorbing")
+    wind = np.zeros((121, 61, 2)) + [1.0, 0.0]
+    exact = 1 / 0.16 + 0.04 * math.pi**2 / 2
+    assert pl.spectral_gap(pl.FokkerPlanck(drift=wind, diffusivity=0.04), box) == pytest.approx(exact, rel=0.01)
 
 
 @pytest.mark.parametrize("n, told", [(17, True), (33, True), (65, True), (129, False)])

@@ -23,18 +23,24 @@ def accuracy(problem: FokkerPlanck, grid: Grid, form: Ito) -> dict[str, Any]:
     def offsets(time):
         return None if at(time).diagonal else smearing.along_offsets(at(time), grid)
 
-    def smeared(values, time):
+    def rates(values, time):
         given = offsets(0.0 if problem.steady else time)
-        return smearing.smearing(values, at(time), grid, time, adjoint=problem.adjoint, offsets=given)
+        return smearing.rates_of_change(values, at(time), grid, adjoint=problem.adjoint, offsets=given)
+
+    first: list[float] = []  # how narrow the start is: diffusion alone makes no law narrower
 
     def narrow(values, time):
-        return 0.0 if problem.adjoint else smearing.narrowness(values, at(time), grid, time)
+        found = 0.0 if problem.adjoint else smearing.narrowness(values, grid)
+        if time == 0:
+            first[:] = [found]
+        held = not first or found > 1.05 * first[0] or smearing.balanced(values, at(time), grid, time)
+        return found if held and time > 0 else 0.0
 
     return {
         "measure": largest_error if problem.adjoint else integral_error(grid.weights),
         "peaks": {
             "peclet": lambda values, time: smearing.peclet(at(time), grid),
-            "smearing": smeared,
+            "smearing": smearing.Followed(rates),
             "narrowness": narrow,
         },
         "advice": advice,

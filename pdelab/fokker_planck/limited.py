@@ -91,7 +91,7 @@ def high_resolution(problem: FokkerPlanck, grid: Grid, values: Array) -> Stepper
         measure=integral_error(grid.weights),
         peaks={
             "peclet": lambda values, time: smearing.peclet(moment(time)[0].form, grid),
-            "smearing": lambda values, time: moment(time)[0].smearing(values, time),
+            "smearing": smearing.Followed(lambda values, time: moment(time)[0].rates_of_change(values)),
         },
         advice=advice,
     )
@@ -128,14 +128,14 @@ class _Fluxes:
             out -= np.moveaxis((flux - np.roll(flux, 1, 0)) / self._cell(axis), 0, axis)
         return out
 
-    def smearing(self, density, time):
-        """What the limited fluxes add to the variance, against the means over the faces."""
-        added = []
+    def rates_of_change(self, density):
+        """Of the limited fluxes against the means over the faces."""
+        added, density = [], smearing.of_size_one(density)
         for axis, wind in enumerate(self.winds):
             x, wind = np.moveaxis(density, axis, 0), np.moveaxis(wind, axis, 0)
             flux = wind * (x + np.roll(x, -1, 0)) / 2 - _limited(x, wind, self.grid.periodic[axis])
             added.append(np.moveaxis(flux, 0, axis))
-        return smearing.smearing_of(added, density, self.form, self.grid, time)
+        return smearing.rates_of_fluxes(added, density, self.form, self.grid)
 
     def _spread(self, x, axis):
         """δ(aρ) over the faces of an axis that is the first one of x; Fick's law has one mean of a over the face."""

@@ -92,15 +92,15 @@ def _modes(up, down, rest, cut):
     """(decay rates up to the cut, eigenvectors as rows) of the symmetrised -Q, ascending, all but the equilibrium's."""
     top, dead = max(up.max(), down.max()), np.empty(1)
     up, down, cut = up / top, down / top, min(cut / top, 4.0)
-    modes.below(up, down, np.array([cut]), np.empty(1), dead)
+    modes.below(up, down, 0.0, np.array([cut]), np.empty(1), dead)
     rates = np.empty(int(dead[0]) - 1)
     vectors = np.empty((rates.size, up.size))
-    modes.slowest(up, down, cut, 1e-8, rates)
+    modes.slowest(up, down, 0.0, cut, 1e-8, rates)
     for _ in range(2):
         modes.twisted(up, down, rates, vectors)
     gap = _closest(rates)
     if not gap > 1e-10:  # round-off cannot tell some of them apart
-        modes.slowest(up, down, cut, 4e-16, rates)
+        modes.slowest(up, down, 0.0, cut, 4e-16, rates)
         _orthogonalised(up, down, rates, vectors)
     if not gap > 1e-3:
         vectors[:] = np.linalg.qr(np.column_stack([rest, vectors.T]))[0].T[1:]

@@ -22,7 +22,7 @@ from pdelab.hints import Array
 
 __all__ = [
     "checked_chain", "closed_class", "committor", "factored", "log_stationary", "mean_exit_time", "needs_noise",
-    "reached_first", "sparse_masses", "solutions", "splitting", "stationary",
+    "reached_first", "resting", "solutions", "solver", "sparse_masses", "splitting", "stationary", "symmetrised",
 ]  # fmt: skip
 
 STEEPEST = 700.0  # kT between neighbouring nodes: beyond, exp() of it leaves float64 and the chain falls apart
@@ -118,7 +118,7 @@ def log_stationary(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> 
 
 
 def _tell_of_law(name, density, form, grid):
-    smeared, narrow = smearing(density, form, grid), narrowness(density, form, grid)
+    smeared, narrow = smearing(density, form, grid), narrowness(density, grid)
     warn_of_smearing(f"squared widths of what {name} gives are", smeared, narrow, form, grid, stacklevel=4)
 
 
@@ -304,12 +304,14 @@ def mean_exit_time(
     if certain.size:
         killing = _rates_into(Q[certain], inside)
         inner = Q[certain][:, certain]
-        (waits,) = solutions(inner, killing, [np.ones(certain.size)])
+        solve = solver(inner, killing)
+        (waits,) = solve([np.ones(certain.size)])
         times[certain], logs[certain] = waits.scaled(), waits.log()
         top = float(logs[certain].max())
         shares = np.where(np.isfinite(logs), np.exp(logs - top), 0.0).reshape(grid.shape)
         form = ito(asked(problem, grid, time), grid)
-        _tell_of_smearing("exit times are", shares, form, grid, inner, killing, certain, math.exp(min(top, 700.0)), 4)
+        longest = math.exp(min(top, 700.0))
+        _tell_of_smearing("exit times are", shares, longest, form, grid, inner, certain, solve, 4)
     if logarithm:
         return logs.reshape(grid.shape)
     if np.isinf(times[certain]).any():
@@ -410,46 +412,98 @@ def splitting(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> dict[
 
 def _probability(Q, b, a, form, grid, stacklevel):
     """`reached_first` as a field, with a warning where the rates smear it."""
-    probability, outside = reached_first(Q, b, a).reshape(grid.shape), np.flatnonzero(~(a | b))
+    probability, outside, solve = _reached_first(Q, b, a)
+    field = probability.reshape(grid.shape)
     if outside.size:
-        inner, killing = Q[outside][:, outside], _rates_into(Q[outside], a | b)
-        _tell_of_smearing("probabilities are", probability, form, grid, inner, killing, outside, math.inf, stacklevel)
-    return probability
+        chain = Q[outside][:, outside]
+        _tell_of_smearing("probabilities are", field, math.inf, form, grid, chain, outside, solve, stacklevel)
+    return field
 
 
-def _tell_of_smearing(what, u, form, grid, Q, killing, nodes, longest, stacklevel):
-    """Warn where what the rates add to L u moves u, times or probabilities, in the mean; along offsets of `smearing`.
+def _tell_of_smearing(what, field, longest, form, grid, chain, nodes, solve, stacklevel):
+    """Warn where what the rates add to L u moves u by much, at the worst but a tenth of the nodes.
 
-    Probabilities (longest = inf) are compared with what they are off 0 or 1.
+    They are counted by volume, of a chain in detailed balance by the law it rests in.
+
+    field : exit times over the longest one, or probabilities (longest = inf), compared with what they are off 0 or 1
+
+    Where rounding moves them as much, and along offsets, `smearing` has to do.
     """
-    held = np.ones(u.size, dtype=bool)
-    held[nodes] = False
-    held = held.reshape(grid.shape)
-    smeared = smearing(u, form, grid, longest, adjoint=True, held=held)
-    if form.diagonal and smeared > SMEARED / 50:
-        added = added_backward(u, form, grid, held).ravel()[nodes]
-        rounding = 4e-16 * np.abs(Q.diagonal()) * u.ravel()[nodes]
-        answers = solutions(Q, killing, [np.maximum(added, 0.0), np.maximum(-added, 0.0), rounding])
-        weights = grid.weights.ravel()[nodes]
-        volume = float(weights @ (np.minimum(u, 1 - u) if longest == math.inf else u).ravel()[nodes])
-        more, less, lost = (answer.scaled() / volume for answer in answers)
-        # where rounding alone moves it as much, it is too large to be judged so
-        smeared = float(weights @ np.abs(more - less)) if weights @ lost < SMEARED / 10 else 0.0
-    warn_of_smearing(what, smeared, 0.0, form, grid, stacklevel)
+    held = np.ones(grid.shape, dtype=bool)
+    held.flat[nodes] = False
+    smeared, narrow, weights = smearing(field, form, grid, longest, adjoint=True, held=held), 0.0, grid.weights
+    reversible = symmetrised(chain)
+    if reversible is not None:
+        law = resting(reversible[1], nodes, grid)
+        weights = weights * law
+        deepest = field.flat[np.argmax(law)]
+        narrow = narrowness(law, grid) if deepest > 0.5 and longest < math.inf else 0.0
+    if form.diagonal and smeared > 0:
+        u = field.ravel()[nodes]
+        size = np.minimum(u, 1 - u) if math.isinf(longest) else u
+        added = added_backward(field, form, grid, held).ravel()[nodes]
+        loads = [np.maximum(added, 0.0), np.maximum(-added, 0.0), 4e-16 * np.abs(chain.diagonal()) * u]
+        more, less, lost = (answer.scaled() for answer in solve(loads))
+        known = (size > 0) & (lost < SMEARED / 10 * size)
+        if 2 * known.sum() > known.size:
+            moved, share = np.abs(more - less)[known] / size[known], weights.ravel()[nodes][known]
+            order = np.argsort(moved)
+            share = np.cumsum(share[order])
+            smeared = float(moved[order][np.searchsorted(share, 0.9 * share[-1])])
+        elif reversible is not None:
+            smeared = 0.0
+    warn_of_smearing(what, smeared, narrow, form, grid, stacklevel)
+
+
+def symmetrised(Q):
+    """(exp(phi/2) Q exp(-phi/2), phi) of a chain in detailed balance with exp(phi); None without."""
+    Q = Q.tocsr()
+    jumps = Q.tocoo()
+    off = (jumps.row != jumps.col) & (jumps.data > 0)
+    rows, columns, rates = jumps.row[off], jumps.col[off], jumps.data[off]
+    back = np.asarray(Q[columns, rows]).ravel()
+    if Q.shape[0] < 2 or not (back > 0).all():
+        return None
+    order, before = csgraph.breadth_first_order(Q, 0, directed=False)
+    if order.size < Q.shape[0]:
+        return None
+    parents, children = before[order[1:]], order[1:]
+    rise = np.log(np.asarray(Q[parents, children]).ravel() / np.asarray(Q[children, parents]).ravel())
+    phi = np.zeros(Q.shape[0])
+    for parent, child, step in zip(parents.tolist(), children.tolist(), rise.tolist()):
+        phi[child] = phi[parent] + step
+    apart = np.log(rates / back)
+    if np.abs(phi[columns] - phi[rows] - apart).max() > 1e-9 * (1.0 + np.abs(phi).max()):
+        return None
+    between = sparse.coo_array((np.sqrt(rates * back), (rows, columns)), shape=Q.shape)
+    return (between + sparse.diags_array(Q.diagonal())).tocsc(), phi
+
+
+def resting(phi, nodes, grid):
+    """The density, up to a factor, of masses exp(phi) on these nodes, with which a chain is in detailed balance."""
+    law = np.zeros(grid.shape)
+    law.flat[nodes] = np.exp(np.maximum(phi - phi.max(), -700.0))
+    return law / grid.weights
 
 
 def reached_first(Q, b, a):
     """P(b is reached before a), from every node of a chain, for boolean arrays of nodes."""
+    return _reached_first(Q, b, a)[0]
+
+
+def _reached_first(Q, b, a):
+    """(`reached_first`, the other nodes, `solver` of the chain on them)."""
     if not _sure_to_reach(Q, a | b).all():
         raise ValueError("a, b: expected sets that every node reaches, and some reach neither: add them to a or b")
     probability = b.astype(float)
-    outside = np.flatnonzero(~(a | b))
+    outside, solve = np.flatnonzero(~(a | b)), None
     if outside.size:
         rows = Q[outside]
         to_a, to_b = _rates_into(rows, a), _rates_into(rows, b)
-        first, second = solutions(rows[:, outside], to_a + to_b, [to_b, to_a])
+        solve = solver(rows[:, outside], to_a + to_b)
+        first, second = solve([to_b, to_a])
         probability[outside] = first.share(second)
-    return probability
+    return probability, outside, solve
 
 
 def checked_chain(problem, grid, time):
@@ -464,12 +518,17 @@ def _rates_into(rows, nodes):
 
 def solutions(Q, killing, loads):
     """v of (killing - Q) v = load for each load, as `Wide` numbers; only the off-diagonals of Q count."""
+    return solver(Q, killing)(loads)
+
+
+def solver(Q, killing):
+    """`solutions` of one chain, a function of the loads: what is eliminated once serves all."""
     eliminated = Censored.of(Q, killing)
     if eliminated is not None:
-        return [_balanced(Q, killing, load, eliminated.solve(load)) for load in loads]
+        return lambda loads: [_balanced(Q, killing, load, eliminated.solve(load)) for load in loads]
     factors = factored(0.0, 1.0, Q)
     longest = _certified(Q, np.ones(killing.size), factors, 1.0)
-    return [Wide.of(_certified(Q, load, factors, longest)) for load in loads]
+    return lambda loads: [Wide.of(_certified(Q, load, factors, longest)) for load in loads]
 
 
 def _balanced(Q, killing, load, v):

@@ -88,7 +88,7 @@ def _stencils(matrices, drifts, grid):
     count = 5 if d == 2 else 9
     offsets, added = np.empty((number, count, d)), np.empty(number)
     forward, backward = np.empty((number, count)), np.empty((number, count))
-    radius = max(1.0, min(max(2.0, round(0.5 * math.sqrt(min(grid.shape)))), min(cell_shape(grid))))
+    radius = float(max(1, min(max(2, round(0.5 * math.sqrt(min(grid.shape)))), min(cell_shape(grid)))))
     isotropic = np.diag(1 / np.array(grid.spacing) ** 2)
     selling.jumps(matrices, drifts, isotropic, radius, offsets, forward, backward, added)
     return offsets, forward, backward, added, radius

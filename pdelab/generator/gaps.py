@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import numpy as np
 from scipy import sparse
 from scipy.sparse import csgraph, linalg
 
 from pdelab.generator.censored import Censored
-from pdelab.generator.chains import checked_chain, closed_class, factored, needs_noise, sparse_masses
-from pdelab.generator.coefficients import DiffusionProblem, asked, axis_rates, ito
-from pdelab.generator.smearing import added_backward, peclet, smearing, warn_of_smearing
+from pdelab.generator.chains import (
+    checked_chain,
+    closed_class,
+    factored,
+    needs_noise,
+    resting,
+    sparse_masses,
+    symmetrised,
+)
+from pdelab.generator.coefficients import DiffusionProblem, asked, ito
+from pdelab.generator.smearing import added_backward, narrowness, peclet, smearing, warn_of_smearing
 from pdelab.grid import Grid
 from pdelab.kernels import modes
+from pdelab.stepping import AccuracyWarning
 
 __all__ = ["spectral_gap"]
 
-FINE = 0.75  # cell Peclet number up to which rates add less than a twentieth to diffusion
+FINE = 0.3  # cell Peclet number up to which rates add less than a hundredth to diffusion
+WORST = 1e9  # condition of the slowest mode from which rounding may be seen in its rate
+TINY = np.finfo(float).tiny
 DENSE = 60  # nodes up to which the inverse is formed
 FAST = 1e-7  # a gap above this share of the fastest rate is well seen by a sparse factorisation
 CERTAIN = 1e-6  # relative residual of the slowest mode that is accepted
@@ -29,8 +41,8 @@ def spectral_gap(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> fl
     With absorbing ends it is the slowest rate at which what is left in the box dies out.
 
     Exponentially small gaps have relative accuracy too, on open and periodic axes and in one to three dimensions. On an
-    open line the method is bisection; elsewhere it is Arnoldi's iteration for the inverse of Q. Both eliminate without
-    subtractions.
+    open line the method is bisection, without subtractions; of other chains in detailed balance it is Lanczos' for the
+    symmetric form of Q; elsewhere, and for tiny gaps, Arnoldi's for the inverse of Q, eliminated without subtractions.
 
     Parameters
     ----------
@@ -54,7 +66,8 @@ def spectral_gap(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> fl
     Warns
     -----
     AccuracyWarning
-        Drift that outruns diffusion from node to node, as in `stationary`.
+        Drift that outruns diffusion from node to node, as in `stationary`; a mode so far from that of the adjoint that
+        rounding decides.
 
     Examples
     --------
@@ -66,48 +79,126 @@ def spectral_gap(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> fl
     coefficients = asked(problem, grid, time)
     needs_noise(coefficients, "a spectral gap")
     form, Q = ito(coefficients, grid), checked_chain(problem, grid, time)
-    if grid.boundary == ("reflecting",):
-        ((up, down),) = axis_rates(form, grid)
-        gap, mode = _line_gap(up.ravel(), down.ravel(), Q)
-    elif grid.absorbing.any():
-        inner = np.flatnonzero(~grid.absorbing.ravel())
-        killing = np.asarray(Q[inner][:, np.flatnonzero(grid.absorbing.ravel())].sum(axis=1)).ravel()
-        gap, mode = _embedded(_decay(Q[inner][:, inner], killing), inner, Q.shape[0])
+    stops, every = grid.absorbing.ravel(), Q.shape[0]
+    inner = np.flatnonzero(~stops)
+    chain = Q[inner][:, inner]
+    killing = np.asarray(Q[inner][:, np.flatnonzero(stops)].sum(axis=1)).ravel() if stops.any() else None
+    reversible = symmetrised(chain)
+    if reversible is not None:
+        slow = _reversible_gap(reversible, chain, killing)
+    elif killing is not None:
+        slow = _decay(chain, killing)
     else:
         inside = closed_class(Q, grid)
-        gap, mode = _embedded(_gap(Q if inside.size == Q.shape[0] else Q[inside][:, inside], None), inside, Q.shape[0])
-        if inside.size < Q.shape[0]:  # nodes that are left for ever: how slowly
-            others = np.setdiff1d(np.arange(Q.shape[0]), inside)
+        slow = _embedded(_gap(Q if inside.size == every else Q[inside][:, inside], None), inside, every)
+        if inside.size < every:  # nodes that are left for ever: how slowly
+            others = np.setdiff1d(np.arange(every), inside)
             leaving = _decay(Q[others][:, others], np.asarray(Q[others][:, inside].sum(axis=1)).ravel())
-            if leaving[0] < gap:
-                gap, mode = _embedded(leaving, others, Q.shape[0])
-    if not 0 < gap < math.inf:
-        raise ValueError(f"spectral_gap: expected a positive number, got {gap}: the chain falls apart on this grid")
-    if mode is not None and mode.any():
-        smeared = _moved(gap, mode, Q, form, grid) if form.diagonal else math.nan
-        if math.isnan(smeared):
-            smeared = smearing(mode.reshape(grid.shape), form, grid, 1 / gap, adjoint=True)
-        warn_of_smearing("rates are", smeared, 0.0, form, grid, stacklevel=3)
-    return gap
+            slow = min(slow, _embedded(leaving, others, every), key=lambda pair: pair[0])
+    if not 0 < slow[0] < math.inf:
+        raise ValueError(f"spectral_gap: expected a positive number, got {slow[0]}: the chain falls apart on this grid")
+    if slow[1].any():
+        _tell(slow, reversible, chain, inner, form, grid)
+    return slow[0]
 
 
-def _moved(gap, mode, Q, form, grid):
-    """What the rates' addition A to L moves the gap by, over the gap: <l, A r> / <l, r> with the left mode l.
+def _tell(slow, reversible, chain, inner, form, grid):
+    """Warn where what the rates add moves the gap, or rounding does."""
+    gap, mode = slow
+    field, condition = np.zeros(grid.shape, dtype=complex), 1.0
+    if reversible is None:
+        field.flat[inner] = mode
+        moved, condition = _moved(gap, mode, chain, inner, field, form, grid)
+    else:
+        up, down = _roots(reversible[1])
+        field.flat[inner] = mode * down
+        moved = _moved_reversibly(gap, mode * up, inner, field, form, grid)
+    if condition > WORST:
+        warnings.warn(
+            f"spectral_gap: the slowest mode and that of the adjoint are nearly at right angles (condition "
+            f"{condition:.1e}), so that rounding decides the rate: take more diffusion or a smaller box",
+            AccuracyWarning,
+            stacklevel=3,
+        )
+    narrow = 0.0 if reversible is None else narrowness(resting(reversible[1], inner, grid), grid, wall=1.0)
+    warn_of_smearing("rates are", moved, narrow, form, grid, stacklevel=4)
 
-    NaN of a gap so small that one factorisation does not find l.
+
+def _moved(gap, mode, chain, inner, field, form, grid):
+    """(what the rates' addition A to L moves the gap by, over the gap, the condition of the slowest mode).
+
+    <l, A r> / <l, r> with the mode l of the adjoint; of a gap so small that one factorisation does not find l, and of
+    a full matrix, `smearing`.
     """
-    if peclet(form, grid) < FINE:
-        return 0.0
-    if gap <= FAST * float(-Q.diagonal().min()):
-        return math.nan
-    kept = np.flatnonzero(~grid.absorbing.ravel())
-    r, inner = mode[kept], Q[kept][:, kept]
-    rate = np.vdot(r, inner @ r) / np.vdot(r, r)
-    near = linalg.splu((inner.T - (1 - 1e-9) * rate * sparse.eye_array(kept.size)).tocsc())
-    left = near.solve(near.solve(r.conj() + 0j) / gap)
-    added = added_backward(mode.reshape(grid.shape), form, grid, grid.absorbing).ravel()[kept]
+    if not form.diagonal or gap <= FAST * float(-chain.diagonal().min()):
+        return smearing(field, form, grid, 1 / gap, adjoint=True), 1.0
+    r = mode / np.linalg.norm(mode)
+    rate = np.vdot(r, chain @ r)
+    near = linalg.splu((chain.T - (1 - 1e-9) * rate * sparse.eye_array(r.size)).tocsc())
+    left = r.conj() + 0j
+    for _ in range(2):
+        left = near.solve(left)
+        left /= np.abs(left).max()
+    left /= np.linalg.norm(left)
     met = abs(left @ r)
-    return float(abs(left @ added) / met) / gap if met > 0 else math.nan
+    added = added_backward(field, form, grid, grid.absorbing).ravel()[inner] / np.linalg.norm(mode)
+    moved = float(abs(left @ added)) / max(met, TINY) / gap
+    return (moved if peclet(form, grid) > FINE else 0.0), 1 / max(met, TINY)
+
+
+def _moved_reversibly(gap, left, inner, field, form, grid):
+    """The same of a reversible chain, whose modes r and l = exp(phi) r have <l, r> = 1 here."""
+    if not form.diagonal:
+        return smearing(field, form, grid, 1 / gap, adjoint=True)
+    if peclet(form, grid) <= FINE:
+        return 0.0
+    added = added_backward(field, form, grid, grid.absorbing).ravel()[inner]
+    return float(abs(left @ added)) / gap
+
+
+def _roots(phi):
+    """exp(phi/2) and exp(-phi/2) up to a factor; zero where the law exp(phi) is below exp(-1200) of its largest."""
+    half, kept = (phi - phi.max()) / 2 + 300.0, phi > phi.max() - 1200.0
+    return (np.where(kept, np.exp(np.clip(sign * half, -300.0, 300.0)), 0.0) for sign in (1, -1))
+
+
+def _reversible_gap(symmetric, Q, killing):
+    """(gap, mode of the symmetric matrix) of a reversible chain; tiny gaps without subtractions."""
+    S, phi = symmetric
+    fastest, size = float(-Q.diagonal().min()), S.shape[0]
+    skip = 0 if killing is not None else 1
+    if size <= 400:
+        rates, vectors = np.linalg.eigh(-S.toarray())
+    else:
+        shift = -1e-9 * fastest
+        rates, vectors = linalg.eigsh(-S, k=2, sigma=shift, v0=np.cos(np.arange(size)), tol=0)
+        ascending = np.argsort(rates)
+        rates, vectors = rates[ascending], vectors[:, ascending]
+    gap, mode = float(rates[skip]), vectors[:, skip]
+    line = _as_line(Q, killing)
+    if line is not None:
+        gap = _line_gap(*line)
+        if gap <= FAST * fastest:  # drift and diffusion are in balance in this mode
+            return gap, np.zeros(size)
+    elif gap <= FAST * fastest:
+        gap, slow = _slowest(Q, killing, fastest)
+        up, _ = _roots(phi)
+        mode = (slow / slow[np.argmax(np.abs(slow))]).real * up
+    return gap, mode / np.linalg.norm(mode)
+
+
+def _as_line(Q, killing):
+    """(up, down, first) of a chain with jumps between neighbouring numbers alone; None otherwise."""
+    jumps = Q.tocoo()
+    if np.abs(jumps.row - jumps.col).max() > 1:
+        return None
+    up, down = np.append(Q.diagonal(1), 0.0), np.append(Q.diagonal(-1), 0.0)
+    if killing is None:
+        return up, down, 0.0
+    if killing[1:-1].any():
+        return None
+    up[-1] = killing[-1]
+    return up, down, float(killing[0])
 
 
 def _embedded(slow, nodes, size):
@@ -118,21 +209,11 @@ def _embedded(slow, nodes, size):
     return gap, every
 
 
-def _line_gap(up, down, Q):
-    """(smallest decay rate after zero, its mode): bisection with pivots without subtractions, one inverse iteration.
-
-    No mode (None) of rates so slow that drift and diffusion are in balance in it.
-    """
-    if (up[:-1] == 0).any() or (down[:-1] == 0).any():
-        raise ValueError("a spectral gap needs jumps both ways over every face: there is no noise on some of them")
-    top, gap = max(up.max(), down.max()), np.empty(1)
-    modes.slowest(up / top, down / top, 4.0, 4e-16, gap)
-    rate, mode = _within_range(float(gap[0]), top), None
-    if gap[0] > FAST:
-        near = linalg.splu((Q + (1 - 1e-9) * rate * sparse.eye_array(up.size)).tocsc())
-        mode = near.solve(near.solve(np.cos(np.pi * np.arange(up.size) / up.size)) * rate * 1e-9)
-        mode = mode / np.abs(mode).max() + 0j
-    return rate, mode
+def _line_gap(up, down, first):
+    """The smallest decay rate (after zero, without killing) by bisection with pivots without subtractions."""
+    top, gap = max(up.max(), down.max(), first), np.empty(1)
+    modes.slowest(up / top, down / top, first / top, 4.0, 4e-16, gap)
+    return _within_range(float(gap[0]), top)
 
 
 def _within_range(gap, top):

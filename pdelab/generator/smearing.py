@@ -13,35 +13,83 @@ from pdelab.grid import Grid
 from pdelab.stepping import AccuracyWarning
 
 __all__ = [
-    "SMEARED",
-    "added_backward",
-    "advice",
-    "along_offsets",
-    "narrowness",
-    "peclet",
-    "smearing",
-    "smearing_of",
-    "warn_of_smearing",
-]
+    "SMEARED", "Followed", "added_backward", "advice", "along_offsets", "balanced", "narrowness", "of_size_one",
+    "peclet", "rates_of_change", "rates_of_fluxes", "smearing", "warn_of_smearing",
+]  # fmt: skip
 
 SMEARED = 0.05  # of the variance
+TINY = np.finfo(float).tiny
 ROUNDING = 1e-12  # of the terms of a difference
 NARROW = 1.7  # spacings over the standard deviation: sums over the nodes have its square to three percent
 
 
-def smearing(values, form, grid, time=math.inf, *, adjoint=False, held=None, offsets=None):
-    """`smearing_of` the generator's rates.
+def smearing(values, form, grid, time=math.inf, *, adjoint=False, held=None):
+    """The error of the variance that the generator's rates make, over the variance: the largest of the axes.
+
+    Numerical fluxes f along the faces let ∫ρ² fall at the rate 2 Σ f δρ, ρ less its mean, and diffusion at
+    2 Σ a (δρ)²/h, of a variance s² (D/s²) ∫ρ². So f spreads like a diffusivity D_f, and adds 2 t D_f to s² in a time t,
+
+        |Σ f δρ| / max(Σ a (δρ)²/h, ∫ρ² / 4t)
+
+    of it: D_f over D where drift and diffusion are in balance.
 
     Parameters
     ----------
+    time : float
+        How long the fluxes have been at work; math.inf in balance.
     held : boolean array grid.shape, optional
         Nodes whose value is given; None: the absorbing ones.
-    offsets : `along_offsets(form, grid)` of a full matrix, where that is known
     """
+    shares = [
+        falling / max(spreading, size / (4 * time), TINY)
+        for falling, spreading, size in rates_of_change(values, form, grid, adjoint=adjoint, held=held)
+    ]
+    return min(max(shares), 1e300)
+
+
+def rates_of_change(values, form, grid, *, adjoint=False, held=None, offsets=None):
+    """(|Σ f δρ|, Σ a (δρ)²/h, ∫ρ²) of the generator's rates, for each axis; of a full matrix for all directions, too.
+
+    values may be complex; `offsets` is `along_offsets(form, grid)` of a full matrix, where that is known.
+    """
+    values = of_size_one(values)
     if form.diagonal:
         held = grid.absorbing if held is None else held
-        return smearing_of(_fitted(values, form, grid, adjoint, held), values, form, grid, time, adjoint)
-    return _smearing_along(offsets or along_offsets(form, grid), values, form, grid, time, adjoint)
+        return rates_of_fluxes(_fitted(values, form, grid, adjoint, held), values, form, grid)
+    return _rates_along(offsets or along_offsets(form, grid), values, grid, adjoint)
+
+
+def rates_of_fluxes(fluxes, values, form, grid):
+    """The same of any f on the faces of each axis, along which it points down the slope."""
+    return [_rates(flux, values, form, grid, axis) for axis, flux in enumerate(fluxes)]
+
+
+class Followed:
+    """`smearing` of a run, called with (values, time) from time 0 on: e' = 4 |Σ f δρ|/∫ρ² - e 4 Σ a (δρ)²/h /∫ρ².
+
+    The first term is what the fluxes add to the variance, over it; the second what its growth and the return to balance
+    leave of what was added before: in balance e is |Σ f δρ| / Σ a (δρ)²/h.
+
+    rates : (values, time) -> rates_of_change
+    """
+
+    def __init__(self, rates):
+        self.rates, self.time, self.shares = rates, 0.0, None
+
+    def __call__(self, values, time):
+        if time == 0 or self.shares is None:
+            self.time, self.shares = 0.0, np.zeros(len(self.rates(values, time)))
+        if time > self.time:
+            falling, spreading, size = np.array(self.rates(values, time)).T
+            if size.size != self.shares.size:  # a matrix that is diagonal now and then
+                self.shares = np.full(size.size, self.shares.max())
+            passed, size = 4 * (time - self.time), np.maximum(size, TINY)
+            left = np.exp(-spreading / size * passed)
+            gained = np.where(
+                left < 1 - 1e-8, (1 - left) * falling / np.maximum(spreading, TINY), falling / size * passed
+            )
+            self.time, self.shares = time, np.minimum(self.shares * left + gained, 1e300)
+        return float(self.shares.max())
 
 
 def along_offsets(form, grid):
@@ -49,46 +97,40 @@ def along_offsets(form, grid):
     return *spread_added(form, grid), edges(form, grid)
 
 
-def smearing_of(fluxes, values, form, grid, time=math.inf, adjoint=False):
-    """The error of the variance that numerical fluxes make, over the variance: the largest of the axes.
+def narrowness(values, grid, wall=2.0):
+    """The spacing over the standard deviation of a density, the largest of the axes.
 
-    They let ∫ρ² fall at the rate 2 Σ f δρ, diffusion at 2 Σ a (δρ)²/h, and a density of variance s² has
-    2 Σ a (δρ)²/h = (D/s²) ∫ρ²: of what the fluxes add to s² in the time t, 2 t D_f, the share is
-
-        |Σ f δρ| / max(Σ a (δρ)²/h, ∫ρ² / 4t),
-
-    with D_f over D where drift and diffusion are in balance. Backwards ρ is the solution less its mean.
-
-    Parameters
-    ----------
-    fluxes : list of arrays grid.shape
-        f on the faces of each axis, along which it points down the slope: a flux -f less than the right one.
-    values : array grid.shape, real or complex
-    time : float
-        How long the fluxes have been at work; math.inf in balance.
+    On nodes h apart Σ ρ_i ρ_{i+2} / Σ ρ_i² = exp(-h²/s²) of a Gaussian of deviation s, wherever its middle lies, and
+    1/cosh(2h/l) of a layer exp(-x/l) at a wall. Of that sums over the nodes are as wrong at half the number, so that
+    it counts `wall` times there.
     """
-    worst = 0.0
-    for axis, flux in enumerate(fluxes):
-        falling, spreading, size = _rates(flux, values, form, grid, axis, adjoint)
-        if falling > 0:
-            scale = max(spreading, size / (4 * time) if time > 0 else math.inf)
-            worst = max(worst, falling / scale if scale > 0 else math.inf)
+    worst, values = 0.0, np.abs(of_size_one(values))
+    for axis, n in enumerate(grid.shape):
+        if n < 5:
+            continue
+        x = np.moveaxis(values, axis, 0)
+        low, high = (x, np.roll(x, -2, 0)) if grid.periodic[axis] else (x[:-2], x[2:])
+        size = float((low**2 + high**2).sum()) / 2
+        met = float((low * high).sum())
+        if size > 0:
+            found = math.sqrt(max(-math.log(met / size), 0.0)) if met > 0 else math.inf
+            layer = not grid.periodic[axis] and _is_layer(x.reshape(n, -1).sum(axis=1))
+            worst = max(worst, wall * found if layer else found)
     return worst
 
 
-def narrowness(values, form, grid, time=math.inf):
-    """The spacing over the standard deviation of a density that drift holds together, the largest of the axes.
+def _is_layer(line):
+    """Does it fall from a wall like exp(-x/l), and not like half a Gaussian?"""
+    top, next_, third = line[:3] if np.argmax(line) == 0 else line[:-4:-1]
+    if np.argmax(line) not in (0, line.size - 1) or not top > next_ > 0:
+        return False
+    return third <= 0 or math.log(top / third) < 3 * math.log(top / next_)
 
-    Zero while the density is no narrower than what diffusion has had time for. Of a Gaussian of deviation s on nodes
-    h apart Σ(δρ)² = 2 (1 - exp(-h²/4s²)) Σρ², which is solved for h/s.
-    """
-    worst = 0.0
-    for axis in range(grid.dimension):
-        _, spreading, size = _rates(0.0, values, form, grid, axis, False)
-        if 4 * time * spreading > 2 * size > 0:
-            rough = _sum(_differences(values, axis, grid) ** 2, axis, grid) / (2 * size / grid.spacing[axis])
-            worst = max(worst, 2 * math.sqrt(-math.log1p(-rough)) if rough < 1 else math.inf)
-    return worst
+
+def balanced(values, form, grid, time):
+    """Has diffusion had time enough for twice the widths of this density, so that drift holds it together?"""
+    rates = [_rates(0.0, values, form, grid, axis)[1:] for axis in range(grid.dimension)]
+    return any(4 * time * spreading > 2 * size > 0 for spreading, size in rates)
 
 
 def peclet(form: Ito, grid: Grid) -> float:
@@ -112,7 +154,7 @@ def advice(what, smeared, narrow, number, better=""):
     if smeared > SMEARED:
         yield (
             f"drift outruns diffusion between nodes (cell Peclet number up to {number:.3g}): {what} off by about "
-            f"{smeared:.2g} of their value: take {better}a finer grid or more diffusion"
+            f"{smeared if smeared < 1e3 else math.inf:.2g} of their value: take {better}a finer grid or more diffusion"
         )
     if narrow > NARROW:
         yield (
@@ -128,10 +170,9 @@ def warn_of_smearing(what, smeared, narrow, form, grid, stacklevel):
             warnings.warn(text, AccuracyWarning, stacklevel=stacklevel)
 
 
-def _rates(flux, values, form, grid, axis, adjoint):
-    """(|Σ f δρ|, Σ a (δρ)²/h, Σ ρ² h) along one axis."""
-    if adjoint:
-        values = _off_mean(values, grid)
+def _rates(flux, values, form, grid, axis):
+    """(|Σ f δρ|, Σ a (δρ)²/h, Σ ρ² h) along one axis, ρ less its mean."""
+    values = _off_mean(values, grid)
     a = form.a[axis] if form.diagonal else form.a[..., axis, axis]
     drop = _differences(values, axis, grid)
     falling = float(abs(_sum(flux * drop.conj(), axis, grid)))
@@ -142,7 +183,13 @@ def _rates(flux, values, form, grid, axis, adjoint):
 def _off_mean(values, grid):
     """A solution less its mean, as far as that is no rounding."""
     away = values - (values * grid.weights).sum() / grid.weights.sum()
-    return np.where(np.abs(away) > 1e-10 * np.abs(values).max(), away, 0.0)
+    return np.where(np.abs(away) > ROUNDING * np.abs(values).max(), away, 0.0)
+
+
+def of_size_one(values):
+    """Over the largest absolute value."""
+    size = float(np.abs(values).max())
+    return values / size if size > 0 else values
 
 
 def _differences(values, axis, grid):
@@ -211,22 +258,23 @@ def _numbers(form):
             yield np.where(drop == 0, 0.0, drop / face)
 
 
-def _smearing_along(offsets, values, form, grid, time, adjoint):
-    """`smearing` of the rates along offsets: ∇ρ·E∇ρ over ∇ρ·a∇ρ with what they add, E.
+def _rates_along(offsets, values, grid, adjoint):
+    """`rates_of_change` by the rates along offsets: Σ ∇ρ·E∇ρ and Σ ∇ρ·a∇ρ with what they add, E.
 
-    Forwards it counts as far as there is flux along the edges: in equilibrium the rates are exact.
+    Forwards E counts as far as there is flux along the edges: in equilibrium the rates are exact.
     """
     excess, matrices, along = offsets
-    if adjoint:
-        values = _off_mean(values, grid)
-    slopes = (corner_gradient(values, grid) * grid.spacing).reshape(-1, grid.dimension)
-    falling, spreading = (
-        float(np.einsum("ni,nij,nj->", slopes.conj(), fields, slopes).real) for fields in (excess, matrices)
-    )
-    size = float((np.abs(values) ** 2 * grid.weights).sum()) / math.prod(grid.spacing)
-    scale = max(spreading, size / (4 * time) if time > 0 else math.inf)
-    share = falling / scale if scale > 0 and falling > 0 else 0.0
-    return share if adjoint else share * _moving(along, values, grid)
+    away = _off_mean(values, grid)
+    slopes = (corner_gradient(away, grid) * grid.spacing).reshape(-1, grid.dimension)
+    size = float((np.abs(away) ** 2 * grid.weights).sum()) / math.prod(grid.spacing)
+    moving, rates = 1.0 if adjoint else _moving(along, values, grid), []
+    for directions in (slopes, *(slopes * unit for unit in np.eye(grid.dimension))):
+        falling, spreading = (
+            max(float(np.einsum("ni,nij,nj->", directions.conj(), fields, directions).real), 0.0)
+            for fields in (excess, matrices)
+        )
+        rates.append((moving * falling, spreading, size))
+    return rates
 
 
 def _moving(along, density, grid):

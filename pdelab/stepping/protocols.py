@@ -198,7 +198,8 @@ class Stepper:
     with_dt : Callable[[], Stepper] | None
         () -> the stepper to take in place of this one when the caller gives dt.
     peaks : dict[str, Callable]
-        {name: (values, time) -> float}, reported in `info` as one number, the largest of the start and the saved times.
+        {name: (values, time) -> float}, reported in `info` as one number, the largest of the start and the saved times;
+        called some eight times more on the way of a run of many steps.
     advice : Callable[[dict], Sequence[str]]
         info -> warnings that the numbers in it call for, as sentences.
     """

@@ -6,13 +6,16 @@ import time as clock
 __all__ = ["Run"]
 
 MOST_STEPS = 1e12  # hours even on two nodes
+LOOKS = 8  # at what goes on between saved times, where a run takes as many steps
 SECONDS_PER_CHUNK = 0.4  # compiled steps are run in pieces of about this length, so that Ctrl-C is heard
 
 
 class Run:
     """The step-size rule and the bookkeeping of one solve."""
 
-    def __init__(self, stepper, dt, cfl, scale=1.0, tell=None):
+    def __init__(self, stepper, dt, cfl, scale=1.0, tell=None, look=None, last=math.inf):
+        """`look(field, time)` is called some LOOKS times until the time `last`."""
+        self.look, self.pause, self.due = look, last / LOOKS, last / LOOKS
         self.stepper, self.dt, self.cfl, self.scale = stepper, dt, cfl, scale
         self.steps, self.largest_dt, self.monotonicity = 0, 0.0, 0.0
         self.chunk, self.field, self.extremes, self.tell = 16, None, None, tell
@@ -68,6 +71,8 @@ class Run:
         done = 0
         while done < steps:
             count = min(self.chunk, steps - done)
+            if self.look is not None:
+                count = min(count, max(1, round(self.pause / dt)))
             tic = clock.perf_counter()
             state = self.stepper.advance(state, time + done * dt, dt, count)
             seconds = clock.perf_counter() - tic
@@ -88,3 +93,6 @@ class Run:
                 f"the solution stopped being finite between t = {begin:.6g} and t = {end:.6g}: "
                 "check the size of the data and the step"
             )
+        if self.look is not None and end >= self.due:
+            self.look(self.field, end)
+            self.due = end + self.pause
