@@ -292,3 +292,6 @@ def test_the_warning_points_at_the_caller():
         with pytest.warns(AccuracyWarning, match="off by about") as said:
             question(problem, grid, *args)
         assert [w.filename for w in said] == [__file__]
+    with pytest.warns(AccuracyWarning, match="off by about") as said:
+        splitting(problem, pl.Grid((-1, -1), (1, 1), 17, boundary="absorbing"))
+    assert {w.filename for w in said} == {__file__}

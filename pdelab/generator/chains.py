@@ -364,7 +364,7 @@ def committor(
         raise ValueError(f"a and b: expected sets that do not meet, they share {int((a & b).sum())} nodes")
     form = ito(asked(problem, grid, time), grid)
     Q = checked_chain(problem, grid, time)
-    return _probability(Q, b, a | (grid.absorbing.ravel() & ~b), form, grid, 5)
+    return _probability(Q, b, a | (grid.absorbing.ravel() & ~b), form, grid, 5)[0]
 
 
 def splitting(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> dict[tuple[int, int], Array]:
@@ -405,19 +405,21 @@ def splitting(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> dict[
     if not ends:
         raise ValueError(f"grid: expected at least one absorbing end, got boundary={grid.boundary}")
     form, absorbing = ito(asked(problem, grid, time), grid), grid.absorbing.ravel()
-    return {
-        end: _probability(Q, nodes.ravel(), absorbing & ~nodes.ravel(), form, grid, 6) for end, nodes in ends.items()
-    }
+    shares, solve = {}, None
+    for end, nodes in ends.items():
+        b = nodes.ravel()
+        shares[end], solve = _probability(Q, b, absorbing & ~b, form, grid, 5, solve)
+    return shares
 
 
-def _probability(Q, b, a, form, grid, stacklevel):
-    """`reached_first` as a field, with a warning where the rates smear it."""
-    probability, outside, solve = _reached_first(Q, b, a)
+def _probability(Q, b, a, form, grid, stacklevel, solve=None):
+    """(`reached_first` as a field, the `solver`), with a warning where the rates smear it."""
+    probability, outside, solve = _reached_first(Q, b, a, solve)
     field = probability.reshape(grid.shape)
     if outside.size:
         chain = Q[outside][:, outside]
         _tell_of_smearing("probabilities are", field, math.inf, form, grid, chain, outside, solve, stacklevel)
-    return field
+    return field, solve
 
 
 def _tell_of_smearing(what, field, longest, form, grid, chain, nodes, solve, stacklevel):
@@ -491,16 +493,16 @@ def reached_first(Q, b, a):
     return _reached_first(Q, b, a)[0]
 
 
-def _reached_first(Q, b, a):
-    """(`reached_first`, the other nodes, `solver` of the chain on them)."""
+def _reached_first(Q, b, a, solve=None):
+    """(`reached_first`, the other nodes, `solver` of the chain on them, where it is not given)."""
     if not _sure_to_reach(Q, a | b).all():
         raise ValueError("a, b: expected sets that every node reaches, and some reach neither: add them to a or b")
     probability = b.astype(float)
-    outside, solve = np.flatnonzero(~(a | b)), None
+    outside = np.flatnonzero(~(a | b))
     if outside.size:
         rows = Q[outside]
         to_a, to_b = _rates_into(rows, a), _rates_into(rows, b)
-        solve = solver(rows[:, outside], to_a + to_b)
+        solve = solver(rows[:, outside], to_a + to_b) if solve is None else solve
         first, second = solve([to_b, to_a])
         probability[outside] = first.share(second)
     return probability, outside, solve

@@ -130,7 +130,8 @@ def solve(
         largest |b| h / D over the faces, `smearing` the estimated error of the squared widths, over them, that the
         fluxes of the scheme make, and `narrowness` the spacing over the standard deviation of a density that drift
         holds together; the largest over the saved times. A run of many steps is looked at some eight times on
-        the way, and what was smeared then counts as far as it is not forgotten.
+        the way, and what was smeared then counts as far as it is not forgotten; of several lumps the sharpest count
+        most.
 
     Raises
     ------
