@@ -20,12 +20,12 @@ def accuracy(problem: FokkerPlanck, grid: Grid, form: Ito) -> dict[str, Any]:
         return form if problem.steady or time == 0 else ito(problem.coefficients(grid, time), grid)
 
     @lru_cache(maxsize=1)
-    def offsets(time):
-        return None if at(time).diagonal else smearing.along_offsets(at(time), grid)
+    def parts(time):
+        return smearing.parts_of(at(time), grid)
 
     def rates(values, time):
-        given = offsets(0.0 if problem.steady else time)
-        return smearing.rates_of_change(values, at(time), grid, adjoint=problem.adjoint, offsets=given)
+        given = parts(0.0 if problem.steady else time)
+        return smearing.rates_of_change(values, at(time), grid, adjoint=problem.adjoint, parts=given)
 
     first: list[float] = []  # how narrow the start is: diffusion alone makes no law narrower
 

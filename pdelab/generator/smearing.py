@@ -13,7 +13,7 @@ from pdelab.grid import Grid
 from pdelab.stepping import AccuracyWarning
 
 __all__ = [
-    "SMEARED", "Followed", "added_backward", "advice", "along_offsets", "balanced", "narrowness", "of_size_one",
+    "SMEARED", "Followed", "added_backward", "advice", "balanced", "narrowness", "of_size_one", "parts_of",
     "peclet", "rates_of_change", "rates_of_fluxes", "smearing", "warn_of_smearing",
 ]  # fmt: skip
 
@@ -47,16 +47,31 @@ def smearing(values, form, grid, time=math.inf, *, adjoint=False, held=None):
     return min(max(shares), 1e300)
 
 
-def rates_of_change(values, form, grid, *, adjoint=False, held=None, offsets=None):
+def rates_of_change(values, form, grid, *, adjoint=False, held=None, parts=None):
     """(|Σ f δρ|, Σ a (δρ)²/h, ∫ρ²) of the generator's rates, for each axis; of a full matrix for all directions, too.
 
-    values may be complex; `offsets` is `along_offsets(form, grid)` of a full matrix, where that is known.
+    values may be complex; `parts` is `parts_of(form, grid)` where that is known.
     """
-    values = of_size_one(values)
+    values, parts = of_size_one(values), parts_of(form, grid) if parts is None else parts
     if form.diagonal:
         held = grid.absorbing if held is None else held
-        return rates_of_fluxes(_fitted(values, form, grid, adjoint, held), values, form, grid)
-    return _rates_along(offsets or along_offsets(form, grid), values, grid, adjoint)
+        return rates_of_fluxes(_fitted(values, parts, grid, adjoint, held), values, form, grid)
+    return _rates_along(parts, values, grid, adjoint)
+
+
+def parts_of(form, grid):
+    """(up, down, (z/2 coth(z/2) - 1)/z) on the faces of each axis, z = b h/D.
+
+    Of a full matrix: what the rates along the offsets add to the diffusion of each cell, that diffusion, the edges.
+    """
+    if not form.diagonal:
+        return *spread_added(form, grid), edges(form, grid)
+    parts = []
+    for (up, down), numbers in zip(axis_rates(form, grid), _numbers(form)):
+        with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+            share = np.where(np.abs(numbers) > 1e-3, 0.5 / np.tanh(numbers / 2) - 1 / numbers, numbers / 12)
+        parts.append((up.reshape(grid.shape), down.reshape(grid.shape), share))
+    return parts
 
 
 def rates_of_fluxes(fluxes, values, form, grid):
@@ -90,11 +105,6 @@ class Followed:
             )
             self.time, self.shares = time, np.minimum(self.shares * left + gained, 1e300)
         return float(self.shares.max())
-
-
-def along_offsets(form, grid):
-    """(what the rates add to the diffusion of each cell, that diffusion, the edges) of a full matrix."""
-    return *spread_added(form, grid), edges(form, grid)
 
 
 def narrowness(values, grid, wall=2.0):
@@ -205,7 +215,7 @@ def _sum(faces, axis, grid):
     return (faces * grid.weights / grid.axis_weights[axis].reshape(along)).sum()
 
 
-def _fitted(values, form, grid, adjoint, held):
+def _fitted(values, parts, grid, adjoint, held):
     """The numerical fluxes of Scharfetter-Gummel rates on the faces of each axis.
 
     The rates are exact where the flux J is one number around a face; where it varies they add D (z/2 coth(z/2) - 1)
@@ -213,7 +223,7 @@ def _fitted(values, form, grid, adjoint, held):
     with u_t, since the rates are exact where b u' + D u'' = 0. Held nodes have no u_t: their neighbours' is taken.
     """
     fluxes, free = [], ~held
-    for axis, (share, change) in enumerate(zip(_shares(form), _changes(values, form, grid, adjoint))):
+    for axis, ((_, _, share), change) in enumerate(zip(parts, _changes(values, parts, grid, adjoint))):
         change = np.where(free, change, 0.0)
         count = np.maximum(free.astype(int) + np.roll(free, -1, axis), 1)
         fluxes.append(-grid.spacing[axis] * share * (change + np.roll(change, -1, axis)) / count)
@@ -222,17 +232,16 @@ def _fitted(values, form, grid, adjoint, held):
 
 def added_backward(values, form, grid, held):
     """What Scharfetter-Gummel rates add to L u at the nodes, to first order: (D/b)(z/2 coth(z/2) - 1) times Du_t."""
-    total, free = np.zeros_like(values), ~held
-    for axis, (share, change) in enumerate(zip(_shares(form), _changes(values, form, grid, True))):
+    total, free, parts = np.zeros_like(values), ~held, parts_of(form, grid)
+    for axis, ((_, _, share), change) in enumerate(zip(parts, _changes(values, parts, grid, True))):
         slope = np.where(free & np.roll(free, -1, axis), share * _differences(change, axis, grid), 0.0)
         total += (slope + np.roll(slope, 1, axis)) / 2
     return total
 
 
-def _changes(values, form, grid, adjoint):
+def _changes(values, parts, grid, adjoint):
     """ρ_t or u_t by the rates along one axis alone, for each axis."""
-    for axis, (up, down) in enumerate(axis_rates(form, grid)):
-        up, down = up.reshape(grid.shape), down.reshape(grid.shape)
+    for axis, (up, down, _) in enumerate(parts):
         if adjoint:
             drop = _differences(values, axis, grid)
             ahead, behind = up * drop, np.roll(down * drop, 1, axis)
@@ -241,13 +250,6 @@ def _changes(values, form, grid, adjoint):
             masses = values * grid.weights
             flux = up * masses - down * np.roll(masses, -1, axis)
             yield (np.roll(flux, 1, axis) - flux) / grid.weights
-
-
-def _shares(form):
-    """(z/2 coth(z/2) - 1)/z on the faces of each axis, z = b h/D."""
-    for numbers in _numbers(form):
-        with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-            yield np.where(np.abs(numbers) > 1e-3, 0.5 / np.tanh(numbers / 2) - 1 / numbers, numbers / 12)
 
 
 def _numbers(form):

@@ -307,7 +307,7 @@ class _Task:
             for peak in stepper.peaks.values():
                 peak(values, time)
 
-        on_the_way = look if peaks else None
+        on_the_way = look if peaks and self.estimated else None
         run, state = Run(stepper, self.dt, self.cfl, scale, self.tell, on_the_way, times[-1]), stepper.init(first)
         estimate = Estimate(stepper, first, times, self.dt, self.cfl, scale) if self.estimated else None
         certificates = stepper.certificates
