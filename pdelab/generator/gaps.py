@@ -20,7 +20,7 @@ from pdelab.generator.chains import (
     symmetrised,
 )
 from pdelab.generator.coefficients import DiffusionProblem, asked, ito
-from pdelab.generator.smearing import added_backward, narrowness, peclet, smearing, warn_of_smearing
+from pdelab.generator.smearing import TINY, added_backward, narrowness, peclet, smearing, warn_of_smearing
 from pdelab.grid import Grid
 from pdelab.kernels import modes
 from pdelab.stepping import AccuracyWarning
@@ -29,7 +29,6 @@ __all__ = ["spectral_gap"]
 
 FINE = 0.3  # cell Peclet number up to which rates add less than a hundredth to diffusion
 WORST = 1e9  # condition of the slowest mode from which rounding may be seen in its rate
-TINY = np.finfo(float).tiny
 DENSE = 60  # nodes up to which the inverse is formed
 FAST = 1e-7  # a gap above this share of the fastest rate is well seen by a sparse factorisation
 CERTAIN = 1e-6  # relative residual of the slowest mode that is accepted

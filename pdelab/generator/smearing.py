@@ -13,7 +13,7 @@ from pdelab.grid import Grid
 from pdelab.stepping import AccuracyWarning
 
 __all__ = [
-    "SMEARED", "Followed", "added_backward", "advice", "balanced", "narrowness", "of_size_one", "parts_of",
+    "SMEARED", "TINY", "Followed", "added_backward", "advice", "balanced", "narrowness", "of_size_one", "parts_of",
     "peclet", "rates_of_change", "rates_of_fluxes", "smearing", "warn_of_smearing",
 ]  # fmt: skip
 
