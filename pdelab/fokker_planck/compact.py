@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from pdelab.fokker_planck.accuracy import accuracy
@@ -62,7 +60,7 @@ def compact(problem: FokkerPlanck, grid: Grid, values: Array) -> Stepper:
             "compact: expected a steady potential or drift and a constant diffusivity > 0; use crank_nicolson otherwise"
         )
     form = ito(coefficients, grid)
-    rates, shares = _fitted(coefficients, form, grid)
+    rates, shares = _fitted(coefficients.diffusivity, form, grid)
     sweeps, half = Sweeps(rates, shares, grid, problem.adjoint), half_cells(problem, grid)
 
     def run(pair, time, dt, steps):
@@ -112,11 +110,9 @@ def _of_fourth_order(shared):
     return shared | {"peaks": peaks | {"smearing": smeared}}
 
 
-def _fitted(coefficients, form, grid):
+def _fitted(D, form, grid):
     """(rates, θ) of each axis: the rates fitted to the curvature of the potential, and its correction to the masses."""
-    D, rates, thetas = coefficients.diffusivity, [], []
-    if coefficients.drift is not None:
-        form = _with_face_means(coefficients, grid)
+    rates, thetas = [], []
     for axis, (up, down) in enumerate(axis_rates(form, grid)):
         drop, periodic = lines(form.drops[axis], axis, grid.shape), grid.periodic[axis]
         theta, fitted = grid.spacing[axis] ** 2 / (12 * D), (up.copy(), down.copy())
@@ -127,16 +123,3 @@ def _fitted(coefficients, form, grid):
         rates.append(fitted)
         thetas.append(min(theta, 1 / fastest))
     return rates, thetas
-
-
-def _with_face_means(coefficients, grid):
-    """The Ito form whose drift on the faces is its mean over the cell between two nodes to fourth order."""
-    drift = coefficients.drift.reshape(*grid.shape, grid.dimension).copy()
-    for axis in range(grid.dimension):
-        b = drift[..., axis]
-        second = np.roll(b, -1, axis) - 2 * b + np.roll(b, 1, axis)
-        if not grid.periodic[axis]:
-            for end, inner in ((0, 1), (-1, -2)):
-                second[(slice(None),) * axis + (end,)] = second[(slice(None),) * axis + (inner,)]
-        b -= second / 12
-    return ito(replace(coefficients, drift=drift[..., 0] if grid.dimension == 1 else drift), grid)

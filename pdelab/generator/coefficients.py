@@ -15,7 +15,7 @@ from pdelab.kernels import tridiagonal
 
 __all__ = [
     "Coefficients", "DiffusionProblem", "INTERPRETATIONS", "Ito", "asked", "axis_rates", "ito", "largest_step",
-    "lines", "no_outflow",
+    "lines", "no_outflow", "second_difference",
 ]  # fmt: skip
 
 INTERPRETATIONS = ("ito", "stratonovich", "klimontovich", "fick")
@@ -88,7 +88,7 @@ class Ito:
         A list when the matrix is diagonal everywhere.
     drops : list of arrays grid.shape
         Spacing times drift on the faces of each axis. Face i joins node i to the next one; a potential enters by its
-        difference, a drift by its face average; the last face of an open axis is empty.
+        difference, a drift by its mean over the face, from four nodes; the last face of an open axis is empty.
     fick : array (*cells, d) or None
         Where a is a full matrix, β of div(a grad ρ - β ρ), the same equation, on the cells.
     symmetric : bool
@@ -182,15 +182,15 @@ def _fick_drift(coefficients, a, root, grid):
 
 
 def _ito(potential, drift, a, grid):
-    drops = []
+    drops, faces = [], None if drift is None else _on_faces(drift, grid)
     for axis, (h, wraps) in enumerate(zip(grid.spacing, grid.periodic)):
         before, low, high, last = ((slice(None),) * axis + (part,) for part in (slice(-1), 0, slice(1, None), -1))
         drop = np.zeros(grid.shape)
         if potential is not None:
             np.subtract(potential[before], potential[high], out=drop[before])
             drop[last] = potential[last] - potential[low]
-        if drift is not None:
-            b = 0.5 * h * (drift if grid.dimension == 1 else drift[..., axis])
+        if faces is not None:
+            b = 0.5 * h * faces[axis]
             drop[before] += b[before] + b[high]
             drop[last] += b[last] + b[low]
         if not wraps:
@@ -198,6 +198,24 @@ def _ito(potential, drift, a, grid):
         drops.append(drop)
     _within_range(a, drops, grid)
     return Ito(potential, drift, a, drops)
+
+
+def _on_faces(drift, grid):
+    """b - h² b''/12 along each axis: half the sum over the ends of a face is the mean of b over it, to fourth order."""
+    parts = [drift] if grid.dimension == 1 else [drift[..., axis] for axis in range(grid.dimension)]
+    return [b - second_difference(b, axis, grid) / 12 for axis, b in enumerate(parts)]
+
+
+def second_difference(b, axis, grid):
+    """b_{i-1} - 2 b_i + b_{i+1} along one axis; at an open end that of the next node, none of fewer than three."""
+    if grid.periodic[axis]:
+        return np.roll(b, -1, axis) - 2 * b + np.roll(b, 1, axis)
+    second, part = np.zeros(b.shape), (slice(None),) * axis
+    if grid.shape[axis] > 2:
+        second[(*part, slice(1, -1))] = np.diff(b, 2, axis)
+        for end, inner in ((0, 1), (-1, -2)):
+            second[(*part, end)] = second[(*part, inner)]
+    return second
 
 
 def _within_range(a, drops, grid):
