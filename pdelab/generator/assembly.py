@@ -12,7 +12,7 @@ from pdelab.generator.edges import edges, on_nodes
 from pdelab.grid import Grid
 from pdelab.hints import Array
 
-__all__ = ["added_diffusion", "assemble", "generator"]
+__all__ = ["added_diffusion", "assemble", "chain_of", "generator"]
 
 
 def generator(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> sparse.csr_array:
@@ -57,7 +57,11 @@ def generator(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> spars
            [ 1., -2.,  1.],
            [ 0.,  2., -2.]])
     """
-    form = ito(asked(problem, grid, time), grid)
+    return chain_of(ito(asked(problem, grid, time), grid), grid)
+
+
+def chain_of(form, grid):
+    """Q of an `Ito` form."""
     start, end, rates = _axis_jumps(form, grid) if form.diagonal else edges(form, grid).jumps()
     return assemble(start, end, rates, math.prod(grid.shape))
 

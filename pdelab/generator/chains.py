@@ -16,7 +16,8 @@ from pdelab.checks import bounded
 from pdelab.generator.assembly import generator
 from pdelab.generator.censored import Censored, Wide
 from pdelab.generator.coefficients import DiffusionProblem, asked, ito
-from pdelab.generator.smearing import SMEARED, added_backward, narrowness, smearing, warn_of_smearing
+from pdelab.generator.smearing import NARROW, SMEARED, narrowness, smearing, warn_of_smearing
+from pdelab.generator.truncation import Truncation
 from pdelab.grid import Grid
 from pdelab.hints import Array
 
@@ -73,7 +74,7 @@ def stationary(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> np.n
     """
     masses, logs = _law(problem, grid, time)
     density = np.exp(logs - logs.max()) if masses is None else masses.scaled(*masses.largest()) / grid.weights
-    _tell_of_law("stationary", density, ito(asked(problem, grid, time), grid), grid)
+    _tell_of_law("stationary", density, problem, grid, time)
     return density / float(np.sum(grid.weights * density))
 
 
@@ -113,13 +114,32 @@ def log_stationary(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> 
     if logs is None:
         logs = masses.log() - np.log(grid.weights)
     top = logs.max()
-    _tell_of_law("log_stationary", np.exp(logs - top), ito(asked(problem, grid, time), grid), grid)
+    _tell_of_law("log_stationary", np.exp(logs - top), problem, grid, time)
     return logs - (top + math.log(float(np.sum(grid.weights * np.exp(logs - top)))))
 
 
-def _tell_of_law(name, density, form, grid):
+def _tell_of_law(name, density, problem, grid, time):
+    form = ito(asked(problem, grid, time), grid)
     smeared, narrow = smearing(density, form, grid), narrowness(density, grid)
     warn_of_smearing(f"squared widths of what {name} gives are", smeared, narrow, form, grid, stacklevel=4)
+    if smeared <= SMEARED and narrow <= NARROW and form.diagonal:
+        moved = _moved_law(density * grid.weights, generator(problem, grid, time), Truncation.of(form, grid))
+        warn_of_smearing(f"the law that {name} gives is", moved, 0.0, form, grid, stacklevel=4)
+
+
+def _moved_law(masses, Q, truncation):
+    """∫ |what the truncation moves the law by|, the law of integral one; zero where rounding decides."""
+    masses, load = masses / masses.sum(), np.zeros(masses.shape)
+    for axis, flux in enumerate(truncation.fluxes(masses)):
+        load += np.roll(flux, 1, axis) - flux
+    held = int(np.argmax(masses))
+    others = np.delete(np.arange(masses.size), held)
+    solve = factored(0.0, 1.0, Q[others][:, others].T).solve
+    moved, lost = np.zeros((2, masses.size))
+    moved[others] = solve(load.ravel()[others])
+    lost[others] = solve(4e-16 * np.abs(Q.diagonal() * masses.ravel())[others])
+    moved -= moved.sum() * masses.ravel()
+    return float(np.abs(moved).sum()) if lost.sum() < SMEARED / 10 else 0.0
 
 
 def _law(problem, grid, time):
@@ -440,10 +460,10 @@ def _tell_of_smearing(what, field, longest, form, grid, chain, nodes, solve, sta
         weights = weights * law
         deepest = field.flat[np.argmax(law)]
         narrow = narrowness(law, grid) if deepest > 0.5 and longest < math.inf else 0.0
-    if form.diagonal and smeared > 0:
-        u = field.ravel()[nodes]
+    if form.diagonal:
+        truncation, u = Truncation.of(form, grid, held), field.ravel()[nodes]
         size = np.minimum(u, 1 - u) if math.isinf(longest) else u
-        added = added_backward(field, form, grid, held).ravel()[nodes]
+        added = truncation(field).ravel()[nodes]
         loads = [np.maximum(added, 0.0), np.maximum(-added, 0.0), 4e-16 * np.abs(chain.diagonal()) * u]
         more, less, lost = (answer.scaled() for answer in solve(loads))
         known = (size > 0) & (lost < SMEARED / 10 * size)
@@ -453,7 +473,7 @@ def _tell_of_smearing(what, field, longest, form, grid, chain, nodes, solve, sta
             share = np.cumsum(share[order])
             smeared = float(moved[order][np.searchsorted(share, 0.9 * share[-1])])
         elif reversible is not None:
-            smeared = 0.0
+            smeared = abs(truncation.of_flows(field, weights))
     warn_of_smearing(what, smeared, narrow, form, grid, stacklevel)
 
 

@@ -15,7 +15,7 @@ from pdelab.kernels import tridiagonal
 
 __all__ = [
     "Coefficients", "DiffusionProblem", "INTERPRETATIONS", "Ito", "asked", "axis_rates", "ito", "largest_step",
-    "lines", "no_outflow", "second_difference",
+    "lines", "no_outflow", "second_difference", "stop",
 ]  # fmt: skip
 
 INTERPRETATIONS = ("ito", "stratonovich", "klimontovich", "fick")
@@ -331,7 +331,7 @@ def axis_rates(form: Ito, grid: Grid) -> list[tuple[Array, Array]]:
             up *= face
             down *= face
         if grid.absorbing.any():
-            _stop(lines(grid.absorbing, axis, grid.shape), up, down)
+            stop(lines(grid.absorbing, axis, grid.shape), up, down)
         rates.append((up, down))
     return rates
 
@@ -344,7 +344,7 @@ def _over_means(drop, a):
     return drop / np.where(face > 0, face, 1.0), np.ones_like(a), face
 
 
-def _stop(absorbing, up, down):
+def stop(absorbing, up, down):
     """No jump leaves an absorbing node."""
     up[absorbing] = 0.0
     down[np.roll(absorbing, -1, axis=1)] = 0.0

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import math
 import warnings
+from dataclasses import replace
 
 import numpy as np
 from scipy import sparse
-from scipy.sparse import csgraph, linalg
+from scipy.sparse import linalg
 
+from pdelab.generator.assembly import chain_of
 from pdelab.generator.censored import Censored
-from pdelab.generator.chains import (
-    checked_chain,
-    closed_class,
-    factored,
-    needs_noise,
-    resting,
-    sparse_masses,
-    symmetrised,
-)
+from pdelab.generator.chains import checked_chain, closed_class, needs_noise, resting, symmetrised
 from pdelab.generator.coefficients import DiffusionProblem, asked, ito
-from pdelab.generator.smearing import TINY, added_backward, narrowness, peclet, smearing, warn_of_smearing
+from pdelab.generator.slow_modes import FAST, SMALL, Balanced, decay, embedded, law_of, slowest, tiny, within_range
+from pdelab.generator.smearing import TINY, narrowness, peclet, smearing, warn_of_smearing
+from pdelab.generator.truncation import Truncation
 from pdelab.grid import Grid
 from pdelab.kernels import modes
 from pdelab.stepping import AccuracyWarning
@@ -29,9 +25,6 @@ __all__ = ["spectral_gap"]
 
 FINE = 0.3  # cell Peclet number up to which rates add less than a hundredth to diffusion
 WORST = 1e9  # condition of the slowest mode from which rounding may be seen in its rate
-DENSE = 60  # nodes up to which the inverse is formed
-FAST = 1e-7  # a gap above this share of the fastest rate is well seen by a sparse factorisation
-CERTAIN = 1e-6  # relative residual of the slowest mode that is accepted
 
 
 def spectral_gap(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> float:
@@ -82,77 +75,126 @@ def spectral_gap(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> fl
     inner = np.flatnonzero(~stops)
     chain = Q[inner][:, inner]
     killing = np.asarray(Q[inner][:, np.flatnonzero(stops)].sum(axis=1)).ravel() if stops.any() else None
-    reversible = symmetrised(chain)
+    reversible, balanced = symmetrised(chain), None
     if reversible is not None:
         slow = _reversible_gap(reversible, chain, killing)
     elif killing is not None:
-        slow = _decay(chain, killing)
+        slow = decay(chain, killing)
     else:
         inside = closed_class(Q, grid)
-        slow = _embedded(_gap(Q if inside.size == every else Q[inside][:, inside], None), inside, every)
+        slow, balanced = _turning_gap(Q, inside, form, grid)
         if inside.size < every:  # nodes that are left for ever: how slowly
             others = np.setdiff1d(np.arange(every), inside)
-            leaving = _decay(Q[others][:, others], np.asarray(Q[others][:, inside].sum(axis=1)).ravel())
-            slow = min(slow, _embedded(leaving, others, every), key=lambda pair: pair[0])
+            leaving = decay(Q[others][:, others], np.asarray(Q[others][:, inside].sum(axis=1)).ravel())
+            slow = min(slow, embedded(leaving, others, every), key=lambda pair: pair[0])
     if not 0 < slow[0] < math.inf:
         raise ValueError(f"spectral_gap: expected a positive number, got {slow[0]}: the chain falls apart on this grid")
     if slow[1].any():
-        _tell(slow, reversible, chain, inner, form, grid)
-    return slow[0]
+        if reversible is None:
+            moved, narrow = _moved(slow, chain, killing, inner, balanced, form, grid), 0.0
+        else:
+            moved = _moved_reversibly(slow, reversible[1], chain, inner, form, grid)
+            narrow = narrowness(resting(reversible[1], inner, grid), grid, wall=1.0)
+        warn_of_smearing("rates are", moved, narrow, form, grid, stacklevel=3)
+    return float(slow[0])
 
 
-def _tell(slow, reversible, chain, inner, form, grid):
-    """Warn where what the rates add moves the gap, or rounding does."""
-    gap, mode = slow
-    field, condition = np.zeros(grid.shape, dtype=complex), 1.0
-    if reversible is None:
-        field.flat[inner] = mode
-        moved, condition = _moved(gap, mode, chain, inner, field, form, grid)
-    else:
-        up, down = _roots(reversible[1])
-        field.flat[inner] = mode * down
-        moved = _moved_reversibly(gap, mode * up, inner, field, form, grid)
-    if condition > WORST:
+def _turning_gap(Q, inside, form, grid):
+    """((gap, mode on all nodes), `Balanced` modes that may turn or None) of the closed class of a chain."""
+    every, balanced = Q.shape[0], None
+    chain = Q if inside.size == every else Q[inside][:, inside]
+    law = law_of(chain) if inside.size > SMALL else None
+    slow = slowest(chain, None, law)
+    if slow[0] > FAST * float(-chain.diagonal().min()) and not (form.diagonal and min(a.min() for a in form.a) <= 0):
+        none = [np.zeros(grid.shape)] * grid.dimension
+        still = replace(form, drops=none) if form.diagonal else replace(form, fick=np.zeros_like(form.fick))
+        balanced = Balanced.of(chain_of(still, grid)[inside][:, inside], law, slow[0])
+        slow = balanced.slower(chain, slow)
+        if balanced.most < slow[0]:
+            warnings.warn(
+                f"spectral_gap: modes that turn fast may be slower than {slow[0]:.3g}, though none than "
+                f"{balanced.least:.3g}: take more diffusion or a smaller box",
+                AccuracyWarning,
+                stacklevel=3,
+            )
+    return embedded(slow, inside, every), balanced if inside.size == every else None
+
+
+def _moved(slow, chain, killing, inner, balanced, form, grid):
+    """What the truncation E moves the gap by, over the gap, first of all <l, E r> / <l, r> with the mode l of Q^T.
+
+    Where modes that turn may take the place of the slowest, all slow ones are asked for again; of a full matrix it is
+    `smearing`. Warns where rounding decides.
+    """
+    (gap, mode), field = slow, np.zeros(grid.shape, dtype=complex)
+    field.flat[inner] = mode
+    seen = gap > FAST * float(-chain.diagonal().min())
+    left = _adjoint_mode(chain, mode, gap) if seen else _tiny_adjoint(chain, killing, mode)
+    met = max(abs(left @ mode) / np.linalg.norm(left) / np.linalg.norm(mode), TINY)
+    if seen and 1 / met > WORST:
         warnings.warn(
             f"spectral_gap: the slowest mode and that of the adjoint are nearly at right angles (condition "
-            f"{condition:.1e}), so that rounding decides the rate: take more diffusion or a smaller box",
+            f"{1 / met:.1e}), so that rounding decides the rate: take more diffusion or a smaller box",
             AccuracyWarning,
             stacklevel=3,
         )
-    narrow = 0.0 if reversible is None else narrowness(resting(reversible[1], inner, grid), grid, wall=1.0)
-    warn_of_smearing("rates are", moved, narrow, form, grid, stacklevel=4)
-
-
-def _moved(gap, mode, chain, inner, field, form, grid):
-    """(what the rates' addition A to L moves the gap by, over the gap, the condition of the slowest mode).
-
-    <l, A r> / <l, r> with the mode l of the adjoint; of a gap so small that one factorisation does not find l, and of
-    a full matrix, `smearing`.
-    """
-    if not form.diagonal or gap <= FAST * float(-chain.diagonal().min()):
-        return smearing(field, form, grid, 1 / gap, adjoint=True), 1.0
-    r = mode / np.linalg.norm(mode)
-    rate = np.vdot(r, chain @ r)
-    near = linalg.splu((chain.T - (1 - 1e-9) * rate * sparse.eye_array(r.size)).tocsc())
-    left = r.conj() + 0j
-    for _ in range(2):
-        left = near.solve(left)
-        left /= np.abs(left).max()
-    left /= np.linalg.norm(left)
-    met = abs(left @ r)
-    added = added_backward(field, form, grid, grid.absorbing).ravel()[inner] / np.linalg.norm(mode)
-    moved = float(abs(left @ added)) / max(met, TINY) / gap
-    return (moved if peclet(form, grid) > FINE else 0.0), 1 / max(met, TINY)
-
-
-def _moved_reversibly(gap, left, inner, field, form, grid):
-    """The same of a reversible chain, whose modes r and l = exp(phi) r have <l, r> = 1 here."""
     if not form.diagonal:
         return smearing(field, form, grid, 1 / gap, adjoint=True)
     if peclet(form, grid) <= FINE:
         return 0.0
-    added = added_backward(field, form, grid, grid.absorbing).ravel()[inner]
-    return float(abs(left @ added)) / gap
+    truncation = Truncation.of(form, grid)
+    if balanced is None:
+        added = truncation(field).ravel()[inner]
+        return float(abs(left @ added) / max(abs(left @ mode), TINY)) / gap
+    exact = balanced.rates(chain - truncation.matrix())[0].real
+    return abs(balanced.rates(chain)[0].real - exact) / max(exact, TINY)
+
+
+def _adjoint_mode(chain, mode, gap):
+    """l of Q^T l = λ l with the λ of a mode."""
+    rate = np.vdot(mode, chain @ mode) / np.vdot(mode, mode)
+    near = linalg.splu((chain.T - (1 - 1e-9) * rate * sparse.eye_array(mode.size)).tocsc())
+    left = mode.conj() + 0j
+    for _ in range(2):
+        left = near.solve(left)
+        left /= np.abs(left).max()
+    return left
+
+
+def _tiny_adjoint(chain, killing, mode):
+    """The same of a rate too small for a factorisation.
+
+    Without killing it is m r* with the mode r* of the chain that runs backwards; with killing π/r with the law π of the
+    chain of rates Q_ij r_j / r_i.
+    """
+    jumps = chain.tocoo()
+    if killing is None:
+        masses = Censored.of(chain, np.zeros(mode.size)).masses()
+        logs, law = masses.log(), masses.scaled(*masses.largest())
+        back = jumps.data * np.exp(logs[jumps.row] - logs[jumps.col])
+        backward = sparse.coo_array((back, (jumps.col, jumps.row)), shape=jumps.shape).tocsr()
+        return law * tiny(backward, None)[1]
+    r = np.abs(mode)
+    lasting = sparse.coo_array((jumps.data * r[jumps.col] / r[jumps.row], (jumps.row, jumps.col)), shape=jumps.shape)
+    law = Censored.of(lasting.tocsr(), np.zeros(r.size)).masses()
+    return law.scaled(*law.largest()) / r
+
+
+def _moved_reversibly(slow, phi, chain, inner, form, grid):
+    """The same of a chain in detailed balance with exp(phi), whose modes are r = exp(-phi/2) v and l = exp(phi/2) v."""
+    (gap, mode), (up, down) = slow, _roots(phi)
+    field = np.zeros(grid.shape)
+    field.flat[inner] = mode * down
+    if not form.diagonal:
+        return smearing(field, form, grid, 1 / gap, adjoint=True)
+    if peclet(form, grid) <= FINE:
+        return 0.0
+    truncation = Truncation.of(form, grid)
+    if gap > FAST * float(-chain.diagonal().min()):
+        return float(abs(mode * up @ truncation(field).ravel()[inner])) / gap
+    masses = np.zeros(grid.shape)
+    masses.flat[inner] = up**2
+    return abs(truncation.of_flows(field, masses))
 
 
 def _roots(phi):
@@ -166,23 +208,20 @@ def _reversible_gap(symmetric, Q, killing):
     S, phi = symmetric
     fastest, size = float(-Q.diagonal().min()), S.shape[0]
     skip = 0 if killing is not None else 1
-    if size <= 400:
+    if size <= SMALL:
         rates, vectors = np.linalg.eigh(-S.toarray())
     else:
         shift = -1e-9 * fastest
         rates, vectors = linalg.eigsh(-S, k=2, sigma=shift, v0=np.cos(np.arange(size)), tol=0)
         ascending = np.argsort(rates)
         rates, vectors = rates[ascending], vectors[:, ascending]
-    gap, mode = float(rates[skip]), vectors[:, skip]
-    line = _as_line(Q, killing)
+    gap, mode, line = float(rates[skip]), vectors[:, skip], _as_line(Q, killing)
     if line is not None:
         gap = _line_gap(*line)
-        if gap <= FAST * fastest:  # drift and diffusion are in balance in this mode
-            return gap, np.zeros(size)
-    elif gap <= FAST * fastest:
-        gap, slow = _slowest(Q, killing, fastest)
-        up, _ = _roots(phi)
-        mode = (slow / slow[np.argmax(np.abs(slow))]).real * up
+    if gap <= FAST * fastest:
+        found, slow = tiny(Q, killing)
+        gap = found if line is None else gap
+        mode = (slow / slow[np.argmax(np.abs(slow))]).real * next(_roots(phi))
     return gap, mode / np.linalg.norm(mode)
 
 
@@ -200,142 +239,8 @@ def _as_line(Q, killing):
     return up, down, float(killing[0])
 
 
-def _embedded(slow, nodes, size):
-    """(gap, mode) with the mode on all nodes, zero on the others."""
-    gap, mode = slow
-    every = np.zeros(size, dtype=complex)
-    every[nodes] = mode
-    return gap, every
-
-
 def _line_gap(up, down, first):
     """The smallest decay rate (after zero, without killing) by bisection with pivots without subtractions."""
     top, gap = max(up.max(), down.max(), first), np.empty(1)
     modes.slowest(up / top, down / top, first / top, 4.0, 4e-16, gap)
-    return _within_range(float(gap[0]), top)
-
-
-def _within_range(gap, top):
-    if gap < 1e-300:
-        raise ValueError(
-            f"spectral_gap: below 1e-300 of the fastest rate {top:.3g}, which float64 cannot hold: "
-            "see mean_exit_time(..., logarithm=True) for its size, or take less beta"
-        )
-    return top * gap
-
-
-def _decay(Q, killing):
-    """(rate, mode) of the slowest communicating class of a killed chain: what leaves one does not come back."""
-    count, label = csgraph.connected_components(Q, connection="strong")
-    if count == 1:
-        return _gap(Q, killing)
-    sizes = np.bincount(label)
-    slowest = float(-Q.diagonal()[sizes[label] == 1].max(initial=-math.inf)), np.zeros(Q.shape[0])
-    for members in (np.flatnonzero(label == number) for number in np.flatnonzero(sizes > 1)):
-        rows = Q[members]
-        outside = np.asarray(rows[:, np.flatnonzero(label != label[members[0]])].sum(axis=1)).ravel()
-        slow = _embedded(_gap(rows[:, members], killing[members] + outside), members, Q.shape[0])
-        slowest = min(slowest, slow, key=lambda pair: pair[0])
-    return slowest
-
-
-def _gap(Q, killing):
-    """(smallest real part of a decay rate, its mode) of a connected chain, killed (`killing`) or not (None)."""
-    fastest = float(-Q.diagonal().min())
-    if Q.shape[0] <= 400:
-        rates, vectors = np.linalg.eig(-Q.toarray())
-        if killing is None:
-            rates[np.argmin(np.abs(rates))] = math.inf
-        slow = int(np.argmin(rates.real))
-        gap, mode = float(rates[slow].real), vectors[:, slow]
-    else:
-        gap, mode = _sparse_gap(Q, killing)
-    return (gap, mode) if gap > FAST * fastest else _slowest(Q, killing, fastest)
-
-
-def _slowest(Q, killing, fastest):
-    """The decay rate nearest to zero, by Arnoldi's iteration for the inverse of Q off its equilibrium."""
-    nodes, at_rest = Q.shape[0], None
-    if killing is None:  # hold one node, in the deepest well; what it holds is projected out
-        law = Censored.of(Q, np.zeros(nodes))
-        if law is not None:
-            at_rest = law.masses()
-            at_rest = at_rest.scaled(*at_rest.largest())
-            killing = np.where(np.arange(nodes) == np.argmax(at_rest), fastest, 0.0)
-            at_rest /= at_rest.sum()
-    inverse = None if killing is None else Censored.of(Q, killing)
-    if inverse is None:
-        raise ValueError(
-            f"spectral_gap: below {FAST:g} of the fastest rate, and {nodes} nodes are too many for the elimination "
-            "that such a small gap needs: take a grid of less than 370² or 29³ nodes"
-        )
-    unit = inverse.solve(np.ones(nodes)).largest()
-
-    def operate(x):
-        x = np.ravel(x)
-        x = x if at_rest is None else x - at_rest @ x
-        y = inverse.solve(np.maximum(x, 0.0)).scaled(*unit) - inverse.solve(np.maximum(-x, 0.0)).scaled(*unit)
-        return y if at_rest is None else y - at_rest @ y
-
-    time, v = _longest(operate, nodes)
-    residual = np.linalg.norm(operate(v.real) + 1j * operate(v.imag) - time * v) / (abs(time) * np.linalg.norm(v))
-    if not (time.real > 0 and residual < CERTAIN):
-        raise ValueError(
-            f"spectral_gap: the slowest mode did not converge (residual {residual:.1e}): take another grid"
-        )
-    m, e = unit
-    logarithm = math.log((1 / time).real) - math.log(m) - 512 * math.log(2.0) * e
-    if logarithm < math.log(1e-300) + math.log(fastest):
-        return _within_range(0.0, fastest), v
-    return (1 / time).real * float(np.ldexp(1 / m, -512 * e)), v
-
-
-def _longest(operate, nodes):
-    """The eigenvalue t with the smallest Re 1/t and its vector; the start is fixed, so that the answer is too."""
-    if nodes <= DENSE:
-        matrix = np.column_stack([operate(column) for column in np.eye(nodes)])
-        times, vectors = np.linalg.eigvals(matrix), None
-    else:
-        times, vectors = _arnoldi(operate, (nodes, nodes), 4)
-    clear = np.abs(times) > 1e-6 * np.abs(times).max()  # what is left of the others is rounding
-    slowest = int(np.argmin(np.where(clear & (times.real > 0), 1 / np.where(times == 0, 1, times), math.inf).real))
-    if vectors is not None:
-        return times[slowest], vectors[:, slowest]
-    return times[slowest], np.linalg.svd(matrix - times[slowest] * np.eye(nodes))[2][-1].conj()
-
-
-def _sparse_gap(Q, killing):
-    """The eigenvalue nearest to zero, or a slower one that rotates: those of (I - τQ/32)^-32 ~ exp(τQ) show it."""
-    fastest, share = float(-Q.diagonal().min()), None
-    if killing is None:
-        law = Censored.of(Q, np.zeros(Q.shape[0]))
-        share = sparse_masses(Q) if law is None else law.masses().scaled(*law.masses().largest())
-        share = share / share.sum()
-    near = _forgetting(factored(1e-12 * fastest, 1.0, Q), share, 1)
-    times, vectors = _arnoldi(near, Q.shape, 4)
-    nearest = int(np.argmin((1 / times).real))
-    gap, mode = float((1 / times[nearest]).real), vectors[:, nearest]
-    if not gap > FAST * fastest:
-        return gap, mode
-    _, vectors = _arnoldi(_forgetting(factored(1.0, 2 / gap / 32, Q), share, 32), Q.shape, 6)
-    rates = -np.sum(vectors.conj() * (Q @ vectors), axis=0).real / np.sum(np.abs(vectors) ** 2, axis=0)
-    slowest = int(np.argmin(rates))
-    return (float(rates[slowest]), vectors[:, slowest]) if rates[slowest] < gap else (gap, mode)
-
-
-def _forgetting(factors, share, power):
-    """x -> factors^-power x, the constants projected out before and after."""
-
-    def operate(x):
-        y = np.ravel(x)
-        y = y if share is None else y - share @ y
-        for _ in range(power):
-            y = factors.solve(y)
-        return y if share is None else y - share @ y
-
-    return operate
-
-
-def _arnoldi(operate, shape, count):
-    operator = linalg.LinearOperator(shape, matvec=operate, dtype=float)
-    return linalg.eigs(operator, k=count, ncv=30, v0=np.cos(np.arange(shape[0])), tol=1e-10)
+    return within_range(float(gap[0]), top)

@@ -9,17 +9,17 @@ import numpy as np
 
 from pdelab.generator.coefficients import Ito, axis_rates
 from pdelab.generator.edges import corner_gradient, edges, in_cells, spread_added
+from pdelab.generator.truncation import ROUNDING, cell_numbers, differences, fitting
 from pdelab.grid import Grid
 from pdelab.stepping import AccuracyWarning
 
 __all__ = [
-    "SMEARED", "TINY", "Followed", "added_backward", "advice", "balanced", "narrowness", "of_size_one", "parts_of",
+    "NARROW", "SMEARED", "TINY", "Followed", "advice", "balanced", "narrowness", "of_size_one", "parts_of",
     "peclet", "rates_of_change", "rates_of_fluxes", "smearing", "warn_of_smearing",
 ]  # fmt: skip
 
 SMEARED = 0.05  # of the variance
 TINY = np.finfo(float).tiny
-ROUNDING = 1e-12  # of the terms of a difference
 NARROW = 1.7  # spacings over the standard deviation: sums over the nodes have its square to three percent
 
 
@@ -66,12 +66,10 @@ def parts_of(form, grid):
     """
     if not form.diagonal:
         return *spread_added(form, grid), edges(form, grid)
-    parts = []
-    for (up, down), numbers in zip(axis_rates(form, grid), _numbers(form)):
-        with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-            share = np.where(np.abs(numbers) > 1e-3, 0.5 / np.tanh(numbers / 2) - 1 / numbers, numbers / 12)
-        parts.append((up.reshape(grid.shape), down.reshape(grid.shape), share))
-    return parts
+    return [
+        (up.reshape(grid.shape), down.reshape(grid.shape), fitting(cell_numbers(form, axis)))
+        for axis, (up, down) in enumerate(axis_rates(form, grid))
+    ]
 
 
 def rates_of_fluxes(fluxes, values, form, grid):
@@ -149,7 +147,7 @@ def peclet(form: Ito, grid: Grid) -> float:
     Of a full matrix a the largest entry of a^-1 β in units of the grid, over the cells.
     """
     if form.diagonal:
-        return max((float(np.abs(numbers).max(initial=0.0)) for numbers in _numbers(form)), default=0.0)
+        return max(float(np.abs(cell_numbers(form, axis)).max(initial=0.0)) for axis in range(grid.dimension))
     matrices, drifts = in_cells(form, grid)
     values, vectors = np.linalg.eigh(matrices)
     along = np.einsum("nij,ni->nj", vectors, drifts)
@@ -163,8 +161,9 @@ def advice(what, smeared, narrow, number, better=""):
     """What to do about these numbers, as sentences; `what` is off, "widths are"."""
     if smeared > SMEARED:
         yield (
-            f"drift outruns diffusion between nodes (cell Peclet number up to {number:.3g}): {what} off by about "
-            f"{smeared if smeared < 1e3 else math.inf:.2g} of their value: take {better}a finer grid or more diffusion"
+            f"drift outruns diffusion or bends between nodes (cell Peclet number up to {number:.3g}): {what} off by "
+            f"about {smeared if smeared < 1e3 else math.inf:.2g} of their value: take {better}a finer grid or more "
+            "diffusion"
         )
     if narrow > NARROW:
         yield (
@@ -184,7 +183,7 @@ def _rates(flux, values, form, grid, axis):
     """(|Σ f δρ|, Σ a (δρ)²/h, Σ ρ² h) along one axis, ρ less its mean."""
     values = _off_mean(values, grid)
     a = form.a[axis] if form.diagonal else form.a[..., axis, axis]
-    drop = _differences(values, axis, grid)
+    drop = differences(values, axis, grid)
     falling = float(abs(_sum(flux * drop.conj(), axis, grid)))
     spreading = float(_sum((a + np.roll(a, -1, axis)) / 2 * np.abs(drop) ** 2, axis, grid)) / grid.spacing[axis]
     return falling, spreading, float((np.abs(values) ** 2 * grid.weights).sum())
@@ -200,13 +199,6 @@ def of_size_one(values):
     """Over the largest absolute value."""
     size = float(np.abs(values).max())
     return values / size if size > 0 else values
-
-
-def _differences(values, axis, grid):
-    drop = np.roll(values, -1, axis) - values
-    if not grid.periodic[axis]:
-        drop[(slice(None),) * axis + (-1,)] = 0.0
-    return drop
 
 
 def _sum(faces, axis, grid):
@@ -230,34 +222,17 @@ def _fitted(values, parts, grid, adjoint, held):
     return fluxes
 
 
-def added_backward(values, form, grid, held):
-    """What Scharfetter-Gummel rates add to L u at the nodes, to first order: (D/b)(z/2 coth(z/2) - 1) times Du_t."""
-    total, free, parts = np.zeros_like(values), ~held, parts_of(form, grid)
-    for axis, ((_, _, share), change) in enumerate(zip(parts, _changes(values, parts, grid, True))):
-        slope = np.where(free & np.roll(free, -1, axis), share * _differences(change, axis, grid), 0.0)
-        total += (slope + np.roll(slope, 1, axis)) / 2
-    return total
-
-
 def _changes(values, parts, grid, adjoint):
     """ρ_t or u_t by the rates along one axis alone, for each axis."""
     for axis, (up, down, _) in enumerate(parts):
         if adjoint:
-            drop = _differences(values, axis, grid)
+            drop = differences(values, axis, grid)
             ahead, behind = up * drop, np.roll(down * drop, 1, axis)
             yield np.where(np.abs(ahead - behind) > ROUNDING * (np.abs(ahead) + np.abs(behind)), ahead - behind, 0.0)
         else:
             masses = values * grid.weights
             flux = up * masses - down * np.roll(masses, -1, axis)
             yield (np.roll(flux, 1, axis) - flux) / grid.weights
-
-
-def _numbers(form):
-    """b h / D on the faces of each axis, fields of grid.shape, of a diagonal form."""
-    for axis, drop in enumerate(form.drops):
-        face = (form.a[axis] + np.roll(form.a[axis], -1, axis)) / 2
-        with np.errstate(divide="ignore", invalid="ignore"):
-            yield np.where(drop == 0, 0.0, drop / face)
 
 
 def _rates_along(offsets, values, grid, adjoint):

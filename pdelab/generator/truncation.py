@@ -1,0 +1,189 @@
+"""What the rates between nodes leave out of the backward equation, to leading order: the nodes' part of an error."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from pdelab.generator.coefficients import Ito, axis_rates, lines, second_difference, stop
+from pdelab.grid import Grid
+from pdelab.hints import Array
+from pdelab.kernels import tridiagonal
+
+__all__ = ["ROUNDING", "Truncation", "cell_numbers", "differences", "fitting"]
+
+ROUNDING = 1e-12  # of the terms of a difference
+
+
+@dataclass(frozen=True, eq=False)
+class Truncation:
+    """E of Q = L + E for a diagonal form, to leading order in the spacing.
+
+    Scharfetter-Gummel rates are exact where g = L u along the axis and the drift are constant from node to node.
+    Elsewhere they add D (z/2 coth(z/2) - 1)/b times the slope of g, z = b h/D, and h²/12 times its second difference;
+    what the drift does between the nodes is the difference to better rates.
+
+    Attributes
+    ----------
+    grid : Grid
+    free : boolean array grid.shape
+        Nodes with an equation; the value of the others is given, and of their g that of the neighbours is taken.
+    axes : list of (up, down, fitting, more up, more down), arrays grid.shape
+        Rates over the faces of each axis, D (z/2 coth(z/2) - 1)/(b h), and better rates over these, less one.
+    """
+
+    grid: Grid
+    free: np.ndarray
+    axes: list
+
+    @classmethod
+    def of(cls, form: Ito, grid: Grid, held: Array | None = None) -> Truncation:
+        """That of the rates of a form, with the nodes `held`; None: the absorbing ones."""
+        axes = []
+        for axis, (rates, better) in enumerate(zip(axis_rates(form, grid), _finer_rates(form, grid))):
+            more = (new / np.where(old > 0, old, 1.0) - (old > 0) for old, new in zip(rates, better))
+            share = fitting(cell_numbers(form, axis))
+            axes.append([field.reshape(grid.shape) for field in (*rates, share, *more)])
+        return cls(grid, ~(grid.absorbing if held is None else held), axes)
+
+    def __call__(self, u: Array) -> Array:
+        """E u at the nodes; differences of u that may be rounding count as zero."""
+        total = np.zeros_like(u)
+        for axis, (up, down, share, more_up, more_down) in enumerate(self.axes):
+            rise = self._rise(u, axis)
+            ahead, behind = up * rise, np.roll(down * rise, 1, axis)
+            change = ahead - behind
+            seen = np.abs(change) > ROUNDING * (up + np.roll(down, 1, axis)) * np.abs(u)
+            slope = differences(np.where(seen, change, 0.0), axis, self.grid)
+            slope = np.where(self.free & np.roll(self.free, -1, axis), slope, 0.0)
+            before = np.roll(slope, 1, axis)
+            total += (share * slope + np.roll(share, 1, axis) * before) / 2 + (slope - before) / 12
+            total -= more_up * ahead - np.roll(more_down, 1, axis) * behind
+        return np.where(self.free, total, 0.0)
+
+    def fluxes(self, masses: Array) -> list[Array]:
+        """What Q has more than L of the flux of masses over the faces of each axis, per time; zero in equilibrium."""
+        more = []
+        for axis, (up, down, share, more_up, more_down) in enumerate(self.axes):
+            there = np.roll(masses, -1, axis)
+            flux = up * masses - down * there
+            change = np.where(self.free, np.roll(flux, 1, axis) - flux, 0.0)
+            fitted = share * (change + np.roll(change, -1, axis)) / 2 - differences(change, axis, self.grid) / 12
+            more.append(_on_faces(fitted, axis, self.grid) - more_up * up * masses + more_down * down * there)
+        return more
+
+    def of_flows(self, u: Array, masses: Array) -> float:
+        """Σ m (better rates - rates) |δu|² / Σ m rates |δu|²: of a chain in detailed balance with these masses.
+
+        It is what better rates do to its Dirichlet form, hence to the rate of a mode u, or of exit times u, without
+        subtractions.
+        """
+        more = flows = 0.0
+        for axis, (up, down, _, more_up, more_down) in enumerate(self.axes):
+            square = np.abs(self._rise(u, axis)) ** 2
+            here, there = up * masses * square, down * np.roll(masses, -1, axis) * square
+            larger = here > there  # a node that no jump leaves knows but one of them
+            flow = np.where(larger, here, there)
+            flows += float(flow.sum())
+            more += float((flow * np.where(larger, more_up, more_down)).sum())
+        return more / flows if flows > 0 else 0.0
+
+    def _rise(self, u, axis):
+        rise = differences(u, axis, self.grid)
+        return np.where(np.abs(rise) > ROUNDING * np.abs(u), rise, 0.0)
+
+    def matrix(self) -> sparse.csr_array:
+        """E as a matrix, the nodes in C order."""
+        size, numbers = self.free.size, np.arange(self.free.size).reshape(self.grid.shape)
+        unit, total = sparse.eye_array(size, format="csr"), sparse.csr_array((size, size))
+        for axis, (up, down, share, more_up, more_down) in enumerate(self.axes):
+            inner = np.ones(self.grid.shape, dtype=bool)
+            if not self.grid.periodic[axis]:
+                inner[(slice(None),) * axis + (-1,)] = False
+            ahead = sparse.csr_array((np.ones(size), (numbers.ravel(), np.roll(numbers, -1, axis).ravel())))
+            rise = _times(inner) @ (ahead - unit)
+            change, finer = (
+                _times(first) @ rise - ahead.T @ _times(second) @ rise
+                for first, second in ((up, down), (up * more_up, down * more_down))
+            )
+            slope = _times(self.free & np.roll(self.free, -1, axis)) @ rise @ change
+            total = total + ((unit + ahead.T) @ _times(share) / 2 + (unit - ahead.T) / 12) @ slope - finer
+        return (_times(self.free) @ total).tocsr()
+
+
+def fitting(z: Array) -> Array:
+    """(z/2 coth(z/2) - 1)/z: the mean of t - 1/2 on 0 < t < 1 under the weight exp(z t)."""
+    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+        return np.where(np.abs(z) > 1e-3, 0.5 / np.tanh(z / 2) - 1 / z, z / 12)
+
+
+def cell_numbers(form: Ito, axis: int) -> Array:
+    """b h / D on the faces of one axis of a diagonal form, grid.shape."""
+    drop, face = form.drops[axis], (form.a[axis] + np.roll(form.a[axis], -1, axis)) / 2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(drop == 0, 0.0, drop / face)
+
+
+def differences(values: Array, axis: int, grid: Grid) -> Array:
+    """The rise of values over the faces of one axis, grid.shape; zero on the empty face of an open one."""
+    return _on_faces(np.roll(values, -1, axis) - values, axis, grid)
+
+
+def _finer_rates(form, grid):
+    """(up, down) as from `axis_rates`, of drift and diffusion that bend on a face as their neighbours tell.
+
+    z = ∫ b/D over the face to one order more; the resistance ∫ exp(V), V' = -b/D, with h² V'' from the faces beside.
+    """
+    finer = []
+    for axis, (rates, drop, a) in enumerate(zip(axis_rates(form, grid), form.drops, form.a)):
+        h = grid.spacing[axis]
+        if form.drift is not None and not form.symmetric:
+            b = form.drift if grid.dimension == 1 else form.drift[..., axis]
+            fourth = second_difference(second_difference(b, axis, grid), axis, grid)
+            drop = drop + h * 11 / 720 * _means(fourth, axis, grid)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            steps = differences(1 / a, axis, grid)
+            means = _means(1 / a - second_difference(1 / a, axis, grid) / 12, axis, grid)
+            z = drop * means - _bend(drop, axis, grid) * steps / 12
+            share = fitting(z)
+            part = _bend(z, axis, grid) * np.where(np.abs(z) > 1e-3, share / z, 1 / 12)
+            factor = np.where(part > 0, 1 + part, 1 / (1 - part))
+            if form.symmetric:
+                factor = factor / (means - share * steps)
+        z, factor = (lines(np.ascontiguousarray(field), axis, grid.shape) for field in (z, factor))
+        known, up, down = np.isfinite(z) & np.isfinite(factor), np.empty_like(z), np.empty_like(z)
+        tridiagonal.rates(np.where(known, z, 0.0), np.ones_like(z), 1 / h**2, grid.periodic[axis], up, down)
+        stop(lines(grid.absorbing, axis, grid.shape), up, down)
+        here = np.ones_like(z) if form.symmetric else lines(a, axis, grid.shape)
+        better = (up * factor * here, down * factor * np.roll(here, -1, axis=1))
+        finer.append([np.where(known, new, old) for new, old in zip(better, rates)])
+    return finer
+
+
+def _bend(drop, axis, grid):
+    """h² V'' on the faces, h V' = -drop: half the difference of the faces beside; next to a wall as one further in."""
+    bent, n = (np.roll(drop, 1, axis) - np.roll(drop, -1, axis)) / 2, drop.shape[axis]
+    if grid.periodic[axis]:
+        return bent
+    if n < 4:
+        return np.zeros_like(drop)
+    part = (slice(None),) * axis
+    for face, inner in ((0, 1), (n - 2, n - 3)):
+        bent[(*part, face)] = bent[(*part, inner)]
+    return _on_faces(bent, axis, grid)
+
+
+def _means(values, axis, grid):
+    return _on_faces((values + np.roll(values, -1, axis)) / 2, axis, grid)
+
+
+def _on_faces(values, axis, grid):
+    if not grid.periodic[axis]:
+        values[(slice(None),) * axis + (-1,)] = 0.0
+    return values
+
+
+def _times(values):
+    return sparse.diags_array(values.ravel().astype(float), format="csr")
