@@ -284,7 +284,7 @@ def test_ficks_law_on_the_axes_keeps_constants(shape, boundary):
 
 def test_ficks_law_without_noise_in_places_is_upwind():
     grid = pl.Grid(0.0, 1.0, 6)
-    a, b = np.array([0.0, 0.0, 0.0, 0.3, 0.4, 0.5]), np.array([1.0, 1.0, -1.0, -2.0, 1.0, 0.0])
+    a, b = np.array([0.0, 0.0, 0.0, 0.3, 0.4, 0.5]), np.array([1.0, 1.0, 1.0, -2.0, 1.0, 0.0])
     Q = generator(FokkerPlanck(drift=b, beta=1.0, diffusion=a, interpretation="fick"), grid).toarray()
     assert np.isfinite(Q).all() and (Q - np.diag(np.diag(Q)) >= 0).all()
     assert Q[0, 1] == pytest.approx(2 * 1.0 / 0.2, rel=1e-12) and Q[1, 0] == 0

@@ -43,7 +43,7 @@ def fast_variable(quick=False, sign=1.0, noise=2.0):
         Diffusion(potential, math.sqrt(noise / beta)), 0.0, 8.0, 0.02, scheme=leimkuhler_matthews, paths=paths, seed=1
     )
     sampled = equal(grid.integrate(y * density), run.mean[-1], 4 * run.standard_error[-1] + 2e-3)
-    return [equal(2.0, observed_order(sizes, 1 / np.array(distances)), 0.15), sampled]
+    return [equal(4.0, observed_order(sizes, 1 / np.array(distances)), 0.15), sampled]
 
 
 @claim(

@@ -149,7 +149,7 @@ def gibbs_law(quick=False, noise=2.0):
         # a drift, not a potential: Gibbs is not built in
         law = stationary(FokkerPlanck(drift=-f.gradient(grid.x), diffusivity=D), grid)
         distances.append(grid.integrate(np.abs(law - gibbs(grid, f.on(grid), beta))))
-    return [equal(0.0, flux, 1e-8), equal(2.0, observed_order(sizes, 1 / np.array(distances)), 0.15)]
+    return [equal(0.0, flux, 1e-8), equal(4.0, observed_order(sizes, 1 / np.array(distances)), 0.15)]
 
 
 @claim(

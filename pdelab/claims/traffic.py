@@ -33,7 +33,7 @@ def invariant_law(quick=False, double=1.0):
         # a drift, not a potential: no density is built in
         law = stationary(FokkerPlanck(drift=-f.gradient(grid.x), diffusivity=NU), grid)
         distances.append(grid.integrate(np.abs(law - density / grid.integrate(density))))
-    return equal(2.0, observed_order(sizes, 1 / np.array(distances)), 0.15)
+    return equal(4.0, observed_order(sizes, 1 / np.array(distances)), 0.15)
 
 
 @claim(
@@ -233,7 +233,7 @@ def traffic_fast_noise(quick=False, noise=4.0):
         drift = -(f.gradient(grid.x) + (grid.x - x) / gamma)
         law = stationary(FokkerPlanck(drift=drift, diffusivity=noise * NU / 2), grid)
         distances.append(grid.integrate(np.abs(law - density / grid.integrate(density))))
-    return equal(2.0, observed_order(sizes, 1 / np.array(distances)), 0.15)
+    return equal(4.0, observed_order(sizes, 1 / np.array(distances)), 0.15)
 
 
 @claim(

@@ -147,14 +147,13 @@ def _moved(slow, chain, killing, inner, balanced, form, grid):
         added = truncation(field).ravel()[inner]
         return float(abs(left @ added) / max(abs(left @ mode), TINY)) / gap
     exact = balanced.rates(chain - truncation.matrix())[0].real
-    return abs(balanced.rates(chain)[0].real - exact) / max(exact, TINY)
+    return abs(balanced.rates(chain)[0].real - exact) / exact if exact > TINY else math.inf
 
 
 def _adjoint_mode(chain, mode, gap):
     """l of Q^T l = λ l with the λ of a mode."""
-    rate = np.vdot(mode, chain @ mode) / np.vdot(mode, mode)
-    near = linalg.splu((chain.T - (1 - 1e-9) * rate * sparse.eye_array(mode.size)).tocsc())
-    left = mode.conj() + 0j
+    rate, left = np.vdot(mode, chain @ mode) / np.vdot(mode, mode), mode.conj() + 0j
+    near = linalg.splu((chain.T - (1 - 1e-9) * rate * sparse.eye_array(mode.size)).astype(complex).tocsc())
     for _ in range(2):
         left = near.solve(left)
         left /= np.abs(left).max()

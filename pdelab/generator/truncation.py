@@ -157,6 +157,7 @@ def _finer_rates(form, grid):
         tridiagonal.rates(np.where(known, z, 0.0), np.ones_like(z), 1 / h**2, grid.periodic[axis], up, down)
         stop(lines(grid.absorbing, axis, grid.shape), up, down)
         here = np.ones_like(z) if form.symmetric else lines(a, axis, grid.shape)
+        factor = np.where(known, factor, 0.0)
         better = (up * factor * here, down * factor * np.roll(here, -1, axis=1))
         finer.append([np.where(known, new, old) for new, old in zip(better, rates)])
     return finer
