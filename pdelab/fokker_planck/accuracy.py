@@ -10,7 +10,10 @@ from pdelab.generator import Ito, ito, smearing
 from pdelab.grid import Grid
 from pdelab.stepping import integral_error, largest_error
 
-__all__ = ["accuracy", "advice"]
+__all__ = ["accuracy", "advice", "looks"]
+
+STEADY, MOVING = 8, 64  # looks
+QUIET = 0.75  # cell Peclet number z with z/2 coth(z/2) - 1 < 0.05
 
 
 def accuracy(problem: FokkerPlanck, grid: Grid, form: Ito) -> dict[str, Any]:
@@ -25,7 +28,10 @@ def accuracy(problem: FokkerPlanck, grid: Grid, form: Ito) -> dict[str, Any]:
 
     def rates(values, time):
         given = parts(0.0 if problem.steady else time)
-        return smearing.rates_of_change(values, at(time), grid, adjoint=problem.adjoint, parts=given)
+        pieces = [values] if problem.adjoint else smearing.lumps(values, grid)
+        return [
+            smearing.rates_of_change(piece, at(time), grid, adjoint=problem.adjoint, parts=given) for piece in pieces
+        ]
 
     first: list[float] = []  # how narrow the start is: diffusion alone makes no law narrower
 
@@ -43,8 +49,16 @@ def accuracy(problem: FokkerPlanck, grid: Grid, form: Ito) -> dict[str, Any]:
             "smearing": smearing.Followed(rates),
             "narrowness": narrow,
         },
+        "looks": looks(problem, grid, form),
         "advice": advice,
     }
+
+
+def looks(problem, grid, form):
+    """How often a run must be looked at on the way: what smears less than the limit everywhere needs none."""
+    if not problem.steady:
+        return MOVING
+    return STEADY if smearing.peclet(form, grid) > QUIET or not form.diagonal else 0
 
 
 def advice(info):

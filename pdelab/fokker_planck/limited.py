@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 from scipy import sparse
 
-from pdelab.fokker_planck.accuracy import advice
+from pdelab.fokker_planck.accuracy import advice, looks
 from pdelab.fokker_planck.equations import FokkerPlanck
 from pdelab.fokker_planck.schemes import certificates
 from pdelab.generator import Ito, ito, smearing
@@ -91,8 +91,11 @@ def high_resolution(problem: FokkerPlanck, grid: Grid, values: Array) -> Stepper
         measure=integral_error(grid.weights),
         peaks={
             "peclet": lambda values, time: smearing.peclet(moment(time)[0].form, grid),
-            "smearing": smearing.Followed(lambda values, time: moment(time)[0].rates_of_change(values)),
+            "smearing": smearing.Followed(
+                lambda values, time: [moment(time)[0].rates_of_change(piece) for piece in smearing.lumps(values, grid)]
+            ),
         },
+        looks=looks(problem, grid, form),
         advice=advice,
     )
 

@@ -6,6 +6,7 @@ import math
 import warnings
 
 import numpy as np
+from scipy import ndimage
 
 from pdelab.generator.coefficients import Ito, axis_rates
 from pdelab.generator.edges import corner_gradient, edges, in_cells, spread_added
@@ -14,12 +15,13 @@ from pdelab.grid import Grid
 from pdelab.stepping import AccuracyWarning
 
 __all__ = [
-    "NARROW", "SMEARED", "TINY", "Followed", "advice", "balanced", "narrowness", "of_size_one", "parts_of",
+    "NARROW", "SMEARED", "TINY", "Followed", "advice", "balanced", "lumps", "narrowness", "of_size_one", "parts_of",
     "peclet", "rates_of_change", "rates_of_fluxes", "smearing", "warn_of_smearing",
 ]  # fmt: skip
 
 SMEARED = 0.05  # of the variance
 TINY = np.finfo(float).tiny
+APART = 1e-4  # of the largest value, below which lumps are apart
 NARROW = 1.7  # spacings over the standard deviation: sums over the nodes have its square to three percent
 
 
@@ -81,21 +83,22 @@ class Followed:
     """`smearing` of a run, called with (values, time) from time 0 on: e' = 4 |Σ f δρ|/∫ρ² - e 4 Σ a (δρ)²/h /∫ρ².
 
     The first term is what the fluxes add to the variance, over it; the second what its growth and the return to balance
-    leave of what was added before: in balance e is |Σ f δρ| / Σ a (δρ)²/h.
+    leave of what was added before: in balance e is |Σ f δρ| / Σ a (δρ)²/h. Of several lumps each begins again from the
+    largest e of all, since nobody knows which is which.
 
-    rates : (values, time) -> rates_of_change
+    rates : (values, time) -> rates_of_change of each lump
     """
 
     def __init__(self, rates):
-        self.rates, self.time, self.shares = rates, 0.0, None
+        self.rates, self.time, self.shares = rates, 0.0, np.zeros(1)
 
     def __call__(self, values, time):
-        if time == 0 or self.shares is None:
-            self.time, self.shares = 0.0, np.zeros(len(self.rates(values, time)))
+        if time == 0:
+            self.time, self.shares = 0.0, np.zeros(1)
         if time > self.time:
-            falling, spreading, size = np.array(self.rates(values, time)).T
-            if size.size != self.shares.size:  # a matrix that is diagonal now and then
-                self.shares = np.full(size.size, self.shares.max())
+            falling, spreading, size = np.moveaxis(np.array(self.rates(values, time)), -1, 0)
+            if falling.shape != self.shares.shape or len(falling) > 1:
+                self.shares = np.full(falling.shape, self.shares.max())
             passed, size = 4 * (time - self.time), np.maximum(size, TINY)
             left = np.exp(-spreading / size * passed)
             gained = np.where(
@@ -103,6 +106,22 @@ class Followed:
             )
             self.time, self.shares = time, np.minimum(self.shares * left + gained, 1e300)
         return float(self.shares.max())
+
+
+def lumps(density, grid):
+    """The parts of a density that next to nothing joins, each zero elsewhere, of those with a tenth of it or more."""
+    size = np.abs(density)
+    labels, count = ndimage.label(size > APART * size.max())
+    if count < 2:
+        return [density]
+    for axis in np.flatnonzero(grid.periodic):
+        ends = np.moveaxis(labels, axis, 0)
+        for low, high in set(zip(ends[0].ravel().tolist(), ends[-1].ravel().tolist())):
+            if low and high and (ends[0] == low).any():
+                labels[labels == low] = high
+    masses = np.bincount(labels.ravel(), (size * grid.weights).ravel())
+    large = np.flatnonzero(masses[1:] >= 0.1 * masses[1:].sum()) + 1
+    return [np.where(labels == number, density, 0.0) for number in large] if large.size > 1 else [density]
 
 
 def narrowness(values, grid, wall=2.0):

@@ -199,7 +199,9 @@ class Stepper:
         () -> the stepper to take in place of this one when the caller gives dt.
     peaks : dict[str, Callable]
         {name: (values, time) -> float}, reported in `info` as one number, the largest of the start and the saved times;
-        called some eight times more on the way of a run of many steps.
+        called on the way, too, see `looks`.
+    looks : int
+        How often about `peaks` are called between the start and the end; in a run of fewer steps after each.
     advice : Callable[[dict], Sequence[str]]
         info -> warnings that the numbers in it call for, as sentences.
     """
@@ -221,6 +223,7 @@ class Stepper:
     rtol: float | None = None
     with_dt: Callable[[], Stepper] | None = None
     peaks: dict[str, Callable] = field(default_factory=dict)
+    looks: int = 0
     advice: Callable[[dict], Sequence[str]] = lambda info: ()
 
     def march(self, values: np.ndarray, time: float, dt: float, steps: int = 1) -> np.ndarray:

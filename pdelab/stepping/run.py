@@ -6,7 +6,6 @@ import time as clock
 __all__ = ["Run"]
 
 MOST_STEPS = 1e12  # hours even on two nodes
-LOOKS = 8  # at what goes on between saved times, where a run takes as many steps
 SECONDS_PER_CHUNK = 0.4  # compiled steps are run in pieces of about this length, so that Ctrl-C is heard
 
 
@@ -14,8 +13,9 @@ class Run:
     """The step-size rule and the bookkeeping of one solve."""
 
     def __init__(self, stepper, dt, cfl, scale=1.0, tell=None, look=None, last=math.inf):
-        """`look(field, time)` is called some LOOKS times until the time `last`."""
-        self.look, self.pause, self.due = look, last / LOOKS, last / LOOKS
+        """`look(field, time)` is called some `stepper.looks` times until the time `last`."""
+        self.look = look if stepper.looks else None
+        self.pause = self.due = last / max(stepper.looks, 1)
         self.stepper, self.dt, self.cfl, self.scale = stepper, dt, cfl, scale
         self.steps, self.largest_dt, self.monotonicity = 0, 0.0, 0.0
         self.chunk, self.field, self.extremes, self.tell = 16, None, None, tell

@@ -129,9 +129,8 @@ def solve(
         in integrals of absolute values, otherwise the largest error over the range. For Fokker-Planck `peclet` is the
         largest |b| h / D over the faces, `smearing` the estimated error of the squared widths, over them, that the
         fluxes of the scheme make, and `narrowness` the spacing over the standard deviation of a density that drift
-        holds together; the largest over the saved times. A run of many steps is looked at some eight times on
-        the way, and what was smeared then counts as far as it is not forgotten; of several lumps the sharpest count
-        most.
+        holds together; the largest over the saved times. Where |b| h / D is not small a run is looked at on
+        the way, too, and what was smeared then counts as far as it is not forgotten; of several lumps it is the worst.
 
     Raises
     ------
@@ -307,7 +306,7 @@ class _Task:
             for peak in stepper.peaks.values():
                 peak(values, time)
 
-        on_the_way = look if peaks and self.estimated else None
+        on_the_way = look if self.estimated else None
         run, state = Run(stepper, self.dt, self.cfl, scale, self.tell, on_the_way, times[-1]), stepper.init(first)
         estimate = Estimate(stepper, first, times, self.dt, self.cfl, scale) if self.estimated else None
         certificates = stepper.certificates
