@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import pdelab as pl
-from pdelab.generator import log_stationary, splitting
+from pdelab.generator import log_stationary, smearing, splitting
 from pdelab.stepping import AccuracyWarning
 
 TOLD = 0.05  # what is below goes unsaid
@@ -164,6 +164,41 @@ def test_what_went_on_before_the_last_time_counts():
     problem = pl.FokkerPlanck(drift=np.ones(100), diffusivity=1e-4)
     run, warned = listened(pl.solve, problem, np.exp(-(ring.x**2) / 0.02), ring, 200.0)
     assert abs((run.final * np.exp(1j * ring.x)).sum() / run.final.sum()) < 0.01 and max(warned) > 1
+
+
+@pytest.mark.parametrize("scheme", ["crank_nicolson", "high_resolution"])
+@pytest.mark.parametrize("boundary", ["reflecting", "periodic"])
+@pytest.mark.parametrize("n", [201, 801])
+def test_of_two_lumps_the_worst_counts(n, boundary, scheme):
+    """A narrow one at rest and one in a wind: the integral of the square is that of the narrow one."""
+    grid = pl.Grid(-4.0, 4.0, n, boundary=boundary)
+    wind = np.where(grid.x > 0, 1.0, 0.0)
+    start = np.exp(-((grid.x + 2) ** 2) / (2 * 0.05**2)) / 0.05 + np.exp(-((grid.x - 1) ** 2) / (2 * 0.2**2)) / 0.2
+    problem = pl.FokkerPlanck(drift=wind, diffusivity=1e-5)
+    run, warned = listened(pl.solve, problem, start, grid, 1.0, scheme=scheme)
+    found = variance(grid, np.where(grid.x > 0, run.final, 0.0))
+    close(run.info["smearing"], abs(found - 0.04 - 2e-5) / found)
+    assert bool(warned) == (scheme == "crank_nicolson")
+
+
+def test_a_lump_across_the_seam_is_one():
+    grid = pl.Grid((-4.0, -4.0), (4.0, 4.0), (81, 61), boundary="periodic")
+    x, y = np.moveaxis(grid.points, -1, 0)
+    away = 8 * np.stack([np.sin((x - 4) * math.pi / 8), np.sin((y - 4) * math.pi / 8)]) / math.pi
+    corner, middle = np.exp(-8 * (away**2).sum(0)), np.exp(-8 * (x**2 + y**2))
+    parts = smearing.lumps(corner + middle, grid)
+    assert sorted(grid.integrate(part) for part in parts) == pytest.approx([math.pi / 8] * 2, rel=1e-2)
+    assert len(smearing.lumps(corner + 0.01 * middle, grid)) == 1
+
+
+@pytest.mark.parametrize("last", [0.01, 0.05, 0.5])
+def test_a_wind_that_sets_in_late_is_told_by_the_time_it_blew(last):
+    grid = pl.Grid(-4.0, 4.0, 201)
+    problem = pl.FokkerPlanck(drift=lambda t: np.full(201, 5.0 * (t > 1 - last)), diffusivity=0.02)
+    start = np.exp(-((grid.x + 1) ** 2) / (2 * 0.2**2))
+    run, _ = listened(pl.solve, problem, start, grid, 1.0, scheme="crank_nicolson", dt=1e-3)
+    found = variance(grid, run.final)
+    close(run.info["smearing"], (found - 0.08) / found)
 
 
 def test_the_size_of_the_data_does_not_matter():

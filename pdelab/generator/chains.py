@@ -61,8 +61,8 @@ def stationary(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> np.n
     Warns
     -----
     AccuracyWarning
-        Drift that outruns diffusion from node to node so far that the rates put squared widths off by more than 5 %, or
-        a density that drift holds together on less than a cell: a finer grid.
+        Drift that outruns diffusion or bends from node to node so far that squared widths, or the whole law in its
+        integral, are off by more than 5 %, or a density that drift holds together on less than a cell: a finer grid.
 
     Examples
     --------
@@ -301,7 +301,7 @@ def mean_exit_time(
     Warns
     -----
     AccuracyWarning
-        Drift that outruns diffusion from node to node, as in `stationary`.
+        Drift that outruns diffusion or bends from node to node so far that they are off by more than 5 %.
 
     Examples
     --------
@@ -369,7 +369,7 @@ def committor(
     Warns
     -----
     AccuracyWarning
-        Drift that outruns diffusion from node to node, as in `stationary`.
+        Drift that outruns diffusion or bends from node to node so far that they are off by more than 5 %.
 
     Examples
     --------
@@ -411,7 +411,7 @@ def splitting(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> dict[
     Warns
     -----
     AccuracyWarning
-        Drift that outruns diffusion from node to node, as in `stationary`.
+        Drift that outruns diffusion or bends from node to node so far that they are off by more than 5 %.
 
     Examples
     --------
@@ -443,7 +443,7 @@ def _probability(Q, b, a, form, grid, stacklevel, solve=None):
 
 
 def _tell_of_smearing(what, field, longest, form, grid, chain, nodes, solve, stacklevel):
-    """Warn where what the rates add to L u moves u by much, at the worst but a tenth of the nodes.
+    """Warn where what the rates leave out of L u moves u by much, at the worst but a tenth of the nodes.
 
     They are counted by volume, of a chain in detailed balance by the law it rests in.
 

@@ -34,7 +34,9 @@ def spectral_gap(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> fl
 
     Exponentially small gaps have relative accuracy too, on open and periodic axes and in one to three dimensions. On an
     open line the method is bisection, without subtractions; of other chains in detailed balance it is Lanczos' for the
-    symmetric form of Q; elsewhere, and for tiny gaps, Arnoldi's for the inverse of Q, eliminated without subtractions.
+    symmetric form of Q; for tiny gaps Arnoldi's for the inverse of Q, eliminated without subtractions. Elsewhere slow
+    modes may turn fast: they are looked for among those of the chain in balance that has the same law, none of which
+    is faster than the gap of Q at its slowest.
 
     Parameters
     ----------
@@ -58,8 +60,9 @@ def spectral_gap(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> fl
     Warns
     -----
     AccuracyWarning
-        Drift that outruns diffusion from node to node, as in `stationary`; a mode so far from that of the adjoint that
-        rounding decides.
+        Drift that outruns diffusion or bends from node to node so far that the gap is off by more than 5 %, also where
+        the slowest mode of the equation is not that of the chain; a mode so far from that of the adjoint that rounding
+        decides; slow modes that may turn too fast to be found.
 
     Examples
     --------

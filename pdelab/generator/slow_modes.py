@@ -98,12 +98,14 @@ def _near(Q, value):
     v, options = np.cos(np.arange(Q.shape[0])) + 0j, {"SymmetricMode": True}
     shifted = (Q - value * sparse.eye_array(v.size)).tocsc()
     factors = linalg.splu(shifted, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.01, options=options)
+    residual = found = math.inf
     for _ in range(INVERSE):
         v = factors.solve(v)
         v /= np.linalg.norm(v)
         image = Q @ v
-        found = np.vdot(v, image)
-        if np.linalg.norm(image - found * v) < CERTAIN * abs(found):
+        before, found = residual, np.vdot(v, image)
+        residual = np.linalg.norm(image - found * v) / abs(found)
+        if residual < CERTAIN and residual > 0.5 * before:  # rounding is all that is left
             return found, v
     return -math.inf + 0j, v
 

@@ -1,0 +1,196 @@
+"""What nodes leave out of exit times, laws and gaps: an estimate that is right, so that nothing large goes unsaid."""
+
+import math
+import re
+import warnings
+
+import numpy as np
+import pytest
+from scipy.integrate import cumulative_trapezoid
+
+import pdelab as pl
+from pdelab.generator import generator, ito
+from pdelab.generator.slow_modes import Balanced, law_of
+from pdelab.generator.truncation import Truncation
+
+TOLD = 0.05  # what is below goes unsaid
+FINE = 200_001  # nodes of the quadratures that the chain is held against
+
+
+def told(question, *args):
+    """(answer, the numbers that its warnings name, all that they say)."""
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        answer = question(*args)
+    text = " ".join(str(warning.message) for warning in said)
+    return answer, [float(number) for number in re.findall(r"off by about (\S+) of", text)], text
+
+
+def integral(y, x):
+    return cumulative_trapezoid(y, x, initial=0.0)
+
+
+def exit_time(b, a, low, high, x):
+    """From x to `high`, reflected at `low`, of a u'' + b u' = -1, by quadrature."""
+    s = np.linspace(low, high, FINE)
+    force = integral(b(s) / a(s), s)
+    top = force.max()
+    inner = integral(np.exp(force - top) / a(s), s)
+    waits = integral(np.exp(top - force) * inner, s)
+    return np.interp(x, s, waits[-1] - waits)
+
+
+def waves(rng, count, size):
+    """A smooth function with a few waves on [-1, 1]."""
+    amplitudes, phases = size * rng.normal(size=count), rng.uniform(0, 2 * math.pi, count)
+    return lambda x: sum(c * np.sin((k + 1) * x + p) for k, (c, p) in enumerate(zip(amplitudes, phases)))
+
+
+@pytest.mark.parametrize("interpretation", ["ito", "fick"])
+@pytest.mark.parametrize("seed", range(12))
+def test_exit_times_are_right_or_told(seed, interpretation):
+    """Random drift and diffusion on a line of few nodes, against the double integral."""
+    rng = np.random.default_rng(seed)
+    b, bumps, D = waves(rng, 6, 1.0), waves(rng, 4, 0.25), 10 ** rng.uniform(-1, 0)
+    n = int(rng.integers(12, 60))
+    grid = pl.Grid(-1.0, 1.0, n, boundary=(("reflecting", "absorbing"),))
+    a = lambda x: D * np.exp(bumps(x))  # noqa: E731
+    slope = lambda x: (a(x + 1e-5) - a(x - 1e-5)) / 2e-5  # noqa: E731
+    problem = pl.FokkerPlanck(drift=b(grid.x), diffusion=a(grid.x), diffusivity=1.0, interpretation=interpretation)
+    full = b if interpretation == "ito" else lambda x: b(x) + slope(x)
+    found, numbers, text = told(pl.mean_exit_time, problem, grid)
+    wrong = abs(found[0] / exit_time(full, a, -1.0, 1.0, grid.x)[0] - 1)
+    assert wrong < 1.3 * TOLD or "less than a cell" in text or numbers[0] > wrong / 2, (wrong, numbers)
+    assert not numbers or wrong > TOLD / 2
+
+
+@pytest.mark.parametrize("D", [0.02, 0.01, 0.004, 0.002])
+@pytest.mark.parametrize("n", [31, 41, 61, 121])
+def test_times_over_a_barrier_that_the_nodes_do_not_resolve_are_told(D, n):
+    """exp(1/4D) from 1e5 to 1e54: a barrier of a few nodes is too low, by h² |U''| / 12D."""
+    grid = pl.Grid(-1.5, 0.0, n, boundary=(("reflecting", "absorbing"),))
+    exact = exit_time(lambda x: x - x**3, lambda x: 0 * x + D, -1.5, 0.0, grid.x)
+    U = grid.x**4 / 4 - grid.x**2 / 2
+    for problem in (pl.FokkerPlanck(U, diffusivity=D), pl.FokkerPlanck(drift=grid.x - grid.x**3, diffusivity=D)):
+        found, numbers, _ = told(pl.mean_exit_time, problem, grid)
+        wrong = abs(found[0] / exact[0] - 1)
+        assert bool(numbers) == (wrong > TOLD)
+        assert not numbers or numbers[0] == pytest.approx(wrong, rel=0.3)
+
+
+@pytest.mark.parametrize("D", [0.05, 0.01, 0.004])
+@pytest.mark.parametrize("n", [21, 41, 81])
+def test_gaps_of_two_wells_are_right_or_told(D, n):
+    def gap(n):
+        grid = pl.Grid(-2.0, 2.0, n)
+        return told(pl.spectral_gap, pl.FokkerPlanck(grid.x**4 / 4 - grid.x**2 / 2, diffusivity=D), grid)
+
+    (found, numbers, text), exact = gap(n), gap(1601)[0]
+    wrong = abs(found / exact - 1)
+    assert wrong < 1.2 * TOLD or numbers[0] > wrong / 2
+    assert not numbers or wrong > TOLD / 2 or "less than a cell" in text
+
+
+@pytest.mark.parametrize("n", [31, 41, 81])
+def test_tiny_gaps_with_a_current_are_told_as_large_as_they_are(n):
+    """Two wells on a ring with a tilt: no detailed balance, and a gap of e^-18 of the fastest rate."""
+
+    def gap(n):
+        grid = pl.Grid(0.0, 2 * math.pi, n, boundary="periodic")
+        return told(pl.spectral_gap, pl.FokkerPlanck(drift=0.05 - np.sin(2 * grid.x), diffusivity=0.06), grid)
+
+    (found, numbers, _), exact = gap(n), gap(1281)[0]
+    wrong = abs(found / exact - 1)
+    assert bool(numbers) == (wrong > TOLD)
+    assert not numbers or numbers[0] == pytest.approx(wrong, rel=0.4)
+
+
+@pytest.mark.parametrize("wind", [20.0, 60.0])
+def test_a_slow_mode_that_the_rates_smear_away_is_told(wind):
+    """Round the ring exp(ix) turns at the wind's speed and decays at D; the rates let it decay faster than the rest."""
+    grid = pl.Grid((-math.pi, -4.0), (math.pi, 4.0), (48, 41), boundary=("periodic", "reflecting"))
+    x, y = np.moveaxis(grid.points, -1, 0)
+    problem = pl.FokkerPlanck(drift=np.stack([0 * x + wind, -0.5 * y], -1), diffusivity=0.05)
+    gap, numbers, _ = told(pl.spectral_gap, problem, grid)
+    assert gap > 9 * 0.05 and numbers[0] > 4
+
+
+def test_a_slow_mode_that_turns_fast_is_found():
+    """The rate of the circulant round the ring, on a grid where the modes nearest to zero are others."""
+    grid = pl.Grid((-math.pi, -4.0), (math.pi, 4.0), (320, 21), boundary=("periodic", "reflecting"))
+    x, y = np.moveaxis(grid.points, -1, 0)
+    problem = pl.FokkerPlanck(drift=np.stack([0 * x + 20.0, -0.5 * y], -1), diffusivity=0.05)
+    Q = generator(problem, grid)
+    exact = (Q[21 * 5, 21 * 6] + Q[21 * 5, 21 * 4]) * (1 - math.cos(2 * math.pi / 320))
+    assert told(pl.spectral_gap, problem, grid)[0] == pytest.approx(exact, rel=1e-9)
+    assert exact < 0.45
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_mode_is_slower_than_the_slowest_in_balance(seed):
+    """Re(-λ) of every mode is its mean rate of spreading: of random winds on a torus, against dense algebra."""
+    rng = np.random.default_rng(seed)
+    grid = pl.Grid((0.0, 0.0), (2 * math.pi, 2 * math.pi), (23, 19), boundary="periodic")
+    x, y = np.moveaxis(grid.points, -1, 0)
+    drift = rng.normal(size=2) * 3 + np.stack([waves(rng, 2, 1.0)(x + y), waves(rng, 2, 1.0)(x - 2 * y)], -1)
+    problem, still = pl.FokkerPlanck(drift=drift, diffusivity=0.5), pl.FokkerPlanck(diffusivity=0.5)
+    Q, gap = generator(problem, grid), told(pl.spectral_gap, problem, grid)[0]
+    rates = np.sort(-np.linalg.eigvals(Q.toarray()).real)
+    balanced = Balanced.of(generator(still, grid), law_of(Q), gap)
+    assert gap == pytest.approx(rates[1], rel=1e-9)
+    assert balanced.least <= gap * (1 + 1e-9) and balanced.most > 2 * gap
+    assert balanced.rates(Q)[0].real == pytest.approx(gap, rel=0.1)
+
+
+@pytest.mark.parametrize("D, tilt, size, waves_round", [(0.5, 2.0, 3.0, 3), (0.1, 1.2, 1.0, 1), (0.02, 1.2, 1.0, 1)])
+@pytest.mark.parametrize("n", [15, 30, 60])
+def test_laws_with_a_current_are_right_or_told(D, tilt, size, waves_round, n):
+    """A tilted wave on a ring, against the same on 2,880 nodes."""
+
+    def law(n):
+        grid = pl.Grid(0.0, 2 * math.pi, n, boundary="periodic")
+        drift = tilt + size * np.sin(waves_round * grid.x)
+        return told(pl.stationary, pl.FokkerPlanck(drift=drift, diffusivity=D), grid)
+
+    (found, numbers, _), exact = law(n), law(2880)[0][:: 2880 // n]
+    wrong = 2 * math.pi / n * float(np.abs(found - exact).sum())
+    assert bool(numbers) == (wrong > TOLD)
+    assert not numbers or numbers[0] == pytest.approx(wrong, rel=0.3)
+
+
+@pytest.mark.parametrize("boundary", ["reflecting", "periodic"])
+def test_a_matrix_and_a_function_are_the_same_truncation(boundary):
+    """E u both ways, and constants are kept: E 1 = 0."""
+    rng = np.random.default_rng(1)
+    grid = pl.Grid((0.0, 0.0), (1.0, 2.0), (7, 6), boundary=boundary)
+    drift, diffusion = rng.normal(size=(7, 6, 2)), 0.1 + rng.uniform(size=(7, 6))
+    matrices = diffusion[..., None, None] * np.diag([1.0, 0.5])
+    problem = pl.FokkerPlanck(drift=drift, diffusion=matrices, diffusivity=1.0)
+    truncation = Truncation.of(ito(problem.coefficients(grid), grid), grid)
+    u = rng.normal(size=grid.shape)
+    np.testing.assert_allclose(truncation.matrix() @ u.ravel(), truncation(u).ravel(), rtol=1e-9, atol=1e-9)
+    assert np.abs(truncation(np.ones(grid.shape))).max() == 0.0
+
+
+def test_nothing_is_left_out_of_equilibrium():
+    """Rates keep exp(-U/D) exactly, in two dimensions and however steep: better ones have no flux either."""
+    grid = pl.Grid((-2.0, -2.0), (2.0, 2.0), 17)
+    x, y = np.moveaxis(grid.points, -1, 0)
+    U = x**4 / 4 - x**2 / 2 + y**2 + x * y / 2
+    truncation = Truncation.of(ito(pl.FokkerPlanck(U, diffusivity=0.2).coefficients(grid), grid), grid)
+    masses = np.exp(-U / 0.2) * grid.weights
+    assert max(np.abs(flux).max() for flux in truncation.fluxes(masses)) < 1e-11 * masses.max() / 0.25**2
+
+
+def test_a_drift_enters_by_its_mean_over_the_face():
+    """log ρ = ∫ b/D from node to node: fourth order, and exact for cubic drifts, also next to walls."""
+    errors = []
+    for n in (21, 41, 81):
+        grid = pl.Grid(-1.0, 1.0, n)
+        logs = np.log(pl.stationary(pl.FokkerPlanck(drift=np.sin(4 * grid.x + 1), diffusivity=1.0), grid))
+        exact = -np.cos(4 * grid.x + 1) / 4
+        errors.append(np.ptp(logs - exact))
+        logs = np.log(pl.stationary(pl.FokkerPlanck(drift=grid.x**2 - grid.x, diffusivity=1.0), grid))
+        assert np.ptp(logs - grid.x**3 / 3 + grid.x**2 / 2) < 1e-12
+    orders = np.log2(np.array(errors[:-1]) / errors[1:])
+    assert (orders > 3.5).all(), orders
