@@ -78,6 +78,16 @@ def test_times_over_a_barrier_that_the_nodes_do_not_resolve_are_told(D, n):
         assert not numbers or numbers[0] == pytest.approx(wrong, rel=0.3)
 
 
+@pytest.mark.parametrize("boundary", ["reflecting", "absorbing", "periodic"])
+@pytest.mark.parametrize("n", [5, 6, 9, 12, 20])
+def test_gaps_of_diffusion_alone_on_few_nodes_are_right_or_told(n, boundary):
+    grid = pl.Grid(0.0, 1.0, n, boundary=boundary)
+    gap, numbers, _ = told(pl.spectral_gap, pl.FokkerPlanck(diffusivity=1.0), grid)
+    wrong = 1 - gap / ((2 if boundary == "periodic" else 1) * math.pi) ** 2
+    assert wrong < 1.1 * TOLD or numbers[0] == pytest.approx(wrong, rel=0.4)
+    assert not numbers or wrong > TOLD / 2
+
+
 @pytest.mark.parametrize("D", [0.05, 0.01, 0.004])
 @pytest.mark.parametrize("n", [21, 41, 81])
 def test_gaps_of_two_wells_are_right_or_told(D, n):

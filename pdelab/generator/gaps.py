@@ -15,7 +15,7 @@ from pdelab.generator.censored import Censored
 from pdelab.generator.chains import checked_chain, closed_class, needs_noise, resting, symmetrised
 from pdelab.generator.coefficients import DiffusionProblem, asked, ito
 from pdelab.generator.slow_modes import FAST, SMALL, Balanced, decay, embedded, law_of, slowest, tiny, within_range
-from pdelab.generator.smearing import TINY, narrowness, peclet, smearing, warn_of_smearing
+from pdelab.generator.smearing import TINY, narrowness, smearing, warn_of_smearing
 from pdelab.generator.truncation import Truncation
 from pdelab.grid import Grid
 from pdelab.kernels import modes
@@ -23,7 +23,6 @@ from pdelab.stepping import AccuracyWarning
 
 __all__ = ["spectral_gap"]
 
-FINE = 0.3  # cell Peclet number up to which rates add less than a hundredth to diffusion
 WORST = 1e9  # condition of the slowest mode from which rounding may be seen in its rate
 
 
@@ -143,8 +142,6 @@ def _moved(slow, chain, killing, inner, balanced, form, grid):
         )
     if not form.diagonal:
         return smearing(field, form, grid, 1 / gap, adjoint=True)
-    if peclet(form, grid) <= FINE:
-        return 0.0
     truncation = Truncation.of(form, grid)
     if balanced is None:
         added = truncation(field).ravel()[inner]
@@ -189,8 +186,6 @@ def _moved_reversibly(slow, phi, chain, inner, form, grid):
     field.flat[inner] = mode * down
     if not form.diagonal:
         return smearing(field, form, grid, 1 / gap, adjoint=True)
-    if peclet(form, grid) <= FINE:
-        return 0.0
     truncation = Truncation.of(form, grid)
     if gap > FAST * float(-chain.diagonal().min()):
         return float(abs(mode * up @ truncation(field).ravel()[inner])) / gap
