@@ -261,7 +261,7 @@ MUTANTS = tuple(
         ("barriers as the nodes have them", "generator/truncation.py", "factor = np.where(part > 0, 1 + part, 1 / (1 - part))",
          "factor = np.ones_like(part)", "tests/test_truncation.py -k barrier"),
         ("masses spread over no cells", "generator/truncation.py", " - differences(change, axis, self.grid) / 12", "",
-         "tests/test_truncation.py -k laws"),
+         "tests/test_truncation.py -k whirl"),
         ("modes spread over no cells", "generator/truncation.py", " + (slope - before) / 12", "",
          "tests/test_truncation.py -k diffusion_alone"),
         ("gaps of the smeared modes alone", "generator/gaps.py", "balanced.rates(chain - truncation.matrix())[0].real",

@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 import pytest
 from scipy.integrate import cumulative_trapezoid
+from scipy.sparse.linalg import spsolve
 
 import pdelab as pl
 from pdelab.generator import generator, ito
@@ -166,6 +167,26 @@ def test_laws_with_a_current_are_right_or_told(D, tilt, size, waves_round, n):
     wrong = 2 * math.pi / n * float(np.abs(found - exact).sum())
     assert bool(numbers) == (wrong > TOLD)
     assert not numbers or numbers[0] == pytest.approx(wrong, rel=0.3)
+
+
+@pytest.mark.parametrize("speed, ratio", [(1.0, 1.0), (3.0, 1.0), (1.0, 3.0)])
+def test_fluxes_are_what_the_law_of_a_whirl_lacks(speed, ratio):
+    """Ornstein-Uhlenbeck with a rotation that keeps its Gaussian: Q^T δ = -div F, δ the exact law less the chain's."""
+    grid = pl.Grid((-5.0, -5.0), (5.0, 5.0), 41)
+    x, y = np.moveaxis(grid.points, -1, 0)
+    drift = np.stack([-x - speed * ratio * y, speed * x - ratio * y], -1)
+    problem = pl.FokkerPlanck(drift=drift, diffusivity=1.0)
+    exact = np.exp(-(x**2 + ratio * y**2) / 2) * math.sqrt(ratio) / (2 * math.pi)
+    Q, masses = generator(problem, grid), told(pl.stationary, problem, grid)[0] * grid.weights
+    load = np.zeros(grid.shape)
+    for axis, flux in enumerate(Truncation.of(ito(problem.coefficients(grid), grid), grid).fluxes(masses)):
+        load += np.roll(flux, 1, axis) - flux
+    held = np.arange(1, 41 * 41)
+    moved = np.zeros(41 * 41)
+    moved[held] = spsolve(Q[held][:, held].T.tocsc(), load.ravel()[held])
+    moved -= moved.sum() * masses.ravel()
+    lacking = (exact * grid.weights - masses).ravel()
+    assert np.abs(moved - lacking).sum() < 0.15 * np.abs(lacking).sum()
 
 
 @pytest.mark.parametrize("boundary", ["reflecting", "periodic"])

@@ -131,7 +131,7 @@ def _moved_law(masses, Q, truncation):
     """∫ |what the truncation moves the law by|, the law of integral one; zero where rounding decides."""
     masses, load = masses / masses.sum(), np.zeros(masses.shape)
     for axis, flux in enumerate(truncation.fluxes(masses)):
-        load += np.roll(flux, 1, axis) - flux
+        load += flux - np.roll(flux, 1, axis)
     held = int(np.argmax(masses))
     others = np.delete(np.arange(masses.size), held)
     solve = factored(0.0, 1.0, Q[others][:, others].T).solve
