@@ -181,6 +181,35 @@ def test_of_two_lumps_the_worst_counts(n, boundary, scheme):
     assert bool(warned) == (scheme == "crank_nicolson")
 
 
+@pytest.mark.parametrize("scheme", ["crank_nicolson", "implicit", "compact"])
+@pytest.mark.parametrize("wind, D, t", [("1", 0.05, 2.0), ("1", 0.05, 7.0), ("x", 0.05, 1.0), ("1", 0.2, 12.0)])
+def test_small_probabilities_are_right_or_told(wind, D, t, scheme):
+    """What two ends absorb, and what is left, against a grid of 3201 nodes: off by factors where widths are not."""
+
+    def run(n):
+        grid = pl.Grid(-4.0, 4.0, n, boundary="absorbing")
+        drift = np.ones(n) if wind == "1" else grid.x
+        start = np.exp(-(grid.x**2) / (2 * 0.35**2)) * ~grid.absorbing
+        problem = pl.FokkerPlanck(drift=drift, diffusivity=D)
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            run = pl.solve(problem, start / grid.integrate(start), grid, t, scheme=scheme, dt=t / 2000)
+        return np.append(run.info["absorbed"][-1], run.info["mass"][-1]), run.info, [str(w.message) for w in said]
+
+    exact = run(3201)[0]
+    for n in (81, 161, 321):
+        shares, info, texts = run(n)
+        told = [text for text in texts if "probability" in text]
+        seen = exact > 1e-5
+        wrong = float((np.abs(shares - exact) / shares)[seen].max())
+        assert wrong < 1.3 * TOLD or told, (n, wrong)
+        assert not told or wrong > TOLD / 2, (n, wrong)
+        if wrong > TOLD and scheme != "compact":
+            error = info["absorbed_error"][-1]
+            known = np.append(error, -error.sum())
+            assert np.abs(shares + known - exact)[seen].sum() < 0.6 * np.abs(shares - exact)[seen].sum()
+
+
 def test_a_lump_across_the_seam_is_one():
     grid = pl.Grid((-4.0, -4.0), (4.0, 4.0), (81, 61), boundary="periodic")
     x, y = np.moveaxis(grid.points, -1, 0)

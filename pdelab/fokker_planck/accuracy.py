@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
+
 from pdelab.fokker_planck.equations import FokkerPlanck
 from pdelab.generator import Ito, ito, smearing
 from pdelab.grid import Grid
@@ -13,6 +15,7 @@ from pdelab.stepping import integral_error, largest_error
 __all__ = ["accuracy", "advice", "looks"]
 
 STEADY, MOVING = 8, 64  # looks
+RARE = 1e-6  # probabilities below are not looked at
 QUIET = 0.75  # cell Peclet number z with z/2 coth(z/2) - 1 < 0.05
 
 
@@ -62,7 +65,20 @@ def looks(problem, grid, form):
 
 
 def advice(info):
-    """What to do about `smearing` and `narrowness`."""
+    """What to do about `smearing`, `narrowness` and `absorbed_error`."""
     better = "" if info["scheme"].endswith("high_resolution") else "high_resolution, "
     what = f"squared widths of what {info['scheme']} gives are"
-    return smearing.advice(what, info["smearing"], info.get("narrowness", 0.0), info["peclet"], better)
+    yield from smearing.advice(what, info["smearing"], info.get("narrowness", 0.0), info["peclet"], better)
+    if "absorbed_error" not in info:
+        return
+    shares = np.append(info["absorbed"][-1], info["mass"][-1])
+    errors = np.append(info["absorbed_error"][-1], info["absorbed_error"][-1].sum())
+    whole = shares.sum()
+    relative = np.where(shares > RARE * whole, np.abs(errors) / np.where(shares > 0, shares, 1.0), 0.0)
+    worst = int(np.argmax(relative))
+    if relative[worst] > smearing.SMEARED:
+        yield (
+            f"the nodes are too far apart for a probability as small as {shares[worst] / whole:.2g}, of what is "
+            f"{'left' if worst == shares.size - 1 else 'absorbed'} at the end: it is off by about "
+            f"{relative[worst]:.2g} of its value: take a finer grid"
+        )

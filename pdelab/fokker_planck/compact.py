@@ -12,6 +12,7 @@ from pdelab.fokker_planck.timing import damped, half_cells
 from pdelab.fokker_planck.walls import with_walls
 from pdelab.generator import axis_rates, ito
 from pdelab.generator.coefficients import lines
+from pdelab.generator.smearing import peclet
 from pdelab.grid import Grid
 from pdelab.hints import Array
 from pdelab.kernels import tridiagonal
@@ -19,6 +20,9 @@ from pdelab.stepping import Stepper, scheme
 
 __all__ = ["compact"]
 
+LEFT = (
+    8.0  # cell Peclet number z from which the correction takes nothing of what the rates smear; below, all but (z/8)²
+)
 START = ((2, 2.0), (3, -9.0), (4, 8.0))  # backward Euler in k parts, extrapolated: third order, decays at every rate
 
 
@@ -63,6 +67,8 @@ def compact(problem: FokkerPlanck, grid: Grid, values: Array) -> Stepper:
     rates, shares = _fitted(coefficients.diffusivity, form, grid)
     sweeps, half = Sweeps(rates, shares, grid, problem.adjoint), half_cells(problem, grid)
 
+    share = min(1.0, (peclet(form, grid) / LEFT) ** 2)
+
     def run(pair, time, dt, steps):
         coarse, fine = pair  # by steps of dt and of dt / 2
         sweeps.trapezoid(coarse, dt, steps)
@@ -83,9 +89,9 @@ def compact(problem: FokkerPlanck, grid: Grid, values: Array) -> Stepper:
         init=lambda values: init(values * half),
         values=lambda state: masses(state) / half,
         order=4,
-        **_of_fourth_order(accuracy(problem, grid, form)),
+        **_of_fourth_order(accuracy(problem, grid, form), share),
     )
-    return with_walls(stepper, problem, grid)
+    return with_walls(stepper, problem, grid, share)
 
 
 def _start(m, dt, sweeps):
@@ -100,14 +106,10 @@ def _start(m, dt, sweeps):
     return smoothed
 
 
-def _of_fourth_order(shared):
-    """The correction takes from what the rates smear all but some (z/8)² of it, z the cell Peclet number."""
+def _of_fourth_order(shared, share):
+    """What the rates smear, less what the correction takes of it."""
     peaks = shared["peaks"]
-
-    def smeared(values, time):
-        return peaks["smearing"](values, time) * min(1.0, (peaks["peclet"](values, time) / 8) ** 2)
-
-    return shared | {"peaks": peaks | {"smearing": smeared}}
+    return shared | {"peaks": peaks | {"smearing": lambda values, time: share * peaks["smearing"](values, time)}}
 
 
 def _fitted(D, form, grid):

@@ -93,6 +93,7 @@ class Estimate:
     """
 
     def __init__(self, stepper, first, times, dt, cfl, scale):
+        stepper = stepper.bare or stepper
         self.stepper, self.first = stepper, first
         self.error, self.follow, self.finish = stepper.error or 0.0, _nothing, _nothing
         bound = stepper.bound(stepper.init(first), 0.0)

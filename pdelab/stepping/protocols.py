@@ -202,6 +202,8 @@ class Stepper:
         called on the way, too, see `looks`.
     looks : int
         How often about `peaks` are called between the start and the end; in a run of fewer steps after each.
+    bare : Stepper | None
+        The same steps with less beside them, for the estimate of the error in time.
     advice : Callable[[dict], Sequence[str]]
         info -> warnings that the numbers in it call for, as sentences.
     """
@@ -224,6 +226,7 @@ class Stepper:
     with_dt: Callable[[], Stepper] | None = None
     peaks: dict[str, Callable] = field(default_factory=dict)
     looks: int = 0
+    bare: Stepper | None = None
     advice: Callable[[dict], Sequence[str]] = lambda info: ()
 
     def march(self, values: np.ndarray, time: float, dt: float, steps: int = 1) -> np.ndarray:

@@ -123,7 +123,8 @@ def solve(
         run: at most 1), minimum and maximum at the saved times. Equations that conserve mass have mass and mass_drift,
         its change since the start over the integral of |values| at the start. With absorbing ends mass is what is left;
         absorbed and flux, arrays (times, d, 2), say what has left through the lower and upper end of each axis and how
-        fast, and mass_drift counts what has left, too.
+        fast, and mass_drift counts what has left, too; absorbed_error is what the nodes leave out of absorbed, as far
+        as they are known to, where |b| h / D is not small and nothing moves.
 
         `time_error` is the estimated error in time at the saved times, relative to the data: of densities and Burgers
         in integrals of absolute values, otherwise the largest error over the range. For Fokker-Planck `peclet` is the
@@ -142,8 +143,8 @@ def solve(
     Warns
     -----
     AccuracyWarning
-        A `time_error` above 1 % (above rtol), `smearing` above 5 %, a `narrowness` above 1.7, or characteristics that
-        come in through an outflow end; it says what to do.
+        A `time_error` above 1 % (above rtol), `smearing` above 5 %, a `narrowness` above 1.7, what is left or absorbed
+        at the end off by more than 5 %, or characteristics that come in through an outflow end; it says what to do.
 
     Notes
     -----
