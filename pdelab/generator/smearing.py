@@ -8,9 +8,9 @@ import warnings
 import numpy as np
 from scipy import ndimage
 
-from pdelab.generator.coefficients import Ito, axis_rates
+from pdelab.generator.coefficients import Ito
 from pdelab.generator.edges import corner_gradient, edges, in_cells, spread_added
-from pdelab.generator.truncation import ROUNDING, cell_numbers, differences, fitting
+from pdelab.generator.truncation import ROUNDING, Truncation, cell_numbers, differences
 from pdelab.grid import Grid
 from pdelab.stepping import AccuracyWarning
 
@@ -52,31 +52,33 @@ def smearing(values, form, grid, time=math.inf, *, adjoint=False, held=None):
 def rates_of_change(values, form, grid, *, adjoint=False, held=None, parts=None):
     """(|Σ f δρ|, Σ a (δρ)²/h, ∫ρ²) of the generator's rates, for each axis; of a full matrix for all directions, too.
 
-    values may be complex; `parts` is `parts_of(form, grid)` where that is known.
+    values may be complex; `parts` is `parts_of(form, grid, held)` where that is known.
     """
-    values, parts = of_size_one(values), parts_of(form, grid) if parts is None else parts
-    if form.diagonal:
-        held = grid.absorbing if held is None else held
-        return rates_of_fluxes(_fitted(values, parts, grid, adjoint, held), values, form, grid)
-    return _rates_along(parts, values, grid, adjoint)
+    values, parts = of_size_one(values), parts_of(form, grid, held) if parts is None else parts
+    if not form.diagonal:
+        return _rates_along(parts, values, grid, adjoint)
+    away, fluxes = _off_mean(values, grid), parts.smeared(values, adjoint)
+    falling = [(flux * differences(away, axis, grid).conj()).sum() for axis, flux in enumerate(fluxes)]
+    return [(float(abs(rate)), *_spreading(away, form, grid, axis)) for axis, rate in enumerate(falling)]
 
 
-def parts_of(form, grid):
-    """(up, down, (z/2 coth(z/2) - 1)/z) on the faces of each axis, z = b h/D.
+def parts_of(form, grid, held=None):
+    """The `Truncation` of the rates.
 
     Of a full matrix: what the rates along the offsets add to the diffusion of each cell, that diffusion, the edges.
     """
     if not form.diagonal:
         return *spread_added(form, grid), edges(form, grid)
-    return [
-        (up.reshape(grid.shape), down.reshape(grid.shape), fitting(cell_numbers(form, axis)))
-        for axis, (up, down) in enumerate(axis_rates(form, grid))
-    ]
+    return Truncation.of(form, grid, held)
 
 
 def rates_of_fluxes(fluxes, values, form, grid):
     """The same of any f on the faces of each axis, along which it points down the slope."""
-    return [_rates(flux, values, form, grid, axis) for axis, flux in enumerate(fluxes)]
+    away, rates = _off_mean(values, grid), []
+    for axis, flux in enumerate(fluxes):
+        falling = float(abs(_sum(flux * differences(away, axis, grid), axis, grid)))
+        rates.append((falling, *_spreading(away, form, grid, axis)))
+    return rates
 
 
 class Followed:
@@ -156,7 +158,7 @@ def _is_layer(line):
 
 def balanced(values, form, grid, time):
     """Has diffusion had time enough for twice the widths of this density, so that drift holds it together?"""
-    rates = [_rates(0.0, values, form, grid, axis)[1:] for axis in range(grid.dimension)]
+    rates = [_spreading(_off_mean(values, grid), form, grid, axis) for axis in range(grid.dimension)]
     return any(4 * time * spreading > 2 * size > 0 for spreading, size in rates)
 
 
@@ -198,14 +200,12 @@ def warn_of_smearing(what, smeared, narrow, form, grid, stacklevel):
             warnings.warn(text, AccuracyWarning, stacklevel=stacklevel)
 
 
-def _rates(flux, values, form, grid, axis):
-    """(|Σ f δρ|, Σ a (δρ)²/h, Σ ρ² h) along one axis, ρ less its mean."""
-    values = _off_mean(values, grid)
+def _spreading(away, form, grid, axis):
+    """(Σ a (δρ)²/h, Σ ρ² h) along one axis, of ρ less its mean."""
     a = form.a[axis] if form.diagonal else form.a[..., axis, axis]
-    drop = differences(values, axis, grid)
-    falling = float(abs(_sum(flux * drop.conj(), axis, grid)))
-    spreading = float(_sum((a + np.roll(a, -1, axis)) / 2 * np.abs(drop) ** 2, axis, grid)) / grid.spacing[axis]
-    return falling, spreading, float((np.abs(values) ** 2 * grid.weights).sum())
+    square = np.abs(differences(away, axis, grid)) ** 2
+    spreading = float(_sum((a + np.roll(a, -1, axis)) / 2 * square, axis, grid)) / grid.spacing[axis]
+    return spreading, float((np.abs(away) ** 2 * grid.weights).sum())
 
 
 def _off_mean(values, grid):
@@ -224,34 +224,6 @@ def _sum(faces, axis, grid):
     """The sum over the faces of an axis, each with its area."""
     along = [-1 if k == axis else 1 for k in range(grid.dimension)]
     return (faces * grid.weights / grid.axis_weights[axis].reshape(along)).sum()
-
-
-def _fitted(values, parts, grid, adjoint, held):
-    """The numerical fluxes of Scharfetter-Gummel rates on the faces of each axis.
-
-    The rates are exact where the flux J is one number around a face; where it varies they add D (z/2 coth(z/2) - 1)
-    times the slope of J/b, z = b h/D, and J' = -ρ_t: nothing in equilibrium, in a wind the whole of it. Backwards alike
-    with u_t, since the rates are exact where b u' + D u'' = 0. Held nodes have no u_t: their neighbours' is taken.
-    """
-    fluxes, free = [], ~held
-    for axis, ((_, _, share), change) in enumerate(zip(parts, _changes(values, parts, grid, adjoint))):
-        change = np.where(free, change, 0.0)
-        count = np.maximum(free.astype(int) + np.roll(free, -1, axis), 1)
-        fluxes.append(-grid.spacing[axis] * share * (change + np.roll(change, -1, axis)) / count)
-    return fluxes
-
-
-def _changes(values, parts, grid, adjoint):
-    """ρ_t or u_t by the rates along one axis alone, for each axis."""
-    for axis, (up, down, _) in enumerate(parts):
-        if adjoint:
-            drop = differences(values, axis, grid)
-            ahead, behind = up * drop, np.roll(down * drop, 1, axis)
-            yield np.where(np.abs(ahead - behind) > ROUNDING * (np.abs(ahead) + np.abs(behind)), ahead - behind, 0.0)
-        else:
-            masses = values * grid.weights
-            flux = up * masses - down * np.roll(masses, -1, axis)
-            yield (np.roll(flux, 1, axis) - flux) / grid.weights
 
 
 def _rates_along(offsets, values, grid, adjoint):
