@@ -123,6 +123,28 @@ def test_backwards_the_squared_width_of_a_value_is_told(n):
     assert bool(warned) == (run.info["smearing"] > TOLD)
 
 
+@pytest.mark.parametrize("scheme", ["automatic", "crank_nicolson", "implicit"])
+@pytest.mark.parametrize("start", ["x", "x**2", "sin(2*x)", "1/(1 + exp(-4*x))"])
+@pytest.mark.parametrize("rate", [-1.0, 0.0, 0.5])
+def test_backwards_the_error_of_the_values_is_told(rate, start, scheme):
+    """Against the same on a grid 16 times as fine; also where the largest value is far off and the wrong one small."""
+    data = pl.Loss(start)
+
+    def run(n):
+        grid = pl.Grid(-5.0, 5.0, n)
+        problem = pl.BackwardKolmogorov(drift=rate * grid.x + (rate == 0), diffusivity=0.1)
+        return listened(pl.solve, problem, data, grid, 1.0, scheme=scheme, rtol=3e-3)
+
+    exact = run(1281)[0].final
+    for n in (21, 41, 81):
+        found, warned = run(n)
+        fine = exact[:: 1280 // (n - 1)]
+        error, size, spread = np.abs(found.final - fine), np.abs(fine), max(np.ptp(fine), np.ptp(data(found.grid.x)))
+        seen = size > 1e-3 * size.max()
+        close(found.info["space_error"][-1], max(error.max() / spread, np.median(error[seen] / size[seen])))
+        assert len(warned) == (found.info["space_error"][-1] > TOLD)
+
+
 @pytest.mark.parametrize("n", [40, 41])
 @pytest.mark.parametrize("D", [2e-3, 1e-5, 0.0])
 def test_a_law_narrower_than_a_cell_is_told_wherever_it_lies(n, D):

@@ -12,7 +12,7 @@ from pdelab.generator import Ito, ito, smearing
 from pdelab.grid import Grid
 from pdelab.stepping import integral_error, largest_error
 
-__all__ = ["accuracy", "advice", "looks"]
+__all__ = ["accuracy", "advised", "looks"]
 
 STEADY, MOVING = 8, 64  # looks
 RARE = 1e-6  # probabilities below are not looked at
@@ -53,7 +53,7 @@ def accuracy(problem: FokkerPlanck, grid: Grid, form: Ito) -> dict[str, Any]:
             "narrowness": narrow,
         },
         "looks": looks(problem, grid, form),
-        "advice": advice,
+        "advice": advised(problem, grid),
     }
 
 
@@ -64,21 +64,33 @@ def looks(problem, grid, form):
     return STEADY if smearing.peclet(form, grid) > QUIET or not form.diagonal else 0
 
 
-def advice(info):
-    """What to do about `smearing`, `narrowness` and `absorbed_error`."""
-    better = "" if info["scheme"].endswith("high_resolution") else "high_resolution, "
-    what = f"squared widths of what {info['scheme']} gives are"
-    yield from smearing.advice(what, info["smearing"], info.get("narrowness", 0.0), info["peclet"], better)
-    if "absorbed_error" not in info:
-        return
-    shares = np.append(info["absorbed"][-1], info["mass"][-1])
-    errors = np.append(info["absorbed_error"][-1], info["absorbed_error"][-1].sum())
-    whole = shares.sum()
-    relative = np.where(shares > RARE * whole, np.abs(errors) / np.where(shares > 0, shares, 1.0), 0.0)
+def advised(problem, grid):
+    """info -> what to do about `smearing`, `narrowness`, `space_error` and `absorbed_error`."""
+
+    def advice(info):
+        name, number = info["scheme"], info["peclet"]
+        limited = name.endswith("high_resolution") or problem.adjoint or grid.absorbing.any()
+        better = "" if limited else "high_resolution, "
+        if "space_error" in info:
+            yield from smearing.advice(f"values of {name} are", max(info["space_error"]), 0.0, number)
+        else:
+            what = f"squared widths of what {name} gives are"
+            yield from smearing.advice(what, info["smearing"], info.get("narrowness", 0.0), number, better)
+        if "absorbed_error" in info:
+            yield from _of_the_ends(info["absorbed"][-1], info["mass"][-1], info["absorbed_error"][-1])
+
+    return advice
+
+
+def _of_the_ends(absorbed, left, error):
+    """What is said of the shares that the ends have absorbed and left."""
+    shares, errors = np.append(absorbed, left), np.abs(np.append(error, error.sum()))
+    seen = shares > RARE * shares.sum()
+    relative = np.where(seen, errors / np.where(seen, shares, 1.0), 0.0)
     worst = int(np.argmax(relative))
     if relative[worst] > smearing.SMEARED:
         yield (
-            f"the nodes are too far apart for a probability as small as {shares[worst] / whole:.2g}, of what is "
+            f"the nodes are too far apart for a probability as small as {shares[worst] / shares.sum():.2g}, of what is "
             f"{'left' if worst == shares.size - 1 else 'absorbed'} at the end: it is off by about "
             f"{relative[worst]:.2g} of its value: take a finer grid"
         )

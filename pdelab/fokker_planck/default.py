@@ -76,11 +76,15 @@ def _either(modes: Stepper, series: Stepper, problem, grid) -> Stepper:
         stepper, inner = state
         return inner if stepper is None else stepper.values(inner)
 
+    def record(name):
+        return lambda state, time: state[0].records[name](state[1], time) if state[0] else 0.0
+
     return replace(
         modes,
         advance=advance,
         init=lambda field: (None, field),
         values=values,
         report=lambda state: (state[0] or modes).info,
+        records={name: record(name) for name in modes.records},
         error=max(modes.error or 0.0, series.error or 0.0),
     )

@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 from scipy import sparse
 
-from pdelab.fokker_planck.accuracy import advice, looks
+from pdelab.fokker_planck.accuracy import advised, looks
 from pdelab.fokker_planck.equations import FokkerPlanck
 from pdelab.fokker_planck.schemes import certificates
 from pdelab.generator import Ito, ito, smearing
@@ -96,7 +96,7 @@ def high_resolution(problem: FokkerPlanck, grid: Grid, values: Array) -> Stepper
             ),
         },
         looks=looks(problem, grid, form),
-        advice=advice,
+        advice=advised(problem, grid),
     )
 
 

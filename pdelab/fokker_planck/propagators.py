@@ -77,7 +77,7 @@ def spectral(problem: FokkerPlanck, grid: Grid, values: Array) -> Stepper:
         moving = vectors * (vectors @ m)[:, np.newaxis] * (scale / half)
         return time, rates, moving, (rest @ m) * rest * scale / half
 
-    return Stepper(
+    stepper = Stepper(
         advance,
         dt=math.inf,
         certificates=certificates(problem, grid, form),
@@ -86,6 +86,7 @@ def spectral(problem: FokkerPlanck, grid: Grid, values: Array) -> Stepper:
         error=error,
         **accuracy(problem, grid, form),
     )
+    return with_walls(stepper, problem, grid)
 
 
 def _modes(up, down, rest, cut):

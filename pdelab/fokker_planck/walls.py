@@ -6,7 +6,6 @@ arrived; what is handed out has density zero there, and the mass of each end sta
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,9 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pdelab.fokker_planck.equations import FokkerPlanck
+from pdelab.fokker_planck.space_error import with_error
 from pdelab.generator import generator, ito
-from pdelab.generator.smearing import peclet
-from pdelab.generator.truncation import Truncation
 from pdelab.grid import Grid
 from pdelab.hints import Times
 from pdelab.losses import Loss
@@ -24,16 +22,15 @@ from pdelab.stepping import Solution, Stepper, solve
 
 __all__ = ["FirstPassage", "first_passage", "with_walls"]
 
-EVEN = 0.3  # cell Peclet number up to which probabilities of 1e-4 are off by a few per cent at most
-PIECES = 4  # of a call of `advance`, after each of which what the nodes leave out is added
-
 
 def with_walls(stepper: Stepper, problem: FokkerPlanck, grid: Grid, share: float = 1.0) -> Stepper:
     """The steps of a Fokker-Planck scheme on a grid that may have absorbing ends, with what they absorb as records.
 
     share : of what the generator's rates leave out, how much the scheme does
     """
-    if problem.adjoint or not grid.absorbing.any():
+    if problem.adjoint:
+        return with_error(stepper, problem, grid, ito(problem.coefficients(grid), grid), share) or stepper
+    if not grid.absorbing.any():
         return stepper
     walls, inner, arrivals = grid.absorbing, stepper.values, _arrivals(problem, grid)
 
@@ -47,49 +44,20 @@ def with_walls(stepper: Stepper, problem: FokkerPlanck, grid: Grid, share: float
         mass = (grid.weights * density(state)).ravel()
         return _by_end({end: float(rates @ mass) for end, rates in arrivals(time).items()}, grid)
 
-    walled = replace(stepper, values=density, records=stepper.records | {"absorbed": absorbed, "flux": flux})
-    form = ito(problem.coefficients(grid), grid)
-    if not (problem.steady and form.diagonal and peclet(form, grid) > EVEN):
-        return walled
-    return _with_errors(walled, stepper, Truncation.of(form, grid), share, grid)
-
-
-def _with_errors(walled, stepper, truncation, share, grid):
-    """The same steps beside which the error δ of the nodes is followed: δ_t = Q^T δ + what the rates left out of ρ_t.
-
-    Small probabilities are off by factors where widths are off by a few per cent: their errors are known from δ alone.
-    """
-
-    def load(density):
-        fluxes = truncation.fluxes(density * grid.weights)
-        return share * sum(flux - np.roll(flux, 1, axis) for axis, flux in enumerate(fluxes)) / grid.weights
-
-    def advance(state, time, dt, steps):
-        own, error = state
-        before, done = load(stepper.values(own)), 0
-        while done < steps:
-            count = min(math.ceil(steps / PIECES), steps - done)
-            half = 0.5 * count * dt
-            own = stepper.advance(own, time + done * dt, dt, count)
-            after = load(stepper.values(own))
-            moved = stepper.init(stepper.values(error) + half * before)
-            error = stepper.init(stepper.values(stepper.advance(moved, time + done * dt, dt, count)) + half * after)
-            before, done = after, done + count
-        return own, error
-
-    def of_own(function):
-        return lambda state, *time: function(state[0], *time)
-
+    walled = {"values": density, "records": stepper.records | {"absorbed": absorbed, "flux": flux}}
+    followed = with_error(stepper, problem, grid, ito(problem.coefficients(grid), grid), share)
+    if followed is None:
+        return replace(stepper, **walled)
     return replace(
-        walled,
-        advance=advance,
-        bound=of_own(walled.bound),
-        init=lambda values: (stepper.init(values), stepper.init(np.zeros(grid.shape))),
-        values=of_own(walled.values),
-        report=of_own(walled.report),
-        records={name: of_own(record) for name, record in walled.records.items()}
-        | {"absorbed_error": lambda state, time: _at_ends(stepper.values(state[1]), grid)},
-        bare=walled,
+        followed,
+        values=lambda state: density(state[0]),
+        records={
+            "absorbed": lambda state, time: absorbed(state[0], time),
+            "flux": lambda state, time: flux(state[0], time),
+            "absorbed_error": lambda state, time: absorbed(state[1], time),
+        }
+        | followed.records,
+        bare=replace(stepper, **walled),
     )
 
 

@@ -132,6 +132,9 @@ def solve(
         fluxes of the scheme make, and `narrowness` the spacing over the standard deviation of a density that drift
         holds together; the largest over the saved times. Where |b| h / D is not small a run is looked at on
         the way, too, and what was smeared then counts as far as it is not forgotten; of several lumps it is the worst.
+        Backwards the error that the nodes make of the values is followed there, of a steady problem with a diagonal
+        matrix: `space_error`, an array (times,), is the largest over the range or, if that is more, the median of its
+        share of the value.
 
     Raises
     ------
@@ -143,8 +146,9 @@ def solve(
     Warns
     -----
     AccuracyWarning
-        A `time_error` above 1 % (above rtol), `smearing` above 5 %, a `narrowness` above 1.7, what is left or absorbed
-        at the end off by more than 5 %, or characteristics that come in through an outflow end; it says what to do.
+        A `time_error` above 1 % (above rtol), `smearing` or `space_error` above 5 %, a `narrowness` above 1.7, what is
+        left or absorbed at the end off by more than 5 %, or characteristics that come in through an outflow end; it
+        says what to do.
 
     Notes
     -----
