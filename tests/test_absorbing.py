@@ -189,6 +189,7 @@ def test_mean_exit_times_without_a_target():
     assert np.isinf(mean_exit_time(FokkerPlanck(beta=1.0), half, half.x > 0.95)[:-1]).all()  # the end may come first
 
 
+@pytest.mark.filterwarnings("ignore:the nodes")  # coarse grids against dense algebra
 def test_splitting_probabilities():
     grid, v = pl.Grid(0.0, 1.0, 41, boundary="absorbing"), 1.7
     problem = FokkerPlanck(drift=np.full(41, v), diffusivity=D)

@@ -21,7 +21,7 @@ from pdelab.generator import (
     stationary,
 )
 
-pytestmark = pytest.mark.filterwarnings("ignore:drift")  # chains of coarse grids against exact arithmetic
+pytestmark = pytest.mark.filterwarnings("ignore:drift|the nodes")  # chains of coarse grids against exact arithmetic
 DIGITS = 900
 
 

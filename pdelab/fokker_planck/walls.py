@@ -44,10 +44,10 @@ def with_walls(stepper: Stepper, problem: FokkerPlanck, grid: Grid, share: float
         mass = (grid.weights * density(state)).ravel()
         return _by_end({end: float(rates @ mass) for end, rates in arrivals(time).items()}, grid)
 
-    walled = {"values": density, "records": stepper.records | {"absorbed": absorbed, "flux": flux}}
+    walled = replace(stepper, values=density, records=stepper.records | {"absorbed": absorbed, "flux": flux})
     followed = with_error(stepper, problem, grid, ito(problem.coefficients(grid), grid), share)
     if followed is None:
-        return replace(stepper, **walled)
+        return walled
     return replace(
         followed,
         values=lambda state: density(state[0]),
@@ -57,7 +57,7 @@ def with_walls(stepper: Stepper, problem: FokkerPlanck, grid: Grid, share: float
             "absorbed_error": lambda state, time: absorbed(state[1], time),
         }
         | followed.records,
-        bare=replace(stepper, **walled),
+        bare=walled,
     )
 
 

@@ -1,4 +1,4 @@
-"""What the rates between nodes do to the widths of a solution, where drift outruns diffusion from node to node."""
+"""What the rates between nodes do to the widths of a solution, where drift outruns diffusion between them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import math
 import warnings
 
 import numpy as np
-from scipy import ndimage
 
 from pdelab.generator.coefficients import Ito
 from pdelab.generator.edges import corner_gradient, edges, in_cells, spread_added
@@ -112,6 +111,8 @@ class Followed:
 
 def lumps(density, grid):
     """The parts of a density that next to nothing joins, each zero elsewhere, of those with a tenth of it or more."""
+    from scipy import ndimage
+
     size = np.abs(density)
     labels, count = ndimage.label(size > APART * size.max())
     if count < 2:
@@ -182,9 +183,8 @@ def advice(what, smeared, narrow, number, better=""):
     """What to do about these numbers, as sentences; `what` is off, "widths are"."""
     if smeared > SMEARED:
         yield (
-            f"drift outruns diffusion or bends between nodes (cell Peclet number up to {number:.3g}): {what} off by "
-            f"about {smeared if smeared < 1e3 else math.inf:.2g} of their value: take {better}a finer grid or more "
-            "diffusion"
+            f"the nodes are too far apart for drift and diffusion (cell Peclet number up to {number:.3g}): {what} off "
+            f"by about {smeared if smeared < 1e3 else math.inf:.2g} of their value: take {better}a finer grid"
         )
     if narrow > NARROW:
         yield (

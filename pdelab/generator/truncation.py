@@ -47,7 +47,7 @@ class Truncation:
             more = (new / np.where(old > 0, old, 1.0) - (old > 0) for old, new in zip(rates, better))
             share = fitting(cell_numbers(form, axis))
             axes.append([field.reshape(grid.shape) for field in (*rates, share, *more)])
-        return cls(grid, ~(grid.absorbing if held is None else held), axes)
+        return cls(grid, np.logical_not(grid.absorbing if held is None else held), axes)
 
     def __call__(self, u: Array) -> Array:
         """E u at the nodes; differences of u that may be rounding count as zero."""
