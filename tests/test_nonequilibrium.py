@@ -231,6 +231,7 @@ def test_free_energy_falls_as_theorem_says(case, rng):
     assert nonequilibrium.free_energy(problem, grid, pl.stationary(problem, grid)) < 1e-14
 
 
+@pytest.mark.filterwarnings("ignore:the nodes")  # of coarse chains
 def test_free_energy_of_random_densities_never_rises(rng):
     grid = pl.Grid((-2, -2), (2, 2), (17, 13))
     for _ in range(10):
