@@ -131,7 +131,9 @@ def _moved(slow, chain, killing, inner, balanced, form, grid):
     (gap, mode), field = slow, np.zeros(grid.shape, dtype=complex)
     field.flat[inner] = mode
     seen = gap > FAST * float(-chain.diagonal().min())
-    left = _adjoint_mode(chain, mode, gap) if seen else _tiny_adjoint(chain, killing, mode)
+    if not (form.diagonal or seen) or not (seen or mode.all()):
+        return smearing(field, form, grid, 1 / gap, adjoint=True)
+    left = _adjoint_mode(chain, mode) if seen else _tiny_adjoint(chain, killing, mode)
     met = max(abs(left @ mode) / np.linalg.norm(left) / np.linalg.norm(mode), TINY)
     if seen and 1 / met > WORST:
         warnings.warn(
@@ -150,7 +152,7 @@ def _moved(slow, chain, killing, inner, balanced, form, grid):
     return abs(balanced.rates(chain)[0].real - exact) / exact if exact > TINY else math.inf
 
 
-def _adjoint_mode(chain, mode, gap):
+def _adjoint_mode(chain, mode):
     """l of Q^T l = λ l with the λ of a mode."""
     rate, left = np.vdot(mode, chain @ mode) / np.vdot(mode, mode), mode.conj() + 0j
     near = linalg.splu((chain.T - (1 - 1e-9) * rate * sparse.eye_array(mode.size)).astype(complex).tocsc())
