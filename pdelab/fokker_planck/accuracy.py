@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from pdelab.fokker_planck import space_error
 from pdelab.fokker_planck.equations import FokkerPlanck
-from pdelab.generator import Ito, ito, smearing
+from pdelab.generator import Ito, axis_rates, ito, smearing
 from pdelab.grid import Grid
 from pdelab.stepping import integral_error, largest_error
 
@@ -36,6 +37,13 @@ def accuracy(problem: FokkerPlanck, grid: Grid, form: Ito) -> dict[str, Any]:
             smearing.rates_of_change(piece, at(time), grid, adjoint=problem.adjoint, parts=given) for piece in pieces
         ]
 
+    @lru_cache(maxsize=1)
+    def rates_at(time):
+        return axis_rates(at(time), grid) if at(time).diagonal else None
+
+    def left_out(values, time):
+        return space_error.left_out(parts(0.0 if problem.steady else time), values, grid)
+
     first: list[float] = []  # how narrow the start is: diffusion alone makes no law narrower
 
     def narrow(values, time):
@@ -45,13 +53,15 @@ def accuracy(problem: FokkerPlanck, grid: Grid, form: Ito) -> dict[str, Any]:
         held = not first or found > 1.05 * first[0] or smearing.balanced(values, at(time), grid, time)
         return found if held and time > 0 else 0.0
 
+    followed = space_error.Followed(lambda time: rates_at(0.0 if problem.steady else time), left_out, grid)
     return {
         "measure": largest_error if problem.adjoint else integral_error(grid.weights),
         "peaks": {
             "peclet": lambda values, time: smearing.peclet(at(time), grid),
             "smearing": smearing.Followed(rates),
             "narrowness": narrow,
-        },
+        }
+        | ({} if problem.adjoint else {"space_error": followed}),
         "looks": looks(problem, grid, form),
         "advice": advised(problem, grid),
     }
@@ -71,11 +81,13 @@ def advised(problem, grid):
         name, number = info["scheme"], info["peclet"]
         limited = name.endswith("high_resolution") or problem.adjoint or grid.absorbing.any()
         better = "" if limited else "high_resolution, "
-        if "space_error" in info:
-            yield from smearing.advice(f"values of {name} are", max(info["space_error"]), 0.0, number)
-        else:
-            what = f"squared widths of what {name} gives are"
-            yield from smearing.advice(what, info["smearing"], info.get("narrowness", 0.0), number, better)
+        if problem.adjoint and "space_error" in info:
+            yield from smearing.advice(f"values of {name} are", info["space_error"], 0.0, number)
+            return
+        what, smeared = f"squared widths of what {name} gives are", info["smearing"]
+        if smeared <= smearing.SMEARED:  # the density may be off for other reasons
+            what, smeared = f"the density that {name} gives is", info.get("space_error", 0.0)
+        yield from smearing.advice(what, smeared, info.get("narrowness", 0.0), number, better)
         if "absorbed_error" in info:
             yield from _of_the_ends(info["absorbed"][-1], info["mass"][-1], info["absorbed_error"][-1])
 

@@ -107,9 +107,13 @@ def _start(m, dt, sweeps):
 
 
 def _of_fourth_order(shared, share):
-    """What the rates smear, less what the correction takes of it."""
-    peaks = shared["peaks"]
-    return shared | {"peaks": peaks | {"smearing": lambda values, time: share * peaks["smearing"](values, time)}}
+    """What the rates smear and leave out, less what the correction takes of it."""
+
+    def of(peak):
+        return lambda values, time: share * peak(values, time)
+
+    left = {name: of(peak) for name, peak in shared["peaks"].items() if name in ("smearing", "space_error")}
+    return shared | {"peaks": shared["peaks"] | left}
 
 
 def _fitted(D, form, grid):

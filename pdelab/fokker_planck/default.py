@@ -62,6 +62,7 @@ def _named(function):
 
 def _either(modes: Stepper, series: Stepper, problem, grid) -> Stepper:
     """`spectral` where few modes outlive the first interval, else `chebyshev`; the state says which."""
+    used = [modes]
     few, width = grid.shape[0] / 4, grid.upper[0] - grid.lower[0]
 
     def advance(state, time, dt, steps):
@@ -74,10 +75,11 @@ def _either(modes: Stepper, series: Stepper, problem, grid) -> Stepper:
 
     def values(state):
         stepper, inner = state
+        used[:] = [stepper or modes]
         return inner if stepper is None else stepper.values(inner)
 
-    def record(name):
-        return lambda state, time: state[0].records[name](state[1], time) if state[0] else 0.0
+    def space_error(values, time):
+        return used[0].peaks["space_error"](values, time)
 
     return replace(
         modes,
@@ -85,6 +87,6 @@ def _either(modes: Stepper, series: Stepper, problem, grid) -> Stepper:
         init=lambda field: (None, field),
         values=values,
         report=lambda state: (state[0] or modes).info,
-        records={name: record(name) for name in modes.records},
+        peaks=modes.peaks | ({"space_error": space_error} if problem.adjoint and "space_error" in modes.peaks else {}),
         error=max(modes.error or 0.0, series.error or 0.0),
     )

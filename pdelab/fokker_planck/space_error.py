@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
 from pdelab.fokker_planck.equations import FokkerPlanck
+from pdelab.fokker_planck.splitting import Sweeps
 from pdelab.generator import Ito
 from pdelab.generator.smearing import peclet
 from pdelab.generator.truncation import Truncation
@@ -14,17 +16,23 @@ from pdelab.grid import Grid
 from pdelab.hints import Array
 from pdelab.stepping import Stepper
 
-__all__ = ["with_error"]
+__all__ = ["Followed", "left_out", "with_error"]
 
 EVEN = 0.3  # cell Peclet number up to which the nodes of a resolved solution make errors of a per cent or so
 SEEN = 1e-3  # of the largest value, below which none is compared with its error
 STEPS, LEAPS = 16, 8  # steps after which what was left out is added, and parts of one that is exact in time
 
 
+def left_out(truncation: Truncation, density: Array, grid: Grid) -> Array:
+    """What the rates leave out of ρ_t."""
+    fluxes = truncation.fluxes(density * grid.weights)
+    return sum(flux - np.roll(flux, 1, axis) for axis, flux in enumerate(fluxes)) / grid.weights
+
+
 def with_error(stepper: Stepper, problem: FokkerPlanck, grid: Grid, form: Ito, share: float = 1.0) -> Stepper | None:
     """The same steps, in whose state the error δ of the nodes follows, δ_t = Q^T δ + what the rates left out of ρ_t.
 
-    Backwards, δ_t = Q δ - E u. Its record is `space_error`, the largest |δ| over the range of the data or of u, or, if
+    Backwards, δ_t = Q δ - E u, and the peak `space_error` is the largest |δ| over the range of the data or of u or, if
     that is more, the median of |δ| over |u|: a large value somewhere hides no wrong one elsewhere.
 
     Parameters
@@ -45,12 +53,10 @@ def with_error(stepper: Stepper, problem: FokkerPlanck, grid: Grid, form: Ito, s
     truncation, values = Truncation.of(form, grid), stepper.values
     pieces = LEAPS if stepper.error is not None else 1
     first: list[Array] = []
+    seen: list[Array] = []
 
     def load(field):
-        if problem.adjoint:
-            return -share * truncation(field)
-        fluxes = truncation.fluxes(field * grid.weights)
-        return share * sum(flux - np.roll(flux, 1, axis) for axis, flux in enumerate(fluxes)) / grid.weights
+        return -share * truncation(field) if problem.adjoint else share * left_out(truncation, field, grid)
 
     def init(field):
         first[:] = [field]
@@ -70,25 +76,64 @@ def with_error(stepper: Stepper, problem: FokkerPlanck, grid: Grid, form: Ito, s
             before, done = after, done + count
         return own, error
 
-    def space_error(state, time):
-        size, error = np.abs(values(state[0])), np.abs(values(state[1]))
-        if not error.any():
-            return 0.0
-        seen = size > SEEN * size.max()
-        spread = max(float(np.ptp(first[0])), float(np.ptp(values(state[0]))))
-        return max(float(error.max()) / spread, float(np.median(error[seen] / size[seen])))
+    def field(state):
+        seen[:] = [values(state[1])]
+        return values(state[0])
+
+    def space_error(field, time):  # of the state whose field was asked for last
+        return relative(field, *seen, *first) if time > 0 else 0.0
 
     def of_own(function):
         return lambda state, *time: function(state[0], *time)
 
-    records = {name: of_own(record) for name, record in stepper.records.items()}
     return replace(
         stepper,
         advance=advance,
         bound=of_own(stepper.bound),
         init=init,
-        values=of_own(values),
+        values=field,
         report=of_own(stepper.report),
-        records=records | ({"space_error": space_error} if problem.adjoint else {}),
+        records={name: of_own(record) for name, record in stepper.records.items()},
+        peaks=stepper.peaks | ({"space_error": space_error} if problem.adjoint else {}),
         bare=stepper,
     )
+
+
+def relative(field: Array, error: Array, first: Array) -> float:
+    """The largest error over the range of the field or of the data, or the median of its share of the field."""
+    size, error = np.abs(field), np.abs(error)
+    if not error.any():
+        return 0.0
+    seen = size > SEEN * size.max()
+    spread = max(float(np.ptp(first)), float(np.ptp(field)))
+    return max(float(error.max()) / spread, float(np.median(error[seen] / size[seen])))
+
+
+class Followed:
+    """∫ |error that the nodes make of a density| over ∫ |density|, called with (values, time) from time 0 on.
+
+    The same equation for δ, in as few steps of backward Euler, axis by axis, as the run is looked at.
+
+    Parameters
+    ----------
+    rates_at : time -> the rates of each axis, or None where they are not known
+    load_at : (values, time) -> what they leave out of ρ_t
+    grid : Grid
+    """
+
+    def __init__(self, rates_at: Callable, load_at: Callable, grid: Grid):
+        self.rates_at, self.load_at, self.grid = rates_at, load_at, grid
+        self.time, self.mass, self.error, self.steps = 0.0, 1.0, np.zeros(grid.shape), (None, None)
+
+    def __call__(self, values: Array, time: float) -> float:
+        if time == 0:
+            self.time, self.error = 0.0, np.zeros(self.grid.shape)
+            self.mass = float((np.abs(values) * self.grid.weights).sum())
+        rates, passed = self.rates_at(time), time - self.time
+        if passed > 0 and rates is not None and self.mass > 0:
+            masses = np.ascontiguousarray(self.error + passed * self.load_at(values, time) * self.grid.weights)
+            if self.steps[0] is not rates:
+                self.steps = rates, Sweeps(rates, [0.0] * self.grid.dimension, self.grid, False)
+            self.steps[1].euler(masses, passed, 1)
+            self.time, self.error = time, masses
+        return float(np.abs(self.error).sum()) / self.mass if self.mass > 0 else 0.0

@@ -132,9 +132,9 @@ def solve(
         fluxes of the scheme make, and `narrowness` the spacing over the standard deviation of a density that drift
         holds together; the largest over the saved times. Where |b| h / D is not small a run is looked at on
         the way, too, and what was smeared then counts as far as it is not forgotten; of several lumps it is the worst.
-        Backwards the error that the nodes make of the values is followed there, of a steady problem with a diagonal
-        matrix: `space_error`, an array (times,), is the largest over the range or, if that is more, the median of its
-        share of the value.
+        `space_error` is the error that the nodes make of a density, ∫ |error| over its mass, where the matrix is
+        diagonal and to leading order; backwards, of a steady problem, the largest over the range of the values or, if
+        that is more, the median of its share of the value.
 
     Raises
     ------
