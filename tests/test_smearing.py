@@ -161,7 +161,9 @@ def test_the_error_of_a_density_is_told(seed, scheme):
     exact = np.exp(-((grid.x - mean) ** 2) / (2 * var)) / math.sqrt(2 * math.pi * var)
     problem = pl.FokkerPlanck(drift=u - k * grid.x, diffusivity=D)
     run, warned = listened(pl.solve, problem, start, grid, t, scheme=scheme, rtol=1e-3)
-    wrong = grid.integrate(np.abs(run.final - exact))
+    away = (grid.x - mean) ** 2
+    widths = abs(grid.integrate(away * (run.final - exact))) / var
+    wrong = max(grid.integrate(np.abs(run.final - exact)), widths)
     assert run.info["space_error"] > wrong / 4 - 0.01, (run.info, wrong)
     assert run.info["space_error"] < 4 * wrong + 0.02, (run.info, wrong)
     assert bool(warned) == (max(run.info["space_error"], run.info["smearing"]) > TOLD)
@@ -311,7 +313,8 @@ def test_the_law_of_a_whirl_is_that_without_or_told(n, speed):
     law, warned = listened(pl.stationary, problem, grid)
     logs, again = listened(log_stationary, problem, grid)
     true = grid.integrate(law * grid.points[..., 0] ** 2) / D - 1
-    assert warned == again and bool(warned) == (true > TOLD)
+    assert warned == again and (warned or true < TOLD)
+    assert not warned or true > TOLD / 2  # half of what the density is off by where it is a hundredth of its largest
     if warned:
         close(warned[0], true)
 

@@ -53,7 +53,7 @@ def test_exit_times_are_right_or_told(seed, interpretation):
     """Random drift and diffusion on a line of few nodes, against the double integral."""
     rng = np.random.default_rng(seed)
     b, bumps, D = waves(rng, 6, 1.0), waves(rng, 4, 0.25), 10 ** rng.uniform(-1, 0)
-    n = int(rng.integers(12, 60))
+    n = int(rng.integers(20, 60))  # ten nodes and more to the shortest wave
     grid = pl.Grid(-1.0, 1.0, n, boundary=(("reflecting", "absorbing"),))
     a = lambda x: D * np.exp(bumps(x))  # noqa: E731
     slope = lambda x: (a(x + 1e-5) - a(x - 1e-5)) / 2e-5  # noqa: E731
@@ -77,6 +77,51 @@ def test_times_over_a_barrier_that_the_nodes_do_not_resolve_are_told(D, n):
         wrong = abs(found[0] / exact[0] - 1)
         assert bool(numbers) == (wrong > TOLD)
         assert not numbers or numbers[0] == pytest.approx(wrong, rel=0.3)
+
+
+@pytest.mark.parametrize("n", [11, 21, 41, 81])
+def test_layers_on_walls_are_told_to_two_digits(n):
+    """A wind blows away from the end that absorbs: what leaves first gathers in half a cell at the other."""
+    grid = pl.Grid(-1.0, 1.0, n, boundary=(("reflecting", "absorbing"),))
+    b = lambda x: -0.3 + 0.2 * np.cos(3 * x)  # noqa: E731
+    found, numbers, _ = told(pl.mean_exit_time, pl.FokkerPlanck(drift=b(grid.x), diffusivity=0.02), grid)
+    wrong = 1 - exit_time(b, lambda x: 0 * x + 0.02, -1.0, 1.0, grid.x)[0] / found[0]
+    assert bool(numbers) == (wrong > TOLD)
+    assert not numbers or numbers[0] == pytest.approx(wrong, rel=0.1)
+
+
+@pytest.mark.parametrize("A", [3.0, 5.0, 7.0])
+def test_exits_against_a_sheared_wind_are_told(A):
+    """The wind vanishes at the walls beside it: against the limit of three grids, second order."""
+
+    def ask(n):
+        grid = pl.Grid((-1.0, -1.0), (1.0, 1.0), n)
+        x, y = np.moveaxis(grid.points, -1, 0)
+        problem = pl.FokkerPlanck(drift=np.stack([-A * (1 - y**2), 0 * y], -1), diffusivity=0.4)
+        v, numbers, _ = told(pl.mean_exit_time, problem, grid, x >= 1)
+        return v[n // 2, n // 2], numbers
+
+    times = {n: ask(n) for n in (21, 41, 81)}
+    exact = times[81][0] + (times[81][0] - times[41][0]) / 3
+    for found, numbers in times.values():
+        wrong = abs(found / exact - 1)
+        assert bool(numbers) == (wrong > TOLD)
+        assert not numbers or numbers[0] == pytest.approx(wrong, rel=0.4)
+
+
+@pytest.mark.parametrize("interpretation", ["ito", "stratonovich", "klimontovich"])
+@pytest.mark.parametrize("n", [41, 81, 161])
+def test_huge_times_of_a_diffusion_that_varies_are_told(n, interpretation):
+    """The well and the barrier that drift and diffusion make together, where rounding hides what is left out."""
+    a, slope = (lambda x: 0.1 * (0.2 + x**2)), (lambda x: 0.2 * x)
+    share = {"ito": 0.0, "stratonovich": 0.5, "klimontovich": 1.0}[interpretation]
+    grid = pl.Grid(-1.0, 1.0, n, boundary=(("reflecting", "absorbing"),))
+    given = {"diffusion": 0.2 + grid.x**2, "diffusivity": 0.1, "interpretation": interpretation}
+    found, numbers, _ = told(pl.mean_exit_time, pl.FokkerPlanck(drift=-4 * grid.x, **given), grid)
+    exact = exit_time(lambda x: -4 * x + share * slope(x), a, -1.0, 1.0, grid.x)[0]
+    wrong = abs(found[0] / exact - 1)
+    assert found[0] > 1e9 and bool(numbers) == (wrong > TOLD)
+    assert not numbers or numbers[0] == pytest.approx(wrong, rel=0.5)
 
 
 @pytest.mark.parametrize("boundary", ["reflecting", "absorbing", "periodic"])
@@ -167,6 +212,42 @@ def test_laws_with_a_current_are_right_or_told(D, tilt, size, waves_round, n):
     wrong = 2 * math.pi / n * float(np.abs(found - exact).sum())
     assert bool(numbers) == (wrong > TOLD)
     assert not numbers or numbers[0] == pytest.approx(wrong, rel=0.3)
+
+
+@pytest.mark.parametrize("n, u, D", [(16, 7.0, 0.12), (40, 7.0, 0.12), (40, 0.0, 0.3)])
+def test_almost_uniform_laws_of_strong_currents_are_silent(n, u, D):
+    """Vortices in a wind, with a diffusion that varies: right to a per cent, whatever the rates smear."""
+
+    def law(n):
+        grid = pl.Grid((0.0, 0.0), (2 * math.pi, 2 * math.pi), n, boundary="periodic")
+        x, y = np.moveaxis(grid.points, -1, 0)
+        drift = np.stack([u - np.sin(x) * np.cos(y), np.cos(x) * np.sin(y)], -1)
+        matrix = (1 + 0.6 * np.sin(x + y))[..., None, None] * np.eye(2)
+        problem = pl.FokkerPlanck(drift=drift, diffusivity=D, diffusion=matrix, interpretation="klimontovich")
+        return told(pl.stationary, problem, grid)
+
+    (found, numbers, _), fine = law(n), law(160)[0]
+    assert not numbers and np.abs(found / fine[:: 160 // n, :: 160 // n] - 1).max() < TOLD / 2
+
+
+@pytest.mark.parametrize("A, D, turns, shape", [(5.0, 0.075, 4, (64, 40)), (4.7, 0.22, 4, (40, 24))])
+def test_a_gap_on_which_the_shear_does_not_act_is_silent(A, D, turns, shape):
+    grid = pl.Grid((0.0, 0.0), (2 * math.pi * turns, 2 * math.pi), shape, boundary="periodic")
+    y = grid.points[..., 1]
+    gap, numbers, _ = told(
+        pl.spectral_gap, pl.FokkerPlanck(drift=np.stack([A * np.sin(y), 0 * y], -1), diffusivity=D), grid
+    )
+    assert not numbers and gap == pytest.approx(D, rel=0.01)
+
+
+def test_weak_shear_has_real_modes_too():
+    """Round the long way diffusion is slow, and Taylor's dispersion adds to it: (D + A²/2D) k² to leading order."""
+    grid = pl.Grid((0.0, 0.0), (16 * math.pi, 2 * math.pi), 24, boundary="periodic")
+    y = grid.points[..., 1]
+    for A in (0.01, 0.1):
+        problem = pl.FokkerPlanck(drift=np.stack([A * np.sin(y), 0 * y], -1), diffusivity=0.3)
+        gap = told(pl.spectral_gap, problem, grid)[0]
+        assert gap == pytest.approx((0.3 + A**2 / 0.6) / 64, rel=0.02)
 
 
 @pytest.mark.parametrize("speed, ratio", [(1.0, 1.0), (3.0, 1.0), (1.0, 3.0)])

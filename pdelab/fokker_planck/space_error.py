@@ -110,7 +110,9 @@ def relative(field: Array, error: Array, first: Array) -> float:
 
 
 class Followed:
-    """∫ |error that the nodes make of a density| over ∫ |density|, called with (values, time) from time 0 on.
+    """∫ |error that the nodes make of a density| over ∫ |density|, or that of its variance, over it, if that is more.
+
+    Called with (values, time) from time 0 on.
 
     The same equation for δ, in as few steps of backward Euler, axis by axis, as the run is looked at.
 
@@ -136,4 +138,20 @@ class Followed:
                 self.steps = rates, Sweeps(rates, [0.0] * self.grid.dimension, self.grid, False)
             self.steps[1].euler(masses, passed, 1)
             self.time, self.error = time, masses
-        return float(np.abs(self.error).sum()) / self.mass if self.mass > 0 else 0.0
+        if not self.mass > 0 or not self.error.any():
+            return 0.0
+        return max(float(np.abs(self.error).sum()) / self.mass, self._widths(values * self.grid.weights))
+
+    def _widths(self, masses):
+        """The error of the variance along the open axes, over the variance: the largest of them."""
+        worst, total = 0.0, masses.sum()
+        for axis in np.flatnonzero(~np.array(self.grid.periodic)):
+            x = self.grid.axes[axis].reshape([-1 if k == axis else 1 for k in range(self.grid.dimension)])
+            away = (x - (x * masses).sum() / total) ** 2
+            variance = float((away * masses).sum()) / total
+            if variance > 0:
+                worst = max(
+                    worst,
+                    abs(float((away * self.error).sum()) / total - variance * self.error.sum() / total) / variance,
+                )
+        return worst

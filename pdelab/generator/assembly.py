@@ -12,7 +12,7 @@ from pdelab.generator.edges import edges, on_nodes
 from pdelab.grid import Grid
 from pdelab.hints import Array
 
-__all__ = ["added_diffusion", "assemble", "chain_of", "generator"]
+__all__ = ["added_diffusion", "assemble", "chain_of", "chain_of_rates", "generator"]
 
 
 def generator(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> sparse.csr_array:
@@ -62,8 +62,9 @@ def generator(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> spars
 
 def chain_of(form, grid):
     """Q of an `Ito` form."""
-    start, end, rates = _axis_jumps(form, grid) if form.diagonal else edges(form, grid).jumps()
-    return assemble(start, end, rates, math.prod(grid.shape))
+    if form.diagonal:
+        return chain_of_rates(axis_rates(form, grid), grid)
+    return assemble(*edges(form, grid).jumps(), math.prod(grid.shape))
 
 
 def assemble(rows, columns, rates, nodes):
@@ -77,16 +78,16 @@ def assemble(rows, columns, rates, nodes):
     return sparse.coo_array((entries, places), shape=(nodes, nodes)).tocsr()
 
 
-def _axis_jumps(form, grid):
-    """(rows, columns, rates) of all jumps to neighbours."""
+def chain_of_rates(axes, grid):
+    """Q of the rates (up, down) over the faces of each axis."""
     index = np.arange(math.prod(grid.shape), dtype=np.int32).reshape(grid.shape)
     rows, columns, rates = [], [], []
-    for axis, (up, down) in enumerate(axis_rates(form, grid)):
+    for axis, (up, down) in enumerate(axes):
         here, there = index.ravel(), np.roll(index, -1, axis).ravel()
         rows += [here, there]
         columns += [there, here]
         rates += [up.ravel(), down.ravel()]
-    return np.concatenate(rows), np.concatenate(columns), np.concatenate(rates)
+    return assemble(np.concatenate(rows), np.concatenate(columns), np.concatenate(rates), index.size)
 
 
 def added_diffusion(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> Array:

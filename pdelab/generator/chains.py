@@ -16,7 +16,7 @@ from pdelab.checks import bounded
 from pdelab.generator.assembly import generator
 from pdelab.generator.censored import Censored, Wide
 from pdelab.generator.coefficients import DiffusionProblem, asked, ito
-from pdelab.generator.smearing import NARROW, SMEARED, narrowness, smearing, warn_of_smearing
+from pdelab.generator.smearing import SMEARED, narrowness, smearing, warn_of_smearing
 from pdelab.generator.truncation import Truncation
 from pdelab.grid import Grid
 from pdelab.hints import Array
@@ -28,6 +28,7 @@ __all__ = [
 
 STEEPEST = 700.0  # kT between neighbouring nodes: beyond, exp() of it leaves float64 and the chain falls apart
 BALANCE = 1e-10  # relative difference of the flows in and out of a node: an elimination without subtractions is better
+SEEN = 0.01  # of the largest density, below which what is left out of it is not looked at
 TRUSTED = 1e-7  # what a sparse factorisation, whose pivots are differences, may be wrong by
 
 
@@ -119,16 +120,19 @@ def log_stationary(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> 
 
 
 def _tell_of_law(name, density, problem, grid, time):
-    form = ito(asked(problem, grid, time), grid)
-    smeared, narrow = smearing(density, form, grid), narrowness(density, grid)
-    warn_of_smearing(f"squared widths of what {name} gives are", smeared, narrow, form, grid, stacklevel=4)
-    if smeared <= SMEARED and narrow <= NARROW and form.diagonal:
-        moved = _moved_law(density * grid.weights, generator(problem, grid, time), Truncation.of(form, grid))
-        warn_of_smearing(f"the law that {name} gives is", moved, 0.0, form, grid, stacklevel=4)
+    form, masses = ito(asked(problem, grid, time), grid), density * grid.weights
+    moved = _moved_law(masses, generator(problem, grid, time), Truncation.of(form, grid)) if form.diagonal else None
+    what = f"the law that {name} gives is"
+    if moved is None:
+        what, moved = f"squared widths of what {name} gives are", smearing(density, form, grid)
+    warn_of_smearing(what, moved, narrowness(density, grid), form, grid, stacklevel=4)
 
 
 def _moved_law(masses, Q, truncation):
-    """∫ |what the truncation moves the law by|, the law of integral one; zero where rounding decides."""
+    """∫ |what the truncation moves the law by|, or half of what it moves the density by at most, relative.
+
+    Where the density is a hundredth of its largest value, or more; None where rounding decides.
+    """
     masses, load = masses / masses.sum(), np.zeros(masses.shape)
     for axis, flux in enumerate(truncation.fluxes(masses)):
         load += flux - np.roll(flux, 1, axis)
@@ -138,8 +142,12 @@ def _moved_law(masses, Q, truncation):
     moved, lost = np.zeros((2, masses.size))
     moved[others] = solve(load.ravel()[others])
     lost[others] = solve(4e-16 * np.abs(Q.diagonal() * masses.ravel())[others])
-    moved -= moved.sum() * masses.ravel()
-    return float(np.abs(moved).sum()) if lost.sum() < SMEARED / 10 else 0.0
+    moved = np.abs(moved - moved.sum() * masses.ravel())
+    if lost.sum() > SMEARED / 10:
+        return None
+    density = (masses / truncation.grid.weights).ravel()
+    seen = density > SEEN * density.max()
+    return max(float(moved.sum()), 0.5 * float((moved[seen] / masses.ravel()[seen]).max()))
 
 
 def _law(problem, grid, time):
@@ -331,7 +339,14 @@ def mean_exit_time(
         shares = np.where(np.isfinite(logs), np.exp(logs - top), 0.0).reshape(grid.shape)
         form = ito(asked(problem, grid, time), grid)
         longest = math.exp(min(top, 700.0))
-        _tell_of_smearing("exit times are", shares, longest, form, grid, inner, certain, solve, 4)
+
+        def again(other):
+            chain = other[certain]
+            return (
+                solver(chain[:, certain], _rates_into(chain, inside))([np.ones(certain.size)])[0].log() - logs[certain]
+            )
+
+        _tell_of_smearing("exit times are", shares, longest, form, grid, inner, certain, solve, again, 4)
     if logarithm:
         return logs.reshape(grid.shape)
     if np.isinf(times[certain]).any():
@@ -437,19 +452,26 @@ def _probability(Q, b, a, form, grid, stacklevel, solve=None):
     probability, outside, solve = _reached_first(Q, b, a, solve)
     field = probability.reshape(grid.shape)
     if outside.size:
-        chain = Q[outside][:, outside]
-        _tell_of_smearing("probabilities are", field, math.inf, form, grid, chain, outside, solve, stacklevel)
+        chain, known = Q[outside][:, outside], probability[outside]
+
+        def again(other):
+            with np.errstate(divide="ignore", invalid="ignore"):
+                change = (reached_first(other, b, a)[outside] - known) / np.minimum(known, 1 - known)
+            return np.where(np.isfinite(change), change, 0.0)
+
+        _tell_of_smearing("probabilities are", field, math.inf, form, grid, chain, outside, solve, again, stacklevel)
     return field, solve
 
 
-def _tell_of_smearing(what, field, longest, form, grid, chain, nodes, solve, stacklevel):
+def _tell_of_smearing(what, field, longest, form, grid, chain, nodes, solve, again, stacklevel):
     """Warn where what the rates leave out of L u moves u by much, at the worst but a tenth of the nodes.
 
     They are counted by volume, of a chain in detailed balance by the law it rests in.
 
     field : exit times over the longest one, or probabilities (longest = inf), compared with what they are off 0 or 1
+    again : chain -> the relative change of the answer on the nodes
 
-    Where rounding moves them as much, and along offsets, `smearing` has to do.
+    Where rounding moves them as much, the chain of better rates is asked; along offsets `smearing` has to do.
     """
     held = np.ones(grid.shape, dtype=bool)
     held.flat[nodes] = False
@@ -463,18 +485,24 @@ def _tell_of_smearing(what, field, longest, form, grid, chain, nodes, solve, sta
     if form.diagonal:
         truncation, u = Truncation.of(form, grid, held), field.ravel()[nodes]
         size = np.minimum(u, 1 - u) if math.isinf(longest) else u
-        added = truncation(field).ravel()[nodes]
+        added = truncation(field, -1 / longest).ravel()[nodes]
         loads = [np.maximum(added, 0.0), np.maximum(-added, 0.0), 4e-16 * np.abs(chain.diagonal()) * u]
         more, less, lost = (answer.scaled() for answer in solve(loads))
-        known = (size > 0) & (lost < SMEARED / 10 * size)
+        known, mass = (size > 0) & (lost < SMEARED / 10 * size), weights.ravel()[nodes]
         if 2 * known.sum() > known.size:
-            moved, share = np.abs(more - less)[known] / size[known], weights.ravel()[nodes][known]
-            order = np.argsort(moved)
-            share = np.cumsum(share[order])
-            smeared = float(moved[order][np.searchsorted(share, 0.9 * share[-1])])
+            smeared = _of_most(np.abs(more - less)[known] / size[known], mass[known])
+        elif truncation.bound() > SMEARED / 2:
+            smeared = _of_most(np.abs(again(truncation.better())), mass)
         elif reversible is not None:
-            smeared = abs(truncation.of_flows(field, weights))
+            smeared = 0.0
     warn_of_smearing(what, smeared, narrow, form, grid, stacklevel)
+
+
+def _of_most(values, masses):
+    """What nine tenths of the mass are below."""
+    order = np.argsort(values)
+    share = np.cumsum(masses[order])
+    return float(values[order][np.searchsorted(share, 0.9 * share[-1])])
 
 
 def symmetrised(Q):

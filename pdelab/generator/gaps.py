@@ -15,7 +15,7 @@ from pdelab.generator.censored import Censored
 from pdelab.generator.chains import checked_chain, closed_class, needs_noise, resting, symmetrised
 from pdelab.generator.coefficients import DiffusionProblem, asked, ito
 from pdelab.generator.slow_modes import FAST, SMALL, Balanced, decay, embedded, law_of, slowest, tiny, within_range
-from pdelab.generator.smearing import TINY, narrowness, smearing, warn_of_smearing
+from pdelab.generator.smearing import SMEARED, TINY, narrowness, smearing, warn_of_smearing
 from pdelab.generator.truncation import Truncation
 from pdelab.grid import Grid
 from pdelab.kernels import modes
@@ -146,20 +146,24 @@ def _moved(slow, chain, killing, inner, balanced, form, grid):
         return smearing(field, form, grid, 1 / gap, adjoint=True)
     truncation = Truncation.of(form, grid)
     if balanced is None:
-        added = truncation(field).ravel()[inner]
+        added = truncation(field, -gap * field).ravel()[inner]
         return float(abs(left @ added) / max(abs(left @ mode), TINY)) / gap
-    exact = balanced.rates(chain - truncation.matrix())[0].real
-    return abs(balanced.rates(chain)[0].real - exact) / exact if exact > TINY else math.inf
+    exact = balanced.slowest(chain - truncation.matrix(), _eigenvalue(chain, mode))
+    return abs(gap - exact) / exact if 0 < exact < math.inf else math.inf
 
 
 def _adjoint_mode(chain, mode):
     """l of Q^T l = λ l with the λ of a mode."""
-    rate, left = np.vdot(mode, chain @ mode) / np.vdot(mode, mode), mode.conj() + 0j
-    near = linalg.splu((chain.T - (1 - 1e-9) * rate * sparse.eye_array(mode.size)).astype(complex).tocsc())
+    rate, left = (1 - 1e-9) * _eigenvalue(chain, mode), mode.conj() + 0j
+    near = linalg.splu((chain.T - rate * sparse.eye_array(mode.size)).astype(complex).tocsc())
     for _ in range(2):
         left = near.solve(left)
         left /= np.abs(left).max()
     return left
+
+
+def _eigenvalue(chain, mode):
+    return np.vdot(mode, chain @ mode) / np.vdot(mode, mode)
 
 
 def _tiny_adjoint(chain, killing, mode):
@@ -190,10 +194,14 @@ def _moved_reversibly(slow, phi, chain, inner, form, grid):
         return smearing(field, form, grid, 1 / gap, adjoint=True)
     truncation = Truncation.of(form, grid)
     if gap > FAST * float(-chain.diagonal().min()):
-        return float(abs(mode * up @ truncation(field).ravel()[inner])) / gap
-    masses = np.zeros(grid.shape)
-    masses.flat[inner] = up**2
-    return abs(truncation.of_flows(field, masses))
+        return float(abs(mode * up @ truncation(field, -gap * field).ravel()[inner])) / gap
+    if truncation.bound() < SMEARED / 2:
+        return 0.0
+    better = truncation.better()
+    chain, stops = better[inner][:, inner], grid.absorbing.ravel()
+    killing = np.asarray(better[inner][:, np.flatnonzero(stops)].sum(axis=1)).ravel() if stops.any() else None
+    line = _as_line(chain, killing)
+    return abs((tiny(chain, killing)[0] if line is None else _line_gap(*line)) / gap - 1)
 
 
 def _roots(phi):
@@ -206,22 +214,20 @@ def _reversible_gap(symmetric, Q, killing):
     """(gap, mode of the symmetric matrix) of a reversible chain; tiny gaps without subtractions."""
     S, phi = symmetric
     fastest, size = float(-Q.diagonal().min()), S.shape[0]
-    skip = 0 if killing is not None else 1
+    skip, line = 0 if killing is not None else 1, _as_line(Q, killing)
+    if line is not None and (gap := _line_gap(*line)) <= FAST * fastest:
+        return gap, np.ones(size)
     if size <= SMALL:
         rates, vectors = np.linalg.eigh(-S.toarray())
     else:
-        shift = -1e-9 * fastest
-        rates, vectors = linalg.eigsh(-S, k=2, sigma=shift, v0=np.cos(np.arange(size)), tol=0)
+        rates, vectors = linalg.eigsh(-S, k=2, sigma=-1e-9 * fastest, v0=np.cos(np.arange(size)), tol=0)
         ascending = np.argsort(rates)
         rates, vectors = rates[ascending], vectors[:, ascending]
-    gap, mode, line = float(rates[skip]), vectors[:, skip], _as_line(Q, killing)
-    if line is not None:
-        gap = _line_gap(*line)
-    if gap <= FAST * fastest:
+    found, mode = float(rates[skip]), vectors[:, skip]
+    if line is None and found <= FAST * fastest:
         found, slow = tiny(Q, killing)
-        gap = found if line is None else gap
         mode = (slow / slow[np.argmax(np.abs(slow))]).real * next(_roots(phi))
-    return gap, mode / np.linalg.norm(mode)
+    return found if line is None else gap, mode / np.linalg.norm(mode)
 
 
 def _as_line(Q, killing):

@@ -80,6 +80,17 @@ class Balanced:
             rates = np.delete(rates, np.argmin(np.abs(rates)))
         return rates[np.argsort(rates.real)]
 
+    def slowest(self, matrix: sparse.csr_array, near: complex) -> float:
+        """The rate of the slowest mode of a matrix on the nodes: of an eigenvalue near one, and of those found here."""
+        rates = self.rates(matrix)
+        if math.isinf(self.most):
+            return float(rates[0].real)
+        found = -_near(matrix, near)[0].real
+        for rate in rates[:TURNING]:
+            if rate.imag >= 0 and rate.real < found:
+                found = min(found, -_near(matrix, -rate)[0].real)
+        return found
+
     def slower(self, Q: sparse.csr_array, slow: tuple) -> tuple:
         """(rate, mode) of Q as `slow`, or slower ones that are among these modes."""
         gap, mode = slow
@@ -96,7 +107,7 @@ class Balanced:
 def _near(Q, value):
     """(λ, v) of Q v = λ v with a complex λ near this value, by inverse iteration; λ = -inf without one."""
     v, options = np.cos(np.arange(Q.shape[0])) + 0j, {"SymmetricMode": True}
-    shifted = (Q - value * sparse.eye_array(v.size)).tocsc()
+    shifted = (Q - value * sparse.eye_array(v.size)).astype(complex).tocsc()
     factors = linalg.splu(shifted, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.01, options=options)
     residual = found = math.inf
     for _ in range(INVERSE):

@@ -14,7 +14,7 @@ from pdelab.grid import Grid
 from pdelab.stepping import AccuracyWarning
 
 __all__ = [
-    "NARROW", "SMEARED", "TINY", "Followed", "advice", "balanced", "lumps", "narrowness", "of_size_one", "parts_of",
+    "SMEARED", "TINY", "Followed", "advice", "balanced", "lumps", "narrowness", "of_size_one", "parts_of",
     "peclet", "rates_of_change", "rates_of_fluxes", "smearing", "warn_of_smearing",
 ]  # fmt: skip
 

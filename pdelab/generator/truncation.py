@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import sparse
 
+from pdelab.generator.assembly import chain_of_rates
 from pdelab.generator.coefficients import Ito, axis_rates, lines, second_difference, stop
 from pdelab.grid import Grid
 from pdelab.hints import Array
@@ -26,6 +28,9 @@ class Truncation:
     Elsewhere they add D (z/2 coth(z/2) - 1)/b times the slope of g, z = b h/D, and h²/12 times its second difference;
     what the drift does between the nodes is the difference to better rates.
 
+    At a wall the half cell takes 2 fitting(z) g and (fitting(z) + 1/2 - 2 fitting(z)/z) times the slope, z towards the
+    wall negative.
+
     Attributes
     ----------
     grid : Grid
@@ -33,34 +38,43 @@ class Truncation:
         Nodes with an equation; the value of the others is given, and of their g that of the neighbours is taken.
     axes : list of (up, down, fitting, more up, more down), arrays grid.shape
         Rates over the faces of each axis, D (z/2 coth(z/2) - 1)/(b h), and better rates over these, less one.
+    parts : list of (ahead, behind, own), arrays grid.shape
+        What the slope of g over a face gives to the nodes before and after it, and g to its own.
     """
 
     grid: Grid
     free: np.ndarray
     axes: list
+    parts: list
 
     @classmethod
     def of(cls, form: Ito, grid: Grid, held: Array | None = None) -> Truncation:
         """That of the rates of a form, with the nodes `held`; None: the absorbing ones."""
-        axes = []
+        axes, parts = [], []
         for axis, (rates, better) in enumerate(zip(axis_rates(form, grid), _finer_rates(form, grid))):
             more = (new / np.where(old > 0, old, 1.0) - (old > 0) for old, new in zip(rates, better))
-            share = fitting(cell_numbers(form, axis))
-            axes.append([field.reshape(grid.shape) for field in (*rates, share, *more)])
-        return cls(grid, np.logical_not(grid.absorbing if held is None else held), axes)
+            z = cell_numbers(form, axis)
+            axes.append([field.reshape(grid.shape) for field in (*rates, fitting(z), *more)])
+            parts.append(_shares(z, axis, grid))
+        return cls(grid, np.logical_not(grid.absorbing if held is None else held), axes, parts)
 
-    def __call__(self, u: Array) -> Array:
-        """E u at the nodes; differences of u that may be rounding count as zero."""
+    def __call__(self, u: Array, change: Any = None) -> Array:
+        """E u at the nodes; differences of u that may be rounding count as zero.
+
+        change : what Q u is known to be
+        """
         total = np.zeros_like(u)
-        for axis, (up, down, share, more_up, more_down) in enumerate(self.axes):
+        for axis, ((up, down, _, more_up, more_down), (to, on, own)) in enumerate(zip(self.axes, self.parts)):
             rise = self._rise(u, axis)
             ahead, behind = up * rise, np.roll(down * rise, 1, axis)
-            change = ahead - behind
-            seen = np.abs(change) > ROUNDING * (up + np.roll(down, 1, axis)) * np.abs(u)
-            slope = differences(np.where(seen, change, 0.0), axis, self.grid)
+            along = ahead - behind
+            if change is not None and u.ndim == 1:
+                along = np.where(self.free, change, 0.0)
+            else:
+                along = np.where(np.abs(along) > ROUNDING * (up + np.roll(down, 1, axis)) * np.abs(u), along, 0.0)
+            slope = differences(along, axis, self.grid)
             slope = np.where(self.free & np.roll(self.free, -1, axis), slope, 0.0)
-            before = np.roll(slope, 1, axis)
-            total += (share * slope + np.roll(share, 1, axis) * before) / 2 + (slope - before) / 12
+            total += to * slope + np.roll(on * slope, 1, axis) + own * along
             total -= more_up * ahead - np.roll(more_down, 1, axis) * behind
         return np.where(self.free, total, 0.0)
 
@@ -89,21 +103,21 @@ class Truncation:
             count = np.maximum(self.free.astype(int) + np.roll(self.free, -1, axis), 1)
             yield _on_faces(share * (change + np.roll(change, -1, axis)) / count, axis, self.grid)
 
-    def of_flows(self, u: Array, masses: Array) -> float:
-        """Σ m (better rates - rates) |δu|² / Σ m rates |δu|²: of a chain in detailed balance with these masses.
+    def better(self) -> sparse.csr_array:
+        """The chain of the better rates."""
+        rates = [(up * (1 + more), down * (1 + less)) for up, down, _, more, less in self.axes]
+        return chain_of_rates(rates, self.grid)
 
-        It is what better rates do to its Dirichlet form, hence to the rate of a mode u, or of exit times u, without
-        subtractions.
-        """
-        more = flows = 0.0
-        for axis, (up, down, _, more_up, more_down) in enumerate(self.axes):
-            square = np.abs(self._rise(u, axis)) ** 2
-            here, there = up * masses * square, down * np.roll(masses, -1, axis) * square
-            larger = here > there  # a node that no jump leaves knows but one of them
-            flow = np.where(larger, here, there)
-            flows += float(flow.sum())
-            more += float((flow * np.where(larger, more_up, more_down)).sum())
-        return more / flows if flows > 0 else 0.0
+    def bound(self) -> float:
+        """What better rates change the logarithm of an exit time by, at most about: of its law, and of its rates."""
+        law = rate = 0.0
+        for axis, (up, down, _, more, less) in enumerate(self.axes):
+            both = (up > 0) & (down > 0)
+            change = np.where(both, np.log1p(np.where(both, more, 0.0)), 0.0)
+            tilt = np.cumsum(change - np.where(both, np.log1p(np.where(both, less, 0.0)), 0.0), axis=axis)
+            law += float(np.ptp(tilt, axis=axis).max())
+            rate = max(rate, float(np.abs(change).max()))
+        return law + rate
 
     def _change(self, masses, axis):
         """Of masses by the rates of one axis, per time."""
@@ -119,7 +133,7 @@ class Truncation:
         """E as a matrix, the nodes in C order."""
         size, numbers = self.free.size, np.arange(self.free.size).reshape(self.grid.shape)
         unit, total = sparse.eye_array(size, format="csr"), sparse.csr_array((size, size))
-        for axis, (up, down, share, more_up, more_down) in enumerate(self.axes):
+        for axis, ((up, down, _, more_up, more_down), (to, on, own)) in enumerate(zip(self.axes, self.parts)):
             inner = np.ones(self.grid.shape, dtype=bool)
             if not self.grid.periodic[axis]:
                 inner[(slice(None),) * axis + (-1,)] = False
@@ -130,8 +144,23 @@ class Truncation:
                 for first, second in ((up, down), (up * more_up, down * more_down))
             )
             slope = _times(self.free & np.roll(self.free, -1, axis)) @ rise @ change
-            total = total + ((unit + ahead.T) @ _times(share) / 2 + (unit - ahead.T) / 12) @ slope - finer
+            total = total + (_times(to) + ahead.T @ _times(on)) @ slope + _times(own) @ change - finer
         return (_times(self.free) @ total).tocsr()
+
+
+def _shares(z, axis, grid):
+    """(to, on, own): what the slope of g over a face gives to the nodes before and after it, and g to its own node."""
+    share = fitting(z)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        over = np.where(np.abs(z) > 1e-3, share / z, 1 / 12)
+    to, on, own = share / 2 + 1 / 12, share / 2 - 1 / 12, np.zeros(grid.shape)
+    part = (slice(None),) * axis
+    for side, (node, face, sign) in enumerate(((0, 0, 1.0), (-1, -2, -1.0))):
+        if grid.ends[axis][side] == "reflecting":
+            last, wall = share[(*part, face)], over[(*part, face)]
+            (to, on)[side][(*part, face)] = last + sign * (0.5 - 2 * wall)
+            own[(*part, node)] = sign * 2 * last
+    return to, on, own
 
 
 def fitting(z: Array) -> Array:
@@ -185,15 +214,16 @@ def _finer_rates(form, grid):
 
 
 def _bend(drop, axis, grid):
-    """h² V'' on the faces, h V' = -drop: half the difference of the faces beside; next to a wall as one further in."""
+    """h² V'' on the faces, h V' = -drop: half the difference of the faces beside; next to a wall in a straight line."""
     bent, n = (np.roll(drop, 1, axis) - np.roll(drop, -1, axis)) / 2, drop.shape[axis]
     if grid.periodic[axis]:
         return bent
     if n < 4:
         return np.zeros_like(drop)
     part = (slice(None),) * axis
-    for face, inner in ((0, 1), (n - 2, n - 3)):
-        bent[(*part, face)] = bent[(*part, inner)]
+    for face, inner, further in ((0, 1, 2), (n - 2, n - 3, n - 4)):
+        straight = 2 * bent[(*part, inner)] - bent[(*part, further)] if n > 5 else bent[(*part, inner)]
+        bent[(*part, face)] = straight
     return _on_faces(bent, axis, grid)
 
 
