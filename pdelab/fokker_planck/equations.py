@@ -34,7 +34,8 @@ class FokkerPlanck:
     potential : Loss, array grid.shape, callable t -> array, or None
         U. Its Gibbs density exp(-U/D) is the exact discrete equilibrium.
     drift : array (*grid.shape, d), in one dimension (n,), callable t -> array, or None
-        b, averaged to the faces. With both the drift is b - grad U.
+        b, averaged to the faces from four nodes; what jumps between two nodes jumps half-way. With both the drift is
+        b - grad U.
     beta : float > 0 or math.inf, or callable t -> float
         Inverse temperature: D = 1/beta; math.inf means no noise. Exactly one of beta and diffusivity.
     diffusivity : float >= 0, or callable t -> float

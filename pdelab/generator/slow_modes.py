@@ -171,7 +171,13 @@ def decay(Q, killing):
     for members in (np.flatnonzero(label == number) for number in np.flatnonzero(sizes > 1)):
         rows = Q[members]
         outside = np.asarray(rows[:, np.flatnonzero(label != label[members[0]])].sum(axis=1)).ravel()
-        other = embedded(slowest(rows[:, members], killing[members] + outside), members, Q.shape[0])
+        leaving = killing[members] + outside
+        if not leaving.any():
+            raise ValueError(
+                f"spectral_gap: {members.size} nodes are never left for an absorbing end, so that what is there stays: "
+                "give them noise or drift that leads out"
+            )
+        other = embedded(slowest(rows[:, members], leaving), members, Q.shape[0])
         slow = min(slow, other, key=lambda pair: pair[0])
     return slow
 
