@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -81,7 +82,7 @@ def with_error(stepper: Stepper, problem: FokkerPlanck, grid: Grid, form: Ito, s
         return values(state[0])
 
     def space_error(field, time):  # of the state whose field was asked for last
-        return relative(field, *seen, *first) if time > 0 else 0.0
+        return _relative(field, *seen, *first) if time > 0 else 0.0
 
     def of_own(function):
         return lambda state, *time: function(state[0], *time)
@@ -99,7 +100,7 @@ def with_error(stepper: Stepper, problem: FokkerPlanck, grid: Grid, form: Ito, s
     )
 
 
-def relative(field: Array, error: Array, first: Array) -> float:
+def _relative(field: Array, error: Array, first: Array) -> float:
     """The largest error over the range of the field or of the data, or the median of its share of the field."""
     size, error = np.abs(field), np.abs(error)
     if not error.any():
@@ -125,7 +126,8 @@ class Followed:
 
     def __init__(self, rates_at: Callable, load_at: Callable, grid: Grid):
         self.rates_at, self.load_at, self.grid = rates_at, load_at, grid
-        self.time, self.mass, self.error, self.steps = 0.0, 1.0, np.zeros(grid.shape), (None, None)
+        self.time, self.mass, self.error = 0.0, 1.0, np.zeros(grid.shape)
+        self.steps: tuple[Any, Any] = None, None
 
     def __call__(self, values: Array, time: float) -> float:
         if time == 0:

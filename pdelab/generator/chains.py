@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from pdelab import boundaries
 from pdelab.checks import bounded
 from pdelab.generator.assembly import generator
 from pdelab.generator.censored import Censored, Wide
+from pdelab.generator.coarser import ORDERS, Coarser
 from pdelab.generator.coefficients import DiffusionProblem, asked, ito
 from pdelab.generator.smearing import SMEARED, narrowness, smearing, warn_of_smearing
 from pdelab.generator.truncation import Truncation
@@ -121,18 +123,29 @@ def log_stationary(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> 
 
 def _tell_of_law(name, density, problem, grid, time):
     form, masses = ito(asked(problem, grid, time), grid), density * grid.weights
-    moved = _moved_law(masses, generator(problem, grid, time), Truncation.of(form, grid)) if form.diagonal else None
-    what = f"the law that {name} gives is"
+    what, moved = f"the law that {name} gives is", None
+    if form.diagonal:
+        moved = _moved_law(masses, generator(problem, grid, time), Truncation.of(form, grid))
+    elif (coarser := Coarser.of(asked(problem, grid, time), grid)) is not None:
+        with suppress(ValueError):  # on so few nodes it may fall apart
+            other = _masses(coarser.chain, coarser.grid)
+            fine, coarse = coarser.taken(density / masses.sum(), grid), other.scaled(*other.largest()).ravel()
+            weights = coarser.grid.weights.ravel()
+            moved = _apart(fine, coarse / weights / coarse.sum() - fine, weights) / ORDERS
     if moved is None:
         what, moved = f"squared widths of what {name} gives are", smearing(density, form, grid)
     warn_of_smearing(what, moved, narrowness(density, grid), form, grid, stacklevel=4)
 
 
-def _moved_law(masses, Q, truncation):
-    """∫ |what the truncation moves the law by|, or half of what it moves the density by at most, relative.
+def _apart(density, change, weights):
+    """∫ |change| of a density of integral one, or half the largest relative change where there is some of it."""
+    seen = density > SEEN * density.max()
+    change = np.abs(change)
+    return max(float((weights * change).sum()), 0.5 * float((change[seen] / density[seen]).max()))
 
-    Where the density is a hundredth of its largest value, or more; None where rounding decides.
-    """
+
+def _moved_law(masses, Q, truncation):
+    """How far `_apart` the law is from what the truncation makes of it; None where rounding decides."""
     masses, load = masses / masses.sum(), np.zeros(masses.shape)
     for axis, flux in enumerate(truncation.fluxes(masses)):
         load += flux - np.roll(flux, 1, axis)
@@ -142,12 +155,10 @@ def _moved_law(masses, Q, truncation):
     moved, lost = np.zeros((2, masses.size))
     moved[others] = solve(load.ravel()[others])
     lost[others] = solve(4e-16 * np.abs(Q.diagonal() * masses.ravel())[others])
-    moved = np.abs(moved - moved.sum() * masses.ravel())
     if lost.sum() > SMEARED / 10:
         return None
-    density = (masses / truncation.grid.weights).ravel()
-    seen = density > SEEN * density.max()
-    return max(float(moved.sum()), 0.5 * float((moved[seen] / masses.ravel()[seen]).max()))
+    weights = truncation.grid.weights.ravel()
+    return _apart(masses.ravel() / weights, (moved - moved.sum() * masses.ravel()) / weights, weights)
 
 
 def _law(problem, grid, time):
@@ -340,13 +351,14 @@ def mean_exit_time(
         form = ito(asked(problem, grid, time), grid)
         longest = math.exp(min(top, 700.0))
 
-        def again(other):
-            chain = other[certain]
-            return (
-                solver(chain[:, certain], _rates_into(chain, inside))([np.ones(certain.size)])[0].log() - logs[certain]
-            )
+        def again(other, taken):
+            ends, nodes = taken(inside), np.flatnonzero(taken(np.isfinite(logs)))
+            chain = other[nodes]
+            found = solver(chain[:, nodes], _rates_into(chain, ends))([np.ones(nodes.size)])[0].log()
+            return np.abs(np.expm1(found - taken(logs)[nodes])), nodes
 
-        _tell_of_smearing("exit times are", shares, longest, form, grid, inner, certain, solve, again, 4)
+        coarser = None if form.diagonal or target is not None else Coarser.of(asked(problem, grid, time), grid)
+        _tell_of_smearing("exit times are", shares, longest, form, grid, inner, certain, solve, again, coarser, 4)
     if logarithm:
         return logs.reshape(grid.shape)
     if np.isinf(times[certain]).any():
@@ -441,37 +453,43 @@ def splitting(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> dict[
         raise ValueError(f"grid: expected at least one absorbing end, got boundary={grid.boundary}")
     form, absorbing = ito(asked(problem, grid, time), grid), grid.absorbing.ravel()
     shares, solve = {}, None
+    coarser = None if form.diagonal else Coarser.of(asked(problem, grid, time), grid)
     for end, nodes in ends.items():
         b = nodes.ravel()
-        shares[end], solve = _probability(Q, b, absorbing & ~b, form, grid, 5, solve)
+        shares[end], solve = _probability(Q, b, absorbing & ~b, form, grid, 5, solve, coarser)
     return shares
 
 
-def _probability(Q, b, a, form, grid, stacklevel, solve=None):
+def _probability(Q, b, a, form, grid, stacklevel, solve=None, coarser=None):
     """(`reached_first` as a field, the `solver`), with a warning where the rates smear it."""
     probability, outside, solve = _reached_first(Q, b, a, solve)
     field = probability.reshape(grid.shape)
     if outside.size:
-        chain, known = Q[outside][:, outside], probability[outside]
+        chain = Q[outside][:, outside]
 
-        def again(other):
+        def again(other, taken):
+            nodes, there = np.flatnonzero(~taken(a | b)), taken(probability)
+            found = reached_first(other, taken(b), taken(a))
             with np.errstate(divide="ignore", invalid="ignore"):
-                change = (reached_first(other, b, a)[outside] - known) / np.minimum(known, 1 - known)
-            return np.where(np.isfinite(change), change, 0.0)
+                change = np.abs((found - there) / np.minimum(there, 1 - there))[nodes]
+            return np.where(np.isfinite(change), change, 0.0), nodes
 
-        _tell_of_smearing("probabilities are", field, math.inf, form, grid, chain, outside, solve, again, stacklevel)
+        _tell_of_smearing(
+            "probabilities are", field, math.inf, form, grid, chain, outside, solve, again, coarser, stacklevel
+        )
     return field, solve
 
 
-def _tell_of_smearing(what, field, longest, form, grid, chain, nodes, solve, again, stacklevel):
+def _tell_of_smearing(what, field, longest, form, grid, chain, nodes, solve, again, coarser, stacklevel):
     """Warn where what the rates leave out of L u moves u by much, at the worst but a tenth of the nodes.
 
     They are counted by volume, of a chain in detailed balance by the law it rests in.
 
     field : exit times over the longest one, or probabilities (longest = inf), compared with what they are off 0 or 1
-    again : chain -> the relative change of the answer on the nodes
+    again : (chain, values -> those on its nodes) -> (relative changes of the answer, the nodes that have them)
 
-    Where rounding moves them as much, the chain of better rates is asked; along offsets `smearing` has to do.
+    Where rounding moves them as much, the chain of better rates is asked; along offsets the `coarser` one or, without
+    one, `smearing`.
     """
     held = np.ones(grid.shape, dtype=bool)
     held.flat[nodes] = False
@@ -492,9 +510,14 @@ def _tell_of_smearing(what, field, longest, form, grid, chain, nodes, solve, aga
         if 2 * known.sum() > known.size:
             smeared = _of_most(np.abs(more - less)[known] / size[known], mass[known])
         elif truncation.bound() > SMEARED / 2:
-            smeared = _of_most(np.abs(again(truncation.better())), mass)
+            change, there = again(truncation.better(), np.ravel)
+            smeared = _of_most(change, weights.ravel()[there])
         elif reversible is not None:
             smeared = 0.0
+    elif coarser is not None:
+        with suppress(ValueError):
+            change, there = again(coarser.chain, lambda values: coarser.taken(values, grid))
+            smeared = _of_most(change, coarser.taken(weights, grid)[there]) / ORDERS
     warn_of_smearing(what, smeared, narrow, form, grid, stacklevel)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,7 @@ from scipy.sparse import linalg
 from pdelab.generator.assembly import chain_of
 from pdelab.generator.censored import Censored
 from pdelab.generator.chains import checked_chain, closed_class, needs_noise, resting, symmetrised
+from pdelab.generator.coarser import ORDERS, Coarser
 from pdelab.generator.coefficients import DiffusionProblem, asked, ito
 from pdelab.generator.slow_modes import FAST, SMALL, Balanced, decay, embedded, law_of, slowest, tiny, within_range
 from pdelab.generator.smearing import SMEARED, TINY, narrowness, smearing, warn_of_smearing
@@ -73,32 +75,44 @@ def spectral_gap(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> fl
     coefficients = asked(problem, grid, time)
     needs_noise(coefficients, "a spectral gap")
     form, Q = ito(coefficients, grid), checked_chain(problem, grid, time)
-    stops, every = grid.absorbing.ravel(), Q.shape[0]
-    inner = np.flatnonzero(~stops)
-    chain = Q[inner][:, inner]
-    killing = np.asarray(Q[inner][:, np.flatnonzero(stops)].sum(axis=1)).ravel() if stops.any() else None
-    reversible, balanced = symmetrised(chain), None
-    if reversible is not None:
-        slow = _reversible_gap(reversible, chain, killing)
-    elif killing is not None:
-        slow = decay(chain, killing)
-    else:
-        inside = closed_class(Q, grid)
-        slow, balanced = _turning_gap(Q, inside, form, grid)
-        if inside.size < every:  # nodes that are left for ever: how slowly
-            others = np.setdiff1d(np.arange(every), inside)
-            leaving = decay(Q[others][:, others], np.asarray(Q[others][:, inside].sum(axis=1)).ravel())
-            slow = min(slow, embedded(leaving, others, every), key=lambda pair: pair[0])
+    slow, reversible, balanced = _slowest_of(Q, form, grid)
     if not 0 < slow[0] < math.inf:
         raise ValueError(f"spectral_gap: expected a positive number, got {slow[0]}: the chain falls apart on this grid")
-    if slow[1].any():
-        if reversible is None:
-            moved, narrow = _moved(slow, chain, killing, inner, balanced, form, grid), 0.0
-        else:
-            moved = _moved_reversibly(slow, reversible[1], chain, inner, form, grid)
-            narrow = narrowness(resting(reversible[1], inner, grid), grid, wall=1.0)
-        warn_of_smearing("rates are", moved, narrow, form, grid, stacklevel=3)
+    narrow, moved = 0.0, None
+    if reversible is not None:
+        narrow = narrowness(resting(reversible[1], np.flatnonzero(~grid.absorbing), grid), grid, wall=1.0)
+    if not form.diagonal and (coarser := Coarser.of(coefficients, grid)) is not None:
+        with suppress(ValueError):
+            moved = abs(_slowest_of(coarser.chain, coarser.form, coarser.grid)[0][0] / slow[0] - 1) / ORDERS
+    if moved is None:
+        moved = _moved(slow, Q, reversible, balanced, form, grid)
+    warn_of_smearing("rates are", moved, narrow, form, grid, stacklevel=3)
     return float(slow[0])
+
+
+def _parts(Q, grid):
+    """(the nodes that stay, the chain on them, the rates at which they are killed or None)."""
+    stops = grid.absorbing.ravel()
+    inner = np.flatnonzero(~stops)
+    killing = np.asarray(Q[inner][:, np.flatnonzero(stops)].sum(axis=1)).ravel() if stops.any() else None
+    return inner, Q[inner][:, inner], killing
+
+
+def _slowest_of(Q, form, grid):
+    """((gap, mode), (symmetric form, logarithm of the law) or None, `Balanced` modes or None) of a chain."""
+    _, chain, killing = _parts(Q, grid)
+    reversible = symmetrised(chain)
+    if reversible is not None:
+        return _reversible_gap(reversible, chain, killing), reversible, None
+    if killing is not None:
+        return decay(chain, killing), None, None
+    every, inside = Q.shape[0], closed_class(Q, grid)
+    slow, balanced = _turning_gap(Q, inside, form, grid)
+    if inside.size < every:  # nodes that are left for ever: how slowly
+        others = np.setdiff1d(np.arange(every), inside)
+        leaving = decay(Q[others][:, others], np.asarray(Q[others][:, inside].sum(axis=1)).ravel())
+        slow = min(slow, embedded(leaving, others, every), key=lambda pair: pair[0])
+    return slow, None, balanced
 
 
 def _turning_gap(Q, inside, form, grid):
@@ -122,16 +136,21 @@ def _turning_gap(Q, inside, form, grid):
     return embedded(slow, inside, every), balanced if inside.size == every else None
 
 
-def _moved(slow, chain, killing, inner, balanced, form, grid):
+def _moved(slow, Q, reversible, balanced, form, grid):
     """What the truncation E moves the gap by, over the gap, first of all <l, E r> / <l, r> with the mode l of Q^T.
 
     Where modes that turn may take the place of the slowest, all slow ones are asked for again; of a full matrix it is
     `smearing`. Warns where rounding decides.
     """
+    if not slow[1].any():
+        return 0.0
+    if reversible is not None:
+        return _moved_reversibly(slow, reversible[1], Q, form, grid)
+    inner, chain, killing = _parts(Q, grid)
     (gap, mode), field = slow, np.zeros(grid.shape, dtype=complex)
     field.flat[inner] = mode
     seen = gap > FAST * float(-chain.diagonal().min())
-    if not (form.diagonal or seen) or not (seen or mode.all()):
+    if not form.diagonal or not (seen or mode.all()):
         return smearing(field, form, grid, 1 / gap, adjoint=True)
     left = _adjoint_mode(chain, mode) if seen else _tiny_adjoint(chain, killing, mode)
     met = max(abs(left @ mode) / np.linalg.norm(left) / np.linalg.norm(mode), TINY)
@@ -142,8 +161,6 @@ def _moved(slow, chain, killing, inner, balanced, form, grid):
             AccuracyWarning,
             stacklevel=3,
         )
-    if not form.diagonal:
-        return smearing(field, form, grid, 1 / gap, adjoint=True)
     truncation = Truncation.of(form, grid)
     if balanced is None:
         added = truncation(field, -gap * field).ravel()[inner]
@@ -185,9 +202,10 @@ def _tiny_adjoint(chain, killing, mode):
     return law.scaled(*law.largest()) / r
 
 
-def _moved_reversibly(slow, phi, chain, inner, form, grid):
+def _moved_reversibly(slow, phi, Q, form, grid):
     """The same of a chain in detailed balance with exp(phi), whose modes are r = exp(-phi/2) v and l = exp(phi/2) v."""
     (gap, mode), (up, down) = slow, _roots(phi)
+    inner, chain, _ = _parts(Q, grid)
     field = np.zeros(grid.shape)
     field.flat[inner] = mode * down
     if not form.diagonal:
@@ -197,9 +215,7 @@ def _moved_reversibly(slow, phi, chain, inner, form, grid):
         return float(abs(mode * up @ truncation(field, -gap * field).ravel()[inner])) / gap
     if truncation.bound() < SMEARED / 2:
         return 0.0
-    better = truncation.better()
-    chain, stops = better[inner][:, inner], grid.absorbing.ravel()
-    killing = np.asarray(better[inner][:, np.flatnonzero(stops)].sum(axis=1)).ravel() if stops.any() else None
+    _, chain, killing = _parts(truncation.better(), grid)
     line = _as_line(chain, killing)
     return abs((tiny(chain, killing)[0] if line is None else _line_gap(*line)) / gap - 1)
 
