@@ -30,7 +30,7 @@ __all__ = [
 
 STEEPEST = 700.0  # kT between neighbouring nodes: beyond, exp() of it leaves float64 and the chain falls apart
 BALANCE = 1e-10  # relative difference of the flows in and out of a node: an elimination without subtractions is better
-SEEN = 0.01  # of the largest density, below which what is left out of it is not looked at
+SEEN = 0.1  # of the largest density, below which what is left out of it is not looked at
 TRUSTED = 1e-7  # what a sparse factorisation, whose pivots are differences, may be wrong by
 
 
@@ -64,8 +64,9 @@ def stationary(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> np.n
     Warns
     -----
     AccuracyWarning
-        Drift that outruns diffusion or bends from node to node so far that squared widths, or the whole law in its
-        integral, are off by more than 5 %, or a density that drift holds together on less than a cell: a finer grid.
+        Drift that outruns diffusion or bends from node to node so far that the law is off by more than 5 % in its
+        integral, or by 10 % where it is a tenth of its largest value or more; a density that drift holds together on
+        less than a cell: a finer grid.
 
     Examples
     --------
