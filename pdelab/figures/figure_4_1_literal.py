@@ -19,7 +19,7 @@ PARAMETERS = {
     "fokker_planck_steps": 1600,
 }  # fmt: skip
 QUICK = {
-    "n": 801, "slices": 101, "fokker_planck_steps": 400,
+    "n": 901, "slices": 101, "fokker_planck_steps": 400,
     "clocks": (2.0, 6.0, 8.0, 16.0), "temperatures": (0.01, 0.02, 0.08, 0.25),
 }  # fmt: skip
 CHECKS = {
