@@ -113,8 +113,8 @@ class Truncation:
         law = rate = 0.0
         for axis, (up, down, _, more, less) in enumerate(self.axes):
             both = (up > 0) & (down > 0)
-            change = np.where(both, np.log1p(np.where(both, more, 0.0)), 0.0)
-            tilt = np.cumsum(change - np.where(both, np.log1p(np.where(both, less, 0.0)), 0.0), axis=axis)
+            change, back = (np.log1p(np.where(both, np.maximum(part, -1 + 1e-15), 0.0)) for part in (more, less))
+            tilt = np.cumsum(change - back, axis=axis)
             law += float(np.ptp(tilt, axis=axis).max())
             rate = max(rate, float(np.abs(change).max()))
         return law + rate
