@@ -126,16 +126,27 @@ def _tell_of_law(name, density, problem, grid, time):
     form, masses = ito(asked(problem, grid, time), grid), density * grid.weights
     what, moved = f"the law that {name} gives is", None
     if form.diagonal:
-        moved = _moved_law(masses, generator(problem, grid, time), Truncation.of(form, grid))
+        truncation = Truncation.of(form, grid)
+        moved = _moved_law(masses, generator(problem, grid, time), truncation)
+        if moved is None and truncation.bound() > SMEARED / 2:
+            with suppress(ValueError):
+                moved = _by_another(masses, _masses(truncation.better(), grid), grid.weights)
     elif (coarser := Coarser.of(asked(problem, grid, time), grid)) is not None:
         with suppress(ValueError):  # on so few nodes it may fall apart
-            other = _masses(coarser.chain, coarser.grid)
-            fine, coarse = coarser.taken(density / masses.sum(), grid), other.scaled(*other.largest()).ravel()
-            weights = coarser.grid.weights.ravel()
-            moved = _apart(fine, coarse / weights / coarse.sum() - fine, weights) / ORDERS
+            fine = coarser.taken(density / masses.sum(), grid)
+            moved = _by_another(
+                fine * coarser.grid.weights.ravel(), _masses(coarser.chain, coarser.grid), coarser.grid.weights
+            )
+            moved /= ORDERS
     if moved is None:
         what, moved = f"squared widths of what {name} gives are", smearing(density, form, grid)
     warn_of_smearing(what, moved, narrowness(density, grid), form, grid, stacklevel=4)
+
+
+def _by_another(masses, other, weights):
+    """How far `_apart` a law is from other `Wide` masses on the same nodes, of any sums."""
+    masses, weights, new = masses.ravel() / masses.sum(), weights.ravel(), other.scaled(*other.largest()).ravel()
+    return _apart(masses / weights, (new / new.sum() - masses) / weights, weights)
 
 
 def _apart(density, change, weights):

@@ -15,7 +15,7 @@ from pdelab.hints import Array
 
 __all__ = ["ORDERS", "Coarser"]
 
-ORDERS = 2.0  # the difference over the error of the finer of two grids: 1 at first order, 3 at second
+ORDERS = 1.5  # the difference over the error of the finer of two grids: 1 at first order, 3 at second
 
 
 @dataclass(frozen=True, eq=False)
