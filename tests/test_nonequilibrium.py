@@ -1,6 +1,8 @@
 """Steady states with currents: closed forms, round-off certificates, coverage of the estimators, refusals."""
 
 import math
+import re
+import warnings
 
 import numpy as np
 import pytest
@@ -241,6 +243,79 @@ def test_free_energy_of_random_densities_never_rises(rng):
         density /= grid.integrate(density)
         assert nonequilibrium.dissipation(problem, grid, density)[0] <= 0
         assert nonequilibrium.entropy_production(problem, grid, density) >= 0
+
+
+@pytest.mark.filterwarnings("ignore:the nodes|drift holds|current")
+def test_entropy_production_without_noise_somewhere(rng):
+    """A current against no noise is infinite; rings with nodes of no noise give a number, infinity or a refusal."""
+    for noise in ([1.0, 0.0], [0.0, 1.0], [1.0, 1.0, 0.0]):
+        d = len(noise)
+        grid = pl.Grid((-1,) * d, (1,) * d, (9, 9, 5)[:d])
+        drift = grid.points @ (np.roll(np.eye(d), 1, 0) - np.roll(np.eye(d), -1, 0) - np.eye(d)).T
+        drift += 0.5 * np.sin(grid.points).sum(-1, keepdims=True)
+        problem = pl.FokkerPlanck(drift=drift, diffusion=np.broadcast_to(np.diag(noise), (*grid.shape, d, d)), beta=1.0)
+        assert nonequilibrium.entropy_production(problem, grid) == math.inf
+        assert nonequilibrium.entropy_production_density(problem, grid).max() == math.inf
+    numbers = []
+    for _ in range(200):
+        n, scale, noise = int(rng.choice([5, 9])), *10.0 ** rng.choice([-30, -3, 0, 1, 30], 2)
+        grid, where = pl.Grid(0.0, 1.0, n, boundary="periodic"), rng.random(n) < 0.8
+        fields = scale * rng.normal(size=(2, n))
+        problem = pl.FokkerPlanck(fields[0], drift=fields[1], diffusion=where.astype(float), diffusivity=noise)
+        try:
+            numbers.append(nonequilibrium.entropy_production(problem, grid))
+        except ValueError:
+            continue
+        total = grid.integrate(nonequilibrium.entropy_production_density(problem, grid))
+        assert total == numbers[-1] or abs(total / numbers[-1] - 1) < 1e-6
+        assert numbers[-1] >= 0
+    assert 0.0 in numbers and math.inf in numbers and any(0 < number < math.inf for number in numbers)
+
+
+def ring_production(b, D):
+    """J A on [0, 2π): J = (1 - e^-A)/∫ dx/D e^ψ ∫ e^-ψ over a turn, ψ' = b/D, which rises by A."""
+    x = np.linspace(0, 4 * math.pi, 16001)
+    psi = integrate.cumulative_simpson(b(x) / D(x), x=x, initial=0)
+    shifted = psi - psi.max() / 2
+    inner, half = integrate.cumulative_simpson(np.exp(-shifted), x=x, initial=0), 8000
+    ahead = inner[half:] - inner[: half + 1]
+    total = integrate.simpson(np.exp(shifted[: half + 1]) / D(x[: half + 1]) * ahead, x=x[: half + 1])
+    return -math.expm1(-psi[half]) / total * psi[half]
+
+
+def test_entropy_production_tells_of_its_nodes(rng):
+    """Rings of random drift and diffusion, and a whirl: what is silent is within 5 %, and what is told about right."""
+    said = quiet = 0
+    for _ in range(40):
+        (mean, wave, turned), share = rng.normal(size=3) * [1.0, 2.0, 1.0], rng.choice([0.0, 0.3, 0.6])
+
+        def b(x, mean=mean, wave=wave, turned=turned):
+            return mean + wave * np.sin(x) + turned * np.cos(2 * x)
+
+        def D(x, mean=mean, share=share):
+            return 0.5 + 0.5 * share * np.sin(x + mean)
+
+        exact = ring_production(b, D)
+        for n in (16, 25, 40, 80):
+            grid = pl.Grid(0.0, 2 * math.pi, n, boundary="periodic")
+            problem = pl.FokkerPlanck(drift=b(grid.x), diffusion=D(grid.x), diffusivity=1.0)
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                produced = nonequilibrium.entropy_production(problem, grid)
+            told = [float(re.search("about (.*) of", str(w.message))[1]) for w in caught if "entropy" in str(w.message)]
+            error = max(produced / exact, exact / produced) - 1
+            assert error > 0.04 and told[0] / 3 < error < 3 * told[0] if told else error < 0.055
+            said, quiet = said + bool(told), quiet + (not told)
+    assert said > 10 and quiet > 80
+    F = np.array([[1.0, 3.0], [-3.0, 1.0]])
+    exact = nonequilibrium.linear(F, np.eye(2)).entropy_production
+    for n, told in ((15, True), (31, True), (41, False), (61, False)):
+        grid = pl.Grid((-5, -5), (5, 5), (n, n))
+        problem = pl.FokkerPlanck(drift=-grid.points @ F.T, beta=1.0)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            produced = nonequilibrium.entropy_production(problem, grid)
+        assert any("entropy" in str(w.message) for w in caught) is told is (abs(produced / exact - 1) > 0.05)
 
 
 def test_entropy_production_of_a_full_matrix():
