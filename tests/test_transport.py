@@ -313,6 +313,26 @@ def test_huge_outliers_do_not_overflow():
     assert wasserstein(one, two, order=1) == pytest.approx(1e200)
 
 
+@pytest.mark.parametrize("order", [1, 1.5, 2, 3])
+def test_small_masses_count_at_both_ends(order, rng):
+    """An atom of mass m at x against none: m^(1/p) x/(1 + m)^(1/p), however small m is, and on either side."""
+    for m in (1e-3, 1e-14, 1e-16, 1e-40, 1e-300):
+        for sign in (-1, 1):
+            x = sign * m ** (-1 / order)
+            distance = wasserstein(transport.law_of_samples([0.0, x], [1.0, m]), transport.law_of_samples([0.0]), order)
+            assert distance == pytest.approx((1 + m) ** (-1 / order), rel=1e-13)
+    p, q = random_law(rng, 9), random_law(rng, 6, 10.0 ** -np.arange(0, 60, 10) / (10.0 ** -np.arange(0, 60, 10)).sum())
+    mirrored = [Law(-law.right[::-1], -law.left[::-1], law.masses[::-1]) for law in (p, q)]
+    assert wasserstein(p, q, order) == pytest.approx(wasserstein(*mirrored, order), rel=1e-14)
+    atoms = transport.law_of_samples([0.0, 1.0], [1.0, 1e-20])
+    assert atoms.quantiles([0.0, 0.5, 1.0]).tolist() == [0.0, 0.0, 1.0]
+    levels = rng.random(50)
+    assert mirrored[0].quantiles(levels) == pytest.approx(-p.quantiles(1 - levels), abs=1e-12)
+    grid = Grid(-12.0, 12.0, 241)
+    rho = gaussian(grid, 0.0, 1.0)
+    assert law(grid, rho).density(grid) == pytest.approx(rho, rel=1e-12, abs=0)
+
+
 def test_atoms_on_a_grid_keep_their_mass(rng):
     grid = Grid(-4.0, 4.0, 33)
     values = np.append(rng.normal(size=200).clip(-4, 4), [-4.0, 4.0, 0.125])

@@ -4,7 +4,8 @@
 
 A law is held as cells of fixed mass, uniform in each cell, and atoms, which are cells of no width. So its quantile
 function is piecewise linear and every integral below is exact: densities against densities, samples against densities,
-samples against samples, with ties, weights and outliers.
+samples against samples, with ties, weights and outliers. Levels above one half are counted from above, so that masses
+of any size count at both ends.
 """
 
 from __future__ import annotations
@@ -108,9 +109,10 @@ class Law:
         levels = np.asarray(levels, dtype=float)
         if not ((levels >= 0) & (levels <= 1)).all():
             raise ValueError(f"levels: expected numbers in [0, 1], got {levels}")
-        bounds = self._levels()
-        cells = np.clip(np.searchsorted(bounds, levels, side="left") - 1, 0, self.masses.size - 1)
-        return self._quantile(bounds, cells, levels)
+        below, above = (law._quantile(s, side) for law, s, side in (
+            (self, np.minimum(levels, 0.5), "left"), (self._mirrored(), np.minimum(1 - levels, 0.5), "right")
+        ))  # fmt: skip
+        return np.where(levels <= 0.5, below, 0.0 - above)
 
     def density(self, grid: Grid) -> Array:
         """The law as a density: the mass in each node's cell over the node's weight.
@@ -137,16 +139,32 @@ class Law:
             )
         wide = self.left < self.right
         corners = np.stack([self.left[wide], self.right[wide]], axis=1).ravel()
-        bounds = np.concatenate([[0.0], np.cumsum(self.masses[wide])])
-        spread = np.stack([bounds[:-1], bounds[1:]], axis=1).ravel()
-        masses = np.diff(np.interp(edges, corners, spread)) if wide.any() else np.zeros(grid.shape)
+        below, above = (np.concatenate([[0.0], np.cumsum(m)]) for m in (self.masses[wide], self.masses[wide][::-1]))
+        masses = np.zeros(grid.shape)
+        if wide.any():
+            below, above = (
+                np.interp(edges, corners, np.stack([bounds[:-1], bounds[1:]], axis=1).ravel())
+                for bounds in (below, above[::-1])
+            )
+            masses = np.where(below[1:] < above[:-1], np.diff(below), -np.diff(above))
         cells = np.clip(np.searchsorted(edges, self.left[~wide], side="right") - 1, 0, grid.shape[0] - 1)
         return (masses + np.bincount(cells, self.masses[~wide], grid.shape[0])) / grid.weights
 
     def _levels(self):
-        return np.concatenate([[0.0], np.cumsum(self.masses)]) / self.masses.sum()
+        total = math.fsum(self.masses)
+        below, above = (np.concatenate([[0.0], np.cumsum(m)]) / total for m in (self.masses, self.masses[::-1]))
+        return np.where(above[::-1] < 0.5, np.maximum(below, 0.5), below)  # rounding may leave both below
 
-    def _quantile(self, bounds, cells, levels):
+    def _mirrored(self):
+        return Law(-self.right[::-1], -self.left[::-1], self.masses[::-1])
+
+    def _quantile(self, levels, side):
+        """At levels up to one half; at a step its lower end ("left") or its upper one."""
+        bounds = self._levels()
+        cells = np.clip(np.searchsorted(bounds, levels, side=side) - 1, 0, self.masses.size - 1)
+        return self._in_cells(bounds, cells, levels)
+
+    def _in_cells(self, bounds, cells, levels):
         width = bounds[cells + 1] - bounds[cells]
         share = np.clip((levels - bounds[cells]) / np.where(width > 0, width, 1.0), 0.0, 1.0)
         return self.left[cells] + share * (self.right[cells] - self.left[cells])
@@ -309,20 +327,31 @@ def displacement(first: Law, second: Law, share: float) -> Law:
     widths, lefts, rights = _coupled(first, second)
     low, high = ((1 - share) * ends[0] + share * ends[1] for ends in (lefts, rights))
     low = np.maximum.accumulate(low)  # rounding may set neighbours in the wrong order
-    return Law(low, np.maximum(np.minimum(high, np.append(low[1:], math.inf)), low), widths / widths.sum())
+    return Law(low, np.maximum(np.minimum(high, np.append(low[1:], math.inf)), low), widths)
 
 
 def _coupled(first, second):
     """Levels on which both quantile functions are linear: their widths, and both functions at their ends."""
     laws = [checked_law(value, name) for value, name in ((first, "first"), (second, "second"))]
+    widths, lefts, rights = _lower_half(laws)
+    above, highs, lows = _lower_half([law._mirrored() for law in laws])
+    lefts, rights = (
+        [np.concatenate([low, -high[::-1]]) for low, high in zip(*halves)]
+        for halves in ((lefts, lows), (rights, highs))
+    )
+    return np.concatenate([widths, above[::-1]]), lefts, rights
+
+
+def _lower_half(laws):
+    """`_coupled` up to the level one half."""
     bounds = [law._levels() for law in laws]
-    levels = np.unique(np.concatenate(bounds))
+    levels = np.unique(np.minimum(np.concatenate(bounds), 0.5))
     low, high = levels[:-1], levels[1:]
     lefts, rights = [], []
     for law, bound in zip(laws, bounds):
-        cells = np.clip(np.searchsorted(bound, (low + high) / 2, side="right") - 1, 0, law.masses.size - 1)
-        lefts.append(law._quantile(bound, cells, low))
-        rights.append(law._quantile(bound, cells, high))
+        cells = np.clip(np.searchsorted(bound, low, side="right") - 1, 0, law.masses.size - 1)
+        lefts.append(law._in_cells(bound, cells, low))
+        rights.append(law._in_cells(bound, cells, high))
     return high - low, lefts, rights
 
 
