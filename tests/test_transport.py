@@ -100,6 +100,39 @@ def test_gaussians_in_many_dimensions(rng):
     assert wasserstein_gaussian(mean, s2, 0 * mean, s1) == pytest.approx(exact, rel=1e-7)
 
 
+def test_close_gaussians_keep_their_digits(rng):
+    """To a few roundings times the condition of a covariance, however close the laws; singular ones too."""
+    mpmath = pytest.importorskip("mpmath")
+
+    def exact(s1, s2):
+        with mpmath.workdps(60):
+            first, second = (mpmath.matrix(s.tolist()) for s in (s1, s2))
+            values, vectors = mpmath.eigsy(first)
+            root = vectors * mpmath.diag([mpmath.sqrt(v) for v in values]) * vectors.T
+            cross = mpmath.eigsy((root * second * root + (root * second * root).T) / 2, eigvals_only=True)
+            total = sum(first[k, k] + second[k, k] for k in range(len(s1)))
+            return float(mpmath.sqrt(total - 2 * sum(mpmath.sqrt(v) for v in cross)))
+
+    for _ in range(60):
+        d, scale, close = int(rng.integers(1, 5)), *10.0 ** rng.uniform([-30, -12], [30, 0])
+        basis, noise = np.linalg.qr(rng.normal(size=(d, d)))[0], rng.normal(size=(d, d))
+        s1 = scale * (basis * 10.0 ** rng.uniform(0, 3, d)) @ basis.T
+        s1, stretch = (s1 + s1.T) / 2, np.eye(d) + 0.1 * close * (noise + noise.T)
+        s2 = stretch @ s1 @ stretch
+        s2 = (s2 + s2.T) / 2
+        slack = 20 * np.finfo(float).eps * np.linalg.cond(s1)
+        for pair in ((s1, s2), (s2, s1)):
+            distance = wasserstein_gaussian(np.zeros(d), pair[0], np.zeros(d), pair[1])
+            assert distance == pytest.approx(exact(*pair), rel=slack)
+        assert wasserstein_gaussian(np.zeros(d), s1, np.zeros(d), s1) == 0
+    zero, large = np.zeros(2), 1e12
+    assert wasserstein_gaussian(zero, np.diag([large, 1e-12]), zero, np.diag([large, 4e-12])) == pytest.approx(1e-6)
+    assert wasserstein_gaussian(zero, np.diag([large, 0.0]), zero, np.diag([0.0, large])) == pytest.approx(1e6 * 2**0.5)
+    assert wasserstein_gaussian([1e200, 0.0], np.eye(2), zero, np.zeros((2, 2))) == 1e200
+    with pytest.raises(ValueError, match="means: expected finite"):
+        wasserstein_gaussian(math.nan, 1.0, 0.0, 1.0)
+
+
 def test_gaussian_quantile_function():
     grid = Grid(-9.0, 9.0, 2001)
     levels = np.array([0.01, 0.3, 0.5, 0.9])
@@ -361,6 +394,20 @@ def test_clouds_on_a_line_agree_with_quantiles(rng):
             assert abs(moved.distance - exact) < 1e-9
             assert moved.low <= moved.distance <= moved.high and moved.high - moved.low < 1e-7
             assert np.allclose(moved.plan.sum(1), u / u.sum()) and np.allclose(moved.plan.sum(0), v / v.sum())
+
+
+@pytest.mark.parametrize("order", [1, 2, 4, 7.5])
+def test_clouds_of_any_size(order):
+    """Units are free: one point goes up by the unit and one by two of them."""
+    pytest.importorskip("ot")
+    first, second = np.array([[0.0, 0.0], [1.0, 0.0]]), np.array([[0.0, 1.0], [1.0, 2.0]])
+    for unit in (1e-300, 1e-200, 1e-80, 1.0, 1e80, 1e155, 1e300):
+        for regularisation in (0.0, 0.005)[: 2 if order == 2 else 1]:
+            given = {"order": order, "regularisation": regularisation}
+            moved = transport.wasserstein_points(first * unit, second * unit, **given)
+            exact = unit * ((1 + 2**order) / 2) ** (1 / order)
+            assert moved.distance == pytest.approx(exact, rel=1e-3 if regularisation else 1e-13, abs=0)
+            assert 0.99 * moved.distance < moved.low <= moved.high == moved.distance
 
 
 def test_regularised_bounds_hold(rng):

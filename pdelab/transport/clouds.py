@@ -87,11 +87,12 @@ def wasserstein_points(
         raise ValueError(
             f"first, second: expected at most {LARGEST} pairs of points, got {len(first)} x {len(second)}: draw fewer"
         )
-    cost = np.linalg.norm(first[:, None] - second[None, :], axis=-1) ** order
+    cost, size = _distances(first, second)
+    cost **= order
     plan, potentials = _solved(masses, cost, regularisation)
     high = float((plan * cost).sum())
     low = min(float(_checked_duality(masses, cost, plan, potentials, high)), high)
-    root = lambda value: max(value, 0.0) ** (1 / order)  # noqa: E731
+    root = lambda value: size(max(value, 0.0) ** (1 / order))  # noqa: E731
     return Transport(root(high), root(low), root(high), plan)
 
 
@@ -142,6 +143,15 @@ def wasserstein_grid(
     return wasserstein_points(
         clouds[0], clouds[1], (weights[0], weights[1]), order=order, regularisation=regularisation
     )
+
+
+def _distances(first, second):
+    """All distances over the largest of them, so that no power leaves float64, and the map back to their size."""
+    exponent = int(np.frexp(max(np.abs(first).max(), np.abs(second).max()))[1]) + 1
+    first, second = (np.ldexp(points, -exponent) for points in (first, second))
+    distances = np.linalg.norm(first[:, None] - second[None, :], axis=-1)
+    largest = float(distances.max()) or 1.0
+    return distances / largest, lambda share: float(np.ldexp(share * largest, exponent))
 
 
 def _solved(masses, cost, regularisation):
