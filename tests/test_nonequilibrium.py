@@ -12,6 +12,7 @@ import pdelab as pl
 from pdelab import nonequilibrium
 from pdelab.claims.nonequilibrium import ornstein_uhlenbeck
 
+TILTED = np.array([[0.6, -0.8], [0.8, 0.6]])
 TURNING = np.array([[2.0, 0.8], [0.8, 1.0]]), np.diag([1.0, 0.1])
 
 
@@ -53,6 +54,24 @@ def test_linear_against_two_other_algorithms(rng):
             assert np.abs(total - S).max() <= 1e3 * slack * np.abs(S).max()
 
 
+def test_linear_in_any_units(rng):
+    """x -> s x: S -> s S s and entropy as before, for units many decades apart; shear moves even more."""
+    for _ in range(50):
+        d = int(rng.integers(2, 4))
+        F, D, _ = random_stable(rng, d, 10.0)
+        s = 10.0 ** rng.uniform(-12, 12, d)
+        here, there = nonequilibrium.linear(F, D), nonequilibrium.linear(s[:, None] * F / s, s[:, None] * D * s)
+        np.testing.assert_allclose(there.covariance / s / s[:, None], here.covariance, rtol=1e-9, atol=1e-11)
+        np.testing.assert_allclose(there.U * s * s[:, None], here.U, rtol=1e-9, atol=1e-9 * np.abs(here.U).max())
+        assert abs(there.entropy_production - here.entropy_production) < 1e-8 * (1 + here.entropy_production)
+    state = nonequilibrium.linear([[1, 1e8], [0, 1]], np.eye(2))
+    np.testing.assert_allclose(state.covariance, [[5e15, -5e7], [-5e7, 1.0]], rtol=1e-13)
+    np.testing.assert_allclose(state.U, np.array([[1.0, 5e7], [5e7, 5e15]]) / 2.5e15, rtol=1e-12)
+    assert abs(state.entropy_production / 5e15 - 1) < 1e-12
+    faint = nonequilibrium.linear([[1, 1], [-1, 1]], np.diag([1.0, 1e-14]))  # Q_12 = (1 - 1e-14)/2, S ~ diag(3, 1)/4
+    assert abs(faint.entropy_production / 0.5e14 - 1) < 1e-3
+
+
 def test_linear_numbers():
     """theory2.md, section 4.3 and 4.4."""
     state = nonequilibrium.linear(*TURNING)
@@ -86,6 +105,9 @@ def test_the_reversed_drift_has_the_same_eigenvalues(rng):
     ([[-1, 0], [0, -2]], np.eye(2), "unstable"),
     ([[0, 0], [0, 1]], np.eye(2), "invertible"),
     ([[1, 0], [0, 2]], np.diag([1, 0]), "controllability"),
+    (TILTED @ [[1, 1e7], [0, 1]] @ TILTED.T, np.eye(2), "too thin"),
+    (TILTED @ [[1, 1e8], [0, 1]] @ TILTED.T, np.eye(2), "resonant"),
+    (np.eye(2), np.diag([1.0, -1e-13]), "semi-definite"),
     ([[1, 0], [0, 2]], np.diag([1, -1]), "positive semi-definite"),
     ([[1, 0], [0, 2]], [[1, 0.5], [0, 1]], "symmetric"),
     ([[1j, 0], [0, 2]], np.eye(2), "F: expected a square matrix of real numbers"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -125,7 +126,8 @@ def linear(F: ArrayLike, D: ArrayLike, beta: float = 1.0, *, algebraic: bool = F
     ------
     ValueError
         F that is not stable (an eigenvalue with real part <= 0: no stationary law); resonant F (two eigenvalues with
-        sum 0: no unique solution); D singular and not controllable (the covariance is singular, U does not exist).
+        sum 0: no unique solution); D singular and not controllable (the covariance is singular, U does not exist); a
+        covariance that is singular up to rounding also in units of the deviations.
 
     Notes
     -----
@@ -143,35 +145,65 @@ def linear(F: ArrayLike, D: ArrayLike, beta: float = 1.0, *, algebraic: bool = F
     beta = checks.positive("beta", beta)
     if F.shape != D.shape:
         raise ValueError(f"D: expected the shape of F, {F.shape}, got {D.shape}")
-    if np.abs(D - D.T).max() > ROUNDING * np.abs(D).max() or np.linalg.eigvalsh(D)[0] < -ROUNDING * np.abs(D).max():
+    in_units = D / _units(D) / _units(D)[:, None]
+    size = ROUNDING * np.abs(in_units).max()
+    if np.abs(in_units - in_units.T).max() > size or np.linalg.eigvalsh(in_units)[0] < -size:
         raise ValueError("D: expected a symmetric positive semi-definite matrix, got one that is not")
-    eigenvalues = np.linalg.eigvals(F)
-    kind = _kind(eigenvalues, F)
+    _, (units, _) = dense.matrix_balance(F, permute=False, separate=True)
+    balanced, noise = F * units / units[:, None], D / units / units[:, None]
+    eigenvalues = np.linalg.eigvals(balanced)
+    kind = _kind(eigenvalues, balanced)
     if not kind.startswith("stable") and not algebraic:
         raise ValueError(
             f"F: expected eigenvalues with positive real part, got {np.round(eigenvalues, 6).tolist()} ({kind}): there "
             "is no stationary law (algebraic=True gives the matrices all the same)"
         )
-    S = _lyapunov(F, D)
-    values, vectors = np.linalg.eigh(S)
-    if np.abs(values).min() <= ROUNDING * np.abs(values).max():
-        raise ValueError(
-            "D: expected noise that reaches every direction through F (controllability), got a singular covariance: "
-            f"nothing moves along {np.round(vectors[:, np.abs(values).argmin()], 6).tolist()}"
-        )
-    U = (vectors / values) @ vectors.T
+    S = _lyapunov(balanced, noise)
+    U, S = _inverse(S, noise) / units / units[:, None], S * units * units[:, None]
     product = F @ S
     Q = 0.5 * (product - product.T)
     residual = np.abs(product + product.T - 2 * D).max() / max(np.abs(F).max() * np.abs(S).max(), 1e-300)
     return Linear(F, D, beta, S / beta, U, Q, _entropy(D, Q, U), kind, float(residual))
 
 
+def _inverse(S, D):
+    """S^-1, where need be in units of the deviations; refuses what is singular up to rounding in these, too."""
+    for units in (np.ones(len(S)), _units(S)):
+        values, vectors = np.linalg.eigh(S / units / units[:, None])
+        if np.abs(values).min() > ROUNDING * np.abs(values).max():
+            return (vectors / values) @ vectors.T / units / units[:, None]
+    units = _units(D)
+    if np.linalg.eigvalsh(D / units / units[:, None])[0] > ROUNDING:
+        raise ValueError("F: the stationary law is too thin for float64 in these coordinates: take those of its axes")
+    still = _units(S) * vectors[:, np.abs(values).argmin()]
+    raise ValueError(
+        "D: expected noise that reaches every direction through F (controllability), got a singular covariance: "
+        f"nothing moves along {np.round(still / np.linalg.norm(still), 6).tolist()}"
+    )
+
+
+def _units(matrix):
+    """The roots of the diagonal, one where that is zero."""
+    diagonal = np.abs(np.diag(matrix))
+    return np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
+
+
 def _lyapunov(F, D):
     """S with F S + S F^T = 2D, refined once."""
-    S = dense.solve_continuous_lyapunov(F, 2 * D)
-    S = 0.5 * (S + S.T)
-    change = dense.solve_continuous_lyapunov(F, 2 * D - F @ S - S @ F.T)
-    return S + 0.5 * (change + change.T)
+    S = _solved(F, 2 * D)
+    return S + _solved(F, 2 * D - F @ S - S @ F.T)
+
+
+def _solved(F, load):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        try:
+            S = dense.solve_continuous_lyapunov(F, load)
+        except RuntimeWarning as error:
+            raise ValueError(
+                "F: in these coordinates float64 does not tell its eigenvalues from resonant ones (sum 0): take others"
+            ) from error
+    return 0.5 * (S + S.T)
 
 
 def _kind(eigenvalues, F):
@@ -194,10 +226,11 @@ def _kind(eigenvalues, F):
 
 def _entropy(D, Q, U):
     """-tr(D^-1 Q U Q): the mean of j D^-1 j β over the stationary law."""
-    values, vectors = np.linalg.eigh(D)
+    units = _units(D)
+    values, vectors = np.linalg.eigh(D / units / units[:, None])
     still = values <= ROUNDING * values.max(initial=0.0)
-    force = vectors.T @ Q
-    if still.any() and np.abs(force[still]).max() > 1e-9 * max(np.abs(Q).max(), 1e-300):
+    force = vectors.T @ (Q / units[:, None])
+    if still.any() and np.abs(force[still]).max() > 1e-9 * max(np.abs(force).max(), 1e-300):
         return math.inf
     moving = force[~still] / np.sqrt(values[~still])[:, None]
     return float(np.trace(moving @ U @ moving.T))
