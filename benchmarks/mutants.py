@@ -185,7 +185,7 @@ MUTANTS = tuple(
          "`proximal` promises any minimiser on ties at points, and grids do not pass here"),
         ("kernel of two deviations", "closed_forms/fields.py", "9.0 * math.sqrt(variance)", "2.0 * math.sqrt(variance)",
          CLOSED + "heat_smoothing or jensen"),
-        ("walls mirror between nodes", "closed_forms/fields.py", 'mode="reflect")\n        elif', 'mode="symmetric")\n        elif',
+        ("walls mirror between nodes", "closed_forms/fields.py", "turn[..., -2:0:-1]", "turn[..., ::-1]",
          "tests/test_closed_forms.py -k sum_over_images"),
         ("images mirror between nodes", "closed_forms/continuation.py", "2 * (n - 1) - j)", "2 * n - 1 - j)",
          "tests/test_closed_forms.py -k sum_over_images"),

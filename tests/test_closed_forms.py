@@ -607,6 +607,23 @@ def test_many_times_at_once(name, d):
     assert pl.proximal(f, grid, 0.01).shape == (grid.shape if d == 1 else (*grid.shape, d))
 
 
+@pytest.mark.parametrize("beta", [1e-300, 1e-12, 1e-4])
+def test_heat_smoothing_by_wide_kernels(beta, rng):
+    """Between walls and round a circle the mean; beyond outflow ends the line through the ends."""
+    for d, n in ((1, 101), (2, 20), (3, 9)):
+        grid = pl.Grid((-1.0,) * d, (1.0,) * d, (n,) * d, boundary=("reflecting", "periodic", "reflecting")[:d])
+        values = rng.normal(size=grid.shape)
+        mean = grid.integrate(values) / grid.integrate(np.ones(grid.shape))
+        np.testing.assert_allclose(pl.heat_smoothing(values, grid, 1.0, beta), mean, rtol=0, atol=1e-14)
+    free = pl.Grid(-1.0, 1.0, 101, boundary="outflow")
+    values = rng.normal(size=101)
+    line = values[0] + (values[-1] - values[0]) * (1 + free.x) / 2
+    np.testing.assert_allclose(pl.heat_smoothing(values, free, 1.0, beta), line, atol=1e-13)
+    if beta < 1e-4:
+        with pytest.raises(ValueError, match="gamma: the kernel reaches over"):
+            pl.heat_smoothing(pl.Loss("abs(x)"), free, 1.0, 1e-12 * beta)
+
+
 def test_heat_smoothing():
     loss = losses.three_wells()
     grid = Grid(-5.0, 5.0, 501, boundary="outflow")

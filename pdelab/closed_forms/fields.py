@@ -25,6 +25,8 @@ from pdelab.losses import Loss
 
 __all__ = ["cole_hopf", "heat_smoothing", "hopf_lax", "local_entropy", "proximal"]
 
+MOST_SAMPLES = 2**25  # of a Loss on one field
+
 REFINEMENTS = {
     False: inviscid.node_minimum,
     True: inviscid.multilinear_minimum,
@@ -301,7 +303,8 @@ def heat_smoothing(f: Loss | ArrayLike, grid: Grid, gamma: float, beta: float) -
     Raises
     ------
     ValueError
-        gamma < 0, beta <= 0, data that do not fit the grid, an absorbing end.
+        gamma < 0, beta <= 0, data that do not fit the grid, an absorbing end; a Loss on outflow axes beyond which the
+        kernel reaches over more than 2^25 nodes.
 
     Notes
     -----
@@ -319,32 +322,54 @@ def heat_smoothing(f: Loss | ArrayLike, grid: Grid, gamma: float, beta: float) -
     (variance,) = arguments.times(gamma, "gamma")[0] / beta
     if variance == 0.0:
         return grid.field(f, "f").copy()
-    reaches = [math.ceil(9.0 * math.sqrt(variance) / h) for h in grid.spacing]
-    values = _continued(f, grid, reaches)
-    for axis, (h, reach) in enumerate(zip(grid.spacing, reaches)):
-        values = gaussian.convolved(values, gaussian.weights(h, reach, variance), axis)
-    return values
-
-
-def _continued(f, grid, reaches):
-    """Values on the box and `reach` nodes beyond each of its ends."""
     boundaries.only(grid, boundaries.FREE, "closed forms")
-    free = [name == "outflow" for name in grid.boundary]
-    sampled = hasattr(f, "on")
-    if sampled:
-        arguments.loss(f, grid.dimension)
-        wide = zip(grid.axes, grid.spacing, reaches, free)
-        axes = [x[0] + h * np.arange(-r, x.size + r) if far else x for x, h, r, far in wide]
-        points = axes[0] if len(axes) == 1 else np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
-        values = np.asarray(f(points), dtype=float)
-    else:
-        values = grid.field(f, "f")
-    for axis, (name, reach) in enumerate(zip(grid.boundary, reaches)):
-        padding = [(reach, reach) if k == axis else (0, 0) for k in range(grid.dimension)]
-        if name == "periodic":
-            values = np.pad(values, padding, mode="wrap")
-        elif name == "reflecting":
-            values = np.pad(values, padding, mode="reflect")
-        elif not sampled:
-            values = np.pad(values, padding, mode="reflect", reflect_type="odd")
+    far = [hasattr(f, "on") and name == "outflow" for name in grid.boundary]
+    values = _sampled_beyond(f, grid, variance, far) if any(far) else grid.field(f, "f")
+    for axis, (name, h) in enumerate(zip(grid.boundary, grid.spacing)):
+        if far[axis]:
+            values = gaussian.convolved(values, gaussian.weights(h, _reach(variance, h), variance), axis)
+        else:
+            values = _smoothed(values, axis, name, h, variance)
     return values
+
+
+def _reach(variance, h):
+    return math.ceil(9.0 * math.sqrt(variance) / h)
+
+
+def _sampled_beyond(f, grid, variance, far):
+    """A Loss on the box and, along these axes, as far beyond its ends as the kernel reaches."""
+    arguments.loss(f, grid.dimension)
+    reaches = [math.sqrt(variance) / h if beyond else 0.0 for h, beyond in zip(grid.spacing, far)]
+    count = math.prod(n + 18 * reach for n, reach in zip(grid.shape, reaches))
+    if count > MOST_SAMPLES:
+        raise ValueError(
+            f"gamma: the kernel reaches over {count:.3g} nodes beyond outflow ends, expected at most {MOST_SAMPLES}: "
+            "take a coarser grid, a smaller gamma or a larger beta"
+        )
+    axes = [
+        x[0] + h * np.arange(-_reach(variance, h), x.size + _reach(variance, h)) if beyond else x
+        for x, h, beyond in zip(grid.axes, grid.spacing, far)
+    ]
+    points = axes[0] if len(axes) == 1 else np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
+    return np.asarray(f(points), dtype=float)
+
+
+def _smoothed(values, axis, name, h, variance):
+    """Node values along one axis, on the circle of their images: beyond some periods the kernel is uniform there."""
+    values = np.moveaxis(values, axis, -1)
+    n = values.shape[-1]
+    line = np.zeros_like(values)
+    if name == "outflow":  # point reflection at the ends is this line and what is odd about both
+        share = np.arange(n) / (n - 1)
+        line = values[..., :1] * (1 - share) + values[..., -1:] * share
+    turn = values - line
+    if name != "periodic":
+        images = turn[..., -2:0:-1]
+        turn = np.concatenate([turn, -images if name == "outflow" else images], axis=-1)
+    period = turn.shape[-1]
+    variance = min(variance, 2.25 * (period * h) ** 2)  # relative error 2 exp(-2 pi² 2.25) = 1e-19
+    kernel = gaussian.weights(h, _reach(variance, h), variance)
+    folded = np.bincount((np.arange(kernel.size) - kernel.size // 2) % period, kernel, period)
+    turn = np.fft.irfft(np.fft.rfft(turn) * np.fft.rfft(folded), period)
+    return np.moveaxis(turn[..., :n] + line, -1, axis)
