@@ -607,6 +607,22 @@ def test_many_times_at_once(name, d):
     assert pl.proximal(f, grid, 0.01).shape == (grid.shape if d == 1 else (*grid.shape, d))
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("boundary", ["reflecting", "periodic"])
+def test_cole_hopf_at_extreme_temperatures_and_times(boundary, rng):
+    """Little beta: the mean of f by the kernel, with all digits; much of it, or no time: Hopf-Lax."""
+    grid = pl.Grid(-1.0, 1.0, 101, boundary=boundary)
+    values = rng.random(101)
+    for beta in (1e-300, 1e-12, 1e-8):
+        for width in (0.1, 1.0, 1e6, 1e300):
+            expected = pl.heat_smoothing(values, grid, width * beta, beta)
+            tolerance = 1e-13 + beta  # the second order, beta times a variance
+            np.testing.assert_allclose(pl.cole_hopf(values, grid, width * beta, beta), expected, rtol=0, atol=tolerance)
+    np.testing.assert_allclose(pl.cole_hopf(values, grid, 1e300, 1e-12), expected, rtol=0, atol=1e-11)
+    np.testing.assert_array_equal(pl.cole_hopf(values, grid, 1e-300, 1e300), pl.hopf_lax(values, grid, 1e-300))
+    np.testing.assert_allclose(pl.cole_hopf(values, grid, 1e-12, 1e300), pl.hopf_lax(values, grid, 1e-12), atol=1e-15)
+
+
 @pytest.mark.parametrize("beta", [1e-300, 1e-12, 1e-4])
 def test_heat_smoothing_by_wide_kernels(beta, rng):
     """Between walls and round a circle the mean; beyond outflow ends the line through the ends."""

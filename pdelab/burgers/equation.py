@@ -39,7 +39,9 @@ class Burgers(Viscous):
     Initial data in one dimension: p on the nodes, shape (n,), or a Loss f, then p = f'. In two and three: p of shape
     (*grid.shape, d), which must be a gradient; a potential of shape grid.shape; or a Loss. The solution has the shape
     of p. Boundaries: periodic; reflecting, where p is odd (u is even), hence zero at the wall;
-    outflow, beyond which p goes on as it is at the end. Chaudhari, thesis (4.35)-(4.36).
+    outflow, beyond which p goes on as it is at the end: what flows in has the p of that end. In one dimension without
+    viscosity this is the solution on the line from data that go on constant; where they go on otherwise, or viscosity
+    moves the p of an end at which something flows in, take a larger box. Chaudhari, thesis (4.35)-(4.36).
 
     Examples
     --------

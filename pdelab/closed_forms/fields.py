@@ -210,6 +210,8 @@ def _cole_hopf(f, grid, t, beta):
     values = arguments.field(f, grid)
     if t == 0.0:
         return values.copy()
+    if any(math.isinf(beta / t * h * h) for h in grid.spacing):  # at most log(1e308)/beta away
+        return hopf_lax(values, grid, t)
     free = "outflow" in grid.boundary  # continued linearly, beyond all bounds
     low, high = (-math.inf, math.inf) if free else (values.min(), values.max())
     u = viscous.fourier(values, grid, t, beta)
@@ -319,7 +321,7 @@ def heat_smoothing(f: Loss | ArrayLike, grid: Grid, gamma: float, beta: float) -
     (0.606530659713, 0.606530659713)
     """
     beta, grid = arguments.inverse_temperature(beta), arguments.grid(grid)
-    (variance,) = arguments.times(gamma, "gamma")[0] / beta
+    variance = float(arguments.times(gamma, "gamma")[0][0]) / beta
     if variance == 0.0:
         return grid.field(f, "f").copy()
     boundaries.only(grid, boundaries.FREE, "closed forms")

@@ -25,7 +25,9 @@ def weights(h, reach, variance):
     if variance >= RESOLVED * h * h:
         kernel = np.exp(-(offsets**2) / (2 * variance))
     else:
-        x = np.arange(reach + 2) * h / math.sqrt(variance)  # E(Y - x)⁺ of a normal Y: its second differences
+        x = np.arange(reach + 2) * min(
+            h / math.sqrt(variance), 1e100
+        )  # E(Y - x)⁺ of a normal Y: its second differences
         excess = np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi) - x * special.ndtr(-x)
         side = np.diff(excess, 2)
         kernel = np.concatenate([side[::-1], [2.0 * (excess[1] - excess[0]) + x[1]], side])

@@ -75,7 +75,7 @@ def _bounds(f, minima, t, beta):
     """
     x, y, d, floor = minima.x, minima.place, minima.x.shape[1], minima.floor()
     rise = np.maximum(minima.below - floor, 0.0)
-    share = np.minimum(1.0, d / (2.0 * beta * np.maximum(rise, 1e-300)))  # 1 - s, the best
+    share = d / np.maximum(2.0 * beta * rise, d)  # 1 - s, the best
     low = floor + (1.0 - share) * rise + 0.5 * d / beta * np.log(share)
     own = _hessians(f, y)[:, range(d), range(d)]
     sides = np.sqrt(3.0 / (beta * (1.0 / t + np.maximum(own, 0.0))))

@@ -219,9 +219,9 @@ def _without(values, left_out, lines, t, beta):
 def fourier(values, grid, t, beta):
     """u by the fast Fourier transform where a bound says that it is accurate, otherwise None.
 
-    With v = exp(-beta (f - min f)) and w its smoothing, the transforms leave an absolute rounding error below
-    eps log2(N) (p rms(v) + rms(w)), p² the share of modes that the kernel passes, also where w is tiny. The route is
-    taken where this makes an error of u below 1e-12 min(1, osc f); it is not tried for beta osc f > 30.
+    With v = exp(-beta (f - min f)), or that less one, and w its smoothing, the transforms leave an absolute rounding
+    error below eps log2(N) (p rms(v) + rms(w)), p² the share of modes that the kernel passes, also where w is tiny. The
+    route is taken where this makes an error of u below 1e-12 min(1, osc f); it is not tried for beta osc f > 30.
     """
     if "outflow" in grid.boundary or any(t < RESOLVED * beta * h * h for h in grid.spacing):
         return None
@@ -229,15 +229,17 @@ def fourier(values, grid, t, beta):
     osc = float(values.max() - lowest)
     if beta * osc > 30.0:
         return None
-    v = np.exp(-beta * (values - lowest))
-    variances = [t / (beta * h * h) for h in grid.spacing]
+    near = beta * osc < 1.0  # to 1, so that the difference has the digits
+    v = (np.expm1 if near else np.exp)(-beta * (values - lowest))
+    periods = [2 * (n - 1) if name == "reflecting" else n for n, name in zip(grid.shape, grid.boundary)]
+    variances = [min(t / beta / h / h, 2.25 * period**2) for h, period in zip(grid.spacing, periods)]  # see _enough
     w = _filtered(v, grid, variances)
     passed = math.prod(min(1.0, 0.5 / math.sqrt(math.pi * q)) for q in variances)
     size = math.sqrt(passed * np.vdot(v, v) / v.size) + math.sqrt(np.vdot(w, w) / v.size)
     error = 2.3e-16 * math.log2(v.size + 1.0) * size
-    if not error <= 1e-12 * min(1.0, osc) * beta * w.min():
+    if not error <= 1e-12 * min(1.0, osc) * beta * (w.min() + near):
         return None
-    return lowest - np.log(w) / beta
+    return lowest - (np.log1p if near else np.log)(w) / beta
 
 
 def _filtered(v, grid, variances):

@@ -209,7 +209,7 @@ def surroundings(loss, x, t, depth=0.0):
     """
     low, high = x.min(0), x.max(0)
     top = float(np.max(loss(x[:, 0] if x.shape[1] == 1 else x))) + depth
-    width = math.sqrt(2.0 * t) * max(4.0, math.sqrt(depth))
+    width = max(math.sqrt(2.0 * t) * max(4.0, math.sqrt(depth)), 8.0 * np.spacing(np.abs(x).max()))
     for _ in range(60):
         ring = _farthest_ring(loss, low, high, width, t, top)
         if ring < 0:

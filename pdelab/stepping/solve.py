@@ -147,8 +147,8 @@ def solve(
     -----
     AccuracyWarning
         A `time_error` above 1 % (above rtol), `smearing` or `space_error` above 5 %, a `narrowness` above 1.7, what is
-        left or absorbed at the end off by more than 5 %, or characteristics that come in through an outflow end; it
-        says what to do.
+        left or absorbed at the end off by more than 5 %, or, of Hamilton-Jacobi, characteristics that come in through
+        an outflow end; it says what to do.
 
     Notes
     -----
