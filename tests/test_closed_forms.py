@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import ndimage
+from scipy import ndimage, special
 from scipy.special import erfcx, log_ndtr, logsumexp
 
 import pdelab as pl
@@ -605,6 +605,23 @@ def test_many_times_at_once(name, d):
     np.testing.assert_array_equal(pl.hopf_lax(f, grid, 0.0), f)
     np.testing.assert_array_equal(pl.proximal(f, grid, 0.0), grid.points)
     assert pl.proximal(f, grid, 0.01).shape == (grid.shape if d == 1 else (*grid.shape, d))
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_local_entropy_at_points_says_what_little_beta_leaves():
+    """E|x + N| and its slope for beta -> 0, to rounding over beta, which is told; beyond float64 a refusal."""
+    loss, x = pl.Loss("abs(x)"), np.array([0.0, 0.5])
+    normal = np.exp(-(x**2) / 2) / math.sqrt(2 * math.pi)
+    slope = special.erf(x / math.sqrt(2))
+    mean = 2 * normal + x * slope
+    for beta in (1e-8, 1e-9, 1e-10):
+        assert np.abs(pl.local_entropy(loss, x, beta, beta) - mean).max() < 1e-5
+    for call in (pl.local_entropy, pl.local_entropy_gradient, pl.local_entropy_hessian):
+        with pytest.warns(pl.stepping.AccuracyWarning, match="rounding over beta"):
+            call(loss, x, 1e-14, 1e-14)
+        for gamma, beta in ((1e-300, 1e-12), (1e-12, 1e300), (1e300, 1e300), (1e-300, 1e-300)):
+            with pytest.raises(ValueError, match="choose other units"):
+                call(loss, x, gamma, beta)
 
 
 @pytest.mark.filterwarnings("error::RuntimeWarning")

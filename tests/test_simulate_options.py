@@ -246,3 +246,17 @@ def test_the_slopes_of_noise_given_by_a_function_are_those_of_its_formula():
     formula = paths.Diffusion("-x", "sqrt(2 + x**2)*(1 + 0.3*sin(2*x))")
     python = paths.Diffusion("-x", lambda x: np.sqrt(2 + x**2) * (1 + 0.3 * np.sin(2 * x)), kind="diagonal")
     np.testing.assert_allclose(python.slope(x, t), formula.slope(x, t), rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("rate", [0.5, 3.0, 100.0])
+@pytest.mark.parametrize("scheme", ["euler_maruyama", "weak_euler", "heun", "milstein", "leimkuhler_matthews"])
+def test_steps_beyond_stability_are_told(rate, scheme):
+    """Of a drift that pulls back at a rate beyond 2/dt, wherever it pulls to; not of one that truly grows."""
+    run = {"paths": 20, "seed": 0, "scheme": scheme}
+    pulled = pl.Diffusion(f"-{rate}*(x - 7)", 1.0)
+    for share in (0.5, 1.9):
+        pl.simulate(pulled, 1.0, 40 / rate, share / rate, **run)
+    with pytest.warns(pl.stepping.AccuracyWarning, match="beyond the stability"):
+        pl.simulate(pulled, 1.0, 40 / rate, 2.5 / rate, **run)
+    for drift in (f"{rate}*x", f"{rate}*(x - x**3)"):
+        pl.simulate(pl.Diffusion(drift, 0.1), 0.1, 20 / rate, 0.2 / rate, **run)

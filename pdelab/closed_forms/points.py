@@ -1,12 +1,17 @@
 """Local entropy of a Loss at arbitrary points, with its gradient and Hessian: the integral over R^d, adaptively."""
 
 import math
+import warnings
 
 import numpy as np
 
 from pdelab.closed_forms import arguments, certificates, descent, quadrature
+from pdelab.stepping import AccuracyWarning
 
 __all__ = ["checked", "derivative", "proximal", "value"]
+
+WIDEST = 1e150  # of scopes and temperatures, whose ratios are squared
+LOST = 1e-15  # of a mass of size one
 
 
 def derivative(f, points, gamma, beta, order):
@@ -19,7 +24,7 @@ def value(f, points, gamma, beta, name="gamma"):
     f, x, shape, beta, gamma = checked(f, points, gamma, beta, name)
     if gamma == 0.0:
         return np.asarray(f(points), dtype=float)
-    u = descent.minimise(f, x, gamma)[0] if math.isinf(beta) else quadrature.integrate(f, x, gamma, beta)
+    u = descent.minimise(f, x, gamma)[0] if math.isinf(beta) else _integrated(f, x, gamma, beta)[0]
     return u.reshape(shape)
 
 
@@ -37,7 +42,7 @@ def _gradient(f, points, gamma, beta):
     if math.isinf(beta):
         slope = (x - descent.minimise(f, x, gamma)[1]) / gamma
     else:
-        slope = -quadrature.integrate(f, x, gamma, beta, moments=True)[1] / gamma
+        slope = -_integrated(f, x, gamma, beta, moments=True)[1] / gamma
     return slope.reshape(np.shape(points))
 
 
@@ -54,8 +59,28 @@ def _hessian(f, points, gamma, beta):
         certificates.within(least, 0.0, math.inf, 1e-6, "the curvature at the minimiser")
         result = (identity - np.linalg.inv(bend)) / gamma
     else:
-        result = (identity - beta / gamma * quadrature.integrate(f, x, gamma, beta, moments=True)[2]) / gamma
+        result = (identity - beta / gamma * _integrated(f, x, gamma, beta, moments=True)[2]) / gamma
     return result.reshape(shape) if d == 1 else result.reshape(*shape, d, d)
+
+
+def _integrated(f, x, gamma, beta, moments=False):
+    """`quadrature.integrate` as a tuple, with a warning where the logarithm has lost its digits."""
+    for name, value in (("gamma", gamma), ("beta", beta)):
+        if not 1 / WIDEST <= value <= WIDEST:
+            raise ValueError(
+                f"{name}: expected 0, inf or a number from 1e-150 to 1e150, got {value:.6g}: choose other units"
+            )
+    parts = quadrature.integrate(f, x, gamma, beta, moments)
+    parts = parts if moments else (parts,)
+    size, lost = float(np.abs(parts[0]).max()), LOST / beta
+    if lost > 0.01 * size:
+        warnings.warn(
+            f"the local entropy, up to {size:.3g}, is known to some {lost:.1g} only, rounding over beta, and its "
+            "derivatives as well: take a larger beta, or values on a Grid, where the mean of f needs no logarithm",
+            AccuracyWarning,
+            stacklevel=5,
+        )
+    return parts
 
 
 def checked(f, points, gamma, beta, name="gamma"):

@@ -15,11 +15,21 @@ from pdelab.kernels.walls import confine_all
 from pdelab.paths import arguments, checkpoints, tracing, walls
 from pdelab.paths.increments import Noise
 from pdelab.paths.results import Paths, name_of, reduced
-from pdelab.paths.schemes import leimkuhler_matthews, weak_euler
+from pdelab.paths.schemes import (
+    derivative_free_milstein,
+    euler_maruyama,
+    heun,
+    leimkuhler_matthews,
+    milstein,
+    weak_euler,
+)
 from pdelab.paths.systems import System
+from pdelab.stepping import AccuracyWarning
 
 __all__ = ["NUMPY_PATHS", "prepared"]
 
+EXPLICIT = (euler_maruyama, weak_euler, milstein, derivative_free_milstein, heun, leimkuhler_matthews)
+GROWTH = 1.05  # of overshooting steps, from which it is no rounding and no kink
 SECONDS_PER_CHUNK = 0.1  # steps run in pieces of about this length, so that Ctrl-C is heard
 STEPS_AT_FIRST = 2**22  # path-steps of the first piece of a compiled run: about 10 ms
 NUMBERS_PER_CHUNK = 2**21  # of statistics that are not yet reduced: bounds their memory
@@ -181,7 +191,26 @@ class _Run:
             raise KeyboardInterrupt(self.checkpoint.save(self.done)) from interrupt
         if self.checkpoint is not None:
             self.checkpoint.save(self.steps)
+        self._tell_of_instability()
         return self.summary()
+
+    def _tell_of_instability(self):
+        """Warn where most end states, moved by the drift alone, overshoot further with each explicit step."""
+        if getattr(self.scheme, "func", self.scheme) not in EXPLICIT or len(self.walls):
+            return
+        x, t = self.x[:, :NUMPY_PATHS].astype(float), self.times[-1]
+        with np.errstate(all="ignore"):
+            first = self.dt * np.asarray(self.sde.drift(x, t))
+            second = self.dt * np.asarray(self.sde.drift(x + first, t))
+            growing = ((first * second).sum(0) < 0) & ((second**2).sum(0) > GROWTH**2 * (first**2).sum(0))
+        if 2 * growing.sum() > x.shape[1]:
+            warnings.warn(
+                f"dt = {self.dt:.3g} is beyond the stability of {name_of(self.scheme)} at most of the end states: each "
+                "step overshoots further than the last, and they are the scheme's own: take a smaller dt, or the "
+                "schemes implicit or exponential",
+                AccuracyWarning,
+                stacklevel=4,
+            )
 
     def summary(self):
         """The arrays as Paths."""

@@ -112,6 +112,11 @@ def simulate(
     FloatingPointError
         A path exploded; the message says which one and when.
 
+    Warns
+    -----
+    AccuracyWarning
+        An explicit scheme without walls whose steps overshoot further and further at most of the end states.
+
     Good values
     -----------
     dt : halve it until what you look at no longer changes; `refine` keeps the Brownian paths while you do. A drift of
