@@ -30,7 +30,7 @@ def lines(draw, boundaries=("periodic", "outflow")):
     return Burgers(viscosity=draw(st.sampled_from([0.0, 0.0, 0.05]))), grid, p, rng
 
 
-@pytest.mark.parametrize("scheme", MONOTONE)
+@pytest.mark.parametrize("scheme", [burgers.godunov, burgers.engquist_osher])  # which look upwind alone
 @pytest.mark.parametrize("towards", [1.0, -1.0])
 def test_what_flows_in_has_the_p_of_the_end(scheme, towards, rng):
     """Without viscosity the answer in the box is that in a larger one with data that go on constant."""

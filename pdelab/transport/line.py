@@ -409,7 +409,7 @@ def wasserstein_gaussian(mean1: ArrayLike, covariance1: ArrayLike, mean2: ArrayL
             raise ValueError(f"covariances: expected symmetric positive semi-definite matrices, got {s.tolist()}")
     apart, spread = math.hypot(*(m1 - m2)), _spread_apart(s1, s2)
     most = math.hypot(apart, math.sqrt(np.trace(s1) + np.trace(s2)))
-    distance = np.float64(math.hypot(apart, spread))
+    distance = np.array(math.hypot(apart, spread))
     return float(checks.bounded(distance, apart, most, 1e-10 * most, "wasserstein_gaussian"))
 
 
