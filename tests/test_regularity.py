@@ -283,6 +283,42 @@ def test_persistence_is_exact_for_node_values(seed):
         assert value(time * (1 - 1e-9)) >= f[k] - 1e-9 and value(time * (1 + 1e-6)) < f[k]
 
 
+@pytest.mark.parametrize(
+    "formula, box, expected",
+    [
+        ("abs(x) - 0.3*x**2", (-3.0, 3.0, 61), math.inf),
+        ("abs(x) - 0.3*x**2", (-3.5, 3.5, 701), 35.0),
+        ("norm(x, y) - 0.3*x**2", ((-1.0, -1.0), (1.0, 1.0), 41), math.inf),
+        ("abs(x) + abs(y) - 0.3*x**2", ((-1.0, -1.0), (1.0, 1.0), 41), math.inf),
+        ("abs(x) - 0.3*x**2 - 0.1*y**2 + 0.1*y**4", ((-1.0, -1.0), (1.0, 1.0), 41), 5.0),
+        ("abs(x + y) - 0.3*x**2 - 0.1*y**2 + 0.1*y**4", ((-1.0, -1.0), (1.0, 1.0), 41), 2.5),
+    ],
+)
+def test_persistence_at_a_kink_is_not_cut_short_by_the_hessian_beside_it(formula, box, expected):
+    f, grid = Loss(formula), Grid(*box)
+    centre = np.zeros(1) if grid.dimension == 1 else np.zeros((1, 2))
+    functions = Loss.from_functions(f, f.gradient, f.hessian, dimension=grid.dimension)
+    for loss in (f, functions):
+        np.testing.assert_allclose(regularity.persistence_times(loss, grid, centre), [expected], rtol=1e-8)
+
+
+@PROPERTY
+@given(SEEDS)
+def test_persistence_at_kinks_is_that_of_the_node_values_on_fine_grids(seed):
+    rng = np.random.default_rng(seed)
+    kink, bend, far = rng.uniform(0.1, 2.0, 3)
+    f = Loss.from_functions(
+        lambda x: kink * np.abs(x) - bend * x**2 + 0.1 * far * x**4,
+        lambda x: kink * np.sign(x) - 2 * bend * x + 0.4 * far * x**3,
+        lambda x: -2 * bend + 1.2 * far * x**2,
+        dimension=1,
+    )
+    grid = Grid(-3.0, 3.0, 3001)
+    nodes = regularity.persistence_times(f.on(grid), grid, [0.0])
+    time = regularity.persistence_times(f, grid, [0.0])
+    assert time == nodes == math.inf or 0.999 * nodes <= time <= nodes
+
+
 def test_critical_points_in_two_dimensions():
     f, grid = losses.mueller_brown(), Grid((-1.5, -0.5), (1.2, 2.2), (60, 60))
     critical = regularity.critical_points(f, grid)

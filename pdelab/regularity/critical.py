@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import scipy
@@ -13,7 +14,7 @@ from numpy.typing import ArrayLike
 from pdelab.grid import Grid
 from pdelab.hints import Array, Field
 from pdelab.losses import Loss, search
-from pdelab.regularity.shared import eigenvalues, filter_modes, fits, polished, smallest_eigenvalue
+from pdelab.regularity.shared import eigenvalues, filter_modes, fits, polished
 
 __all__ = ["CriticalPoints", "critical_points", "persistence_times"]
 
@@ -114,7 +115,7 @@ def persistence_times(f: Field, grid: Grid, points: ArrayLike | None = None) -> 
     Returns
     -------
     array (k,)
-        math.inf for global minima; for maxima and saddles at most 1/|smallest eigenvalue|.
+        math.inf for global minima; for maxima and saddles at which f is smooth at most 1/|smallest eigenvalue|.
 
     Raises
     ------
@@ -332,8 +333,7 @@ def _proved_times(f, grid, points, nodes, values):
     """T(c) of a formula at points (k, d): from the best nodes by Newton's method, then proved over the box."""
     flat = points[:, 0] if points.shape[1] == 1 else points
     boxes, heights = search.Boxes(f, grid.lower, grid.upper), np.asarray(f(flat), dtype=float)
-    lowest = eigenvalues(f, flat)[:, 0]
-    times = np.divide(-1.0, lowest, out=np.full(len(points), math.inf), where=lowest < 0.0)
+    times = _curvature_times(f, grid, points)
     starts = np.empty_like(points)
     for k, (c, value) in enumerate(zip(points, heights)):
         ratio = _ratios(c, value, nodes, values, 0.25 * min(grid.spacing) ** 2)
@@ -341,6 +341,45 @@ def _proved_times(f, grid, points, nodes, values):
     noise = 8.0 * boxes.rounding(points) + 4e-16 * np.abs(heights)
     times = _descended(f, grid, points, heights, starts, times, noise)
     return np.array([_first_loss(f, boxes, *row) for row in zip(points, heights, times, noise)])
+
+
+def _curvature_times(f, grid, points):
+    """The limits 1/|eigenvalue| of the ratio next to points (k, d), inf where there is none.
+
+    Where f is smooth the smallest eigenvalue gives it. At a kink, and of functions, which do not tell, the Hessian
+    leaves the kink's own curvature out: it counts along directions in which the gradients around c do not jump, and
+    only where f falls by it there.
+    """
+    d, hessians = grid.dimension, _derivatives(f, points)[1]
+    lowest = np.full(len(points), math.inf)
+    room = 4e-16 * np.abs(points) + 1e-300
+    corners = [a[:, 0] if d == 1 else a for a in (points - room, points + room)]
+    smooth = np.zeros(len(points), dtype=bool)
+    if f.formula is not None:
+        smooth = np.isfinite(f.enclose(*corners).hessian.reshape(len(points), d, d, 2)).all(axis=(1, 2, 3))
+    for k in np.flatnonzero(np.isfinite(hessians).all(axis=(1, 2))):
+        level = np.eye(d) if smooth[k] else _level_directions(f, grid, points[k], hessians[k])
+        bends, vectors = np.linalg.eigh(level @ hessians[k] @ level.T)
+        directions = zip(bends, vectors.T @ level)
+        lowest[k] = min((b for b, e in directions if smooth[k] or _falls(f, grid, points[k], b, e)), default=math.inf)
+    return np.divide(-1.0, lowest, out=np.full(len(points), math.inf), where=lowest < 0.0)
+
+
+def _level_directions(f, grid, c, hessian):
+    """An orthonormal basis (k, d) of the directions in which the gradients around c do not jump."""
+    s = 1e-8 * min(grid.spacing)
+    steps = np.array(list(product((-1.0, 0.0, 1.0), repeat=len(c))))
+    around = _derivatives(f, c + s * steps[steps.any(axis=1)])[0]
+    _, sizes, basis = np.linalg.svd(around - around.mean(axis=0), full_matrices=False)
+    return basis[~(sizes > 100.0 * s * np.abs(hessian).sum() + 1e-9 * np.abs(around).max())]
+
+
+def _falls(f, grid, c, bend, direction):
+    """Does f along a direction from c, to one side or the other, follow bend s²/2 to a thousandth at some small s?"""
+    s = (min(grid.spacing) * np.array([1e-2, 1e-3, 1e-4, 1e-5]))[:, None, None] * np.array([[1.0], [-1.0]])
+    y = c + s * direction
+    fall = f(y[..., 0] if len(c) == 1 else y) - f(c[0] if len(c) == 1 else c)
+    return bool((np.abs(fall / (0.5 * bend * s[..., 0] ** 2) - 1.0) <= 1e-3).any())
 
 
 def _ratios(c, value, nodes, values, closest=-1.0):
@@ -390,9 +429,7 @@ def _persistence(f, grid, c, nodes, values):
     value = float(f(c))
     ratio = _ratios(c, value, nodes, values, 0.25 * min(grid.spacing) ** 2)
     best, node = float(ratio.min()), nodes[ratio.argmin()]
-    curvature = smallest_eigenvalue(f, c)
-    limit = -1.0 / curvature if curvature < 0 else math.inf
-
+    limit = float(_curvature_times(f, grid, np.reshape(c, (1, grid.dimension)))[0])
     noise = 4e-15 * max(abs(value), float(np.median(np.abs(values))))
 
     def scaled(y):
