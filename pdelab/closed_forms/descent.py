@@ -111,7 +111,7 @@ def minimise(f, x, t):
 
     Of a formula by branch and bound, with a proof: a gap above 1e-5 is warned of, none at all refused. Of functions by
     branch and prune on sampled values, then Newton in what is left: wells narrower than a twentieth of the first boxes
-    (see `branching.valleys`) may be missed.
+    (see `branching.valleys`) may be missed, with a warning where the second look's places see them.
     """
     if f.formula is None:
         return branching.in_chunks(_minimise, x, f, t)

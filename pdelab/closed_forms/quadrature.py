@@ -85,7 +85,7 @@ def _integrate(x, f, t, beta, moments):
         raise ValueError(TOO_ROUGH)
     u = field.base + best - (np.log(sums[:, 0]) + 0.5 * d * math.log(beta / (2.0 * math.pi * t))) / beta
     _tell_of_blur(x, sums[:, -1] / sums[:, 0], beta)
-    branching.second_look(f, x, t, radii, field.base + best, 1.0 / beta)
+    branching.second_look(f, x, t, radii, field.base + best, 0.5 / beta)
     here = branching.values(f, x)
     floor = here + DEPTH / beta - radii**2 / (2.0 * t)  # what `spread` knows of min f within reach
     certificates.within(u, floor, math.inf, 1e-10 * (np.abs(u) + np.abs(here) + 1.0 / beta), "local_entropy")

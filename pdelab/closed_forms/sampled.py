@@ -7,8 +7,10 @@ nodes, the quadrature does all of them.
 
 import math
 import warnings
+from itertools import product
 
 import numpy as np
+import scipy
 
 from pdelab.closed_forms import branching, certificates, descent, gaussian, inviscid, points, viscous
 from pdelab.grid import Grid
@@ -25,6 +27,7 @@ AGREE = (
     2e-12,
     2e-11,
 )  # accepted errors of u and its derivatives
+SHARED = 10**7  # times that a valley of a loss of functions is offered to a node
 FEW = 64  # nodes that the quadrature does at once
 
 
@@ -59,10 +62,11 @@ def _levels(grid, gamma, beta, order):
 
 
 def polished(f, grid, t, u, minimiser, box=None):
-    """Hopf-Lax minimisers found on nodes, made exact by Newton on the formula: (u, minimiser as coordinates).
+    """Hopf-Lax minimisers found on nodes, made exact by Newton on the Loss: (u, minimiser as coordinates).
 
-    A start is kept where Newton leaves its neighbourhood, outside the box in which f itself is meant (by default the
-    grid's), and on periodic axes, where f continues by images.
+    A start is kept where Newton leaves its neighbourhood, and outside the box in which f itself is meant (by default
+    the grid's). On periodic axes, where f continues by images, a formula is searched instead, and of functions the
+    image in the box is polished.
     """
     box, d = grid if box is None else box, grid.dimension
     x, y, u = grid.points.reshape(-1, d), minimiser.reshape(-1, d).copy(), u.ravel().copy()
@@ -82,14 +86,17 @@ def polished(f, grid, t, u, minimiser, box=None):
         u = _energies(f, box, x, t, u, y, slack)
         descent.warn_of_gap(u, below)
     else:
-        _second_look(f, box, x, t, u)
+        if not flat:
+            _descend_in_box(f, x, t, u, y, box)
+        _share(f, box, x, t, u, y, _found(f, box, y))
+        _second_look(f, box, x, t, u, y)
     return u.reshape(grid.shape), y.reshape(minimiser.shape)
 
 
 def _energies(f, box, x, t, u, y, slack):
     """u (P,) as the energies of its minimisers y (P, d) where these are in the box or its periodic images; checked."""
     low, high = np.array(box.lower), np.array(box.upper)
-    at = np.where(box.periodic, low + np.mod(y - low, high - low), y)
+    at = _image(box, y)
     meant = ((at >= low) & (at <= high)).all(axis=1)
     energy = branching.values(f, at[meant]) + ((x - y)[meant] ** 2).sum(axis=1) / (2.0 * t)
     certificates.attained(u[meant], energy, slack[meant], "hopf_lax of a formula")
@@ -97,9 +104,67 @@ def _energies(f, box, x, t, u, y, slack):
     return u
 
 
-def _second_look(f, box, x, t, u):
-    """Warn where the middles of the cells of a box, nodes of no earlier look, give less than u (P,) at the points x."""
-    axes = [a[:-1] + 0.5 * h for a, h in zip(box.axes, box.spacing)]
+def _image(box, y):
+    """The images of places y (P, d) within the box along its periodic axes."""
+    low, high = np.array(box.lower), np.array(box.upper)
+    return np.where(box.periodic, low + np.mod(y - low, high - low), y)
+
+
+def _descend_in_box(f, x, t, u, y, box):
+    """As `_descend`, for the images in the box, as far as they stay there."""
+    place, energy = _image(box, y), u.copy()
+    moved = y - place
+    _descend(f, x - moved, t, energy, place, box, 2.0 * max(box.spacing))
+    stay = ((place >= np.array(box.lower)) & (place <= np.array(box.upper))).all(axis=1)
+    u[stay], y[stay] = energy[stay], (place + moved)[stay]
+
+
+def _share(f, box, x, t, u, y, starts):
+    """Offer the valleys of f around `starts` (K, d) to all points x, in place: which of them are lower for it."""
+    low, high, size = np.array(box.lower), np.array(box.upper), 2.0 * max(box.spacing)
+    lower = np.zeros(len(x), dtype=bool)
+    if not len(starts):
+        return lower
+    wells = descent.newton(f, starts, starts, t, size, low, high)[1]
+    wells = wells[np.unique(np.round((wells - low) / (1e-7 * (high - low))), axis=0, return_index=True)[1]]
+    heights = branching.values(f, wells)
+    most = max(64, SHARED // len(x))
+    if len(wells) > most:
+        wells, heights = (a[np.argsort(heights)[:most]] for a in (wells, heights))
+    best, chosen = u - 1e-12 * (1.0 + np.abs(u)), np.full(x.shape, np.nan)
+    moved = np.zeros(x.shape)  # on periodic axes by how much: f is meant in the box alone
+    images = [(0.0, side, -side) if ring else (0.0,) for side, ring in zip(high - low, box.periodic)]
+    for shift in map(np.array, product(*images)):
+        for well, height in zip(wells, heights):
+            energy = height + ((x - shift - well) ** 2).sum(axis=1) / (2.0 * t)
+            here = energy < best
+            best[here], chosen[here], moved[here] = energy[here], well, shift
+            lower |= here
+    energy, place = descent.newton(f, x[lower] - moved[lower], chosen[lower], t, size, low, high)
+    u[lower], y[lower] = energy, place + moved[lower]
+    return lower
+
+
+def _found(f, box, y):
+    """Where the nodes of a box and the places y (P, d) show valleys: nodes lowest around, y below the cell around."""
+    values = branching.values(f, np.array(box.points).reshape(*box.shape, -1))
+    modes = ["wrap" if ring else "nearest" for ring in box.periodic]
+    deep = values <= scipy.ndimage.minimum_filter(values, 3, mode=modes)
+    deep &= values < scipy.ndimage.maximum_filter(values, 3, mode=modes)
+    cell = np.floor((y - np.array(box.lower)) / box.spacing).astype(int)
+    inside = ((y >= np.array(box.lower)) & (y <= np.array(box.upper))).all(axis=1)
+    corners = [
+        values[tuple(np.where(box.periodic, at % box.shape, np.minimum(at, np.array(box.shape) - 1)).T)]
+        for at in (cell[inside] + np.array(corner) for corner in product((0, 1), repeat=len(box.shape)))
+    ]
+    places = y[inside]
+    hidden = places[branching.values(f, places) < np.min(corners, axis=0)]
+    return np.concatenate([np.array(box.points).reshape(-1, y.shape[1])[deep.ravel()], hidden])
+
+
+def _second_look(f, box, x, t, u, y):
+    """Lower u and y where the middles of the cells of a box, nodes of no earlier look, show less, and warn of it."""
+    axes = [(a if ring else a[:-1]) + 0.5 * h for a, h, ring in zip(box.axes, box.spacing, box.periodic)]
     middles = axes[0] if len(axes) == 1 else np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
     if min(map(len, axes)) < 2:
         return
@@ -113,11 +178,14 @@ def _second_look(f, box, x, t, u):
     )
     row = np.ravel_multi_index(tuple(near.T), between.shape)
     energies = low[row] + ((x - place[row]) ** 2).sum(axis=1) / (2.0 * t)
-    lower = energies < u - 1e-9 * (1.0 + np.abs(u))
-    if lower.any():
+    shown = np.flatnonzero(energies < u - 1e-9 * (1.0 + np.abs(u)))
+    if shown.size:
+        where = place[row[shown[0]]]
+        lower = _share(f, box, x, t, u, y, np.unique(place[row[shown]], axis=0))
         warnings.warn(
             f"the grid is too coarse for f: at {int(lower.sum())} nodes a valley between its nodes is lower than what "
-            f"was found, near {place[row][int(np.argmax(lower))]}; use more nodes, or give f as a formula",
+            f"they show, near {where}; it is in the answer, but there may be more: use more nodes, or give f as a "
+            "formula",
             UserWarning,
             stacklevel=5,
         )
