@@ -11,6 +11,7 @@ from pdelab import closed_forms, losses, regularity
 from pdelab.grid import Grid
 from pdelab.losses import Loss
 from pdelab.regularity import critical
+from pdelab.stepping import AccuracyWarning
 
 FREE = {"boundary": "outflow"}
 FINE = Grid(-4.0, 4.0, 801, **FREE)
@@ -413,9 +414,91 @@ def test_critical_points_and_persistence_at_ends_of_a_plane(seed, still, boundar
 
 def test_a_missing_critical_point_is_caught(monkeypatch):
     roots = critical._all_roots
-    monkeypatch.setattr(critical, "_all_roots", lambda f, grid: np.delete(roots(f, grid), 2))
+    monkeypatch.setattr(critical, "_all_roots", lambda f, grid: tuple(np.delete(part, 2) for part in roots(f, grid)))
     with pytest.raises(ArithmeticError, match="both minima or both maxima"):
         regularity.critical_points(losses.three_wells(), FINE)
+
+
+@PROPERTY
+@given(st.floats(-9.0, 0.0), st.floats(-9.0, 0.0), st.floats(0.5, 9.0))
+def test_all_critical_points_in_any_box_are_found(first, second, side):
+    """Of cos x cos y: the multiples of π together, and the odd multiples of π/2 together."""
+    grid = Grid((first, second), (first + side, second + side), 5)
+    critical = regularity.critical_points(Loss("cos(x)*cos(y)"), grid)
+    expected = []
+    for k in range(-6, 7):
+        for m in range(-6, 7):
+            for shift, index in ((0.0, 2 if (k + m) % 2 == 0 else 0), (math.pi / 2, 1)):
+                place = np.array([k * math.pi + shift, m * math.pi + shift])
+                edge = np.abs([*(place - grid.lower), *(place - grid.upper)]).min()
+                if edge > 1e-12 and (place > grid.lower).all() and (place < grid.upper).all():
+                    expected.append((*place, index))
+    expected = np.array(sorted(expected)).reshape(-1, 3)
+    inner = np.minimum(critical.points - grid.lower, np.array(grid.upper) - critical.points).min(axis=1) > 1e-12
+    found = np.column_stack([critical.points, critical.index])[inner]
+    assert len(found) == len(expected)
+    gaps = np.abs(found[:, None, :2] - expected[None, :, :2]).max(axis=2)
+    assert (gaps.min(axis=1, initial=0.0 if not len(found) else 9.0) < 1e-12).all()
+    assert (found[:, 2] == expected[gaps.argmin(axis=1), 2]).all() if len(found) else True
+
+
+@pytest.mark.parametrize("formula", ["norm(x, y)", "norm(x, y) + 0.5*x", "norm(x - 0.3, y - 0.1)", "norm(x, y, z)"])
+def test_a_kink_is_no_critical_point(formula):
+    f = Loss(formula)
+    grid = Grid((-2.0,) * f.dimension, (2.0,) * f.dimension, 15)
+    assert len(regularity.critical_points(f, grid).points) == 0
+
+
+@pytest.mark.parametrize("formula", ["abs(x)", "sqrt(abs(x))", "abs(x - 0.3) + 0.5*x"])
+def test_a_kink_on_a_line_is_no_critical_point(formula):
+    assert len(regularity.critical_points(Loss(formula), Grid(-3.0, 3.0, 31)).points) == 0
+
+
+@pytest.mark.parametrize(
+    "formula, point, index, room",
+    [
+        ("x - sin(x)", 0.0, -1, 1e-7),
+        ("x**3", 0.0, -1, 1e-12),
+        ("x**4", 0.0, 0, 1e-12),
+        ("-(x - 1)**4", 1.0, 1, 1e-12),
+        ("abs(x)**1.5", 0.0, 0, 1e-12),
+        ("cos(x) - 1 + x**2/2", 0.0, 0, 1e-6),
+        ("sqrt(x**2 + 0.00000000000000000100)", 0.0, 0, 1e-15),
+        ("sqrt((x - 0.1)**2 + 1e-24)", 0.1, 0, 1e-15),
+    ],
+)
+def test_index_and_place_of_degenerate_and_sharp_points(formula, point, index, room):
+    critical = regularity.critical_points(Loss(formula), Grid(-3.0, 3.0, 31))
+    assert critical.index.tolist() == [index] and np.abs(critical.points - point).max() <= room
+    assert len(critical.minima) == (index == 0) and len(critical.maxima) == (index == 1)
+
+
+@pytest.mark.parametrize("formula, point", [("x**5-5*x**4+10*x**3-10*x**2+5*x-1", 1.0), ("atan(x)-x+x**3/3", 0.0)])
+def test_points_that_rounding_hides_are_said(formula, point):
+    with pytest.warns(AccuracyWarning, match="degenerate critical points are known to") as told:
+        critical = regularity.critical_points(Loss(formula), Grid(-3.0, 3.0, 31))
+    known = 6.0 * float(str(told[0].message).split("known to ")[1].split(" ")[0])
+    assert critical.index.tolist() == [-1] and abs(critical.points[0] - point) <= known < 0.01
+
+
+@pytest.mark.parametrize("formula", ["x*0 + 1", "max(x, 0)**2", "abs(x - 0.3) + x"])
+def test_regions_of_critical_points_are_refused(formula):
+    with pytest.raises(ValueError, match="isolated critical points"):
+        regularity.critical_points(Loss(formula), Grid(-3.0, 3.0, 31))
+
+
+def test_degenerate_points_of_a_plane_and_of_functions():
+    with pytest.warns(AccuracyWarning, match="degenerate"):
+        critical = regularity.critical_points(Loss("x**4 + y**2"), Grid((-2.0, -2.0), (2.0, 2.0), 15))
+    assert critical.index.tolist() == [-1] and np.abs(critical.points).max() < 1e-9
+    for power, index in ((3, -1), (4, 0)):
+        f = Loss.from_functions(
+            lambda x, p=power: x**p,
+            lambda x, p=power: p * x ** (p - 1),
+            lambda x, p=power: p * (p - 1) * x ** (p - 2),
+            1,
+        )
+        assert regularity.critical_points(f, Grid(-1.0, 1.0, 21)).index.tolist() == [index]
 
 
 def test_no_critical_points():

@@ -131,17 +131,30 @@ def _share(f, box, x, t, u, y, starts):
     most = max(64, SHARED // len(x))
     if len(wells) > most:
         wells, heights = (a[np.argsort(heights)[:most]] for a in (wells, heights))
-    best, chosen = u - 1e-12 * (1.0 + np.abs(u)), np.full(x.shape, np.nan)
-    moved = np.zeros(x.shape)  # on periodic axes by how much: f is meant in the box alone
+    d = x.shape[1]
+    slopes = np.reshape(f.gradient(wells[:, 0] if d == 1 else wells), (-1, d))
+    bends = np.reshape(f.hessian(wells[:, 0] if d == 1 else wells), (-1, d, d)) + np.eye(d) / t
+    convex = np.isfinite(bends).all(axis=(1, 2))
+    convex[convex] = np.linalg.eigvalsh(bends[convex])[:, 0] > 0.0
+    softness = np.where(convex[:, None, None], np.linalg.inv(np.where(convex[:, None, None], bends, np.eye(d))), 0.0)
     images = [(0.0, side, -side) if ring else (0.0,) for side, ring in zip(high - low, box.periodic)]
-    for shift in map(np.array, product(*images)):
-        for well, height in zip(wells, heights):
-            energy = height + ((x - shift - well) ** 2).sum(axis=1) / (2.0 * t)
-            here = energy < best
-            best[here], chosen[here], moved[here] = energy[here], well, shift
-            lower |= here
-    energy, place = descent.newton(f, x[lower] - moved[lower], chosen[lower], t, size, low, high)
-    u[lower], y[lower] = energy, place + moved[lower]
+    for gain in (0.0, 0.5):  # what the bottom of a valley gives, and then what the way down from there should add
+        best, chosen = u - 1e-12 * (1.0 + np.abs(u)), np.full(x.shape, np.nan)
+        moved = np.zeros(x.shape)  # on periodic axes by how much: f is meant in the box alone
+        for shift in map(np.array, product(*images)):
+            for well, height, slope, soft in zip(wells, heights, slopes, softness):
+                away = well + shift - x
+                energy = height + (away**2).sum(axis=1) / (2.0 * t)
+                if gain:
+                    g = slope + away / t
+                    energy -= gain * np.einsum("pi,ij,pj->p", g, soft, g)
+                here = energy < best
+                best[here], chosen[here], moved[here] = energy[here], well, shift
+        rows = np.flatnonzero(np.isfinite(chosen).all(axis=1))
+        energy, place = descent.newton(f, x[rows] - moved[rows], chosen[rows], t, size, low, high)
+        fine = energy < u[rows] - 1e-12 * (1.0 + np.abs(u[rows]))
+        u[rows[fine]], y[rows[fine]] = energy[fine], (place + moved[rows])[fine]
+        lower[rows[fine]] = True
     return lower
 
 

@@ -15,6 +15,7 @@ from pdelab.grid import Grid
 from pdelab.hints import Array, Field
 from pdelab.losses import Loss, search
 from pdelab.regularity.shared import eigenvalues, filter_modes, fits, polished
+from pdelab.stepping import AccuracyWarning
 
 __all__ = ["CriticalPoints", "critical_points", "persistence_times"]
 
@@ -30,7 +31,8 @@ class CriticalPoints:
     eigenvalues : array (k, d)
         Of the Hessian, ascending.
     index : array (k,) of int
-        How many of them are negative: 0 for a minimum, d for a maximum.
+        How many of them are negative: 0 for a minimum, d for a maximum. -1 at a degenerate point, where one is 0 to
+        rounding, unless it is a minimum or maximum on a line, which the signs of f' tell.
     """
 
     points: np.ndarray
@@ -53,9 +55,10 @@ def critical_points(f: Loss, grid: Grid) -> CriticalPoints:
     """Critical points of a Loss inside the box, to round-off; a periodic axis is looked at from end to end.
 
     Of a formula all of them are found. Boxes in which the enclosed gradient has no zero are dropped; Newton's method
-    runs where an interval test proves that there is one root. What neither test decides is cut down to 1e-9 of the box:
-    there are degenerate points or kinks. Of each such cluster one root is reported where Newton's method finds one; a
-    minimum at a kink has none.
+    runs where an interval test proves that there is one root. What neither test decides is cut down to 1e-15 of the
+    box, to 1e-9 where there is much of it, or as far as rounding lets the gradient be told from 0: there are degenerate
+    points or kinks. Of each such cluster one root is reported where the gradient is 0 up to rounding; a minimum at a
+    kink has none.
 
     Of a loss of functions the nodes say where to look: in one dimension between two nodes at which f' changes sign, in
     2-3 at the nodes and middles of cells where |grad f| is smallest among neighbours. The grid must separate the
@@ -79,6 +82,11 @@ def critical_points(f: Loss, grid: Grid) -> CriticalPoints:
     ArithmeticError
         Minima and maxima of a smooth formula on a line that do not alternate, which would be a fault.
 
+    Warns
+    -----
+    AccuracyWarning
+        Degenerate points: where rounding hides their places, and in 2-3 dimensions that their index is not known.
+
     Notes
     -----
     Moore, Kearfott, Cloud, Introduction to Interval Analysis (2009), section 8.2: Krawczyk's operator.
@@ -89,11 +97,16 @@ def critical_points(f: Loss, grid: Grid) -> CriticalPoints:
     >>> critical_points(Loss("cos(x + 0.05)"), Grid(0.0, 6.283185307179586, 32, boundary="periodic")).points.round(4)
     array([3.0916, 6.2332])
     """
-    points = (_roots if fits(f, grid).formula is None else _all_roots)(f, grid)
-    spectra = eigenvalues(f, points)
-    if f.formula is not None and grid.dimension == 1:
-        _check_turns(f, grid, spectra[:, 0])
-    return CriticalPoints(points, f(points), spectra, (spectra < 0).sum(axis=1))
+    if fits(f, grid).formula is None:
+        points = _roots(f, grid)
+        spectra = eigenvalues(f, points)
+        simple = np.abs(spectra).min(axis=1) > 1e-7 * np.abs(f.hessian(grid.points)).max()
+    else:
+        points, simple = _all_roots(f, grid)
+        spectra = eigenvalues(f, points)
+        if grid.dimension == 1:
+            _check_turns(f, grid, spectra[:, 0])
+    return CriticalPoints(points, f(points), spectra, _indices(f, grid, points, spectra, simple))
 
 
 def persistence_times(f: Field, grid: Grid, points: ArrayLike | None = None) -> Array:
@@ -146,67 +159,141 @@ def persistence_times(f: Field, grid: Grid, points: ArrayLike | None = None) -> 
 
 
 MOST_BOXES = 200_000  # looked at together
-SMALLEST, NEWTON = 1e-9, 1e-5  # widths, relative to the grid's box, of boxes left undecided and left to Newton
+FEW_BOXES = 4096  # so many are cut down to TINIEST
+NEWTON, SMALLEST, TINIEST = 1e-5, 1e-9, 1e-15  # widths, of the grid's box, of boxes left to Newton and left undecided
+SAME, WIDE = 1e-7, 0.05  # of the box: roots closer to one another are one, and clusters wider than this are none
+NOT_ISOLATED = "f: expected isolated critical points, got a curve or a region of them"
 
 
 def _all_roots(f, grid):
-    """All roots of grad f in the box of the grid, (k,) or (k, d), in lexicographic order."""
+    """(all roots of grad f in the box of the grid, (k,) or (k, d), in lexicographic order; which are proved simple)."""
     d, low, high = grid.dimension, np.array(grid.lower), np.array(grid.upper)
     side = high - low
     room = 1e-9 * side  # roots on the faces
-    lower, upper, roots = (low - room)[None], (high + room)[None], []
+    lower, upper, roots, undecided = (low - room)[None], (high + room)[None], [], []
     for _ in range(5):  # 32 boxes to begin with: one call encloses them all
         lower, upper = _halved(lower, upper)
     while len(lower):
         if len(lower) > MOST_BOXES:
-            raise ValueError("f: expected isolated critical points, got a curve or a region of them")
+            raise ValueError(NOT_ISOLATED)
         bounds = f.enclose(*(a[:, 0] if d == 1 else a for a in (lower, upper)))
         slope = bounds.gradient.reshape(-1, d, 2)
         keep = ((slope[..., 0] <= 0.0) & (slope[..., 1] >= 0.0)).all(axis=1) & ~np.isnan(bounds.value[:, 0])
         lower, upper = lower[keep], upper[keep]
-        empty, unique, lower, upper = _krawczyk(f, lower, upper, bounds.hessian.reshape(-1, d, d, 2)[keep])
-        least = np.where(unique, NEWTON, SMALLEST)[:, None] * side
-        ends = ~empty & ((upper - lower) <= least).all(axis=1)
-        roots += [0.5 * (lower + upper)[ends]]
+        empty, unique, blurred, lower, upper = _krawczyk(f, lower, upper, bounds.hessian.reshape(-1, d, d, 2)[keep])
+        least = np.where(unique, NEWTON, TINIEST if len(lower) < FEW_BOXES else SMALLEST)[:, None] * side
+        ends = ~empty & (((upper - lower) <= least).all(axis=1) | blurred)
+        middles = 0.5 * (lower + upper)
+        roots, undecided = [*roots, middles[ends & unique]], [*undecided, np.stack([lower, upper])[:, ends & ~unique]]
         alone, rest = unique & ~ends, ~empty & ~ends & ~unique  # a box with one root shrinks to it by itself
         halves = _halved(lower[rest], upper[rest])
         lower, upper = (np.concatenate([a[alone], half]) for a, half in zip((lower, upper), halves))
-    starts = np.concatenate(roots)
-    return _polished_roots(f, starts, grid)
+    simple, (first, last) = np.concatenate(roots), np.concatenate(undecided, axis=1)
+    proved = np.arange(len(simple) + len(first)) < len(simple)
+    starts = np.concatenate([simple, 0.5 * (first + last)])
+    places, inside = _polished_roots(f, starts, grid)
+    polished = inside & (proved | _critical(f, places, side))
+    places = np.where((proved | polished)[:, None], places, starts)
+    small = polished | (~proved & _inside(places, grid) & _critical(f, places, side))
+    chosen = _one_of_each(places[~proved], small[~proved], first / side, last / side)
+    kept = np.concatenate([np.flatnonzero(proved & small), len(simple) + chosen])
+    return _apart(places[kept], proved[kept] | _simple(f, places[kept], side), grid)
 
 
 def _krawczyk(f, lower, upper, hessian):
-    """(holds no root, holds exactly one, the boxes cut to where roots can be) by Krawczyk's operator.
+    """(holds no root, exactly one, is as narrow as rounding lets see, the boxes cut to where roots can be).
 
-    K = c - C g(c) + (1 - C H)(box - c) with C the inverse of the Hessian's middle holds every root of the box; if it
-    lies inside, there is one.
+    Every root of the box c ± h has 0 in g(c) + H h, the mean value form, and lies in Krawczyk's K = c - C g(c) +
+    (1 - C H) h with C the inverse of the Hessian's middle; if K is inside the box, there is one.
     """
     d = lower.shape[1]
-    empty, unique = np.zeros(len(lower), dtype=bool), np.zeros(len(lower), dtype=bool)
+    empty, unique, blurred = np.zeros((3, len(lower)), dtype=bool)
     centre, half = 0.5 * (lower + upper), 0.5 * (upper - lower)
     good = np.isfinite(hessian).all((1, 2, 3)) & np.isfinite(centre).all(1)
     hessian = np.where(good[:, None, None, None], hessian, 0.0)
     middle, radius = 0.5 * hessian.sum(-1), 0.5 * (hessian[..., 1] - hessian[..., 0])
-    good[good] = _invertible(middle[good], 1e10)
-    if not good.any():
-        return empty, unique, lower, upper
     rows = np.flatnonzero(good)
-    inverse = np.linalg.inv(middle[rows])
     at = f.enclose(*(2 * (centre[rows][:, 0] if d == 1 else centre[rows],))).gradient.reshape(-1, d, 2)
-    g, error = 0.5 * at.sum(-1), 0.5 * (at[..., 1] - at[..., 0])
-    step = np.einsum("nij,nj->ni", inverse, g)
-    blur = np.einsum("nij,nj->ni", np.abs(inverse), error + np.einsum("nij,nj->ni", radius[rows], half[rows]))
-    blur = blur * (1.0 + 1e-12) + 1e-15 * np.abs(centre[rows])
-    blur += 1e-11 * half[rows]  # 1 - C times the middle is round-off
-    place = centre[rows] - step
+    reach = half[rows] * (1.0 + 1e-14) + 4e-16 * np.abs(centre[rows])  # from the centre as it is rounded
+    spread = (1.0 + 1e-14) * np.einsum("nij,nj->ni", np.abs(hessian[rows]).max(axis=-1), reach)
+    empty[rows] = ((at[..., 0] - spread > 0.0) | (at[..., 1] + spread < 0.0)).any(axis=1)
+    blurred[rows] = ((at[..., 0] <= 0.0) & (at[..., 1] >= 0.0) & (spread <= at[..., 1] - at[..., 0])).all(axis=1)
+    solvable = _invertible(middle[rows], 1e10)
+    rows, at = rows[solvable], at[solvable]
+    with np.errstate(invalid="ignore"):  # of an overflow nothing is concluded
+        place, blur = _krawczyk_box(at, centre[rows], half[rows], middle[rows], radius[rows])
     first, last = place - blur, place + blur
-    empty[rows] = ((first > upper[rows]) | (last < lower[rows])).any(axis=1)
-    unique[rows] = ((first > lower[rows]) & (last < upper[rows])).all(axis=1)
+    empty[rows] |= ((first > upper[rows]) | (last < lower[rows])).any(axis=1)
+    unique[rows] = ((first > lower[rows]) & (last < upper[rows])).all(axis=1) & ~empty[rows]
     lower, upper = lower.copy(), upper.copy()
-    cut = rows[~empty[rows] & np.isfinite(blur).all(axis=1)]
     inner = ~empty[rows] & np.isfinite(blur).all(axis=1)
+    cut = rows[inner]
     lower[cut], upper[cut] = np.maximum(lower[cut], first[inner]), np.minimum(upper[cut], last[inner])
-    return empty, unique, lower, upper
+    return empty, unique, blurred, lower, upper
+
+
+def _krawczyk_box(at, centre, half, middle, radius):
+    """Middle and half widths (n, d) of Krawczyk's boxes, from gradients at the centres and Hessians over the boxes."""
+    inverse = np.linalg.inv(middle)
+    g, error = 0.5 * at.sum(-1), 0.5 * (at[..., 1] - at[..., 0])
+    blur = np.einsum("nij,nj->ni", np.abs(inverse), error + np.einsum("nij,nj->ni", radius, half))
+    blur = blur * (1.0 + 1e-12) + 1e-15 * np.abs(centre) + 1e-11 * half  # 1 - C times the middle is round-off
+    return centre - np.einsum("nij,nj->ni", inverse, g), blur
+
+
+def _simple(f, roots, side):
+    """Which roots (k, d) are proved to be the only one, with a Hessian that is regular, in some box around them."""
+    d, simple = roots.shape[1], np.zeros(len(roots), dtype=bool)
+    for size in (1e-12, 1e-10, 1e-8, 1e-6):
+        lower, upper = roots - size * side, roots + size * side
+        hessian = f.enclose(*(a[:, 0] if d == 1 else a for a in (lower, upper))).hessian.reshape(-1, d, d, 2)
+        simple |= _krawczyk(f, lower, upper, hessian)[1]
+    return simple
+
+
+def _one_of_each(places, small, first, last):
+    """Row numbers of one place a cluster of boxes first, last (k, d) that touch: a root, nearest to its middle.
+
+    ValueError where a cluster is wider than WIDE: no single point is there.
+    """
+    if not small.any():
+        return np.flatnonzero(small)
+    size = max(SAME, float((last - first).max()))
+    cells, member = np.unique(np.floor(0.5 * (first + last) / size), axis=0, return_inverse=True)
+    pairs = scipy.spatial.cKDTree(cells).query_pairs(1.5, p=np.inf, output_type="ndarray")
+    graph = scipy.sparse.coo_array((np.ones(len(pairs)), pairs.T), shape=(len(cells), len(cells)))
+    cluster = scipy.sparse.csgraph.connected_components(graph, directed=False)[1][member.ravel()]
+    chosen, widest = [], 0.0
+    for number in np.unique(cluster[small]):
+        rows = np.flatnonzero(cluster == number)
+        widest = max(widest, (last[rows].max(axis=0) - first[rows].min(axis=0)).max())
+        if widest > WIDE:
+            raise ValueError(NOT_ISOLATED)
+        middle = 0.5 * (places[rows].min(axis=0) + places[rows].max(axis=0))
+        rows = rows[small[rows]]
+        chosen.append(rows[np.linalg.norm(places[rows] - middle, axis=1).argmin()])
+    if widest > SAME:
+        warnings.warn(
+            f"degenerate critical points are known to {widest:.1e} of the box only: rounding of f hides where in there "
+            "its gradient is 0; write f in factors, or without terms that cancel",
+            AccuracyWarning,
+            stacklevel=4,
+        )
+    return np.array(chosen)
+
+
+def _apart(places, simple, grid):
+    """(each root once, in lexicographic order; which are simple), of places (k, d) the simple ones first."""
+    side = np.subtract(grid.upper, grid.lower)
+    order = np.argsort(~simple, kind="stable")
+    places, simple = places[order], simple[order]
+    if len(places):
+        pairs = scipy.spatial.cKDTree(places / side).query_pairs(SAME, p=np.inf, output_type="ndarray")
+        kept = np.ones(len(places), dtype=bool)
+        kept[pairs.max(axis=1, initial=-1) if len(pairs) else []] = False
+        places, simple = places[kept], simple[kept]
+    order = np.lexsort(places.T[::-1])
+    return (places[order, 0] if grid.dimension == 1 else places[order]), simple[order]
 
 
 def _invertible(matrices, limit):
@@ -226,6 +313,34 @@ def _halved(lower, upper):
     return np.concatenate([lower, second]), np.concatenate([first, upper])
 
 
+def _indices(f, grid, points, spectra, simple):
+    """The numbers of negative eigenvalues; where the Hessian is singular, on a line 0 or 1 at a turn of f, else -1."""
+    index = np.where(simple, (spectra < 0.0).sum(axis=1), -1)
+    if grid.dimension == 1:
+        for k in np.flatnonzero(~simple):
+            index[k] = _turn(f, grid, points, k)
+    elif not simple.all():
+        warnings.warn(
+            f"{int((~simple).sum())} critical points are degenerate, the first at {points[simple.argmin()].tolist()}: "
+            "the Hessian does not tell whether they are minima, their index is -1; look at f around them",
+            AccuracyWarning,
+            stacklevel=3,
+        )
+    return index
+
+
+def _turn(f, grid, points, k):
+    """0 where f' goes from below 0 to above at a degenerate point of a line, 1 from above to below, -1 otherwise."""
+    c, side = points[k], grid.upper[0] - grid.lower[0]
+    apart = np.abs(np.delete(points, k) - c).min(initial=side)
+    for away in min(0.01 * side, 0.5 * apart) * 2.0 ** np.arange(-24.0, 1.0):
+        beside = np.array([c - away, c + away])
+        slope = np.sign(f.gradient(beside)[:, None] if f.formula is None else f.enclose(beside, beside).gradient)
+        if (slope[:, 0] == slope[:, -1]).all() and slope.all():
+            return {(-1.0, 1.0): 0, (1.0, -1.0): 1}.get((slope[0, 0], slope[1, 0]), -1)
+    return -1
+
+
 def _check_turns(f, grid, bends):
     """Between two minima of a smooth function on a line there is a maximum: ArithmeticError where it is missing."""
     clear = (np.abs(bends) > 1e-6 * np.abs(bends).max(initial=0.0)).all()
@@ -239,8 +354,8 @@ def _check_turns(f, grid, bends):
 
 
 def _polished_roots(f, starts, grid):
-    """Newton's method from the boxes that were left: the roots inside the box, each once, in lexicographic order."""
-    d, low, high = grid.dimension, np.array(grid.lower), np.array(grid.upper)
+    """(Newton's method from the boxes that were left, which of the places are in the box)."""
+    low, high = np.array(grid.lower), np.array(grid.upper)
     side, y, left = high - low, starts.copy(), np.arange(len(starts))
     for _ in range(8):
         g, h = _derivatives(f, y[left])
@@ -254,16 +369,31 @@ def _polished_roots(f, starts, grid):
         left = left[np.abs(step).max(axis=1, initial=0.0) > 1e-15 * side.max()]
         if not left.size:
             break
-    g, h = _derivatives(f, y)
-    small = np.linalg.norm(g, axis=1) <= 1e-8 * (1.0 + np.abs(h).max(axis=(1, 2), initial=0.0))
     y = np.where(np.abs(y - low) <= 1e-14 * side, low, np.where(np.abs(y - high) <= 1e-14 * side, high, y))
-    inside = ((y >= low) & (y <= high)).all(axis=1) & ~(np.array(grid.periodic) & (y >= high)).any(axis=1)
-    roots = []
-    for root in y[small & inside]:
-        if all((np.abs(root - other) > 1e-7 * side).any() for other in roots):
-            roots.append(root)
-    result = np.array(sorted(roots, key=tuple)).reshape(-1, d)
-    return result[:, 0] if d == 1 else result
+    return y, _inside(y, grid)
+
+
+def _inside(y, grid):
+    """Which places y (k, d) are in the box of the grid, of the two ends of a ring the first."""
+    inside = ((y >= np.array(grid.lower)) & (y <= np.array(grid.upper))).all(axis=1)
+    return inside & ~(np.array(grid.periodic) & (y >= np.array(grid.upper))).any(axis=1)
+
+
+def _critical(f, y, side):
+    """At which of the places y (k, d) the gradient does not jump as at a kink, and is 0 within rounding.
+
+    Or it is next to nothing of the gradient around.
+    """
+    d = y.shape[1]
+    room = 4e-16 * np.abs(y) + TINIEST * side
+    slope = f.enclose(*(a[:, 0] if d == 1 else a for a in (y - room, y + room))).gradient.reshape(-1, d, 2)
+    around = np.zeros(len(y))
+    for step in [*(1e-3 * np.diag(side)), *(-1e-3 * np.diag(side))]:
+        beside = np.linalg.norm(_derivatives(f, y + step)[0], axis=1)
+        around = np.fmax(around, np.where(np.isfinite(beside), beside, 0.0))
+    smooth = (slope[..., 1] - slope[..., 0]).max(axis=1) <= 0.1 * around
+    zero = ((slope[..., 0] <= 0.0) & (slope[..., 1] >= 0.0)).all(axis=1)
+    return smooth & (zero | (np.abs(slope).max(axis=(1, 2)) <= 1e-8 * around))
 
 
 def _derivatives(f, y):
