@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pdelab import closed_forms, losses, regularity
+from pdelab import burgers, closed_forms, losses, regularity
 from pdelab.grid import Grid
 from pdelab.losses import Loss
 from pdelab.regularity import critical
@@ -212,6 +212,56 @@ def test_first_shock_time():
     assert regularity.first_shock_time(saddle, plane) == pytest.approx(1 / (2 + 0.369**2), rel=1e-9)
     with pytest.raises(ValueError, match="f: expected a loss of . variables"):
         regularity.first_shock_time(Loss("x"), plane)
+
+
+@pytest.mark.parametrize(
+    "formula, expected",
+    [
+        ("x**2 + exp(-300*(x - 0.1)**2)", 1 / 598),
+        ("exp(-1e4*(x - 0.05)**2)", 5e-5),
+        ("-exp(-1e4*(x - 0.05)**2)", math.exp(1.5) / 4e4),
+        ("exp(-1e10*(x - 1/3)**2)", 5e-11),
+        ("cosh(30*x) - 1000*x**2", 1 / 1100),
+        ("cos(x) - 1 + x**2/2", math.inf),
+        ("abs(x - 0.3)", math.inf),
+        ("abs(x - 0.3) - x**2", 0.5),
+        ("-abs(x - 0.3)", 0.0),
+        ("min(x, 1)", 0.0),
+    ],
+)
+def test_the_first_shock_of_a_formula_is_that_of_the_box(formula, expected):
+    f, grid = Loss(formula), Grid(-3.0, 3.0, 31)
+    assert regularity.first_shock_time(f, grid) == pytest.approx(expected, rel=1e-9)
+    assert burgers.shock_time(f, grid) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    "formula, expected", [("cos(3*x)*cos(3*y)", 1 / 9), ("-norm(x, y)", 0.0), ("(x**2 + y**2 - 1)**2", 0.25)]
+)
+def test_the_first_shock_of_a_plane(formula, expected):
+    grid = Grid((-1.0, -1.0), (1.0, 1.0), 4)
+    assert regularity.first_shock_time(Loss(formula), grid) == pytest.approx(expected, rel=1e-9)
+
+
+@PROPERTY
+@given(st.floats(-3.0, 3.0), st.floats(0.01, 3.0))
+def test_the_first_shock_in_any_box_of_a_line(low, side):
+    grid, f = Grid(low, low + side, 3), Loss("cos(7*x) + x**2/2")
+    steepest = -min(1 - 49 * np.cos(7 * np.linspace(low, low + side, 200_001)))
+    time = regularity.first_shock_time(f, grid)
+    assert time == pytest.approx(1 / steepest, rel=1e-6) if steepest > 1e-6 else time > 1e5
+
+
+def test_a_shock_that_is_not_excluded_or_hidden_from_the_nodes_is_said():
+    with pytest.warns(AccuracyWarning, match="may be as early as"):
+        regularity.first_shock_time(Loss("abs(x + y) - 0.25*x**2"), Grid((-1.0, -1.0), (1.0, 1.0), 4))
+    f = Loss("exp(-1e6*(x - 0.05)**2)")
+    hidden = Loss.from_functions(f, f.gradient, f.hessian, dimension=1)
+    with pytest.warns(AccuracyWarning, match="more nodes"):
+        regularity.first_shock_time(hidden, Grid(-3.0, 3.0, 61))
+    grid = Grid(-3.0, 3.0, 60)
+    wave = Loss.from_functions(np.cos, lambda x: -np.sin(x), lambda x: -np.cos(x), dimension=1)
+    assert regularity.first_shock_time(wave, grid) == burgers.shock_time(wave, grid) == pytest.approx(1.0, rel=1e-12)
 
 
 # ------------------------------------------------------------------------------------------- critical points

@@ -5,7 +5,7 @@ import scipy
 
 from pdelab.losses import Loss
 
-__all__ = ["eigenvalues", "filter_modes", "fits", "nodes_of", "polished", "smallest_eigenvalue"]
+__all__ = ["eigenvalues", "filter_modes", "fits", "polished"]
 
 
 def fits(f, grid):
@@ -43,13 +43,3 @@ def polished(function, start, grid, forbidden=None):
 def filter_modes(grid):
     """How neighbours are looked up beyond the ends, in the words of scipy.ndimage."""
     return ["wrap" if wraps else "nearest" for wraps in grid.periodic]
-
-
-def nodes_of(grid):
-    """The nodes as a list of points: (n,) in one dimension, (n, d) otherwise."""
-    return grid.points.reshape(-1) if grid.dimension == 1 else grid.points.reshape(-1, grid.dimension)
-
-
-def smallest_eigenvalue(f, point):
-    """The smallest eigenvalue of Hess f at one point."""
-    return float(eigenvalues(f, np.asarray(point, dtype=float)[None])[0, 0])
