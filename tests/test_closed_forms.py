@@ -846,6 +846,33 @@ def test_derivatives_of_sampled_data_are_moments_of_their_gibbs_weights(rng):
         assert [part[i, j] for part in gradient] == pytest.approx([-m / t for m in means], abs=1e-10)
 
 
+@pytest.mark.parametrize("depth, t", [(50.0, 0.1), (5.0, 0.3)])
+def test_a_circle_of_minimisers_is_proved_without_a_false_alarm(depth, t):
+    """depth (s - 1)² + s/(2t) over s = r² is lowest at s = 1 - 1/(4 t depth)."""
+    f, s = pl.Loss(f"(x**2 + y**2 - 1)**2*{depth}"), 1 - 1 / (4 * t * depth)
+    exact = depth * (s - 1) ** 2 + s / (2 * t)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert pl.hopf_lax(f, np.zeros((1, 2)), t) == pytest.approx([exact], abs=1e-12)
+        assert np.linalg.norm(pl.proximal(f, np.zeros((1, 2)), t)) == pytest.approx(math.sqrt(s), abs=1e-6)
+
+
+def test_a_sphere_of_minimisers_is_told_for_what_it_is():
+    with pytest.warns(UserWarning, match="a surface of minimisers"):
+        u = pl.hopf_lax(pl.Loss("(x**2 + y**2 + z**2 - 1)**2*50"), np.zeros((1, 3)), 0.1)
+    assert u == pytest.approx([4.875], abs=1e-12)
+
+
+@pytest.mark.parametrize("formula", ["sign(x)", "2*sign(x)/2 + 0*x"])
+def test_the_lower_side_of_a_jump_is_found(formula):
+    """min over y of sign(y) + |x - y|²/(2t): -1 + x²/(2t) from the left of the jump, or 1 from where x is."""
+    x, t = np.array([-0.5, 0.0, 1e-3, 0.3, 0.5, 0.7]), 0.1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        u = pl.hopf_lax(pl.Loss(formula), x, t)
+    np.testing.assert_allclose(u, np.minimum(1.0, -1.0 + np.maximum(x, 0.0) ** 2 / (2 * t)), atol=1e-12)
+
+
 # --------------------------------------------------------------------------- jumps and cusps next to the minimiser
 
 

@@ -134,8 +134,8 @@ def warn_of_gap(energy, below):
         raise ValueError(f"f: expected a loss that is bounded below near the points, got values of {energy.min():.3g}")
     if gap > GAP:
         warnings.warn(
-            f"the minimum is proved to a gap of {gap:.1e} only: the loss has kinks along curves; values may be that "
-            "much too high, smooth the kinks if this matters",
+            f"the minimum is proved to a gap of {gap:.1e} only: the loss has jumps, kinks along curves, a surface of "
+            "minimisers or more valleys than can be searched; values may be that much too high, use a smaller time",
             UserWarning,
             stacklevel=5,
         )

@@ -12,10 +12,15 @@ from pdelab.kernels.boxes import dip, workspace
 from pdelab.kernels.intervals import FAST
 from pdelab.kernels.tapes import run_at
 
+JUMP = 1e-6  # relative: a value that is known less well is one at a jump
+
 
 @njit(**FAST)
 def energy(y, x, stiffness, tape, work):
-    """(H(y), half the width of its enclosure, which is its rounding error); infinite where f is not defined."""
+    """(H(y), half the width of its enclosure, which is its rounding error); infinite where f is not defined.
+
+    At a jump, where the enclosure holds both sides, rounding is not what makes it wide.
+    """
     code, left, right, constant, at = tape
     value = work[0]
     run_at(at, code, left, right, constant, y, y, 0, value, work[1], work[2])
@@ -25,7 +30,7 @@ def energy(y, x, stiffness, tape, work):
     total = 0.5 * low + 0.5 * high
     for i in range(x.shape[0]):
         total += 0.5 * stiffness * (y[i] - x[i]) ** 2
-    return total, 0.5 * (high - low) + 2e-16 * abs(total)
+    return total, min(0.5 * (high - low), JUMP * (1.0 + abs(total))) + 2e-16 * abs(total)
 
 
 @njit(**FAST)

@@ -49,12 +49,12 @@ def _better(y, value, rounding, newton, p, best, error, place):
 
 
 @njit(**FAST)
-def minimise(tape, tree, x, stiffness, closed, tolerance, rough, budget, best, error, place, below, end):
+def minimise(tape, tree, x, stiffness, closed, tolerance, rough, smooth, budget, best, error, place, below, end):
     """For each x (P, d): best (P,) and its place (P, d), lowered from what they hold, and a lower bound below (P,).
 
     `tolerance` is the gap that is aimed at, absolute and one a point, `rough` what is added to it (relative) in boxes
-    with kinks; `budget` is the number of boxes that one x may cut. end (P,): how it ended. Returns False when the tree
-    is full.
+    with kinks and `smooth` in the others; `budget` is the number of boxes that one x may cut. end (P,): how it ended.
+    Returns False when the tree is full.
     """
     lower, upper, child, least, most = tree[2], tree[3], tree[1], tree[9], tree[10]
     d = lower.shape[1]
@@ -71,8 +71,7 @@ def minimise(tape, tree, x, stiffness, closed, tolerance, rough, budget, best, e
             k = stack[top]
             low = bound(k, x[p], stiffness, tree)
             slack = tolerance[p] + 2.0 * error[p]
-            if most[k] == math.inf:
-                slack += rough * (1.0 + abs(best[p]))
+            slack += (rough if most[k] == math.inf else smooth) * (1.0 + abs(best[p]))
             if low >= best[p] - slack:
                 below[p] = min(below[p], low)
                 continue
@@ -87,7 +86,7 @@ def minimise(tape, tree, x, stiffness, closed, tolerance, rough, budget, best, e
                     y[i] = place[p, i] if here else _vertex(k, i, x[p, i], stiffness, tree)
                 value, rounding, least_there = settle(k, y, x[p], stiffness, slack, tape, tree, work)
                 _better(y, value, rounding, True, p, best, error, place)
-                slack = tolerance[p] + 2.0 * max(error[p], rounding)
+                slack = tolerance[p] + 2.0 * max(error[p], rounding) + smooth * (1.0 + abs(best[p]))
                 low = max(low, least_there)
                 if low >= min(value, best[p]) - slack:
                     below[p] = min(below[p], low)

@@ -12,8 +12,9 @@ from pdelab.losses import enclosures
 __all__ = ["Boxes", "Minimum", "Search", "floors", "lower_on_box", "minimise", "surroundings"]
 
 CAPACITY = 2**12  # boxes of a new tree
-LARGEST = 2**19  # boxes at most
+LARGEST, TREES = 2**19, 8  # boxes at most in a tree, and how many of them are filled one after the other
 PASSES = ((0.0, 4000), (1e-2, 2**15), (1e-4, 2**15), (1e-6, 2**15))  # gaps (relative) at kinks, and boxes to cut
+CURVES = ((1e-2, 2**15), (1e-4, 2**15), (8e-6, 2**17))  # the same everywhere, where minimisers fill a curve
 TOLERANCE = 4e-15  # relative gap that is aimed at
 STRIDE = 32  # of many points on a grid, one in so many is searched before the others are judged
 OCTAVES = 24  # how far around is looked for values so low that they matter: 2^24 times the first reach
@@ -174,21 +175,40 @@ def _proved(tree, loss, rows, x, t, shifts, best, place):
 
 
 def _lowered(tree, x, t, closed, tolerance, best, error, place):
-    """Branch and bound in passes: those that kinks hold up are done again with a larger gap. Returns the bounds."""
-    stiffness = 0.0 if math.isinf(t) else 1.0 / t
+    """Branch and bound in passes: those that kinks hold up are done again with a larger gap. Returns the bounds.
+
+    Those that are held up all the same, by curves of minimisers, are done with that gap everywhere.
+    """
     absolute = tolerance * np.where(np.isfinite(best), 1e-3 + np.abs(best), 1.0)
-    below, ends = np.full(len(x), -np.inf), np.ones(len(x), np.int64)
-    for rough, budget in PASSES:
-        left = np.flatnonzero(ends)
-        if not left.size:
-            break
-        parts = [np.ascontiguousarray(a[left]) for a in (best, error, place, below, ends)]
-        size = x[left], stiffness, closed, absolute[left], rough, budget
-        while not search.minimise(tree.tape, tree.arrays, *size, *parts) and tree.grow():
-            pass
-        best[left], error[left], place[left] = parts[:3]
-        below[left] = np.maximum(below[left], parts[3])
-        ends[left] = (parts[4] == search.SETTLED) == (rough > 0.0)
+    below = np.full(len(x), -np.inf)
+
+    def settled(left, rough, smooth, budget):
+        """Which of the points `left` one pass settles."""
+        done = np.zeros(len(left), dtype=bool)
+        for _ in range(TREES):
+            rows = left[~done]
+            parts = [np.ascontiguousarray(a[rows]) for a in (best, error, place, below)]
+            size = x[rows], 0.0 if math.isinf(t) else 1.0 / t, closed, absolute[rows], rough, smooth, budget
+            ends = np.full(len(rows), search.OPEN)
+            while not (room := search.minimise(tree.tape, tree.arrays, *size, *parts, ends)) and tree.grow():
+                pass
+            best[rows], error[rows], place[rows] = parts[:3]
+            below[rows] = np.maximum(below[rows], parts[3])
+            done[~done] = ends == search.SETTLED
+            if room or not (ends == search.SETTLED).any():
+                break
+            tree.arrays[0][0], tree.arrays[1][0] = 1, -1  # only the root: room for those that the tree had none for
+        return done
+
+    every = np.arange(len(x))
+    kinks = every[~settled(every, 0.0, 0.0, PASSES[0][1])]
+    curves = kinks[:0]
+    for k, (rough, budget) in enumerate(PASSES[1:]):
+        done = settled(kinks, rough, 0.0, budget)
+        curves = kinks[~done] if k == 0 else curves
+        kinks = kinks[done]
+    for rough, budget in CURVES:
+        curves = curves[settled(curves, rough, rough, budget)]
     return below
 
 
