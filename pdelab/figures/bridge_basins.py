@@ -22,7 +22,7 @@ NAME = "bridge-basins"
 TITLE = "On a plane of a network wide exact smoothing, HEAT and control find better minima; Entropy-SGD and HJ do not"
 NEEDS = "networks"
 PARAMETERS = {"gammas": (3.0, 30.0, 100.0), "beta": 10.0, "lr": 0.5, "gradients": 400, "batch": 1, "runs": 1000,
-              "tuning_runs": 200, "width": 14.0, "spread": 4.0, "nodes": 129, "weight": 1.0, "hidden": 6, "epochs": 10,
+              "tuning_runs": 200, "width": 14.0, "spread": 4.0, "nodes": 257, "weight": 1.0, "hidden": 6, "epochs": 10,
               "samples": 100, "device": "cpu", "seed": 0}  # fmt: skip
 QUICK = {"runs": 300, "tuning_runs": 60, "nodes": 81, "gammas": (3.0, 30.0)}
 SEED = 0
