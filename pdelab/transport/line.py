@@ -334,8 +334,12 @@ def displacement(first: Law, second: Law, share: float) -> Law:
 def _coupled(first, second):
     """Levels on which both quantile functions are linear: their widths, and both functions at their ends."""
     laws = [checked_law(value, name) for value, name in ((first, "first"), (second, "second"))]
-    widths, lefts, rights = _lower_half(laws)
-    above, highs, lows = _lower_half([law._mirrored() for law in laws])
+    mirrored = [law._mirrored() for law in laws]
+    (widths, lefts, rights), (above, highs, lows) = _lower_half(laws), _lower_half(mirrored)
+    if all((np.abs(law._levels() - 0.5) > 1e-9).all() for law in (*laws, *mirrored)):  # one piece reaches over one half
+        widths, above = np.append(widths[:-1], widths[-1] + above[-1]), above[:-1]
+        rights, lows = [np.append(f[:-1], -high[-1]) for f, high in zip(rights, highs)], [low[:-1] for low in lows]
+        highs = [high[:-1] for high in highs]
     lefts, rights = (
         [np.concatenate([low, -high[::-1]]) for low, high in zip(*halves)]
         for halves in ((lefts, lows), (rights, highs))
