@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -151,6 +152,7 @@ class Law:
         cells = np.clip(np.searchsorted(edges, self.left[~wide], side="right") - 1, 0, grid.shape[0] - 1)
         return (masses + np.bincount(cells, self.masses[~wide], grid.shape[0])) / grid.weights
 
+    @cached_property
     def _levels(self):
         total = math.fsum(self.masses)
         below, above = (np.concatenate([[0.0], np.cumsum(m)]) / total for m in (self.masses, self.masses[::-1]))
@@ -161,7 +163,7 @@ class Law:
 
     def _quantile(self, levels, side):
         """At levels up to one half; at a step its lower end ("left") or its upper one."""
-        bounds = self._levels()
+        bounds = self._levels
         cells = np.clip(np.searchsorted(bounds, levels, side=side) - 1, 0, self.masses.size - 1)
         return self._in_cells(bounds, cells, levels)
 
@@ -336,7 +338,7 @@ def _coupled(first, second):
     laws = [checked_law(value, name) for value, name in ((first, "first"), (second, "second"))]
     mirrored = [law._mirrored() for law in laws]
     (widths, lefts, rights), (above, highs, lows) = _lower_half(laws), _lower_half(mirrored)
-    if all((np.abs(law._levels() - 0.5) > 1e-9).all() for law in (*laws, *mirrored)):  # one piece reaches over one half
+    if all((np.abs(law._levels - 0.5) > 1e-9).all() for law in (*laws, *mirrored)):  # one piece reaches over one half
         widths, above = np.append(widths[:-1], widths[-1] + above[-1]), above[:-1]
         rights, lows = [np.append(f[:-1], -high[-1]) for f, high in zip(rights, highs)], [low[:-1] for low in lows]
         highs = [high[:-1] for high in highs]
@@ -349,8 +351,8 @@ def _coupled(first, second):
 
 def _lower_half(laws):
     """`_coupled` up to the level one half."""
-    bounds = [law._levels() for law in laws]
-    levels = np.unique(np.minimum(np.concatenate(bounds), 0.5))
+    bounds = [law._levels for law in laws]
+    levels = np.unique(np.concatenate([*(bound[bound < 0.5] for bound in bounds), [0.5]]))
     low, high = levels[:-1], levels[1:]
     lefts, rights = [], []
     for law, bound in zip(laws, bounds):
