@@ -36,8 +36,8 @@ def spectral_gap(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> fl
     Exponentially small gaps have relative accuracy too, on open and periodic axes and in one to three dimensions. On an
     open line the method is bisection, without subtractions; of other chains in detailed balance it is Lanczos' for the
     symmetric form of Q; for tiny gaps Arnoldi's for the inverse of Q, eliminated without subtractions. Elsewhere slow
-    modes may turn fast: they are looked for among those of the chain in balance that has the same law, none of which
-    is faster than the gap of Q at its slowest.
+    modes may turn fast: they are looked for among those of the chain in detailed balance that has the same law and
+    spreads without drift; no mode of Q decays more slowly than the slowest of them.
 
     Parameters
     ----------
