@@ -193,10 +193,25 @@ def test_no_mode_is_slower_than_the_slowest_in_balance(seed):
     problem, still = pl.FokkerPlanck(drift=drift, diffusivity=0.5), pl.FokkerPlanck(diffusivity=0.5)
     Q, gap = generator(problem, grid), told(pl.spectral_gap, problem, grid)[0]
     rates = np.sort(-np.linalg.eigvals(Q.toarray()).real)
-    balanced = Balanced.of(generator(still, grid), law_of(Q), gap)
+    balanced = Balanced.of(Q, generator(still, grid), law_of(Q), gap)
     assert gap == pytest.approx(rates[1], rel=1e-9)
     assert balanced.least <= gap * (1 + 1e-9) and balanced.most > 2 * gap
     assert balanced.rates(Q)[0].real == pytest.approx(gap, rel=0.1)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_steep_wells_have_no_faster_balance(seed):
+    """Many kT from node to node, where rates without drift would carry more than Q does: the bound holds."""
+    rng = np.random.default_rng(seed)
+    grid = pl.Grid((-1.0, -1.0), (1.0, 1.0), (21, 23))
+    x, y = np.moveaxis(grid.points, -1, 0)
+    U = 6 * (x**2 + y**2) + rng.normal() * x * y
+    drift = rng.uniform(0.5, 2) * np.stack([-12 * y, 12 * x], -1)
+    problem = pl.FokkerPlanck(U, drift, diffusivity=0.1)
+    Q, gap = generator(problem, grid), told(pl.spectral_gap, problem, grid)[0]
+    balanced = Balanced.of(Q, generator(pl.FokkerPlanck(diffusivity=0.1), grid), law_of(Q), gap)
+    rates = np.sort(-np.linalg.eigvals(Q.toarray()).real)
+    assert 0 < balanced.least <= rates[1] * (1 + 1e-9) and gap == pytest.approx(rates[1], rel=1e-6)
 
 
 @pytest.mark.parametrize("D, tilt, size, waves_round", [(0.5, 2.0, 3.0, 3), (0.1, 1.2, 1.0, 1), (0.02, 1.2, 1.0, 1)])

@@ -37,7 +37,7 @@ def spectral_gap(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> fl
     open line the method is bisection, without subtractions; of other chains in detailed balance it is Lanczos' for the
     symmetric form of Q; for tiny gaps Arnoldi's for the inverse of Q, eliminated without subtractions. Elsewhere slow
     modes may turn fast: they are looked for among those of the chain in detailed balance that has the same law and
-    spreads without drift; no mode of Q decays more slowly than the slowest of them.
+    spreads no faster; no mode of Q decays more slowly than the slowest of them.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ def _turning_gap(Q, inside, form, grid):
     if slow[0] > FAST * float(-chain.diagonal().min()) and not (form.diagonal and min(a.min() for a in form.a) <= 0):
         none = [np.zeros(grid.shape)] * grid.dimension
         still = replace(form, drops=none) if form.diagonal else replace(form, fick=np.zeros_like(form.fick))
-        balanced = Balanced.of(chain_of(still, grid)[inside][:, inside], law, slow[0])
+        balanced = Balanced.of(chain, chain_of(still, grid)[inside][:, inside], law, slow[0])
         slow = balanced.slower(chain, slow)
         if balanced.most < slow[0]:
             warnings.warn(

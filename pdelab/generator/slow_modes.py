@@ -27,11 +27,11 @@ TURNING = 8  # eigenvalues among them that are looked at
 
 @dataclass(frozen=True, eq=False)
 class Balanced:
-    """Slow modes of the chain in detailed balance that has the law of Q and spreads as Q does without drift.
+    """Slow modes of the chain in detailed balance that has the law of Q and spreads as Q does without drift, or less.
 
     A mode of Q that decays at the rate r spreads at the mean rate r, hence lies mostly in the modes of up to a few r,
     however fast it turns: among them the slow eigenvalues of Q are found without knowing where. None is slower than the
-    slowest of them.
+    slowest of them, as flows between two nodes are at most half of those of Q to and fro.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class Balanced:
     most: float
 
     @classmethod
-    def of(cls, still: sparse.csr_array, law: Array | None, wanted: float) -> Balanced:
+    def of(cls, Q: sparse.csr_array, still: sparse.csr_array, law: Array | None, wanted: float) -> Balanced:
         """The modes for a chain whose rates without drift are `still`; law = None: all nodes.
 
         wanted : a rate that the fastest of them should exceed by far
@@ -56,8 +56,10 @@ class Balanced:
         if law is None:
             return cls(np.eye(size), np.eye(size), 0.0, math.inf)
         kept = np.flatnonzero(law > 1e-280)
-        half, between = 0.5 * np.log(law[kept]), still[kept][:, kept]
-        jumps = between.multiply(between.T).sqrt().tocoo()
+        half, between, flows = 0.5 * np.log(law[kept]), still[kept][:, kept], Q[kept][:, kept].tocoo()
+        scaled = flows.data * np.exp(half[flows.row] - half[flows.col])
+        flows = sparse.coo_array((scaled, (flows.row, flows.col)), shape=flows.shape).tocsr()
+        jumps = between.multiply(between.T).sqrt().minimum((flows + flows.T) / 2).tocoo()
         off = jumps.row != jumps.col
         rows, columns, rates = jumps.row[off], jumps.col[off], jumps.data[off]
         out = np.bincount(rows, rates * np.exp(half[columns] - half[rows]), kept.size)
