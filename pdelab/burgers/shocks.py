@@ -6,6 +6,7 @@ from itertools import product
 
 import numpy as np
 
+from pdelab.losses.search import halved
 from pdelab.stepping import AccuracyWarning
 
 __all__ = ["first_meeting"]
@@ -44,7 +45,7 @@ def _enclosed(f, grid):
     side = last - first
     lower, upper, best, place, step, floor, scale = first[None], last[None], 0.0, first, side, 0.0, None
     for _ in range(5):
-        lower, upper = _halved(lower, upper)
+        lower, upper = halved(lower, upper)
     waiting, seen = (lower[:0], upper[:0], np.empty(0)), 0
     while len(lower) and seen < MOST_BOXES:
         seen += len(lower)
@@ -68,7 +69,7 @@ def _enclosed(f, grid):
         lower, upper, low = lower[left], upper[left], low[left]
         order = np.lexsort(((upper - lower).max(axis=1), low))  # the most concave first, of equal ones the narrowest
         waiting = tuple(a[order[BATCH // 2 :]] for a in (lower, upper, low))
-        lower, upper = _halved(lower[order[: BATCH // 2]], upper[order[: BATCH // 2]])
+        lower, upper = halved(lower[order[: BATCH // 2]], upper[order[: BATCH // 2]])
     if len(lower):
         floor = min(floor, low[order[0]])
     best = _lowest(f, place, best, step, first, last)
@@ -103,15 +104,6 @@ def _curvatures(f, points):
     size = np.abs(hessian).max(axis=(1, 2))
     least = np.linalg.eigvalsh(hessian)[:, 0]
     return np.where(np.abs(least) > ROUNDING * size, least, 0.0), size
-
-
-def _halved(lower, upper):
-    """Boxes cut in two along their longest side."""
-    rows, axis = np.arange(len(lower)), np.argmax(upper - lower, axis=1)
-    cut = 0.5 * (lower[rows, axis] + upper[rows, axis])
-    first, second = upper.copy(), lower.copy()
-    first[rows, axis], second[rows, axis] = cut, cut
-    return np.concatenate([lower, second]), np.concatenate([first, upper])
 
 
 def _concave_kink(f, places, step):

@@ -83,5 +83,5 @@ def draw(data):
     right.plot([], [], color=COLORS["viscous"], label="Fokker-Planck, D(x, y):\n1, 5, 15, 40, 70 % of the top")
     right.set(xlabel="x", ylabel="y", xlim=(-1.8, 1.8), ylim=(-1.3, 1.5))
     right.legend(loc="upper left")
-    figure.colorbar(mesh, ax=right, label="density of SGD, counted")
+    figure.colorbar(mesh, ax=right, label="density of SGD, counted", ticks=np.arange(0.0, top))
     return figure

@@ -24,8 +24,9 @@ from pdelab.grid import Grid
 from pdelab.hints import Array
 
 __all__ = [
-    "checked_chain", "closed_class", "committor", "factored", "log_stationary", "mean_exit_time", "needs_noise",
-    "reached_first", "resting", "solutions", "solver", "sparse_masses", "splitting", "stationary", "symmetrised",
+    "checked_chain", "closed_class", "committor", "factored", "log_stationary", "mean_exit_time", "moved_masses",
+    "needs_noise", "reached_first", "resting", "solutions", "solver", "sparse_masses", "splitting", "stationary",
+    "symmetrised",
 ]  # fmt: skip
 
 STEEPEST = 700.0  # kT between neighbouring nodes: beyond, exp() of it leaves float64 and the chain falls apart
@@ -158,19 +159,23 @@ def _apart(density, change, weights):
 
 def _moved_law(masses, Q, truncation):
     """How far `_apart` the law is from what the truncation makes of it; None where rounding decides."""
-    masses, load = masses / masses.sum(), np.zeros(masses.shape)
-    for axis, flux in enumerate(truncation.fluxes(masses)):
-        load += flux - np.roll(flux, 1, axis)
-    held = int(np.argmax(masses))
-    others = np.delete(np.arange(masses.size), held)
+    masses, weights = masses / masses.sum(), truncation.grid.weights
+    moved = moved_masses(masses, Q, truncation)
+    return None if moved is None else _apart((masses / weights).ravel(), (moved / weights).ravel(), weights.ravel())
+
+
+def moved_masses(masses, Q, truncation):
+    """What the truncation moves stationary masses of sum one by, grid.shape; None where rounding decides.
+
+    -Q^T δm is what Q has more than L of the flux out of each node.
+    """
+    load = sum(flux - np.roll(flux, 1, axis) for axis, flux in enumerate(truncation.fluxes(masses)))
+    others = np.delete(np.arange(masses.size), int(np.argmax(masses)))
     solve = factored(0.0, 1.0, Q[others][:, others].T).solve
     moved, lost = np.zeros((2, masses.size))
     moved[others] = solve(load.ravel()[others])
     lost[others] = solve(4e-16 * np.abs(Q.diagonal() * masses.ravel())[others])
-    if lost.sum() > SMEARED / 10:
-        return None
-    weights = truncation.grid.weights.ravel()
-    return _apart(masses.ravel() / weights, (moved - moved.sum() * masses.ravel()) / weights, weights)
+    return None if lost.sum() > SMEARED / 10 else moved.reshape(masses.shape) - moved.sum() * masses
 
 
 def _law(problem, grid, time):

@@ -9,7 +9,7 @@ import numpy as np
 from pdelab.kernels import boxes, newton, proofs, search
 from pdelab.losses import enclosures
 
-__all__ = ["Boxes", "Minimum", "Search", "floors", "lower_on_box", "minimise", "surroundings"]
+__all__ = ["Boxes", "Minimum", "Search", "floors", "halved", "lower_on_box", "minimise", "surroundings"]
 
 CAPACITY = 2**12  # boxes of a new tree
 LARGEST, TREES = 2**19, 8  # boxes at most in a tree, and how many of them are filled one after the other
@@ -110,6 +110,15 @@ def minimise(loss, x, t, lower, upper, *, closed=False, tolerance=TOLERANCE):
     """(value (P,), place (P, d), below (P,)) of `Search`."""
     least = Search(loss, x, t, (lower, upper), closed=closed, tolerance=tolerance)
     return least.value, least.place, least.below
+
+
+def halved(lower, upper):
+    """Boxes cut in two along their longest side."""
+    rows, axis = np.arange(len(lower)), np.argmax(upper - lower, axis=1)
+    cut = 0.5 * (lower[rows, axis] + upper[rows, axis])
+    first, second = upper.copy(), lower.copy()
+    first[rows, axis], second[rows, axis] = cut, cut
+    return np.concatenate([lower, second]), np.concatenate([first, upper])
 
 
 def lower_on_box(loss, grid, x, t, best, place):

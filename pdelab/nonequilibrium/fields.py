@@ -20,9 +20,9 @@ from pdelab.generator import (
     log_stationary,
     stationary,
 )
-from pdelab.generator.chains import factored
+from pdelab.generator.chains import moved_masses
 from pdelab.generator.coefficients import asked
-from pdelab.generator.smearing import SMEARED, warn_of_smearing
+from pdelab.generator.smearing import warn_of_smearing
 from pdelab.generator.truncation import Truncation, fitting
 from pdelab.grid import Grid
 from pdelab.hints import Array
@@ -483,28 +483,19 @@ def _tell_of_production(produced, density, problem, grid, time):
         up, down, _, more_up, more_down = truncation.axes[0]
         better = _on_ring(up * (1 + more_up), down * (1 + more_down))
     else:
-        better += _moved_production(density * grid.weights, generator(problem, grid, time), truncation, grid)
+        better += _moved_production(density * grid.weights, generator(problem, grid, time), truncation)
     moved = max(produced / better, better / produced) - 1 if better > 0 else math.inf
     warn_of_smearing("the entropy production is", min(moved, 1e300), 0.0, form, grid, stacklevel=4)
 
 
-def _moved_production(masses, Q, truncation, grid):
+def _moved_production(masses, Q, truncation):
     """What the truncation adds to Σ J log(forward/backward); zero where rounding decides.
 
     The law moves to δm and the fluxes J to those of better rates. Over a face J is linear and the density exponential.
     """
-    excess, load = truncation.fluxes(masses), np.zeros(masses.shape)
-    for axis, flux in enumerate(excess):
-        load += flux - np.roll(flux, 1, axis)
-    held = int(np.argmax(masses))
-    others = np.delete(np.arange(masses.size), held)
-    solve = factored(0.0, 1.0, Q[others][:, others].T).solve
-    moved, lost = np.zeros((2, masses.size))
-    moved[others] = solve(load.ravel()[others])
-    lost[others] = solve(4e-16 * np.abs(Q.diagonal() * masses.ravel())[others])
-    if lost.sum() > SMEARED / 10:
+    moved, excess, change = moved_masses(masses, Q, truncation), truncation.fluxes(masses), 0.0
+    if moved is None:
         return 0.0
-    moved, change = moved.reshape(masses.shape) - moved.sum() * masses, 0.0
     for axis, (up, down, _, more_up, more_down) in enumerate(truncation.axes):
         there = np.roll(masses, -1, axis)
         joined = (up > 0) & (down > 0) & (masses > 0) & (there > 0) & (np.minimum(more_up, more_down) > -1)

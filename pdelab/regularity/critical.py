@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from pdelab.grid import Grid
 from pdelab.hints import Array, Field
 from pdelab.losses import Loss, search
+from pdelab.losses.search import halved
 from pdelab.regularity.shared import eigenvalues, filter_modes, fits, polished
 from pdelab.stepping import AccuracyWarning
 
@@ -172,7 +173,7 @@ def _all_roots(f, grid):
     room = 1e-9 * side  # roots on the faces
     lower, upper, roots, undecided = (low - room)[None], (high + room)[None], [], []
     for _ in range(5):  # 32 boxes to begin with: one call encloses them all
-        lower, upper = _halved(lower, upper)
+        lower, upper = halved(lower, upper)
     while len(lower):
         if len(lower) > MOST_BOXES:
             raise ValueError(NOT_ISOLATED)
@@ -186,7 +187,7 @@ def _all_roots(f, grid):
         middles = 0.5 * (lower + upper)
         roots, undecided = [*roots, middles[ends & unique]], [*undecided, np.stack([lower, upper])[:, ends & ~unique]]
         alone, rest = unique & ~ends, ~empty & ~ends & ~unique  # a box with one root shrinks to it by itself
-        halves = _halved(lower[rest], upper[rest])
+        halves = halved(lower[rest], upper[rest])
         lower, upper = (np.concatenate([a[alone], half]) for a, half in zip((lower, upper), halves))
     simple, (first, last) = np.concatenate(roots), np.concatenate(undecided, axis=1)
     proved = np.arange(len(simple) + len(first)) < len(simple)
@@ -302,15 +303,6 @@ def _invertible(matrices, limit):
         return matrices[:, 0, 0] != 0.0
     moduli = np.abs(np.linalg.eigvalsh(matrices))
     return moduli.max(axis=1) < limit * moduli.min(axis=1)
-
-
-def _halved(lower, upper):
-    """Boxes cut in two along their longest side."""
-    rows, axis = np.arange(len(lower)), np.argmax(upper - lower, axis=1)
-    cut = 0.5 * (lower[rows, axis] + upper[rows, axis])
-    first, second = upper.copy(), lower.copy()
-    first[rows, axis], second[rows, axis] = cut, cut
-    return np.concatenate([lower, second]), np.concatenate([first, upper])
 
 
 def _indices(f, grid, points, spectra, simple):
