@@ -8,7 +8,7 @@ import pytest
 from densities import gaussian
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.integrate import fixed_quad
+from scipy.integrate import fixed_quad, quad
 from scipy.special import ndtr
 
 from pdelab import transport
