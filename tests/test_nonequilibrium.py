@@ -551,3 +551,17 @@ def test_no_p_value_is_zero():
     angle = 0.3 * np.arange(40)
     circle = np.stack([np.cos(angle), np.sin(angle)], -1)[:, None] * np.linspace(1, 2, 30)[:, None]
     assert nonequilibrium.rotation(circle, 0.3 * np.arange(40)).p_value == pytest.approx(1e-4, rel=1e-12)
+
+
+@pytest.mark.parametrize("drift", [False, True])
+@pytest.mark.parametrize("n, s, m", [(13, 0.3, 0.0), (13, 0.5, 1.0), (65, 0.3, 0.0), (65, 0.5, 1.0), (129, 0.7, 2.0)])
+def test_the_entropy_production_of_a_given_density_is_right_or_told(n, s, m, drift):
+    """A Gaussian of deviation s round m in x²/2 at β = 1: s² (1/s² - 1)² + m²."""
+    grid = pl.Grid(-4.0, 4.0, n)
+    rho = np.exp(-((grid.x - m) ** 2) / (2 * s**2))
+    problem = pl.FokkerPlanck(drift=-grid.x, beta=1.0) if drift else pl.FokkerPlanck(grid.x**2 / 2, beta=1.0)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        produced = nonequilibrium.entropy_production(problem, grid, rho / grid.integrate(rho))
+    wrong = abs(produced / (s**2 * (1 / s**2 - 1) ** 2 + m**2) - 1)
+    assert (wrong > 0.05) == bool(said) == (n == 13)

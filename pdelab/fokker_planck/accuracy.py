@@ -46,22 +46,24 @@ def accuracy(problem: FokkerPlanck, grid: Grid, form: Ito) -> dict[str, Any]:
 
     first: list[float] = []  # how narrow the start is: diffusion alone makes no law narrower
 
-    def narrow(values, time):
-        found = 0.0 if problem.adjoint else smearing.narrowness(values, grid)
+    def held(values, time, found):
         if time == 0:
-            first[:] = [found]
-        held = not first or found > 1.05 * first[0] or smearing.balanced(values, at(time), grid, time)
-        return found if held and time > 0 else 0.0
+            first[:] = [smearing.narrowness(values, grid)]
+        narrower = not first or smearing.narrowness(values, grid) > 1.05 * first[0]
+        return found if time > 0 and (narrower or smearing.balanced(values, at(time), grid, time)) else 0.0
 
-    followed = space_error.Followed(lambda time: rates_at(0.0 if problem.steady else time), left_out, grid)
+    of_density = {
+        "narrowness": lambda values, time: held(values, time, smearing.narrowness(values, grid)),
+        "kinks": lambda values, time: held(values, time, smearing.kinks(values, grid)),
+        "space_error": space_error.Followed(lambda time: rates_at(0.0 if problem.steady else time), left_out, grid),
+    }
     return {
         "measure": largest_error if problem.adjoint else integral_error(grid.weights),
         "peaks": {
             "peclet": lambda values, time: smearing.peclet(at(time), grid),
             "smearing": smearing.Followed(rates),
-            "narrowness": narrow,
         }
-        | ({} if problem.adjoint else {"space_error": followed}),
+        | ({"narrowness": lambda values, time: 0.0} if problem.adjoint else of_density),
         "looks": looks(problem, grid, form),
         "advice": advised(problem, grid),
     }
@@ -75,7 +77,7 @@ def looks(problem, grid, form):
 
 
 def advised(problem, grid):
-    """info -> what to do about `smearing`, `narrowness`, `space_error` and `absorbed_error`."""
+    """info -> what to do about `smearing`, `narrowness`, `kinks`, `space_error` and `absorbed_error`."""
 
     def advice(info):
         name, number = info["scheme"], info["peclet"]
@@ -87,7 +89,7 @@ def advised(problem, grid):
         what, smeared = f"squared widths of what {name} gives are", info["smearing"]
         if smeared <= smearing.SMEARED:  # the density may be off for other reasons
             what, smeared = f"the density that {name} gives is", info.get("space_error", 0.0)
-        yield from smearing.advice(what, smeared, info.get("narrowness", 0.0), number, better)
+        yield from smearing.advice(what, smeared, info.get("narrowness", 0.0), number, better, info.get("kinks", 0.0))
         if "absorbed_error" in info:
             yield from _of_the_ends(info["absorbed"][-1], info["mass"][-1], info["absorbed_error"][-1])
 

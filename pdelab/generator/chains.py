@@ -18,7 +18,7 @@ from pdelab.generator.assembly import generator
 from pdelab.generator.censored import Censored, Wide
 from pdelab.generator.coarser import ORDERS, Coarser
 from pdelab.generator.coefficients import DiffusionProblem, asked, ito
-from pdelab.generator.smearing import SMEARED, narrowness, smearing, warn_of_smearing
+from pdelab.generator.smearing import SMEARED, smearing, warn_of_smearing
 from pdelab.generator.truncation import Truncation
 from pdelab.grid import Grid
 from pdelab.hints import Array
@@ -141,7 +141,7 @@ def _tell_of_law(name, density, problem, grid, time):
             moved /= ORDERS
     if moved is None:
         what, moved = f"squared widths of what {name} gives are", smearing(density, form, grid)
-    warn_of_smearing(what, moved, narrowness(density, grid), form, grid, stacklevel=4)
+    warn_of_smearing(what, moved, density, form, grid, stacklevel=4)
 
 
 def _by_another(masses, other, weights):
@@ -510,13 +510,13 @@ def _tell_of_smearing(what, field, longest, form, grid, chain, nodes, solve, aga
     """
     held = np.ones(grid.shape, dtype=bool)
     held.flat[nodes] = False
-    smeared, narrow, weights = smearing(field, form, grid, longest, adjoint=True, held=held), 0.0, grid.weights
+    smeared, rests, weights = smearing(field, form, grid, longest, adjoint=True, held=held), None, grid.weights
     reversible = symmetrised(chain)
     if reversible is not None:
         law = resting(reversible[1], nodes, grid)
         weights = weights * law
         deepest = field.flat[np.argmax(law)]
-        narrow = narrowness(law, grid) if deepest > 0.5 and longest < math.inf else 0.0
+        rests = law if deepest > 0.5 and longest < math.inf else None
     if form.diagonal:
         truncation, u = Truncation.of(form, grid, held), field.ravel()[nodes]
         size = np.minimum(u, 1 - u) if math.isinf(longest) else u
@@ -535,7 +535,7 @@ def _tell_of_smearing(what, field, longest, form, grid, chain, nodes, solve, aga
         with suppress(ValueError):
             change, there = again(coarser.chain, lambda values: coarser.taken(values, grid))
             smeared = _of_most(change, coarser.taken(weights, grid)[there]) / ORDERS
-    warn_of_smearing(what, smeared, narrow, form, grid, stacklevel)
+    warn_of_smearing(what, smeared, rests, form, grid, stacklevel)
 
 
 def _of_most(values, masses):
@@ -546,7 +546,7 @@ def _of_most(values, masses):
 
 
 def symmetrised(Q):
-    """(exp(phi/2) Q exp(-phi/2), phi) of a chain in detailed balance with exp(phi); None without."""
+    """(exp(phi/2) Q exp(-phi/2), phi) of a chain in detailed balance with exp(phi), 1 at most in each part; or None."""
     Q = Q.tocsr()
     jumps = Q.tocoo()
     off = (jumps.row != jumps.col) & (jumps.data > 0)
@@ -554,14 +554,14 @@ def symmetrised(Q):
     back = np.asarray(Q[columns, rows]).ravel()
     if Q.shape[0] < 2 or not (back > 0).all():
         return None
-    order, before = csgraph.breadth_first_order(Q, 0, directed=False)
-    if order.size < Q.shape[0]:
-        return None
-    parents, children = before[order[1:]], order[1:]
-    rise = np.log(np.asarray(Q[parents, children]).ravel() / np.asarray(Q[children, parents]).ravel())
-    phi = np.zeros(Q.shape[0])
-    for parent, child, step in zip(parents.tolist(), children.tolist(), rise.tolist()):
-        phi[child] = phi[parent] + step
+    phi, (count, label) = np.zeros(Q.shape[0]), csgraph.connected_components(Q)
+    for part in range(count):
+        order, before = csgraph.breadth_first_order(Q, int(np.argmax(label == part)), directed=False)
+        parents, children = before[order[1:]], order[1:]
+        rise = np.log(np.asarray(Q[parents, children]).ravel() / np.asarray(Q[children, parents]).ravel())
+        for parent, child, step in zip(parents.tolist(), children.tolist(), rise.tolist()):
+            phi[child] = phi[parent] + step
+        phi[order] -= phi[order].max()
     apart = np.log(rates / back)
     if np.abs(phi[columns] - phi[rows] - apart).max() > 1e-9 * (1.0 + np.abs(phi).max()):
         return None

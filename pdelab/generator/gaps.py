@@ -17,7 +17,7 @@ from pdelab.generator.chains import checked_chain, closed_class, needs_noise, re
 from pdelab.generator.coarser import ORDERS, Coarser
 from pdelab.generator.coefficients import DiffusionProblem, asked, ito
 from pdelab.generator.slow_modes import FAST, SMALL, Balanced, decay, embedded, law_of, slowest, tiny, within_range
-from pdelab.generator.smearing import SMEARED, TINY, narrowness, smearing, warn_of_smearing
+from pdelab.generator.smearing import SMEARED, TINY, smearing, warn_of_smearing
 from pdelab.generator.truncation import Truncation
 from pdelab.grid import Grid
 from pdelab.kernels import modes
@@ -78,15 +78,19 @@ def spectral_gap(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> fl
     slow, reversible, balanced = _slowest_of(Q, form, grid)
     if not 0 < slow[0] < math.inf:
         raise ValueError(f"spectral_gap: expected a positive number, got {slow[0]}: the chain falls apart on this grid")
-    narrow, moved = 0.0, None
+    law, squares, moved = None, np.ones(grid.shape), None
     if reversible is not None:
-        narrow = narrowness(resting(reversible[1], np.flatnonzero(~grid.absorbing), grid), grid, wall=1.0)
+        inner = np.flatnonzero(~grid.absorbing)
+        law = resting(reversible[1], inner, grid)
+        if slow[0] > FAST * float(-Q.diagonal().min()):
+            _, down = _roots(reversible[1])
+            squares.flat[inner] = (slow[1] * down) ** 2
     if not form.diagonal and (coarser := Coarser.of(coefficients, grid)) is not None:
         with suppress(ValueError):
             moved = abs(_slowest_of(coarser.chain, coarser.form, coarser.grid)[0][0] / slow[0] - 1) / ORDERS
     if moved is None:
         moved = _moved(slow, Q, reversible, balanced, form, grid)
-    warn_of_smearing("rates are", moved, narrow, form, grid, stacklevel=3)
+    warn_of_smearing("rates are", moved, law, form, grid, stacklevel=3, weights=squares)
     return float(slow[0])
 
 

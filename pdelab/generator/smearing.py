@@ -9,18 +9,19 @@ import numpy as np
 
 from pdelab.generator.coefficients import Ito
 from pdelab.generator.edges import corner_gradient, edges, in_cells, spread_added
-from pdelab.generator.truncation import ROUNDING, Truncation, cell_numbers, differences
+from pdelab.generator.truncation import ROUNDING, Truncation, cell_numbers, differences, fitting
 from pdelab.grid import Grid
 from pdelab.stepping import AccuracyWarning
 
 __all__ = [
-    "SMEARED", "TINY", "Followed", "advice", "balanced", "lumps", "narrowness", "of_size_one", "parts_of",
+    "SMEARED", "TINY", "Followed", "advice", "balanced", "kinks", "lumps", "narrowness", "of_size_one", "parts_of",
     "peclet", "rates_of_change", "rates_of_fluxes", "smearing", "warn_of_smearing",
 ]  # fmt: skip
 
 SMEARED = 0.05  # of the variance
 TINY = np.finfo(float).tiny
 APART = 1e-4  # of the largest value, below which lumps are apart
+KINK = 3.0  # a second difference over those around it, 2 of a wave of six nodes
 NARROW = 1.7  # spacings over the standard deviation: sums over the nodes have its square to three percent
 
 
@@ -127,12 +128,10 @@ def lumps(density, grid):
     return [np.where(labels == number, density, 0.0) for number in large] if large.size > 1 else [density]
 
 
-def narrowness(values, grid, wall=2.0):
+def narrowness(values, grid):
     """The spacing over the standard deviation of a density, the largest of the axes.
 
-    On nodes h apart Σ ρ_i ρ_{i+2} / Σ ρ_i² = exp(-h²/s²) of a Gaussian of deviation s, wherever its middle lies, and
-    1/cosh(2h/l) of a layer exp(-x/l) at a wall. Of that sums over the nodes are as wrong at half the number, so that
-    it counts `wall` times there.
+    On nodes h apart Σ ρ_i ρ_{i+2} / Σ ρ_i² = exp(-h²/s²) of a Gaussian of deviation s, wherever its middle lies.
     """
     worst, values = 0.0, np.abs(of_size_one(values))
     for axis, n in enumerate(grid.shape):
@@ -143,18 +142,40 @@ def narrowness(values, grid, wall=2.0):
         size = float((low**2 + high**2).sum()) / 2
         met = float((low * high).sum())
         if size > 0:
-            found = math.sqrt(max(-math.log(met / size), 0.0)) if met > 0 else math.inf
-            layer = not grid.periodic[axis] and _is_layer(x.reshape(n, -1).sum(axis=1))
-            worst = max(worst, wall * found if layer else found)
+            worst = max(worst, math.sqrt(max(-math.log(met / size), 0.0)) if met > 0 else math.inf)
     return worst
 
 
-def _is_layer(line):
-    """Does it fall from a wall like exp(-x/l), and not like half a Gaussian?"""
-    top, next_, third = line[:3] if np.argmax(line) == 0 else line[:-4:-1]
-    if np.argmax(line) not in (0, line.size - 1) or not top > next_ > 0:
-        return False
-    return third <= 0 or math.log(top / third) < 3 * math.log(top / next_)
+def kinks(values, grid, weights=1.0):
+    """The share by which the sum over the nodes misses the integral of a density whose logarithm has kinks.
+
+    That of the density times these weights, without kinks of their own.
+
+    Of exp(-V), V bent by K at a node, the sum is too large by 2 (coth(K/4)/2 - 2/K) times the cell there; between two
+    nodes, of parts (1 - θ) K and θ K, by 1 - 6 θ (1 - θ) of that, of the density there. A wall is a kink of the even
+    continuation. A second difference is a kink where it is three times as large as all around it.
+    """
+    values = np.abs(of_size_one(values))
+    logs, share = -np.log(np.maximum(values, TINY)), np.zeros(grid.shape)
+    for axis, n in enumerate(grid.shape):
+        if n < 4:
+            continue
+        ends = [(3, 3) if k == axis else (0, 0) for k in range(grid.dimension)]
+        wider = np.pad(logs, ends, "wrap" if grid.periodic[axis] else "reflect")
+        bent = np.moveaxis(np.diff(wider, 2, axis), axis, 0)
+        near, left, here, right, far = (bent[k : n + k] for k in range(5))
+        other = np.maximum(np.maximum(left * np.sign(here), right * np.sign(here)), 0.0)
+        sizes = [np.abs(field) for field in (near, left, right, far)]
+        peak, here, around = here > 0, np.abs(here), sum(sizes) - other
+        bend = here + other
+        sharp = (here > sizes[1]) & (here >= sizes[2]) & (bend > KINK * around)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            theta = np.where(sharp, other / bend, 0.0)
+        there = np.exp(np.minimum(theta * bend / 2, 700.0) * np.where(peak, 1, -1))
+        missed = np.where(sharp, 2 * fitting(bend / 2) * np.abs(1 - 6 * theta * (1 - theta)) * there, 0.0)
+        share = np.maximum(share, np.moveaxis(missed, 0, axis))
+    masses = values * grid.weights * weights
+    return float((share * masses).sum() / masses.sum()) if masses.any() else 0.0
 
 
 def balanced(values, form, grid, time):
@@ -179,7 +200,7 @@ def peclet(form: Ito, grid: Grid) -> float:
     return float(np.where(np.isfinite(numbers), numbers, math.inf).max())
 
 
-def advice(what, smeared, narrow, number, better=""):
+def advice(what, smeared, narrow, number, better="", kinked=0.0):
     """What to do about these numbers, as sentences; `what` is off, "widths are"."""
     if smeared > SMEARED:
         yield (
@@ -191,12 +212,18 @@ def advice(what, smeared, narrow, number, better=""):
             f"drift holds the density together on less than a cell (spacing over standard deviation {narrow:.3g}): "
             "its moments are those of the nodes, not its own: take a finer grid"
         )
+    if kinked > SMEARED:
+        yield (
+            f"the density has a kink, where its sum over the nodes misses its integral by about {kinked:.2g}: take a "
+            "finer grid"
+        )
 
 
-def warn_of_smearing(what, smeared, narrow, form, grid, stacklevel):
-    """Warn of what a question to the chain cannot have right on this grid."""
-    if smeared > SMEARED or narrow > NARROW:
-        for text in advice(what, smeared, narrow, peclet(form, grid)):
+def warn_of_smearing(what, smeared, law, form, grid, stacklevel, weights=1.0):
+    """Warn of what a question to the chain cannot have right on this grid: of a sum of these weights by the law."""
+    narrow, kinked = (0.0, 0.0) if law is None else (narrowness(law, grid), kinks(law, grid, weights))
+    if smeared > SMEARED or narrow > NARROW or kinked > SMEARED:
+        for text in advice(what, smeared, narrow, peclet(form, grid), kinked=kinked):
             warnings.warn(text, AccuracyWarning, stacklevel=stacklevel)
 
 

@@ -21,6 +21,7 @@ from pdelab.generator import (
     stationary,
 )
 from pdelab.generator.chains import moved_masses
+from pdelab.generator.coarser import Coarser
 from pdelab.generator.coefficients import asked
 from pdelab.generator.smearing import warn_of_smearing
 from pdelab.generator.truncation import Truncation, fitting
@@ -201,7 +202,8 @@ def entropy_production(
     Warns
     -----
     AccuracyWarning
-        Of the stationary law, on a diagonal diffusion: nodes so far apart that it is off by more than 5 %.
+        Nodes so far apart that it is off by more than 5 %: of the stationary law on a diagonal diffusion; of another
+        density by what every second node makes of it, where an axis has an odd number of nodes, a circle an even one.
 
     Notes
     -----
@@ -220,7 +222,10 @@ def entropy_production(
     8.0
     """
     if density is not None:
-        return _production(_Edges.of(problem, grid, grid.field(density, "density"), time), problem, grid, time)
+        density = grid.field(density, "density")
+        produced = _production(_Edges.of(problem, grid, density, time), problem, grid, time)
+        _tell_of_given(produced, density, problem, grid, time)
+        return produced
     density = stationary(problem, grid, time)
     if grid.periodic == (True,):
         ((up, down),) = axis_rates(ito(asked(problem, grid, time), grid), grid)
@@ -411,8 +416,13 @@ class _Edges:
 
     @classmethod
     def of(cls, problem, grid, density, time):
-        """The edges of a problem's chain with these masses."""
-        Q = generator(problem, grid, time).tocsr()
+        """The edges of a problem's chain with this density."""
+        return cls.of_chain(generator(problem, grid, time), ito(asked(problem, grid, time), grid), grid, density)
+
+    @classmethod
+    def of_chain(cls, Q, form, grid, density):
+        """The edges of the chain of a form."""
+        Q = Q.tocsr()
         joined = sparse.triu(Q != 0, 1) + sparse.tril(Q != 0, -1).T
         start, end = joined.tocoo().coords
         rate, back = (np.asarray(Q[ends]).ravel() for ends in ((start, end), (end, start)))
@@ -426,7 +436,7 @@ class _Edges:
         good = np.isfinite(affinity) | infinite
         flow, affinity = np.where(good, flow, 0.0), np.where(good, affinity, 0.0)
         traffic = np.where(good, np.exp(logs[0]) + np.exp(logs[1]), 0.0)
-        exact = both or ito(asked(problem, grid, time), grid).diagonal
+        exact = both or form.diagonal
         return cls(start, end, flow, affinity, traffic, log_mass, exact)
 
     def around(self, flow, problem, grid, time):
@@ -485,7 +495,19 @@ def _tell_of_production(produced, density, problem, grid, time):
     else:
         better += _moved_production(density * grid.weights, generator(problem, grid, time), truncation)
     moved = max(produced / better, better / produced) - 1 if better > 0 else math.inf
-    warn_of_smearing("the entropy production is", min(moved, 1e300), 0.0, form, grid, stacklevel=4)
+    warn_of_smearing("the entropy production is", min(moved, 1e300), None, form, grid, stacklevel=4)
+
+
+def _tell_of_given(produced, density, problem, grid, time):
+    """Warn where every second node would make another entropy production of a given density."""
+    coefficients = asked(problem, grid, time)
+    coarser = Coarser.of(coefficients, grid)
+    if coarser is None or not 0 < produced < math.inf:
+        return
+    fewer = coarser.taken(density, grid).reshape(coarser.grid.shape)
+    edges = _Edges.of_chain(coarser.chain, coarser.form, coarser.grid, fewer)
+    moved = abs(float(np.sum(edges.flow * edges.affinity)) / produced - 1) / 3 if edges.exact else 0.0
+    warn_of_smearing("the entropy production is", min(moved, 1e300), None, ito(coefficients, grid), grid, stacklevel=4)
 
 
 def _moved_production(masses, Q, truncation):

@@ -129,8 +129,9 @@ def solve(
         `time_error` is the estimated error in time at the saved times, relative to the data: of densities and Burgers
         in integrals of absolute values, otherwise the largest error over the range. For Fokker-Planck `peclet` is the
         largest |b| h / D over the faces, `smearing` the estimated error of the squared widths, over them, that the
-        fluxes of the scheme make, and `narrowness` the spacing over the standard deviation of a density that drift
-        holds together; the largest over the saved times. Where |b| h / D is not small a run is looked at on
+        fluxes of the scheme make, `narrowness` the spacing over the standard deviation of a density that drift holds
+        together, and `kinks` the share of its integral that the sum over the nodes misses where its logarithm has
+        kinks; the largest over the saved times. Where |b| h / D is not small a run is looked at on
         the way, too, and what was smeared then counts as far as it is not forgotten; of several lumps it is the worst.
         `space_error` is the error that the nodes make of a density, ∫ |error| over its mass, where the matrix is
         diagonal and to leading order; backwards, of a steady problem, the largest over the range of the values or, if
@@ -146,9 +147,9 @@ def solve(
     Warns
     -----
     AccuracyWarning
-        A `time_error` above 1 % (above rtol), `smearing` or `space_error` above 5 %, a `narrowness` above 1.7, what is
-        left or absorbed at the end off by more than 5 %, or, of Hamilton-Jacobi, characteristics that come in through
-        an outflow end; it says what to do.
+        A `time_error` above 1 % (above rtol), `smearing`, `space_error` or `kinks` above 5 %, a `narrowness` above 1.7,
+        what is left or absorbed at the end off by more than 5 %, or, of Hamilton-Jacobi, characteristics that come in
+        through an outflow end; it says what to do.
 
     Notes
     -----
