@@ -320,6 +320,42 @@ def test_small_probabilities_are_right_or_told(wind, D, t, scheme):
             assert np.abs(shares + known - exact)[seen].sum() < 0.6 * np.abs(shares - exact)[seen].sum()
 
 
+@pytest.mark.parametrize("amplitude, D", [(1.0, 0.05), (3.0, 0.05), (1.0, 0.005), (0.1, 0.05)])
+def test_what_moving_problems_give_is_right_or_told(amplitude, D):
+    """A wind that turns: what two ends absorb, and values backwards, against grids of 1281 nodes."""
+
+    def wind(grid):
+        return lambda t: amplitude * np.cos(6 * t) + 0 * grid.x
+
+    def leaving(n):
+        grid = pl.Grid(0.0, 1.0, n, boundary="absorbing")
+        start = np.exp(-((grid.x - 0.5) ** 2) / (2 * 0.08**2))
+        problem = pl.FokkerPlanck(drift=wind(grid), diffusivity=D)
+        run, warned = listened(pl.solve, problem, start / grid.integrate(start), grid, 0.5, rtol=3e-3)
+        return np.append(run.info["absorbed"][-1], run.info["mass"][-1]), run, warned
+
+    def backwards(n):
+        grid = pl.Grid(-2.0, 2.0, n)
+        problem = pl.BackwardKolmogorov(drift=wind(grid), diffusivity=D)
+        return listened(pl.solve, problem, np.exp(-(grid.x**2) / (2 * 0.2**2)), grid, 0.5, rtol=3e-3)
+
+    exact, _, _ = leaving(1281)
+    fine = backwards(1281)[0].final
+    for n in (21, 41, 81, 161):
+        shares, run, warned = leaving(n)
+        wrong = float((np.abs(shares - exact) / shares)[exact > 1e-5].max())
+        error = run.info["absorbed_error"][-1]
+        known = np.append(error, -error.sum())
+        assert warned or wrong < 1.3 * TOLD, (n, wrong)
+        if TOLD < wrong < 0.5:  # to leading order
+            assert np.abs(shares + known - exact).sum() < 0.6 * np.abs(shares - exact).sum()
+        run, warned = backwards(n)
+        error, size, spread = np.abs(run.final - fine[:: 1280 // (n - 1)]), np.abs(fine), np.ptp(run.values[0])
+        seen = size[:: 1280 // (n - 1)] > 1e-3 * size.max()
+        close(run.info["space_error"], max(error.max() / spread, np.median(error[seen] / run.final[seen])))
+        assert len(warned) == (run.info["space_error"] > TOLD)
+
+
 def test_a_lump_across_the_seam_is_one():
     grid = pl.Grid((-4.0, -4.0), (4.0, 4.0), (81, 61), boundary="periodic")
     x, y = np.moveaxis(grid.points, -1, 0)

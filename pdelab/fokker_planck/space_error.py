@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from pdelab.fokker_planck.equations import FokkerPlanck
 from pdelab.fokker_planck.splitting import Sweeps
-from pdelab.generator import Ito
+from pdelab.generator import Ito, ito
 from pdelab.generator.smearing import peclet
 from pdelab.generator.truncation import Truncation
 from pdelab.grid import Grid
@@ -47,34 +48,44 @@ def with_error(stepper: Stepper, problem: FokkerPlanck, grid: Grid, form: Ito, s
 
     Returns
     -------
-    Stepper, or None where |b| h / D is small everywhere, or the truncation not known: a moving problem, a full matrix
+    Stepper, or None where nothing moves and |b| h / D is small everywhere, or where the truncation of a full matrix is
+    not known
     """
-    if not (problem.steady and form.diagonal and peclet(form, grid) > EVEN):
+    if not form.diagonal or (problem.steady and peclet(form, grid) <= EVEN):
         return None
-    truncation, values = Truncation.of(form, grid), stepper.values
+    values, nothing = stepper.values, np.zeros(grid.shape)
     pieces = LEAPS if stepper.error is not None else 1
     first: list[Array] = []
     seen: list[Array] = []
 
-    def load(field):
-        return -share * truncation(field) if problem.adjoint else share * left_out(truncation, field, grid)
+    @lru_cache(maxsize=1)
+    def truncation(time):
+        now = form if time == 0 else ito(problem.coefficients(grid, time), grid)
+        return Truncation.of(now, grid) if now.diagonal and peclet(now, grid) > EVEN else None
+
+    def load(state, time):
+        known = truncation(0.0 if problem.steady else time)
+        if known is None:
+            return nothing
+        return share * (-known(values(state)) if problem.adjoint else left_out(known, values(state), grid))
 
     def init(field):
         first[:] = [field]
-        return stepper.init(field), stepper.init(np.zeros(grid.shape))
+        return stepper.init(field), stepper.init(nothing)
 
     def advance(state, time, dt, steps):
         own, error = state
         dt, steps, done = dt / pieces, steps * pieces, 0
-        before = load(values(own))
+        before, known = load(own, time), values(error)
         while done < steps:
             count = min(STEPS if pieces == 1 else 1, steps - done)
-            half = 0.5 * count * dt
-            own = stepper.advance(own, time + done * dt, dt, count)
-            after = load(values(own))
-            error = stepper.advance(stepper.init(values(error) + half * before), time + done * dt, dt, count)
-            error = stepper.init(values(error) + half * after)
-            before, done = after, done + count
+            half, begin = 0.5 * count * dt, time + done * dt
+            own, known = stepper.advance(own, begin, dt, count), known + half * before
+            if known.any():
+                known = values(stepper.advance(stepper.init(known), begin, dt, count))
+            before, done = load(own, begin + count * dt), done + count
+            known = known + half * before
+        error = stepper.init(known)
         return own, error
 
     def field(state):

@@ -554,9 +554,10 @@ def symmetrised(Q):
     back = np.asarray(Q[columns, rows]).ravel()
     if Q.shape[0] < 2 or not (back > 0).all():
         return None
-    phi, (count, label) = np.zeros(Q.shape[0]), csgraph.connected_components(Q)
-    for part in range(count):
-        order, before = csgraph.breadth_first_order(Q, int(np.argmax(label == part)), directed=False)
+    phi, (_, label) = np.zeros(Q.shape[0]), csgraph.connected_components(Q)
+    _, first, sizes = np.unique(label, return_index=True, return_counts=True)
+    for root in first[sizes > 1].tolist():
+        order, before = csgraph.breadth_first_order(Q, root, directed=False)
         parents, children = before[order[1:]], order[1:]
         rise = np.log(np.asarray(Q[parents, children]).ravel() / np.asarray(Q[children, parents]).ravel())
         for parent, child, step in zip(parents.tolist(), children.tolist(), rise.tolist()):
