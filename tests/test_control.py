@@ -131,6 +131,7 @@ def test_without_drift_it_is_local_entropy():
 
 
 @COARSE
+@pytest.mark.filterwarnings("ignore:the error in time")
 @EXAMPLES
 @given(SEEDS)
 def test_comparison_and_constants(seed):

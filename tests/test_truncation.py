@@ -62,7 +62,7 @@ def test_exit_times_are_right_or_told(seed, interpretation):
     full = b if interpretation == "ito" else lambda x: b(x) + slope(x)
     found, numbers, text = told(pl.mean_exit_time, problem, grid)
     wrong = abs(found[0] / exit_time(full, a, -1.0, 1.0, grid.x)[0] - 1)
-    assert wrong < 1.3 * TOLD or re.search("less than a cell|kink", text) or numbers[0] > wrong / 2, (wrong, numbers)
+    assert wrong < 1.3 * TOLD or re.search("less than a cell|bends", text) or numbers[0] > wrong / 2, (wrong, numbers)
     assert not numbers or wrong > TOLD / 2
 
 
@@ -359,7 +359,7 @@ def test_full_matrices_are_right_or_told(field, turn, thin, D):
             wrong = np.quantile(np.abs(found / np.where(exact > 0, exact, 1.0)[::4, ::4] - 1)[inner], 0.9)
         else:
             wrong = abs(found / exact - 1)
-        narrow = re.search("less than a cell|kink", text)
+        narrow = re.search("less than a cell|bends", text)
         assert wrong < 1.3 * TOLD or narrow or numbers[0] > wrong / 3, (what, wrong, numbers)
         assert not numbers or wrong > TOLD / 4 or what == "law", (what, wrong, numbers)
 

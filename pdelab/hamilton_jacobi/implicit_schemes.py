@@ -30,10 +30,11 @@ def implicit(problem: HamiltonJacobi | Heat, grid: Grid, values: Array) -> Stepp
 
     Each step solves u - dt min_q(L_q u + cost_q) = u_old. With the speeds q of the last iterate the system is linear
     with an M-matrix: a tridiagonal solve on a line, BiCGSTAB in 2-3 D; new speeds, until nothing changes (Howard).
-    Comparison, constants and the maximum principle hold whatever the step; first order in time, second in space where
-    the viscosity is resolved. dt=None means 1/Σ_i ((L_i + max|b_i|)/h_i + 16 ν/(h_i l_i)), l_i the length of the box:
-    about one cell per step, and errors in time no larger than those in space of the explicit scheme. A drift that
-    depends on time counts with its values at the end of each step, and in the rule for dt with those at time 0.
+    Comparison, constants and, but for drift at outflow ends, the maximum principle hold whatever the step; first order
+    in time, second in space where the viscosity is resolved. dt=None means 1/Σ_i ((L_i + max|b_i|)/h_i + 16 ν/(h_i
+    l_i)), l_i the length of the box: about one cell per step, and errors in time no larger than those in space of the
+    explicit scheme. A drift that depends on time counts with its values at the end of each step, and in the rule for dt
+    with those at time 0.
 
     Raises RuntimeError when 100 iterations do not settle a step: take a smaller dt.
 
