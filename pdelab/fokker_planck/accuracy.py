@@ -9,6 +9,7 @@ import numpy as np
 
 from pdelab.fokker_planck import space_error
 from pdelab.fokker_planck.equations import FokkerPlanck
+from pdelab.fokker_planck.moving import breaks
 from pdelab.generator import Ito, axis_rates, ito, smearing
 from pdelab.grid import Grid
 from pdelab.stepping import integral_error, largest_error
@@ -65,6 +66,8 @@ def accuracy(problem: FokkerPlanck, grid: Grid, form: Ito) -> dict[str, Any]:
         }
         | ({"narrowness": lambda values, time: 0.0} if problem.adjoint else of_density),
         "looks": looks(problem, grid, form),
+        "watched": not problem.steady,
+        "breaks": breaks(problem, grid),
         "advice": advised(problem, grid),
     }
 

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pdelab.grid import reals
+from pdelab.grid import Grid, reals
 from pdelab.stepping import Solution
 
-__all__ = ["Slices", "at", "moves"]
+if TYPE_CHECKING:
+    from pdelab.fokker_planck.equations import FokkerPlanck
+
+__all__ = ["Slices", "at", "breaks", "moves"]
+
+INSTANTS, SURVEYED = (64, 512), 2e7  # at which moving coefficients are looked at beforehand, and nodes in all
+SHARP = 0.05  # of the range of a coefficient, by which it bends from one of them to the next
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,3 +89,41 @@ def moves(field):
 def at(field, time):
     """The field at one time."""
     return field(time) if moves(field) else field
+
+
+def breaks(problem: FokkerPlanck, grid: Grid) -> Callable[[float], Sequence[float]]:
+    """last -> the times before it at which the coefficients turn sharply: those of `Slices`, and what a survey finds.
+
+    Some hundreds of instants are looked at, so that no step passes over a gust that lasts as long as a few of them.
+    """
+    fields = [field for field in vars(problem).values() if moves(field)]
+    slices = {float(time) for field in fields if isinstance(field, Slices) for time in field.times}
+
+    @lru_cache(maxsize=1)
+    def until(last):
+        turns = set() if all(isinstance(field, Slices) for field in fields) else _turns(problem, grid, last)
+        return tuple(sorted(time for time in slices | turns if 0 < time < last))
+
+    return until
+
+
+def _turns(problem, grid, last):
+    """Instants at which one of a few random sums of the coefficients is far from the mean of its neighbours."""
+    number = int(np.clip(SURVEYED / math.prod(grid.shape), *INSTANTS))
+    times = (np.arange(number) + 0.5) / number * last
+    rng = np.random.default_rng(0)
+    directions: dict[str, Any] = {}
+    sums = []
+    for time in times:
+        coefficients, row = problem.coefficients(grid, time), []
+        for name, field in vars(coefficients).items():
+            if isinstance(field, (float, np.ndarray)):
+                size = np.size(field)
+                if name not in directions:
+                    directions[name] = rng.normal(size=size)
+                row.append(float(directions[name] @ np.reshape(field, -1)))
+        sums.append(row)
+    signal = np.array(sums)
+    bent = np.abs(np.diff(signal, 2, axis=0)) > SHARP * np.ptp(signal, axis=0)
+    near = np.flatnonzero(bent.any(axis=1)) + 1
+    return set(times[np.unique(np.clip(near[:, None] + [-1, 0, 1], 0, number - 1))].tolist())

@@ -97,18 +97,22 @@ class Estimate:
         self.stepper, self.first = stepper, first
         self.error, self.follow, self.finish = stepper.error or 0.0, _nothing, _nothing
         bound = stepper.bound(stepper.init(first), 0.0)
-        self.step = Run(stepper, dt, cfl, scale).step(bound, 0.0)
-        counts = [max(math.ceil(gap / self.step * (1 - 1e-12)), 1) if gap else 0 for gap in np.diff(times, prepend=0.0)]
+
+        def run(stepper, scale):
+            return Run(stepper, dt, cfl, scale, last=times[-1])
+
+        first_run = run(stepper, scale)
+        self.step, breaks = first_run.step(bound, 0.0), first_run.breaks
+        gaps = np.diff(np.union1d(times, breaks) if breaks else times, prepend=0.0)
+        counts = [max(math.ceil(gap / self.step * (1 - 1e-12)), 1) if gap else 0 for gap in gaps]
         if stepper.error is not None or not sum(counts):
             return
         if stepper.check is not None:
-            self._beside(Run(stepper.check, dt, cfl, scale), set(range(len(counts))), lambda ratio, order: 1 / 3)
-        elif 2 * self.step <= bound and sum(counts) > 1:
-            self._beside(Run(stepper, dt, cfl, 2 * scale), _meetings(counts), _of_shorter)
+            self._beside(run(stepper.check, scale), set(range(len(times))), lambda ratio, order: 1 / 3)
+        elif 2 * self.step <= bound and sum(counts) > 1 and not breaks:
+            self._beside(run(stepper, 2 * scale), _meetings(counts), _of_shorter)
         elif bound == math.inf or first.size * sum(counts) <= SMALL:
-            self._beside(
-                Run(stepper, dt, cfl, scale / 2), set(range(len(counts))), lambda r, p: 1 / (1 - min(r, 0.9) ** p)
-            )
+            self._beside(run(stepper, scale / 2), set(range(len(times))), lambda r, p: 1 / (1 - min(r, 0.9) ** p))
         else:
             self.change = (stepper.march(first, 0.0, self.step) - first) / self.step
             self.finish = self._finish

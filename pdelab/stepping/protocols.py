@@ -201,7 +201,14 @@ class Stepper:
         {name: (values, time) -> float}, reported in `info` as one number, the largest of the start and the saved times;
         called on the way, too, see `looks`.
     looks : int
-        How often about `peaks` are called between the start and the end; in a run of fewer steps after each.
+        How often about `peaks` are called between the start and the end; in a run of fewer steps after each, and of one
+        that is `watched` in a run of many more steps after some sixty of them.
+    watched : bool
+        True where the equation moves: when the caller gives no dt, `looks` steps at least are taken, lest one of them
+        passes over what happens in its midst.
+    breaks : Callable[[float], Sequence[float]]
+        last time -> times before it, increasing, at which a step ends when the caller gives no dt: where the equation
+        changes its course.
     bare : Stepper | None
         The same steps with less beside them, for the estimate of the error in time.
     advice : Callable[[dict], Sequence[str]]
@@ -226,6 +233,8 @@ class Stepper:
     with_dt: Callable[[], Stepper] | None = None
     peaks: dict[str, Callable] = field(default_factory=dict)
     looks: int = 0
+    watched: bool = False
+    breaks: Callable[[float], Sequence[float]] = lambda last: ()
     bare: Stepper | None = None
     advice: Callable[[dict], Sequence[str]] = lambda info: ()
 

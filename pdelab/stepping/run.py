@@ -6,6 +6,7 @@ import time as clock
 __all__ = ["Run"]
 
 MOST_STEPS = 1e12  # hours even on two nodes
+WATCHED, MOST_LOOKS = 64, 1024  # steps after which an equation that moves is looked at, if that is no more looks
 SECONDS_PER_CHUNK = 0.4  # compiled steps are run in pieces of about this length, so that Ctrl-C is heard
 
 
@@ -15,12 +16,20 @@ class Run:
     def __init__(self, stepper, dt, cfl, scale=1.0, tell=None, look=None, last=math.inf):
         """`look(field, time)` is called some `stepper.looks` times until the time `last`."""
         self.look = look if stepper.looks else None
-        self.pause = self.due = last / max(stepper.looks, 1)
+        self.last, self.pause = last, last / max(stepper.looks, 1)
+        self.due, self.breaks = self.pause, stepper.breaks(last) if dt is None and last < math.inf else ()
         self.stepper, self.dt, self.cfl, self.scale = stepper, dt, cfl, scale
         self.steps, self.largest_dt, self.monotonicity = 0, 0.0, 0.0
         self.chunk, self.field, self.extremes, self.tell = 16, None, None, tell
 
     def advance(self, state, begin, end):
+        """The state at the end; without a dt of the caller's, steps end at the breaks of the stepper, too."""
+        for stop in self.breaks:
+            if begin < stop < end:
+                state, begin = self._advance(state, begin, stop), stop
+        return self._advance(state, begin, end)
+
+    def _advance(self, state, begin, end):
         time = begin
         if not begin < end:
             self._check(state, begin, end)
@@ -54,6 +63,8 @@ class Run:
         if self.dt is None:
             rule = self.stepper.dt
             step = self.cfl * bound if rule is None else min(rule, bound)
+            if self.stepper.watched:
+                step = min(step, self.last / self.stepper.looks)
             if not step > 0:
                 raise ValueError(
                     f"initial: expected data less steep, got a bound of {bound} on dt at t = {time}: smooth them"
@@ -72,6 +83,8 @@ class Run:
         while done < steps:
             count = min(self.chunk, steps - done)
             if self.look is not None:
+                if self.stepper.watched:
+                    self.pause = min(self.pause, max(WATCHED * dt, self.last / MOST_LOOKS))
                 count = min(count, max(1, round(self.pause / dt)))
             tic = clock.perf_counter()
             state = self.stepper.advance(state, time + done * dt, dt, count)
