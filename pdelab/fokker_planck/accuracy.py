@@ -39,11 +39,22 @@ def accuracy(problem: FokkerPlanck, grid: Grid, form: Ito) -> dict[str, Any]:
         ]
 
     @lru_cache(maxsize=1)
+    def number(time):
+        return smearing.peclet(at(time), grid)
+
+    @lru_cache(maxsize=1)
     def rates_at(time):
         return axis_rates(at(time), grid) if at(time).diagonal else None
 
     def left_out(values, time):
         return space_error.left_out(parts(0.0 if problem.steady else time), values, grid)
+
+    largest = [0.0]
+
+    def peclet(values, time):
+        now = 0.0 if problem.steady else time
+        largest[0] = max(0.0 if time == 0 else largest[0], number(now))
+        return largest[0]
 
     first: list[float] = []  # how narrow the start is: diffusion alone makes no law narrower
 
@@ -61,7 +72,7 @@ def accuracy(problem: FokkerPlanck, grid: Grid, form: Ito) -> dict[str, Any]:
     return {
         "measure": largest_error if problem.adjoint else integral_error(grid.weights),
         "peaks": {
-            "peclet": lambda values, time: smearing.peclet(at(time), grid),
+            "peclet": peclet,
             "smearing": smearing.Followed(rates),
         }
         | ({"narrowness": lambda values, time: 0.0} if problem.adjoint else of_density),

@@ -27,6 +27,8 @@ class Run:
         for stop in self.breaks:
             if begin < stop < end:
                 state, begin = self._advance(state, begin, stop), stop
+                if self.look is not None:
+                    self.look(self.field, stop)
         return self._advance(state, begin, end)
 
     def _advance(self, state, begin, end):
