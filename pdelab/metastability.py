@@ -14,6 +14,7 @@ import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -29,6 +30,7 @@ __all__ = ["Well", "anneal", "kramers_time", "wells"]
 
 WARN_ABOVE = 0.01  # of the error in time, as `solve` does
 DOUBLINGS = 10  # of the steps of `anneal`, for an accuracy
+COMPARED, SURVEYED = 64, 256  # steps of the run to compare with, and looks at beta between two times
 DESCENT = 500  # steps, each of a node at most, in which a descent ends
 NEARLY_CRITICAL = 0.02  # beta times what f changes up to the critical point: a relative error of the time
 
@@ -260,14 +262,16 @@ def anneal(
     steps : int
         Implicit steps between two of the times (from 0 to the first, too).
     rtol : float > 0, optional
-        The largest relative error in time: the steps are doubled until the estimate is below it. By default an estimate
+        The largest relative error in time: the steps are doubled until the estimate is below it, and close where beta
+        changes. By default an estimate
         above 1 % is an `AccuracyWarning`; math.inf makes none, which saves the second run.
 
     Returns
     -------
     Solution
         At the times given. For any steps it is positive and keeps the mass; the error is of first order in their size.
-        info["time_error"], the largest over the times, is twice the distance to a run with twice as many steps.
+        info["time_error"], the largest over the times, is twice the distance to a run with twice as many steps, of
+        which there are 64 or more, closer where beta changes.
 
     Raises
     ------
@@ -302,9 +306,11 @@ def anneal(
         raise ValueError(f"times: expected an increasing sequence of finite times > 0, got {times}")
     rtol = None if rtol is None else checks.positive("rtol", rtol, infinite=True)
     f, error = grid.field(potential, "potential"), 0.0
-    annealed = _annealed(f, beta, initial, grid, times, steps)
+    least, uniform = math.ceil(COMPARED / len(times)), rtol is None or rtol == math.inf
+    steps = steps if uniform else max(steps, least)
+    annealed = _annealed(f, beta, initial, grid, times, steps, uniform)
     for doubled in range(0 if rtol == math.inf else DOUBLINGS + 1):
-        finer = _annealed(f, beta, initial, grid, times, 2 * steps)
+        finer = _annealed(f, beta, initial, grid, times, max(2 * steps, least), uniform=False)
         worst, error = _apart(annealed, finer, grid, len(times))
         if rtol is None or error <= rtol:
             break
@@ -336,10 +342,14 @@ def _apart(annealed, finer, grid, count):
     return int(np.argmax(errors)), max(errors)
 
 
-def _annealed(f, beta, initial, grid, times, steps):
+def _annealed(f, beta, initial, grid, times, steps, uniform):
     """The run with so many implicit steps between two of the times, saved after each, in the time of the clock."""
     ends = np.concatenate([[0.0], times])
-    fine = np.append((ends[:-1, None] + np.diff(ends)[:, None] * np.arange(steps) / steps).ravel(), times[-1])
+    if uniform:
+        inside = ends[:-1, None] + np.diff(ends)[:, None] * np.arange(steps) / steps
+    else:
+        inside = np.array([_spread(beta, begin, end, steps) for begin, end in pairwise(ends)])
+    fine = np.append(inside.ravel(), times[-1])
     schedule = _checked_schedule(beta, fine)
     abscissae, weights = np.polynomial.legendre.leggauss(8)
     inner = fine[:-1, None] + np.diff(fine)[:, None] * (abscissae + 1) / 2
@@ -348,6 +358,16 @@ def _annealed(f, beta, initial, grid, times, steps):
     problem = FokkerPlanck(lambda tau: np.interp(tau, clock, schedule) * f, diffusivity=1.0)
     # one implicit step an interval of the clock: dt is longer than all of them
     return solve(problem, initial, grid, clock[1:], scheme=implicit, dt=2 * clock[-1], rtol=math.inf)
+
+
+def _spread(beta, begin, end, steps):
+    """Where this many steps begin: even in the time and in what log beta changes by, half of them for each."""
+    first = np.geomspace(1e-6, 1.0, SURVEYED // 2) if begin == 0 else []
+    looked = begin + (end - begin) * np.union1d(np.linspace(0.0, 1.0, SURVEYED), first)
+    logs = np.log(_checked_schedule(beta, looked))
+    changed = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(logs)))])
+    passed = (looked - begin) / (end - begin) + changed / max(changed[-1], 1e-3)
+    return np.interp(np.arange(steps) / steps * passed[-1], passed, looked)
 
 
 def _checked_schedule(beta, times):

@@ -368,10 +368,66 @@ def test_a_coarser_chain_has_every_second_node_or_is_none():
     rng = np.random.default_rng(2)
     A = rng.normal(size=(11, 12, 2, 2))
     grid = pl.Grid((0.0, 0.0), (1.0, 2.0), (11, 12), boundary=(("absorbing", "reflecting"), "periodic"))
-    problem = pl.FokkerPlanck(drift=rng.normal(size=(11, 12, 2)), diffusion=A @ np.swapaxes(A, -1, -2), diffusivity=1.0)
+    matrix = A @ np.swapaxes(A, -1, -2) + 5 * np.eye(2)
+    problem = pl.FokkerPlanck(drift=rng.normal(size=(11, 12, 2)), diffusion=matrix, diffusivity=1.0)
     coarser = Coarser.of(problem.coefficients(grid), grid)
     assert coarser.grid.spacing == pytest.approx([2 * h for h in grid.spacing]) and coarser.grid.ends == grid.ends
     np.testing.assert_array_equal(coarser.taken(grid.points[..., 1], grid), coarser.grid.points[..., 1].ravel())
     for shape in ((10, 12), (11, 13), (7, 12)):
         other = pl.Grid((0.0, 0.0), (1.0, 2.0), shape, boundary=grid.boundary)
         assert Coarser.of(pl.FokkerPlanck(diffusivity=1.0).coefficients(other), other) is None
+
+
+def leaning(grid, angle, ratio, turning=0.0):
+    """Noise that is `ratio` times as strong across one direction as along it, in a drift that turns about."""
+    x, y = np.moveaxis(grid.points, -1, 0)
+    along = np.array([math.cos(angle), math.sin(angle)])
+    matrix = ratio * np.eye(2) + (1 - ratio) * np.outer(along, along)
+    drift = turning * np.stack([np.sin(2 * y) - x, np.cos(2 * x) - y], -1)
+    return pl.FokkerPlanck(drift=drift, diffusivity=1.0, diffusion=np.broadcast_to(matrix, (*grid.shape, 2, 2)))
+
+
+@pytest.mark.parametrize("angle, ratio", [(2.73, 0.028), (0.3, 0.02), (1.2, 0.2), (0.9, 0.5)])
+@pytest.mark.parametrize("boundary", ["reflecting", "absorbing"])
+def test_diffusion_that_must_be_added_is_told_by_its_effect(angle, ratio, boundary):
+    """Against four times the nodes each way, of which none needs it."""
+    answers = {}
+    for n in ((161, 97), (41, 25)):
+        grid = pl.Grid((0.0, 0.0), (1.0, 1.0), n, boundary=boundary)
+        problem = leaning(grid, angle, ratio)
+        answers[n] = (
+            told(pl.spectral_gap, problem, grid)[:2],
+            (told(pl.mean_exit_time, problem, grid)[:2] if boundary == "absorbing" else (np.ones(n), [])),
+        )
+    (exact, _), (times, _) = answers[161, 97]
+    (gap, rates), (found, waits) = answers[41, 25]
+    wrong = abs(1 - exact / gap)
+    assert bool(rates) == (wrong > TOLD) and (not rates or wrong / 3 < rates[0] < 3 * wrong)
+    top = abs(found.max() / times.max() - 1)
+    assert bool(waits) == (top > TOLD)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_ways_to_sets_in_full_matrices_are_right_or_told(seed):
+    """Exit times and committors against four times the nodes, at the worst but a tenth of the nodes."""
+    rng = np.random.default_rng(seed)
+    angle, ratio, turning = rng.uniform(0, math.pi), rng.uniform(0.1, 1), rng.uniform(0, 8)
+    corner = 0.2 * rng.integers(-3, 4)
+
+    def ways(n):
+        grid = pl.Grid((-1.0, -1.0), (1.0, 1.0), n)
+        x, y = np.moveaxis(grid.points, -1, 0)
+        a = (x <= -0.6 + 1e-9) & (y <= corner + 1e-9)
+        b = (x >= 0.6 - 1e-9) & (y >= corner - 1e-9)
+        problem = leaning(grid, angle, ratio, turning)
+        yield *told(pl.mean_exit_time, problem, grid, a)[:2], a
+        yield *told(pl.committor, problem, grid, a, b)[:2], a | b
+
+    for (found, numbers, inside), (exact, *_) in zip(ways(21), ways(81)):
+        exact = exact[::4, ::4]
+        size = np.where(
+            inside, 1.0, np.minimum(exact, 1 - exact) if exact.max() <= 1 and found[inside].any() else exact
+        )
+        wrong = np.quantile(np.abs((found - exact) / size)[~inside], 0.9)
+        assert wrong < 1.3 * TOLD or numbers[0] > wrong / 2, (wrong, numbers)
+        assert not numbers or wrong > TOLD / 3, (wrong, numbers)

@@ -16,7 +16,7 @@ from pdelab import boundaries
 from pdelab.checks import bounded
 from pdelab.generator.assembly import generator
 from pdelab.generator.censored import Censored, Wide
-from pdelab.generator.coarser import ORDERS, Coarser
+from pdelab.generator.coarser import Coarser
 from pdelab.generator.coefficients import DiffusionProblem, asked, ito
 from pdelab.generator.smearing import SMEARED, smearing, warn_of_smearing
 from pdelab.generator.truncation import Truncation
@@ -138,7 +138,7 @@ def _tell_of_law(name, density, problem, grid, time):
             moved = _by_another(
                 fine * coarser.grid.weights.ravel(), _masses(coarser.chain, coarser.grid), coarser.grid.weights
             )
-            moved /= ORDERS
+            moved /= coarser.orders
     if moved is None:
         what, moved = f"squared widths of what {name} gives are", smearing(density, form, grid)
     warn_of_smearing(what, moved, density, form, grid, stacklevel=4)
@@ -374,7 +374,7 @@ def mean_exit_time(
             found = solver(chain[:, nodes], _rates_into(chain, ends))([np.ones(nodes.size)])[0].log()
             return np.abs(np.expm1(found - taken(logs)[nodes])), nodes
 
-        coarser = None if form.diagonal or target is not None else Coarser.of(asked(problem, grid, time), grid)
+        coarser = _coarser(problem, form, grid, time, inside)
         _tell_of_smearing("exit times are", shares, longest, form, grid, inner, certain, solve, again, coarser, 4)
     if logarithm:
         return logs.reshape(grid.shape)
@@ -428,7 +428,9 @@ def committor(
         raise ValueError(f"a and b: expected sets that do not meet, they share {int((a & b).sum())} nodes")
     form = ito(asked(problem, grid, time), grid)
     Q = checked_chain(problem, grid, time)
-    return _probability(Q, b, a | (grid.absorbing.ravel() & ~b), form, grid, 5)[0]
+    a = a | (grid.absorbing.ravel() & ~b)
+    coarser = _coarser(problem, form, grid, time, a, b)
+    return _probability(Q, b, a, form, grid, 5, coarser=coarser)[0]
 
 
 def splitting(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> dict[tuple[int, int], Array]:
@@ -470,11 +472,17 @@ def splitting(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> dict[
         raise ValueError(f"grid: expected at least one absorbing end, got boundary={grid.boundary}")
     form, absorbing = ito(asked(problem, grid, time), grid), grid.absorbing.ravel()
     shares, solve = {}, None
-    coarser = None if form.diagonal else Coarser.of(asked(problem, grid, time), grid)
+    coarser = _coarser(problem, form, grid, time)
     for end, nodes in ends.items():
         b = nodes.ravel()
         shares[end], solve = _probability(Q, b, absorbing & ~b, form, grid, 5, solve, coarser)
     return shares
+
+
+def _coarser(problem, form, grid, time, *sets):
+    """A chain to compare that of a full matrix with, if it shows these sets of nodes."""
+    coarser = None if form.diagonal else Coarser.of(asked(problem, grid, time), grid)
+    return coarser if coarser is not None and all(coarser.shows(inside, grid) for inside in sets) else None
 
 
 def _probability(Q, b, a, form, grid, stacklevel, solve=None, coarser=None):
@@ -534,7 +542,7 @@ def _tell_of_smearing(what, field, longest, form, grid, chain, nodes, solve, aga
     elif coarser is not None:
         with suppress(ValueError):
             change, there = again(coarser.chain, lambda values: coarser.taken(values, grid))
-            smeared = _of_most(change, coarser.taken(weights, grid)[there]) / ORDERS
+            smeared = _of_most(change, coarser.taken(weights, grid)[there]) / coarser.orders
     warn_of_smearing(what, smeared, rests, form, grid, stacklevel)
 
 

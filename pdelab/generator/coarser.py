@@ -1,42 +1,54 @@
-"""The same chain on every second node: how far its answers are off, where the truncation is not known."""
+"""Another chain of the same equation: how far answers are off, where the truncation is not known."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from scipy import sparse
 
-from pdelab.generator.assembly import chain_of
+from pdelab.generator.assembly import assemble, chain_of
 from pdelab.generator.coefficients import Coefficients, Ito, ito
+from pdelab.generator.edges import edges, in_cells
 from pdelab.grid import Grid
 from pdelab.hints import Array
 
 __all__ = ["ORDERS", "Coarser"]
 
 ORDERS = 1.5  # the difference over the error of the finer of two grids: 1 at first order, 3 at second
+FAINT = 0.01  # of the smallest eigenvalue of the matrix, what counts as nothing added to it
 
 
 @dataclass(frozen=True, eq=False)
 class Coarser:
-    """The chain of the same coefficients on every second node of a grid.
+    """The chain of the same coefficients on every second node of a grid, or with twice the added diffusion on all.
 
     Attributes
     ----------
     grid : Grid
-        The coarser one.
     form : Ito
     chain : sparse array
+    orders : float
+        How many times the error of the chain in question an answer is away from that of this one.
     """
 
     grid: Grid
     form: Ito
     chain: sparse.csr_array
+    orders: float
 
     @classmethod
     def of(cls, coefficients: Coefficients, grid: Grid) -> Coarser | None:
-        """None where an axis has too few nodes, or such a number that every second one leaves out an end."""
+        """None where an axis has too few nodes, or such a number that every second one leaves out an end.
+
+        None, too, where diffusion would be added on the coarser grid alone, since that says nothing of the finer one.
+        """
+        form = ito(coefficients, grid)
+        if _adds(form, grid):
+            jumps = edges(form, grid, times=2).jumps()
+            return cls(grid, form, assemble(*jumps, math.prod(grid.shape)), 1.0)
         if any(n < 9 or n % 2 == wraps for n, wraps in zip(grid.shape, grid.periodic)):
             return None
         coarse = Grid(grid.lower, grid.upper, [(n + 1) // 2 for n in grid.shape], boundary=grid.boundary)
@@ -47,8 +59,31 @@ class Coarser:
             if (field := getattr(coefficients, name)) is not None
         }
         form = ito(replace(coefficients, **taken), coarse)
-        return cls(coarse, form, chain_of(form, coarse))
+        return None if _adds(form, coarse) else cls(coarse, form, chain_of(form, coarse), ORDERS)
 
     def taken(self, values: Array, grid: Grid) -> Array:
-        """Of values on the nodes of the finer grid, those on the coarser one, in C order."""
+        """Of values on the nodes of the finer grid, those on this one, in C order."""
+        if self.grid is grid:
+            return values.ravel()
         return values.reshape(grid.shape)[(slice(None, None, 2),) * grid.dimension].ravel()
+
+    def shows(self, inside: Array, grid: Grid) -> bool:
+        """Do its nodes tell which nodes of the finer grid a set has: those between nodes that it has?"""
+        if self.grid is grid:
+            return True
+        rebuilt = np.zeros(grid.shape, dtype=bool)
+        rebuilt[(slice(None, None, 2),) * grid.dimension] = self.taken(inside, grid).reshape(self.grid.shape)
+        for axis in range(grid.dimension):
+            between = (slice(None),) * axis + (slice(1, None, 2),)
+            rebuilt[between] = (np.roll(rebuilt, 1, axis) & np.roll(rebuilt, -1, axis))[between]
+        return bool((rebuilt == inside.reshape(grid.shape)).all())
+
+
+def _adds(form, grid):
+    """Is diffusion added to a full matrix, so much that it counts?"""
+    if form.diagonal:
+        return False
+    matrices, _ = in_cells(form, grid)
+    units = np.array(grid.spacing)
+    smallest = np.linalg.eigvalsh(matrices * np.outer(units, units))[:, 0]
+    return bool((edges(form, grid).added.ravel() > FAINT * smallest).any())

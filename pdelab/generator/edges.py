@@ -60,10 +60,13 @@ class Edges:
         )
 
 
-def edges(form, grid):
-    """The `Edges` of an `Ito` form with a full matrix."""
+def edges(form, grid, times=1):
+    """The `Edges` of an `Ito` form with a full matrix, with so many times the diffusion that must be added to it."""
     matrices, drifts = in_cells(form, grid)
     offsets, forward, backward, added, radius = _stencils(matrices, drifts, grid)
+    if times > 1:
+        matrices = matrices + times * added[:, None, None] * np.diag(1 / np.array(grid.spacing) ** 2)
+        offsets, forward, backward, _, radius = _stencils(matrices, drifts, grid)
     _join_corners(matrices, drifts, radius, forward, backward, grid)
     tail, head, up, down, steps = _listed(offsets, forward, backward, grid)
     volume = (grid.weights / math.prod(grid.spacing)).ravel()

@@ -14,7 +14,7 @@ from scipy.sparse import linalg
 from pdelab.generator.assembly import chain_of
 from pdelab.generator.censored import Censored
 from pdelab.generator.chains import checked_chain, closed_class, needs_noise, resting, symmetrised
-from pdelab.generator.coarser import ORDERS, Coarser
+from pdelab.generator.coarser import Coarser
 from pdelab.generator.coefficients import DiffusionProblem, asked, ito
 from pdelab.generator.slow_modes import FAST, SMALL, Balanced, decay, embedded, law_of, slowest, tiny, within_range
 from pdelab.generator.smearing import SMEARED, TINY, smearing, warn_of_smearing
@@ -87,7 +87,7 @@ def spectral_gap(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> fl
             squares.flat[inner] = (slow[1] * down) ** 2
     if not form.diagonal and (coarser := Coarser.of(coefficients, grid)) is not None:
         with suppress(ValueError):
-            moved = abs(_slowest_of(coarser.chain, coarser.form, coarser.grid)[0][0] / slow[0] - 1) / ORDERS
+            moved = abs(_slowest_of(coarser.chain, coarser.form, coarser.grid)[0][0] / slow[0] - 1) / coarser.orders
     if moved is None:
         moved = _moved(slow, Q, reversible, balanced, form, grid)
     warn_of_smearing("rates are", moved, law, form, grid, stacklevel=3, weights=squares)

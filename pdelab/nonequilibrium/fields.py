@@ -506,7 +506,8 @@ def _tell_of_given(produced, density, problem, grid, time):
         return
     fewer = coarser.taken(density, grid).reshape(coarser.grid.shape)
     edges = _Edges.of_chain(coarser.chain, coarser.form, coarser.grid, fewer)
-    moved = abs(float(np.sum(edges.flow * edges.affinity)) / produced - 1) / 3 if edges.exact else 0.0
+    orders = 1 if coarser.grid is grid else 3
+    moved = abs(float(np.sum(edges.flow * edges.affinity)) / produced - 1) / orders if edges.exact else 0.0
     warn_of_smearing("the entropy production is", min(moved, 1e300), None, ito(coefficients, grid), grid, stacklevel=4)
 
 
