@@ -59,7 +59,9 @@ def test_the_reported_error_in_time_is_honest(kind, name):
     assert not ratios or np.median(ratios) < 8, np.median(ratios)
 
 
-@pytest.mark.filterwarnings("ignore:drift|the nodes")  # on these few nodes the truth in time is that of the chain
+@pytest.mark.filterwarnings(
+    "ignore:drift|the nodes|the density bends"
+)  # on these few nodes the truth in time is that of the chain
 @pytest.mark.parametrize("kind", MATRIX)
 def test_the_default_is_accurate(kind):
     """No scheme and no step: right to 1e-3 in time in 1-3 dimensions, with and without a gradient."""

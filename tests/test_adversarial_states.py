@@ -53,7 +53,9 @@ def test_linear_laws_of_condition_up_to_a_million(rng):
     assert largest > 3e5
 
 
-@pytest.mark.filterwarnings("ignore:drift|the nodes")  # the chain of a coarse grid against dense algebra
+@pytest.mark.filterwarnings(
+    "ignore:drift|the nodes|the density bends"
+)  # the chain of a coarse grid against dense algebra
 @pytest.mark.parametrize("d", [2, 3])
 @pytest.mark.parametrize("full", [False, True])
 def test_a_constant_wind_on_a_torus(d, full, rng):
@@ -80,7 +82,9 @@ def test_a_constant_wind_on_a_torus(d, full, rng):
         assert np.mean(state.current[axis]) * area == pytest.approx(turns, rel=1e-9)
 
 
-@pytest.mark.filterwarnings("ignore:drift|the nodes")  # the chain of a coarse grid against dense algebra
+@pytest.mark.filterwarnings(
+    "ignore:drift|the nodes|the density bends"
+)  # the chain of a coarse grid against dense algebra
 @pytest.mark.parametrize("beta", [0.5, 5.0, 20.0])
 def test_the_entropy_of_a_driven_torus_is_force_times_turns(beta, rng):
     """Only the wind F along x is no gradient: entropy production = βFL turns, to round-off, over 20 orders."""
@@ -92,7 +96,9 @@ def test_the_entropy_of_a_driven_torus_is_force_times_turns(beta, rng):
     assert produced == pytest.approx(beta * 0.9 * 2.0 * turning_rate(problem, grid), rel=1e-8)
 
 
-@pytest.mark.filterwarnings("ignore:drift|the nodes")  # the chain of a coarse grid against dense algebra
+@pytest.mark.filterwarnings(
+    "ignore:drift|the nodes|the density bends"
+)  # the chain of a coarse grid against dense algebra
 def test_entropy_production_of_a_full_matrix_in_space():
     """Turning flow in three dimensions with correlated noise: the grid towards -tr(D^-1 Q U Q) at second order."""
     F = np.array([[1.2, 0.5, 0.0], [-0.5, 1.0, 0.3], [0.0, -0.3, 1.5]])

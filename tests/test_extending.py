@@ -78,7 +78,9 @@ def test_bdf2_is_of_second_order_whatever_the_steps(load, kind):
         assert 1.7 < orders[-1] < 2.3, (grid.shape, orders)
 
 
-@pytest.mark.filterwarnings("ignore:drift|the nodes")  # the chain of a coarse grid against dense algebra
+@pytest.mark.filterwarnings(
+    "ignore:drift|the nodes|the density bends"
+)  # the chain of a coarse grid against dense algebra
 def test_bdf2_is_known_by_name_keeps_mass_and_remembers_nothing_outside_its_state(load):
     load("bdf2")
     grid, arguments, start = next(cases())

@@ -21,7 +21,9 @@ from pdelab.generator import (
     stationary,
 )
 
-pytestmark = pytest.mark.filterwarnings("ignore:drift|the nodes")  # chains of coarse grids against exact arithmetic
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:drift|the nodes|the density bends"
+)  # chains of coarse grids against exact arithmetic
 DIGITS = 900
 
 

@@ -311,7 +311,9 @@ def test_sigma_alone_gives_the_matrix():
 # --- stationary laws ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.filterwarnings("ignore:drift|the nodes")  # the chain of a coarse grid against dense algebra
+@pytest.mark.filterwarnings(
+    "ignore:drift|the nodes|the density bends"
+)  # the chain of a coarse grid against dense algebra
 def test_tiny_probabilities_keep_their_digits():
     grid = pl.Grid((-2.0, -1.0), (2.0, 1.0), (31, 12), boundary=("reflecting", "periodic"))
     x, y = grid.points[..., 0], grid.points[..., 1]
@@ -499,7 +501,9 @@ def test_an_exponentially_small_gap_has_relative_accuracy():
     assert gap == pytest.approx(2 * D * z / math.expm1(z), rel=1e-12)  # up rate of the outer nodes: 2 D B(z) / h²
 
 
-@pytest.mark.filterwarnings("ignore:drift|the nodes")  # the chain of a coarse grid against dense algebra
+@pytest.mark.filterwarnings(
+    "ignore:drift|the nodes|the density bends"
+)  # the chain of a coarse grid against dense algebra
 def test_gap_with_rotation_is_the_slowest_real_part():
     """Row T6.46c; for the strong swirl the slowest mode rotates, so the nearest eigenvalue to zero is not it."""
     for swirl, expected in ((0.0, 0.792), (0.5, 0.930), (1.5, 1.042)):
@@ -512,7 +516,9 @@ def test_gap_with_rotation_is_the_slowest_real_part():
     assert np.abs(eigenvalues[np.argsort(-eigenvalues.real)][1].imag) > 1
 
 
-@pytest.mark.filterwarnings("ignore:drift|the nodes")  # the chain of a coarse grid against dense algebra
+@pytest.mark.filterwarnings(
+    "ignore:drift|the nodes|the density bends"
+)  # the chain of a coarse grid against dense algebra
 def test_the_gap_of_a_small_chain_is_a_real_part():
     """A wind round a ring of 30 nodes: every mode but the constant rotates, |λ| > Re(-λ)."""
     grid = pl.Grid(0.0, 2 * np.pi, 30, boundary="periodic")
@@ -554,7 +560,9 @@ def test_the_noise_induced_drift_of_a_factor_that_is_not_symmetric(interpretatio
     )  # second order: h² = 0.01
 
 
-@pytest.mark.filterwarnings("ignore:drift|the nodes")  # the chain of a coarse grid against dense algebra
+@pytest.mark.filterwarnings(
+    "ignore:drift|the nodes|the density bends"
+)  # the chain of a coarse grid against dense algebra
 def test_gap_sees_a_fast_rotation_behind_slower_looking_modes():
     """A wind round a circle times diffusion across: the slowest mode has |λ| = 30 and stands behind four real ones."""
     grid = pl.Grid((0.0, 0.0), (2 * np.pi, 2.6), (128, 14), boundary=("periodic", "reflecting"))
@@ -587,7 +595,9 @@ def test_exit_times_in_closed_form():
     np.testing.assert_allclose(times, np.broadcast_to((1 - line.x**2)[:, None] / 2, (21, 8)), atol=1e-13)
 
 
-@pytest.mark.filterwarnings("ignore:drift|the nodes")  # the chain of a coarse grid against dense algebra
+@pytest.mark.filterwarnings(
+    "ignore:drift|the nodes|the density bends"
+)  # the chain of a coarse grid against dense algebra
 def test_huge_exit_times_keep_their_digits():
     """Against the double sum of the birth-death chain in exact order: e^{300}."""
     grid = pl.Grid(-1.5, 1.5, 61)
@@ -745,7 +755,9 @@ def test_a_factor_that_is_not_one_of_the_diffusion_is_refused():
     generator(FokkerPlanck(beta=1.0, diffusion=sigma @ np.swapaxes(sigma, -1, -2), sigma=sigma), grid)
 
 
-@pytest.mark.filterwarnings("ignore:drift|the nodes")  # the chain of a coarse grid against dense algebra
+@pytest.mark.filterwarnings(
+    "ignore:drift|the nodes|the density bends"
+)  # the chain of a coarse grid against dense algebra
 @pytest.mark.parametrize("walls", ["reflecting", "absorbing"])
 def test_the_gap_counts_nodes_that_are_left_for_ever(walls, rng):
     """Without noise in a part of the box its nodes are left one way only; their slowest rate is an eigenvalue, too."""
@@ -761,7 +773,9 @@ def test_the_gap_counts_nodes_that_are_left_for_ever(walls, rng):
         assert spectral_gap(problem, grid) == pytest.approx(np.sort(rates)[zeros], rel=1e-9)
 
 
-@pytest.mark.filterwarnings("ignore:drift|the nodes")  # the chain of a coarse grid against dense algebra
+@pytest.mark.filterwarnings(
+    "ignore:drift|the nodes|the density bends"
+)  # the chain of a coarse grid against dense algebra
 @pytest.mark.parametrize("size, diffusivity", [(1e-40, 1e10), (1e30, 1e-30), (1.0, 1e-90), (1.0, 1e90)])
 @pytest.mark.parametrize("full", [False, True])
 def test_answers_do_not_depend_on_units(size, diffusivity, full):

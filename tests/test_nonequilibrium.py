@@ -161,7 +161,9 @@ def test_washboard(force, beta):
     assert abs((4 * turns[1] - turns[0]) / 3 / exact - 1) < 1e-6
 
 
-@pytest.mark.filterwarnings("ignore:drift|the nodes")  # the chain of a coarse grid against dense algebra
+@pytest.mark.filterwarnings(
+    "ignore:drift|the nodes|the density bends"
+)  # the chain of a coarse grid against dense algebra
 def test_potential_beyond_the_range_of_exponents():
     """The drift of a coupled quadratic well, given as an array: exact where exp(-β Φ) is far below float64."""
     grid = pl.Grid((-3, -3), (3, 3), (61, 61))
@@ -222,7 +224,9 @@ def test_split_has_a_gauge():
     assert np.allclose(-np.diff(parts.stream, axis=0)[:, 1:-1] / grid.axis_weights[0][:, None], second, atol=1e-12)
 
 
-@pytest.mark.filterwarnings("ignore:drift|the nodes")  # the chain of a coarse grid against dense algebra
+@pytest.mark.filterwarnings(
+    "ignore:drift|the nodes|the density bends"
+)  # the chain of a coarse grid against dense algebra
 @pytest.mark.parametrize("case", ["circulation", "anisotropic", "ring", "gradient"])
 def test_free_energy_falls_as_theorem_says(case, rng):
     """Theorem 6.24 without its assumption: the two sides agree to second order, the chain's is never positive."""

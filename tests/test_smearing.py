@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
+from scipy import integrate
 
 import pdelab as pl
 from pdelab.generator import log_stationary, smearing, splitting
@@ -136,6 +137,34 @@ def test_kinks_between_and_across_the_axes():
     assert smearing.kinks(np.exp(-8 * np.abs(x + y) - (x - y) ** 2), grid) == pytest.approx(one / (1 + one), rel=0.1)
     assert smearing.kinks(np.exp(-8 * (np.abs(x) + np.abs(y))), grid) == pytest.approx(2 * one / (1 + one), rel=0.2)
     assert smearing.kinks(np.exp(-8 * (x + 2)), grid) == pytest.approx(one / (1 + one), rel=0.02)
+
+
+@pytest.mark.parametrize("n", [21, 41, 81, 161, 641])
+@pytest.mark.parametrize("form", ["drift", "potential"])
+def test_times_out_of_the_shallower_of_two_wells_at_walls_are_right_or_told(n, form):
+    """The deeper one is left at once, through its absorbing end: what waits in the other is judged, by quadrature."""
+    slope, top, D = 6.39, 0.2, 0.1
+    grid = pl.Grid(-1.0, 1.0, n, boundary=("absorbing", "reflecting"))
+    given = {"drift": slope * (grid.x - top)} if form == "drift" else {"potential": -slope * (grid.x - top) ** 2 / 2}
+    found, said = heard(pl.mean_exit_time, pl.FokkerPlanck(**given, diffusivity=D), grid)
+    fine = np.linspace(-1.0, 1.0, 20001)
+    U = -slope * (fine - top) ** 2 / (2 * D)
+    inner = integrate.cumulative_trapezoid(np.exp(-U)[::-1], dx=1e-4, initial=0.0)[::-1]
+    exact = integrate.trapezoid(np.exp(U) * inner, dx=1e-4) / D
+    wrong = abs(1 - exact / found[-1])
+    assert bool(said) == (wrong > TOLD), (wrong, said)
+
+
+@pytest.mark.parametrize("z", [0.1, 0.3, 1.0, 2.0])
+def test_a_drift_that_steps_at_a_node_is_told_of(z):
+    """-A sign(x), zero at the node in the middle, which nodes cannot tell from a ramp of two cells."""
+    grid = pl.Grid(-2.0, 2.0, 101)
+    A = z / grid.spacing[0]
+    problem = pl.FokkerPlanck(drift=-A * np.sign(grid.x), diffusivity=1.0)
+    law, said = heard(pl.stationary, problem, grid)
+    exact = np.exp(-A * np.abs(grid.x)) * A / 2 / -math.expm1(-2 * A)
+    wrong = max(grid.integrate(np.abs(law - exact)), 0.5 * abs(law[50] / exact[50] - 1))
+    assert bool(said) == (wrong > TOLD), (wrong, said)
 
 
 @pytest.mark.parametrize("n", [3, 4])

@@ -508,7 +508,7 @@ def _probability(Q, b, a, form, grid, stacklevel, solve=None, coarser=None):
 def _tell_of_smearing(what, field, longest, form, grid, chain, nodes, solve, again, coarser, stacklevel):
     """Warn where what the rates leave out of L u moves u by much, at the worst but a tenth of the nodes.
 
-    They are counted by volume, of a chain in detailed balance by the law it rests in.
+    They are counted by volume, of a chain in detailed balance by the law it rests in, exit times by where it waits.
 
     field : exit times over the longest one, or probabilities (longest = inf), compared with what they are off 0 or 1
     again : (chain, values -> those on its nodes) -> (relative changes of the answer, the nodes that have them)
@@ -522,9 +522,11 @@ def _tell_of_smearing(what, field, longest, form, grid, chain, nodes, solve, aga
     reversible = symmetrised(chain)
     if reversible is not None:
         law = resting(reversible[1], nodes, grid)
+        if longest < math.inf:  # where it waits: the deepest wells may be those that are left at once
+            law = law * field**2
+            waits = float((weights * law * field).sum()) > 0.5 * float((weights * law).sum())
+            rests = law if waits else None
         weights = weights * law
-        deepest = field.flat[np.argmax(law)]
-        rests = law if deepest > 0.5 and longest < math.inf else None
     if form.diagonal:
         truncation, u = Truncation.of(form, grid, held), field.ravel()[nodes]
         size = np.minimum(u, 1 - u) if math.isinf(longest) else u

@@ -9,7 +9,7 @@ import numpy as np
 
 from pdelab.generator.coefficients import Ito
 from pdelab.generator.edges import corner_gradient, edges, in_cells, spread_added
-from pdelab.generator.truncation import ROUNDING, Truncation, cell_numbers, differences, fitting
+from pdelab.generator.truncation import ROUNDING, Truncation, cell_numbers, differences, fitting, isolated
 from pdelab.grid import Grid
 from pdelab.stepping import AccuracyWarning
 
@@ -22,7 +22,6 @@ SMEARED = 0.05  # of the variance
 TINY = np.finfo(float).tiny
 APART = 1e-4  # of the largest value, below which lumps are apart
 FEW = 4  # nodes of an axis that tell nothing of what is between them
-KINK = 3.0  # a second difference over those around it, 2 of a wave of six nodes
 NARROW = 1.7  # spacings over the standard deviation: sums over the nodes have its square to three percent
 
 
@@ -165,14 +164,8 @@ def kinks(values, grid, weights=1.0):
         ends = [(3, 3) if k == axis else (0, 0) for k in range(grid.dimension)]
         wider = np.pad(logs, ends, "wrap" if grid.periodic[axis] else "reflect")
         bent = np.moveaxis(np.diff(wider, 2, axis), axis, 0)
-        near, left, here, right, far = (bent[k : n + k] for k in range(5))
-        other = np.maximum(np.maximum(left * np.sign(here), right * np.sign(here)), 0.0)
-        sizes = [np.abs(field) for field in (near, left, right, far)]
-        peak, here, around = here > 0, np.abs(here), sum(sizes) - other
-        bend = here + other
-        sharp = (here > sizes[1]) & (here >= sizes[2]) & (bend > KINK * around)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            theta = np.where(sharp, other / bend, 0.0)
+        sharp, bend, theta = isolated(bent)
+        peak, theta = bent[2:-2] > 0, np.abs(theta)
         there = np.exp(np.minimum(theta * bend / 2, 700.0) * np.where(peak, 1, -1))
         missed = np.where(sharp, 2 * fitting(bend / 2) * np.abs(1 - 6 * theta * (1 - theta)) * there, 0.0)
         share = np.maximum(share, np.moveaxis(missed, 0, axis))

@@ -15,8 +15,9 @@ from pdelab.grid import Grid
 from pdelab.hints import Array
 from pdelab.kernels import tridiagonal
 
-__all__ = ["ROUNDING", "Truncation", "cell_numbers", "differences", "fitting"]
+__all__ = ["ROUNDING", "Truncation", "cell_numbers", "differences", "fitting", "isolated"]
 
+SHARP = 3.0  # a difference over those around it, 2 of a wave of six nodes
 JUMP = 1.5  # third over first difference of a drift, 2 at a step, (2 sin(kh/2))² of a wave: of less than five nodes
 ROUNDING = 1e-12  # of the terms of a difference
 
@@ -195,6 +196,7 @@ def _finer_rates(form, grid):
             b = form.drift if grid.dimension == 1 else form.drift[..., axis]
             second, first = second_difference(b, axis, grid), differences(b, axis, grid)
             jumps = np.abs(differences(second, axis, grid)) > JUMP * np.abs(first)
+            jumps |= _steps_of(b, axis, grid)
             fourth = _means(second_difference(second, axis, grid), axis, grid)
             drop = drop + h * np.where(jumps, first / 4, 11 / 720 * fourth)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
@@ -215,6 +217,38 @@ def _finer_rates(form, grid):
         better = (up * factor * here, down * factor * np.roll(here, -1, axis=1))
         finer.append([np.where(known, new, old) for new, old in zip(better, rates)])
     return finer
+
+
+def isolated(values: Array) -> tuple[Array, Array, Array]:
+    """(sharp, size, share) of values that stand out, alone or as a pair of one sign, along the first axis.
+
+    sharp : boolean; the larger of a pair is, whose neighbours on both sides, two each, add up to a third of it or less.
+    size, share : of both together, and what of it the smaller one has; negative where that comes before.
+
+    Two values more than the result has are given at either end.
+    """
+    near, left, here, right, far = (values[k : k + len(values) - 4] for k in range(5))
+    after = right * np.sign(here) >= left * np.sign(here)
+    other = np.maximum(np.where(after, right, left) * np.sign(here), 0.0)
+    sizes = [np.abs(field) for field in (near, left, right, far)]
+    size = np.abs(here) + other
+    sharp = (np.abs(here) > sizes[1]) & (np.abs(here) >= sizes[2]) & (size > SHARP * (sum(sizes) - other))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = np.where(sharp, other / size, 0.0)
+    return sharp, size, np.where(after, share, -share)
+
+
+def _steps_of(b, axis, grid):
+    """Faces over which a drift steps, in one cell or in two with a value between."""
+    rises = np.moveaxis(
+        np.diff(b, axis=axis, append=np.take(b, [0], axis) if grid.periodic[axis] else np._NoValue), axis, 0
+    )
+    if len(rises) < 3:
+        return np.zeros(b.shape, dtype=bool)
+    beyond = np.pad(rises, [(2, 2)] + [(0, 0)] * (b.ndim - 1), "wrap" if grid.periodic[axis] else "edge")
+    sharp, _, share = isolated(beyond)
+    steps = sharp | np.roll(sharp & (share > 0), 1, 0) | np.roll(sharp & (share < 0), -1, 0)
+    return np.moveaxis(np.pad(steps, [(0, b.shape[axis] - len(steps))] + [(0, 0)] * (b.ndim - 1)), 0, axis)
 
 
 def _bend(drop, axis, grid):
