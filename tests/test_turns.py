@@ -15,6 +15,8 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:drift|the nodes|the density bends"
 )  # chains of coarse grids against exact arithmetic
 
+TOLD = 0.05
+
 
 def exact_turns(problem, grid, axis, digits=80):
     """Flow over the cut between the last and the first column, with the law of the same rates to 80 digits."""
@@ -114,3 +116,36 @@ def test_a_potential_alone_does_not_turn_and_cancelling_turns_are_said():
             turning_rate(FokkerPlanck(drift=shear, beta=1.0), grid, axis)
     with pytest.raises(ValueError, match="needs noise"):
         turning_rate(FokkerPlanck(drift=shear, beta=math.inf), grid)
+
+
+@pytest.mark.filterwarnings("error:the nodes")
+@pytest.mark.parametrize("hills, force, D", [((2.0, 0.6), 0.5, 0.05), ((1.0, 0.0), 0.1, 0.03), ((1.0, 0.3), 1.0, 0.3)])
+def test_turns_of_few_nodes_are_right_or_told(hills, force, D):
+    """On a ring and on a band, against 1024 nodes: barriers of few nodes are crossed too often."""
+
+    def told(question, *args):
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            return question(*args), any("off by about" in str(warning.message) for warning in said)
+
+    def ask(n):
+        ring = pl.Grid(0.0, 2 * np.pi, n, boundary="periodic")
+        band = pl.Grid((0.0, 0.0), (2 * np.pi, 1.0), (n, 5), boundary=("periodic", "reflecting"))
+        fields = [
+            hills[0] * np.cos(grid.points[..., 0] if grid is band else grid.x)
+            + hills[1] * np.sin(2 * (grid.points[..., 0] if grid is band else grid.x))
+            for grid in (ring, band)
+        ]
+        line = FokkerPlanck(fields[0], np.full(n, force), diffusivity=D)
+        plane = FokkerPlanck(fields[1], np.ones((n, 5, 1)) * [force, 0.0], diffusivity=D)
+        law, _ = told(stationary, line, ring)
+        yield told(turning_rate, line, ring)
+        flux, warned = told(current, line, ring, law)
+        yield flux[0][0], warned
+        yield told(turning_rate, plane, band)
+
+    ((exact, _), *_) = ask(1024)
+    for n in (24, 32, 48, 128):
+        for turns, warned in ask(n):
+            wrong = abs(1 - exact / turns)
+            assert warned >= (wrong > 1.3 * TOLD) and (not warned or wrong > TOLD / 2), (n, wrong)

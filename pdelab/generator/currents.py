@@ -11,10 +11,12 @@ from numpy.typing import ArrayLike
 
 from pdelab.generator.coefficients import DiffusionProblem, asked, axis_rates, ito
 from pdelab.generator.edges import edges
+from pdelab.generator.smearing import warn_of_smearing
+from pdelab.generator.truncation import Truncation
 from pdelab.grid import Grid
 from pdelab.hints import Array
 
-__all__ = ["balanced", "current", "divergence"]
+__all__ = ["balanced", "current", "divergence", "moved_on_ring", "ring_current"]
 
 STATIONARY = 1e-11  # relative distance at which a density counts as the stationary one
 ROUNDING = 64 * np.finfo(float).eps
@@ -77,6 +79,8 @@ def current(problem: DiffusionProblem, grid: Grid, density: ArrayLike, time: flo
     if grid.periodic == (True,):
         turning = _around(coefficients, form, grid, mass)
         if turning is not None:
+            moved = moved_on_ring(form, grid) if turning else 0.0
+            warn_of_smearing("the current is", moved, None, form, grid, stacklevel=3)
             return (np.full(grid.shape, turning),)
     flows, traffic = _over_faces(form, grid, mass) if form.diagonal else _routed(form, grid, mass)
     _warn_of_rounding(flows, traffic, coefficients, form, grid)
@@ -150,6 +154,36 @@ def _around(coefficients, form, grid, mass):
     law = np.exp(heights[:-1] + np.logaddexp(left, behind - affinity) - left[0]) * mass[lowest]
     away = np.abs(np.roll(mass, -lowest) - law)
     return turning if (away <= STATIONARY * law).all() else None
+
+
+def ring_current(up, down):
+    """(J, A) of a chain round a ring: its current for masses of sum one, the affinity of a turn, both of one sign.
+
+    With φ the sum of log(up/down) before a node its mass is J/(1 - exp(-A)) times exp(φ) Σ_k exp(-φ_k)/up_k, k going
+    round from this node, with a factor exp(-A) past the end: relative accuracy however small the current.
+    """
+    steps = np.log(up) - np.log(down)
+    around = float(steps.sum())
+    if around < 0:
+        return tuple(-part for part in ring_current(down[::-1], up[::-1]))
+    phi = np.cumsum(steps) - steps
+    waits = -phi - np.log(up)
+    after = np.logaddexp.accumulate(waits[::-1])[::-1]
+    before = np.append(-math.inf, np.logaddexp.accumulate(waits)[:-1])
+    size = phi + np.logaddexp(after, before - around)
+    top = float(size.max())
+    return -math.expm1(-around) * math.exp(-top) / float(np.exp(size - top).sum()), around
+
+
+def moved_on_ring(form, grid):
+    """What better rates make of the current round a ring, relative; 0 where there is none."""
+    truncation = Truncation.of(form, grid)
+    up, down, _, more_up, more_down = truncation.axes[0]
+    better = up * (1 + more_up), down * (1 + more_down)
+    if not (np.minimum(up, down) > 0).all() or not (np.minimum(*better) > 0).all():
+        return 0.0
+    (flow, affinity), (other, _) = ring_current(up, down), ring_current(*better)
+    return abs(other / flow - 1) if abs(affinity) > ROUNDING * float(np.abs(np.log(up / down)).sum()) else 0.0
 
 
 def _over_faces(form, grid, mass):

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import math
 import warnings
+from contextlib import suppress
 
 import numpy as np
 from scipy import sparse
 
 from pdelab.generator.chains import checked_chain, closed_class, solutions, stationary
-from pdelab.generator.coefficients import DiffusionProblem, asked
-from pdelab.generator.currents import balanced
+from pdelab.generator.coarser import Coarser
+from pdelab.generator.coefficients import DiffusionProblem, asked, ito
+from pdelab.generator.currents import balanced, moved_on_ring
+from pdelab.generator.slow_modes import law_of
+from pdelab.generator.smearing import SMEARED, warn_of_smearing
+from pdelab.generator.truncation import Truncation
 from pdelab.grid import Grid
 
 __all__ = ["turning_rate"]
@@ -54,6 +59,8 @@ def turning_rate(problem: DiffusionProblem, grid: Grid, axis: int = 0, time: flo
     -----
     UserWarning
         Turns up and down that cancel to less than 1e-8 of them: how many digits are left.
+    AccuracyWarning
+        Nodes so far apart that they are off by more than 5 %.
 
     Examples
     --------
@@ -72,7 +79,7 @@ def turning_rate(problem: DiffusionProblem, grid: Grid, axis: int = 0, time: flo
         raise ValueError(f"axis: expected the number of a periodic axis of the grid, got {axis!r}")
     if balanced(asked(problem, grid, time)):
         return 0.0
-    Q = checked_chain(problem, grid, time)
+    form, Q = ito(asked(problem, grid, time), grid), checked_chain(problem, grid, time)
     inside = closed_class(Q, grid)
     columns = np.unravel_index(inside, grid.shape)[axis]
     up, down = _turns(Q[inside][:, inside], masses[inside], columns, grid.shape[axis])
@@ -84,7 +91,37 @@ def turning_rate(problem: DiffusionProblem, grid: Grid, axis: int = 0, time: flo
             "larger force",
             stacklevel=2,
         )
+    elif up != down and (moved := _by_another(problem, form, grid, axis, time)) is not None:
+        warn_of_smearing("turns are", moved(up - down), None, form, grid, stacklevel=3)
     return up - down
+
+
+def _by_another(problem, form, grid, axis, time):
+    """turns -> what a better chain, or another one, makes of them, relative; None where there is none to ask."""
+    if grid.dimension == 1:
+        return lambda turns: moved_on_ring(form, grid)
+    orders, on = 1.0, grid
+    if form.diagonal:
+        truncation = Truncation.of(form, grid)
+        if truncation.bound() < SMEARED / 2:
+            return None
+        Q = truncation.better()
+    elif (coarser := Coarser.of(asked(problem, grid, time), grid)) is not None:
+        Q, orders, on = coarser.chain, coarser.orders, coarser.grid
+    else:
+        return None
+
+    def moved(turns):
+        with suppress(ValueError):
+            inside = closed_class(Q, on)
+            chain = Q[inside][:, inside]
+            law = law_of(chain)
+            columns = np.unravel_index(inside, on.shape)[axis]
+            up, down = _turns(chain, law / law.sum(), columns, on.shape[axis])
+            return abs((up - down) / turns - 1) / orders
+        return 0.0
+
+    return moved
 
 
 def _turns(Q, masses, columns, n):

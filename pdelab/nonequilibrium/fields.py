@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import sparse, special
+from scipy import sparse
 
 from pdelab.generator import (
     DiffusionProblem,
@@ -23,6 +23,7 @@ from pdelab.generator import (
 from pdelab.generator.chains import moved_masses
 from pdelab.generator.coarser import Coarser
 from pdelab.generator.coefficients import asked
+from pdelab.generator.currents import ring_current
 from pdelab.generator.smearing import warn_of_smearing
 from pdelab.generator.truncation import Truncation, fitting
 from pdelab.grid import Grid
@@ -465,22 +466,11 @@ def _production(edges, problem, grid, time):
 
 
 def _on_ring(up, down):
-    """The current J times the affinity A of one turn: relative accuracy however small the current.
-
-    With φ the sum of log(up/down) before a node its mass is J/(1 - exp(-A)) times exp(φ) Σ_k exp(-φ_k)/up_k, k going
-    round from this node, with a factor exp(-A) past the end.
-    """
+    """The current times the affinity of one turn; infinite where all jumps but one go one way round."""
     if not (np.minimum(up, down) > 0).all():
         return math.inf if (up > 0).all() or (down > 0).all() else 0.0
-    steps = np.log(up) - np.log(down)
-    around = float(steps.sum())
-    if around < 0:
-        return _on_ring(down[::-1], up[::-1])
-    phi = np.cumsum(steps) - steps
-    waits = -phi - np.log(up)
-    after = np.logaddexp.accumulate(waits[::-1])[::-1]
-    before = np.append(-math.inf, np.logaddexp.accumulate(waits)[:-1])
-    return -around * math.expm1(-around) * math.exp(-special.logsumexp(phi + np.logaddexp(after, before - around)))
+    flow, affinity = ring_current(up, down)
+    return flow * affinity
 
 
 def _tell_of_production(produced, density, problem, grid, time):
