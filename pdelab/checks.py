@@ -281,8 +281,9 @@ def choice(name: str, value: Any, allowed: Iterable) -> Any:
     'heat'
     """
     allowed = tuple(allowed)
-    if any(value is option or (type(value) is type(option) and value == option) for option in allowed):
-        return value
+    for option in allowed:
+        if value is option or ((type(value) is type(option) or isinstance(value, str)) and value == option):
+            return option
     return refuse(name, f"one of {', '.join(map(str, allowed))}", value)
 
 

@@ -489,6 +489,19 @@ def test_the_queue_before_a_bottleneck_moves_with_rankine_hugoniot():
     assert wide.shock_speed(0.3, queue) == pytest.approx(speed) and abs(tail - 3.0 * speed) <= 2 * grid.spacing[0]
 
 
+@pytest.mark.parametrize("width, where", [(0.001, 0.0051), (0.004, -0.3052), (0.05, 0.1)])
+def test_road_works_between_two_nodes_let_through_their_capacity(width, where):
+    """However narrow: half a kilometre of 0.3 for 1 in a cell of ten metres, and the flow ahead is 0.3/4."""
+    road = burgers.Road(lambda x: np.where(np.abs(x - where) < width / 2, 0.3, 1.0))
+    for boundary, ahead in (("outflow", 0.9), ("periodic", None)):
+        grid = Grid(-1.0, 1.0, 201 if ahead else 200, boundary=boundary)
+        density = road.solve(np.full(grid.shape, 0.3), grid, 3.0).final
+        flow = road.flow(density, grid.x)
+        if ahead is None:
+            assert grid.integrate(density) == pytest.approx(0.6, rel=1e-12)
+        assert flow[grid.x > where + 0.2][:20] == pytest.approx(0.075, rel=1e-2)
+
+
 @pytest.mark.parametrize("congested", [False, True])
 def test_a_stationary_profile_of_a_varying_limit_stays(congested):
     """V ρ (1 - ρ) = constant at the nodes is stationary for the scheme too, free or congested."""
@@ -514,8 +527,14 @@ def test_a_constant_limit_is_the_road_of_burgers():
 def test_densities_on_a_road_with_any_limit_stay_in_bounds_and_in_order(line):
     """0 <= ρ <= ρ_m, comparison, and the cars of a ring road, with limits that jump and vanish."""
     _, grid, _, rng = line
-    n, limit = grid.shape[0], lambda x: np.where(rng_limits > 0.3, rng_limits, 0.0)
-    rng_limits = 2 * rng.random(n)
+    n, limits = grid.shape[0], 2 * rng.random(3 * grid.shape[0])
+    limits = np.where(limits > 0.3, limits, 0.0)
+
+    def limit(x):
+        return limits[
+            np.minimum((3 * n * (x - grid.lower[0]) / (grid.upper[0] - grid.lower[0])).astype(int), 3 * n - 1)
+        ]
+
     road = burgers.Road(limit, 0.5, rng.choice([0.0, 0.05]))
     more = 0.5 * rng.choice([0.0, 1.0, *rng.random(3)], size=n)
     less = more * rng.random(n)

@@ -19,6 +19,8 @@ from pdelab.stepping import Scheme, Solution, Stepper, integral_error, scheme, s
 
 __all__ = ["Road", "supply_and_demand"]
 
+PLACES = 32  # between two nodes, at which the speed limit is looked at
+
 
 @dataclass(frozen=True)
 class Road:
@@ -27,7 +29,8 @@ class Road:
     Parameters
     ----------
     speed_limit : function of x, or Loss
-        V >= 0 at an array of places; jumps are allowed. Zero closes the road, as a red light does.
+        V >= 0 at an array of places, of any shape; jumps are allowed. Zero closes the road, as a red light does. What
+        is narrower than a thirtieth of a cell may go unseen.
     jam_density : float > 0
         ρ_m, cars per length, at which cars stand.
     viscosity : float >= 0
@@ -204,7 +207,8 @@ def supply_and_demand(problem: Road, grid: Grid, values: Array) -> Stepper:
     """Godunov's scheme by demand and supply: the flow between two nodes is min(demand behind, supply ahead).
 
     With the parabola q(ρ) = V ρ (1 - ρ/ρ_m) of each node, demand is q up to ρ_m/2 and the capacity above, supply the
-    reverse. Promises for dt (max V/h + 2ν/h²) <= 1: monotone, densities stay in [0, ρ_m], the cars of a ring road are
+    reverse; between the nodes no more flows than the slowest of 32 places there can take. Promises for
+    dt (max V/h + 2ν/h²) <= 1: monotone, densities stay in [0, ρ_m], the cars of a ring road are
     kept to round-off. First order.
 
     Examples
@@ -216,12 +220,12 @@ def supply_and_demand(problem: Road, grid: Grid, values: Array) -> Stepper:
     (True, True)
     """
     (h,), nu, top = grid.spacing, problem.viscosity, problem.jam_density
-    limits = np.ascontiguousarray(problem.limit(grid.x))
+    limits, least = np.ascontiguousarray(problem.limit(grid.x)), _least(problem, grid)
     code, bound = CODES[grid.boundary[0]], inverse(float(limits.max()) / h + 2 * nu / h**2)
 
     def advance(values, time, dt, steps):
         out = np.empty_like(values)
-        fluxes.traffic_march(values / top, out, steps, code, dt / h * limits, nu * dt / h**2)
+        fluxes.traffic_march(values / top, out, steps, code, dt / h * limits, dt / h * least, nu * dt / h**2)
         out *= top
         return out
 
@@ -230,3 +234,11 @@ def supply_and_demand(problem: Road, grid: Grid, values: Array) -> Stepper:
         advance, lambda state, time: bound, certificates=certificates, info={"viscosity": nu},
         measure=integral_error(grid.weights),
     )  # fmt: skip
+
+
+def _least(problem, grid):
+    """The least speed limit between each node and the next, (n,); beyond an open end that of the end."""
+    between = grid.x[:, None] + grid.spacing[0] * np.arange(1, PLACES + 1) / (PLACES + 1)
+    if not grid.periodic[0]:
+        between[-1] = grid.x[-1]
+    return np.ascontiguousarray(problem.limit(between.ravel()).reshape(between.shape).min(axis=1))

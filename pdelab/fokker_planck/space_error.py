@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
@@ -138,22 +137,33 @@ class Followed:
     def __init__(self, rates_at: Callable, load_at: Callable, grid: Grid):
         self.rates_at, self.load_at, self.grid = rates_at, load_at, grid
         self.time, self.mass, self.error = 0.0, 1.0, np.zeros(grid.shape)
-        self.steps: tuple[Any, Any] = None, None
+        self.masses, self.steps = self.error, (None, None)
 
     def __call__(self, values: Array, time: float) -> float:
         if time == 0:
             self.time, self.error = 0.0, np.zeros(self.grid.shape)
             self.mass = float((np.abs(values) * self.grid.weights).sum())
         rates, passed = self.rates_at(time), time - self.time
+        masses = values * self.grid.weights
         if passed > 0 and rates is not None and self.mass > 0:
-            masses = np.ascontiguousarray(self.error + passed * self.load_at(values, time) * self.grid.weights)
+            error = np.ascontiguousarray(self.error + passed * self.load_at(values, time) * self.grid.weights)
             if self.steps[0] is not rates:
                 self.steps = rates, Sweeps(rates, [0.0] * self.grid.dimension, self.grid, False)
-            self.steps[1].euler(masses, passed, 1)
-            self.time, self.error = time, masses
+            self.steps[1].euler(error, passed, 1)
+            if self.grid.absorbing.any():
+                error = np.where(self.grid.absorbing, 0.0, error) * self._left(masses, passed)
+            self.time, self.error = time, error
+        self.masses = masses
         if not self.mass > 0 or not self.error.any():
             return 0.0
-        return max(float(np.abs(self.error).sum()) / self.mass, self._widths(values * self.grid.weights))
+        return max(float(np.abs(self.error).sum()) / self.mass, self._widths(masses))
+
+    def _left(self, masses, passed):
+        """The share of the mass that is left by now, over that after one long step: the error leaves as fast."""
+        stepped = np.array(self.masses)
+        self.steps[1].euler(stepped, passed, 1)
+        stepped = np.where(self.grid.absorbing, 0.0, stepped).sum()
+        return min(float(masses.sum() / stepped), 1.0) if stepped > 0 else 1.0
 
     def _widths(self, masses):
         """The error of the variance along the open axes, over the variance: the largest of them."""

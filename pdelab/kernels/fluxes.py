@@ -140,8 +140,10 @@ def traffic_flux(behind, ahead, limit, next_limit):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def traffic_march(values, out, steps, boundary, limits, d):
+def traffic_march(values, out, steps, boundary, limits, least, d):
     """`steps` Godunov steps of r_t + (V r (1 - r))_x = ν r_xx, limits = V dt/h at the nodes, d = ν dt/h².
+
+    least: the smallest V dt/h between each node and the next.
 
     A line is periodic or goes on beyond its ends with the densities and the limits there.
     """
@@ -149,11 +151,15 @@ def traffic_march(values, out, steps, boundary, limits, d):
     source, target = values.copy(), np.empty(n)
     for _ in range(steps):
         low, high = (n - 1, 0) if boundary == PERIODIC else (0, n - 1)
-        first = traffic_flux(source[low], source[0], limits[low], limits[0]) - d * (source[0] - source[low])
+        flux = traffic_flux(source[low], source[0], limits[low], limits[0])
+        if boundary == PERIODIC:
+            flux = min(flux, 0.25 * least[low])
+        first = flux - d * (source[0] - source[low])
         into = first
         for j in range(n):
             k = j + 1 if j < n - 1 else high
-            off = traffic_flux(source[j], source[k], limits[j], limits[k]) - d * (source[k] - source[j])
+            flux = min(traffic_flux(source[j], source[k], limits[j], limits[k]), 0.25 * least[j])
+            off = flux - d * (source[k] - source[j])
             target[j] = source[j] - (off - into)
             into = off
         source, target = target, source

@@ -124,7 +124,7 @@ def solve(
         its change since the start over the integral of |values| at the start. With absorbing ends mass is what is left;
         absorbed and flux, arrays (times, d, 2), say what has left through the lower and upper end of each axis and how
         fast, and mass_drift counts what has left, too; absorbed_error is what the nodes leave out of absorbed, as far
-        as they are known to, where |b| h / D is not small and nothing moves.
+        as they are known to, where |b| h / D is not small.
 
         `time_error` is the estimated error in time at the saved times, relative to the data: of densities and Burgers
         in integrals of absolute values, otherwise the largest error over the range. For Fokker-Planck `peclet` is the
@@ -134,8 +134,8 @@ def solve(
         kinks; the largest over the saved times. Where |b| h / D is not small a run is looked at on
         the way, too, and what was smeared then counts as far as it is not forgotten; of several lumps it is the worst.
         `space_error` is the error that the nodes make of a density, ∫ |error| over its mass, where the matrix is
-        diagonal and to leading order; backwards, of a steady problem, the largest over the range of the values or, if
-        that is more, the median of its share of the value.
+        diagonal and to leading order; backwards the largest over the range of the values or, if that is more, the
+        median of its share of the value. Of Hamilton-Jacobi and Burgers it is not estimated: compare with a finer grid.
 
     Raises
     ------

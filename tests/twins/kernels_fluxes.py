@@ -97,12 +97,14 @@ def traffic_flux(behind, ahead, limit, next_limit):
     return demand if demand < supply else supply
 
 
-def traffic_march(values, out, steps, boundary, limits, d):
+def traffic_march(values, out, steps, boundary, limits, least, d):
     r = values.copy()
     for _ in range(steps):
         wrap = "wrap" if boundary == PERIODIC else "edge"
         e, v = np.pad(r, 1, mode=wrap), np.pad(limits, 1, mode=wrap)
-        faces = [traffic_flux(*e[j : j + 2], *v[j : j + 2]) for j in range(r.size + 1)]
+        faces = np.array([traffic_flux(*e[j : j + 2], *v[j : j + 2]) for j in range(r.size + 1)])
+        most = np.append(least[-1] if boundary == PERIODIC else np.inf, least) / 4
+        faces = np.minimum(faces, most)
         r = r - np.diff(faces) + d * np.diff(e, 2)
     out[:] = r
 
@@ -115,7 +117,8 @@ def density_cases(rng):
 def traffic_cases(rng):
     for n in (1, 2, 3, 40):
         for boundary in (PERIODIC, OUTFLOW):
-            yield rng.random(n), np.empty(n), int(rng.integers(1, 9)), boundary, 0.6 * rng.random(n), 0.1
+            limits, least = 0.6 * rng.random((2, n))
+            yield rng.random(n), np.empty(n), int(rng.integers(1, 9)), boundary, limits, least, 0.1
 
 
 def lines(rng):
