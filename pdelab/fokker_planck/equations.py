@@ -59,6 +59,8 @@ class FokkerPlanck:
         = 3, 1e13 for β ΔU = 30, where the density seems stuck and is. math.inf leaves the gradient flow.
     grid : so fine that the potential changes by less than 1/β or so between nodes (info["peclet"] below 2), and so wide
         that the density is small at the ends: 6 standard deviations leave 2e-9 of a Gaussian outside.
+    functions of time : some hundreds of instants are looked at before a run without dt, and steps end where they turn
+        sharply. What lasts less than a five-hundredth of the run may go unseen: save a time before and after it.
 
     Examples
     --------
@@ -219,7 +221,8 @@ class BackwardKolmogorov(FokkerPlanck):
 
     Takes the same arguments. At absorbing ends v = 0: expectations over the paths that have not left. Each step is the
     exact transpose of the Fokker-Planck step in the weights of the grid, so that sum(w v(T) ρ(0)) = sum(w v(0) ρ(T)) to
-    round-off. Its time runs backwards: a coefficient that depends on time is given as a function of the time to go.
+    round-off with the same dt, and without it where the steps are exact in time. Its time runs backwards: a coefficient
+    that depends on time is given as a function of the time to go.
 
     Parameters
     ----------
