@@ -322,3 +322,42 @@ def test_a_single_step_has_an_error_too(scheme, times):
     if scheme != "high_resolution":  # whose fluxes are others
         assert gap < 2.5 * max(solution.info["time_error"], 1e-12)
     assert solution.info["time_error"] > (1e-9 if scheme else 0)
+
+
+@pytest.mark.parametrize("width", [0.003, 0.02, 0.1, 0.5])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_gust_at_any_time_is_seen_or_told(seed, width):
+    """A wind exp(-(t - c)²/2w²) carries a Gaussian three units on, whenever and however short: mean and variance."""
+    rng = np.random.default_rng(seed)
+    centre, D, s2 = rng.uniform(0.1, 0.9) * 2, 10 ** rng.uniform(-2, -0.7), 0.3
+    grid = pl.Grid(-10.0, 10.0, 401)
+
+    def wind(t):
+        return 3 * np.exp(-((t - centre) ** 2) / (2 * width**2)) / (width * math.sqrt(2 * math.pi)) + 0 * grid.x
+
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        start = np.exp(-((grid.x + 2) ** 2) / (2 * s2)) / math.sqrt(2 * math.pi * s2)
+        run = pl.solve(pl.FokkerPlanck(drift=wind, diffusivity=D), start, grid, 2.0)
+    blown = 3 * (math.erf((2 - centre) / width / math.sqrt(2)) + math.erf(centre / width / math.sqrt(2))) / 2
+    mean = grid.integrate(grid.x * run.final)
+    wrong = grid.integrate((grid.x - mean) ** 2 * run.final) / (s2 + 4 * D) - 1
+    assert mean == pytest.approx(blown - 2, abs=5e-3)
+    assert bool(said) == (max(run.info["smearing"], run.info["space_error"]) > 0.05)
+    assert said or abs(wrong) < 0.06
+    assert not said or abs(wrong) > 0.01
+
+
+@pytest.mark.parametrize("equation", [pl.FokkerPlanck, pl.BackwardKolmogorov])
+def test_steps_end_where_slices_turn(equation):
+    """A gust between two slices, in a run whose steps would be longer than it lasts."""
+    grid, centre, half = pl.Grid(-10.0, 10.0, 801), 1.4, 0.002
+    still, gust = np.zeros(801), np.full(801, 2 / half)
+    times = [0.0, centre - half, centre, centre + half, 2.0]
+    wind = pl.fokker_planck.Slices(times, np.array([still, still, gust, still, still]))
+    start = np.exp(-((grid.x + 1) ** 2))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AccuracyWarning)
+        run = pl.solve(equation(drift=wind, diffusivity=0.2), start, grid, 2.0)
+    mean = grid.integrate(grid.x * run.final) / grid.integrate(run.final)
+    assert mean == pytest.approx(1.0 if equation is pl.FokkerPlanck else -3.0, abs=0.02)

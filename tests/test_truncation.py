@@ -376,6 +376,8 @@ def test_a_coarser_chain_has_every_second_node_or_is_none():
     for shape in ((10, 12), (11, 13), (7, 12)):
         other = pl.Grid((0.0, 0.0), (1.0, 2.0), shape, boundary=grid.boundary)
         assert Coarser.of(pl.FokkerPlanck(diffusivity=1.0).coefficients(other), other) is None
+    whole, shifted = grid.points[..., 0] <= 0.401, grid.points[..., 0] <= 0.501
+    assert coarser.shows(whole, grid) and not coarser.shows(shifted, grid)
 
 
 def leaning(grid, angle, ratio, turning=0.0):

@@ -6,15 +6,12 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from pdelab.grid import Grid, reals
 from pdelab.stepping import Solution
-
-if TYPE_CHECKING:
-    from pdelab.fokker_planck.equations import FokkerPlanck
 
 __all__ = ["Slices", "at", "breaks", "moves"]
 
@@ -91,7 +88,7 @@ def at(field, time):
     return field(time) if moves(field) else field
 
 
-def breaks(problem: FokkerPlanck, grid: Grid) -> Callable[[float], Sequence[float]]:
+def breaks(problem: Any, grid: Grid) -> Callable[[float], Sequence[float]]:
     """last -> the times before it at which the coefficients turn sharply: those of `Slices`, and what a survey finds.
 
     Some hundreds of instants are looked at, so that no step passes over a gust that lasts as long as a few of them.
@@ -112,8 +109,7 @@ def _turns(problem, grid, last):
     number = int(np.clip(SURVEYED / math.prod(grid.shape), *INSTANTS))
     times = (np.arange(number) + 0.5) / number * last
     rng = np.random.default_rng(0)
-    directions: dict[str, Any] = {}
-    sums = []
+    directions, sums = {}, []
     for time in times:
         coefficients, row = problem.coefficients(grid, time), []
         for name, field in vars(coefficients).items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -137,7 +138,8 @@ class Followed:
     def __init__(self, rates_at: Callable, load_at: Callable, grid: Grid):
         self.rates_at, self.load_at, self.grid = rates_at, load_at, grid
         self.time, self.mass, self.error = 0.0, 1.0, np.zeros(grid.shape)
-        self.masses, self.steps = self.error, (None, None)
+        self.masses = self.error
+        self.steps: tuple[Any, Any] = None, None
 
     def __call__(self, values: Array, time: float) -> float:
         if time == 0:

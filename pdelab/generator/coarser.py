@@ -47,8 +47,8 @@ class Coarser:
         """
         form = ito(coefficients, grid)
         if _adds(form, grid):
-            jumps = edges(form, grid, times=2).jumps()
-            return cls(grid, form, assemble(*jumps, math.prod(grid.shape)), 1.0)
+            rows, columns, rates = edges(form, grid, times=2).jumps()
+            return cls(grid, form, assemble(rows, columns, rates, math.prod(grid.shape)), 1.0)
         if any(n < 9 or n % 2 == wraps for n, wraps in zip(grid.shape, grid.periodic)):
             return None
         coarse = Grid(grid.lower, grid.upper, [(n + 1) // 2 for n in grid.shape], boundary=grid.boundary)
