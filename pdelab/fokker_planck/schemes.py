@@ -91,9 +91,10 @@ def explicit(problem: FokkerPlanck, grid: Grid, values: Array) -> Stepper:
 def _stepper(problem, grid, values, mode):
     form = ito(problem.coefficients(grid), grid)
     largest, info, half = None, {}, half_cells(problem, grid)
-    if mode == tridiagonal.EXPLICIT:
-        largest = _largest_steps(problem, grid)
     shared = accuracy(problem, grid, form)
+    if mode == tridiagonal.EXPLICIT:  # whose steps are short
+        largest = _largest_steps(problem, grid)
+        del shared["breaks"]
     if grid.dimension > 1 and (moves(problem.diffusion) or moves(problem.sigma)):
         run = _turning_run(problem, grid, form)
         shared["peaks"]["added_diffusion"] = lambda values, time: float(added_diffusion(problem, grid, time).max())
