@@ -315,7 +315,7 @@ def test_plain_hopf_lax_in_more_dimensions(name, d):
 def test_proximal_map_is_the_minimiser_and_the_smallest_on_ties():
     grid = Grid(-1.0, 1.0, 201, boundary="outflow")
     f = -np.abs(grid.x)
-    with pytest.warns(UserWarning, match="leaves the box"):
+    with pytest.warns(pl.AccuracyWarning, match="leaves the box"):
         point = pl.proximal(f, grid, 0.5, refine=False)
     assert point[100] == pytest.approx(-0.5)  # both -0.5 and 0.5 attain the minimum at 0
     loss = losses.three_wells()
@@ -454,7 +454,7 @@ def test_constraints_are_values_of_infinity():
     np.testing.assert_allclose(u[near], (-np.log(exact) + (grid.x - exact) ** 2 / 0.6)[near], atol=2e-4)
     free = Grid(-1.0, 5.0, 1201, boundary="outflow")
     inner = grid.x < 2.0
-    with pytest.warns(UserWarning, match="leaves the box"):
+    with pytest.warns(pl.AccuracyWarning, match="leaves the box"):
         np.testing.assert_allclose(pl.hopf_lax(f, free, 0.3)[inner], u[inner], rtol=1e-12)
 
 
@@ -858,7 +858,7 @@ def test_a_circle_of_minimisers_is_proved_without_a_false_alarm(depth, t):
 
 
 def test_a_sphere_of_minimisers_is_told_for_what_it_is():
-    with pytest.warns(UserWarning, match="a surface of minimisers"):
+    with pytest.warns(pl.AccuracyWarning, match="a surface of minimisers"):
         u = pl.hopf_lax(pl.Loss("(x**2 + y**2 + z**2 - 1)**2*50"), np.zeros((1, 3)), 0.1)
     assert u == pytest.approx([4.875], abs=1e-12)
 
@@ -914,7 +914,7 @@ def test_a_place_narrower_than_the_gaps_between_floats_is_warned_of():
         warnings.simplefilter("error")
         at_zero = pl.local_entropy(steep, 0.0, t, 1e8)  # floats near 0 are dense enough
     assert at_zero == pytest.approx(-(math.log(2 / 1e16) + math.log(1e8 / math.pi) / 2) / 1e8, rel=1e-8)
-    with pytest.warns(UserWarning, match="from one float64 number to the next"):
+    with pytest.warns(pl.AccuracyWarning, match="from one float64 number to the next"):
         assert pl.local_entropy(steep, 1.0, t, 1e8) == pytest.approx(1.0, abs=1e-6)
 
 

@@ -10,6 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from pdelab.checks import AccuracyWarning
 from pdelab.losses import search
 
 __all__ = [
@@ -79,7 +80,7 @@ def second_look(f, x, t, radii, energy, depth=0.0):
         warnings.warn(
             f"f is sampled too coarsely: near {x[k]} the valley at {y[k, energies[k].argmin()]} was missed; "
             "give f as a formula, which is searched with a proof, or use a smaller time",
-            UserWarning,
+            AccuracyWarning,
             stacklevel=6,
         )
 

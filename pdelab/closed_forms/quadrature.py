@@ -11,6 +11,7 @@ import warnings
 
 import numpy as np
 
+from pdelab.checks import AccuracyWarning
 from pdelab.closed_forms import branching, certificates, descent, lattice
 from pdelab.kernels.envelopes import DEPTH
 
@@ -136,7 +137,7 @@ def _tell_of_blur(x, shares, beta):
         warnings.warn(
             f"f changes by more than 1/beta = {1 / beta:.2g} from one float64 number to the next where the integral "
             f"for x = {x[worst].tolist()} has its mass: u is known to a few times 1/beta only, take a smaller beta",
-            UserWarning,
+            AccuracyWarning,
             stacklevel=5,
         )
 

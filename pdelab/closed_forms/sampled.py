@@ -12,6 +12,7 @@ from itertools import product
 import numpy as np
 import scipy
 
+from pdelab.checks import AccuracyWarning
 from pdelab.closed_forms import branching, certificates, descent, gaussian, inviscid, points, viscous
 from pdelab.grid import Grid
 from pdelab.kernels.envelopes import DEPTH
@@ -199,7 +200,7 @@ def _second_look(f, box, x, t, u, y):
             f"the grid is too coarse for f: at {int(lower.sum())} nodes a valley between its nodes is lower than what "
             f"they show, near {where}; it is in the answer, but there may be more: use more nodes, or give f as a "
             "formula",
-            UserWarning,
+            AccuracyWarning,
             stacklevel=5,
         )
 

@@ -8,6 +8,7 @@ import warnings
 import numpy as np
 from scipy import sparse
 
+from pdelab.checks import AccuracyWarning
 from pdelab.generator.chains import checked_chain, closed_class, solutions, stationary
 from pdelab.generator.coefficients import DiffusionProblem, asked
 from pdelab.generator.currents import balanced
@@ -52,7 +53,7 @@ def turning_rate(problem: DiffusionProblem, grid: Grid, axis: int = 0, time: flo
 
     Warns
     -----
-    UserWarning
+    AccuracyWarning
         Turns up and down that cancel to less than 1e-8 of them: how many digits are left.
 
     Examples
@@ -82,6 +83,7 @@ def turning_rate(problem: DiffusionProblem, grid: Grid, axis: int = 0, time: flo
         warnings.warn(
             f"turning_rate: {up:.6g} turns up and {down:.6g} down per time cancel to {digits} digits or less: take a "
             "larger force",
+            AccuracyWarning,
             stacklevel=2,
         )
     return up - down
