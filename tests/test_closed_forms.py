@@ -929,3 +929,75 @@ def test_refined_distances_in_narrow_boxes_are_no_less_than_zero(seed):
     exact = ndimage.distance_transform_edt(~inside, sampling=grid.spacing)
     assert (squared >= 0.0).all()
     assert (np.sqrt(squared) <= exact * (1 + 1e-12)).all()
+
+
+# ------------------------------------------------------------------------------- derivatives at kinks and in narrow scopes
+
+
+@pytest.mark.parametrize("functions", [False, True])
+def test_a_minimiser_on_a_kink_does_not_move(functions, rng):
+    """Huber: the Hessian of the envelope of a|x - c| + k(x - c)²/2 is 1/γ at |x - c| < γa, k/(1 + γk) further away."""
+    for _ in range(4):
+        a, c, k, gamma = *rng.uniform(0.2, 2.0, 3), rng.uniform(0.1, 1.0)
+        f = pl.Loss(f"{a}*abs(x-{c})+{k / 2}*(x-{c})**2")
+        if functions:
+            f = pl.Loss.from_functions(f, f.gradient, f.hessian, dimension=1)
+        x = c + gamma * a * np.array([-3.0, -1.1, -0.9, -0.2, 0.4, 0.8, 1.2, 2.0])
+        expected = np.where(np.abs(x - c) < gamma * a, 1.0 / gamma, k / (1.0 + gamma * k))
+        np.testing.assert_allclose(pl.local_entropy_hessian(f, x, gamma, math.inf), expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("power", [0.25, 0.5])
+def test_a_minimiser_in_a_cusp_does_not_move(power, rng):
+    """|x|^p: in the cusp up to where the envelope x²/(2γ) meets the other valley, there by the formula; also in 2-D."""
+    gamma = rng.uniform(0.2, 0.5)
+    f, x = pl.Loss(f"abs(x)**{power}"), np.append(rng.uniform(-1.5, 1.5, 30), [0.0, 0.1])
+    y = pl.proximal(f, x, gamma)
+    rest = np.abs(y) < 1e-9
+    assert 4 < rest.sum() < 30
+    bend = power * (power - 1.0) * np.abs(np.where(rest, 1.0, y)) ** (power - 2.0)
+    line = np.where(rest, 1.0 / gamma, bend / (1.0 + gamma * bend))
+    np.testing.assert_allclose(pl.local_entropy_hessian(f, x, gamma, math.inf), line, rtol=1e-6)
+    plane, points = pl.Loss(f"abs(x)**{power}+abs(y)**{power}"), np.stack([x[:8], x[8:16]], axis=-1)
+    both = pl.local_entropy_hessian(plane, points, gamma, math.inf)
+    expected = np.stack([np.diag(pair) for pair in zip(line[:8], line[8:16])])
+    np.testing.assert_allclose(both, expected, rtol=1e-5, atol=1e-9)
+    radial = pl.local_entropy_hessian(pl.Loss(f"norm(x,y)**{power}"), [[0.05, -0.03]], gamma, math.inf)
+    np.testing.assert_allclose(radial[0], np.eye(2) / gamma, rtol=1e-12)
+    grid = pl.Grid(-0.2, 0.2, 9)
+    np.testing.assert_allclose(pl.local_entropy_hessian(f, grid, gamma, math.inf), np.full(9, 1.0 / gamma))
+
+
+def test_a_minimiser_held_along_one_axis_moves_along_the_other(rng):
+    """a|x| + b x y + c y²/2: with x held at the kink 1/γ, and c/(1 + γ c) across."""
+    a, b, c, gamma = 1.0, 0.5, rng.uniform(0.5, 2.0), 0.3
+    f = pl.Loss(f"{a}*abs(x)+{b}*x*y+{c / 2}*y**2")
+    points = rng.uniform(-0.1, 0.1, (6, 2))
+    expected = np.diag([1.0 / gamma, c / (1.0 + gamma * c)])
+    np.testing.assert_allclose(pl.local_entropy_hessian(f, points, gamma, math.inf), [expected] * 6, rtol=1e-9)
+
+
+def test_no_second_derivative_where_the_minimiser_comes_to_a_kink():
+    with pytest.warns(pl.AccuracyWarning, match="at 2 of 3 points.*no second derivative"):
+        bend = pl.local_entropy_hessian(pl.Loss("abs(x)"), np.array([-0.25, 0.1, 0.25]), 0.25, math.inf)
+    np.testing.assert_array_equal(bend, [math.nan, 4.0, math.nan])
+    curve = pl.Loss("abs(x**2+y**2-1)")
+    with pytest.warns(pl.AccuracyWarning):
+        bend = pl.local_entropy_hessian(curve, [[0.9, 0.8]], 0.3, math.inf)
+    r = math.hypot(0.9, 0.8)  # held on the circle: the squared distance from it
+    n = np.array([0.9, 0.8]) / r
+    exact = (np.eye(2) - (np.eye(2) - np.outer(n, n)) / r) / 0.3
+    assert np.isnan(bend).all() or np.abs(bend - exact).max() < 1e-3
+
+
+def test_derivatives_of_the_entropy_of_a_jump_at_low_temperature(rng):
+    """f = 1 left of c, 0 right of it: u = -log(Φ(z) + exp(-β) Φ(-z))/β, z = (x - c)/sqrt(γ/β)."""
+    x = np.linspace(-2.0, 2.0, 41)
+    for beta in (1e2, 1e4):
+        c, gamma = rng.uniform(-0.5, 0.5), rng.uniform(0.1, 0.5)
+        f = pl.Loss.from_functions(lambda x: np.where(x > c, 0.0, 1.0), lambda x: 0 * x, dimension=1)  # noqa: B023
+        z = (x - c) / math.sqrt(gamma / beta)
+        log = np.logaddexp(special.log_ndtr(z), special.log_ndtr(-z) - beta)
+        slope = -np.exp(-0.5 * z**2 - log) / math.sqrt(2 * math.pi) * -math.expm1(-beta) / math.sqrt(gamma * beta)
+        np.testing.assert_allclose(pl.local_entropy(f, x, gamma, beta), -log / beta, atol=1e-10)
+        np.testing.assert_allclose(pl.local_entropy_gradient(f, x, gamma, beta), slope, rtol=1e-9, atol=1e-9)

@@ -5,7 +5,7 @@ import warnings
 
 import numpy as np
 
-from pdelab.closed_forms import arguments, certificates, descent, quadrature
+from pdelab.closed_forms import arguments, descent, moreau, quadrature
 from pdelab.stepping import AccuracyWarning
 
 __all__ = ["checked", "derivative", "proximal", "value"]
@@ -52,12 +52,7 @@ def _hessian(f, points, gamma, beta):
     if gamma == 0.0:
         return np.asarray(f.hessian(points), dtype=float)
     if math.isinf(beta):
-        y = descent.minimise(f, x, gamma)[1]
-        bend = identity + gamma * np.asarray(f.hessian(y[:, 0] if d == 1 else y)).reshape(-1, d, d)
-        smooth = np.isfinite(bend).all(axis=(1, 2))
-        least = np.linalg.eigvalsh(bend[smooth])[:, 0]  # not negative at a minimiser, so that Hess f_gamma <= 1/gamma
-        certificates.within(least, 0.0, math.inf, 1e-6, "the curvature at the minimiser")
-        result = (identity - np.linalg.inv(bend)) / gamma
+        result = moreau.bends(f, x, gamma)
     else:
         result = (identity - beta / gamma * _integrated(f, x, gamma, beta, moments=True)[2]) / gamma
     return result.reshape(shape) if d == 1 else result.reshape(*shape, d, d)

@@ -52,6 +52,8 @@ def _integrate(x, f, t, beta, moments):
     for iteration in range(80 * d + 200):
         boxes, energy, floor, dips, lower = branching.survivors(field, boxes, best, DEPTH / beta, marks)
         owner, centre, half = boxes
+        if not owner.size:  # what was left cannot come close enough to the minimum
+            break
         coarse = dips.sum(1) > allowance / beta  # H itself moves by more than 1/beta from node to node
         if iteration == 0 and coarse.any():
             if f.formula is None:
