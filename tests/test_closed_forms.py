@@ -931,7 +931,7 @@ def test_refined_distances_in_narrow_boxes_are_no_less_than_zero(seed):
     assert (np.sqrt(squared) <= exact * (1 + 1e-12)).all()
 
 
-# ------------------------------------------------------------------------------- derivatives at kinks and in narrow scopes
+# ---------------------------------------------------------------- derivatives at kinks and in narrow scopes
 
 
 @pytest.mark.parametrize("functions", [False, True])
@@ -1001,3 +1001,91 @@ def test_derivatives_of_the_entropy_of_a_jump_at_low_temperature(rng):
         slope = -np.exp(-0.5 * z**2 - log) / math.sqrt(2 * math.pi) * -math.expm1(-beta) / math.sqrt(gamma * beta)
         np.testing.assert_allclose(pl.local_entropy(f, x, gamma, beta), -log / beta, atol=1e-10)
         np.testing.assert_allclose(pl.local_entropy_gradient(f, x, gamma, beta), slope, rtol=1e-9, atol=1e-9)
+
+
+def short_scope(f, x, gamma, beta):
+    """∂u and ∂²u of a formula on a line in 60 digits, γ -> 0: f, f', f'' by mpmath, the integral by Gauss's rule."""
+    with mpmath.workdps(60):
+        g, b, x = mpmath.mpf(gamma), mpmath.mpf(beta), mpmath.mpf(x)
+        w = mpmath.sqrt(g / b)
+        z = [mpmath.mpf(k) / 4 for k in range(-80, 81)]
+        weights = [mpmath.exp(-b * f(x + w * s) - s * s / 2) for s in z]
+        mass = sum(weights)
+        slopes = [mpmath.diff(f, x + w * s, h=mpmath.mpf(10) ** -20 * w) for s in z]
+        bends = [mpmath.diff(f, x + w * s, 2, h=mpmath.mpf(10) ** -20 * w) for s in z]
+        mean = sum(p * s for p, s in zip(weights, slopes)) / mass
+        square = sum(p * s * s for p, s in zip(weights, slopes)) / mass
+        return float(mean), float(sum(p * s for p, s in zip(weights, bends)) / mass - b * (square - mean**2))
+
+
+@pytest.mark.parametrize("functions", [False, True])
+@pytest.mark.parametrize("gamma, beta", [(1e-4, 2.0), (1e-9, 2.0), (1e-15, 0.3), (1e-24, 2.0), (1e-40, 7.0)])
+def test_derivatives_in_short_scopes_keep_their_digits(functions, gamma, beta, rng):
+    a, b, c, x = rng.uniform(0.3, 1.5, 4)
+    f = pl.Loss(f"{a}*x**4/4-{b}*x**2+{c}*sin(3*x)")
+    if functions:
+        f = pl.Loss.from_functions(f, f.gradient, f.hessian, dimension=1)
+    exact = short_scope(lambda y: a * y**4 / 4 - b * y**2 + c * mpmath.sin(3 * y), x, gamma, beta)
+    scale = max(np.abs(exact))
+    assert pl.local_entropy_gradient(f, x, gamma, beta) == pytest.approx(exact[0], abs=1e-11 * scale)
+    assert pl.local_entropy_hessian(f, x, gamma, beta) == pytest.approx(exact[1], abs=1e-10 * scale)
+    if gamma < 1e-14:
+        assert pl.local_entropy(f, x, gamma, beta) == pytest.approx(f(x), rel=1e-12)
+        grid = pl.Grid(0.3, 1.5, 70)
+        np.testing.assert_allclose(pl.local_entropy_hessian(f, grid, gamma, beta), f.hessian(grid.x), rtol=1e-9)
+
+
+def test_derivatives_by_kernels_much_wider_than_their_scope(rng):
+    """γ = β -> 0: the average of f' and f'' over a normal law of variance one, β times a variance less."""
+    a, k = rng.uniform(0.3, 1.0), rng.uniform(1.0, 3.0)
+    f, x = pl.Loss(f"{a}*sin({k}*x)+x**4/24"), rng.uniform(-1.0, 1.0, 5)
+    damped = a * math.exp(-(k**2) / 2)
+    for beta in (1e-8, 1e-12):
+        slope, bend = damped * k * np.cos(k * x) + (x**3 + 3 * x) / 6, (x**2 + 1) / 2 - damped * k**2 * np.sin(k * x)
+        np.testing.assert_allclose(pl.local_entropy_gradient(f, x, beta, beta), slope, atol=1e-11 + 9 * beta)
+        np.testing.assert_allclose(pl.local_entropy_hessian(f, x, beta, beta), bend, atol=1e-11 + 9 * beta)
+        value = damped * np.sin(k * x) + (x**4 + 6 * x**2 + 3) / 24
+        np.testing.assert_allclose(pl.local_entropy(f, x, beta, beta), value, atol=1e-11 + 9 * beta)
+
+
+@pytest.mark.parametrize("d", [2, 3])
+def test_derivatives_in_short_scopes_in_more_dimensions(d, rng):
+    """A rotated quadratic plus cos(k x): A + ..., and from γ|f''| of rounding on the derivatives of f itself."""
+    k, x = rng.uniform(0.5, 2.0, d), rng.uniform(-1.0, 1.0, (3, d))
+    names = "xyz"[:d]
+    wave = "+".join(f"{q}*{n}" for q, n in zip(k, names))
+    f = pl.Loss(f"cos({wave})+x*y/2+{names[-1]}**2", variables=tuple(names))
+    for gamma in (1e-9, 1e-13, 1e-30):
+        np.testing.assert_allclose(pl.local_entropy_gradient(f, x, gamma, 2.0), f.gradient(x), atol=40 * gamma + 1e-13)
+        np.testing.assert_allclose(pl.local_entropy_hessian(f, x, gamma, 2.0), f.hessian(x), atol=99 * gamma + 1e-13)
+
+
+@pytest.mark.parametrize("gamma", [1e-3, 1e-7, 1e-12])
+def test_derivatives_without_noise_in_short_scopes(gamma, rng):
+    """At the minimiser y of f + |x - y|²/(2γ): f'(y) and f''(y)/(1 + γ f''(y))."""
+    f, x = losses.three_wells(), rng.uniform(-2.0, 2.0, 9)
+    y = x.copy()
+    for _ in range(60):
+        y = x - gamma * f.gradient(y)
+    bend = f.hessian(y)
+    for beta in (math.inf, 1e60):
+        np.testing.assert_allclose(pl.local_entropy_gradient(f, x, gamma, beta), f.gradient(y), atol=1e-13)
+        np.testing.assert_allclose(pl.local_entropy_hessian(f, x, gamma, beta), bend / (1 + gamma * bend), atol=1e-12)
+
+
+def test_the_coldest_and_the_narrowest_kernels_are_answered_or_refused_at_once():
+    f, x = losses.three_wells(), np.array([0.3, -1.1])
+    for call in (pl.local_entropy, pl.local_entropy_gradient, pl.local_entropy_hessian):
+        np.testing.assert_array_equal(call(f, x, 0.3, 1e100), call(f, x, 0.3, math.inf))
+        np.testing.assert_allclose(call(f, x, 1e-100, 2.0), call(f, x, 0.0, 2.0), rtol=1e-14)
+        with pytest.raises(ValueError, match="less than a gap between floats next to .0.3.*take gamma=0"):
+            call(pl.Loss("abs(x-0.3)"), x, 1e-100, 2.0)
+    steep = pl.Loss("1e10*x**2")  # 1/beta is nothing to f(x), yet much to u
+    assert pl.local_entropy(steep, 1.0, 1e3, 1e6) == pytest.approx(5e-4 + math.log1p(2e13) / 2e6, rel=1e-9)
+
+
+def test_digits_that_short_scopes_lose_at_kinks_are_told():
+    with pytest.warns(pl.AccuracyWarning, match="known to some .* only, the rounding of a mean over so short a scope"):
+        pl.local_entropy_hessian(pl.Loss("abs(x-0.3)"), 0.3, 1e-24, 2.0)
+    kink = pl.local_entropy_hessian(pl.Loss("abs(x-0.3)"), 0.3, 1e-9, 2.0)
+    assert kink == pytest.approx(2 / math.sqrt(2 * math.pi * 1e-9 / 2), rel=1e-3)

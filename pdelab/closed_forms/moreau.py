@@ -27,16 +27,19 @@ def bends(f, x, t):
     """Hess u at points x (P, d): (P, d, d). NaN, with a warning, where it does not exist or cannot be told."""
     count, d = x.shape
     y = descent.minimise(f, x, t)[1]
-    bend = np.eye(d) + t * np.asarray(f.hessian(y[:, 0] if d == 1 else y)).reshape(-1, d, d)
+    own = np.asarray(f.hessian(y[:, 0] if d == 1 else y)).reshape(-1, d, d)
+    bend = np.eye(d) + t * own
     moves, certain = _inverse(bend)
+    result = np.where(certain[:, None, None], own, 0.0) @ moves  # (I - Dy)/t without its cancellation
     doubtful = np.flatnonzero(~certain | _kinks(f, x, y, t))
     if d == 1 and doubtful.size:
         held = _held(f, x[doubtful], y[doubtful], t)
-        moves[doubtful[held]] = 0.0
+        result[doubtful[held]] = 1.0 / t
         doubtful = doubtful[~held]
     if doubtful.size:
-        moves[doubtful] = _differences(f, x[doubtful], y[doubtful], t, bend[doubtful])
-        lost = np.isnan(moves).any(axis=(1, 2))
+        moves = _differences(f, x[doubtful], y[doubtful], t, bend[doubtful])
+        result[doubtful] = (np.eye(d) - moves) / t
+        lost = np.isnan(result).any(axis=(1, 2))
         if lost.any():
             warnings.warn(
                 f"at {int(lost.sum())} of {count} points, as at {x[lost][0].tolist()}, the minimiser jumps, or comes "
@@ -45,7 +48,7 @@ def bends(f, x, t):
                 AccuracyWarning,
                 stacklevel=6,
             )
-    return (np.eye(d) - moves) / t
+    return 0.5 * (result + result.swapaxes(1, 2))
 
 
 def _inverse(bend):

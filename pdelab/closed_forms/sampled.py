@@ -28,6 +28,7 @@ AGREE = (
     2e-12,
     2e-11,
 )  # accepted errors of u and its derivatives
+SHORT = 1e-9  # accepted errors of derivatives, relative, in scopes so short that their sums over the nodes cancel
 SHARED = 10**7  # times that a valley of a loss of functions is offered to a node
 FEW = 64  # nodes that the quadrature does at once
 
@@ -50,7 +51,9 @@ def local_entropy(f, grid, gamma, beta, order=0):
         if u is None:
             break
         error = np.abs(u.reshape(len(where), *u.shape[grid.dimension :])[some] - exact).max()
-        if error <= AGREE[order] * (np.abs(exact).max() + (beta / gamma) ** (order / 2) / beta):
+        size = np.abs(exact).max()
+        allowed = AGREE[order] * (size + (beta / gamma) ** (order / 2) / beta)
+        if error <= (min(allowed, SHORT * size) if order else allowed):
             return u
     return points.derivative(f, grid.points, gamma, beta, order)
 
