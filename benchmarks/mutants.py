@@ -194,7 +194,7 @@ MUTANTS = tuple(
         ("far from the minimiser", "closed_forms/narrow.py", "-(away + gamma * g)", "-(away - gamma * g)", CLOSED + "short"),
         ("cold from the start", "closed_forms/points.py", "1.0 / beta <= COLD * np.abs(descent.minimise(f, x[done], gamma)[0])",
          "True", CLOSED + "coldest"),
-        ("windows of averages stay", "closed_forms/averages.py", "if _closed(values, kernels, counts, far, size, reach * width, steps):",
+        ("windows of averages stay", "closed_forms/averages.py", "if _closed(along, values, kernels, counts, far, size, reach * width, steps):",
          "if True:", CLOSED + "averages"),
         ("nothing hides between nodes", "closed_forms/averages.py", "looked and _hidden(f, line, size, width)", "False",
          CLOSED + "averages_see"),

@@ -18,7 +18,7 @@ from pdelab.losses import enclosures
 __all__ = ["averages"]
 
 MOST_SAMPLES = 2**25  # of a Loss on one lattice
-MOST_TERMS = 10**9  # of sums; beyond, and where f is level enough, by the fast Fourier transform
+MOST_TERMS = 10**9  # of sums; beyond that by the fast Fourier transform
 REFINED = 2 * 10**7  # samples or terms up to which lattices are refined until they agree
 CHEAP, FINE = 10**6, 1e-8  # from how many on this disagreement is good enough
 NARROW = 8  # kernels so many times narrower than a spacing get points of their own around every node
@@ -30,6 +30,7 @@ TOLD = 1e-7  # the same, from which it is warned
 SHIFT = 0.3819660112501051  # of the second lattice, in spacings: no wave looks alike on both
 HIDDEN = 64.0  # how often as large as at the nodes a second derivative may be between them
 TINY = 1e-300
+GROUP = 8  # cells at first
 BOXES = 10**5  # cells that are looked into
 
 
@@ -132,7 +133,7 @@ def _samples_and_terms(grid, width, reach, counts, far):
 
 
 def _sum(f, grid, width, reach, counts, far, shift):
-    """(averages, those of |f|, the reach that was enough, the nodes of the lattice along the first axis)."""
+    """(averages and, of the lattice without a shift, those of |f|, the reach that is enough, nodes of the first axis)."""
     variance = width**2
     while True:
         samples, terms = _samples_and_terms(grid, width, reach, counts, far)
@@ -153,15 +154,16 @@ def _sum(f, grid, width, reach, counts, far, shift):
         if not np.isfinite(values).all():
             raise ValueError(_divergent(mesh[~np.isfinite(values)][0], reach * width))
         kernels = [_weights(h, r, variance, shift) if k else None for h, r, k in zip(steps, more, far)]
-        if terms > MOST_TERMS and shift == 0.0 or terms > 10 * MOST_TERMS:
-            return _transformed(values, kernels, counts, far), np.abs(values).max(), reach, axes[0]
-        size = _along(np.abs(values), kernels, counts, far)
-        if _closed(values, kernels, counts, far, size, reach * width, steps):
+        along = _transformed if terms > MOST_TERMS else _along
+        if shift:  # the reach is known to be enough
+            return along(values, kernels, counts, far), None, reach, None
+        size = along(np.abs(values), kernels, counts, far)
+        if _closed(along, values, kernels, counts, far, size, reach * width, steps):
             break
         reach *= 1.25
         if reach > FAR:
             raise ValueError(_divergent(None, reach * width))
-    return _along(values, kernels, counts, far), size, reach, axes[0]
+    return along(values, kernels, counts, far), size, reach, axes[0]
 
 
 def _divergent(where, distance):
@@ -188,13 +190,14 @@ def _along(values, kernels, counts, far):
     return values
 
 
-def _closed(values, kernels, counts, far, size, distance, steps):
+def _closed(along, values, kernels, counts, far, size, distance, steps):
     """Do the outer tenths of the reach count for nothing, at all nodes and along every axis?"""
+    limit = TAIL if along is _along else 1e-9  # the transform's rounding is that of the largest value
     for axis in np.flatnonzero(far):
         kernel = kernels[axis]
         place = np.abs(np.arange(kernel.size) - kernel.size // 2) * steps[axis]
         outer = [np.where(place > 0.9 * distance, k, 0.0) if i == axis else k for i, k in enumerate(kernels)]
-        if (_along(np.abs(values), outer, counts, far) > TAIL * size).any():
+        if (along(np.abs(values), outer, counts, far) > limit * size).any():
             return False
     return True
 
@@ -211,10 +214,16 @@ def _hidden(f, line, size, width):
     """Does f, a formula on a line, bend so much more between some of its nodes than at them that it may count?"""
     if line.size > BOXES:
         return False
-    h = line[1] - line[0]
-    inside = np.abs(enclosures.enclose(f, line[:-1, None], line[1:, None])[2]).max(axis=(1, 2))
-    nodes = np.abs(enclosures.enclose(f, line[:, None], line[:, None])[2]).max(axis=(1, 2))
-    nodes = np.maximum(nodes[:-1], nodes[1:])
+    return _bends(f, line, size, width, GROUP) and _bends(f, line, size, width, 1)
+
+
+def _bends(f, line, size, width, group):
+    """`_hidden` for boxes of so many cells."""
+    h, ends = line[1] - line[0], np.append(np.arange(0, line.size - 1, group), line.size - 1)
+    inside = np.abs(enclosures.enclose(f, line[ends[:-1], None], line[ends[1:], None])[2]).max(axis=(1, 2))
+    nodes = np.abs(np.diff(f(line), 2, prepend=math.nan, append=math.nan)) / (h * h)
+    nodes[[0, -1]] = nodes[[1, -2]]
+    nodes = np.fmax(np.maximum.reduceat(nodes, ends[:-1]), nodes[ends[1:]])
     nodes[1:-1] = np.maximum(np.maximum(nodes[:-2], nodes[2:]), nodes[1:-1])
-    counts = np.minimum(h / width, 1.0) * np.minimum(inside * h * h, 1e300) > 1e-9 * float(size.min())
+    counts = np.minimum(group * h / width, 1.0) * np.minimum(inside * h * h, 1e300) > 1e-9 * float(size.min())
     return bool((np.isfinite(inside) & counts & (inside > HIDDEN * nodes)).any())
