@@ -133,7 +133,7 @@ def _samples_and_terms(grid, width, reach, counts, far):
 
 
 def _sum(f, grid, width, reach, counts, far, shift):
-    """(averages and, of the lattice without a shift, those of |f|, the reach that is enough, nodes of the first axis)."""
+    """(averages and, without a shift, those of |f|, the reach that is enough, nodes along the first axis)."""
     variance = width**2
     while True:
         samples, terms = _samples_and_terms(grid, width, reach, counts, far)
