@@ -2,7 +2,7 @@
 
 Every function takes the name of an argument and what came for it, and returns the value in its plain Python or NumPy
 form, or raises ValueError. Booleans, text and complex numbers are not numbers here. Of answers, `bounded` refuses
-those that theory rules out.
+those that theory rules out, and `AccuracyWarning` is told of those that are not as right as they should be.
 """
 
 from __future__ import annotations
@@ -16,9 +16,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
-    "bounded", "choice", "exactly_one", "finite", "nonnegative", "number", "positive", "reals", "refuse", "seed",
-    "shown", "switch", "whole", "within",
+    "AccuracyWarning", "bounded", "choice", "exactly_one", "finite", "nonnegative", "number", "positive", "reals",
+    "refuse", "seed", "shown", "switch", "whole", "within",
 ]  # fmt: skip
+
+
+class AccuracyWarning(UserWarning):
+    """An answer that is further from the truth than it should be; the message says what to do about it.
+
+    Examples
+    --------
+    >>> import warnings, pdelab as pl
+    >>> grid = pl.Grid(-4.0, 4.0, 101)
+    >>> problem, start = pl.FokkerPlanck(grid.x**2 / 2, beta=1.0), np.exp(-8 * (grid.x - 1) ** 2)
+    >>> with warnings.catch_warnings(record=True) as told:
+    ...     warnings.simplefilter("always")
+    ...     end = pl.solve(problem, start, grid, 1.0, dt=0.5, scheme="implicit")
+    >>> [warning.category.__name__ for warning in told]
+    ['AccuracyWarning']
+    """
 
 
 def number(name: str, value: Any, expected: str = "a number") -> float:

@@ -627,7 +627,7 @@ def hamilton_jacobi_steps(
 
     Warns
     -----
-    UserWarning
+    AccuracyWarning
         f(x - y) + |y|²/(2γ) is larger than f(x) somewhere: the loop, its gradient descent, does not go down. It does
         for η < 2/(1/γ + L), L the largest curvature of f.
 
@@ -649,7 +649,7 @@ def hamilton_jacobi_steps(
     if not np.all(end <= start + 1e-12 * (1.0 + np.abs(start))):
         warnings.warn(
             f"step: with {step:g} the loop does not go down: take less than 2/(1/gamma + L), L the largest curvature",
-            UserWarning,
+            checks.AccuracyWarning,
             stacklevel=2,
         )
     return y, slope

@@ -198,7 +198,7 @@ def kramers_time(loss: Loss, minimum: ArrayLike, saddle: ArrayLike, beta: float)
 
     Warns
     -----
-    UserWarning
+    AccuracyWarning
         Points so far from critical ones that the time changes by more than 2 %.
 
     Notes
@@ -229,6 +229,7 @@ def kramers_time(loss: Loss, minimum: ArrayLike, saddle: ArrayLike, beta: float)
         warnings.warn(
             f"minimum, saddle: expected critical points, got slopes that add up to {off:.2g}/beta: find the "
             "zeros of the gradient first",
+            AccuracyWarning,
             stacklevel=2,
         )
     logarithm = np.log(np.abs(spectra["saddle"])).sum() - np.log(spectra["minimum"]).sum()

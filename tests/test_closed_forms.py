@@ -315,7 +315,7 @@ def test_plain_hopf_lax_in_more_dimensions(name, d):
 def test_proximal_map_is_the_minimiser_and_the_smallest_on_ties():
     grid = Grid(-1.0, 1.0, 201, boundary="outflow")
     f = -np.abs(grid.x)
-    with pytest.warns(UserWarning, match="leaves the box"):
+    with pytest.warns(pl.AccuracyWarning, match="leaves the box"):
         point = pl.proximal(f, grid, 0.5, refine=False)
     assert point[100] == pytest.approx(-0.5)  # both -0.5 and 0.5 attain the minimum at 0
     loss = losses.three_wells()
@@ -454,7 +454,7 @@ def test_constraints_are_values_of_infinity():
     np.testing.assert_allclose(u[near], (-np.log(exact) + (grid.x - exact) ** 2 / 0.6)[near], atol=2e-4)
     free = Grid(-1.0, 5.0, 1201, boundary="outflow")
     inner = grid.x < 2.0
-    with pytest.warns(UserWarning, match="leaves the box"):
+    with pytest.warns(pl.AccuracyWarning, match="leaves the box"):
         np.testing.assert_allclose(pl.hopf_lax(f, free, 0.3)[inner], u[inner], rtol=1e-12)
 
 
@@ -858,7 +858,7 @@ def test_a_circle_of_minimisers_is_proved_without_a_false_alarm(depth, t):
 
 
 def test_a_sphere_of_minimisers_is_told_for_what_it_is():
-    with pytest.warns(UserWarning, match="a surface of minimisers"):
+    with pytest.warns(pl.AccuracyWarning, match="a surface of minimisers"):
         u = pl.hopf_lax(pl.Loss("(x**2 + y**2 + z**2 - 1)**2*50"), np.zeros((1, 3)), 0.1)
     assert u == pytest.approx([4.875], abs=1e-12)
 
@@ -914,7 +914,7 @@ def test_a_place_narrower_than_the_gaps_between_floats_is_warned_of():
         warnings.simplefilter("error")
         at_zero = pl.local_entropy(steep, 0.0, t, 1e8)  # floats near 0 are dense enough
     assert at_zero == pytest.approx(-(math.log(2 / 1e16) + math.log(1e8 / math.pi) / 2) / 1e8, rel=1e-8)
-    with pytest.warns(UserWarning, match="from one float64 number to the next"):
+    with pytest.warns(pl.AccuracyWarning, match="from one float64 number to the next"):
         assert pl.local_entropy(steep, 1.0, t, 1e8) == pytest.approx(1.0, abs=1e-6)
 
 
@@ -929,3 +929,230 @@ def test_refined_distances_in_narrow_boxes_are_no_less_than_zero(seed):
     exact = ndimage.distance_transform_edt(~inside, sampling=grid.spacing)
     assert (squared >= 0.0).all()
     assert (np.sqrt(squared) <= exact * (1 + 1e-12)).all()
+
+
+# ---------------------------------------------------------------- derivatives at kinks and in narrow scopes
+
+
+@pytest.mark.parametrize("functions", [False, True])
+def test_a_minimiser_on_a_kink_does_not_move(functions, rng):
+    """Huber: the Hessian of the envelope of a|x - c| + k(x - c)²/2 is 1/γ at |x - c| < γa, k/(1 + γk) further away."""
+    for _ in range(4):
+        a, c, k, gamma = *rng.uniform(0.2, 2.0, 3), rng.uniform(0.1, 1.0)
+        f = pl.Loss(f"{a}*abs(x-{c})+{k / 2}*(x-{c})**2")
+        if functions:
+            f = pl.Loss.from_functions(f, f.gradient, f.hessian, dimension=1)
+        x = c + gamma * a * np.array([-3.0, -1.1, -0.9, -0.2, 0.4, 0.8, 1.2, 2.0])
+        expected = np.where(np.abs(x - c) < gamma * a, 1.0 / gamma, k / (1.0 + gamma * k))
+        np.testing.assert_allclose(pl.local_entropy_hessian(f, x, gamma, math.inf), expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("power", [0.25, 0.5])
+def test_a_minimiser_in_a_cusp_does_not_move(power, rng):
+    """|x|^p: in the cusp up to where the envelope x²/(2γ) meets the other valley, there by the formula; also in 2-D."""
+    gamma = rng.uniform(0.2, 0.5)
+    f, x = pl.Loss(f"abs(x)**{power}"), np.append(rng.uniform(-1.5, 1.5, 30), [0.0, 0.1])
+    y = pl.proximal(f, x, gamma)
+    rest = np.abs(y) < 1e-9
+    assert 4 < rest.sum() < 30
+    bend = power * (power - 1.0) * np.abs(np.where(rest, 1.0, y)) ** (power - 2.0)
+    line = np.where(rest, 1.0 / gamma, bend / (1.0 + gamma * bend))
+    np.testing.assert_allclose(pl.local_entropy_hessian(f, x, gamma, math.inf), line, rtol=1e-6)
+    plane, points = pl.Loss(f"abs(x)**{power}+abs(y)**{power}"), np.stack([x[:8], x[8:16]], axis=-1)
+    both = pl.local_entropy_hessian(plane, points, gamma, math.inf)
+    expected = np.stack([np.diag(pair) for pair in zip(line[:8], line[8:16])])
+    np.testing.assert_allclose(both, expected, rtol=1e-5, atol=1e-9)
+    radial = pl.local_entropy_hessian(pl.Loss(f"norm(x,y)**{power}"), [[0.05, -0.03]], gamma, math.inf)
+    np.testing.assert_allclose(radial[0], np.eye(2) / gamma, rtol=1e-12)
+    grid = pl.Grid(-0.2, 0.2, 9)
+    np.testing.assert_allclose(pl.local_entropy_hessian(f, grid, gamma, math.inf), np.full(9, 1.0 / gamma))
+
+
+def test_a_minimiser_held_along_one_axis_moves_along_the_other(rng):
+    """a|x| + b x y + c y²/2: with x held at the kink 1/γ, and c/(1 + γ c) across."""
+    a, b, c, gamma = 1.0, 0.5, rng.uniform(0.5, 2.0), 0.3
+    f = pl.Loss(f"{a}*abs(x)+{b}*x*y+{c / 2}*y**2")
+    points = rng.uniform(-0.1, 0.1, (6, 2))
+    expected = np.diag([1.0 / gamma, c / (1.0 + gamma * c)])
+    np.testing.assert_allclose(pl.local_entropy_hessian(f, points, gamma, math.inf), [expected] * 6, rtol=1e-9)
+
+
+def test_no_second_derivative_where_the_minimiser_comes_to_a_kink():
+    with pytest.warns(pl.AccuracyWarning, match="at 2 of 3 points.*no second derivative"):
+        bend = pl.local_entropy_hessian(pl.Loss("abs(x)"), np.array([-0.25, 0.1, 0.25]), 0.25, math.inf)
+    np.testing.assert_array_equal(bend, [math.nan, 4.0, math.nan])
+    curve = pl.Loss("abs(x**2+y**2-1)")
+    with pytest.warns(pl.AccuracyWarning):
+        bend = pl.local_entropy_hessian(curve, [[0.9, 0.8]], 0.3, math.inf)
+    r = math.hypot(0.9, 0.8)  # held on the circle: the squared distance from it
+    n = np.array([0.9, 0.8]) / r
+    exact = (np.eye(2) - (np.eye(2) - np.outer(n, n)) / r) / 0.3
+    assert np.isnan(bend).all() or np.abs(bend - exact).max() < 1e-3
+
+
+def test_derivatives_of_the_entropy_of_a_jump_at_low_temperature(rng):
+    """f = 1 left of c, 0 right of it: u = -log(Φ(z) + exp(-β) Φ(-z))/β, z = (x - c)/sqrt(γ/β)."""
+    x = np.linspace(-2.0, 2.0, 41)
+    for beta in (1e2, 1e4):
+        c, gamma = rng.uniform(-0.5, 0.5), rng.uniform(0.1, 0.5)
+        f = pl.Loss.from_functions(lambda x: np.where(x > c, 0.0, 1.0), lambda x: 0 * x, dimension=1)  # noqa: B023
+        z = (x - c) / math.sqrt(gamma / beta)
+        log = np.logaddexp(special.log_ndtr(z), special.log_ndtr(-z) - beta)
+        slope = -np.exp(-0.5 * z**2 - log) / math.sqrt(2 * math.pi) * -math.expm1(-beta) / math.sqrt(gamma * beta)
+        np.testing.assert_allclose(pl.local_entropy(f, x, gamma, beta), -log / beta, atol=1e-10)
+        np.testing.assert_allclose(pl.local_entropy_gradient(f, x, gamma, beta), slope, rtol=1e-9, atol=1e-9)
+
+
+def short_scope(f, x, gamma, beta):
+    """∂u and ∂²u of a formula on a line in 60 digits, γ -> 0: f, f', f'' by mpmath, the integral by Gauss's rule."""
+    with mpmath.workdps(60):
+        g, b, x = mpmath.mpf(gamma), mpmath.mpf(beta), mpmath.mpf(x)
+        w = mpmath.sqrt(g / b)
+        z = [mpmath.mpf(k) / 4 for k in range(-80, 81)]
+        weights = [mpmath.exp(-b * f(x + w * s) - s * s / 2) for s in z]
+        mass = sum(weights)
+        slopes = [mpmath.diff(f, x + w * s, h=mpmath.mpf(10) ** -20 * w) for s in z]
+        bends = [mpmath.diff(f, x + w * s, 2, h=mpmath.mpf(10) ** -20 * w) for s in z]
+        mean = sum(p * s for p, s in zip(weights, slopes)) / mass
+        square = sum(p * s * s for p, s in zip(weights, slopes)) / mass
+        return float(mean), float(sum(p * s for p, s in zip(weights, bends)) / mass - b * (square - mean**2))
+
+
+@pytest.mark.parametrize("functions", [False, True])
+@pytest.mark.parametrize("gamma, beta", [(1e-4, 2.0), (1e-9, 2.0), (1e-15, 0.3), (1e-24, 2.0), (1e-40, 7.0)])
+def test_derivatives_in_short_scopes_keep_their_digits(functions, gamma, beta, rng):
+    a, b, c, x = rng.uniform(0.3, 1.5, 4)
+    f = pl.Loss(f"{a}*x**4/4-{b}*x**2+{c}*sin(3*x)")
+    if functions:
+        f = pl.Loss.from_functions(f, f.gradient, f.hessian, dimension=1)
+    exact = short_scope(lambda y: a * y**4 / 4 - b * y**2 + c * mpmath.sin(3 * y), x, gamma, beta)
+    scale = max(np.abs(exact))
+    assert pl.local_entropy_gradient(f, x, gamma, beta) == pytest.approx(exact[0], abs=1e-11 * scale)
+    assert pl.local_entropy_hessian(f, x, gamma, beta) == pytest.approx(exact[1], abs=1e-10 * scale)
+    if gamma < 1e-14:
+        assert pl.local_entropy(f, x, gamma, beta) == pytest.approx(f(x), rel=1e-12)
+        grid = pl.Grid(0.3, 1.5, 70)
+        np.testing.assert_allclose(pl.local_entropy_hessian(f, grid, gamma, beta), f.hessian(grid.x), rtol=1e-9)
+
+
+def test_derivatives_by_kernels_much_wider_than_their_scope(rng):
+    """γ = β -> 0: the average of f' and f'' over a normal law of variance one, β times a variance less."""
+    a, k = rng.uniform(0.3, 1.0), rng.uniform(1.0, 3.0)
+    f, x = pl.Loss(f"{a}*sin({k}*x)+x**4/24"), rng.uniform(-1.0, 1.0, 5)
+    damped = a * math.exp(-(k**2) / 2)
+    for beta in (1e-8, 1e-12):
+        slope, bend = damped * k * np.cos(k * x) + (x**3 + 3 * x) / 6, (x**2 + 1) / 2 - damped * k**2 * np.sin(k * x)
+        np.testing.assert_allclose(pl.local_entropy_gradient(f, x, beta, beta), slope, atol=1e-11 + 9 * beta)
+        np.testing.assert_allclose(pl.local_entropy_hessian(f, x, beta, beta), bend, atol=1e-11 + 9 * beta)
+        value = damped * np.sin(k * x) + (x**4 + 6 * x**2 + 3) / 24
+        np.testing.assert_allclose(pl.local_entropy(f, x, beta, beta), value, atol=1e-11 + 9 * beta)
+
+
+@pytest.mark.parametrize("d", [2, 3])
+def test_derivatives_in_short_scopes_in_more_dimensions(d, rng):
+    """A rotated quadratic plus cos(k x): A + ..., and from γ|f''| of rounding on the derivatives of f itself."""
+    k, x = rng.uniform(0.5, 2.0, d), rng.uniform(-1.0, 1.0, (3, d))
+    names = "xyz"[:d]
+    wave = "+".join(f"{q}*{n}" for q, n in zip(k, names))
+    f = pl.Loss(f"cos({wave})+x*y/2+{names[-1]}**2", variables=tuple(names))
+    for gamma in (1e-9, 1e-13, 1e-30):
+        np.testing.assert_allclose(pl.local_entropy_gradient(f, x, gamma, 2.0), f.gradient(x), atol=40 * gamma + 1e-13)
+        np.testing.assert_allclose(pl.local_entropy_hessian(f, x, gamma, 2.0), f.hessian(x), atol=99 * gamma + 1e-13)
+
+
+@pytest.mark.parametrize("gamma", [1e-3, 1e-7, 1e-12])
+def test_derivatives_without_noise_in_short_scopes(gamma, rng):
+    """At the minimiser y of f + |x - y|²/(2γ): f'(y) and f''(y)/(1 + γ f''(y))."""
+    f, x = losses.three_wells(), rng.uniform(-2.0, 2.0, 9)
+    y = x.copy()
+    for _ in range(60):
+        y = x - gamma * f.gradient(y)
+    bend = f.hessian(y)
+    for beta in (math.inf, 1e60):
+        np.testing.assert_allclose(pl.local_entropy_gradient(f, x, gamma, beta), f.gradient(y), atol=1e-13)
+        np.testing.assert_allclose(pl.local_entropy_hessian(f, x, gamma, beta), bend / (1 + gamma * bend), atol=1e-12)
+
+
+def test_the_coldest_and_the_narrowest_kernels_are_answered_or_refused_at_once():
+    f, x = losses.three_wells(), np.array([0.3, -1.1])
+    for call in (pl.local_entropy, pl.local_entropy_gradient, pl.local_entropy_hessian):
+        np.testing.assert_array_equal(call(f, x, 0.3, 1e100), call(f, x, 0.3, math.inf))
+        np.testing.assert_allclose(call(f, x, 1e-100, 2.0), call(f, x, 0.0, 2.0), rtol=1e-14)
+        with pytest.raises(ValueError, match="less than a gap between floats next to .0.3.*take gamma=0"):
+            call(pl.Loss("abs(x-0.3)"), x, 1e-100, 2.0)
+    steep = pl.Loss("1e12*x**2")  # 1/beta is nothing to f(x), yet much to u
+    assert pl.local_entropy(steep, 1.0, 1e3, 1e6) == pytest.approx(5e-4 + math.log1p(2e15) / 2e6, rel=1e-9)
+
+
+def test_digits_that_short_scopes_lose_at_kinks_are_told():
+    with pytest.warns(pl.AccuracyWarning, match="known to some .* only, the rounding of a mean over so short a scope"):
+        pl.local_entropy_hessian(pl.Loss("abs(x-0.3)"), 0.3, 1e-24, 2.0)
+    kink = pl.local_entropy_hessian(pl.Loss("abs(x-0.3)"), 0.3, 1e-9, 2.0)
+    assert kink == pytest.approx(2 / math.sqrt(2 * math.pi * 1e-9 / 2), rel=1e-3)
+
+
+# --------------------------------------------------------------------------------------- averages of a Loss over R^d
+
+
+def free(d=1, n=41, boundary="outflow"):
+    return pl.Grid((-2.0,) * d, (2.0,) * d, (n,) * d, boundary=boundary)
+
+
+@pytest.mark.parametrize("width", [1e-5, 1e-2, 0.3, 0.8])
+def test_averages_of_losses_that_grow_are_right_at_every_node(width, rng):
+    """E exp(k (x + N)) = exp(k x + k² v/2), E cosh and E exp(a x²) likewise, also where they are small."""
+    x, v = free().x, width**2
+    k, a = rng.uniform(2.0, 12.0), rng.uniform(0.2, 0.6) * min(1.0, 0.4 / v)
+    for text, exact in (
+        (f"exp({k}*x)", np.exp(k * x + k * k * v / 2)),
+        (f"exp(-{k}*x)+1e-9", np.exp(-k * x + k * k * v / 2) + 1e-9),
+        (f"cosh({k}*x)", np.cosh(k * x) * math.exp(k * k * v / 2)),
+        (f"exp({a}*x**2)", np.exp(a * x**2 / (1 - 2 * a * v)) / math.sqrt(1 - 2 * a * v)),
+    ):
+        np.testing.assert_allclose(pl.heat_smoothing(pl.Loss(text), free(), 2 * v, 2.0), exact, rtol=1e-12)
+
+
+def test_averages_of_growing_losses_in_more_dimensions(rng):
+    for d, n in ((2, 21), (3, 9)):
+        k, v = rng.uniform(1.0, 5.0, d), 0.2
+        f = pl.Loss("exp(" + "+".join(f"{q}*{s}" for q, s in zip(k, "xyz")) + ")")
+        grid = free(d, n)
+        exact = np.exp(grid.points @ k + (k @ k) * v / 2)
+        np.testing.assert_allclose(pl.heat_smoothing(f, grid, 3 * v, 3.0), exact, rtol=1e-12)
+        narrow = np.exp(grid.points @ k + (k @ k) * 1e-4 / 2)
+        np.testing.assert_allclose(pl.heat_smoothing(f, grid, 1e-4, 1.0), narrow, rtol=1e-12)
+    mixed = free(2, 24, ("outflow", "periodic"))
+    f = pl.Loss("exp(4*x)+cos(pi*y)")
+    exact = np.exp(4 * mixed.points[..., 0] + 1.6) + np.cos(np.pi * mixed.points[..., 1]) * math.exp(-(np.pi**2) * 0.1)
+    np.testing.assert_allclose(pl.heat_smoothing(f, mixed, 0.4, 2.0), exact, atol=1e-13 * exact.max())
+
+
+def test_averages_that_diverge_are_refused(rng):
+    """E exp(a (x + N)²) diverges from 2 a v = 1 on."""
+    for v in (0.05, 0.3):
+        for share in (1.0, rng.uniform(1.1, 3.0)):
+            with pytest.raises(ValueError, match="diverges or leaves the range of float64"):
+                pl.heat_smoothing(pl.Loss(f"exp({share / (2 * v)}*x**2)"), free(), v, 1.0)
+    with pytest.raises(ValueError, match="diverges or leaves the range"):
+        pl.heat_smoothing(pl.Loss("exp(3*x**2+y)"), free(2, 11), 0.3, 1.0)
+
+
+def test_averages_see_what_the_nodes_of_the_grid_do_not(rng):
+    """A well far narrower than the spacing, a cosine that looks constant on the nodes, a kink."""
+    grid, v = free(n=81), 0.15
+    x, c = grid.x, 0.05 * rng.integers(-10, 10) + 0.0345
+    well = pl.heat_smoothing(pl.Loss(f"x**2-2*exp(-(x-{c})**2*1e6)"), grid, 0.3, 2.0)
+    exact = x**2 + v - 2 / math.sqrt(1 + 2e6 * v) * np.exp(-((x - c) ** 2) / (1e-6 + 2 * v))
+    np.testing.assert_allclose(well, exact, atol=1e-8)
+    wave = pl.heat_smoothing(pl.Loss("x**2+0.3*cos(40*pi*x)"), grid, 0.3, 2.0)
+    np.testing.assert_allclose(wave, x**2 + v, atol=1e-12)
+    kink = pl.heat_smoothing(pl.Loss(f"abs(x-{c})"), grid, 0.3, 2.0)
+    z = (x - c) / math.sqrt(v)
+    exact = math.sqrt(v) * (2 * np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi) + z * special.erf(z / math.sqrt(2)))
+    np.testing.assert_allclose(kink, exact, atol=1e-7)
+
+
+def test_averages_that_do_not_settle_are_told():
+    """White noise to the lattices: sin(1e9 x²)."""
+    with pytest.warns(pl.AccuracyWarning, match="too rough for the lattice"):
+        pl.heat_smoothing(pl.Loss("sin(1e9*x**2)"), free(), 0.3, 2.0)

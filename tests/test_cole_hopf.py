@@ -134,7 +134,7 @@ def test_what_is_not_resolved_is_said(monkeypatch):
     grid = Grid((0.0, 0.0), (1.0, 1.0), 3)
     f = 1e6 * np.random.default_rng(0).random(grid.shape)
     monkeypatch.setitem(pl.closed_forms.strips.WORK, 2, 0)
-    with pytest.warns(UserWarning, match="f jumps by so much between its nodes"):
+    with pytest.warns(pl.AccuracyWarning, match="f jumps by so much between its nodes"):
         pl.cole_hopf(f, grid, 0.5, 10.0)
 
 

@@ -10,6 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from pdelab.checks import AccuracyWarning
 from pdelab.losses import search
 
 __all__ = [
@@ -79,7 +80,7 @@ def second_look(f, x, t, radii, energy, depth=0.0):
         warnings.warn(
             f"f is sampled too coarsely: near {x[k]} the valley at {y[k, energies[k].argmin()]} was missed; "
             "give f as a formula, which is searched with a proof, or use a smaller time",
-            UserWarning,
+            AccuracyWarning,
             stacklevel=6,
         )
 
@@ -296,7 +297,10 @@ def survivors(field, boxes, best, depth, marks=()):
         keep = floor <= best[owner] + (depth + 1e-13 * np.abs(field.base[owner]))
         parts.append([a[keep] for a in (owner, centre, half, energy, floor, dips)])
         if sum(part[3].size for part in parts) > 10 * BLOCK:
-            raise TooManyBoxes("the loss varies too much within the kernel's reach: use a smaller gamma")
+            raise TooManyBoxes(
+                "the loss varies too much within the kernel's reach: use a smaller gamma (0 is f itself) or, where "
+                "beta is large, beta=inf"
+            )
     owner, centre, half, energy, floor, dips = (np.concatenate(a) for a in zip(*parts))
     return (owner, centre, half), energy, floor, dips, best
 

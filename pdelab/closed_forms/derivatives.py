@@ -34,9 +34,14 @@ def local_entropy_gradient(f: Loss, where: Grid | ArrayLike, gamma: ArrayLike, b
     ValueError
         What `local_entropy` refuses; node values, which have no derivatives.
 
+    Warns
+    -----
+    AccuracyWarning
+        Scopes so short that rounding counts, next to kinks: how much of the derivative is known.
+
     Notes
     -----
-    Chaudhari, thesis (3.10) and (4.12), with the sign of the latter.
+    Chaudhari, thesis (3.10) and (4.12), with the sign of the latter. Where gamma |Hess f| is small this is <∇f>.
 
     Examples
     --------
@@ -51,7 +56,7 @@ def local_entropy_gradient(f: Loss, where: Grid | ArrayLike, gamma: ArrayLike, b
 def local_entropy_hessian(f: Loss, where: Grid | ArrayLike, gamma: ArrayLike, beta: float) -> np.ndarray | float:
     """Hess f_gamma(x) = (1/gamma)(I - (beta/gamma) Cov(y)) over rho_1(y; x).
 
-    beta = inf gives (I - (I + gamma Hess f(y*))^-1)/gamma, away from kinks.
+    beta = inf gives (I - (I + gamma Hess f(y*))^-1)/gamma, and 1/gamma along what a kink or a cusp holds y* at.
 
     Parameters
     ----------
@@ -70,6 +75,16 @@ def local_entropy_hessian(f: Loss, where: Grid | ArrayLike, gamma: ArrayLike, be
     ------
     ValueError
         What `local_entropy` refuses; node values, which have no derivatives.
+
+    Warns
+    -----
+    AccuracyWarning
+        Without noise: NaN where y* jumps, or comes to a kink or leaves it, and where rounding hides how it moves.
+        Scopes so short that rounding counts, next to kinks: how much of the derivative is known.
+
+    Notes
+    -----
+    Where gamma |Hess f| is small, and f has no kinks, by parts: <Hess f> - beta Cov(∇f).
 
     Examples
     --------

@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 
+from pdelab.checks import AccuracyWarning
 from pdelab.closed_forms import branching, certificates
 from pdelab.losses import search
 
@@ -136,7 +137,7 @@ def warn_of_gap(energy, below):
         warnings.warn(
             f"the minimum is proved to a gap of {gap:.1e} only: the loss has jumps, kinks along curves, a surface of "
             "minimisers or more valleys than can be searched; values may be that much too high, use a smaller time",
-            UserWarning,
+            AccuracyWarning,
             stacklevel=5,
         )
 

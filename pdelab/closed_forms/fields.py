@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from pdelab import boundaries
 from pdelab.closed_forms import (
     arguments,
+    averages,
     certificates,
     continuation,
     descent,
@@ -24,8 +25,6 @@ from pdelab.kernels import envelopes
 from pdelab.losses import Loss
 
 __all__ = ["cole_hopf", "heat_smoothing", "hopf_lax", "local_entropy", "proximal"]
-
-MOST_SAMPLES = 2**25  # of a Loss on one field
 
 REFINEMENTS = {
     False: inviscid.node_minimum,
@@ -295,8 +294,7 @@ def heat_smoothing(f: Loss | ArrayLike, grid: Grid, gamma: float, beta: float) -
     Parameters
     ----------
     f : Loss or array (*shape)
-        On an outflow axis a Loss is sampled as far outside the box as the kernel reaches; node values are continued by
-        point reflection at the ends.
+        On an outflow axis a Loss is averaged over all of R; node values are continued by point reflection at the ends.
     grid : Grid
     gamma, beta : float
         The kernel has variance gamma/beta; gamma >= 0, beta > 0 or inf.
@@ -308,12 +306,20 @@ def heat_smoothing(f: Loss | ArrayLike, grid: Grid, gamma: float, beta: float) -
     Raises
     ------
     ValueError
-        gamma < 0, beta <= 0, data that do not fit the grid, an absorbing end; a Loss on outflow axes beyond which the
-        kernel reaches over more than 2^25 nodes.
+        gamma < 0, beta <= 0, data that do not fit the grid, an absorbing end; a Loss whose average over outflow axes
+        diverges or leaves the range of float64, or takes more than 2^25 nodes.
+
+    Warns
+    -----
+    AccuracyWarning
+        A Loss on outflow axes that is too rough for the lattices that its average was taken on.
 
     Notes
     -----
-    Chaudhari, thesis (4.28), v_t = (1/(2 beta)) Lap v. Where the spacing resolves the kernel the trapezoid rule is
+    Chaudhari, thesis (4.28), v_t = (1/(2 beta)) Lap v. Along an outflow axis a Loss is summed on two lattices, as far
+    as its terms count and as finely as it takes for them to agree: to round-off at every node for smooth f. On a line
+    a formula is also searched for what hides between nodes; in the plane and in space wells that no node of either
+    lattice sees go unseen. Other axes, and node values: where the spacing resolves the kernel the trapezoid rule is
     exact to round-off for smooth f; elsewhere the linear interpolant of f is smoothed, second order in the spacing.
 
     Examples
@@ -329,35 +335,16 @@ def heat_smoothing(f: Loss | ArrayLike, grid: Grid, gamma: float, beta: float) -
         return grid.field(f, "f").copy()
     boundaries.only(grid, boundaries.FREE, "closed forms")
     far = [hasattr(f, "on") and name == "outflow" for name in grid.boundary]
-    values = _sampled_beyond(f, grid, variance, far) if any(far) else grid.field(f, "f")
+    values = averages.averages(arguments.loss(f, grid.dimension), grid, variance, far) if any(far) else None
+    values = grid.field(f, "f") if values is None else values
     for axis, (name, h) in enumerate(zip(grid.boundary, grid.spacing)):
-        if far[axis]:
-            values = gaussian.convolved(values, gaussian.weights(h, _reach(variance, h), variance), axis)
-        else:
+        if not far[axis]:
             values = _smoothed(values, axis, name, h, variance)
     return values
 
 
 def _reach(variance, h):
     return math.ceil(9.0 * math.sqrt(variance) / h)
-
-
-def _sampled_beyond(f, grid, variance, far):
-    """A Loss on the box and, along these axes, as far beyond its ends as the kernel reaches."""
-    arguments.loss(f, grid.dimension)
-    reaches = [math.sqrt(variance) / h if beyond else 0.0 for h, beyond in zip(grid.spacing, far)]
-    count = math.prod(n + 18 * reach for n, reach in zip(grid.shape, reaches))
-    if count > MOST_SAMPLES:
-        raise ValueError(
-            f"gamma: the kernel reaches over {count:.3g} nodes beyond outflow ends, expected at most {MOST_SAMPLES}: "
-            "take a coarser grid, a smaller gamma or a larger beta"
-        )
-    axes = [
-        x[0] + h * np.arange(-_reach(variance, h), x.size + _reach(variance, h)) if beyond else x
-        for x, h, beyond in zip(grid.axes, grid.spacing, far)
-    ]
-    points = axes[0] if len(axes) == 1 else np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
-    return np.asarray(f(points), dtype=float)
 
 
 def _smoothed(values, axis, name, h, variance):

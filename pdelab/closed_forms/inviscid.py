@@ -8,6 +8,7 @@ import warnings
 
 import numpy as np
 
+from pdelab.checks import AccuracyWarning
 from pdelab.closed_forms import continuation
 from pdelab.kernels import cells, differences, envelopes, quartics
 
@@ -176,7 +177,7 @@ def _warn_outside(nodes, grid):
         warnings.warn(
             f"the minimiser leaves the box at {outside} of {math.prod(grid.shape)} nodes: the answer there rests on "
             "the linear continuation beyond the outflow ends; enlarge the box",
-            UserWarning,
+            AccuracyWarning,
             stacklevel=2,
         )
 

@@ -5,27 +5,45 @@ import warnings
 
 import numpy as np
 
-from pdelab.closed_forms import arguments, certificates, descent, quadrature
-from pdelab.stepping import AccuracyWarning
+from pdelab.checks import AccuracyWarning
+from pdelab.closed_forms import arguments, branching, descent, moreau, narrow, quadrature
 
 __all__ = ["checked", "derivative", "proximal", "value"]
 
 WIDEST = 1e150  # of scopes and temperatures, whose ratios are squared
 LOST = 1e-15  # of a mass of size one
+COLD = 1e-17  # 1/beta over the size of u, below which beta is infinite for float64
+CLOSE = 1e-6  # a kernel's width over the size of x, from which on values are of f near by
+MILD = 1e-6  # beta from which on logarithms of means leave few digits
+MOMENTS = 1e-12  # of a mean or a covariance, relative to the kernel's
+TOLD = 1e-4  # of a derivative, from which it is warned
 
 
 def derivative(f, points, gamma, beta, order):
     """f_gamma, its gradient or its Hessian at points."""
-    return (value, _gradient, _hessian)[order](f, points, gamma, beta)
+    f, x, shape, beta, gamma = checked(f, points, gamma, beta)
+    d = f.dimension
+    if gamma == 0.0:
+        return np.asarray((f, f.gradient, f.hessian)[order](points), dtype=float)
+    result, done = np.empty((len(x), *(d,) * order)), np.zeros(len(x), dtype=bool)
+    if not math.isinf(beta):
+        _in_range(gamma, beta)
+    for way in (_narrow, _cold):
+        rows = np.flatnonzero(~done)
+        if rows.size:
+            done[rows], part = way(f, x[rows], gamma, beta, order)
+            result[rows[done[rows]]] = part
+    if not done.all():
+        result[~done] = _wide(f, x[~done], gamma, beta, order, np.abs(branching.values(f, x)).max())
+    return result.reshape(shape if d == 1 else (*shape, *(d,) * order))
 
 
 def value(f, points, gamma, beta, name="gamma"):
     """f_gamma at points (..., d), in one dimension (...,)."""
-    f, x, shape, beta, gamma = checked(f, points, gamma, beta, name)
-    if gamma == 0.0:
-        return np.asarray(f(points), dtype=float)
-    u = descent.minimise(f, x, gamma)[0] if math.isinf(beta) else _integrated(f, x, gamma, beta)[0]
-    return u.reshape(shape)
+    if name == "gamma":
+        return derivative(f, points, gamma, beta, 0)
+    f, x, shape, _, t = checked(f, points, gamma, beta, name)
+    return np.asarray(f(points), dtype=float) if t == 0.0 else descent.minimise(f, x, t)[0].reshape(shape)
 
 
 def proximal(f, points, t):
@@ -35,52 +53,113 @@ def proximal(f, points, t):
     return y.reshape(np.shape(points))
 
 
-def _gradient(f, points, gamma, beta):
-    f, x, _, beta, gamma = checked(f, points, gamma, beta)
-    if gamma == 0.0:
-        return np.asarray(f.gradient(points), dtype=float)
-    if math.isinf(beta):
-        slope = (x - descent.minimise(f, x, gamma)[1]) / gamma
-    else:
-        slope = -_integrated(f, x, gamma, beta, moments=True)[1] / gamma
-    return slope.reshape(np.shape(points))
+def _envelope(f, x, gamma, order):
+    """Without noise: the Moreau envelope."""
+    if order == 2:
+        return moreau.bends(f, x, gamma)
+    u, y = descent.minimise(f, x, gamma)
+    return u if order == 0 else (x - y) / gamma
 
 
-def _hessian(f, points, gamma, beta):
-    f, x, shape, beta, gamma = checked(f, points, gamma, beta)
-    d, identity = f.dimension, np.eye(f.dimension)
-    if gamma == 0.0:
-        return np.asarray(f.hessian(points), dtype=float)
-    if math.isinf(beta):
-        y = descent.minimise(f, x, gamma)[1]
-        bend = identity + gamma * np.asarray(f.hessian(y[:, 0] if d == 1 else y)).reshape(-1, d, d)
-        smooth = np.isfinite(bend).all(axis=(1, 2))
-        least = np.linalg.eigvalsh(bend[smooth])[:, 0]  # not negative at a minimiser, so that Hess f_gamma <= 1/gamma
-        certificates.within(least, 0.0, math.inf, 1e-6, "the curvature at the minimiser")
-        result = (identity - np.linalg.inv(bend)) / gamma
-    else:
-        result = (identity - beta / gamma * _integrated(f, x, gamma, beta, moments=True)[2]) / gamma
-    return result.reshape(shape) if d == 1 else result.reshape(*shape, d, d)
-
-
-def _integrated(f, x, gamma, beta, moments=False):
-    """`quadrature.integrate` as a tuple, with a warning where the logarithm has lost its digits."""
+def _in_range(gamma, beta):
     for name, value in (("gamma", gamma), ("beta", beta)):
         if not 1 / WIDEST <= value <= WIDEST:
             raise ValueError(
                 f"{name}: expected 0, inf or a number from 1e-150 to 1e150, got {value:.6g}: choose other units"
             )
+
+
+def _cold(f, x, gamma, beta, order):
+    """(where 1/beta is lost in the rounding of u (P,), the answer there: as without noise)."""
+    if math.isinf(beta):
+        return np.ones(len(x), dtype=bool), _envelope(f, x, gamma, order)
+    done = 1.0 / beta <= COLD * np.abs(branching.values(f, x))
+    if done.any():
+        done[done] = 1.0 / beta <= COLD * np.abs(descent.minimise(f, x[done], gamma)[0])
+    return done, _envelope(f, x[done], gamma, order) if done.any() else np.empty((0, *(f.dimension,) * order))
+
+
+def _narrow(f, x, gamma, beta, order):
+    """(where `narrow` has the answer (P,), the answer there)."""
+    d, width, size = f.dimension, math.sqrt(gamma / beta), np.abs(x).max(axis=1)
+    wanted, done = np.zeros(len(x), dtype=bool), np.zeros(len(x), dtype=bool)
+    if d <= 3 and (order or beta <= MILD or 0.0 < width <= CLOSE * size.max(initial=0.0)):
+        wanted = gamma * _size(f, x) <= narrow.SHORT
+        if not order and beta > MILD:
+            wanted &= width <= CLOSE * size
+    rows = np.flatnonzero(wanted)
+    if rows.size:
+        fine, *parts = narrow.integrate(f, x[rows], gamma, beta)
+        done[rows] = fine
+    return done, parts[order][fine] if rows.size else np.empty((0, *(d,) * order))
+
+
+def _size(f, x):
+    """The largest entry of Hess f (P,), infinite where it is not finite."""
+    bend = np.abs(np.asarray(f.hessian(x[:, 0] if f.dimension == 1 else x)).reshape(len(x), -1)).max(axis=1)
+    return np.where(np.isfinite(bend), bend, math.inf)
+
+
+def _wide(f, x, gamma, beta, order, scale):
+    """By means and covariances of y; a warning where these leave few digits. scale: of f at all points asked for."""
+    width = math.sqrt(gamma / beta)
+    lost = width < np.spacing(np.abs(x).max(axis=1))
+    if lost.any():
+        raise ValueError(
+            f"gamma, beta: the kernel's width {width:.2g} is less than a gap between floats next to "
+            f"{x[lost][0].tolist()}, where f bends by more than 1/gamma: take gamma=0, which is f itself, a larger "
+            "gamma, or beta=inf"
+        )
+    parts, told = _integrated(f, x, gamma, beta, order > 0, scale)
+    if order == 0:
+        return parts[0]
+    if order == 1:
+        result, lost = -parts[1] / gamma, MOMENTS / math.sqrt(gamma * beta)
+    else:
+        result, lost = (np.eye(f.dimension) - beta / gamma * parts[2]) / gamma, MOMENTS / gamma
+    few = np.flatnonzero(lost > TOLD * np.abs(result).reshape(len(x), -1).max(axis=1))
+    if few.size and not told:
+        own = _around(f, x[few], width, order, scale)
+        k = int(np.argmin(own))
+        if lost > TOLD * own[k]:
+            warnings.warn(
+                f"the derivative at {x[few[k]].tolist()} is known to some {lost:.1g} only, the rounding of a mean over "
+                "so short a scope: take a larger gamma, or gamma=0 for the derivative of f itself",
+                AccuracyWarning,
+                stacklevel=5,
+            )
+    return result
+
+
+def _around(f, x, width, order, scale):
+    """The largest entry of a derivative of f at points x and a kernel's width beside them, or what f and x make of it.
+
+    The latter, the scale of f over |x| or over |x|², is where the rounding of f itself begins to count.
+    """
+    d = f.dimension
+    size = scale / (np.abs(x).max(axis=1) + width) ** order
+    for step in width * np.concatenate([np.zeros((1, d)), np.eye(d), -np.eye(d)]):
+        with np.errstate(all="ignore"):
+            own = np.abs((f.gradient, f.hessian)[order - 1]((x + step)[:, 0] if d == 1 else x + step))
+        own = own.reshape(len(x), -1)
+        size = np.maximum(size, np.where(np.isfinite(own), own, 0.0).max(axis=1))
+    return size
+
+
+def _integrated(f, x, gamma, beta, moments, scale):
+    """(`quadrature.integrate` as a tuple, was it warned that the logarithm has lost its digits?)."""
     parts = quadrature.integrate(f, x, gamma, beta, moments)
     parts = parts if moments else (parts,)
-    size, lost = float(np.abs(parts[0]).max()), LOST / beta
-    if lost > 0.01 * size:
+    size, lost = max(float(np.abs(parts[0]).max()), scale), LOST / beta
+    told = lost > 0.01 * size
+    if told:
         warnings.warn(
             f"the local entropy, up to {size:.3g}, is known to some {lost:.1g} only, rounding over beta, and its "
             "derivatives as well: take a larger beta, or values on a Grid, where the mean of f needs no logarithm",
             AccuracyWarning,
             stacklevel=5,
         )
-    return parts
+    return parts, told
 
 
 def checked(f, points, gamma, beta, name="gamma"):

@@ -11,6 +11,7 @@ import warnings
 
 import numpy as np
 
+from pdelab.checks import AccuracyWarning
 from pdelab.closed_forms import branching, certificates, descent, lattice
 from pdelab.kernels.envelopes import DEPTH
 
@@ -51,6 +52,8 @@ def _integrate(x, f, t, beta, moments):
     for iteration in range(80 * d + 200):
         boxes, energy, floor, dips, lower = branching.survivors(field, boxes, best, DEPTH / beta, marks)
         owner, centre, half = boxes
+        if not owner.size:  # what was left cannot come close enough to the minimum
+            break
         coarse = dips.sum(1) > allowance / beta  # H itself moves by more than 1/beta from node to node
         if iteration == 0 and coarse.any():
             if f.formula is None:
@@ -136,7 +139,7 @@ def _tell_of_blur(x, shares, beta):
         warnings.warn(
             f"f changes by more than 1/beta = {1 / beta:.2g} from one float64 number to the next where the integral "
             f"for x = {x[worst].tolist()} has its mass: u is known to a few times 1/beta only, take a smaller beta",
-            UserWarning,
+            AccuracyWarning,
             stacklevel=5,
         )
 

@@ -12,6 +12,7 @@ from itertools import product
 import numpy as np
 import scipy
 
+from pdelab.checks import AccuracyWarning
 from pdelab.closed_forms import branching, certificates, descent, gaussian, inviscid, points, viscous
 from pdelab.grid import Grid
 from pdelab.kernels.envelopes import DEPTH
@@ -27,6 +28,7 @@ AGREE = (
     2e-12,
     2e-11,
 )  # accepted errors of u and its derivatives
+SHORT = 1e-9  # accepted errors of derivatives, relative, in scopes so short that their sums over the nodes cancel
 SHARED = 10**7  # times that a valley of a loss of functions is offered to a node
 FEW = 64  # nodes that the quadrature does at once
 
@@ -49,7 +51,9 @@ def local_entropy(f, grid, gamma, beta, order=0):
         if u is None:
             break
         error = np.abs(u.reshape(len(where), *u.shape[grid.dimension :])[some] - exact).max()
-        if error <= AGREE[order] * (np.abs(exact).max() + (beta / gamma) ** (order / 2) / beta):
+        size = np.abs(exact).max()
+        allowed = AGREE[order] * (size + (beta / gamma) ** (order / 2) / beta)
+        if error <= (min(allowed, SHORT * size) if order else allowed):
             return u
     return points.derivative(f, grid.points, gamma, beta, order)
 
@@ -199,7 +203,7 @@ def _second_look(f, box, x, t, u, y):
             f"the grid is too coarse for f: at {int(lower.sum())} nodes a valley between its nodes is lower than what "
             f"they show, near {where}; it is in the answer, but there may be more: use more nodes, or give f as a "
             "formula",
-            UserWarning,
+            AccuracyWarning,
             stacklevel=5,
         )
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from pdelab.checks import AccuracyWarning
 from pdelab.closed_forms import continuation
 from pdelab.kernels import strips as kernels
 from pdelab.kernels.envelopes import DEPTH
@@ -99,7 +100,7 @@ def value(values, lines, t, beta):
         warnings.warn(
             f"f jumps by so much between its nodes that the integral is known to about {kernel.missed / beta:.1e} "
             "only: use a finer grid, or a smaller beta",
-            UserWarning,
+            AccuracyWarning,
             stacklevel=5,
         )
     return u

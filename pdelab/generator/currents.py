@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
+from pdelab.checks import AccuracyWarning
 from pdelab.generator.coefficients import DiffusionProblem, asked, axis_rates, ito
 from pdelab.generator.edges import edges
 from pdelab.generator.smearing import warn_of_smearing
@@ -46,7 +47,7 @@ def current(problem: DiffusionProblem, grid: Grid, density: ArrayLike, time: flo
 
     Warns
     -----
-    UserWarning
+    AccuracyWarning
         Along an axis that the drift blows along: a current that is everywhere below 64 units in the last place of what
         jumps to and fro, or a stationary one whose sections, which must all carry the same, differ by more than 1e-3.
 
@@ -115,6 +116,7 @@ def _warn_of_rounding(flows, traffic, coefficients, form, grid):
         warnings.warn(
             f"current: along axis {axis} {what}: take a larger force or less beta; the net current round a periodic "
             "axis keeps its digits in generator.turning_rate",
+            AccuracyWarning,
             stacklevel=3,
         )
 

@@ -9,6 +9,7 @@ from contextlib import suppress
 import numpy as np
 from scipy import sparse
 
+from pdelab.checks import AccuracyWarning
 from pdelab.generator.chains import checked_chain, closed_class, solutions, stationary
 from pdelab.generator.coarser import Coarser
 from pdelab.generator.coefficients import DiffusionProblem, asked, ito
@@ -57,7 +58,7 @@ def turning_rate(problem: DiffusionProblem, grid: Grid, axis: int = 0, time: flo
 
     Warns
     -----
-    UserWarning
+    AccuracyWarning
         Turns up and down that cancel to less than 1e-8 of them: how many digits are left.
     AccuracyWarning
         Nodes so far apart that they are off by more than 5 %.
@@ -89,6 +90,7 @@ def turning_rate(problem: DiffusionProblem, grid: Grid, axis: int = 0, time: flo
         warnings.warn(
             f"turning_rate: {up:.6g} turns up and {down:.6g} down per time cancel to {digits} digits or less: take a "
             "larger force",
+            AccuracyWarning,
             stacklevel=2,
         )
     elif up != down and (moved := _by_another(problem, form, grid, axis, time)) is not None:

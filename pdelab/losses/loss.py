@@ -15,6 +15,7 @@ import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pdelab.checks import AccuracyWarning
 from pdelab.grid import Grid
 from pdelab.losses import enclosures, formulas, search, tapes
 from pdelab.losses.modules import compiled_module
@@ -222,7 +223,7 @@ class Loss:
             warnings.warn(
                 f"f is not periodic along axis {axis}: its two ends differ by {jump:.3g}, a jump for the solver; tilt "
                 "the drift instead, or take a box of a whole number of periods or another boundary",
-                UserWarning,
+                AccuracyWarning,
                 stacklevel=4,
             )
 

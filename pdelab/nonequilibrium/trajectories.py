@@ -114,7 +114,7 @@ def rotation(
 
     Warns
     -----
-    UserWarning
+    AccuracyWarning
         When a piece of a trajectory is shorter than ten correlation times: the intervals are then too narrow.
 
     Examples
@@ -173,7 +173,7 @@ def winding(states: ArrayLike, times: ArrayLike, centre: ArrayLike = (0.0, 0.0),
 
     Warns
     -----
-    UserWarning
+    AccuracyWarning
         States saved too rarely: a tenth of the moves turn by more than a quarter circle, or every second state gives
         another rate, by more than the interval.
 
@@ -200,6 +200,7 @@ def winding(states: ArrayLike, times: ArrayLike, centre: ArrayLike = (0.0, 0.0),
         warnings.warn(
             f"states: saved too rarely to follow turns: {100 * far:.2g} % of the moves are more than a quarter circle, "
             f"and every second state gives a rate that differs by {apart:.2g}: save more often, or take another centre",
+            checks.AccuracyWarning,
             stacklevel=2,
         )
     return rate
@@ -298,6 +299,7 @@ def _long_enough(centred, length):
         warnings.warn(
             f"pieces of {length} saved times are shorter than ten correlation times ({10 * longest:.0f}): intervals "
             "and p-value are too optimistic; give a longer trajectory or more of them",
+            checks.AccuracyWarning,
             stacklevel=3,
         )
 

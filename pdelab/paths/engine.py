@@ -366,7 +366,7 @@ class _Run:
                     raise
                 warnings.warn(
                     f"{reason}; exits are looked for after each step alone, with an error O(sqrt(dt)): bridge=False "
-                    "says that this is meant", UserWarning, stacklevel=5,
+                    "says that this is meant", AccuracyWarning, stacklevel=5,
                 )  # fmt: skip
                 return False
         return bool(bridge is None or bridge)

@@ -432,7 +432,7 @@ def _warn_of_hidden(count, what):
         warnings.warn(
             f"the grid is too coarse to separate the critical points of f: {count} {what} hold more than its nodes "
             "show; use more nodes, or give f as a formula",
-            UserWarning,
+            AccuracyWarning,
             stacklevel=4,
         )
 
@@ -570,7 +570,7 @@ def _persistence(f, grid, c, nodes, values):
         warnings.warn(
             "the grid is too coarse for f: between its nodes f is lower than what the persistence time rests on; use "
             "more nodes, or give f as a formula",
-            UserWarning,
+            AccuracyWarning,
             stacklevel=4,
         )
     return time

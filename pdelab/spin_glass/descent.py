@@ -181,6 +181,7 @@ def critical_points(glass: SpinGlass, starts: int = 3000, seed: int = 0) -> Crit
     warnings.warn(
         f"the signs of {census.index.size} critical points sum to {census.euler_characteristic}, the sphere's Euler "
         f"characteristic is {1 + (-1) ** (glass.n - 1)}: points are missing, take more starts",
+        checks.AccuracyWarning,
         stacklevel=2,
     )
     return census

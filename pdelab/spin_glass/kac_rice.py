@@ -123,7 +123,7 @@ def expected_critical_points(
 
     Warns
     -----
-    UserWarning
+    AccuracyWarning
         A mean for one index that rests on less than ten matrices: λ_{k+1} spreads like n^(-1/6), its weights like
         exp(B n^(1/3)). In a large field, B < -0.3, one that lies where fewer than ten matrices reach.
 
@@ -185,7 +185,7 @@ def energy_law(n: int, p: int = 3, index: int = 0, draws: int = 2000, seed: int 
 
     Warns
     -----
-    UserWarning
+    AccuracyWarning
         Weights of which less than ten count.
 
     Examples
@@ -391,6 +391,7 @@ def _far_enough(eigenvalues, n, plus, minus):
         warnings.warn(
             f"draws: the mean lies round eigenvalues of size {place:.3g}, which {beyond} of {eigenvalues.size} have: "
             "it is far too small, and so is its standard error; take the total, index=None, or a smaller field",
+            checks.AccuracyWarning,
             stacklevel=3,
         )
 
@@ -402,6 +403,7 @@ def _few(weights, what):
         warnings.warn(
             f"draws: {what} rests on about {count:.1f} of {weights.size} matrices, too few for a standard error: take "
             "more draws or a smaller n",
+            checks.AccuracyWarning,
             stacklevel=4,
         )
 

@@ -7,28 +7,13 @@ from collections.abc import Callable
 
 import numpy as np
 
+from pdelab.checks import AccuracyWarning
 from pdelab.stepping.run import Run
 
 __all__ = ["AccuracyWarning", "Estimate", "integral_error", "largest_error"]
 
 SMALL = 2**22  # nodes times steps: as long as a run is that short, a second one with half its steps is not felt
 TINY = np.finfo(float).tiny
-
-
-class AccuracyWarning(UserWarning):
-    """An answer that is further from the truth than it should be; the message says what to do about it.
-
-    Examples
-    --------
-    >>> import warnings, pdelab as pl
-    >>> grid = pl.Grid(-4.0, 4.0, 101)
-    >>> problem, start = pl.FokkerPlanck(grid.x**2 / 2, beta=1.0), np.exp(-8 * (grid.x - 1) ** 2)
-    >>> with warnings.catch_warnings(record=True) as told:
-    ...     warnings.simplefilter("always")
-    ...     end = pl.solve(problem, start, grid, 1.0, dt=0.5, scheme="implicit")
-    >>> [warning.category.__name__ for warning in told]
-    ['AccuracyWarning']
-    """
 
 
 def largest_error(error: np.ndarray, first: np.ndarray, now: np.ndarray) -> float:

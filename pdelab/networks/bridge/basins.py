@@ -203,7 +203,7 @@ def compare_basins(
 
     Warns
     -----
-    UserWarning
+    AccuracyWarning
         More than 1 % of an optimizer's runs ended beyond the grid.
 
     References
@@ -349,7 +349,7 @@ def _beyond(grid, ends):
     if share > 0.01:
         warnings.warn(
             f"grid: {share:.2%} of an optimizer's runs ended beyond it, where the equations have walls: widen it",
-            UserWarning, stacklevel=3,
+            checks.AccuracyWarning, stacklevel=3,
         )  # fmt: skip
     return share
 

@@ -151,7 +151,7 @@ def compare_densities(
 
     Warns
     -----
-    UserWarning
+    AccuracyWarning
         Runs left the grid: the density has walls there that SGD has not.
 
     Examples
@@ -183,7 +183,7 @@ def compare_densities(
     if outside:
         warnings.warn(
             f"grid: up to {outside:.2%} of the runs were outside it, where the density cannot be: widen the grid",
-            UserWarning, stacklevel=2,
+            checks.AccuracyWarning, stacklevel=2,
         )  # fmt: skip
     times = lr * steps
     equations = problems(subspace, grid, lr, batch, replacement, states[-1])

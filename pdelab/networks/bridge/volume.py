@@ -108,7 +108,7 @@ def volume(
 
     Warns
     -----
-    UserWarning
+    AccuracyWarning
         Where the samples at some λ are worth fewer than 50 independent ones: the intervals are then too narrow.
 
     Examples
@@ -136,7 +136,7 @@ def volume(
         worst = nodes[effective.argmin()]
         warnings.warn(
             f"steps: the samples at λ = {worst:.2f} are worth {effective.min():.0f} independent ones: take more steps",
-            UserWarning, stacklevel=2,
+            checks.AccuracyWarning, stacklevel=2,
         )  # fmt: skip
     weights = clenshaw_curtis(intervals)
     entropy, coarse = weights @ means, clenshaw_curtis(intervals // 2) @ means[::2]
