@@ -11,7 +11,7 @@ from pdelab.losses import search
 __all__ = ["GAP", "POLISH", "deepest", "lowest", "minimise", "newton", "warn_of_gap"]
 
 POLISH = 1e-5  # how far the last Newton steps may lead: near a minimum the value tells places apart to 1e-8 only
-GAP = 1e-5  # of a proved minimum, relative to 1 + |value|, from which it is warned
+GAP = 1e-5  # of a proved minimum, relative to |value| and how far f is above it, at most 1, from which it is warned
 
 
 def newton(f, x, y, t, radius, low=None, high=None):
@@ -121,20 +121,28 @@ def minimise(f, x, t):
     stay = ~(energy < here)
     energy[stay], y[stay] = here[stay], x[stay]
     energy, y = newton(f, x, y, t, POLISH * (1.0 + float(np.abs(y).max(initial=0.0))))
-    warn_of_gap(energy, below)
+    warn_of_gap(f, energy, y, below, here)
     slack = 1e-12 * (1.0 + np.abs(energy))
     certificates.attained(energy, _energy(f, x, y, t), slack, "the minimum of a formula")
     return certificates.within(energy, below, here, slack, "the minimum of a formula"), y
 
 
-def warn_of_gap(energy, below):
-    """A warning where minima are proved to a gap above GAP only; ValueError where there is no proof at all."""
-    gap = float(np.max((energy - below) / (1.0 + np.abs(energy)), initial=0.0))
+def warn_of_gap(f, energy, y, below, here):
+    """A warning where minima at y are proved to a gap above GAP only; ValueError where there is no proof at all.
+
+    here: f at the points, whose distance from the minimum tells the scale of values; rounding next to it is no gap.
+    """
+    gaps, size = energy - below, np.abs(energy) + np.clip(here - energy, 1e-300, 1.0)
+    wide = np.flatnonzero((gaps > GAP * size) & (gaps < math.inf))
+    if wide.size:
+        known = gaps[wide] > GAP * (1.0 + np.abs(energy[wide]))
+        gaps[wide] -= np.where(known, 0.0, 4.0 * search.rounding(f, y[wide]) + 1e-15 * np.abs(here[wide]))
+    gap = float(np.max(gaps / size, initial=0.0))
     if not gap < math.inf:
         raise ValueError(f"f: expected a loss that is bounded below near the points, got values of {energy.min():.3g}")
     if gap > GAP:
         warnings.warn(
-            f"the minimum is proved to a gap of {gap:.1e} only: the loss has jumps, kinks along curves, a surface of "
+            f"the minimum is proved to a relative gap of {gap:.1e} only: the loss has jumps, kinks along curves, a surface of "
             "minimisers or more valleys than can be searched; values may be that much too high, use a smaller time",
             UserWarning,
             stacklevel=5,

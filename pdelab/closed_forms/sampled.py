@@ -84,7 +84,7 @@ def polished(f, grid, t, u, minimiser, box=None):
         slack = 1e-12 * (1.0 + np.abs(u))
         certificates.within(u, below, math.inf, slack, "hopf_lax of a formula")
         u = _energies(f, box, x, t, u, y, slack)
-        descent.warn_of_gap(u, below)
+        descent.warn_of_gap(f, u, y, below, branching.values(f, x))
     else:
         if not flat:
             _descend_in_box(f, x, t, u, y, box)

@@ -9,13 +9,17 @@ import numpy as np
 from pdelab.kernels import boxes, newton, proofs, search
 from pdelab.losses import enclosures
 
-__all__ = ["Boxes", "Minimum", "Search", "floors", "halved", "lower_on_box", "minimise", "surroundings"]
+__all__ = [
+    "Boxes", "Minimum", "Search", "floors", "halved", "lower_on_box", "minimise", "rounding", "surroundings",
+]  # fmt: skip
 
 CAPACITY = 2**12  # boxes of a new tree
 LARGEST, TREES = 2**19, 8  # boxes at most in a tree, and how many of them are filled one after the other
 PASSES = ((0.0, 4000), (1e-2, 2**15), (1e-4, 2**15), (1e-6, 2**15))  # gaps (relative) at kinks, and boxes to cut
 CURVES = ((1e-2, 2**15), (1e-4, 2**15), (8e-6, 2**17))  # the same everywhere, where minimisers fill a curve
 TOLERANCE = 4e-15  # relative gap that is aimed at
+FLOOR = 1e-3  # of the scale of the values: where that takes too many boxes, the gap is no smaller than of such a value
+TOP = 32  # boxes of a tree that tell the scale of the values where nothing else does
 STRIDE = 32  # of many points on a grid, one in so many is searched before the others are judged
 OCTAVES = 24  # how far around is looked for values so low that they matter: 2^24 times the first reach
 
@@ -61,10 +65,19 @@ class Boxes:
 
     def rounding(self, points):
         """How far values of f may be off by rounding, at points (P, d)."""
-        points = np.ascontiguousarray(points, dtype=float)
-        value, error = np.empty((2, len(points)))
-        newton.energies(self.tape, points, 0.0, points, value, error)
-        return error
+        return _energies(self.tape, points)[1]
+
+    def scale(self, points, best):
+        """How large differences of values are, at most 1: how far best (P,) is below f, else what the first boxes show.
+
+        The gap that kinks and curves of minimisers leave is measured by it.
+        """
+        here = _energies(self.tape, points)[0]
+        drop = np.where(np.isfinite(here) & np.isfinite(best), here - best, 0.0)
+        first = self.arrays[6][: min(TOP, int(self.arrays[0][0]))].mean(axis=1)
+        first = first[np.isfinite(first)]
+        spread = float(np.ptp(first)) if first.size else 1.0
+        return np.clip(np.where(drop > 0.0, drop, spread), 1e-300, 1.0)
 
     def minimise(self, x, t, *, closed=True, tolerance=TOLERANCE):
         """(value (P,), place (P, d), below (P,)) of `Search`, by default over the box itself."""
@@ -110,6 +123,19 @@ def minimise(loss, x, t, lower, upper, *, closed=False, tolerance=TOLERANCE):
     """(value (P,), place (P, d), below (P,)) of `Search`."""
     least = Search(loss, x, t, (lower, upper), closed=closed, tolerance=tolerance)
     return least.value, least.place, least.below
+
+
+def rounding(loss, points):
+    """How far values of a formula may be off by rounding, at points (P, d)."""
+    return _energies(enclosures.tape(loss), points)[1]
+
+
+def _energies(tape, points):
+    """(f, its rounding error) at points (P, d)."""
+    points = np.ascontiguousarray(points, dtype=float)
+    value, error = np.empty((2, len(points)))
+    newton.energies(tape, points, 0.0, points, value, error)
+    return value, error
 
 
 def halved(lower, upper):
@@ -169,7 +195,7 @@ def _proved(tree, loss, rows, x, t, shifts, best, place):
     slope = slope + (place - x) / t
     inside = ((place >= tree.lower) & (place <= tree.upper)).all(axis=1)
     sound = rows & inside & np.isfinite(slope).all(axis=1) & np.isfinite(best)
-    tolerance, certain = TOLERANCE * (1e-3 + np.abs(best)), np.zeros(len(x), dtype=bool)
+    tolerance, certain = TOLERANCE * np.abs(best), np.zeros(len(x), dtype=bool)
     if x.shape[1] == 1 and len(shifts) == 1:
         certain |= sound
         proofs.certify_between(tree.arrays, np.flatnonzero(~rows), 1.0 / t, tolerance, place, slope, certain)
@@ -186,10 +212,11 @@ def _proved(tree, loss, rows, x, t, shifts, best, place):
 def _lowered(tree, x, t, closed, tolerance, best, error, place):
     """Branch and bound in passes: those that kinks hold up are done again with a larger gap. Returns the bounds.
 
-    Those that are held up all the same, by curves of minimisers, are done with that gap everywhere.
+    Those that are held up all the same, by curves of minimisers, are done with that gap everywhere. At first the gap
+    is relative to the value alone, also of values next to 0, then to the scale of its differences as well.
     """
-    absolute = tolerance * np.where(np.isfinite(best), 1e-3 + np.abs(best), 1.0)
     below = np.full(len(x), -np.inf)
+    scale = np.full(len(x), 1.0 if tolerance > TOLERANCE else 0.0)
 
     def settled(left, rough, smooth, budget):
         """Which of the points `left` one pass settles."""
@@ -197,7 +224,8 @@ def _lowered(tree, x, t, closed, tolerance, best, error, place):
         for _ in range(TREES):
             rows = left[~done]
             parts = [np.ascontiguousarray(a[rows]) for a in (best, error, place, below)]
-            size = x[rows], 0.0 if math.isinf(t) else 1.0 / t, closed, absolute[rows], rough, smooth, budget
+            gap = tolerance, tolerance * FLOOR * scale[rows], scale[rows], rough, smooth
+            size = x[rows], 0.0 if math.isinf(t) else 1.0 / t, closed, *gap, budget
             ends = np.full(len(rows), search.OPEN)
             while not (room := search.minimise(tree.tape, tree.arrays, *size, *parts, ends)) and tree.grow():
                 pass
@@ -211,6 +239,9 @@ def _lowered(tree, x, t, closed, tolerance, best, error, place):
 
     every = np.arange(len(x))
     kinks = every[~settled(every, 0.0, 0.0, PASSES[0][1])]
+    if kinks.size and not scale.any():
+        scale = tree.scale(x, best)
+        kinks = kinks[~settled(kinks, 0.0, 0.0, PASSES[0][1])]
     curves = kinks[:0]
     for k, (rough, budget) in enumerate(PASSES[1:]):
         done = settled(kinks, rough, 0.0, budget)
