@@ -13,7 +13,7 @@ import numpy as np
 from pdelab.losses import search
 
 __all__ = [
-    "BLOCK", "Energy", "ORDERS", "TooManyBoxes", "in_chunks", "roots", "rule", "second_look", "split", "spread",
+    "BLOCK", "Energy", "ORDERS", "TooManyBoxes", "in_chunks", "roots", "rule", "second_look", "slack", "split", "spread",
     "survivors", "valleys", "values",
 ]  # fmt: skip
 
@@ -73,7 +73,7 @@ def second_look(f, x, t, radii, energy, depth=0.0):
     steps = np.arange(1, looks + 1)[:, None] * root ** -np.arange(1.0, d + 1.0)
     y = x[:, None] + radii[:, None, None] * (2.0 * (steps % 1.0) - 1.0)
     energies = values(f, y) + ((y - x[:, None]) ** 2).sum(-1) / (2.0 * t)
-    lower = energies.min(axis=1) < energy - depth - 1e-9 * (1.0 + np.abs(energy))
+    lower = energies.min(axis=1) < energy - depth - slack(f, x, energy, 1e-9)
     if lower.any():
         k = int(np.argmax(lower))
         warnings.warn(
@@ -82,6 +82,16 @@ def second_look(f, x, t, radii, energy, depth=0.0):
             UserWarning,
             stacklevel=6,
         )
+
+
+def slack(f, x, u, relative):
+    """By how much energies (P,) must be below u, found for points x (P, d), to be others: a share of their size.
+
+    Beside |u| that is 1, or what f differs from u by at any of the points if that is small, with its rounding.
+    """
+    here = values(f, x)
+    drop = float(np.max(here - u, initial=0.0))
+    return relative * (search.scale(drop, 0.0) + np.abs(u)) + 1e-14 * float(np.abs(here).max(initial=0.0))
 
 
 def _lowest(f, axes, most=16):

@@ -11,7 +11,7 @@ from pdelab.losses import search
 __all__ = ["GAP", "POLISH", "deepest", "lowest", "minimise", "newton", "warn_of_gap"]
 
 POLISH = 1e-5  # how far the last Newton steps may lead: near a minimum the value tells places apart to 1e-8 only
-GAP = 1e-5  # of a proved minimum, relative to |value| and how far f is above it, at most 1, from which it is warned
+GAP = 1e-5  # of a proved minimum, relative to |value| and the scale of the search, from which it is warned
 
 
 def newton(f, x, y, t, radius, low=None, high=None):
@@ -130,9 +130,9 @@ def minimise(f, x, t):
 def warn_of_gap(f, energy, y, below, here):
     """A warning where minima at y are proved to a gap above GAP only; ValueError where there is no proof at all.
 
-    here: f at the points, whose distance from the minimum tells the scale of values; rounding next to it is no gap.
+    here: f at the points, which tells the scale of its values; their rounding is no gap.
     """
-    gaps, size = energy - below, np.abs(energy) + np.clip(here - energy, 1e-300, 1.0)
+    gaps, size = energy - below, np.abs(energy) + search.scale(here, energy)
     wide = np.flatnonzero((gaps > GAP * size) & (gaps < math.inf))
     if wide.size:
         known = gaps[wide] > GAP * (1.0 + np.abs(energy[wide]))
