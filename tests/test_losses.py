@@ -1042,7 +1042,8 @@ def test_one_formula_in_two_orders_of_its_variables():
 @pytest.mark.parametrize(
     "text",
     ["max(x, 2*x, -x)", "max(x, 0, 2*x)", "max(0, max(0, x))", "abs(min(x, 0))", "abs(max(x, 0) - x)",
-     "abs(abs(x) + x)", "sqrt(max(x, 0)**2)", "max(abs(x), 2*x)", "min(abs(x), x)", "max(abs(x), x**2)", "norm(x, max(x, 0))",
+     "abs(abs(x) + x)", "sqrt(max(x, 0)**2)", "max(abs(x), 2*x)", "min(abs(x), x)", "max(abs(x), x**2)",
+     "norm(x, max(x, 0))",
      "exp(min(abs(x), x))*(1 + max(abs(x), 3*x))", "max(abs(x) - 2*x, min(x, 3*x), 0)"],
 )  # fmt: skip
 def test_gradients_at_kinks_of_kinks_are_means_of_both_sides(text):
