@@ -206,8 +206,8 @@ class _Run:
         if 2 * growing.sum() > x.shape[1]:
             warnings.warn(
                 f"dt = {self.dt:.3g} is beyond the stability of {name_of(self.scheme)} at most of the end states: each "
-                "step overshoots as far as the last or further, and they are the scheme's own: take a smaller dt, or the "
-                "schemes implicit or exponential",
+                "step overshoots as far as the last or further, and they are the scheme's own: take a smaller dt, or "
+                "the schemes implicit or exponential",
                 AccuracyWarning,
                 stacklevel=4,
             )
