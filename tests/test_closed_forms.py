@@ -873,7 +873,82 @@ def test_the_lower_side_of_a_jump_is_found(formula):
     np.testing.assert_allclose(u, np.minimum(1.0, -1.0 + np.maximum(x, 0.0) ** 2 / (2 * t)), atol=1e-12)
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_minimisers_beyond_an_outflow_end_are_warned_of(seed):
+    """On coarse grids, too, where the minimiser is within the first spacing beyond the end; and no others are."""
+    rng = np.random.default_rng(seed)
+    bumps = [
+        f"{rng.uniform(-2, 5):.4f}*exp(-{rng.uniform(2, 60):.4f}*(x - {rng.uniform(-2, 2):.4f})**2)" for _ in "abcd"
+    ]
+    f = pl.Loss(" + ".join([*bumps, "0.05*x**2"]))
+    for n in (9, 13, 40):
+        grid, t = Grid(-2.0, 2.0 + 0.3 * rng.random(), n, boundary="outflow"), rng.uniform(0.01, 0.2)
+        for data in (f, f.on(grid)):
+            for answer in (pl.proximal, pl.hopf_lax):
+                with warnings.catch_warnings(record=True) as caught:
+                    warnings.simplefilter("always")
+                    answer(data, grid, t)
+                    warned = any("leaves the box" in str(w.message) for w in caught)
+                    place = pl.proximal(data, grid, t)
+                assert warned == bool((np.abs(place - np.clip(place, grid.lower, grid.upper)) > 1e-8).any())
+
+
 # --------------------------------------------------------------------------- jumps and cusps next to the minimiser
+
+
+def cusp(place, power, dimension=1):
+    """|y - c|^p as functions."""
+
+    def gradient(y):
+        away = np.reshape(y - place, (-1, dimension))
+        length = np.linalg.norm(away, axis=1)
+        steep = np.where(length > 0.0, power * np.where(length > 0.0, length, 1.0) ** (power - 2.0), 0.0)
+        return np.reshape(steep[:, None] * away, y.shape)
+
+    value = lambda y: np.linalg.norm(np.reshape(y - place, (-1, dimension)), axis=1) ** power  # noqa: E731
+    return pl.Loss.from_functions(value, gradient, dimension=dimension)
+
+
+@pytest.mark.parametrize("power", [0.1, 0.25, 0.5, 0.9, 1.0])
+@pytest.mark.parametrize("place", [0.0, 0.3, -1.25, 1e-9])
+def test_cusps_of_functions_are_met_exactly(place, power):
+    """As of the formula, which is searched with a proof; next to a cusp the place's rounding would be all of f."""
+    x = place + np.array([-0.9, -0.1, 0.003, 0.02, 0.3, 0.7])
+    f, t = pl.Loss(f"abs(x - ({place!r}))**{power}"), 0.3
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", pl.AccuracyWarning)  # a place of nine zeros is no plain number
+        np.testing.assert_allclose(pl.hopf_lax(cusp(place, power), x, t), pl.hopf_lax(f, x, t), rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(pl.proximal(cusp(place, power), x, t), pl.proximal(f, x, t), rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize("dimension", [2, 3])
+def test_cusps_of_functions_in_more_dimensions(dimension):
+    place, t = np.array([0.2, -0.4, 1.1])[:dimension], 0.3
+    x = place + np.random.default_rng(1).uniform(-0.2, 0.2, (4, dimension))
+    for power in (0.25, 0.5, 1.0):
+        exact = ((x - place) ** 2).sum(axis=1) / (2 * t)
+        near = exact < 0.5 * power * np.linalg.norm(x - place, axis=1) ** power  # the minimum is at the cusp
+        u = pl.hopf_lax(cusp(place, power, dimension), x, t)
+        np.testing.assert_allclose(u[near], exact[near], rtol=1e-9)
+
+
+def test_cusps_between_floats_are_warned_of():
+    with pytest.warns(pl.AccuracyWarning, match="between numbers of float64"):
+        pl.hopf_lax(cusp(math.pi / 10, 0.1), 0.4, 0.3)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_functions_with_a_ridge_of_kinks_are_followed_along_it(seed):
+    """f = |a·y|, u by hand: on the ridge where |a·x| <= t |a|², one slope elsewhere."""
+    rng, t = np.random.default_rng(seed), 0.3
+    d = 2 + seed % 2
+    slope, x = rng.normal(size=d), rng.uniform(-0.5, 0.5, (6, d))
+    ridge = pl.Loss.from_functions(
+        lambda y: np.abs(y @ slope), lambda y: np.sign(y @ slope)[:, None] * slope, dimension=d
+    )
+    away, size = np.abs(x @ slope), slope @ slope
+    exact = np.where(away <= t * size, away**2 / (2 * t * size), away - t * size / 2)
+    np.testing.assert_allclose(pl.hopf_lax(ridge, x, t), exact, rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("x", [0.05, 0.2, 0.3, 0.5])

@@ -1,6 +1,7 @@
 """Enclosures and the global search against sampled values and brute force, on formulas drawn at random."""
 
 import math
+import warnings
 
 import mpmath
 import numpy as np
@@ -122,6 +123,53 @@ def test_what_is_proved_without_a_search_is_the_minimum(seed, boundary):
 
 
 # ------------------------------------------------------------------------------------------- Hopf-Lax, proximal
+
+
+@pytest.mark.parametrize("power", [-400, -60, -40, -27, 27, 60, 400])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_scaled_loss_has_scaled_answers(seed, power):
+    """min s f(y) + |x - y|²/(2t/s) = s min f(y) + |x - y|²/(2t): powers of two round nothing, gaps are relative."""
+    rng, s = np.random.default_rng(seed), 2.0**power
+    a, b, c = rng.uniform(0.2, 1.0, 3).round(3)
+    for text, tolerance in (
+        (f"sqrt(abs(x - {a})) + {b}*abs(x)", 1e-13),
+        (f"(x**2 - 1)**2/4 + {0.1 * b}*x + {0.1 * c}*cos(9*x)", 1e-13),
+        (f"norm(x, y - {a})**0.5 + {b}*cos(3*x + y)", 1e-6),
+    ):
+        f, scaled = Loss(text), Loss(f"{s!r}*({text})")
+        d, t = f.dimension, rng.uniform(0.05, 0.5)
+        x = rng.uniform(-1.5, 1.5, 9 if d == 1 else (9, 2))
+        u = pl.hopf_lax(f, x, t)
+        np.testing.assert_allclose(pl.hopf_lax(scaled, x, t / s) / s, u, rtol=0, atol=tolerance * np.abs(u).max())
+        np.testing.assert_allclose(pl.proximal(scaled, x, t / s), pl.proximal(f, x, t), rtol=0, atol=1e-7)
+        least, other = f.minimum([-2.0] * d, [1.0] * d), scaled.minimum([-2.0] * d, [1.0] * d)
+        np.testing.assert_allclose(other.point, least.point, rtol=0, atol=1e-7)
+        assert other.value / s == pytest.approx(least.value, abs=tolerance)
+        if d == 1:
+            grid = Grid(-2.0, 2.0, 41)
+            u = pl.hopf_lax(f, grid, t)
+            np.testing.assert_allclose(pl.hopf_lax(scaled, grid, t / s) / s, u, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("power", [-60, 30])
+def test_kinks_along_curves_of_a_scaled_loss(power):
+    """As near as the search comes, or with a warning."""
+    s, rng, t = 2.0**power, np.random.default_rng(5), 0.3
+    x = rng.uniform(-1.0, 1.0, (6, 2))
+    radii = np.linspace(0.0, 3.0, 300_001)
+    energies = np.abs(radii**2 - 1.0) + (radii - np.hypot(*x.T)[:, None]) ** 2 / (2.0 * t)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        u = pl.hopf_lax(Loss(f"{s!r}*abs(x**2 + y**2 - 1)"), x, t / s) / s
+    error = np.abs(u - energies.min(axis=1)).max()
+    assert error < 2e-5 or any("relative gap" in str(w.message) for w in caught)
+
+
+def test_a_large_offset_costs_its_own_rounding_only():
+    text, x, t = "(x**2 - 1)**2/4 + 0.1*x + 0.05*cos(9*x)", np.linspace(-1.4, 1.3, 8), 0.3
+    for offset in (1e6, -1e6, 1e9):
+        u = pl.hopf_lax(Loss(f"{offset} + {text}"), x, t) - offset
+        np.testing.assert_allclose(u, pl.hopf_lax(Loss(text), x, t), rtol=0, atol=4e-15 * abs(offset))
 
 
 @pytest.mark.parametrize("seed", range(9))

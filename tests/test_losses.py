@@ -1037,3 +1037,24 @@ def test_one_formula_in_two_orders_of_its_variables():
     assert one.gradient([0.0, 0.0]).tolist() == [1.0, -2.0] and other.gradient([0.0, 0.0]).tolist() == [-2.0, 1.0]
     assert Loss("x**2*y", ("x", "y")).hessian([1.0, 1.0]).tolist() == [[2.0, 2.0], [2.0, 0.0]]
     assert Loss("x**2*y", ("y", "x")).hessian([1.0, 1.0]).tolist() == [[0.0, 2.0], [2.0, 2.0]]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["max(x, 2*x, -x)", "max(x, 0, 2*x)", "max(0, max(0, x))", "abs(min(x, 0))", "abs(max(x, 0) - x)",
+     "abs(abs(x) + x)", "sqrt(max(x, 0)**2)", "max(abs(x), 2*x)", "min(abs(x), x)", "max(abs(x), x**2)",
+     "norm(x, max(x, 0))",
+     "exp(min(abs(x), x))*(1 + max(abs(x), 3*x))", "max(abs(x) - 2*x, min(x, 3*x), 0)"],
+)  # fmt: skip
+def test_gradients_at_kinks_of_kinks_are_means_of_both_sides(text):
+    """Against differences on either side, on a line and along both axes of a plane; beside the kink nothing changes."""
+    h, f = 1e-7, Loss(text)
+    sides = [(f(h) - f(0.0)) / h, (f(0.0) - f(-h)) / h]
+    assert f.gradient(0.0) == pytest.approx(np.mean(sides), abs=1e-5)
+    bends = [f.hessian(s) for s in (1e-9, -1e-9)]
+    assert f.hessian(0.0) == pytest.approx(np.mean(bends), abs=1e-6)
+    plane = Loss(f"{text} + 2*({text.replace('x', 'y').replace('may', 'max').replace('eyp', 'exp')}) + x*y")
+    np.testing.assert_allclose(plane.gradient([0.0, 0.0]), [f.gradient(0.0), 2.0 * f.gradient(0.0)], atol=1e-12)
+    x = np.array([-0.3, 0.0, 0.4])
+    np.testing.assert_allclose(f.gradient(x), [f.gradient_kernel(a) for a in x])
+    np.testing.assert_allclose(f.gradient(x[::2]), (f(x[::2] + h) - f(x[::2] - h)) / (2 * h), atol=1e-5)

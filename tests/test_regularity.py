@@ -1,6 +1,7 @@
 """Regularity: constants against exact grid functions, convexity and persistence against Hopf-Lax, tracks, widths."""
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -702,3 +703,43 @@ def test_critical_points_on_the_faces_of_the_box_are_found():
 def test_the_two_ends_of_a_circle_are_one_point():
     critical = regularity.critical_points(Loss("cos(x)"), Grid(0.0, 2 * math.pi, 32, boundary="periodic"))
     assert critical.points == pytest.approx([0.0, math.pi], abs=1e-9)
+
+
+@pytest.mark.parametrize("exponent", [-3, -5.7, -6, -7, -8, -10, -12])
+@pytest.mark.parametrize("centre", [0.0, 0.5, -1.25])
+def test_critical_points_next_to_one_another_are_told_apart(exponent, centre):
+    """f = (x - c)² (x - c - e)² has its minima at c and c + e and a maximum between them."""
+    e = 10.0**exponent
+    if centre and exponent < -10:
+        return
+    f = Loss(f"(x - ({centre}))**2*(x - ({centre}) - {e!r})**2")
+    found = regularity.critical_points(f, Grid(-3.0, 3.0, 61))
+    np.testing.assert_allclose(found.points, centre + np.array([0.0, e / 2, e]), rtol=0, atol=1e-6 * e + 2e-16)
+    if not centre:
+        assert list(found.index) == [0, 1, 0]
+        times = regularity.persistence_times(f, Grid(-3.0, 3.0, 61))
+        assert np.isinf(times[0]) and times[2] > 100.0 * times[1]  # c + e is rounded, so that f there is not quite 0
+        assert times[1] == pytest.approx(1 / e**2, rel=1e-6)
+
+
+def test_close_critical_points_of_other_kinds():
+    """Degenerate ones next to simple ones, and in the plane; a single degenerate one stays one."""
+    grid, plane = Grid(-3.0, 3.1, 61), Grid((-3.0, -3.0), (3.0, 3.1), (31, 31))
+    found = regularity.critical_points(Loss("x**3*(x - 1e-8)"), grid).points
+    np.testing.assert_allclose(found, [0.0, 7.5e-9], rtol=0, atol=1e-14)
+    for text, place in (("(x - 1/3)**4", 1 / 3), ("(x - 0.7)**6", 0.7), ("(cos(x) - 1)**2", 0.0), ("x**4", 0.0)):
+        found = regularity.critical_points(Loss(text), grid).points
+        assert len(found) == 1 and found[0] == pytest.approx(place, abs=1e-7)
+    f = Loss("x**2*(x - 1e-8)**2 + y**2*(y - 1e-9)**2")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AccuracyWarning)
+        found = regularity.critical_points(f, plane).points
+    exact = [[a * 1e-8, b * 1e-9] for a in (0.0, 0.5, 1.0) for b in (0.0, 0.5, 1.0)]
+    np.testing.assert_allclose(found, exact, rtol=0, atol=1e-14)
+
+
+def test_searches_for_critical_points_say_nothing_of_numpy():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        found = regularity.critical_points(Loss("-exp(-(x - 1.2345)**2*1e10) + x**2/1e3"), Grid(-3.0, 3.0, 61))
+    assert len(found.points) and np.abs(found.points - 1.2345).min() < 1e-9

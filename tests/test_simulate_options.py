@@ -1,6 +1,7 @@
 """What `simulate` may be asked: times, starts, names, increments, parts, bars, checkpoints, and what it refuses."""
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -260,3 +261,14 @@ def test_steps_beyond_stability_are_told(rate, scheme):
         pl.simulate(pulled, 1.0, 40 / rate, 2.5 / rate, **run)
     for drift in (f"{rate}*x", f"{rate}*(x - x**3)"):
         pl.simulate(pl.Diffusion(drift, 0.1), 0.1, 20 / rate, 0.2 / rate, **run)
+
+
+@pytest.mark.parametrize("bend", [3.0, 100.0, 0.7])
+def test_the_edge_of_stability_is_beyond_it(bend):
+    """h dt = 2, where the noise of every step stays, is warned of; just below it is not."""
+    sde = pl.Langevin(pl.Loss(f"{bend}*x**2/2"), 4.0)
+    for share, warned in ((2.0, True), (2.03, True), (1.9, False)):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            pl.simulate(sde, 0.1, 200 * share / bend, share / bend, scheme="euler_maruyama", paths=200, seed=1)
+        assert any("beyond the stability" in str(w.message) for w in caught) == warned

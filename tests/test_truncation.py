@@ -407,6 +407,9 @@ def test_diffusion_that_must_be_added_is_told_by_its_effect(angle, ratio, bounda
     assert bool(rates) == (wrong > TOLD) and (not rates or wrong / 3 < rates[0] < 3 * wrong)
     top = abs(found.max() / times.max() - 1)
     assert bool(waits) == (top > TOLD)
+    grid = pl.Grid((0.0, 0.0), (1.0, 1.0), (81, 49), boundary=boundary)  # needs none, and every second node does
+    gap, rates, _ = told(pl.spectral_gap, leaning(grid, angle, ratio), grid)
+    assert bool(rates) == (abs(1 - exact / gap) > TOLD)
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -14,8 +14,8 @@ from pdelab.checks import AccuracyWarning
 from pdelab.losses import search
 
 __all__ = [
-    "BLOCK", "Energy", "ORDERS", "TooManyBoxes", "in_chunks", "roots", "rule", "second_look", "split", "spread",
-    "survivors", "valleys", "values",
+    "BLOCK", "Energy", "ORDERS", "TooManyBoxes", "in_chunks", "roots", "rule", "second_look", "slack", "split",
+    "spread", "survivors", "valleys", "values",
 ]  # fmt: skip
 
 ORDERS = {1: 16, 2: 12, 3: 8}  # Gauss points along an axis of a box
@@ -25,6 +25,7 @@ ROOTS = {1: 16, 2: 8, 3: 4}  # boxes along an axis to start with
 LOOKOUT = 4.0  # a valley of f lower by D matters within sqrt(2 t D): from the start it is looked for up to D = 16
 LOOKS = 256, 4096, 10**5  # points of the second look at a loss of functions around a point, and in all
 SAME = 2e-14  # relative: two ways to a difference of values that differ by rounding only
+NARROW = 0.01  # of a lattice's width: where valleys matter within less, a narrower one is looked at as well
 LATTICE = {1: 4097, 2: 257, 3: 65}  # nodes along an axis to look for the lowest value in reach
 
 
@@ -43,13 +44,17 @@ def spread(f, x, t, depth):
         below = search.minimise(f, x[here.argmin()][None], math.inf, *box, closed=True, tolerance=1e-6)[2]
         return 1.0001 * np.sqrt(2.0 * t * (here - below + depth)) + 1e-300
     width = max(math.sqrt(2.0 * t * depth), math.sqrt(2.0 * t) * LOOKOUT)
+    lowest, finer = float(here.min()), 12 // d
     for _ in range(200):
         axes = [np.linspace(a - width, b + width, LATTICE[d]) for a, b in zip(low, high)]
-        lowest = min(_lowest(f, axes), float(here.min()))
+        lowest = min(_lowest(f, axes), lowest)
         radii = 1.05 * np.sqrt(2.0 * t * ((here - lowest) + depth + 4e-16 * np.abs(here))) + 1e-300
         needed = float(radii.max())
         if needed <= width:
-            return radii
+            if needed > NARROW * width or finer == 0 or width < NARROW * float((high - low).max()):
+                return radii
+            width, finer = max(needed, 0.1 * width), finer - 1  # of small losses this lattice may pass over valleys
+            continue
         width = max(needed, 1.3 * width)
         if not width < 1e8 * (1.0 + np.abs(x).max() + math.sqrt(t)):
             break
@@ -74,7 +79,7 @@ def second_look(f, x, t, radii, energy, depth=0.0):
     steps = np.arange(1, looks + 1)[:, None] * root ** -np.arange(1.0, d + 1.0)
     y = x[:, None] + radii[:, None, None] * (2.0 * (steps % 1.0) - 1.0)
     energies = values(f, y) + ((y - x[:, None]) ** 2).sum(-1) / (2.0 * t)
-    lower = energies.min(axis=1) < energy - depth - 1e-9 * (1.0 + np.abs(energy))
+    lower = energies.min(axis=1) < energy - depth - slack(f, x, energy, 1e-9)
     if lower.any():
         k = int(np.argmax(lower))
         warnings.warn(
@@ -83,6 +88,16 @@ def second_look(f, x, t, radii, energy, depth=0.0):
             AccuracyWarning,
             stacklevel=6,
         )
+
+
+def slack(f, x, u, relative):
+    """By how much energies (P,) must be below u, found for points x (P, d), to be others: a share of their size.
+
+    Beside |u| that is 1, or what f differs from u by at any of the points if that is small, with its rounding.
+    """
+    here = values(f, x)
+    drop = float(np.max(here - u, initial=0.0))
+    return relative * (search.scale(drop, 0.0) + np.abs(u)) + 1e-14 * float(np.abs(here).max(initial=0.0))
 
 
 def _lowest(f, axes, most=16):

@@ -2,8 +2,10 @@
 
 import math
 import warnings
+from itertools import product
 
 import numpy as np
+import scipy
 
 from pdelab.checks import AccuracyWarning
 from pdelab.closed_forms import branching, certificates
@@ -12,7 +14,12 @@ from pdelab.losses import search
 __all__ = ["GAP", "POLISH", "deepest", "lowest", "minimise", "newton", "warn_of_gap"]
 
 POLISH = 1e-5  # how far the last Newton steps may lead: near a minimum the value tells places apart to 1e-8 only
-GAP = 1e-5  # of a proved minimum, relative to 1 + |value|, from which it is warned
+BRACKETS = (1e-11, 1e-9, 1e-7, 1e-5)  # relative distances at which slopes tell a cusp that Newton's method ended at
+DECIMALS = (4, 6, 8, 10)  # of numbers that are tried as the place of a cusp
+SLOPES, VALLEYS = 512, 64  # nodes of the slopes on a line, and how many valleys of theirs are looked at
+RIDGE = 1e-9  # relative: what is gained along a ridge by a step that is worth another
+CUSP = 1e-9  # relative difference of the values at neighbouring floats from which a cusp is warned of
+GAP = 1e-5  # of a proved minimum, relative to |value| and the scale of the search, from which it is warned
 
 
 def newton(f, x, y, t, radius, low=None, high=None):
@@ -122,21 +129,30 @@ def minimise(f, x, t):
     stay = ~(energy < here)
     energy[stay], y[stay] = here[stay], x[stay]
     energy, y = newton(f, x, y, t, POLISH * (1.0 + float(np.abs(y).max(initial=0.0))))
-    warn_of_gap(energy, below)
+    warn_of_gap(f, energy, y, below, here)
     slack = 1e-12 * (1.0 + np.abs(energy))
     certificates.attained(energy, _energy(f, x, y, t), slack, "the minimum of a formula")
     return certificates.within(energy, below, here, slack, "the minimum of a formula"), y
 
 
-def warn_of_gap(energy, below):
-    """A warning where minima are proved to a gap above GAP only; ValueError where there is no proof at all."""
-    gap = float(np.max((energy - below) / (1.0 + np.abs(energy)), initial=0.0))
+def warn_of_gap(f, energy, y, below, here):
+    """A warning where minima at y are proved to a gap above GAP only; ValueError where there is no proof at all.
+
+    here: f at the points, which tells the scale of its values; their rounding is no gap.
+    """
+    gaps, size = energy - below, np.abs(energy) + search.scale(here, energy)
+    wide = np.flatnonzero((gaps > GAP * size) & (gaps < math.inf))
+    if wide.size:
+        known = gaps[wide] > GAP * (1.0 + np.abs(energy[wide]))
+        gaps[wide] -= np.where(known, 0.0, 4.0 * search.rounding(f, y[wide]) + 1e-15 * np.abs(here[wide]))
+    gap = float(np.max(gaps / size, initial=0.0))
     if not gap < math.inf:
         raise ValueError(f"f: expected a loss that is bounded below near the points, got values of {energy.min():.3g}")
     if gap > GAP:
         warnings.warn(
-            f"the minimum is proved to a gap of {gap:.1e} only: the loss has jumps, kinks along curves, a surface of "
-            "minimisers or more valleys than can be searched; values may be that much too high, use a smaller time",
+            f"the minimum is proved to a relative gap of {gap:.1e} only: the loss has jumps, kinks along curves, a "
+            "surface of minimisers or more valleys than can be searched; values may be that much too high, use a "
+            "smaller time",
             AccuracyWarning,
             stacklevel=5,
         )
@@ -146,10 +162,165 @@ def _minimise(x, f, t):
     owner, starts, size = branching.valleys(f, x, t)
     energy, y = newton(f, x[owner], starts, t, size)
     energy, y = lowest(owner, energy, y, len(x))
-    branching.second_look(f, x, t, branching.spread(f, x, t, 0.0), energy)
+    radii = branching.spread(f, x, t, 0.0)
+    if x.shape[1] == 1:
+        _offer_bottoms(f, x, t, energy, y, radii)
+    energy, y = _at_cusps(f, x, t, energy, y)
+    branching.second_look(f, x, t, radii, energy)
     slack = 1e-12 * (1.0 + np.abs(energy))
     certificates.attained(energy, _energy(f, x, y, t), slack, "the minimum of a loss")
     return certificates.within(energy, -np.inf, branching.values(f, x), slack, "the minimum of a loss"), y
+
+
+def _offer_bottoms(f, x, t, energy, y, radii):
+    """Lower energy and y, in place, to valleys of f on a line that its slopes show, however narrow: cusps."""
+    nodes = np.linspace((x[:, 0] - radii).min(), (x[:, 0] + radii).max(), SLOPES)[:, None]
+    slopes = _derivative(f.gradient, nodes)
+    turns = np.diff(slopes)
+    around = np.minimum(np.abs(np.append(np.inf, turns[:-1])), np.abs(np.append(turns[1:], np.inf)))
+    left = np.flatnonzero((slopes[:-1] < 0.0) & (slopes[1:] > 0.0) & (turns > 2.0 * around))  # a smooth one is seen
+    if not 0 < left.size <= VALLEYS:
+        return
+    low, high = nodes[left], nodes[left + 1]
+    for step in range(50):
+        middle = 0.5 * low + 0.5 * high
+        if step == 0:
+            middle = np.where(low * high < 0.0, 0.0, middle)
+        down = _derivative(f.gradient, middle)[:, None] < 0.0
+        low, high = np.where(down, middle, low), np.where(down, high, middle)
+    for place in np.concatenate([low, high, np.round(low, DECIMALS[-1])]):
+        _keep_lower(f, x, t, energy, y, np.broadcast_to(place, x.shape), np.arange(len(x)))
+
+
+def _at_cusps(f, x, t, energy, y):
+    """Minima whose places (P, d) are next to a cusp, where a rounding of the place is none of the value, made exact.
+
+    Along each axis on which the slope of H changes its sign steeply, that change is bisected down to neighbouring
+    floats. Numbers of few decimals are tried as well: cusps are put there. A warning where neighbours differ.
+    """
+    energy, y = energy.copy(), y.copy()
+    heights = np.abs(energy) + np.abs(branching.values(f, x))
+    slopes = np.abs(_slopes(f, x, y, t)).max(axis=1)
+    left = np.flatnonzero(slopes * (_largest(y) + _largest(x)) > 1e-9 * heights)  # elsewhere Newton's method ended
+    steep = np.zeros(len(x), dtype=bool)
+    for axis in list(range(x.shape[1])) * min(2, x.shape[1]) if left.size else ():
+        low, high, found = _bracketed(f, x[left], t, y[left], axis, 1e-14 * heights[left])
+        rows = left[found]
+        steep[rows] = True
+        if rows.size:
+            _bisect(f, x, t, energy, y, low[found], high[found], rows, axis)
+    rows = np.flatnonzero(steep)
+    if rows.size:
+        plain = _try_plain(f, x, t, energy, y, rows)
+        if x.shape[1] > 1:
+            _along_ridges(f, x, t, energy, y, rows)
+        _warn_of_cusps(f, x, t, energy, y, rows[~plain])
+    return energy, y
+
+
+def _bracketed(f, x, t, y, axis, seen):
+    """(low, high, found): next to y on an axis the slope of H turns from down to up, and that moves H by `seen`."""
+    size, low, high = _largest(y) + _largest(x), y.copy(), y.copy()
+    found = np.zeros(len(y), dtype=bool)
+    for reach in BRACKETS:
+        low[~found, axis] = (y[:, axis] - reach * size)[~found]
+        high[~found, axis] = (y[:, axis] + reach * size)[~found]
+        fall, rise = (_slopes(f, x, place, t)[:, axis] for place in (low, high))
+        found |= (fall < 0.0) & (rise > 0.0) & (np.minimum(-fall, rise) * reach * size > seen)
+    return low, high, found
+
+
+def _along_ridges(f, x, t, energy, y, rows):
+    """Lower energy and y at some rows, in place, along ridges of kinks; a warning where that does not come to an end.
+
+    The slopes around a place do not balance there: what is left of them leads down along the ridge.
+    """
+    d = x.shape[1]
+    directions = np.array([e for e in product((-1.0, 0.0, 1.0), repeat=d) if any(e)])
+    steps = t * np.array([1.0, 0.3, 0.1, 0.01, 1e-3])[:, None]
+    gain = 0.0
+    for p in rows:
+        for _ in range(4):
+            size = 1e-9 * (np.abs(y[p]).max() + np.abs(x[p]).max())
+            slopes = _slopes(f, x[p], y[p] + size * directions, t)
+            largest = np.abs(slopes).max()
+            if not 0.0 < largest < math.inf:
+                break
+            system = np.vstack([slopes.T / largest, np.ones(len(directions))])
+            shares = scipy.optimize.nnls(system, np.eye(d + 1)[-1])[0]
+            rest = slopes.T @ shares / shares.sum()  # the shortest of their means
+            places = y[p] - steps * rest
+            there = _energy(f, np.broadcast_to(x[p], places.shape), places, t)
+            last = energy[p] - there.min()
+            if not last > RIDGE * (np.abs(energy[p]) + np.abs(there).min()):
+                break
+            energy[p], y[p] = there.min(), places[there.argmin()]
+        else:
+            gain = max(gain, last / np.abs(there).max())
+    if gain > 0.0:
+        warnings.warn(
+            "f has kinks along curves, on which the descent did not end: values may be too high by a share of "
+            f"{gain:.0e} or more, give f as a formula",
+            AccuracyWarning,
+            stacklevel=6,
+        )
+
+
+def _slopes(f, x, y, t):
+    return _derivative(f.gradient, y).reshape(y.shape) + (y - x) / t
+
+
+def _bisect(f, x, t, energy, y, low, high, rows, axis):
+    """Lower energy and y at some rows, in place, to where the slope along an axis turns between low and high (R, d)."""
+    xs = x[rows]
+    for step in range(64):
+        middle = low.copy()
+        middle[:, axis] = 0.5 * low[:, axis] + 0.5 * high[:, axis]
+        if step == 0:  # 0 has no neighbours to speak of
+            middle[:, axis] = np.where(low[:, axis] * high[:, axis] < 0.0, 0.0, middle[:, axis])
+        _keep_lower(f, xs, t, energy, y, middle, rows)
+        slope = _slopes(f, xs, middle, t)[:, axis]
+        low, high = np.where((slope < 0.0)[:, None], middle, low), np.where((slope >= 0.0)[:, None], middle, high)
+        if (np.nextafter(low[:, axis], np.inf) >= high[:, axis]).all():
+            break
+    for place in (low, high):
+        _keep_lower(f, xs, t, energy, y, place, rows)
+
+
+def _keep_lower(f, x, t, energy, y, place, rows):
+    """Take the places (R, d) at rows where they are lower, in place; which of them are."""
+    there = _energy(f, x, place, t)
+    lower = there < energy[rows]
+    energy[rows[lower]], y[rows[lower]] = there[lower], place[lower]
+    return lower
+
+
+def _try_plain(f, x, t, energy, y, rows):
+    """Take places of few decimals at rows where they are lower, in place; which are such places then."""
+    for decimals in DECIMALS:
+        _keep_lower(f, x[rows], t, energy, y, np.round(y[rows], decimals), rows)
+    return (np.round(y[rows], DECIMALS[-1]) == y[rows]).all(axis=1)
+
+
+def _warn_of_cusps(f, x, t, energy, y, rows):
+    """A warning where the energy at the floats next to a minimum tells that between them it may be lower still."""
+    if not rows.size:
+        return
+    beside = np.full(len(rows), np.inf)
+    for axis in range(x.shape[1]):
+        for side in (-np.inf, np.inf):
+            place = y[rows]
+            place[:, axis] = np.nextafter(place[:, axis], side)
+            beside = np.minimum(beside, _energy(f, x[rows], place, t))
+    room = beside - energy[rows]
+    bad = room > CUSP * (np.abs(energy[rows]) + np.abs(branching.values(f, x[rows])))
+    if bad.any():
+        warnings.warn(
+            f"f has a cusp near {y[rows[bad][0]]}, between numbers of float64: the minimum may be lower by some "
+            f"{room[bad].max():.1e}, give f as a formula or move the cusp to a number such as 0",
+            AccuracyWarning,
+            stacklevel=6,
+        )
 
 
 def deepest(f, x, t, depth, most=8):

@@ -41,7 +41,8 @@ def hopf_lax(f: Loss | ArrayLike, grid: Grid | ArrayLike, t: ArrayLike, *, refin
     f : Loss, or array (*shape) of node values
         The initial data. Node values may be +inf where y is forbidden, on some nodes.
     grid : Grid, or points (..., d), in one dimension (...,)
-        At points f must be a Loss, and the minimum is over R^d.
+        At points f must be a Loss, and the minimum is over R^d. On a grid it is over the box and its images, beyond an
+        outflow end over a straight line, also of a Loss.
     t : float or sequence of floats (on a grid)
         Time(s) >= 0. At t = 0 the answer is f.
     refine : bool or "quartic"
@@ -57,6 +58,14 @@ def hopf_lax(f: Loss | ArrayLike, grid: Grid | ArrayLike, t: ArrayLike, *, refin
     ValueError
         Times that are not finite numbers >= 0, data that do not fit the grid or are infinite everywhere, points without
         a Loss, an unknown `refine`; a Loss for which the minimum over R^d cannot be certified.
+
+    Warns
+    -----
+    AccuracyWarning
+        Minimisers beyond an outflow end, which rest on that line; valleys between the places at which a loss of
+        functions was sampled; a minimum that is proved to a gap only.
+    AccuracyWarning
+        A loss of functions with a cusp between two floats, or with kinks along curves.
 
     Notes
     -----
@@ -148,8 +157,10 @@ def _hopf_lax(f, grid, t, refine, places=True):
     free = "outflow" in grid.boundary
     start = refine if not exact else "quartic" if free or f.formula is None else False  # the formula does the rest
     u, nodes = REFINEMENTS[start](values, grid, t, places or exact)
-    place = inviscid.coordinates(nodes, grid) if places or exact else None
+    place = inviscid.coordinates(nodes, grid) if places or exact or (free and nodes is not None) else None
     u, place = sampled.polished(f, grid, t, u, place) if exact else (u, place)
+    if free and place is not None:
+        inviscid.warn_outside(place, grid)
     proved = start != "quartic" or (exact and f.formula is not None)
     slack = certificates.rounding(values) + certificates.rounding(u)
     low = -math.inf if exact or free or not proved else values.min()
@@ -157,7 +168,7 @@ def _hopf_lax(f, grid, t, refine, places=True):
     if proved:
         gap = descent.GAP * (1.0 + np.abs(u).max()) if exact else 0.0
         certificates.semiconcave(u, grid, t, slack + gap, "hopf_lax", None if exact or free else values)
-    if place is not None and not exact and proved:
+    if places and not exact and proved:
         missed = inviscid.missed(values, grid, t, u, nodes)
         certificates.attained(missed, 0.0, slack, "proximal")
     return np.maximum(u, low), place  # the slack is rounding: a squared distance has a root

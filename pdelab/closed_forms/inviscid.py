@@ -12,7 +12,7 @@ from pdelab.checks import AccuracyWarning
 from pdelab.closed_forms import continuation
 from pdelab.kernels import cells, differences, envelopes, quartics
 
-__all__ = ["coordinates", "missed", "multilinear_minimum", "node_minimum", "quartic_minimum"]
+__all__ = ["coordinates", "missed", "multilinear_minimum", "node_minimum", "quartic_minimum", "warn_outside"]
 
 
 def node_minimum(values, grid, t, places=True):
@@ -141,8 +141,6 @@ def _node_minimum(values, low, grid, t, places=True, windows=False):
             index = _back(index, before, axis)
             chosen = [*_follow(chosen, index, axis, low, grid), index]
     nodes = np.stack(chosen[::-1], axis=-1) if places else None
-    if places:
-        _warn_outside(nodes, grid)
     return (values, nodes, levels[::-1]) if windows else (values, nodes)
 
 
@@ -168,17 +166,19 @@ def _follow(chosen, index, axis, low, grid):
     return [np.take_along_axis(field, at, axis) for field in chosen]
 
 
-def _warn_outside(nodes, grid):
-    outside = 0
-    for axis, (n, name) in enumerate(zip(grid.shape, grid.boundary)):
+def warn_outside(place, grid):
+    """A warning where minimisers, coordinates (*shape, d) or on a line (*shape,), are beyond outflow ends."""
+    place, outside = np.reshape(place, (*grid.shape, grid.dimension)), np.zeros(grid.shape, dtype=bool)
+    for axis, (low, high, name) in enumerate(zip(grid.lower, grid.upper, grid.boundary)):
         if name == "outflow":
-            outside += int(((nodes[..., axis] < 0) | (nodes[..., axis] >= n)).sum())
-    if outside:
+            room = 1e-9 * (high - low)
+            outside |= (place[..., axis] < low - room) | (place[..., axis] > high + room)
+    if outside.any():
         warnings.warn(
-            f"the minimiser leaves the box at {outside} of {math.prod(grid.shape)} nodes: the answer there rests on "
-            "the linear continuation beyond the outflow ends; enlarge the box",
+            f"the minimiser leaves the box at {int(outside.sum())} of {math.prod(grid.shape)} nodes: the answer there "
+            "rests on the linear continuation beyond the outflow ends; enlarge the box",
             AccuracyWarning,
-            stacklevel=2,
+            stacklevel=5,
         )
 
 

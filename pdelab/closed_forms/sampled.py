@@ -88,7 +88,7 @@ def polished(f, grid, t, u, minimiser, box=None):
         slack = 1e-12 * (1.0 + np.abs(u))
         certificates.within(u, below, math.inf, slack, "hopf_lax of a formula")
         u = _energies(f, box, x, t, u, y, slack)
-        descent.warn_of_gap(u, below)
+        descent.warn_of_gap(f, u, y, below, branching.values(f, x))
     else:
         if not flat:
             _descend_in_box(f, x, t, u, y, box)
@@ -142,8 +142,9 @@ def _share(f, box, x, t, u, y, starts):
     convex[convex] = np.linalg.eigvalsh(bends[convex])[:, 0] > 0.0
     softness = np.where(convex[:, None, None], np.linalg.inv(np.where(convex[:, None, None], bends, np.eye(d))), 0.0)
     images = [(0.0, side, -side) if ring else (0.0,) for side, ring in zip(high - low, box.periodic)]
+    slack = branching.slack(f, x, u, 1e-12)
     for gain in (0.0, 0.5):  # what the bottom of a valley gives, and then what the way down from there should add
-        best, chosen = u - 1e-12 * (1.0 + np.abs(u)), np.full(x.shape, np.nan)
+        best, chosen = u - slack, np.full(x.shape, np.nan)
         moved = np.zeros(x.shape)  # on periodic axes by how much: f is meant in the box alone
         for shift in map(np.array, product(*images)):
             for well, height, slope, soft in zip(wells, heights, slopes, softness):
@@ -156,7 +157,7 @@ def _share(f, box, x, t, u, y, starts):
                 best[here], chosen[here], moved[here] = energy[here], well, shift
         rows = np.flatnonzero(np.isfinite(chosen).all(axis=1))
         energy, place = descent.newton(f, x[rows] - moved[rows], chosen[rows], t, size, low, high)
-        fine = energy < u[rows] - 1e-12 * (1.0 + np.abs(u[rows]))
+        fine = energy < u[rows] - slack[rows]
         u[rows[fine]], y[rows[fine]] = energy[fine], (place + moved[rows])[fine]
         lower[rows[fine]] = True
     return lower
@@ -195,7 +196,7 @@ def _second_look(f, box, x, t, u, y):
     )
     row = np.ravel_multi_index(tuple(near.T), between.shape)
     energies = low[row] + ((x - place[row]) ** 2).sum(axis=1) / (2.0 * t)
-    shown = np.flatnonzero(energies < u - 1e-9 * (1.0 + np.abs(u)))
+    shown = np.flatnonzero(energies < u - branching.slack(f, x, u, 1e-9))
     if shown.size:
         where = place[row[shown[0]]]
         lower = _share(f, box, x, t, u, y, np.unique(place[row[shown]], axis=0))

@@ -49,11 +49,14 @@ def _better(y, value, rounding, newton, p, best, error, place):
 
 
 @njit(**FAST)
-def minimise(tape, tree, x, stiffness, closed, tolerance, rough, smooth, budget, best, error, place, below, end):
+def minimise(
+    tape, tree, x, stiffness, closed, tolerance, least_gap, scale, rough, smooth, budget, best, error, place, below, end
+):
     """For each x (P, d): best (P,) and its place (P, d), lowered from what they hold, and a lower bound below (P,).
 
-    `tolerance` is the gap that is aimed at, absolute and one a point, `rough` what is added to it (relative) in boxes
-    with kinks and `smooth` in the others; `budget` is the number of boxes that one x may cut. end (P,): how it ended.
+    The gap that is aimed at is `tolerance` of the value and at least least_gap (P,), with `rough` of scale (P,) plus
+    the value added in boxes with kinks and `smooth` of it in the others; `budget` is the number of boxes that one x may
+    cut. end (P,): how it ended.
     Returns False when the tree is full.
     """
     lower, upper, child, least, most = tree[2], tree[3], tree[1], tree[9], tree[10]
@@ -70,8 +73,9 @@ def minimise(tape, tree, x, stiffness, closed, tolerance, rough, smooth, budget,
             top -= 1
             k = stack[top]
             low = bound(k, x[p], stiffness, tree)
-            slack = tolerance[p] + 2.0 * error[p]
-            slack += (rough if most[k] == math.inf else smooth) * (1.0 + abs(best[p]))
+            size = abs(best[p]) if best[p] < math.inf else 0.0
+            slack = least_gap[p] + tolerance * size + 2.0 * error[p]
+            slack += (rough if most[k] == math.inf else smooth) * (scale[p] + size)
             if low >= best[p] - slack:
                 below[p] = min(below[p], low)
                 continue
@@ -86,7 +90,8 @@ def minimise(tape, tree, x, stiffness, closed, tolerance, rough, smooth, budget,
                     y[i] = place[p, i] if here else _vertex(k, i, x[p, i], stiffness, tree)
                 value, rounding, least_there = settle(k, y, x[p], stiffness, slack, tape, tree, work)
                 _better(y, value, rounding, True, p, best, error, place)
-                slack = tolerance[p] + 2.0 * max(error[p], rounding) + smooth * (1.0 + abs(best[p]))
+                size = abs(best[p]) if best[p] < math.inf else 0.0
+                slack = least_gap[p] + tolerance * size + 2.0 * max(error[p], rounding) + smooth * (scale[p] + size)
                 low = max(low, least_there)
                 if low >= min(value, best[p]) - slack:
                     below[p] = min(below[p], low)

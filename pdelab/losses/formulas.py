@@ -6,6 +6,9 @@ non-smooth functions have derivatives almost everywhere (at a kink the mean of t
 
     abs' = sign,   sign' = 0,   max(a, b)_a = 1, 1/2, 0 for a > b, a = b, a < b,   norm' = x/|x| and 0 at 0.
 
+At kinks of kinks, such as min(abs(x), x), derivatives are taken from either side along the axis, where slopes decide
+between equal arguments, and their mean is the answer.
+
 The square of such a slope is that of its one-sided values, not that of their mean: abs(x)^2 and max(x, 0)^2 bend by 2
 and 1 at 0, the means of the bends on both sides.
 """
@@ -43,6 +46,7 @@ WIDEST = {"*": 80, "(": 32}  # factors of a product, arguments of a function: th
 TRIPLED = 7  # levels of logsumexp, each of which writes its arguments three times
 MOST_VARIABLES = 24  # of a Hessian: the work of compiling it grows faster than its entries
 MOST_CODE = 100_000  # characters of generated source: some seconds of compiling
+NESTED = {1: 6, 2: 3}  # levels of kinks within kinks of which derivatives are taken from both sides, by their order
 MOST_TERMS = 64  # of a product of slopes that is multiplied out
 DIGITS = 1100  # bits of a number's numerator and denominator: beyond the range of float64
 
@@ -293,22 +297,29 @@ def _functions():
             squares = sympy.Add(*(a**2 for a in self.args))
             return squares ** (exponent / 2) if exponent.is_Integer and exponent.is_even else None
 
+    class Turn(Kinked):
+        """The sign of the first argument, where that is 0 of the second."""
+
+    class AtZero(Kinked):
+        """The second argument where the first is 0, else 0."""
+
     class LogSumExp(Kinked):
         def fdiff(self, argindex=1):
             return sympy.exp(self.args[argindex - 1] - self)
 
     def largest(*args):
-        result = args[0]
-        for a in args[1:]:
-            result = Max(result, a)
-        return result
+        while len(args) > 1:  # in pairs: kinks of kinks as few levels deep as can be
+            args = [Max(*args[k : k + 2]) if k + 1 < len(args) else args[k] for k in range(0, len(args), 2)]
+        return args[0]
 
     def smallest(*args):
         return -largest(*(-a for a in args))
 
     table = {name: getattr(sympy, name) for name in (*SMOOTH, "atan2")}
     table |= {"abs": Abs, "sign": Sign, "max": largest, "min": smallest, "norm": Norm, "logsumexp": LogSumExp}
-    return table | {"Max": Max, "Reciprocal": Reciprocal, "Slope": Slope, "Steep": Steep}
+    return table | {
+        "Max": Max, "Reciprocal": Reciprocal, "Slope": Slope, "Steep": Steep, "Turn": Turn, "AtZero": AtZero,
+    }  # fmt: skip
 
 
 def expression(tree, variables, text):
@@ -449,7 +460,8 @@ def first_order_source(tree, variables, text):
     with _one_clear_error(text):
         expr, symbols = expression(tree, variables, text)
         gradient = [_real(expr.diff(symbol), text) for symbol in symbols]
-        module = _module(symbols, value=_Block([expr], text), gradient=_Block(_guarded(gradient, expr), text))
+        sides = [_both_sides(expr, [symbol], text) for symbol in symbols] if _has_outer_kinks(expr, NESTED[1]) else None
+        module = _module(symbols, value=_Block([expr], text), gradient=_derivatives(gradient, sides, expr, text))
         _check_code(module, text)
         return module + f"\n\nTAPE = {tapes.instructions(expr, symbols, lambda e: _number(e, text))!r}\n"
 
@@ -462,9 +474,92 @@ def second_order_source(tree, variables, text):
             _refuse(text, f"it has second derivatives in {len(symbols)} variables, more than {MOST_VARIABLES}: {CURE}")
         gradient = [_real(expr.diff(symbol), text) for symbol in symbols]
         upper = [_real(gradient[i].diff(symbols[j]), text) for i, j in _pairs(len(symbols))]
-        module = _module(symbols, hessian=_Block(_guarded(upper, expr), text))
+        sides = None
+        if _has_outer_kinks(expr, NESTED[2]):
+            sides = [_both_sides(expr, [symbols[i], symbols[j]], text) for i, j in _pairs(len(symbols))]
+        module = _module(symbols, hessian=_derivatives(upper, sides, expr, text))
         _check_code(module, text)
         return module
+
+
+def _derivatives(derivatives, sides, expr, text):
+    """The code of derivatives; that of `sides` where kinks of kinks are met."""
+    if sides is None:
+        return _Block(_guarded(derivatives, expr), text)
+    return _Block(_guarded(derivatives, expr), text, _outer_kinks(expr), _Block(_guarded(sides, expr), text))
+
+
+def _outer_kinks(expr):
+    """What is 0 at the kinks of abs, max and norm whose arguments have kinks themselves."""
+    table = _functions()
+    kinked = [table[name] for name in ("abs", "Max", "norm")]
+    nested = [e for e in expr.atoms(*kinked) if any(a.has(*kinked) for a in e.args)]
+    switches = [e if isinstance(e, table["norm"]) else e.args[0] - sum(e.args[1:]) for e in nested]
+    return sorted(set(switches), key=str)
+
+
+def _has_outer_kinks(expr, most):
+    """Are there kinks of kinks, at most so many levels of them?"""
+    return 1 < _levels(expr, {}) <= most
+
+
+def _levels(expr, known):
+    """How many kinks stand within one another."""
+    if expr not in known:
+        table = _functions()
+        own = isinstance(expr, (table["abs"], table["Max"], table["norm"]))
+        known[expr] = own + max((_levels(a, known) for a in expr.args), default=0)
+    return known[expr]
+
+
+def _both_sides(expr, symbols, text):
+    """The mean of the derivatives of an expression along an axis from both sides, by one or two of the symbols."""
+    total = 0
+    for side in (1, -1):
+        derivative = expr
+        for symbol in symbols:
+            derivative = _one_sided(derivative, symbol, side, {})
+        total += derivative
+    return _real(total / 2, text)
+
+
+def _one_sided(expr, symbol, side, known):
+    """The derivative by a symbol from above, side 1, or below, side -1: at a kink the slopes themselves decide."""
+    import sympy
+
+    if symbol not in expr.free_symbols:
+        return sympy.S.Zero
+    if expr in known:
+        return known[expr]
+    table, args = _functions(), expr.args
+    slopes = [_one_sided(a, symbol, side, known) for a in args]
+    if expr.is_Symbol:
+        result = sympy.S.One
+    elif expr.is_Add:
+        result = sympy.Add(*slopes)
+    elif expr.is_Mul:
+        result = sympy.Add(*(sympy.Mul(*args[:k], slope, *args[k + 1 :]) for k, slope in enumerate(slopes)))
+    elif isinstance(expr, table["Max"]):
+        gap = slopes[0] - slopes[1]
+        result = slopes[1] + (1 + table["Turn"](args[0] - args[1], side * gap)) / 2 * gap
+    elif isinstance(expr, table["abs"]):
+        result = table["Turn"](args[0], side * slopes[0]) * slopes[0]
+    elif isinstance(expr, (table["Turn"], table["AtZero"], table["sign"])):
+        result = sympy.S.Zero
+    else:
+        dummies = [sympy.Dummy(f"d{k}", real=True) for k in range(len(args))]
+        outer = expr.func(*dummies)
+        result = sympy.Add(
+            *(
+                outer.diff(d).xreplace(dict(zip(dummies, args))) * slope
+                for d, slope in zip(dummies, slopes)
+                if slope != 0
+            )
+        )
+        if isinstance(expr, table["norm"]):
+            result += side * table["AtZero"](expr, table["norm"](*slopes))
+    known[expr] = result
+    return result
 
 
 def _check_code(module, text):
@@ -530,14 +625,20 @@ def _pairs(d):
 class _Block:
     """Straight-line code of a few expressions: assignments of common subexpressions, then the results."""
 
-    def __init__(self, expressions, text):
+    def __init__(self, expressions, text, switches=(), at_switches=None):
         import sympy
 
         shared, results = sympy.cse(
-            [_lower(e) for e in expressions], symbols=sympy.numbered_symbols("t", real=True), order="none"
+            [_lower(e) for e in (*expressions, *switches)], symbols=sympy.numbered_symbols("t", real=True), order="none"
         )
         self.assignments = [f"{name} = {_print(value, text)}" for name, value in shared]
-        self.results = [_print(value, text) for value in results]
+        printed = [_print(value, text) for value in results]
+        self.results, self.switches = printed[: len(expressions)], printed[len(expressions) :]
+        self.at_switches = at_switches  # another block, whose results hold where a switch is 0
+
+    def switched(self):
+        """The condition of an if: a switch is 0."""
+        return " or ".join(f"{switch} == 0.0" for switch in self.switches)
 
     def lines(self, indent, tail):
         return "".join(f"{' ' * indent}{line}\n" for line in [*self.assignments, *tail])
@@ -546,17 +647,22 @@ class _Block:
 def _module(symbols, **blocks):
     """The text of a module: for each block a function of scalars and a loop over points."""
     names = [str(symbol) for symbol in symbols]
-    body = "\n\n".join(
-        _scalar(kind, names, block) + "\n\n" + _loop(kind, names, block) for kind, block in blocks.items()
-    )
+    parts = []
+    for kind, block in blocks.items():
+        if block.at_switches:
+            parts.append(_scalar(f"{kind}_at_kinks", names, block.at_switches))
+        parts += [_scalar(kind, names, block), _loop(kind, names, block)]
+    body = "\n\n".join(parts)
     used = [name for name in ("fabs", *SMOOTH, "atan2") if re.search(rf"\b{name}\(", body)]
     return HEADER.format(functions=", ".join(used or ["pi"])) + "\n" + body
 
 
 def _scalar(kind, names, block):
     """def gradient(x0, x1): ... return g0, g1; the Hessian's tuple is its upper triangle, row by row."""
-    results = ", ".join(block.results)
-    return f"{DECORATOR}def {kind}({', '.join(names)}):\n" + block.lines(4, [f"return {results}"])
+    tail = [f"return {', '.join(block.results)}"]
+    if block.at_switches:
+        tail = [f"if {block.switched()}:", f"    return {kind}_at_kinks({', '.join(names)})", *tail]
+    return f"{DECORATOR}def {kind}({', '.join(names)}):\n" + block.lines(4, tail)
 
 
 def _loop(kind, names, block):
@@ -571,10 +677,21 @@ def _loop(kind, names, block):
     else:
         tail = ["out[i] = 0.0"]
         tail += [f"out[i, {j}, {k}] = {r}" for (j, k), r in zip(_pairs(d), block.results) if r != "0.0"]
+        targets = ", ".join(f"out[i, {j}, {k}]" for j, k in _pairs(d))
+        tail += _switched(kind, names, block, targets)
         tail += ["for j in range(1, out.shape[1]):", "    for k in range(j):", "        out[i, j, k] = out[i, k, j]"]
+    if kind != "hessian" or on_line:
+        tail += _switched(kind, names, block, "out[i]" if on_line else ", ".join(f"out[i, {k}]" for k in range(d)))
     plural = {"value": "values", "gradient": "gradients", "hessian": "hessians"}[kind]
     loop = f"{DECORATOR}def {plural}(points, out):\n    for i in range(points.shape[0]):\n"
     return loop + "".join(f"{' ' * 8}{line}\n" for line in head) + block.lines(8, tail)
+
+
+def _switched(kind, names, block, targets):
+    """Lines of a loop that put other results where a switch is 0."""
+    if not block.at_switches:
+        return []
+    return [f"if {block.switched()}:", f"    {targets} = {kind}_at_kinks({', '.join(names)})"]
 
 
 def _lower(expr):
@@ -612,6 +729,10 @@ def _print(expr, text):
     if name in ("Abs", "Sign", "Max"):
         head = {"Abs": "fabs", "Sign": "np.sign", "Max": "np.maximum"}[name]
         return f"{head}({', '.join(arguments)})"
+    if name == "Turn":
+        return f"(np.sign({arguments[0]}) if {arguments[0]} != 0.0 else np.sign({arguments[1]}))"
+    if name == "AtZero":
+        return f"({arguments[1]} if {arguments[0]} == 0.0 else 0.0)"
     if name == "Reciprocal":
         return f"(1.0 / {arguments[0]} if {arguments[0]} != 0.0 else 0.0)"
     if name == "Steep":

@@ -9,15 +9,20 @@ import numpy as np
 from pdelab.kernels import boxes, newton, proofs, search
 from pdelab.losses import enclosures
 
-__all__ = ["Boxes", "Minimum", "Search", "floors", "halved", "lower_on_box", "minimise", "surroundings"]
+__all__ = [
+    "Boxes", "Minimum", "Search", "floors", "halved", "lower_on_box", "minimise", "rounding", "scale", "surroundings",
+]  # fmt: skip
 
 CAPACITY = 2**12  # boxes of a new tree
 LARGEST, TREES = 2**19, 8  # boxes at most in a tree, and how many of them are filled one after the other
 PASSES = ((0.0, 4000), (1e-2, 2**15), (1e-4, 2**15), (1e-6, 2**15))  # gaps (relative) at kinks, and boxes to cut
 CURVES = ((1e-2, 2**15), (1e-4, 2**15), (8e-6, 2**17))  # the same everywhere, where minimisers fill a curve
 TOLERANCE = 4e-15  # relative gap that is aimed at
+FLOOR = 1e-3  # of the scale of the values: where that takes too many boxes, the gap is no smaller than of such a value
+SMALL = 1e-2  # of how far f is above its minimum: from there down it, not 1, is the scale of the values
 STRIDE = 32  # of many points on a grid, one in so many is searched before the others are judged
 OCTAVES = 24  # how far around is looked for values so low that they matter: 2^24 times the first reach
+FURTHER = 4  # times that this is looked at from 2^24 times as far: of large losses the first reach, of 1, is short
 
 
 @dataclass(frozen=True)
@@ -61,10 +66,11 @@ class Boxes:
 
     def rounding(self, points):
         """How far values of f may be off by rounding, at points (P, d)."""
-        points = np.ascontiguousarray(points, dtype=float)
-        value, error = np.empty((2, len(points)))
-        newton.energies(self.tape, points, 0.0, points, value, error)
-        return error
+        return _energies(self.tape, points)[1]
+
+    def scale(self, points, best):
+        """`scale` of best (P,) found for points (P, d)."""
+        return scale(_energies(self.tape, points)[0], best)
 
     def minimise(self, x, t, *, closed=True, tolerance=TOLERANCE):
         """(value (P,), place (P, d), below (P,)) of `Search`, by default over the box itself."""
@@ -110,6 +116,28 @@ def minimise(loss, x, t, lower, upper, *, closed=False, tolerance=TOLERANCE):
     """(value (P,), place (P, d), below (P,)) of `Search`."""
     least = Search(loss, x, t, (lower, upper), closed=closed, tolerance=tolerance)
     return least.value, least.place, least.below
+
+
+def rounding(loss, points):
+    """How far values of a formula may be off by rounding, at points (P, d)."""
+    return _energies(enclosures.tape(loss), points)[1]
+
+
+def scale(here, best):
+    """What gaps are measured by beside the value: 1, or how far minima `best` (P,) are below f `here` if that is less.
+
+    Differences of a few hundredths are no loss of another scale.
+    """
+    drop = np.where(np.isfinite(here) & np.isfinite(best), here - best, 0.0)
+    return np.where((drop > 0.0) & (drop < SMALL), drop, 1.0)
+
+
+def _energies(tape, points):
+    """(f, its rounding error) at points (P, d)."""
+    points = np.ascontiguousarray(points, dtype=float)
+    value, error = np.empty((2, len(points)))
+    newton.energies(tape, points, 0.0, points, value, error)
+    return value, error
 
 
 def halved(lower, upper):
@@ -169,7 +197,7 @@ def _proved(tree, loss, rows, x, t, shifts, best, place):
     slope = slope + (place - x) / t
     inside = ((place >= tree.lower) & (place <= tree.upper)).all(axis=1)
     sound = rows & inside & np.isfinite(slope).all(axis=1) & np.isfinite(best)
-    tolerance, certain = TOLERANCE * (1e-3 + np.abs(best)), np.zeros(len(x), dtype=bool)
+    tolerance, certain = TOLERANCE * np.abs(best), np.zeros(len(x), dtype=bool)
     if x.shape[1] == 1 and len(shifts) == 1:
         certain |= sound
         proofs.certify_between(tree.arrays, np.flatnonzero(~rows), 1.0 / t, tolerance, place, slope, certain)
@@ -186,10 +214,11 @@ def _proved(tree, loss, rows, x, t, shifts, best, place):
 def _lowered(tree, x, t, closed, tolerance, best, error, place):
     """Branch and bound in passes: those that kinks hold up are done again with a larger gap. Returns the bounds.
 
-    Those that are held up all the same, by curves of minimisers, are done with that gap everywhere.
+    Those that are held up all the same, by curves of minimisers, are done with that gap everywhere. At first the gap
+    is relative to the value alone, also of values next to 0, then to the scale of its differences as well.
     """
-    absolute = tolerance * np.where(np.isfinite(best), 1e-3 + np.abs(best), 1.0)
     below = np.full(len(x), -np.inf)
+    size = np.full(len(x), 1.0 if tolerance > TOLERANCE else 0.0)
 
     def settled(left, rough, smooth, budget):
         """Which of the points `left` one pass settles."""
@@ -197,9 +226,10 @@ def _lowered(tree, x, t, closed, tolerance, best, error, place):
         for _ in range(TREES):
             rows = left[~done]
             parts = [np.ascontiguousarray(a[rows]) for a in (best, error, place, below)]
-            size = x[rows], 0.0 if math.isinf(t) else 1.0 / t, closed, absolute[rows], rough, smooth, budget
+            gap = tolerance, tolerance * FLOOR * size[rows], size[rows], rough, smooth
+            where = x[rows], 0.0 if math.isinf(t) else 1.0 / t, closed, *gap, budget
             ends = np.full(len(rows), search.OPEN)
-            while not (room := search.minimise(tree.tape, tree.arrays, *size, *parts, ends)) and tree.grow():
+            while not (room := search.minimise(tree.tape, tree.arrays, *where, *parts, ends)) and tree.grow():
                 pass
             best[rows], error[rows], place[rows] = parts[:3]
             below[rows] = np.maximum(below[rows], parts[3])
@@ -210,14 +240,21 @@ def _lowered(tree, x, t, closed, tolerance, best, error, place):
         return done
 
     every = np.arange(len(x))
-    kinks = every[~settled(every, 0.0, 0.0, PASSES[0][1])]
-    curves = kinks[:0]
-    for k, (rough, budget) in enumerate(PASSES[1:]):
-        done = settled(kinks, rough, 0.0, budget)
-        curves = kinks[~done] if k == 0 else curves
-        kinks = kinks[done]
-    for rough, budget in CURVES:
-        curves = curves[settled(curves, rough, rough, budget)]
+    left = every[~settled(every, 0.0, 0.0, PASSES[0][1])]
+    if left.size and not size.any():
+        size = tree.scale(x, best)
+        left = left[~settled(left, 0.0, 0.0, PASSES[0][1])]
+    size = np.ones(len(x))
+    for _ in range(2):  # with gaps of the scale of 1, and then of small values
+        kinks, curves = left, left[:0]
+        for k, (rough, budget) in enumerate(PASSES[1:]):
+            done = settled(kinks, rough, 0.0, budget)
+            curves = kinks[~done] if k == 0 else curves
+            kinks = kinks[done]
+        for rough, budget in CURVES:
+            curves = curves[settled(curves, rough, rough, budget)]
+        size = tree.scale(x, best) if left.size else size
+        left = left[size[left] < 1.0]
     return below
 
 
@@ -233,17 +270,20 @@ def floors(loss, owner, lower, upper, x, t, gap):
 def surroundings(loss, x, t, depth=0.0):
     """(lower, upper) of a box that holds, for all x (P, d), every y with f(y) + |x - y|²/(2t) <= f(x) + depth.
 
-    Rings around the points, each twice as wide as the last, are enclosed out to 2^24 times the first reach. Raises
-    ValueError where low values go on for ever: f then falls as fast as the parabola rises.
+    Rings around the points, each twice as wide as the last, are enclosed out to 2^24 times the first reach, and
+    further where low values go on so far. Raises ValueError where they go on for ever: f then falls as fast as the
+    parabola rises.
     """
     low, high = x.min(0), x.max(0)
     top = float(np.max(loss(x[:, 0] if x.shape[1] == 1 else x))) + depth
     width = max(math.sqrt(2.0 * t) * max(4.0, math.sqrt(depth)), 8.0 * np.spacing(np.abs(x).max()))
+    further = FURTHER
     for _ in range(60):
         ring = _farthest_ring(loss, low, high, width, t, top)
         if ring < 0:
             return low - width, high + width
-        if ring >= OCTAVES - 2:
+        further -= ring >= OCTAVES - 2
+        if further < 0:
             break
         width *= 2.0 ** (ring + 1)
     raise ValueError(

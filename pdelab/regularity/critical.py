@@ -58,8 +58,8 @@ def critical_points(f: Loss, grid: Grid) -> CriticalPoints:
     Of a formula all of them are found. Boxes in which the enclosed gradient has no zero are dropped; Newton's method
     runs where an interval test proves that there is one root. What neither test decides is cut down to 1e-15 of the
     box, to 1e-9 where there is much of it, or as far as rounding lets the gradient be told from 0: there are degenerate
-    points or kinks. Of each such cluster one root is reported where the gradient is 0 up to rounding; a minimum at a
-    kink has none.
+    points or kinks. Of each such cluster the roots are reported where the gradient is 0 up to rounding, several where
+    it is not 0 between them and they are more than 2e-14 of the box apart; a minimum at a kink has none.
 
     Of a loss of functions the nodes say where to look: in one dimension between two nodes at which f' changes sign, in
     2-3 at the nodes and middles of cells where |grad f| is smallest among neighbours. The grid must separate the
@@ -162,7 +162,8 @@ def persistence_times(f: Field, grid: Grid, points: ArrayLike | None = None) -> 
 MOST_BOXES = 200_000  # looked at together
 FEW_BOXES = 4096  # so many are cut down to TINIEST
 NEWTON, SMALLEST, TINIEST = 1e-5, 1e-9, 1e-15  # widths, of the grid's box, of boxes left to Newton and left undecided
-SAME, WIDE = 1e-7, 0.05  # of the box: roots closer to one another are one, and clusters wider than this are none
+MOST_APART, CLOSEST = 64, 2e-14  # places of one cluster, and how far apart, of the box, they are at least
+SAME, WIDE = 1e-7, 0.05  # of the box: roots this close may be one, and clusters wider than this are none
 NOT_ISOLATED = "f: expected isolated critical points, got a curve or a region of them"
 
 
@@ -198,7 +199,7 @@ def _all_roots(f, grid):
     small = polished | (~proved & _inside(places, grid) & _critical(f, places, side))
     chosen = _one_of_each(places[~proved], small[~proved], first / side, last / side)
     kept = np.concatenate([np.flatnonzero(proved & small), len(simple) + chosen])
-    return _apart(places[kept], proved[kept] | _simple(f, places[kept], side), grid)
+    return _apart(f, places[kept], proved[kept] | _simple(f, places[kept], side), grid)
 
 
 def _krawczyk(f, lower, upper, hessian):
@@ -221,9 +222,9 @@ def _krawczyk(f, lower, upper, hessian):
     blurred[rows] = ((at[..., 0] <= 0.0) & (at[..., 1] >= 0.0) & (spread <= at[..., 1] - at[..., 0])).all(axis=1)
     solvable = _invertible(middle[rows], 1e10)
     rows, at = rows[solvable], at[solvable]
-    with np.errstate(invalid="ignore"):  # of an overflow nothing is concluded
+    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):  # of an overflow nothing is concluded
         place, blur = _krawczyk_box(at, centre[rows], half[rows], middle[rows], radius[rows])
-    first, last = place - blur, place + blur
+        first, last = place - blur, place + blur
     empty[rows] |= ((first > upper[rows]) | (last < lower[rows])).any(axis=1)
     unique[rows] = ((first > lower[rows]) & (last < upper[rows])).all(axis=1) & ~empty[rows]
     lower, upper = lower.copy(), upper.copy()
@@ -264,7 +265,7 @@ def _one_of_each(places, small, first, last):
     pairs = scipy.spatial.cKDTree(cells).query_pairs(1.5, p=np.inf, output_type="ndarray")
     graph = scipy.sparse.coo_array((np.ones(len(pairs)), pairs.T), shape=(len(cells), len(cells)))
     cluster = scipy.sparse.csgraph.connected_components(graph, directed=False)[1][member.ravel()]
-    chosen, widest = [], 0.0
+    chosen, widest, crowded = [], 0.0, False
     for number in np.unique(cluster[small]):
         rows = np.flatnonzero(cluster == number)
         widest = max(widest, (last[rows].max(axis=0) - first[rows].min(axis=0)).max())
@@ -272,8 +273,12 @@ def _one_of_each(places, small, first, last):
             raise ValueError(NOT_ISOLATED)
         middle = 0.5 * (places[rows].min(axis=0) + places[rows].max(axis=0))
         rows = rows[small[rows]]
-        chosen.append(rows[np.linalg.norm(places[rows] - middle, axis=1).argmin()])
-    if widest > SAME:
+        apart = _steps_apart(0.5 * (first + last)[rows])
+        crowded = crowded or len(apart) > MOST_APART
+        single = len(apart) < 2 or len(apart) > MOST_APART
+        away = np.linalg.norm(places[rows] - middle, axis=1)
+        chosen += [rows[away.argmin()]] if single else list(rows[sorted(apart, key=away.__getitem__)])
+    if widest > SAME or crowded:
         warnings.warn(
             f"degenerate critical points are known to {widest:.1e} of the box only: rounding of f hides where in there "
             "its gradient is 0; write f in factors, or without terms that cancel",
@@ -283,7 +288,19 @@ def _one_of_each(places, small, first, last):
     return np.array(chosen)
 
 
-def _apart(places, simple, grid):
+def _steps_apart(places):
+    """Numbers of places (k, d), of the box, one of each group closer together than a thousandth of all of them."""
+    size = max(CLOSEST, 1e-3 * float(np.ptp(places, axis=0).max(initial=0.0)))
+    kept = []
+    for k in np.lexsort(places.T[::-1]):
+        if all(np.abs(places[k] - places[other]).max() > size for other in kept):
+            kept.append(int(k))
+        if len(kept) > MOST_APART:
+            break
+    return kept
+
+
+def _apart(f, places, simple, grid):
     """(each root once, in lexicographic order; which are simple), of places (k, d) the simple ones first."""
     side = np.subtract(grid.upper, grid.lower)
     order = np.argsort(~simple, kind="stable")
@@ -291,10 +308,33 @@ def _apart(places, simple, grid):
     if len(places):
         pairs = scipy.spatial.cKDTree(places / side).query_pairs(SAME, p=np.inf, output_type="ndarray")
         kept = np.ones(len(places), dtype=bool)
-        kept[pairs.max(axis=1, initial=-1) if len(pairs) else []] = False
+        same = pairs[~_distinct(f, places, simple, side, pairs)] if len(pairs) else pairs
+        kept[same.max(axis=1, initial=-1) if len(same) else []] = False
         places, simple = places[kept], simple[kept]
+    zero = np.where(np.abs(places) <= 4e-16 * side, 0.0, places)
+    moved = (zero != places).any(axis=1)
+    places[moved] = np.where(_critical(f, zero[moved], side)[:, None], zero[moved], places[moved])
     order = np.lexsort(places.T[::-1])
     return (places[order, 0] if grid.dimension == 1 else places[order]), simple[order]
+
+
+def _distinct(f, places, simple, side, pairs):
+    """Which pairs (m, 2) of close places (k, d) are two roots: simple ones further apart than they are known to.
+
+    Or others between which the gradient is not 0.
+    """
+    d = places.shape[1]
+    first, second = places[pairs[:, 0]], places[pairs[:, 1]]
+    distance = np.abs((first - second) / side).max(axis=1)
+    at = f.enclose(*(2 * (places[:, 0] if d == 1 else places,))).gradient.reshape(-1, d, 2)
+    hessians = np.where(simple[:, None, None], _derivatives(f, places)[1], np.eye(d))
+    blur = np.abs(np.linalg.pinv(hessians)) @ np.abs(at).max(axis=-1)[..., None]
+    known = 4.0 * np.abs(blur[..., 0] / side).max(axis=1) + 8.0 * np.spacing(np.abs(places / side).max(axis=1))
+    alone = simple[pairs].all(axis=1) & (distance > known[pairs].sum(axis=1))
+    between = 0.5 * (first + second)
+    slope = f.enclose(*(2 * (between[:, 0] if d == 1 else between,))).gradient.reshape(-1, d, 2)
+    clear = ((slope[..., 0] > 0.0) | (slope[..., 1] < 0.0)).any(axis=1)
+    return alone | ((distance > CLOSEST) & clear)
 
 
 def _invertible(matrices, limit):
