@@ -63,9 +63,8 @@ def hopf_lax(f: Loss | ArrayLike, grid: Grid | ArrayLike, t: ArrayLike, *, refin
     -----
     AccuracyWarning
         Minimisers beyond an outflow end, which rest on that line; valleys between the places at which a loss of
-        functions was sampled; a minimum that is proved to a gap only.
-    AccuracyWarning
-        A loss of functions with a cusp between two floats, or with kinks along curves.
+        functions was sampled, a cusp of it between two floats, or kinks along curves; a minimum that is proved to a gap
+        only.
 
     Notes
     -----
