@@ -340,6 +340,14 @@ def test_atoms_against_densities(seed, order):
     assert mixed.entropy == math.inf
 
 
+def test_numbers_whose_differences_leave_float64_are_refused():
+    for values in ([1e308, -1e308], [-1e308]):
+        with pytest.raises(ValueError, match="up to 1e.307, whose differences fit into float64"):
+            transport.law_of_samples(values)
+    far = transport.law_of_samples([1e307]), transport.law_of_samples([-1e307])
+    assert wasserstein(*far) == pytest.approx(2e307)
+
+
 def test_huge_outliers_do_not_overflow():
     one, two = transport.law_of_samples([0.0, 1e200]), transport.law_of_samples([0.0, 3e200])
     assert wasserstein(one, two) == pytest.approx(math.sqrt(0.5) * 2e200)

@@ -199,7 +199,8 @@ class Energy:
         s = rule(ORDERS[d], ends)[0]
         z = np.empty((len(owner), *[len(s)] * d, d))
         for k in range(d):
-            line = centre[:, k, None] + half[:, k, None] * s
+            with np.errstate(invalid="ignore"):  # of what is refused
+                line = centre[:, k, None] + half[:, k, None] * s
             z[..., k] = line.reshape(-1, *[len(s) if j == k else 1 for j in range(d)])
         column = (-1,) + (1,) * d
         close = self.close(owner, centre, half)

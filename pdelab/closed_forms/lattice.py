@@ -74,7 +74,8 @@ def _bounds(f, minima, t, beta):
     of H there is at most H(y) + Σ_i r_i² sup H_ii/6 + Σ_{i<j} r_i r_j rad H_ij/4, r_i half its sides.
     """
     x, y, d, floor = minima.x, minima.place, minima.x.shape[1], minima.floor()
-    rise = np.maximum(minima.below - floor, 0.0)
+    with np.errstate(invalid="ignore"):  # of what is refused
+        rise = np.maximum(minima.below - floor, 0.0)
     share = d / np.maximum(2.0 * beta * rise, d)  # 1 - s, the best
     low = floor + (1.0 - share) * rise + 0.5 * d / beta * np.log(share)
     own = _hessians(f, y)[:, range(d), range(d)]

@@ -26,6 +26,7 @@ __all__ = ["Law", "checked_law", "displacement", "law", "law_of_samples", "wasse
 
 GAUSS = (0.5 - math.sqrt(0.15), 0.5, 0.5 + math.sqrt(0.15)), (5 / 18, 8 / 18, 5 / 18)  # on [0, 1], exact to degree five
 MASS_TOLERANCE = 1e-9  # how far a total mass may be from one: round-off of long solves, far below any real loss
+LARGEST = 1e307  # of the numbers that a law is on
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +43,8 @@ class Law:
     Raises
     ------
     ValueError
-        Intervals that overlap or do not increase, masses that are not positive or do not sum to one.
+        Intervals that overlap or do not increase, numbers beyond 1e307, masses that are not positive or do not sum to
+        one.
 
     Examples
     --------
@@ -60,6 +62,11 @@ class Law:
             array = np.array(getattr(self, name), dtype=float)
             if array.ndim != 1 or array.size == 0 or not np.isfinite(array).all():
                 raise ValueError(f"{name}: expected a list of finite numbers, one a cell, got {getattr(self, name)!r}")
+            if np.abs(array).max() > LARGEST:
+                raise ValueError(
+                    f"{name}: expected numbers up to {LARGEST:g}, whose differences fit into float64, got "
+                    f"{np.abs(array).max():.6g}: take other units"
+                )
             array.flags.writeable = False
             object.__setattr__(self, name, array)
         sizes = [array.size for array in (self.left, self.right, self.masses)]
@@ -219,7 +226,7 @@ def law_of_samples(values: ArrayLike, weights: ArrayLike | None = None) -> Law:
     Parameters
     ----------
     values : array (n,)
-        Finite numbers of any size, in any order; equal ones become one atom.
+        Numbers up to 1e307 in size, in any order; equal ones become one atom.
     weights : array (n,) or None
         Nonnegative, of any positive sum, by which they are divided; None: all alike.
 
@@ -230,7 +237,7 @@ def law_of_samples(values: ArrayLike, weights: ArrayLike | None = None) -> Law:
     Raises
     ------
     ValueError
-        Values that are not finite, negative weights or no weight at all.
+        Values that are not finite or beyond 1e307, negative weights or no weight at all.
 
     Examples
     --------
