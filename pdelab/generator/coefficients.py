@@ -15,7 +15,7 @@ from pdelab.kernels import tridiagonal
 
 __all__ = [
     "Coefficients", "DiffusionProblem", "INTERPRETATIONS", "Ito", "asked", "axis_rates", "ito", "largest_step",
-    "lines", "no_outflow", "second_difference", "stop",
+    "lines", "no_outflow", "over_faces", "second_difference", "stop",
 ]  # fmt: skip
 
 INTERPRETATIONS = ("ito", "stratonovich", "klimontovich", "fick")
@@ -92,8 +92,9 @@ class Ito:
     fick : array (*cells, d) or None
         Where a is a full matrix, β of div(a grad ρ - β ρ), the same equation, on the cells.
     symmetric : bool
-        Fick's law on the axes: the same mean of a serves both directions over a face, and drops hold b - grad U alone,
-        so that constants are kept exactly.
+        Fick's law on the axes, which is also Klimontovich's there: the same mean of a serves both directions over a
+        face, the harmonic one, right where a jumps half-way, and drops hold b - grad U alone, so that constants are
+        kept exactly.
     """
 
     potential: np.ndarray | None
@@ -145,7 +146,11 @@ def ito(coefficients: Coefficients, grid: Grid) -> Ito:
         return _ito(coefficients.potential, coefficients.drift, [np.full(grid.shape, D)] * d, grid)
     sigma, matrix = _matrices(sigma, matrix, grid)
     drift, added, root = coefficients.drift, None, None
-    if coefficients.interpretation == "fick":
+    off = ~np.eye(d, dtype=bool)
+    diagonal, symmetric = not matrix[..., off].any(), coefficients.interpretation == "fick"
+    if coefficients.interpretation == "klimontovich" and diagonal and (d == 1 or coefficients.sigma is None):
+        symmetric = True  # on the axes the two are one
+    if symmetric:
         added = D * _divergence_of_matrix(matrix, grid)
     elif CORRECTION[coefficients.interpretation]:
         root = _square_root(matrix) if sigma is None else sigma
@@ -153,11 +158,10 @@ def ito(coefficients: Coefficients, grid: Grid) -> Ito:
     if added is not None:
         added = added[..., 0] if d == 1 else added
         drift = added if drift is None else drift + added
-    off = ~np.eye(d, dtype=bool)
-    if not matrix[..., off].any():
+    if diagonal:
         a = [np.ascontiguousarray(D * matrix[..., k, k]) for k in range(d)]
         form = _ito(coefficients.potential, drift, a, grid)
-        if coefficients.interpretation != "fick":
+        if not symmetric:
             return form
         drops = _ito(coefficients.potential, coefficients.drift, a, grid).drops
         return replace(form, drops=drops, symmetric=True)
@@ -337,11 +341,36 @@ def axis_rates(form: Ito, grid: Grid) -> list[tuple[Array, Array]]:
 
 
 def _over_means(drop, a):
-    """drop and a over the mean of a on each face, and that mean; the rates are homogeneous: B(cq, cD) = c B(q, D)."""
-    face = 0.5 * (a + np.roll(a, -1, axis=1))
+    """drop and a over the harmonic mean of a on each face, and that mean, half of a where the other is zero.
+
+    The rates are homogeneous: B(cq, cD) = c B(q, D).
+    """
+    face = over_faces(a, np.roll(a, -1, axis=1))
     upwind = 1e-200 * np.abs(drop)  # without noise
     face = np.where(face > 0, np.maximum(face, upwind), upwind)
     return drop / np.where(face > 0, face, 1.0), np.ones_like(a), face
+
+
+def over_faces(a: Array, there: Array) -> Array:
+    """The mean of two diffusivities in series, 2/(1/a + 1/a'), half their sum where one is zero.
+
+    Parameters
+    ----------
+    a, there : arrays
+        Of the nodes before and after a face.
+
+    Returns
+    -------
+    array of their shape
+
+    Examples
+    --------
+    >>> over_faces(np.array([1.0, 1.0]), np.array([3.0, 0.0]))
+    array([1.5, 0.5])
+    """
+    total = a + there
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where((a > 0) & (there > 0), 2 * a * (there / total), 0.5 * total)
 
 
 def stop(absorbing, up, down):

@@ -625,6 +625,8 @@ def _first_loss(f, boxes, c, value, time, noise):
     for _ in range(100):
         _, place, _ = boxes.minimise(c[None], time)
         y = place[0]
+        if (np.abs(y - c) <= 1e-12 * np.abs(c)).all():  # c itself, as far as it is known
+            return time
         drop = value - float(f(y[0] if len(y) == 1 else y))
         ratio = float(_ratio(np.float64(drop), ((y - c) ** 2).sum(), noise))
         if not ratio < time * (1.0 - 4e-15):
