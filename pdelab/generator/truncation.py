@@ -187,7 +187,8 @@ def _finer_rates(form, grid):
     """(up, down) as from `axis_rates`, of drift and diffusion that bend on a face as their neighbours tell.
 
     z = ∫ b/D over the face to one order more; the resistance ∫ exp(V), V' = -b/D, with h² V'' from the faces beside.
-    A drift that jumps between two nodes does so a quarter of a cell elsewhere, the mean of what is not known.
+    A drift that jumps between two nodes does so a quarter of a cell elsewhere, the mean of what is not known; one that
+    may step at a node does.
     """
     finer = []
     for axis, (rates, drop, a) in enumerate(zip(axis_rates(form, grid), form.drops, form.a)):
@@ -196,9 +197,9 @@ def _finer_rates(form, grid):
             b = form.drift if grid.dimension == 1 else form.drift[..., axis]
             second, first = second_difference(b, axis, grid), differences(b, axis, grid)
             jumps = np.abs(differences(second, axis, grid)) > JUMP * np.abs(first)
-            jumps |= _steps_of(b, axis, grid)
             fourth = _means(second_difference(second, axis, grid), axis, grid)
-            drop = drop + h * np.where(jumps, first / 4, 11 / 720 * fourth)
+            sharper = _steps_at_nodes(b, axis, grid)
+            drop = drop + h * np.where(sharper != 0, sharper, np.where(jumps, first / 4, 11 / 720 * fourth))
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             steps = differences(1 / a, axis, grid)
             means = _means(1 / a - second_difference(1 / a, axis, grid) / 12, axis, grid)
@@ -238,17 +239,21 @@ def isolated(values: Array) -> tuple[Array, Array, Array]:
     return sharp, size, np.where(after, share, -share)
 
 
-def _steps_of(b, axis, grid):
-    """Faces over which a drift steps, in one cell or in two with a value between."""
-    rises = np.moveaxis(
-        np.diff(b, axis=axis, append=np.take(b, [0], axis) if grid.periodic[axis] else np._NoValue), axis, 0
-    )
+def _steps_at_nodes(b, axis, grid):
+    """What the mean of a drift over a face misses if it steps at a node, where it has a value between: zero elsewhere.
+
+    Nodes show a ramp of two cells; a step is half as much more before the node and after it.
+    """
+    more = {"append": np.take(b, [0], axis)} if grid.periodic[axis] else {}
+    rises = np.moveaxis(np.diff(b, axis=axis, **more), axis, 0)
     if len(rises) < 3:
-        return np.zeros(b.shape, dtype=bool)
+        return np.zeros(b.shape)
     beyond = np.pad(rises, [(2, 2)] + [(0, 0)] * (b.ndim - 1), "wrap" if grid.periodic[axis] else "edge")
     sharp, _, share = isolated(beyond)
-    steps = sharp | np.roll(sharp & (share > 0), 1, 0) | np.roll(sharp & (share < 0), -1, 0)
-    return np.moveaxis(np.pad(steps, [(0, b.shape[axis] - len(steps))] + [(0, 0)] * (b.ndim - 1)), 0, axis)
+    first, second = sharp & (share > 0), sharp & (share < 0)  # of the two faces
+    before, after = first | np.roll(second, -1, 0), np.roll(first, 1, 0) | second
+    missed = np.where(after, rises / 2, np.where(before, -rises / 2, 0.0))
+    return np.moveaxis(np.pad(missed, [(0, b.shape[axis] - len(rises))] + [(0, 0)] * (b.ndim - 1)), 0, axis)
 
 
 def _bend(drop, axis, grid):
