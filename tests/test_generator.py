@@ -858,3 +858,24 @@ def test_a_ring_has_no_seam(shape, full, rng):
         places = np.roll(index, -2, axis).ravel()  # where the node of the turned field stood before
         places = np.argsort(places)
         np.testing.assert_allclose(turned, plain[np.ix_(places, places)], atol=1e-11 * np.abs(plain).max())
+
+
+@pytest.mark.parametrize("interpretation", ["klimontovich", "fick"])
+@pytest.mark.parametrize("jump", [5.0, 50.0])
+def test_noise_that_steps_half_way_between_two_nodes(interpretation, jump):
+    """D v'' = -1 on both sides with v and D v' continuous between absorbing ends; the law at rest is uniform."""
+    n, left, right = 51, -1.0, 1.0
+    grid = pl.Grid(left, right, n, boundary="absorbing")
+    step = grid.x[n // 2] - grid.spacing[0] / 2
+    noise = {"diffusion": np.where(grid.x < step, 1.0, jump), "diffusivity": 1.0, "interpretation": interpretation}
+    v = mean_exit_time(FokkerPlanck(**noise), grid)
+    # D v' = c - x on both sides: v = ∫ (c - x)/D from the left, zero at the right
+    near, far = step - left, (right - step) / jump
+    c = ((step**2 - left**2) / 2 + (right**2 - step**2) / (2 * jump)) / (near + far)
+    inside = c * (grid.x - left) - (grid.x**2 - left**2) / 2
+    at = c * near - (step**2 - left**2) / 2
+    beyond = at + (c * (grid.x - step) - (grid.x**2 - step**2) / 2) / jump
+    exact = np.where(grid.x < step, inside, beyond)
+    np.testing.assert_allclose(v[1:-1], exact[1:-1], rtol=0, atol=0.01 * exact.max())
+    walls = pl.Grid(left, right, n)
+    np.testing.assert_allclose(stationary(FokkerPlanck(**noise), walls), 0.5, rtol=1e-9)

@@ -569,3 +569,20 @@ def test_the_entropy_production_of_a_given_density_is_right_or_told(n, s, m, dri
         produced = nonequilibrium.entropy_production(problem, grid, rho / grid.integrate(rho))
     wrong = abs(produced / (s**2 * (1 / s**2 - 1) ** 2 + m**2) - 1)
     assert (wrong > 0.05) == bool(said) == (n == 13)
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_the_entropy_production_density_tells_as_its_integral_does(given):
+    """A rotating Ornstein-Uhlenbeck process, and a narrow Gaussian in it, on coarse and on fine nodes."""
+    for n in (21, 161):
+        grid = pl.Grid((-5.0, -5.0), (5.0, 5.0), n)
+        x, y = np.moveaxis(grid.points, -1, 0)
+        problem = pl.FokkerPlanck(drift=np.stack([-x - 4 * y, 4 * x - y], -1), beta=1.0)
+        rho = np.exp(-(x**2 + y**2) / 0.5)
+        said = []
+        for question in (nonequilibrium.entropy_production, nonequilibrium.entropy_production_density):
+            with warnings.catch_warnings(record=True) as heard:
+                warnings.simplefilter("always")
+                question(problem, grid, rho / grid.integrate(rho) if given else None)
+            said.append(sorted({str(warning.message) for warning in heard}))
+        assert said[0] == said[1] and (given or bool(said[0]) == (n == 21))

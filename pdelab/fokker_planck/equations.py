@@ -58,7 +58,8 @@ class FokkerPlanck:
     beta : it takes of the order of exp(β ΔU) relaxation times to cross a barrier ΔU, see `mean_exit_time`: 20 for β ΔU
         = 3, 1e13 for β ΔU = 30, where the density seems stuck and is. math.inf leaves the gradient flow.
     grid : so fine that the potential changes by less than 1/β or so between nodes (info["peclet"] below 2), and so wide
-        that the density is small at the ends: 6 standard deviations leave 2e-9 of a Gaussian outside.
+        that the density is small at the ends: 6 standard deviations leave 2e-9 of a Gaussian outside. Σ is known at the
+        nodes alone: a dip or a peak of it between them goes unseen, and a step lies half-way between two.
     functions of time : some hundreds of instants are looked at before a run without dt, and steps end where they turn
         sharply. What lasts less than a five-hundredth of the run may go unseen: save a time before and after it.
 

@@ -318,6 +318,7 @@ def mean_exit_time(
     grid : Grid
         Of any ends but outflow.
     target : boolean array grid.shape, or callable points -> boolean array; None: the absorbing ends of the grid
+        The nodes in it: let it end on nodes, since up to a spacing before its edge U may still rise by many kT.
     time : float
         When the coefficients are taken, where they move.
     logarithm : bool
@@ -394,6 +395,7 @@ def committor(
     Parameters
     ----------
     a, b : boolean arrays grid.shape, or callables points -> boolean array; they do not meet
+        The nodes in them: let them end on nodes.
     problem : FokkerPlanck or BackwardKolmogorov
     grid : Grid
     time : float

@@ -255,6 +255,11 @@ def entropy_production_density(
     -------
     array grid.shape, >= 0
 
+    Warns
+    -----
+    AccuracyWarning
+        As `entropy_production`.
+
     Examples
     --------
     >>> import pdelab as pl
@@ -273,6 +278,9 @@ def entropy_production_density(
     per_node = np.zeros(grid.weights.size)
     for ends in (edges.start, edges.end):
         np.add.at(per_node, ends, 0.5 * edges.flow * edges.affinity)
+    tell, produced = _tell_of_production if given is None else _tell_of_given, float(per_node.sum())
+    if 0 < produced < math.inf and not edges.balanced:
+        tell(produced, density, problem, grid, time)
     return per_node.reshape(grid.shape) / grid.weights
 
 
