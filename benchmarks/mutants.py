@@ -328,6 +328,8 @@ MUTANTS = tuple(
         ("diffusivities side by side", "generator/coefficients.py", "2 * a * (there / total), 0.5 * total)", "0.5 * total, 0.5 * total)", GENERATOR + "half_way"),
         ("Klimontovich by differences", "generator/coefficients.py", 'if coefficients.interpretation == "klimontovich" and diagonal', 'if False and diagonal',
          GENERATOR + "half_way"),
+        ("value functions of coarse nodes", "control/value.py", "return float(np.abs(there - u[every]).max()) / ORDERS", "return 0.0",
+         "tests/test_control.py -k coarse_nodes"),
         ("kinks are smooth", "generator/truncation.py", "size > SHARP * (sum(sizes) - other)", "size < 0", "tests/test_smearing.py -k kink or layer"),
         ("kinks lie at nodes", "generator/smearing.py", "np.abs(1 - 6 * theta * (1 - theta)) * there", "1.0", "tests/test_smearing.py -k kink"),
         ("waves have kinks", "generator/truncation.py", "SHARP = 3.0", "SHARP = 0.3", "tests/test_smearing.py -k smooth_densities"),

@@ -1,6 +1,7 @@
 """Control: linear-quadratic problems solved by hand, three routes against each other, Theorem 4.11 as an equality."""
 
 import math
+import warnings
 from functools import partial
 
 import numpy as np
@@ -364,8 +365,34 @@ def test_path_without_noise():
     assert (runs.martingale == 0).all()
 
 
+@pytest.mark.parametrize(
+    ("loss", "end", "horizon", "D", "half"),
+    [
+        ("0*x", "2*cos(8*x)", 0.5, 0.5, 2.0),
+        ("x**2/2", "6*abs(x - 0.3)", 2.0, 0.1, 2.0),
+        ("5*abs(x)", "5*(x - 0.5)**2", 0.5, 0.5, 2.0),
+        ("x**2/4 + cos(6*x)", "x**2/2", 2.0, 0.1, 3.0),
+        ("x**2/2", "x**2/2", 1.0, 0.5, 4.0),
+    ],
+)
+def test_what_coarse_nodes_make_of_the_value_function_is_told(loss, end, horizon, D, half):
+    """Against a sixteenth of the spacing: more than 1 % of its range is told, and less than a fifth of that is not."""
+    problem = Control(Loss(loss), Loss(end), horizon, D)
+
+    def ask(n):
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            return logarithmic_transform(problem, Grid(-half, half, n), 0.0).values[0], bool(said)
+
+    for n in (41, 121):
+        u, said = ask(n)
+        fine, _ = ask(8 * (n - 1) + 1)
+        wrong = np.abs(u - fine[::8]).max() / np.ptp(u)
+        assert said >= (wrong > 0.012) and (not said or wrong > 0.002), wrong
+
+
 def test_reflected_paths_keep_to_the_box():
-    grid = Grid(-0.5, 0.5, 41)
+    grid = Grid(-0.5, 0.5, 81)
     value = logarithmic_transform(Control(None, Loss("x"), 1.0, 0.5), grid, np.linspace(0.0, 1.0, 401))
     runs = controlled_paths(value, 0.0, paths=2000, steps=400, seed=2, controlled=False)
     assert np.abs(runs.states).max() <= 0.5
