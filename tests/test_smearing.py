@@ -407,6 +407,8 @@ def test_what_little_is_left_between_absorbing_ends_is_no_error(wind):
     exact = start[None, 1:-1] * np.exp(-(math.pi**2 + wind**2 / 4) * run.times[:, None])
     assert np.abs(run.values[:, 1:-1] / exact - 1).max() < 0.05 and not warned
     assert run.info["space_error"] < 1e-3
+    run, warned = listened(pl.solve, problem, np.sin(math.pi * grid.x), grid, [0.2, 2.0])  # of all modes
+    assert run.info["space_error"] < 1e-2 and not warned
 
 
 def test_a_lump_across_the_seam_is_one():
