@@ -1231,3 +1231,20 @@ def test_averages_that_do_not_settle_are_told():
     """White noise to the lattices: sin(1e9 x²)."""
     with pytest.warns(pl.AccuracyWarning, match="too rough for the lattice"):
         pl.heat_smoothing(pl.Loss("sin(1e9*x**2)"), free(), 0.3, 2.0)
+
+
+@pytest.mark.parametrize("offset", ["1e3", "1e5", "1e8"])
+def test_a_constant_does_not_change_derivatives_of_short_scopes(offset):
+    f, moved = pl.Loss("sin(x)"), pl.Loss(f"{offset} + sin(x)")
+    for gamma, beta in ((1e-10, 1e4), (1e-10, 1.0), (1e-8, 1e2), (1e-6, 1e4)):
+        for question in (pl.local_entropy_gradient, pl.local_entropy_hessian):
+            assert question(moved, 0.3, gamma, beta) == pytest.approx(question(f, 0.3, gamma, beta), rel=1e-6)
+
+
+def test_sums_and_transforms_of_uneven_kernels_are_one():
+    from pdelab.closed_forms import averages
+
+    rng = np.random.default_rng(0)
+    values, kernels = rng.normal(size=(30, 40)), [rng.random(5), rng.random(7)]
+    one, other = (way(values, kernels, [2, 3], [True, True]) for way in (averages._along, averages._transformed))
+    np.testing.assert_allclose(one, other, rtol=0, atol=1e-12)

@@ -205,7 +205,7 @@ def _closed(along, values, kernels, counts, far, size, distance, steps):
 def _transformed(values, kernels, counts, far):
     for axis, (kernel, m, beyond) in enumerate(zip(kernels, counts, far)):
         if beyond:
-            values = np.moveaxis(gaussian.convolved(values, kernel, axis), axis, 0)[::m]
+            values = np.moveaxis(gaussian.convolved(values, kernel[::-1], axis), axis, 0)[::m]
             values = np.moveaxis(values, 0, axis)
     return values
 

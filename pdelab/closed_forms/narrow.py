@@ -25,6 +25,7 @@ WIDTHS = 9.5  # of the kernel to either side of the minimiser, which is at most 
 STEPS = {1: (0.5, 0.25, 0.125, 0.0625), 2: (0.5, 0.25), 3: (0.5,)}  # spacings, in widths
 SHIFT = 0.3819660112501051  # of the second lattice, in spacings
 AGREE = 1e-12  # of the two sums
+ROUNDED = 64.0  # times the rounding of f, by which two sums of it may differ
 NOISE = 1e-4  # rounding of the exponents from which on f is taken for its parabola at the minimiser
 KINK = 1e-6  # of a slope's change over a width, for functions
 ROUND = 4e-15  # of values and slopes, relative to their size and that of their terms
@@ -113,9 +114,10 @@ def _sums(f, x, away, gamma, beta):
         ]
         (m0, s0, b0), (m1, s1, b1) = both
         scale = np.abs(h[left]).max(axis=(1, 2)) + np.abs(b0).max(axis=(1, 2))
-        agree = np.abs(m0 - m1) <= AGREE * np.maximum(np.abs(m0), np.minimum(beta * np.abs(here[left]), 1.0))
-        agree &= np.abs(s0 - s1).max(axis=1) <= AGREE * (np.abs(s0).max(axis=1) + width * scale)
-        agree &= np.abs(b0 - b1).max(axis=(1, 2)) <= 10.0 * AGREE * scale + 64.0 * noise[left] * AGREE
+        blur = ROUNDED * noise[left]  # of the weights, by the rounding of f
+        agree = np.abs(m0 - m1) <= AGREE * np.maximum(np.abs(m0), np.minimum(beta * np.abs(here[left]), 1.0)) + blur
+        agree &= np.abs(s0 - s1).max(axis=1) <= AGREE * np.abs(s0).max(axis=1) + (AGREE + blur) * width * scale
+        agree &= np.abs(b0 - b1).max(axis=(1, 2)) <= 10.0 * AGREE * scale + blur * gamma * scale**2
         p = left[agree]
         u[p] = base[p] - np.log1p(0.5 * (m0 + m1)[agree]) / beta
         slope[p], bend[p] = 0.5 * (s0 + s1)[agree], 0.5 * (b0 + b1)[agree]

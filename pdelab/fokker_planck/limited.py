@@ -145,7 +145,7 @@ class _Fluxes:
         """δ(aρ) over the faces of an axis that is the first one of x; Fick's law has one mean of a over the face."""
         a = np.moveaxis(self.form.a[axis], axis, 0)
         if self.form.symmetric:
-            return over_faces(a, np.roll(a, -1, 0)) * (np.roll(x, -1, 0) - x)
+            return over_faces(a, 0, self.grid.periodic[axis]) * (np.roll(x, -1, 0) - x)
         return np.roll(a * x, -1, 0) - a * x
 
     def _cell(self, axis):
@@ -165,7 +165,7 @@ class _Fluxes:
                 a = np.moveaxis(self.form.a[axis], axis, 0)
                 above, below = a, a  # what a node gives through its two faces
                 if self.form.symmetric:
-                    above = over_faces(a, np.roll(a, -1, 0))
+                    above = over_faces(a, 0, grid.periodic[axis])
                     below = np.roll(above, 1, 0)
                 leaving = leaving + (above * faces + below * np.roll(faces, 1, 0)) / grid.spacing[axis]
             total += np.moveaxis(leaving / self._cell(axis), 0, axis)

@@ -15,10 +15,11 @@ from pdelab.kernels import tridiagonal
 
 __all__ = [
     "Coefficients", "DiffusionProblem", "INTERPRETATIONS", "Ito", "asked", "axis_rates", "ito", "largest_step",
-    "lines", "no_outflow", "over_faces", "second_difference", "stop",
+    "isolated", "lines", "no_outflow", "over_faces", "second_difference", "stepping_faces", "stop",
 ]  # fmt: skip
 
 INTERPRETATIONS = ("ito", "stratonovich", "klimontovich", "fick")
+SHARP, ALONE = 3.0, 0.1  # a difference over those around it, 2 of a wave of six nodes; a share that counts as none
 WIDEST = 1e100  # spacings and rates beyond this, or below its inverse, leave no room for their products
 CORRECTION = {"ito": 0.0, "stratonovich": 0.5, "klimontovich": 1.0}  # α: σ is read at the point (1 - α) t + α (t + dt)
 
@@ -93,7 +94,7 @@ class Ito:
         Where a is a full matrix, β of div(a grad ρ - β ρ), the same equation, on the cells.
     symmetric : bool
         Fick's law on the axes, which is also Klimontovich's there: the same mean of a serves both directions over a
-        face, the harmonic one, right where a jumps half-way, and drops hold b - grad U alone, so that constants are
+        face, in series where a steps, and drops hold b - grad U alone, so that constants are
         kept exactly.
     """
 
@@ -329,7 +330,7 @@ def axis_rates(form: Ito, grid: Grid) -> list[tuple[Array, Array]]:
         up, down = np.empty_like(drop), np.empty_like(drop)
         scale = 1 / grid.spacing[axis] ** 2
         if form.symmetric:
-            drop, a, face = _over_means(drop, a)
+            drop, a, face = _over_means(drop, a, grid.periodic[axis])
         tridiagonal.rates(drop, a, scale, grid.periodic[axis], up, down)
         if form.symmetric:
             up *= face
@@ -340,37 +341,100 @@ def axis_rates(form: Ito, grid: Grid) -> list[tuple[Array, Array]]:
     return rates
 
 
-def _over_means(drop, a):
-    """drop and a over the harmonic mean of a on each face, and that mean, half of a where the other is zero.
+def _over_means(drop, a, wraps):
+    """drop and a over the mean of a on each face, and that mean.
 
     The rates are homogeneous: B(cq, cD) = c B(q, D).
     """
-    face = over_faces(a, np.roll(a, -1, axis=1))
+    face = over_faces(a, 1, wraps)
     upwind = 1e-200 * np.abs(drop)  # without noise
     face = np.where(face > 0, np.maximum(face, upwind), upwind)
     return drop / np.where(face > 0, face, 1.0), np.ones_like(a), face
 
 
-def over_faces(a: Array, there: Array) -> Array:
-    """The mean of two diffusivities in series, 2/(1/a + 1/a'), half their sum where one is zero.
+def over_faces(a: Array, axis: int, wraps: bool) -> Array:
+    """The mean of a diffusivity over the faces of an axis: half the sum, in series where it steps, 2/(1/a + 1/a').
 
     Parameters
     ----------
-    a, there : arrays
-        Of the nodes before and after a face.
+    a : array
+    axis : int
+    wraps : bool
+        Periodic along the axis; the last face of an open one is that from end to end.
 
     Returns
     -------
-    array of their shape
+    array of its shape
 
     Examples
     --------
-    >>> over_faces(np.array([1.0, 1.0]), np.array([3.0, 0.0]))
-    array([1.5, 0.5])
+    >>> over_faces(np.array([1.0, 1.0, 1.0, 3.0, 3.0, 3.0, 3.0]), 0, False)[:5]
+    array([1. , 1. , 1.5, 3. , 3. ])
     """
+    there = np.roll(a, -1, axis)
+    alone, before, after = stepping_faces(np.log(np.maximum(a, 1e-300)), axis, wraps)
     total = a + there
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where((a > 0) & (there > 0), 2 * a * (there / total), 0.5 * total)
+        return np.where((alone | before | after) & (a > 0) & (there > 0), 2 * a * (there / total), 0.5 * total)
+
+
+def isolated(values: Any) -> tuple[Any, Any, Any]:
+    """(sharp, size, share) of values that stand out, alone or as a pair of one sign, along the first axis.
+
+    sharp : boolean; the larger of a pair is, whose neighbours on both sides, two each, add up to a third of it or less.
+    size, share : of both together, and what of it the smaller one has; negative where that comes before.
+
+    Two values more than the result has are given at either end.
+    """
+    near, left, here, right, far = (values[k : k + len(values) - 4] for k in range(5))
+    after = right * np.sign(here) >= left * np.sign(here)
+    other = np.maximum(np.where(after, right, left) * np.sign(here), 0.0)
+    sizes = [np.abs(field) for field in (near, left, right, far)]
+    size = np.abs(here) + other
+    sharp = (np.abs(here) > sizes[1]) & (np.abs(here) >= sizes[2]) & (size > SHARP * (sum(sizes) - other))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = np.where(sharp, other / size, 0.0)
+    return sharp, size, np.where(after, share, -share)
+
+
+def stepping_faces(values: Any, axis: int, wraps: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(alone, before, after): faces over which values step, in one cell, or in two before and after a node between.
+
+    Parameters
+    ----------
+    values : array
+    axis : int
+    wraps : bool
+        Periodic along the axis.
+
+    Returns
+    -------
+    three boolean arrays of its shape
+
+    Examples
+    --------
+    >>> np.flatnonzero(stepping_faces(np.array([0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0]), 0, False)[0])
+    array([2])
+    """
+    values = np.moveaxis(values, axis, 0)
+    rises, n = np.diff(values, axis=0), len(values)
+    if wraps:
+        rises = np.concatenate([rises, values[:1] - values[-1:]])
+    if len(rises) < 3:
+        nothing = np.moveaxis(np.zeros(values.shape, dtype=bool), 0, axis)
+        return nothing, nothing, nothing
+    sharp, _, share = isolated(np.pad(rises, [(2, 2)] + [(0, 0)] * (values.ndim - 1), "wrap" if wraps else "edge"))
+    first, second = sharp & (share > ALONE), sharp & (share < -ALONE)  # of the two faces
+    room = [(0, n - len(rises))] + [(0, 0)] * (values.ndim - 1)
+    alone, before, after = (
+        np.moveaxis(np.pad(part, room), 0, axis)
+        for part in (
+            sharp & (np.abs(share) <= ALONE),
+            first | np.roll(second, -1, 0),
+            np.roll(first, 1, 0) | second,
+        )
+    )
+    return alone, before, after
 
 
 def stop(absorbing, up, down):

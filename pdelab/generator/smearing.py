@@ -7,9 +7,9 @@ import warnings
 
 import numpy as np
 
-from pdelab.generator.coefficients import Ito
+from pdelab.generator.coefficients import Ito, isolated
 from pdelab.generator.edges import corner_gradient, edges, in_cells, spread_added
-from pdelab.generator.truncation import ROUNDING, Truncation, cell_numbers, differences, fitting, isolated
+from pdelab.generator.truncation import ROUNDING, Truncation, cell_numbers, differences, fitting
 from pdelab.grid import Grid
 from pdelab.stepping import AccuracyWarning
 

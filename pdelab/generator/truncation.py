@@ -10,14 +10,13 @@ import numpy as np
 from scipy import sparse
 
 from pdelab.generator.assembly import chain_of_rates
-from pdelab.generator.coefficients import Ito, axis_rates, lines, second_difference, stop
+from pdelab.generator.coefficients import Ito, axis_rates, lines, second_difference, stepping_faces, stop
 from pdelab.grid import Grid
 from pdelab.hints import Array
 from pdelab.kernels import tridiagonal
 
-__all__ = ["ROUNDING", "Truncation", "cell_numbers", "differences", "fitting", "isolated"]
+__all__ = ["ROUNDING", "Truncation", "cell_numbers", "differences", "fitting"]
 
-SHARP = 3.0  # a difference over those around it, 2 of a wave of six nodes
 JUMP = 1.5  # third over first difference of a drift, 2 at a step, (2 sin(kh/2))² of a wave: of less than five nodes
 ROUNDING = 1e-12  # of the terms of a difference
 
@@ -220,40 +219,14 @@ def _finer_rates(form, grid):
     return finer
 
 
-def isolated(values: Array) -> tuple[Array, Array, Array]:
-    """(sharp, size, share) of values that stand out, alone or as a pair of one sign, along the first axis.
-
-    sharp : boolean; the larger of a pair is, whose neighbours on both sides, two each, add up to a third of it or less.
-    size, share : of both together, and what of it the smaller one has; negative where that comes before.
-
-    Two values more than the result has are given at either end.
-    """
-    near, left, here, right, far = (values[k : k + len(values) - 4] for k in range(5))
-    after = right * np.sign(here) >= left * np.sign(here)
-    other = np.maximum(np.where(after, right, left) * np.sign(here), 0.0)
-    sizes = [np.abs(field) for field in (near, left, right, far)]
-    size = np.abs(here) + other
-    sharp = (np.abs(here) > sizes[1]) & (np.abs(here) >= sizes[2]) & (size > SHARP * (sum(sizes) - other))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        share = np.where(sharp, other / size, 0.0)
-    return sharp, size, np.where(after, share, -share)
-
-
 def _steps_at_nodes(b, axis, grid):
     """What the mean of a drift over a face misses if it steps at a node, where it has a value between: zero elsewhere.
 
     Nodes show a ramp of two cells; a step is half as much more before the node and after it.
     """
-    more = {"append": np.take(b, [0], axis)} if grid.periodic[axis] else {}
-    rises = np.moveaxis(np.diff(b, axis=axis, **more), axis, 0)
-    if len(rises) < 3:
-        return np.zeros(b.shape)
-    beyond = np.pad(rises, [(2, 2)] + [(0, 0)] * (b.ndim - 1), "wrap" if grid.periodic[axis] else "edge")
-    sharp, _, share = isolated(beyond)
-    first, second = sharp & (share > 0), sharp & (share < 0)  # of the two faces
-    before, after = first | np.roll(second, -1, 0), np.roll(first, 1, 0) | second
-    missed = np.where(after, rises / 2, np.where(before, -rises / 2, 0.0))
-    return np.moveaxis(np.pad(missed, [(0, b.shape[axis] - len(rises))] + [(0, 0)] * (b.ndim - 1)), 0, axis)
+    _, before, after = stepping_faces(b, axis, grid.periodic[axis])
+    rises = np.roll(b, -1, axis) - b
+    return np.where(after, rises / 2, np.where(before, -rises / 2, 0.0))
 
 
 def _bend(drop, axis, grid):
