@@ -264,8 +264,8 @@ def anneal(
         Implicit steps between two of the times (from 0 to the first, too).
     rtol : float > 0, optional
         The largest relative error in time: the steps are doubled until the estimate is below it, and close where beta
-        changes. By default an estimate
-        above 1 % is an `AccuracyWarning`; math.inf makes none, which saves the second run.
+        changes. By default an estimate above 1 % is an `AccuracyWarning`; math.inf makes none, which saves the second
+        run.
 
     Returns
     -------

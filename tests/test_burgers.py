@@ -499,7 +499,9 @@ def test_road_works_between_two_nodes_let_through_their_capacity(width, where):
         flow = road.flow(density, grid.x)
         if ahead is None:
             assert grid.integrate(density) == pytest.approx(0.6, rel=1e-12)
-        assert flow[grid.x > where + 0.2][:20] == pytest.approx(0.075, rel=1e-2)
+        assert flow[grid.x > where + 0.2][:20] == pytest.approx(
+            0.075, rel=1e-3 if width < 0.01 else 1e-2
+        )  # of the first order
 
 
 @pytest.mark.parametrize("congested", [False, True])

@@ -208,8 +208,8 @@ def supply_and_demand(problem: Road, grid: Grid, values: Array) -> Stepper:
 
     With the parabola q(ρ) = V ρ (1 - ρ/ρ_m) of each node, demand is q up to ρ_m/2 and the capacity above, supply the
     reverse; between the nodes no more flows than the slowest of 32 places there can take. Promises for
-    dt (max V/h + 2ν/h²) <= 1: monotone, densities stay in [0, ρ_m], the cars of a ring road are
-    kept to round-off. First order.
+    dt (max V/h + 2ν/h²) <= 1: monotone, densities stay in [0, ρ_m], the cars of a ring road are kept to round-off.
+    First order.
 
     Examples
     --------

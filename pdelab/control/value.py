@@ -12,6 +12,7 @@ import numpy as np
 from pdelab import boundaries
 from pdelab.fokker_planck import BackwardKolmogorov, Slices
 from pdelab.generator import generator, semigroup
+from pdelab.generator.coarser import every_second
 from pdelab.grid import Grid
 from pdelab.hamilton_jacobi import HamiltonJacobi, fitted, terminal
 from pdelab.hints import Array, Times
@@ -267,8 +268,9 @@ def _tell_of_coarse(control, grid, u, left, density):
     effort |Du|²/2: on exp(κ x), κ = -u'/(2D), the generator gives R in place of E = D κ² - f' κ: so u falls by
     2 D (R - E) too much in unit time.
     """
-    if density is None and all(n >= 9 and n % 2 != wraps for n, wraps in zip(grid.shape, grid.periodic)):
-        _warn_of_coarse(_by_every_second(control, grid, u, left) / max(float(np.ptp(u)), 1e-300), "the range of u")
+    if density is None and (coarse := every_second(grid)) is not None:
+        missing = _by_every_second(control, grid, coarse, u, left)
+        _warn_of_coarse(missing / max(float(np.ptp(u)), 1e-300), "the range of u")
         return
     D, f, missing, effort = control.diffusivity, control.potential_on(grid), 0.0, 0.0
     for axis, h in enumerate(grid.spacing):
@@ -286,10 +288,9 @@ def _tell_of_coarse(control, grid, u, left, density):
         _warn_of_coarse(missing / max(effort, 1e-300), "the range of u" if density is None else "the effort")
 
 
-def _by_every_second(control, grid, u, left):
+def _by_every_second(control, grid, coarse, u, left):
     """The largest error of u by the difference to every second node, of second order."""
     every = (slice(None, None, 2),) * grid.dimension
-    coarse = Grid(grid.lower, grid.upper, [(n + 1) // 2 for n in grid.shape], boundary=grid.boundary)
     f, V = (np.ascontiguousarray(field[every]) for field in (control.potential_on(grid), control.terminal_on(grid)))
     D, fewer = control.diffusivity, Control(f, V, control.horizon, control.diffusivity)
     start = np.exp((V.min() - V) / (2 * D)).ravel()

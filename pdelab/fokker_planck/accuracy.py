@@ -58,15 +58,19 @@ def accuracy(problem: FokkerPlanck, grid: Grid, form: Ito) -> dict[str, Any]:
 
     first: list[float] = []  # how narrow the start is: diffusion alone makes no law narrower
 
-    def held(values, time, found):
-        if time == 0:
-            first[:] = [smearing.narrowness(values, grid)]
-        narrower = not first or smearing.narrowness(values, grid) > 1.05 * first[0]
-        return found if time > 0 and (narrower or smearing.balanced(values, at(time), grid, time)) else 0.0
+    held = [False]  # by drift, as found last
 
-    of_density = {
-        "narrowness": lambda values, time: held(values, time, smearing.narrowness(values, grid)),
-        "kinks": lambda values, time: held(values, time, smearing.kinks(values, grid)),
+    def narrow(values, time):
+        found = smearing.narrowness(values, grid)
+        if time == 0:
+            first[:] = [found]
+        narrower = not first or found > 1.05 * first[0]
+        held[0] = time > 0 and (narrower or smearing.balanced(values, at(time), grid, time))
+        return found if held[0] else 0.0
+
+    of_density = {  # called in this order
+        "narrowness": narrow,
+        "kinks": lambda values, time: smearing.kinks(values, grid) if held[0] else 0.0,
         "space_error": space_error.Followed(lambda time: rates_at(0.0 if problem.steady else time), left_out, grid),
     }
     return {

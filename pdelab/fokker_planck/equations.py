@@ -60,8 +60,8 @@ class FokkerPlanck:
     grid : so fine that the potential changes by less than 1/β or so between nodes (info["peclet"] below 2), and so wide
         that the density is small at the ends: 6 standard deviations leave 2e-9 of a Gaussian outside. Σ is known at the
         nodes alone: a dip or a peak of it between them goes unseen, and a step lies half-way between two.
-    functions of time : some hundreds of instants are looked at before a run without dt, and steps end where they turn
-        sharply. What lasts less than a five-hundredth of the run may go unseen: save a time before and after it.
+    functions of time : 512 instants, on large grids down to 64, are looked at before a run without dt, and steps end
+        where they turn sharply. What lasts less than from one to the next may go unseen: save a time before and after.
 
     Examples
     --------

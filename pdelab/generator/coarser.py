@@ -15,7 +15,7 @@ from pdelab.generator.edges import edges, in_cells
 from pdelab.grid import Grid
 from pdelab.hints import Array
 
-__all__ = ["ORDERS", "Coarser"]
+__all__ = ["ORDERS", "Coarser", "every_second"]
 
 ORDERS = 1.5  # the difference over the error of the finer of two grids: 1 at first order, 3 at second
 FAINT = 0.01  # of the smallest eigenvalue of the matrix, what counts as nothing added to it
@@ -49,9 +49,9 @@ class Coarser:
         if _adds(form, grid):
             rows, columns, rates = edges(form, grid, times=2).jumps()
             return cls(grid, form, assemble(rows, columns, rates, math.prod(grid.shape)), 1.0)
-        if any(n < 9 or n % 2 == wraps for n, wraps in zip(grid.shape, grid.periodic)):
+        coarse = every_second(grid)
+        if coarse is None:
             return None
-        coarse = Grid(grid.lower, grid.upper, [(n + 1) // 2 for n in grid.shape], boundary=grid.boundary)
         every = (slice(None, None, 2),) * grid.dimension
         taken: dict[str, Any] = {
             name: np.ascontiguousarray(field[every])
@@ -77,6 +77,13 @@ class Coarser:
             between = (slice(None),) * axis + (slice(1, None, 2),)
             rebuilt[between] = (np.roll(rebuilt, 1, axis) & np.roll(rebuilt, -1, axis))[between]
         return bool((rebuilt == inside.reshape(grid.shape)).all())
+
+
+def every_second(grid: Grid) -> Grid | None:
+    """The grid of every second node; None where an axis has too few, or such a number that an end is left out."""
+    if any(n < 9 or n % 2 == wraps for n, wraps in zip(grid.shape, grid.periodic)):
+        return None
+    return Grid(grid.lower, grid.upper, [(n + 1) // 2 for n in grid.shape], boundary=grid.boundary)
 
 
 def _adds(form, grid):

@@ -59,9 +59,8 @@ def turning_rate(problem: DiffusionProblem, grid: Grid, axis: int = 0, time: flo
     Warns
     -----
     AccuracyWarning
-        Turns up and down that cancel to less than 1e-8 of them: how many digits are left.
-    AccuracyWarning
-        Nodes so far apart that they are off by more than 5 %.
+        Turns up and down that cancel to less than 1e-8 of them: how many digits are left. Nodes so far apart that
+        their difference is off by more than 5 %.
 
     Examples
     --------
