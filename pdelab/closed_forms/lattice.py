@@ -20,6 +20,7 @@ LARGEST = {1: 10**4, 2: 4 * 10**5, 3: 6 * 10**6}  # nodes of a lattice
 CHUNK = 4 * 10**6  # nodes at once
 ROUNDING = 1e-12  # of the exponents, beyond which the differences of branching.Energy are needed
 SHIFT = 0.3819660112501051  # of the second lattice, in spacings: no wave looks alike on both
+HULL, KERNEL = 4.0, 4.0  # boxes of windows: in widths of the integrand, and how many to the kernel's at most
 AGREE = 3e-13  # relative difference of the two lattices: the error of either
 STEPS = (0.8, 0.6, 0.45, 0.3, 0.2, 0.13)  # spacings that are tried, in widths of the integrand
 
@@ -40,21 +41,25 @@ def integrate(f, x, t, beta):
     fit = (minima.value - minima.below) * beta <= 1.0
     fit &= beta * 2e-16 * (np.abs(minima.value) + np.abs(here)) <= ROUNDING
     width = _width(f, minima.place, t, beta)
+    hull = np.maximum(HULL * width, math.sqrt(t / beta) / KERNEL)
     for step in STEPS:
         left = np.flatnonzero(fit & ~done)
         if not left.size:
             break
-        fine, low, high = minima.windows(left, beta, step * width[left], minima.value[left] + DEPTH / beta)
-        left, low, high = left[fine], low[fine], high[fine]
-        counts = np.ceil((high - low) / (step * width[left])[:, None]) + 2.0
-        size = np.prod(counts, axis=1)
+        fine, boxes, ends = minima.windows(
+            left, beta, step * width[left], minima.value[left] + DEPTH / beta, hull[left]
+        )
+        left, first, last = left[fine], ends[:-1][fine], ends[1:][fine]
+        size = trapezoid.sizes(*boxes, first, last, minima.place[left], step * width[left])
         fits = size <= LARGEST[d]
-        left, low, counts, size = left[fits], low[fits], counts[fits].astype(np.int64), size[fits]
+        left, first, last, size = left[fits], first[fits], last[fits], size[fits]
         for rows in np.split(np.arange(len(left)), np.flatnonzero(np.diff(np.cumsum(size) // CHUNK)) + 1):
             if rows.size:
                 p = left[rows]
                 h = step * width[p]
-                one, other = _sums(f, x[p], minima.place[p], t, beta, h, minima.value[p], low[rows], counts[rows])
+                one, other = _sums(
+                    f, x[p], minima.place[p], t, beta, h, minima.value[p], boxes, first[rows], last[rows]
+                )
                 agree = _agree(one, other, d)
                 done[p] = agree
                 p, h, total = p[agree], h[agree], 0.5 * (one + other)[agree]
@@ -105,14 +110,15 @@ def _hessians(f, place):
     return np.where(np.isfinite(hessian), hessian, 0.0)
 
 
-def _sums(f, x, anchor, t, beta, h, lowest, low, counts):
-    """The sums of both lattices, (2, P, 1 + d + d (d + 1)/2)."""
+def _sums(f, x, anchor, t, beta, h, lowest, boxes, first, last):
+    """The sums of both lattices over the boxes from first to last (P,), (2, P, 1 + d + d (d + 1)/2)."""
     d = x.shape[1]
-    size = np.prod(counts, axis=1)
     both = np.empty((2, len(x), 1 + d + d * (d + 1) // 2))
-    places = np.empty((size.sum(), d))
-    for shift, sums in zip((0.0, -SHIFT), both):
-        trapezoid.nodes(low + shift * h[:, None], counts, h, places)
+    for shift, sums in zip((0.0, SHIFT), both):
+        origin = anchor - shift * h[:, None]
+        size = trapezoid.sizes(*boxes, first, last, origin, h)
+        places = np.empty((size.sum(), d))
+        trapezoid.nodes(*boxes, first, last, origin, h, places)
         values = branching.values(f, places)
         trapezoid.moments(values, places, size, x, anchor, lowest, 1.0 / t, beta, sums)
     return both

@@ -133,19 +133,21 @@ def minimise(
 
 
 @njit(**FAST)
-def windows(tape, tree, x, stiffness, level, beta, h, limit, coarse, fine, low, high):
-    """Where H is below `level` (P,): a box low, high (P, d) for each x, and whether nodes h (P,) apart see H there.
+def windows(tape, tree, x, stiffness, level, beta, h, limit, coarse, fine, kept, last):
+    """The boxes where H may be below `level` (P,), and whether nodes h (P,) apart see H there.
 
     fine (P,): H moves by at most limit/beta between nodes, has no kink, and no box had to be cut below the spacing.
-    The hull is made of boxes no wider than coarse (P,). Returns False when the tree is full.
+    kept (B,): the numbers of boxes no wider than coarse (P,), which do not overlap, those of point p end before
+    last[p]. Returns False when the tree or `kept` is full.
     """
     lower, upper, child, slope, most = tree[2], tree[3], tree[1], tree[8], tree[10]
     d = lower.shape[1]
     work = workspace(tape[0], d)
     stack = np.empty(4096, np.int64)
+    n = 0
     for p in range(x.shape[0]):
         fine[p] = True
-        low[p], high[p] = math.inf, -math.inf
+        first = n
         top = 1
         stack[0] = 0
         while top > 0 and fine[p]:
@@ -153,16 +155,17 @@ def windows(tape, tree, x, stiffness, level, beta, h, limit, coarse, fine, low, 
             k = stack[top]
             if bound(k, x[p], stiffness, tree) > level[p]:
                 continue
-            rise, width, within = 0.0, 0.0, True
+            rise, width = 0.0, 0.0
             for i in range(d):
                 pull = stiffness * max(abs(lower[k, i] - x[p, i]), abs(upper[k, i] - x[p, i]))
                 rise += 0.5 * h[p] * (max(abs(slope[k, i, 0]), abs(slope[k, i, 1])) + pull)
                 width = max(width, upper[k, i] - lower[k, i])
-                within = within and low[p, i] <= lower[k, i] and upper[k, i] <= high[p, i]
             seen = beta * min(rise, d * h[p] * h[p] / 8.0 * (most[k] + stiffness)) <= limit and most[k] < math.inf
-            if seen and (within or width <= coarse[p]):
-                for i in range(d):
-                    low[p, i], high[p, i] = min(low[p, i], lower[k, i]), max(high[p, i], upper[k, i])
+            if seen and width <= coarse[p]:
+                if n >= kept.shape[0]:
+                    return False
+                kept[n] = k
+                n += 1
                 continue
             if child[k] < 0:
                 if width <= h[p] or top + 2 > stack.shape[0]:
@@ -175,4 +178,6 @@ def windows(tape, tree, x, stiffness, level, beta, h, limit, coarse, fine, low, 
                 continue
             stack[top], stack[top + 1] = child[k], child[k] + 1
             top += 2
+        n = n if fine[p] else first
+        last[p] = n
     return True

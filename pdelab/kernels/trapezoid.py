@@ -9,21 +9,40 @@ from pdelab.kernels.intervals import FAST
 
 
 @njit(**FAST)
-def nodes(first, counts, h, places):
-    """The nodes first[p] + h[p] (i, j, k) of lattices of counts[p] nodes, one after the other: places (N, d)."""
-    n, d = 0, first.shape[1]
+def sizes(low, high, first, last, origin, h):
+    """How many nodes of the lattice origin[p] + h[p] (i, j, k) lie in the boxes [low, high) from first[p] to last[p].
+
+    low, high (B, d). Returns counts (P,).
+    """
+    size = np.zeros(first.shape[0], np.int64)
     for p in range(first.shape[0]):
-        last, middle = counts[p, d - 1], counts[p, d - 2] if d > 1 else 1
-        size = 1
-        for i in range(d):
-            size *= counts[p, i]
-        for m in range(size):
-            places[n, d - 1] = first[p, d - 1] + h[p] * (m % last)
-            if d > 1:
-                places[n, d - 2] = first[p, d - 2] + h[p] * ((m // last) % middle)
-            if d > 2:
-                places[n, 0] = first[p, 0] + h[p] * (m // (last * middle))
-            n += 1
+        for b in range(first[p], last[p]):
+            count = 1
+            for i in range(low.shape[1]):
+                count *= math.ceil((high[b, i] - origin[p, i]) / h[p]) - math.ceil((low[b, i] - origin[p, i]) / h[p])
+            size[p] += count
+    return size
+
+
+@njit(**FAST)
+def nodes(low, high, first, last, origin, h, places):
+    """The nodes that `sizes` counts, one box after the other: places (N, d)."""
+    n, d = 0, low.shape[1]
+    start, count = np.zeros(3, np.int64), np.ones(3, np.int64)
+    for p in range(first.shape[0]):
+        for b in range(first[p], last[p]):
+            for i in range(d):
+                start[i] = math.ceil((low[b, i] - origin[p, i]) / h[p])
+                count[i] = math.ceil((high[b, i] - origin[p, i]) / h[p]) - start[i]
+            for i in range(count[0]):
+                for j in range(count[1]):
+                    for k in range(count[2]):
+                        places[n, 0] = origin[p, 0] + h[p] * (start[0] + i)
+                        if d > 1:
+                            places[n, 1] = origin[p, 1] + h[p] * (start[1] + j)
+                        if d > 2:
+                            places[n, 2] = origin[p, 2] + h[p] * (start[2] + k)
+                        n += 1
 
 
 @njit(**FAST)

@@ -64,6 +64,10 @@ class Boxes:
         self.arrays = larger
         return True
 
+    def full(self):
+        """Is there no room for another cut?"""
+        return self.arrays[0][0] + 2 > len(self.arrays[1])
+
     def rounding(self, points):
         """How far values of f may be off by rounding, at points (P, d)."""
         return _energies(self.tape, points)[1]
@@ -98,18 +102,19 @@ class Search:
         count, child, floor = self.tree.arrays[0][0], self.tree.arrays[1], self.tree.arrays[4]
         return float(floor[:count][child[:count] < 0].min())
 
-    def windows(self, rows, beta, h, level):
-        """(fine, low, high) of `kernels.search.windows` at the points `rows`, for spacings h and levels of H."""
-        d = self.x.shape[1]
-        fine = np.zeros(len(rows), dtype=bool)
-        low, high = np.empty((len(rows), d)), np.empty((len(rows), d))
-        coarse = np.full(len(rows), 0.5 * math.sqrt(2.0 * self.t * 42.0 / beta))
+    def windows(self, rows, beta, h, level, coarse):
+        """(fine, (low, high) of boxes, their ends (P + 1,)) of `kernels.search.windows` at the points `rows`."""
+        fine, ends = np.zeros(len(rows), dtype=bool), np.zeros(len(rows) + 1, dtype=np.int64)
+        kept = np.empty(64 * len(rows) + CAPACITY, dtype=np.int64)
         size = self.x[rows], 1.0 / self.t, level, beta, h, 1.0, coarse
-        while not search.windows(self.tree.tape, self.tree.arrays, *size, fine, low, high):
-            if not self.tree.grow():
-                fine[:] = False
+        while not search.windows(self.tree.tape, self.tree.arrays, *size, fine, kept, ends[1:]):
+            if len(kept) < LARGEST and not self.tree.full():
+                kept = np.empty(2 * len(kept), dtype=np.int64)
+            elif not self.tree.grow():
+                fine[:], ends[:] = False, 0
                 break
-        return fine, low, high
+        boxes = kept[: ends[-1]]
+        return fine, (self.tree.arrays[2][boxes], self.tree.arrays[3][boxes]), ends
 
 
 def minimise(loss, x, t, lower, upper, *, closed=False, tolerance=TOLERANCE):

@@ -105,32 +105,40 @@ def views(rng):
             x = rng.uniform(LOW, HIGH, (3, f.dimension))
             lows = at(f, x) - 0.5 + level
             yield (enclosures.tape(f), tree(f, 0, 40_000), x, 2.0, lows, 5.0, np.full(3, 0.02), 1.0, np.full(3, 0.3),
-                   np.zeros(3, bool), np.zeros((3, f.dimension)), np.zeros((3, f.dimension)))  # fmt: skip
+                   np.zeros(3, bool), np.zeros(40_000, np.int64), np.zeros(3, np.int64))  # fmt: skip
 
 
-def windows(tape, tree, x, stiffness, level, beta, h, limit, coarse, fine, low, high):
-    """The hull of many points where H is below its level, and how far H moves there over half a step."""
+def windows(tape, tree, x, stiffness, level, beta, h, limit, coarse, fine, kept, last):
+    """Of many points, those where H is below its level, and how far H moves there over half a step."""
     f, d = loss_of(tape), x.shape[1]
     y = mesh([np.linspace(LOW, HIGH, 4001 if d == 1 else 181)] * d)
-    falls = np.zeros(len(x))
+    falls, inside = np.zeros(len(x)), []
     for p in range(len(x)):
         energy = lambda y, p=p: at(f, y) + 0.5 * stiffness * ((y - x[p]) ** 2).sum(-1)  # noqa: E731
         here = energy(y)
-        inside = y[here <= level[p]]
-        low[p], high[p] = (inside.min(0), inside.max(0)) if len(inside) else (np.inf, -np.inf)
+        inside.append(y[here <= level[p]])
         for k in range(d):
-            ends = [energy(inside + s * h[p] * np.eye(d)[k]) for s in (-0.5, 0.5)]
+            ends = [energy(inside[p] + s * h[p] * np.eye(d)[k]) for s in (-0.5, 0.5)]
             moved = np.minimum(*ends) - here[here <= level[p]]  # H at the middle of two nodes below both of them
             falls[p] = max(falls[p], moved.max(initial=0.0))
-    return falls
+    return falls, inside
 
 
 def seen(ours, theirs, message):
-    *_, beta, h, limit, _, fine, low, high = ours[1]
+    """Every point below the level is in a box, those off faces in one, and boxes are as fine as was asked for."""
+    _, tree, *_, beta, h, limit, coarse, fine, kept, last = ours[1]
     assert ours[0], message
-    for p in np.flatnonzero(fine):
-        assert (low[p] <= theirs[1][-2][p]).all() and (high[p] >= theirs[1][-1][p]).all(), message
-        assert beta * theirs[0][p] <= limit + 1e-9, message
+    falls, inside = theirs[0]
+    for p, first in zip(range(len(fine)), [0, *last]):
+        boxes = kept[first : last[p]]
+        assert fine[p] or not boxes.size, message
+        if fine[p]:
+            low, high = tree[2][boxes], tree[3][boxes]
+            assert (high - low <= coarse[p]).all(), message
+            holds = ((inside[p][:, None] >= low) & (inside[p][:, None] <= high)).all(axis=2)
+            proper = ((inside[p][:, None] > low) & (inside[p][:, None] < high)).all(axis=2)
+            assert holds.any(axis=1).all() and (proper.sum(axis=1) <= 1).all(), message
+            assert beta * falls[p] <= limit + 1e-9, message
 
 
 TWINS = {

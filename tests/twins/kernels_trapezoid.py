@@ -3,18 +3,32 @@
 import numpy as np
 
 
-def nodes(first, counts, h, places):
-    parts = []
-    for start, count, step in zip(first, counts, h):
-        axes = [s + step * np.arange(n) for s, n in zip(start, count)]
-        parts.append(np.stack([m.ravel() for m in np.meshgrid(*axes, indexing="ij")], axis=-1))
-    places[:] = np.concatenate(parts)
+def within(low, high, first, last, origin, h):
+    """The nodes of each lattice in each of its boxes, by trying all that are near."""
+    for p in range(len(first)):
+        axes = [origin[p, i] + h[p] * np.arange(-40, 41) for i in range(low.shape[1])]
+        mesh = np.stack([m.ravel() for m in np.meshgrid(*axes, indexing="ij")], axis=-1)
+        yield [mesh[((mesh >= low[b]) & (mesh < high[b])).all(axis=1)] for b in range(first[p], last[p])]
+
+
+def sizes(*arguments):
+    return np.array([sum(map(len, parts)) for parts in within(*arguments)])
+
+
+def nodes(low, high, first, last, origin, h, places):
+    places[:] = np.concatenate([part for parts in within(low, high, first, last, origin, h) for part in parts])
+
+
+def lattices(rng):
+    for d in (1, 2, 3):
+        low = rng.uniform(-2.0, 0.5, (4, d))
+        yield low, low + rng.uniform(0.4, 1.2, (4, d)), np.array([0, 2]), np.array([2, 4]), rng.normal(size=(2, d)), \
+            rng.uniform(0.15, 0.3, 2)  # fmt: skip
 
 
 def node_cases(rng):
-    for d in (1, 2, 3):
-        counts = rng.integers(2, 5, (3, d))
-        yield rng.normal(size=(3, d)), counts, rng.uniform(0.1, 1.0, 3), np.zeros((np.prod(counts, axis=1).sum(), d))
+    for case in lattices(rng):
+        yield *case, np.zeros((sizes(*case).sum(), case[0].shape[1]))
 
 
 def moments(values, places, size, x, anchor, lowest, stiffness, beta, sums):
@@ -34,4 +48,4 @@ def moment_cases(rng):
                np.zeros(2), 2.0, 3.0, np.zeros((2, 1 + d + d * (d + 1) // 2)))  # fmt: skip
 
 
-TWINS = {"nodes": (nodes, node_cases), "moments": (moments, moment_cases)}
+TWINS = {"sizes": (sizes, lattices), "nodes": (nodes, node_cases), "moments": (moments, moment_cases)}
