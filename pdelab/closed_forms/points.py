@@ -6,15 +6,16 @@ import warnings
 import numpy as np
 
 from pdelab.checks import AccuracyWarning
-from pdelab.closed_forms import arguments, branching, descent, moreau, narrow, quadrature
+from pdelab.closed_forms import arguments, branching, descent, mild, moreau, narrow, quadrature
 
 __all__ = ["checked", "derivative", "proximal", "value"]
 
 WIDEST = 1e150  # of scopes and temperatures, whose ratios are squared
 LOST = 1e-15  # of a mass of size one
+GAPS = 0.1  # of what the kernel moves by from one float to the next, which a mass loses as well
 COLD = 1e-17  # 1/beta over the size of u, below which beta is infinite for float64
 CLOSE = 1e-6  # a kernel's width over the size of x, from which on values are of f near by
-MILD = 1e-6  # beta from which on logarithms of means leave few digits
+MILD = 1e-2  # beta times what f moves by over a width, up to which logarithms of means leave few digits
 MOMENTS = 1e-12  # of a mean or a covariance, relative to the kernel's
 TOLD = 1e-4  # of a derivative, from which it is warned
 
@@ -28,7 +29,7 @@ def derivative(f, points, gamma, beta, order):
     result, done = np.empty((len(x), *(d,) * order)), np.zeros(len(x), dtype=bool)
     if not math.isinf(beta):
         _in_range(gamma, beta)
-    for way in (_narrow, _cold):
+    for way in (_narrow, _mild, _cold):
         rows = np.flatnonzero(~done)
         if rows.size:
             done[rows], part = way(f, x[rows], gamma, beta, order)
@@ -81,17 +82,35 @@ def _cold(f, x, gamma, beta, order):
 
 def _narrow(f, x, gamma, beta, order):
     """(where `narrow` has the answer (P,), the answer there)."""
-    d, width, size = f.dimension, math.sqrt(gamma / beta), np.abs(x).max(axis=1)
-    wanted, done = np.zeros(len(x), dtype=bool), np.zeros(len(x), dtype=bool)
-    if d <= 3 and (order or beta <= MILD or 0.0 < width <= CLOSE * size.max(initial=0.0)):
-        wanted = gamma * _size(f, x) <= narrow.SHORT
-        if not order and beta > MILD:
-            wanted &= width <= CLOSE * size
+    d, done = f.dimension, np.zeros(len(x), dtype=bool)
+    wanted = np.full(len(x), d <= 3)
+    if order == 0:
+        close = math.sqrt(gamma / beta) <= CLOSE * np.abs(x).max(axis=1)
+        wanted &= (close & (gamma / beta > 0.0)) | _is_mild(f, x, gamma, beta)
+    if wanted.any():
+        wanted[wanted] = gamma * _size(f, x[wanted]) <= narrow.SHORT
     rows = np.flatnonzero(wanted)
     if rows.size:
         fine, *parts = narrow.integrate(f, x[rows], gamma, beta)
         done[rows] = fine
     return done, parts[order][fine] if rows.size else np.empty((0, *(d,) * order))
+
+
+def _mild(f, x, gamma, beta, order):
+    """(where `mild` has the answer (P,), the answer there): values alone."""
+    done, u = np.zeros(len(x), dtype=bool), np.empty((0, *(f.dimension,) * order))
+    rows = np.flatnonzero(_is_mild(f, x, gamma, beta)) if order == 0 and f.dimension <= 3 else ()
+    if len(rows):
+        done[rows], u = mild.integrate(f, x[rows], gamma, beta)
+        u = u[done[rows]]
+    return done, u
+
+
+def _is_mild(f, x, gamma, beta):
+    """Where the logarithm of a mean would leave few digits (P,)."""
+    if math.isinf(beta) or gamma / beta == 0.0:
+        return np.zeros(len(x), dtype=bool)
+    return beta * mild.moves(f, x, math.sqrt(gamma / beta)) <= MILD
 
 
 def _size(f, x):
@@ -150,8 +169,9 @@ def _integrated(f, x, gamma, beta, moments, scale):
     """(`quadrature.integrate` as a tuple, was it warned that the logarithm has lost its digits?)."""
     parts = quadrature.integrate(f, x, gamma, beta, moments)
     parts = parts if moments else (parts,)
-    size, lost = max(float(np.abs(parts[0]).max()), scale), LOST / beta
-    told = lost > 0.01 * size
+    size, gap = max(float(np.abs(parts[0]).max()), scale), float(np.spacing(np.abs(x).max()))
+    lost = max(LOST, GAPS * gap * math.sqrt(beta / gamma)) / beta
+    told = lost > TOLD * size
     if told:
         warnings.warn(
             f"the local entropy, up to {size:.3g}, is known to some {lost:.1g} only, rounding over beta, and its "
