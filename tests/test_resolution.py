@@ -99,3 +99,17 @@ def test_a_valley_that_the_second_look_at_an_integral_sees_is_said():
     with pytest.warns(UserWarning, match="sampled too coarsely"):
         u = pl.local_entropy(bare(text), -0.3, 5.0, 1.0)
     assert u > pl.local_entropy(Loss(text), -0.3, 5.0, 1.0) + 4e-3
+
+
+def test_functions_as_large_as_any_are_searched_or_refused():
+    x = np.array([0.2, -1.0, 0.0])
+    for c in (1e8, 1e14, 1e20, 1e28):
+        kink = Loss.from_functions(lambda y: c * np.abs(y), lambda y: c * np.sign(y), dimension=1)  # noqa: B023
+        bowl = Loss.from_functions(lambda y: c * y**2, lambda y: 2 * c * y, dimension=1)  # noqa: B023
+        np.testing.assert_allclose(pl.hopf_lax(kink, x, 0.1), 5 * x**2, rtol=1e-12)
+        np.testing.assert_allclose(pl.hopf_lax(bowl, x, 0.1), c * x**2 / (1 + 0.2 * c), rtol=1e-12)
+    with pytest.raises(ValueError, match="differ by less within the kernel's reach.*choose other units"):
+        pl.hopf_lax(Loss.from_functions(lambda y: 1e80 * y**2, lambda y: 2e80 * y, dimension=1), x, 0.1)
+    for fall in (lambda y: -6.0 * y**2, lambda y: -(np.abs(y) ** 3)):
+        with pytest.raises(ValueError, match="falls as fast as the parabola"):
+            pl.hopf_lax(Loss.from_functions(fall, lambda y: 0 * y, dimension=1), x, 0.1)

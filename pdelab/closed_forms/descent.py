@@ -39,7 +39,7 @@ def newton(f, x, y, t, radius, low=None, high=None):
         xa, ya = x[rows], y[rows]
         size = _largest(ya) + _largest(xa) + 1e-300
         step = _step(f, xa, ya, t, low, high)
-        step *= np.minimum(1.0, radius[rows] / np.maximum(_largest(step), 1e-300))[:, None]
+        step *= np.minimum(1.0, radius[rows] / np.maximum(_largest(step), 1e-250))[:, None]
         new = ya + step if low is None else np.clip(ya + step, low, high)
         moved = _largest(new - ya)
         there = _energy(f, xa, new, t)

@@ -7,7 +7,7 @@ from scipy import fft, special
 
 from pdelab.closed_forms.viscous import RESOLVED
 
-__all__ = ["convolved", "entropy", "is_mild", "weights"]
+__all__ = ["MILD", "convolved", "entropy", "is_mild", "weights"]
 
 MILD = 1e-2  # beta times the range of f, up to which the logarithm of a mean is left few digits
 

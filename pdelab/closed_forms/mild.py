@@ -45,6 +45,8 @@ def _integrate(x, f, t, beta, radius):
         lift = lifts(owner, centre, half)
         sides = lift.reshape(len(owner), -1)
         np.maximum.at(size, owner, beta * np.abs(sides).max(axis=1))
+        if (size > LARGEST).all():
+            break
         allowed = AIM[d] * size[owner] + ROUNDED * beta * np.abs(lifts.base[owner]) * _mass(centre, half, t, beta)
         (amounts, errors), (again, _) = (
             quadrature.amounts(_density(part, centre, half, t, beta, ends), centre, half, False, ends)
@@ -67,7 +69,7 @@ def _integrate(x, f, t, beta, radius):
 def _density(lift, centre, half, t, beta, ends):
     """expm1(-β lift) under the Gaussian of unit mass at the points of a rule in each box."""
     d, nodes = centre.shape[1], branching.rule(branching.ORDERS[centre.shape[1]], ends)[0]
-    density = np.expm1(-np.minimum(beta * lift, 1e300))
+    density = np.expm1(-np.maximum(beta * lift, -LARGEST))
     for k in range(d):
         bell = np.exp(-0.5 * beta / t * (centre[:, k, None] + half[:, k, None] * nodes) ** 2)
         density *= (bell * math.sqrt(0.5 * beta / (math.pi * t))).reshape(

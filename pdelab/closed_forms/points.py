@@ -12,12 +12,12 @@ __all__ = ["checked", "derivative", "proximal", "value"]
 
 WIDEST = 1e150  # of scopes and temperatures, whose ratios are squared
 LOST = 1e-15  # of a mass of size one
-GAPS = 0.1  # of what the kernel moves by from one float to the next, which a mass loses as well
 COLD = 1e-17  # 1/beta over the size of u, below which beta is infinite for float64
 CLOSE = 1e-6  # a kernel's width over the size of x, from which on values are of f near by
+FLOATS = 1e6  # gaps between floats in a width, from which on the rounding of places costs no digits
 MILD = 1e-2  # beta times what f moves by over a width, up to which logarithms of means leave few digits
 MOMENTS = 1e-12  # of a mean or a covariance, relative to the kernel's
-TOLD = 1e-4  # of a derivative, from which it is warned
+TOLD = 1e-4  # of a value or a derivative, from which it is warned
 
 
 def derivative(f, points, gamma, beta, order):
@@ -110,7 +110,8 @@ def _is_mild(f, x, gamma, beta):
     """Where the logarithm of a mean would leave few digits (P,)."""
     if math.isinf(beta) or gamma / beta == 0.0:
         return np.zeros(len(x), dtype=bool)
-    return beta * mild.moves(f, x, math.sqrt(gamma / beta)) <= MILD
+    width = math.sqrt(gamma / beta)
+    return (beta * mild.moves(f, x, width) <= MILD) & (width >= FLOATS * np.spacing(np.abs(x).max(axis=1)))
 
 
 def _size(f, x):
@@ -169,9 +170,8 @@ def _integrated(f, x, gamma, beta, moments, scale):
     """(`quadrature.integrate` as a tuple, was it warned that the logarithm has lost its digits?)."""
     parts = quadrature.integrate(f, x, gamma, beta, moments)
     parts = parts if moments else (parts,)
-    size, gap = max(float(np.abs(parts[0]).max()), scale), float(np.spacing(np.abs(x).max()))
-    lost = max(LOST, GAPS * gap * math.sqrt(beta / gamma)) / beta
-    told = lost > TOLD * size
+    size, lost = max(float(np.abs(parts[0]).max()), scale), LOST / beta
+    told = lost > (0.01 if moments else TOLD) * size
     if told:
         warnings.warn(
             f"the local entropy, up to {size:.3g}, is known to some {lost:.1g} only, rounding over beta, and its "
