@@ -1337,3 +1337,40 @@ def test_small_node_values_keep_their_digits(seed, size, log_t, shape):
     u = pl.cole_hopf(f, grid, t, 1.0)
     atol = (1e-11 * c + 10 * c**3) if resolved else (2e-7 * c + 3 * c**2)
     np.testing.assert_allclose(u, mean - variance / 2 if resolved else mean, rtol=0, atol=atol)
+
+
+# ------------------------------------------------------------------------------- minimisers on kinks along surfaces
+
+
+@pytest.mark.filterwarnings("ignore:the minimum is proved to a relative gap")  # of surfaces in space, as before
+@pytest.mark.parametrize("seed", range(6))
+def test_minimisers_on_slanted_kinks_have_all_their_digits(seed):
+    """c|a.y - b| + k|y|²/2: the smooth minimiser moved along a by at most c/(k + 1/t)."""
+    rng = np.random.default_rng(seed)
+    d = 2 + seed % 2
+    a, b, c, k, t = rng.normal(size=d), rng.normal(), rng.uniform(0.2, 2), rng.uniform(0, 2), 10 ** rng.uniform(-1.5, 0)
+    plane = " + ".join(f"({q})*{name}" for q, name in zip(a, "xyz"))
+    f = pl.Loss(f"{c}*abs({plane} - ({b})) + {k / 2}*({' + '.join(f'{name}**2' for name in 'xyz'[:d])})")
+    x = rng.normal(size=(5, d))
+    x += ((b * (1 + k * t) - x @ a) / (a @ a) + rng.uniform(-0.3, 0.3, 5) * c * t)[:, None] * a  # most of them held
+    free, m = x / (1 + k * t), k + 1 / t
+    y = free - np.clip((free @ a - b) * m / (a @ a), -c, c)[:, None] * a / m
+    np.testing.assert_allclose(pl.proximal(f, x, t), y, rtol=0, atol=1e-13 * (1 + np.abs(x).max()))
+    slope = pl.local_entropy_gradient(f, x, t, math.inf)
+    np.testing.assert_allclose(slope, (x - y) / t, rtol=0, atol=1e-13 * (1 + np.abs(x).max()) / t)
+
+
+@pytest.mark.filterwarnings("ignore:the minimum is proved to a relative gap")
+def test_minimisers_on_a_circle_of_kinks_and_in_their_corners_have_all_their_digits():
+    x = np.random.default_rng(0).uniform(0.6, 0.8, (5, 2))
+    y = x / np.linalg.norm(x, axis=1, keepdims=True)
+    np.testing.assert_allclose(pl.proximal(pl.Loss("abs(x**2 + y**2 - 1)"), x, 0.2), y, rtol=0, atol=1e-14)
+    corners = pl.Loss("abs(x - 0.3) + abs(y - 0.1) + abs(x + y - 0.4)")
+    np.testing.assert_allclose(pl.proximal(corners, [[0.31, 0.12]], 0.1), [[0.3, 0.1]], rtol=0, atol=1e-15)
+    space = pl.Loss("abs(x - y) + abs(y - z) + abs(z - 0.2)")
+    np.testing.assert_allclose(pl.proximal(space, [[0.21, 0.22, 0.2]], 0.1), [[0.2] * 3], rtol=0, atol=1e-15)
+    grid = Grid((-1.0, -1.0), (1.0, 1.0), (9, 8))
+    held = (grid.points.sum(axis=-1) / 0.1 / 22.0)[..., None]
+    near = np.abs(np.diff(grid.points / 0.1, axis=-1)[..., 0]) < 1.0
+    place = pl.proximal(pl.Loss("abs(x - y) + x**2"), grid, 0.1)
+    np.testing.assert_allclose(place[near], np.broadcast_to(held, place.shape)[near], rtol=0, atol=1e-15)

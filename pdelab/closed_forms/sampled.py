@@ -85,6 +85,7 @@ def polished(f, grid, t, u, minimiser, box=None):
             lowered, there = u[moved], y[moved]
             _descend(f, x[moved], t, lowered, there, box, descent.POLISH * (1.0 + float(np.abs(y).max())))
             u[moved], y[moved] = lowered, there
+            _settle(f, x, t, u, y, box)
         slack = 1e-12 * (1.0 + np.abs(u))
         certificates.within(u, below, math.inf, slack, "hopf_lax of a formula")
         u = _energies(f, box, x, t, u, y, slack)
@@ -109,6 +110,16 @@ def _energies(f, box, x, t, u, y, slack):
     certificates.attained(u[meant], energy, slack[meant], "hopf_lax of a formula")
     u[meant] = energy
     return u
+
+
+def _settle(f, x, t, u, y, box):
+    """`descent.settle_on_kinks`, in place, for minimisers inside the box that stay there."""
+    low, high = np.array(box.lower), np.array(box.upper)
+    rows = np.flatnonzero(((y > low) & (y < high)).all(axis=1))
+    energy, place = u[rows], y[rows]
+    descent.settle_on_kinks(f, x[rows], t, energy, place)
+    stay = ((place >= low) & (place <= high)).all(axis=1)
+    u[rows[stay]], y[rows[stay]] = energy[stay], place[stay]
 
 
 def _image(box, y):
