@@ -1374,3 +1374,25 @@ def test_minimisers_on_a_circle_of_kinks_and_in_their_corners_have_all_their_dig
     near = np.abs(np.diff(grid.points / 0.1, axis=-1)[..., 0]) < 1.0
     place = pl.proximal(pl.Loss("abs(x - y) + x**2"), grid, 0.1)
     np.testing.assert_allclose(place[near], np.broadcast_to(held, place.shape)[near], rtol=0, atol=1e-15)
+
+
+def test_differences_across_a_kink_are_told(rng):
+    """The Hessian of functions without one is differenced by steps of 1e-3, which a scope may be far shorter than."""
+    for a in (0.0, 0.3, 40.0):
+        kink = pl.Loss.from_functions(
+            lambda x: np.abs(x - a) + x**2,  # noqa: B023
+            lambda x: np.sign(x - a) + 2 * x,  # noqa: B023
+            dimension=1,
+        )
+        for gamma in (0.0, 1e-12):
+            for away in rng.uniform(1e-4, 7e-4, 3):
+                with pytest.warns(pl.AccuracyWarning, match="differences across a kink.*give the Hessian"):
+                    pl.local_entropy_hessian(kink, a + away, gamma, 1.0)
+            far = pl.local_entropy_hessian(kink, a + 0.2, gamma, 1.0)
+            assert far == pytest.approx(2.0, rel=1e-6)
+    for text in ("x**6", "x**4", "1e-12*cos(3*x)", "exp(x)", "x**3/3 - x", "1e6*x**2", "x + 1e-9*x**2"):
+        f = pl.Loss(text)
+        bare = pl.Loss.from_functions(f, f.gradient, dimension=1)
+        x = np.array([0.0, 0.1, 1.0, -2.0])
+        bend = pl.local_entropy_hessian(bare, x, 0.0, 1.0)
+        np.testing.assert_allclose(bend, f.hessian(x), rtol=1e-5, atol=1e-9 * np.abs(f.hessian(x)).max())

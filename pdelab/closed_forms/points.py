@@ -17,6 +17,7 @@ CLOSE = 1e-6  # a kernel's width over the size of x, from which on values are of
 FLOATS = 1e6  # gaps between floats in a width, from which on the rounding of places costs no digits
 MILD = 1e-2  # beta times what f moves by over a width, up to which logarithms of means leave few digits
 MOMENTS = 1e-12  # of a mean or a covariance, relative to the kernel's
+BESIDE, FAR, ACROSS = 1e-7, 0.1, 1e-3  # relative steps of slopes beside a point and far from it; what bends may differ
 TOLD = 1e-4  # of a value or a derivative, from which it is warned
 
 
@@ -25,6 +26,8 @@ def derivative(f, points, gamma, beta, order):
     f, x, shape, beta, gamma = checked(f, points, gamma, beta)
     d = f.dimension
     if gamma == 0.0:
+        if order == 2:
+            _tell_of_differences(f, x)
         return np.asarray((f, f.gradient, f.hessian)[order](points), dtype=float)
     result, done = np.empty((len(x), *(d,) * order)), np.zeros(len(x), dtype=bool)
     if not math.isinf(beta):
@@ -93,7 +96,35 @@ def _narrow(f, x, gamma, beta, order):
     if rows.size:
         fine, *parts = narrow.integrate(f, x[rows], gamma, beta)
         done[rows] = fine
+        if order == 2 and fine.any():
+            _tell_of_differences(f, x[rows[fine]])
     return done, parts[order][fine] if rows.size else np.empty((0, *(d,) * order))
+
+
+def _tell_of_differences(f, x):
+    """Warn where Hess f of functions at x (P, d) is not what the slopes close by say: a difference across a kink."""
+    if f.formula is not None:
+        return
+    d, size = f.dimension, np.maximum(1.0, np.abs(x).max(axis=1))[:, None]
+    own, apart, scale = np.asarray(f.hessian(x[:, 0] if d == 1 else x)).reshape(-1, d, d), 0.0, 0.0
+    for k in range(d):
+        slopes = [_slopes(f, x + step * size * np.eye(d)[k]) for step in (-BESIDE, BESIDE, -FAR, FAR)]
+        moved = (x + BESIDE * size)[:, k] - (x - BESIDE * size)[:, k]
+        bend = (slopes[1] - slopes[0]) / moved[:, None]
+        apart = np.maximum(apart, np.abs(bend - own[:, :, k]).max(axis=1))
+        scale = np.maximum(scale, np.abs(slopes).max(axis=(0, 2)))
+    wrong = apart > ACROSS * np.abs(own).max(axis=(1, 2)) + CLOSE * scale
+    if wrong.any():
+        warnings.warn(
+            f"f: its Hessian near {x[wrong][0].tolist()} differs by {apart[wrong].max():.2g} from what its slopes "
+            "close by say, as differences across a kink do: give the Hessian to Loss.from_functions, or f as a formula",
+            AccuracyWarning,
+            stacklevel=5,
+        )
+
+
+def _slopes(f, y):
+    return np.asarray(f.gradient(y[:, 0] if y.shape[1] == 1 else y)).reshape(y.shape)
 
 
 def _mild(f, x, gamma, beta, order):
