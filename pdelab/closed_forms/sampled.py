@@ -180,9 +180,7 @@ def _share(f, box, x, t, u, y, starts):
 def _found(f, box, y):
     """Where the nodes of a box and the places y (P, d) show valleys: nodes lowest around, y below the cell around."""
     values = branching.values(f, np.array(box.points).reshape(*box.shape, -1))
-    modes = ["wrap" if ring else "nearest" for ring in box.periodic]
-    deep = values <= scipy.ndimage.minimum_filter(values, 3, mode=modes)
-    deep &= values < scipy.ndimage.maximum_filter(values, 3, mode=modes)
+    deep = _deep(values, box)
     cell = np.floor((y - np.array(box.lower)) / box.spacing).astype(int)
     inside = ((y >= np.array(box.lower)) & (y <= np.array(box.upper))).all(axis=1)
     corners = [
@@ -211,7 +209,9 @@ def _second_look(f, box, x, t, u, y):
     row = np.ravel_multi_index(tuple(near.T), between.shape)
     energies = low[row] + ((x - place[row]) ** 2).sum(axis=1) / (2.0 * t)
     shown = np.flatnonzero(energies < u - branching.slack(f, x, u, 1e-9))
-    dips = middles.reshape(*values.shape, -1)[values < _lowest_corners(f, box)]
+    nodes = branching.values(f, np.array(box.points).reshape(*box.shape, -1))
+    hidden = (values < _over_corners(nodes, box, np.minimum)) & ~_over_corners(_deep(nodes, box), box, np.logical_or)
+    dips = middles.reshape(*values.shape, -1)[hidden]
     starts = np.unique(np.concatenate([place[row[shown]], dips]), axis=0)
     before = u.copy()
     lower = _share(f, box, x, t, u, y, starts)
@@ -227,14 +227,19 @@ def _second_look(f, box, x, t, u, y):
         )
 
 
-def _lowest_corners(f, box):
-    """The lowest value of f at the corners of each cell of a box."""
-    values = branching.values(f, np.array(box.points).reshape(*box.shape, -1))
+def _over_corners(field, box, join):
+    """What is joined over the corners of each cell of a box."""
     for axis, ring in enumerate(box.periodic):
-        after = np.roll(values, -1, axis)
-        values = np.minimum(values, after)
-        values = values if ring else np.delete(values, -1, axis)
-    return values
+        field = join(field, np.roll(field, -1, axis))
+        field = field if ring else np.delete(field, -1, axis)
+    return field
+
+
+def _deep(values, box):
+    """Which nodes are lowest around."""
+    modes = ["wrap" if ring else "nearest" for ring in box.periodic]
+    deep = values <= scipy.ndimage.minimum_filter(values, 3, mode=modes)
+    return deep & (values < scipy.ndimage.maximum_filter(values, 3, mode=modes))
 
 
 def _descend(f, x, t, u, y, box, size):
