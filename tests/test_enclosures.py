@@ -377,3 +377,20 @@ def test_a_tilt_on_a_periodic_axis_is_noticed():
 def test_tapes_share_what_is_common():
     tape = enclosures.tape(Loss("exp(x*y) + exp(x*y)**2 + sin(x*y)"))
     assert len(tape[0]) < 12
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_jumps_of_any_size_and_height_are_searched(seed):
+    """c (sign(x - a) + (x - a)²) + o: down to c below the jump, to the rounding of the offset."""
+    rng = np.random.default_rng(seed)
+    for c in (1e-30, 10 ** rng.uniform(-25, 5), 1e-9):
+        a, side = (0.0, 1.0)[seed % 2] if seed < 2 else rng.uniform(-1, 1), rng.uniform(0.1, 0.5)
+        f, t = Loss(f"{c!r}*(sign(x - ({a})) + (x - ({a}))**2)"), 3 / c
+        u = float(pl.hopf_lax(f, a + side, t))
+        assert u == pytest.approx(c * (side**2 / 6 - 1), rel=1e-9)
+    for offset in (1e3, 1e6, 1e9):
+        least = Loss(f"{offset} + sign(x) + x**2").minimum(-1.0, 1.0)
+        assert least.value - offset == pytest.approx(-1, abs=1e-14 * offset)
+        assert least.bound <= offset - 1 <= least.value
+    angle = Loss("1e6 + atan2(y, x - 1) + (x + 1)**2 + y**2").minimum([-2.0, -1.0], [0.5, 1.0])
+    assert angle.value - angle.bound < 1e-5 * angle.value

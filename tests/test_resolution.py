@@ -57,27 +57,33 @@ def test_a_grid_that_is_too_coarse_is_said():
 
 
 @settings(deadline=None, max_examples=40, derandomize=True)
-@given(st.integers(30, 400), st.floats(-0.1, 0.1))
+@given(st.integers(8, 400), st.floats(-0.1, 0.1))
 def test_a_valley_that_one_node_shows_serves_all(count, shift):
     text = "-exp(-10000*(x - 0.77)**2) + 0.05*x**2"
     f, g, grid = Loss(text), bare(text), Grid(shift - 2.0, shift + 2.0, count)
     exact = pl.hopf_lax(f, grid, 0.3)
-    with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("always")
-        try:
-            u = pl.hopf_lax(g, grid, 0.3)
-        except ArithmeticError:  # a node beside the valley missed it, which the certificate notices
-            assert count < 60
-            return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the middle of a cell that is the first to see it
+        u = pl.hopf_lax(g, grid, 0.3)
     looked = np.concatenate([grid.x, grid.x[:-1] + 0.5 * grid.spacing[0]])
-    seen = np.abs(looked - 0.77).min() < 0.01
-    assert seen or told or np.abs(u - exact).max() < 1e-12 or np.abs(looked - 0.77).min() > 0.02
+    seen = np.abs(looked - 0.77).min() < 0.02
     if seen:
         np.testing.assert_allclose(u, exact, atol=1e-12)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore" if count < 60 else "error")
             place = pl.proximal(g, grid, 0.3)
         np.testing.assert_allclose(place, pl.proximal(f, grid, 0.3), atol=1e-6)
+
+
+@pytest.mark.parametrize("count, shift", [(18, -0.075), (12, 0.025), (15, 0.075)])
+def test_the_flank_of_a_valley_leads_to_its_bottom(count, shift):
+    """A node or a middle three widths off the valley: no node is lower than its neighbours for it."""
+    text = "-exp(-10000*(x - 0.77)**2) + 0.05*x**2"
+    grid = Grid(shift - 2.0, shift + 2.0, count)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        u = pl.hopf_lax(bare(text), grid, 0.5)
+    np.testing.assert_allclose(u, pl.hopf_lax(Loss(text), grid, 0.5), atol=1e-12)
 
 
 def test_a_valley_in_a_plane_and_on_a_circle_serves_all():
@@ -93,3 +99,17 @@ def test_a_valley_that_the_second_look_at_an_integral_sees_is_said():
     with pytest.warns(UserWarning, match="sampled too coarsely"):
         u = pl.local_entropy(bare(text), -0.3, 5.0, 1.0)
     assert u > pl.local_entropy(Loss(text), -0.3, 5.0, 1.0) + 4e-3
+
+
+def test_functions_as_large_as_any_are_searched_or_refused():
+    x = np.array([0.2, -1.0, 0.0])
+    for c in (1e8, 1e14, 1e20, 1e28):
+        kink = Loss.from_functions(lambda y: c * np.abs(y), lambda y: c * np.sign(y), dimension=1)  # noqa: B023
+        bowl = Loss.from_functions(lambda y: c * y**2, lambda y: 2 * c * y, dimension=1)  # noqa: B023
+        np.testing.assert_allclose(pl.hopf_lax(kink, x, 0.1), 5 * x**2, rtol=1e-12)
+        np.testing.assert_allclose(pl.hopf_lax(bowl, x, 0.1), c * x**2 / (1 + 0.2 * c), rtol=1e-12)
+    with pytest.raises(ValueError, match="differ by less within the kernel's reach.*choose other units"):
+        pl.hopf_lax(Loss.from_functions(lambda y: 1e80 * y**2, lambda y: 2e80 * y, dimension=1), x, 0.1)
+    for fall in (lambda y: -6.0 * y**2, lambda y: -(np.abs(y) ** 3)):
+        with pytest.raises(ValueError, match="falls as fast as the parabola"):
+            pl.hopf_lax(Loss.from_functions(fall, lambda y: 0 * y, dimension=1), x, 0.1)

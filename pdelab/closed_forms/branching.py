@@ -26,6 +26,7 @@ LOOKOUT = 4.0  # a valley of f lower by D matters within sqrt(2 t D): from the s
 LOOKS = 256, 4096, 10**5  # points of the second look at a loss of functions around a point, and in all
 SAME = 2e-14  # relative: two ways to a difference of values that differ by rounding only
 NARROW = 0.01  # of a lattice's width: where valleys matter within less, a narrower one is looked at as well
+FARTHEST, FURTHER = 1e16, 1e8  # times the size of x: reaches of large losses, and how far a loss may keep on falling
 LATTICE = {1: 4097, 2: 257, 3: 65}  # nodes along an axis to look for the lowest value in reach
 
 
@@ -44,7 +45,8 @@ def spread(f, x, t, depth):
         below = search.minimise(f, x[here.argmin()][None], math.inf, *box, closed=True, tolerance=1e-6)[2]
         return 1.0001 * np.sqrt(2.0 * t * (here - below + depth)) + 1e-300
     width = max(math.sqrt(2.0 * t * depth), math.sqrt(2.0 * t) * LOOKOUT)
-    lowest, finer = float(here.min()), 12 // d
+    lowest, finer, first = float(here.min()), 12 // d, None
+    size = 1.0 + np.abs(x).max() + math.sqrt(t)
     for _ in range(200):
         axes = [np.linspace(a - width, b + width, LATTICE[d]) for a, b in zip(low, high)]
         lowest = min(_lowest(f, axes), lowest)
@@ -55,8 +57,14 @@ def spread(f, x, t, depth):
                 return radii
             width, finer = max(needed, 0.1 * width), finer - 1  # of small losses this lattice may pass over valleys
             continue
+        first = needed if first is None else first
+        if not first < FARTHEST * size:
+            raise ValueError(
+                f"f: expected values that differ by less within the kernel's reach, got {here.max():.3g} at the points "
+                f"and {lowest:.3g} beside them: choose other units or give f as a formula"
+            )
         width = max(needed, 1.3 * width)
-        if not width < 1e8 * (1.0 + np.abs(x).max() + math.sqrt(t)):
+        if not width < FURTHER * (size + first):
             break
     raise ValueError(
         "the loss falls as fast as the parabola |x - y|²/(2 gamma) rises: the local entropy is not finite; use "

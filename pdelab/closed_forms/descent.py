@@ -11,7 +11,7 @@ from pdelab.checks import AccuracyWarning
 from pdelab.closed_forms import branching, certificates
 from pdelab.losses import search
 
-__all__ = ["GAP", "POLISH", "deepest", "lowest", "minimise", "newton", "warn_of_gap"]
+__all__ = ["GAP", "POLISH", "deepest", "lowest", "minimise", "newton", "settle_on_kinks", "warn_of_gap"]
 
 POLISH = 1e-5  # how far the last Newton steps may lead: near a minimum the value tells places apart to 1e-8 only
 BRACKETS = (1e-11, 1e-9, 1e-7, 1e-5)  # relative distances at which slopes tell a cusp that Newton's method ended at
@@ -19,6 +19,9 @@ DECIMALS = (4, 6, 8, 10)  # of numbers that are tried as the place of a cusp
 SLOPES, VALLEYS = 512, 64  # nodes of the slopes on a line, and how many valleys of theirs are looked at
 RIDGE = 1e-9  # relative: what is gained along a ridge by a step that is worth another
 CUSP = 1e-9  # relative difference of the values at neighbouring floats from which a cusp is warned of
+ON_KINK = 1e-9  # of the pull of the parabola: slopes of H that no smooth minimum leaves
+NEAR_KINK = 1e-3  # relative: how far around a minimum on a kink the pieces of f are looked at first
+SAME_PIECE, MOST_PIECES = 0.05, 8  # of the largest jump of slopes: those that are no jump; how many pieces may meet
 GAP = 1e-5  # of a proved minimum, relative to |value| and the scale of the search, from which it is warned
 
 
@@ -39,7 +42,7 @@ def newton(f, x, y, t, radius, low=None, high=None):
         xa, ya = x[rows], y[rows]
         size = _largest(ya) + _largest(xa) + 1e-300
         step = _step(f, xa, ya, t, low, high)
-        step *= np.minimum(1.0, radius[rows] / np.maximum(_largest(step), 1e-300))[:, None]
+        step *= np.minimum(1.0, radius[rows] / np.maximum(_largest(step), 1e-250))[:, None]
         new = ya + step if low is None else np.clip(ya + step, low, high)
         moved = _largest(new - ya)
         there = _energy(f, xa, new, t)
@@ -129,10 +132,65 @@ def minimise(f, x, t):
     stay = ~(energy < here)
     energy[stay], y[stay] = here[stay], x[stay]
     energy, y = newton(f, x, y, t, POLISH * (1.0 + float(np.abs(y).max(initial=0.0))))
+    settle_on_kinks(f, x, t, energy, y)
     warn_of_gap(f, energy, y, below, here)
     slack = 1e-12 * (1.0 + np.abs(energy))
     certificates.attained(energy, _energy(f, x, y, t), slack, "the minimum of a formula")
     return certificates.within(energy, below, here, slack, "the minimum of a formula"), y
+
+
+def settle_on_kinks(f, x, t, energy, y):
+    """Lower energy and y, in place, to minima on kinks along curves and surfaces, which the search knows to a gap only.
+
+    Newton's method for the largest of the smooth pieces of H that are seen around y, on shorter and shorter steps.
+    """
+    if x.shape[1] not in (2, 3):
+        return
+    slopes, pull = _slopes(f, x, y, t), np.abs(y - x).max(axis=1) / t
+    for p in np.flatnonzero(np.abs(slopes).max(axis=1) > ON_KINK * pull):
+        reach = NEAR_KINK * (np.abs(y[p]).max() + np.abs(x[p]).max())
+        for _ in range(12):
+            step = _step_on_kink(f, x[p], y[p], t, reach)
+            if step is None or not np.abs(step).max() <= 10.0 * reach:
+                break
+            there = _energy(f, x[p : p + 1], y[p : p + 1] + step, t)[0]
+            if not there <= energy[p] + 4e-16 * abs(energy[p]):
+                break
+            energy[p], y[p] = min(there, energy[p]), y[p] + step
+            reach = max(min(0.1 * reach, 10.0 * np.abs(step).max()), 1e-9 * reach)
+            if np.abs(step).max() <= 1e-15 * np.abs(y[p]).max():
+                break
+
+
+def _step_on_kink(f, x, y, t, reach):
+    """The step from y to the minimum of the largest of the pieces of H within reach; None where there is one alone."""
+    d = len(y)
+    away = reach * np.array(list(product((-1.0, -0.3, 0.4, 1.0), repeat=d)))
+    bends = _hessian(f, y + away) + np.eye(d) / t
+    bent = np.einsum("mij,mj->mi", bends, away)
+    slopes = _slopes(f, x, y + away, t)
+    heights = _energy(f, np.broadcast_to(x, away.shape), y + away, t) - _energy(f, x[None], y[None], t)
+    heights += (away * (0.5 * bent - slopes)).sum(axis=1)  # of the pieces, continued to y
+    slopes -= bent
+    apart = np.abs(slopes - slopes[0]).max()
+    pieces = []
+    for k in range(len(away)):
+        if all(np.abs(slopes[k] - slopes[j]).max() > SAME_PIECE * apart for j in pieces):
+            pieces.append(k)
+    jump = apart > ON_KINK * np.abs(slopes).max() and np.isfinite(slopes).all()
+    if not jump or not 2 <= len(pieces) <= MOST_PIECES:
+        return None
+    slopes, bends, heights = slopes[pieces], bends[pieces], heights[pieces]
+    system = np.vstack([slopes.T / np.abs(slopes).max(), np.ones(len(pieces))])
+    shares = scipy.optimize.nnls(system, np.eye(d + 1)[-1])[0]
+    held = np.flatnonzero(shares)
+    if not 2 <= len(held) <= d + 1:
+        return None
+    shares = shares / shares.sum()
+    jumps, gaps = slopes[held[1:]] - slopes[held[0]], heights[held[1:]] - heights[held[0]]
+    bend = np.einsum("m,mij->ij", shares, bends)
+    matrix = np.block([[bend, jumps.T], [jumps, np.zeros((len(jumps), len(jumps)))]])
+    return np.linalg.lstsq(matrix, -np.concatenate([shares @ slopes, gaps]), rcond=1e-14)[0][:d]
 
 
 def warn_of_gap(f, energy, y, below, here):

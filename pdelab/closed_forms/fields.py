@@ -33,6 +33,9 @@ REFINEMENTS = {
 }
 
 
+LINEAR = 1e-7  # beta times the range of f, up to which exp(-beta f) is linear where f is
+
+
 def hopf_lax(f: Loss | ArrayLike, grid: Grid | ArrayLike, t: ArrayLike, *, refine: bool | str = True) -> np.ndarray:
     """Inviscid Hamilton-Jacobi in closed form: u(x, t) = min_y f(y) + |x - y|²/(2t) solves u_t = -½|∇u|², u(., 0) = f.
 
@@ -228,11 +231,25 @@ def _cole_hopf(f, grid, t, beta):
     u = viscous.fourier(values, grid, t, beta)
     if u is None:
         wide, lines = _lines(values, grid, t, beta)
-        u = viscous.value(wide, lines, t, beta)
+        resolved = all(t >= viscous.RESOLVED * beta * h * h for h in grid.spacing)
+        if gaussian.is_mild(wide, beta, gaussian.MILD if resolved else LINEAR):
+            u = gaussian.entropy(wide, beta, lambda v: _along_lines(v, lines, t / beta))
+        else:
+            u = viscous.value(wide, lines, t, beta)
         narrow = all(9.0 * math.sqrt(t / beta) <= b - a for a, b in zip(grid.lower, grid.upper))
         if narrow and not free and math.isfinite(high):  # elsewhere the images cost more than the answer
             high = heat_smoothing(values, grid, t, beta)
     return certificates.within(u, low, high, certificates.rounding(values) + 1e-9 / beta, "cole_hopf")
+
+
+def _along_lines(values, lines, variance):
+    """The Gaussian average at the targets of all axes."""
+    for axis, line in enumerate(lines):
+        if line.boundary == "free":
+            values = gaussian.convolved(values, gaussian.weights(line.h, int(line.offset), variance), axis)
+        else:
+            values = _smoothed(values, axis, line.boundary, line.h, variance)
+    return values
 
 
 def _lines(values, grid, t, beta):

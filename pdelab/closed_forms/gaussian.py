@@ -7,7 +7,9 @@ from scipy import fft, special
 
 from pdelab.closed_forms.viscous import RESOLVED
 
-__all__ = ["convolved", "weights"]
+__all__ = ["MILD", "convolved", "entropy", "is_mild", "weights"]
+
+MILD = 1e-2  # beta times the range of f, up to which the logarithm of a mean is left few digits
 
 
 def convolved(values, kernel, axis):
@@ -32,3 +34,14 @@ def weights(h, reach, variance):
         side = np.diff(excess, 2)
         kernel = np.concatenate([side[::-1], [2.0 * (excess[1] - excess[0]) + x[1]], side])
     return kernel / kernel.sum()
+
+
+def is_mild(values, beta, most=MILD):
+    """Are values so close together that expm1 is needed?"""
+    return bool(beta * (values.max() - values.min()) <= most)
+
+
+def entropy(values, beta, mean):
+    """-(1/beta) log of the mean of exp(-beta f), which is close to one."""
+    low = values.min()
+    return low - np.log1p(mean(np.expm1(-beta * (values - low)))) / beta

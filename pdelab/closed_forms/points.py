@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 
 from pdelab.checks import AccuracyWarning
-from pdelab.closed_forms import arguments, branching, descent, moreau, narrow, quadrature
+from pdelab.closed_forms import arguments, branching, descent, mild, moreau, narrow, quadrature
 
 __all__ = ["checked", "derivative", "proximal", "value"]
 
@@ -14,9 +14,11 @@ WIDEST = 1e150  # of scopes and temperatures, whose ratios are squared
 LOST = 1e-15  # of a mass of size one
 COLD = 1e-17  # 1/beta over the size of u, below which beta is infinite for float64
 CLOSE = 1e-6  # a kernel's width over the size of x, from which on values are of f near by
-MILD = 1e-6  # beta from which on logarithms of means leave few digits
+FLOATS = 1e6  # gaps between floats in a width, from which on the rounding of places costs no digits
+MILD = 1e-2  # beta times what f moves by over a width, up to which logarithms of means leave few digits
 MOMENTS = 1e-12  # of a mean or a covariance, relative to the kernel's
-TOLD = 1e-4  # of a derivative, from which it is warned
+BESIDE, FAR, ACROSS = 1e-7, 0.1, 1e-3  # relative steps of slopes beside a point and far from it; what bends may differ
+TOLD = 1e-4  # of a value or a derivative, from which it is warned
 
 
 def derivative(f, points, gamma, beta, order):
@@ -24,11 +26,13 @@ def derivative(f, points, gamma, beta, order):
     f, x, shape, beta, gamma = checked(f, points, gamma, beta)
     d = f.dimension
     if gamma == 0.0:
+        if order == 2:
+            _tell_of_differences(f, x)
         return np.asarray((f, f.gradient, f.hessian)[order](points), dtype=float)
     result, done = np.empty((len(x), *(d,) * order)), np.zeros(len(x), dtype=bool)
     if not math.isinf(beta):
         _in_range(gamma, beta)
-    for way in (_narrow, _cold):
+    for way in (_narrow, _mild, _cold):
         rows = np.flatnonzero(~done)
         if rows.size:
             done[rows], part = way(f, x[rows], gamma, beta, order)
@@ -81,17 +85,64 @@ def _cold(f, x, gamma, beta, order):
 
 def _narrow(f, x, gamma, beta, order):
     """(where `narrow` has the answer (P,), the answer there)."""
-    d, width, size = f.dimension, math.sqrt(gamma / beta), np.abs(x).max(axis=1)
-    wanted, done = np.zeros(len(x), dtype=bool), np.zeros(len(x), dtype=bool)
-    if d <= 3 and (order or beta <= MILD or 0.0 < width <= CLOSE * size.max(initial=0.0)):
-        wanted = gamma * _size(f, x) <= narrow.SHORT
-        if not order and beta > MILD:
-            wanted &= width <= CLOSE * size
+    d, done = f.dimension, np.zeros(len(x), dtype=bool)
+    wanted = np.full(len(x), d <= 3)
+    if order == 0:
+        close = math.sqrt(gamma / beta) <= CLOSE * np.abs(x).max(axis=1)
+        wanted &= (close & (gamma / beta > 0.0)) | _is_mild(f, x, gamma, beta)
+    if wanted.any():
+        wanted[wanted] = gamma * _size(f, x[wanted]) <= narrow.SHORT
     rows = np.flatnonzero(wanted)
     if rows.size:
         fine, *parts = narrow.integrate(f, x[rows], gamma, beta)
         done[rows] = fine
+        if order == 2 and fine.any():
+            _tell_of_differences(f, x[rows[fine]])
     return done, parts[order][fine] if rows.size else np.empty((0, *(d,) * order))
+
+
+def _tell_of_differences(f, x):
+    """Warn where Hess f of functions at x (P, d) is not what the slopes close by say: a difference across a kink."""
+    if f.formula is not None:
+        return
+    d, size = f.dimension, np.maximum(1.0, np.abs(x).max(axis=1))[:, None]
+    own, apart, scale = np.asarray(f.hessian(x[:, 0] if d == 1 else x)).reshape(-1, d, d), 0.0, 0.0
+    for k in range(d):
+        slopes = [_slopes(f, x + step * size * np.eye(d)[k]) for step in (-BESIDE, BESIDE, -FAR, FAR)]
+        moved = (x + BESIDE * size)[:, k] - (x - BESIDE * size)[:, k]
+        bend = (slopes[1] - slopes[0]) / moved[:, None]
+        apart = np.maximum(apart, np.abs(bend - own[:, :, k]).max(axis=1))
+        scale = np.maximum(scale, np.abs(slopes).max(axis=(0, 2)))
+    wrong = apart > ACROSS * np.abs(own).max(axis=(1, 2)) + CLOSE * scale
+    if wrong.any():
+        warnings.warn(
+            f"f: its Hessian near {x[wrong][0].tolist()} differs by {apart[wrong].max():.2g} from what its slopes "
+            "close by say, as differences across a kink do: give the Hessian to Loss.from_functions, or f as a formula",
+            AccuracyWarning,
+            stacklevel=5,
+        )
+
+
+def _slopes(f, y):
+    return np.asarray(f.gradient(y[:, 0] if y.shape[1] == 1 else y)).reshape(y.shape)
+
+
+def _mild(f, x, gamma, beta, order):
+    """(where `mild` has the answer (P,), the answer there): values alone."""
+    done, u = np.zeros(len(x), dtype=bool), np.empty((0, *(f.dimension,) * order))
+    rows = np.flatnonzero(_is_mild(f, x, gamma, beta)) if order == 0 and f.dimension <= 3 else ()
+    if len(rows):
+        done[rows], u = mild.integrate(f, x[rows], gamma, beta)
+        u = u[done[rows]]
+    return done, u
+
+
+def _is_mild(f, x, gamma, beta):
+    """Where the logarithm of a mean would leave few digits (P,)."""
+    if math.isinf(beta) or gamma / beta == 0.0:
+        return np.zeros(len(x), dtype=bool)
+    width = math.sqrt(gamma / beta)
+    return (beta * mild.moves(f, x, width) <= MILD) & (width >= FLOATS * np.spacing(np.abs(x).max(axis=1)))
 
 
 def _size(f, x):
@@ -151,7 +202,7 @@ def _integrated(f, x, gamma, beta, moments, scale):
     parts = quadrature.integrate(f, x, gamma, beta, moments)
     parts = parts if moments else (parts,)
     size, lost = max(float(np.abs(parts[0]).max()), scale), LOST / beta
-    told = lost > 0.01 * size
+    told = lost > (0.01 if moments else TOLD) * size
     if told:
         warnings.warn(
             f"the local entropy, up to {size:.3g}, is known to some {lost:.1g} only, rounding over beta, and its "

@@ -15,7 +15,7 @@ from pdelab.checks import AccuracyWarning
 from pdelab.closed_forms import branching, certificates, descent, lattice
 from pdelab.kernels.envelopes import DEPTH
 
-__all__ = ["integrate"]
+__all__ = ["amounts", "integrate"]
 
 TOO_ROUGH = "f: expected a smoother loss, its integral did not converge: smooth it, or give its values on a Grid"
 BLURRED = 1e-3  # share of an integral that floats next to one another disagree about, from which a warning says so
@@ -71,13 +71,14 @@ def _integrate(x, f, t, beta, moments):
         best = lower
         rounding = 1e-15 * beta * (np.abs(field.base)[owner] + (centre**2).sum(1) / t)
         noise = np.where(field.close(owner, centre, half), 0.0, rounding)
-        amounts, errors = _amounts(energy, best[owner], beta, field.relative(owner, centre), half, moments)
-        total = sums[:, 0] + np.bincount(owner, amounts[:, 0], count)
+        density = _density(energy, best[owner], beta)
+        found, errors = amounts(density, field.relative(owner, centre), half, moments)
+        total = sums[:, 0] + np.bincount(owner, found[:, 0], count)
         hidden = np.prod(2.0 * half, axis=1) * np.exp(-beta * np.maximum(floor - best[owner], 0.0))
-        allowed = np.maximum(aim[owner] * total[owner], noise * np.minimum(total[owner], 64.0 * amounts[:, 0]))
+        allowed = np.maximum(aim[owner] * total[owner], noise * np.minimum(total[owner], 64.0 * found[:, 0]))
         resolved = errors.max(1, initial=0.0) <= allowed
         resolved &= ~coarse | (hidden <= aim[owner] * total[owner])
-        parts = [a[resolved] for a in boxes], best, beta, amounts[resolved], allowed[resolved], sums
+        parts = [a[resolved] for a in boxes], best, beta, found[resolved], allowed[resolved], sums
         resolved[resolved] = _confirm(field, *parts)
         if resolved.all():
             break
@@ -99,7 +100,7 @@ def _integrate(x, f, t, beta, moments):
     return u, field.anchor + mean, second - mean[:, :, None] * mean[:, None, :]
 
 
-def _confirm(field, boxes, best, beta, amounts, allowed, sums):
+def _confirm(field, boxes, best, beta, found, allowed, sums):
     """Integrate the boxes once more, with a rule that sees their ends; those where the two agree go into the sums.
 
     A kink between the last Gauss point and the end of a box shows at the end alone.
@@ -111,10 +112,10 @@ def _confirm(field, boxes, best, beta, amounts, allowed, sums):
     for i in range(0, len(owner), block):
         o, c, h = (a[i : i + block] for a in (owner, centre, half))
         energy = field(o, c, h, ends=True)
-        again, _ = _amounts(energy, best[o], beta, field.relative(o, c), h, sums.shape[1] > 2, ends=True)
+        again, _ = amounts(_density(energy, best[o], beta), field.relative(o, c), h, sums.shape[1] > 2, ends=True)
         points = h <= 4e-16 * (np.abs(c) + np.abs(field.x[o]))
         tiny = points.all(axis=1)
-        fine = (np.abs(again[:, 0] - amounts[i : i + block, 0]) <= allowed[i : i + block]) | tiny
+        fine = (np.abs(again[:, 0] - found[i : i + block, 0]) <= allowed[i : i + block]) | tiny
         np.add.at(sums[:, :-1], o[fine], again[fine])
         blurred = np.flatnonzero(fine & points.any(axis=1))
         if blurred.size:
@@ -123,13 +124,13 @@ def _confirm(field, boxes, best, beta, amounts, allowed, sums):
     return confirmed
 
 
-def _blur(field, owner, centre, amounts, beta):
-    """How much of the amounts of boxes as small as the gaps between floats depends on which float is taken."""
+def _blur(field, owner, centre, masses, beta):
+    """How much of the masses of boxes as small as the gaps between floats depends on which float is taken."""
     x = field.x[owner]
     gap = np.spacing(np.maximum(np.abs(x), np.abs(centre)))  # places are sums x + centre
     around = [x + centre + k * gap * axis for axis in np.eye(x.shape[1]) for k in (-2, -1, 0, 1, 2)]
     energy = np.stack([branching.values(field.f, places) for places in around])
-    return amounts * -np.expm1(-np.minimum(beta * np.ptp(energy, axis=0), 600.0))
+    return masses * -np.expm1(-np.minimum(beta * np.ptp(energy, axis=0), 600.0))
 
 
 def _tell_of_blur(x, shares, beta):
@@ -144,11 +145,16 @@ def _tell_of_blur(x, shares, beta):
         )
 
 
-def _amounts(energy, reference, beta, centre, half, moments, ends=False):
-    """Integrals of exp(-beta (H - reference)) over each box, with moments if asked, and estimated errors by axis."""
-    d, n = centre.shape[1], energy.shape[1]
+def _density(energy, reference, beta):
+    """exp(-beta (H - reference)) at the points of a rule in each box."""
+    above = energy - reference.reshape(-1, *[1] * (energy.ndim - 1))
+    return np.exp(-np.clip(beta * np.minimum(above, 1e290 / beta), -600.0, 800.0))
+
+
+def amounts(density, centre, half, moments, ends=False):
+    """Integrals of a density over each box, with moments if asked, and estimated errors by axis."""
+    d, n = centre.shape[1], density.shape[1]
     s, w, transform = branching.rule(branching.ORDERS[d], ends)
-    density = np.exp(-np.clip(beta * np.minimum(energy - reference.reshape(-1, *[1] * d), 1e290 / beta), -600.0, 800.0))
     volume = np.prod(2.0 * half, axis=1)
     errors = np.empty((len(density), d))
     for k in range(0 if ends else d):

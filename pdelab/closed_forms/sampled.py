@@ -28,7 +28,7 @@ AGREE = (
     2e-12,
     2e-11,
 )  # accepted errors of u and its derivatives
-SHORT = 1e-9  # accepted errors of derivatives, relative, in scopes so short that their sums over the nodes cancel
+SHORT = 1e-9  # accepted errors, relative: of small losses, and of derivatives in scopes so short that sums cancel
 SHARED = 10**7  # times that a valley of a loss of functions is offered to a node
 FEW = 64  # nodes that the quadrature does at once
 
@@ -53,7 +53,7 @@ def local_entropy(f, grid, gamma, beta, order=0):
         error = np.abs(u.reshape(len(where), *u.shape[grid.dimension :])[some] - exact).max()
         size = np.abs(exact).max()
         allowed = AGREE[order] * (size + (beta / gamma) ** (order / 2) / beta)
-        if error <= (min(allowed, SHORT * size) if order else allowed):
+        if error <= min(allowed, SHORT * size):
             return u
     return points.derivative(f, grid.points, gamma, beta, order)
 
@@ -85,14 +85,18 @@ def polished(f, grid, t, u, minimiser, box=None):
             lowered, there = u[moved], y[moved]
             _descend(f, x[moved], t, lowered, there, box, descent.POLISH * (1.0 + float(np.abs(y).max())))
             u[moved], y[moved] = lowered, there
+            _settle(f, x, t, u, y, box)
         slack = 1e-12 * (1.0 + np.abs(u))
         certificates.within(u, below, math.inf, slack, "hopf_lax of a formula")
         u = _energies(f, box, x, t, u, y, slack)
         descent.warn_of_gap(f, u, y, below, branching.values(f, x))
     else:
+        here = branching.values(f, x)
+        worse = u > here  # Newton's method from between nodes that passed over a valley
+        u[worse], y[worse] = here[worse], x[worse]
         if not flat:
             _descend_in_box(f, x, t, u, y, box)
-        _share(f, box, x, t, u, y, _found(f, box, y))
+        _share(f, box, x, t, u, y, np.concatenate([_found(f, box, y), x[worse]]))
         _second_look(f, box, x, t, u, y)
     return u.reshape(grid.shape), y.reshape(minimiser.shape)
 
@@ -106,6 +110,16 @@ def _energies(f, box, x, t, u, y, slack):
     certificates.attained(u[meant], energy, slack[meant], "hopf_lax of a formula")
     u[meant] = energy
     return u
+
+
+def _settle(f, x, t, u, y, box):
+    """`descent.settle_on_kinks`, in place, for minimisers inside the box that stay there."""
+    low, high = np.array(box.lower), np.array(box.upper)
+    rows = np.flatnonzero(((y > low) & (y < high)).all(axis=1))
+    energy, place = u[rows], y[rows]
+    descent.settle_on_kinks(f, x[rows], t, energy, place)
+    stay = ((place >= low) & (place <= high)).all(axis=1)
+    u[rows[stay]], y[rows[stay]] = energy[stay], place[stay]
 
 
 def _image(box, y):
@@ -166,9 +180,7 @@ def _share(f, box, x, t, u, y, starts):
 def _found(f, box, y):
     """Where the nodes of a box and the places y (P, d) show valleys: nodes lowest around, y below the cell around."""
     values = branching.values(f, np.array(box.points).reshape(*box.shape, -1))
-    modes = ["wrap" if ring else "nearest" for ring in box.periodic]
-    deep = values <= scipy.ndimage.minimum_filter(values, 3, mode=modes)
-    deep &= values < scipy.ndimage.maximum_filter(values, 3, mode=modes)
+    deep = _deep(values, box)
     cell = np.floor((y - np.array(box.lower)) / box.spacing).astype(int)
     inside = ((y >= np.array(box.lower)) & (y <= np.array(box.upper))).all(axis=1)
     corners = [
@@ -197,9 +209,15 @@ def _second_look(f, box, x, t, u, y):
     row = np.ravel_multi_index(tuple(near.T), between.shape)
     energies = low[row] + ((x - place[row]) ** 2).sum(axis=1) / (2.0 * t)
     shown = np.flatnonzero(energies < u - branching.slack(f, x, u, 1e-9))
-    if shown.size:
-        where = place[row[shown[0]]]
-        lower = _share(f, box, x, t, u, y, np.unique(place[row[shown]], axis=0))
+    nodes = branching.values(f, np.array(box.points).reshape(*box.shape, -1))
+    hidden = (values < _over_corners(nodes, box, np.minimum)) & ~_over_corners(_deep(nodes, box), box, np.logical_or)
+    dips = middles.reshape(*values.shape, -1)[hidden]
+    starts = np.unique(np.concatenate([place[row[shown]], dips]), axis=0)
+    before = u.copy()
+    lower = _share(f, box, x, t, u, y, starts)
+    lower[lower] = u[lower] < before[lower] - branching.slack(f, x, before, 1e-9)[lower]
+    if shown.size or lower.any():
+        where = place[row[shown[0]]] if shown.size else y[lower][0]
         warnings.warn(
             f"the grid is too coarse for f: at {int(lower.sum())} nodes a valley between its nodes is lower than what "
             f"they show, near {where}; it is in the answer, but there may be more: use more nodes, or give f as a "
@@ -207,6 +225,21 @@ def _second_look(f, box, x, t, u, y):
             AccuracyWarning,
             stacklevel=5,
         )
+
+
+def _over_corners(field, box, join):
+    """What is joined over the corners of each cell of a box."""
+    for axis, ring in enumerate(box.periodic):
+        field = join(field, np.roll(field, -1, axis))
+        field = field if ring else np.delete(field, -1, axis)
+    return field
+
+
+def _deep(values, box):
+    """Which nodes are lowest around."""
+    modes = ["wrap" if ring else "nearest" for ring in box.periodic]
+    deep = values <= scipy.ndimage.minimum_filter(values, 3, mode=modes)
+    return deep & (values < scipy.ndimage.maximum_filter(values, 3, mode=modes))
 
 
 def _descend(f, x, t, u, y, box, size):
@@ -228,11 +261,16 @@ def _at_most_mean(u, values, steps, more, level, variance):
     """u if it is at most the Gaussian average of f (Jensen), by the same trapezoid rule on the same nodes."""
     slack = certificates.rounding(values) if np.isfinite(values).all() else math.inf
     if slack < 1e-6 * (1.0 + float(np.abs(u).max())):  # else high walls leave the sum no digits
-        for axis, (h, reach) in enumerate(zip(steps, more)):
-            values = gaussian.convolved(values, gaussian.weights(h, reach, variance), axis)
-        mean = values[(slice(None, None, level),) * u.ndim]
+        mean = _mean(values, steps, more, level, variance)
         certificates.within(u, -math.inf, mean, slack, "local_entropy, which is at most the average of f")
     return u
+
+
+def _mean(values, steps, more, level, variance):
+    """The Gaussian average of nodes at every level-th of those in the box."""
+    for axis, (h, reach) in enumerate(zip(steps, more)):
+        values = gaussian.convolved(values, gaussian.weights(h, reach, variance), axis)
+    return values[(slice(None, None, level),) * values.ndim]
 
 
 def _on_nodes(f, grid, gamma, beta, reach, level, order=0):
@@ -255,7 +293,12 @@ def _on_nodes(f, grid, gamma, beta, reach, level, order=0):
         return polished(f, grid, gamma, u[inner], place, wide)[0]
     lines = [viscous.Line(h, "free", n, m, level) for h, n, m in zip(steps, grid.shape, more)]
     if order == 0:
-        return _at_most_mean(viscous.value(values, lines, gamma, beta), values, steps, more, level, gamma / beta)
+        size = steps, more, level, gamma / beta
+        if gaussian.is_mild(values, beta):
+            u = gaussian.entropy(values, beta, lambda v: _mean(v, *size))
+        else:
+            u = viscous.value(values, lines, gamma, beta)
+        return _at_most_mean(u, values, *size)
     if order == 1:
         parts = viscous.gradient(values, lines, gamma, beta)
         return parts[0] if grid.dimension == 1 else np.stack(parts, axis=-1)

@@ -10,9 +10,11 @@ from numba import njit
 
 from pdelab.kernels.boxes import dip, workspace
 from pdelab.kernels.intervals import FAST
+from pdelab.kernels.operations import ATAN2, SIGN
 from pdelab.kernels.tapes import run_at
 
 JUMP = 1e-6  # relative: a value that is known less well is one at a jump
+ROUNDED = 1e-13  # the same of values at the jumps that a formula is known to have
 
 
 @njit(**FAST)
@@ -30,7 +32,26 @@ def energy(y, x, stiffness, tape, work):
     total = 0.5 * low + 0.5 * high
     for i in range(x.shape[0]):
         total += 0.5 * stiffness * (y[i] - x[i]) ** 2
-    return total, min(0.5 * (high - low), JUMP * (1.0 + abs(total))) + 2e-16 * abs(total)
+    known = min(_rounding(low, high, code, left, right, value), JUMP * (1.0 + abs(total)))
+    return total, known + 2e-16 * abs(total)
+
+
+@njit(**FAST)
+def _rounding(low, high, code, left, right, value):
+    """Half the width of the enclosure of f at a point, at jumps no more than what rounding makes of it elsewhere."""
+    half = 0.5 * (high - low)
+    return min(half, ROUNDED * (abs(low) + abs(high))) if _jumps(code, left, right, value) else half
+
+
+@njit(**FAST)
+def _jumps(code, left, right, value):
+    """Is the point, up to rounding, at a jump of a sign or of an angle?"""
+    for k in range(code.shape[0]):
+        if code[k] == SIGN or code[k] == ATAN2:
+            low, high = value[left[k]]
+            if low <= 0.0 <= high and (code[k] == SIGN or value[right[k]][0] < 0.0):
+                return True
+    return False
 
 
 @njit(**FAST)
@@ -94,7 +115,8 @@ def settle(k, y, x, stiffness, slack, tape, tree, work):
                 matrix[j, i] = matrix[i, j]
                 m += 1
             matrix[i, i] += stiffness
-        result, rounding = 0.5 * low + 0.5 * high + base, 0.5 * (high - low) + 4e-16 * base
+        result = 0.5 * low + 0.5 * high + base
+        rounding = _rounding(low, high, code, left, right, value) + 4e-16 * base
         below = 0.0
         for i in range(d):
             a, b = gradient[last, i, 0] + stiffness * (y[i] - x[i]), gradient[last, i, 1] + stiffness * (y[i] - x[i])

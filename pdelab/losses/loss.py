@@ -48,8 +48,9 @@ class Loss:
     Derivatives are those of the formula, not differences, and hold almost everywhere for functions with kinks: at a
     kink the gradient is the mean of the one-sided slopes along each axis, and the Hessian leaves the kink's own
     curvature out (write norm(x, y), not sqrt(x**2 + y**2), whose gradient at 0 is 0/0). Of kinks of kinks at one point
-    that holds down to six of them within one another, of their Hessian down to three; deeper, as also at their points
-    the bends of pieces with equal slopes, it is some mean. Outside the domain the result is NaN, but what
+    that holds down to six of them within one another, of their Hessian down to three; deeper it is some mean. Where
+    pieces meet with equal slopes, as in abs(x**2 - x**3) at 0, the Hessian there is some mean of the bends of all of
+    them, also of those that are not taken on either side. Outside the domain the result is NaN, but what
     SymPy cancels counts as cancelled: exp(log(x)) is x everywhere. All is evaluated in floating point: where large
     terms cancel, as in (1 - cos(x))/x**2 or the Hessian of sin(x)/x at 1e-8, digits are lost without a warning; the
     widths of `enclose(x, x)` bound how many.
