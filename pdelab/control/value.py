@@ -22,6 +22,7 @@ __all__ = ["Control", "Value", "checked_times", "hamilton_jacobi_bellman", "loga
 
 COARSE = 0.01  # largest error of the spacing, relative, of which nothing is said
 ORDERS = 2.0  # the difference to every second node over the error, 3 where all is smooth
+FEW = 5  # nodes of an axis, half of which are none
 LARGEST_EXPONENT = 700.0  # exp(-x) keeps all its digits up to here
 
 
@@ -264,12 +265,12 @@ def weights_of_paths(control, grid, times, density=None):
 def _tell_of_coarse(control, grid, u, left, density):
     """Warn where exp(-u/(2D)) changes so much between nodes that u is wrong by more than 1 %.
 
-    Of its range, by what every second node makes of u, where they reach the ends. Elsewhere, and under a density of the
+    Of its range, by what half as many nodes make of u. On fewer than six along an axis, and under a density of the
     effort |Du|²/2: on exp(κ x), κ = -u'/(2D), the generator gives R in place of E = D κ² - f' κ: so u falls by
     2 D (R - E) too much in unit time.
     """
-    if density is None and (coarse := every_second(grid)) is not None:
-        missing = _by_every_second(control, grid, coarse, u, left)
+    if density is None and min(grid.shape) > FEW:
+        missing = _by_half_the_nodes(control, grid, u, left)
         _warn_of_coarse(missing / max(float(np.ptp(u)), 1e-300), "the range of u")
         return
     D, f, missing, effort = control.diffusivity, control.potential_on(grid), 0.0, 0.0
@@ -288,16 +289,40 @@ def _tell_of_coarse(control, grid, u, left, density):
         _warn_of_coarse(missing / max(effort, 1e-300), "the range of u" if density is None else "the effort")
 
 
-def _by_every_second(control, grid, coarse, u, left):
-    """The largest error of u by the difference to every second node, of second order."""
-    every = (slice(None, None, 2),) * grid.dimension
-    f, V = (np.ascontiguousarray(field[every]) for field in (control.potential_on(grid), control.terminal_on(grid)))
-    D, fewer = control.diffusivity, Control(f, V, control.horizon, control.diffusivity)
-    start = np.exp((V.min() - V) / (2 * D)).ravel()
-    h = semigroup(fewer.generator(coarse), start, np.array([left]))[-1].reshape(coarse.shape)
-    shift = float(control.terminal_on(grid).min())
-    there = V.min() - shift - 2 * D * np.log(h)
-    return float(np.abs(there - u[every]).max()) / ORDERS
+def _by_half_the_nodes(control, grid, u, left):
+    """The largest error of u by the difference to half as many nodes.
+
+    Of arrays to every second node where these reach the ends; elsewhere to others, where formulas hide no waves.
+    """
+    known = [field is None or hasattr(field, "on") for field in (control.loss, control.terminal)]
+    coarse = None if all(known) else every_second(grid)
+    if coarse is None:
+        fewer = [(n - wraps) // 2 for n, wraps in zip(grid.shape, grid.periodic)]
+        coarse = Grid(grid.lower, grid.upper, fewer, boundary=grid.boundary)
+    loss, terminal = (
+        field if given else _on_other_nodes(grid.field(field, "values"), grid, coarse)
+        for field, given in zip((control.loss, control.terminal), known)
+    )
+    D, other = control.diffusivity, Control(loss, terminal, control.horizon, control.diffusivity)
+    V = other.terminal_on(coarse)
+    h = semigroup(other.generator(coarse), np.exp((V.min() - V) / (2 * D)).ravel(), np.array([left]))[-1]
+    there = V.min() - float(control.terminal_on(grid).min()) - 2 * D * np.log(h.reshape(coarse.shape))
+    wider = min((more / less) ** 2 for more, less in zip(coarse.spacing, grid.spacing))
+    return float(np.abs(there - _on_other_nodes(u, grid, coarse)).max()) / (ORDERS * (wider - 1) / 3)
+
+
+def _on_other_nodes(values, grid, other):
+    """A field on the nodes of another grid on the same box, by cubic splines."""
+    from scipy.interpolate import CubicSpline  # a third of a second to import
+
+    for axis, (x, wraps) in enumerate(zip(grid.axes, grid.periodic)):
+        if other.spacing[axis] == 2 * grid.spacing[axis]:
+            values = values.take(np.arange(0, grid.shape[axis], 2), axis)
+            continue
+        if wraps:
+            x, values = np.append(x, grid.upper[axis]), np.concatenate([values, values.take([0], axis)], axis)
+        values = CubicSpline(x, values, axis, "periodic" if wraps else "not-a-knot")(other.axes[axis])
+    return np.ascontiguousarray(values)
 
 
 def _warn_of_coarse(missing, of):
