@@ -415,6 +415,13 @@ def test_a_value_function_on_few_nodes_is_right_or_told(seed):
         assert said or np.abs(u - exact).max() < 0.02 * np.ptp(u)
 
 
+@pytest.mark.parametrize("n", [7, 40, 41])
+@pytest.mark.parametrize("loss", [None, Loss("cos(x)")])
+def test_a_constant_cost_has_a_constant_value_and_no_warning(n, loss):
+    u = logarithmic_transform(Control(loss, np.full(n, 3.0), 0.5, 0.5), Grid(-2.0, 2.0, n), 0.0).values
+    np.testing.assert_allclose(u, 3, rtol=1e-12)
+
+
 def test_a_wave_that_every_node_has_at_its_crest_is_told():
     grid = Grid(0.0, 1.0, 11)
     with pytest.warns(AccuracyWarning, match="u is wrong by up to"):

@@ -12,7 +12,7 @@ import numpy as np
 from pdelab import boundaries
 from pdelab.fokker_planck import BackwardKolmogorov, Slices
 from pdelab.generator import generator, semigroup
-from pdelab.generator.coarser import every_second
+from pdelab.generator.coarser import every_second, half_as_many, on_other_nodes
 from pdelab.grid import Grid
 from pdelab.hamilton_jacobi import HamiltonJacobi, fitted, terminal
 from pdelab.hints import Array, Times
@@ -22,6 +22,7 @@ __all__ = ["Control", "Value", "checked_times", "hamilton_jacobi_bellman", "loga
 
 COARSE = 0.01  # largest error of the spacing, relative, of which nothing is said
 ORDERS = 2.0  # the difference to every second node over the error, 3 where all is smooth
+SLIGHT = 1e-6  # of D, a range of u that may be rounding
 FEW = 5  # nodes of an axis, half of which are none
 LARGEST_EXPONENT = 700.0  # exp(-x) keeps all its digits up to here
 
@@ -271,7 +272,7 @@ def _tell_of_coarse(control, grid, u, left, density):
     """
     if density is None and min(grid.shape) > FEW:
         missing = _by_half_the_nodes(control, grid, u, left)
-        _warn_of_coarse(missing / max(float(np.ptp(u)), 1e-300), "the range of u")
+        _warn_of_coarse(missing / max(float(np.ptp(u)), SLIGHT * control.diffusivity), "the range of u")
         return
     D, f, missing, effort = control.diffusivity, control.potential_on(grid), 0.0, 0.0
     for axis, h in enumerate(grid.spacing):
@@ -295,12 +296,9 @@ def _by_half_the_nodes(control, grid, u, left):
     Of arrays to every second node where these reach the ends; elsewhere to others, where formulas hide no waves.
     """
     known = [field is None or hasattr(field, "on") for field in (control.loss, control.terminal)]
-    coarse = None if all(known) else every_second(grid)
-    if coarse is None:
-        fewer = [(n - wraps) // 2 for n, wraps in zip(grid.shape, grid.periodic)]
-        coarse = Grid(grid.lower, grid.upper, fewer, boundary=grid.boundary)
+    coarse = (None if all(known) else every_second(grid)) or half_as_many(grid)
     loss, terminal = (
-        field if given else _on_other_nodes(grid.field(field, "values"), grid, coarse)
+        field if given else on_other_nodes(grid.field(field, "values"), grid, coarse)
         for field, given in zip((control.loss, control.terminal), known)
     )
     D, other = control.diffusivity, Control(loss, terminal, control.horizon, control.diffusivity)
@@ -308,21 +306,7 @@ def _by_half_the_nodes(control, grid, u, left):
     h = semigroup(other.generator(coarse), np.exp((V.min() - V) / (2 * D)).ravel(), np.array([left]))[-1]
     there = V.min() - float(control.terminal_on(grid).min()) - 2 * D * np.log(h.reshape(coarse.shape))
     wider = min((more / less) ** 2 for more, less in zip(coarse.spacing, grid.spacing))
-    return float(np.abs(there - _on_other_nodes(u, grid, coarse)).max()) / (ORDERS * (wider - 1) / 3)
-
-
-def _on_other_nodes(values, grid, other):
-    """A field on the nodes of another grid on the same box, by cubic splines."""
-    from scipy.interpolate import CubicSpline  # a third of a second to import
-
-    for axis, (x, wraps) in enumerate(zip(grid.axes, grid.periodic)):
-        if other.spacing[axis] == 2 * grid.spacing[axis]:
-            values = values.take(np.arange(0, grid.shape[axis], 2), axis)
-            continue
-        if wraps:
-            x, values = np.append(x, grid.upper[axis]), np.concatenate([values, values.take([0], axis)], axis)
-        values = CubicSpline(x, values, axis, "periodic" if wraps else "not-a-knot")(other.axes[axis])
-    return np.ascontiguousarray(values)
+    return float(np.abs(there - on_other_nodes(u, grid, coarse)).max()) / (ORDERS * (wider - 1) / 3)
 
 
 def _warn_of_coarse(missing, of):

@@ -14,8 +14,8 @@ from pdelab.hints import Array
 from pdelab.kernels import tridiagonal
 
 __all__ = [
-    "Coefficients", "DiffusionProblem", "INTERPRETATIONS", "Ito", "asked", "axis_rates", "ito", "largest_step",
-    "isolated", "lines", "no_outflow", "over_faces", "second_difference", "stepping_faces", "stop",
+    "Coefficients", "DiffusionProblem", "INTERPRETATIONS", "Ito", "asked", "axis_rates", "fading", "ito",
+    "largest_step", "isolated", "lines", "no_outflow", "over_faces", "second_difference", "stepping_faces", "stop",
 ]  # fmt: skip
 
 INTERPRETATIONS = ("ito", "stratonovich", "klimontovich", "fick")
