@@ -908,6 +908,7 @@ def test_noise_that_fades_at_the_walls_leaves_jacobis_law(name, share, n, first,
     law = grid.weights * stationary(FokkerPlanck(drift=drift, **noise), grid)
     assert np.abs(law - exact).sum() < 0.035
     for end, power in ((0, first), (-1, second)):
-        assert abs(law[end] / exact[end] - 1) < 0.04 + 0.5 / n or power > 1.2
+        known = power < (1 if name == "fick" else 1.2)  # else little is left there
+        assert not known or abs(law[end] / exact[end] - 1) < 0.04 + 0.3 * rate / n
     v = pl.solve(BackwardKolmogorov(drift=drift, **noise), x, grid, 0.5).final
     np.testing.assert_allclose(v, first / rate + (x - first / rate) * np.exp(-rate / 2), atol=0.6 / n)
