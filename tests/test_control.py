@@ -384,11 +384,48 @@ def test_what_coarse_nodes_make_of_the_value_function_is_told(loss, end, horizon
             warnings.simplefilter("always")
             return logarithmic_transform(problem, Grid(-half, half, n), 0.0).values[0], bool(said)
 
-    for n in (41, 121):
+    for n in (10, 12, 40, 41, 120, 121):
         u, said = ask(n)
         fine, _ = ask(8 * (n - 1) + 1)
         wrong = np.abs(u - fine[::8]).max() / np.ptp(u)
         assert said >= (wrong > 0.012) and (not said or wrong > 0.002), wrong
+
+
+@EXAMPLES
+@given(SEEDS)
+def test_a_value_function_on_few_nodes_is_right_or_told(seed):
+    """Random waves, even and odd numbers of nodes, arrays and formulas, walls and rings, against an eighth of h."""
+    rng = np.random.default_rng(seed)
+    n, D, T, rings = int(rng.integers(8, 50)), 10 ** rng.uniform(-1.3, 0.3), 10 ** rng.uniform(-1, 0.5), seed % 2
+    half = np.pi if rings else rng.uniform(1, 4)
+    a, b, c, d = rng.normal(size=4)
+    f = f"{a}*cos({int(4 * b) if rings else 2 * b}*x + 1)"
+    V = f"{c}*cos({int(6 * d) if rings else 3 * d}*x + 2)" + f" + {abs(a)}*x**2" * (1 - rings)
+
+    def ask(m, formula):
+        grid = Grid(-half, half, m, boundary="periodic" if rings else "reflecting")
+        loss, end = (Loss(text) if formula else Loss(text).on(grid) for text in (f, V))
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            return logarithmic_transform(Control(loss, end, T, D), grid, 0.0).values[0], bool(said)
+
+    exact = ask(8 * (n - 1 + rings) + 1 - rings, False)[0][::8]
+    for formula in (True, False):
+        u, said = ask(n, formula)
+        assert said or np.abs(u - exact).max() < 0.02 * np.ptp(u)
+
+
+@pytest.mark.parametrize("n", [7, 40, 41])
+@pytest.mark.parametrize("loss", [None, Loss("cos(x)")])
+def test_a_constant_cost_has_a_constant_value_and_no_warning(n, loss):
+    u = logarithmic_transform(Control(loss, np.full(n, 3.0), 0.5, 0.5), Grid(-2.0, 2.0, n), 0.0).values
+    np.testing.assert_allclose(u, 3, rtol=1e-12)
+
+
+def test_a_wave_that_every_node_has_at_its_crest_is_told():
+    grid = Grid(0.0, 1.0, 11)
+    with pytest.warns(AccuracyWarning, match="u is wrong by up to"):
+        logarithmic_transform(Control(None, Loss("x**2 + cos(62.83185307179586*x)"), 0.1, 0.5), grid, 0.0)
 
 
 def test_reflected_paths_keep_to_the_box():

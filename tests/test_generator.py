@@ -9,6 +9,7 @@ from densities import normalised
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from observed import orders
+from scipy import stats
 from scipy.integrate import quad
 from scipy.linalg import expm, solve_continuous_lyapunov
 from scipy.sparse.linalg import spsolve
@@ -892,3 +893,22 @@ def test_noise_that_vanishes_at_the_walls_keeps_the_second_order(interpretation)
         errors.append(np.abs(generator(problem, grid) @ np.exp(grid.x) - exact)[1:-1].max())
         gaps.append(abs(spectral_gap(problem, grid) - 2))
     assert min(*orders(errors), *orders(gaps)) > 1.8
+
+
+@PROPERTY
+@given(st.integers(21, 200), st.floats(0.2, 4.0), st.floats(0.2, 4.0), st.floats(0.1, 10.0))
+@pytest.mark.parametrize("name, share", [("ito", 0.0), ("stratonovich", 0.5), ("fick", 1.0)])
+def test_noise_that_fades_at_the_walls_leaves_jacobis_law(name, share, n, first, second, width):
+    """dX = (A (1 - X) - B X) dt + sqrt(2 X (1 - X)) dW has the law Beta(A, B), and means of straight lines."""
+    grid, rate = pl.Grid(0.0, width, n), first + second
+    x = grid.x / width
+    drift = width * (first - rate * x - share * (1 - 2 * x))
+    noise = {"diffusion": width**2 * x * (1 - x), "diffusivity": 1.0, "interpretation": name}
+    exact = np.diff(stats.beta(first, second).cdf([0.0, *(x[1:] + x[:-1]) / 2, 1.0]))
+    law = grid.weights * stationary(FokkerPlanck(drift=drift, **noise), grid)
+    assert np.abs(law - exact).sum() < 0.035
+    for end, power in ((0, first), (-1, second)):
+        known = power < (1 if name == "fick" else 1.2)  # else little is left there
+        assert not known or abs(law[end] / exact[end] - 1) < 0.04 + 0.3 * rate / n
+    v = pl.solve(BackwardKolmogorov(drift=drift, **noise), x, grid, 0.5).final
+    np.testing.assert_allclose(v, first / rate + (x - first / rate) * np.exp(-rate / 2), atol=0.6 / n)

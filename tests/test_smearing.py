@@ -112,6 +112,21 @@ def test_what_sums_over_the_nodes_miss_at_a_kink_is_told(seed):
     assert sum("bends" in str(warning.message) for warning in said) == 2 * (told > TOLD)
 
 
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("side", [1, -1])
+def test_what_sums_miss_of_a_layer_at_a_wall_that_bends_is_told(seed, side):
+    """exp(-V) at a wall, V' changing from node to node as noise that varies makes it, by its integral."""
+    rng = np.random.default_rng(seed)
+    steep, bend, grid = rng.uniform(0.8, 2.5), rng.choice([-1, 1]) * rng.uniform(0.3, 0.45), pl.Grid(0.0, 1.0, 41)
+
+    def density(y):
+        return np.exp(-steep * (40 * y + bend * 5 * (1 - np.cos(40 * y / 2.5))))
+
+    missed = abs(1 - integrate.quad(density, 0, 1, limit=500)[0] / grid.integrate(density(grid.x)))
+    told = smearing.kinks(density(grid.x)[::side], grid)
+    assert told == pytest.approx(missed, rel=0.4, abs=0.003)
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_smooth_densities_have_no_kinks(seed):
     """Gaussians wherever they lie, at walls and on circles, and sums of them; waves of six nodes and more."""

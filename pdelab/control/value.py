@@ -12,7 +12,7 @@ import numpy as np
 from pdelab import boundaries
 from pdelab.fokker_planck import BackwardKolmogorov, Slices
 from pdelab.generator import generator, semigroup
-from pdelab.generator.coarser import every_second
+from pdelab.generator.coarser import every_second, half_as_many, on_other_nodes
 from pdelab.grid import Grid
 from pdelab.hamilton_jacobi import HamiltonJacobi, fitted, terminal
 from pdelab.hints import Array, Times
@@ -22,6 +22,8 @@ __all__ = ["Control", "Value", "checked_times", "hamilton_jacobi_bellman", "loga
 
 COARSE = 0.01  # largest error of the spacing, relative, of which nothing is said
 ORDERS = 2.0  # the difference to every second node over the error, 3 where all is smooth
+SLIGHT = 1e-6  # of D, a range of u that may be rounding
+FEW = 5  # nodes of an axis, half of which are none
 LARGEST_EXPONENT = 700.0  # exp(-x) keeps all its digits up to here
 
 
@@ -264,13 +266,13 @@ def weights_of_paths(control, grid, times, density=None):
 def _tell_of_coarse(control, grid, u, left, density):
     """Warn where exp(-u/(2D)) changes so much between nodes that u is wrong by more than 1 %.
 
-    Of its range, by what every second node makes of u, where they reach the ends. Elsewhere, and under a density of the
+    Of its range, by what half as many nodes make of u. On fewer than six along an axis, and under a density of the
     effort |Du|²/2: on exp(κ x), κ = -u'/(2D), the generator gives R in place of E = D κ² - f' κ: so u falls by
     2 D (R - E) too much in unit time.
     """
-    if density is None and (coarse := every_second(grid)) is not None:
-        missing = _by_every_second(control, grid, coarse, u, left)
-        _warn_of_coarse(missing / max(float(np.ptp(u)), 1e-300), "the range of u")
+    if density is None and min(grid.shape) > FEW:
+        missing = _by_half_the_nodes(control, grid, u, left)
+        _warn_of_coarse(missing / max(float(np.ptp(u)), SLIGHT * control.diffusivity), "the range of u")
         return
     D, f, missing, effort = control.diffusivity, control.potential_on(grid), 0.0, 0.0
     for axis, h in enumerate(grid.spacing):
@@ -288,16 +290,23 @@ def _tell_of_coarse(control, grid, u, left, density):
         _warn_of_coarse(missing / max(effort, 1e-300), "the range of u" if density is None else "the effort")
 
 
-def _by_every_second(control, grid, coarse, u, left):
-    """The largest error of u by the difference to every second node, of second order."""
-    every = (slice(None, None, 2),) * grid.dimension
-    f, V = (np.ascontiguousarray(field[every]) for field in (control.potential_on(grid), control.terminal_on(grid)))
-    D, fewer = control.diffusivity, Control(f, V, control.horizon, control.diffusivity)
-    start = np.exp((V.min() - V) / (2 * D)).ravel()
-    h = semigroup(fewer.generator(coarse), start, np.array([left]))[-1].reshape(coarse.shape)
-    shift = float(control.terminal_on(grid).min())
-    there = V.min() - shift - 2 * D * np.log(h)
-    return float(np.abs(there - u[every]).max()) / ORDERS
+def _by_half_the_nodes(control, grid, u, left):
+    """The largest error of u by the difference to half as many nodes.
+
+    Of arrays to every second node where these reach the ends; elsewhere to others, where formulas hide no waves.
+    """
+    known = [field is None or hasattr(field, "on") for field in (control.loss, control.terminal)]
+    coarse = (None if all(known) else every_second(grid)) or half_as_many(grid)
+    loss, terminal = (
+        field if given else on_other_nodes(grid.field(field, "values"), grid, coarse)
+        for field, given in zip((control.loss, control.terminal), known)
+    )
+    D, other = control.diffusivity, Control(loss, terminal, control.horizon, control.diffusivity)
+    V = other.terminal_on(coarse)
+    h = semigroup(other.generator(coarse), np.exp((V.min() - V) / (2 * D)).ravel(), np.array([left]))[-1]
+    there = V.min() - float(control.terminal_on(grid).min()) - 2 * D * np.log(h.reshape(coarse.shape))
+    wider = min((more / less) ** 2 for more, less in zip(coarse.spacing, grid.spacing))
+    return float(np.abs(there - on_other_nodes(u, grid, coarse)).max()) / (ORDERS * (wider - 1) / 3)
 
 
 def _warn_of_coarse(missing, of):

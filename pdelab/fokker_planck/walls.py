@@ -6,21 +6,28 @@ arrived; what is handed out has density zero there, and the mass of each end sta
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.linalg import expm
 
 from pdelab.fokker_planck.equations import FokkerPlanck
 from pdelab.fokker_planck.space_error import with_error
 from pdelab.generator import generator, ito
+from pdelab.generator.assembly import chain_of
+from pdelab.generator.coarser import ORDERS, every_second, half_as_many, on_other_nodes
 from pdelab.grid import Grid
-from pdelab.hints import Times
+from pdelab.hints import Array, Times
 from pdelab.losses import Loss
 from pdelab.stepping import Solution, Stepper, solve
 
 __all__ = ["FirstPassage", "first_passage", "with_walls"]
+
+FEW, MANY, ALL = 5, 33, 400  # nodes of an axis, fewer and more than which are not asked what half of them say; of all
 
 
 def with_walls(stepper: Stepper, problem: FokkerPlanck, grid: Grid, share: float = 1.0) -> Stepper:
@@ -45,10 +52,14 @@ def with_walls(stepper: Stepper, problem: FokkerPlanck, grid: Grid, share: float
         return _by_end({end: float(rates @ mass) for end, rates in arrivals(time).items()}, grid)
 
     walled = replace(stepper, values=density, records=stepper.records | {"absorbed": absorbed, "flux": flux})
-    followed = with_error(stepper, problem, grid, ito(problem.coefficients(grid), grid), share)
+    form, coarse = ito(problem.coefficients(grid), grid), None
+    followed = with_error(stepper, problem, grid, form, share)
+    few = min(grid.shape) > FEW and max(grid.shape) <= MANY and math.prod(grid.shape) <= ALL
+    if few and form.diagonal and problem.steady and share == 1.0:
+        coarse = _by_half_the_nodes(problem, grid)
     if followed is None:
-        return walled
-    return replace(
+        return walled if coarse is None else _with_coarse(walled, coarse)
+    walled = replace(
         followed,
         values=lambda state: density(state[0]),
         records={
@@ -59,6 +70,63 @@ def with_walls(stepper: Stepper, problem: FokkerPlanck, grid: Grid, share: float
         | followed.records,
         bare=walled,
     )
+    return walled if coarse is None else _with_coarse(walled, coarse)
+
+
+def _with_coarse(walled, coarse):
+    """With the error of what is absorbed by half the nodes, where that is the larger one."""
+    start: list[Array] = []
+
+    def init(field):
+        start[:] = [field]
+        return walled.init(field)
+
+    def absorbed_error(state, time):
+        other = coarse(start[0], walled.records["absorbed"](state, time), time)
+        known = walled.records["absorbed_error"](state, time) if "absorbed_error" in walled.records else 0 * other
+        return other if np.abs(other).sum() > np.abs(known).sum() else known
+
+    return replace(walled, init=init, records=walled.records | {"absorbed_error": absorbed_error})
+
+
+def _by_half_the_nodes(problem, grid):
+    """(start, absorbed, time) -> the error of what each end has absorbed by what half the nodes would say.
+
+    They give the probabilities to have left by then; splines take these to the start.
+    """
+    other, given = every_second(grid) or half_as_many(grid), problem.coefficients(grid)
+    names = [name for name in ("potential", "drift", "diffusion", "sigma") if getattr(given, name) is not None]
+    fewer = replace(given, **{name: _moved(getattr(given, name), grid, other) for name in names})
+    Q, ends = chain_of(ito(fewer, other), other).toarray(), other.absorbing_ends()
+    wider = min((more / less) ** 2 for more, less in zip(other.spacing, grid.spacing))
+
+    @lru_cache(maxsize=2)
+    def over(step):
+        return expm(step * Q)
+
+    latest = [0.0, np.stack([nodes.ravel().astype(float) for nodes in ends.values()], axis=1)]
+    first = latest[:]
+
+    def left_by(time):
+        if time < latest[0]:
+            latest[:] = first
+        if time > latest[0]:
+            latest[:] = time, over(float(f"{time - latest[0]:.9g}")) @ latest[1]
+        return latest[1]
+
+    size = math.prod(other.shape)
+    splines = on_other_nodes(np.eye(size).reshape(*other.shape, size), other, grid).reshape(-1, size)
+
+    def error(start, absorbed, time):
+        left = ((grid.weights * start).ravel() @ splines) @ left_by(time)
+        return ORDERS * (_by_end(dict(zip(ends, left)), grid) - absorbed) / (wider - 1)
+
+    return error
+
+
+def _moved(values, grid, other):
+    """A field on other nodes, within its bounds."""
+    return np.clip(on_other_nodes(values, grid, other), values.min(), values.max())
 
 
 def _at_ends(density, grid):

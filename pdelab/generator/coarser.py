@@ -15,7 +15,7 @@ from pdelab.generator.edges import edges, in_cells
 from pdelab.grid import Grid
 from pdelab.hints import Array
 
-__all__ = ["ORDERS", "Coarser", "every_second"]
+__all__ = ["ORDERS", "Coarser", "every_second", "half_as_many", "on_other_nodes"]
 
 ORDERS = 1.5  # the difference over the error of the finer of two grids: 1 at first order, 3 at second
 FAINT = 0.01  # of the smallest eigenvalue of the matrix, what counts as nothing added to it
@@ -84,6 +84,26 @@ def every_second(grid: Grid) -> Grid | None:
     if any(n < 9 or n % 2 == wraps for n, wraps in zip(grid.shape, grid.periodic)):
         return None
     return Grid(grid.lower, grid.upper, [(n + 1) // 2 for n in grid.shape], boundary=grid.boundary)
+
+
+def half_as_many(grid: Grid) -> Grid:
+    """The grid of half as many nodes on the same box, or just less: next to none of them the same."""
+    fewer = [(n - wraps) // 2 for n, wraps in zip(grid.shape, grid.periodic)]
+    return Grid(grid.lower, grid.upper, fewer, boundary=grid.boundary)
+
+
+def on_other_nodes(values: Array, grid: Grid, other: Grid) -> Array:
+    """A field on the nodes of another grid on the same box, by cubic splines."""
+    from scipy.interpolate import CubicSpline  # a third of a second to import
+
+    for axis, (x, wraps) in enumerate(zip(grid.axes, grid.periodic)):
+        if other.spacing[axis] == 2 * grid.spacing[axis]:
+            values = values.take(np.arange(0, grid.shape[axis], 2), axis)
+            continue
+        if wraps:
+            x, values = np.append(x, grid.upper[axis]), np.concatenate([values, values.take([0], axis)], axis)
+        values = CubicSpline(x, values, axis, "periodic" if wraps else "not-a-knot")(other.axes[axis])
+    return np.ascontiguousarray(values)
 
 
 def _adds(form, grid):

@@ -14,11 +14,12 @@ from pdelab.hints import Array
 from pdelab.kernels import tridiagonal
 
 __all__ = [
-    "Coefficients", "DiffusionProblem", "INTERPRETATIONS", "Ito", "asked", "axis_rates", "ito", "largest_step",
-    "isolated", "lines", "no_outflow", "over_faces", "second_difference", "stepping_faces", "stop",
+    "Coefficients", "DiffusionProblem", "INTERPRETATIONS", "Ito", "asked", "axis_rates", "fading", "ito",
+    "largest_step", "isolated", "lines", "no_outflow", "over_faces", "second_difference", "stepping_faces", "stop",
 ]  # fmt: skip
 
 INTERPRETATIONS = ("ito", "stratonovich", "klimontovich", "fick")
+FADED = 0.25  # of the diffusivity of the next node, below which that on a wall counts as next to nothing
 SHARP, ALONE = 3.0, 0.1  # a difference over those around it, 2 of a wave of six nodes; a share that counts as none
 WIDEST = 1e100  # spacings and rates beyond this, or below its inverse, leave no room for their products
 CORRECTION = {"ito": 0.0, "stratonovich": 0.5, "klimontovich": 1.0}  # α: σ is read at the point (1 - α) t + α (t + dt)
@@ -138,8 +139,8 @@ def ito(coefficients: Coefficients, grid: Grid) -> Ito:
     >>> grid = pl.Grid(0.0, 1.0, 5)
     >>> noise = {"diffusion": 1 + grid.x, "diffusivity": 1.0, "interpretation": "stratonovich"}
     >>> problem = pl.FokkerPlanck(drift=np.zeros(5), **noise)
-    >>> ito(problem.coefficients(grid), grid).drift.round(2)                              # half of dΣ/dx
-    array([0.49, 0.5 , 0.5 , 0.5 , 0.5 ])
+    >>> ito(problem.coefficients(grid), grid).drift                                       # half of dΣ/dx
+    array([0.5, 0.5, 0.5, 0.5, 0.5])
     """
     D, d = coefficients.diffusivity, grid.dimension
     sigma, matrix = coefficients.sigma, coefficients.diffusion
@@ -153,9 +154,11 @@ def ito(coefficients: Coefficients, grid: Grid) -> Ito:
         symmetric = True  # on the axes the two are one
     if symmetric:
         added = D * _divergence_of_matrix(matrix, grid)
-    elif CORRECTION[coefficients.interpretation]:
+    elif (share := CORRECTION[coefficients.interpretation]) and (d == 1 or (diagonal and sigma is None)):
+        added = D * share * _divergence_of_matrix(matrix, grid)  # σ itself bends sharply where it fades
+    elif share:
         root = _square_root(matrix) if sigma is None else sigma
-        added = 2 * D * CORRECTION[coefficients.interpretation] * _noise_induced(root, grid)
+        added = 2 * D * share * _noise_induced(root, grid)
     if added is not None:
         added = added[..., 0] if d == 1 else added
         drift = added if drift is None else drift + added
@@ -326,7 +329,7 @@ def axis_rates(form: Ito, grid: Grid) -> list[tuple[Array, Array]]:
     """
     rates = []
     for axis, drop in enumerate(form.drops):
-        drop, a = lines(drop, axis, grid.shape), lines(form.a[axis], axis, grid.shape)
+        drop, a = given = lines(drop, axis, grid.shape), lines(form.a[axis], axis, grid.shape)
         up, down = np.empty_like(drop), np.empty_like(drop)
         scale = 1 / grid.spacing[axis] ** 2
         if form.symmetric:
@@ -335,10 +338,52 @@ def axis_rates(form: Ito, grid: Grid) -> list[tuple[Array, Array]]:
         if form.symmetric:
             up *= face
             down *= face
+        _leave_fading_ends(*given, grid.ends[axis], form.symmetric, up, down)
         if grid.absorbing.any():
             stop(lines(grid.absorbing, axis, grid.shape), up, down)
         rates.append((up, down))
     return rates
+
+
+def _leave_fading_ends(drop, a, ends, symmetric, up, down):
+    """At a wall where the noise fades, the rate out of the half cell there that keeps its law, in place.
+
+    Of a straight from the wall to the next node and Ito's b constant the law is a^(ν-1), ν = b/a' at the wall, whose
+    half cell holds a₁ ((a_½/a₁)^ν - (a₀/a₁)^ν)/(ν (a₁ - a₀)) of the mass of the next node. Rates out of points alone
+    would leave all of it there, or nothing, where a₀ is zero.
+    """
+    for nodes, face, out, back, inwards in ((slice(None), 0, up, down, 1), (slice(None, None, -1), -2, down, up, -1)):
+        fades = fading(a[:, nodes], ends[inwards < 0])
+        if not fades.any():
+            continue
+        wall, first, second = (a[:, nodes][:, k] for k in range(3))
+        rise = first - wall
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            q = inwards * (1.5 * drop[:, face] - 0.5 * drop[:, face + inwards])
+            power = q / (rise - 0.5 * (second - first - rise)) + symmetric
+            share = first / rise * ((0.5 + 0.5 * wall / first) ** power - (wall / first) ** power) / power
+            rate = back[:, face] / share
+        fades &= (power > 0) & ~(symmetric & (power >= 1))  # Fick's rates are as good where the law does not grow
+        out[:, face] = np.where(fades & np.isfinite(rate), rate, out[:, face])
+
+
+def fading(a: Any, end: str) -> Any:
+    """Does a diffusivity fall in a straight line to next to nothing at the wall before the first of its nodes?
+
+    Parameters
+    ----------
+    a : array (outer, n, inner)
+    end : str
+        The boundary there.
+
+    Returns
+    -------
+    boolean array (outer, inner)
+    """
+    if end != "reflecting" or a.shape[1] < 3:
+        return np.zeros((a.shape[0], a.shape[2]), dtype=bool)
+    wall, first, second = a[:, 0], a[:, 1], a[:, 2]
+    return (wall < FADED * first) & (second - first > 0.5 * (first - wall))
 
 
 def _over_means(drop, a, wraps):

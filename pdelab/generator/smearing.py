@@ -153,8 +153,8 @@ def kinks(values, grid, weights=1.0):
 
     Of exp(-V), V bent by K at a node, the sum is too large by 2 (coth(K/4)/2 - 2/K) times the cell there; between two
     nodes, of parts (1 - θ) K and θ K, by 1 - 6 θ (1 - θ) of that, of the density there. A wall is a kink of the even
-    continuation. A second difference is a kink where it is three times as large as all around it. Of four nodes or
-    fewer between walls every bend counts.
+    continuation, of twice the slope there, if half of it is left a cell further. Elsewhere a second difference is one
+    where it is three times as large as all around it. Of four nodes or fewer between walls every bend counts.
     """
     values = np.abs(of_size_one(values))
     logs, share = -np.log(np.maximum(values, TINY)), np.zeros(grid.shape)
@@ -165,6 +165,11 @@ def kinks(values, grid, weights=1.0):
         wider = np.pad(logs, ends, "wrap" if grid.periodic[axis] else "reflect")
         bent = np.moveaxis(np.diff(wider, 2, axis), axis, 0)
         sharp, bend, theta = isolated(bent)
+        for wall, inner in () if grid.periodic[axis] else ((0, 1), (-1, -2)):
+            at_wall, smooth = bent[2:-2][wall], bent[2:-2][inner]
+            new = ~(sharp[wall] | sharp[inner]) & (4 * np.abs(smooth) < np.abs(at_wall))
+            bend[wall], theta[wall] = np.where(new, np.abs(at_wall), bend[wall]), np.where(new, 0, theta[wall])
+            sharp[wall] |= new
         peak, theta = bent[2:-2] > 0, np.abs(theta)
         there = np.exp(np.minimum(theta * bend / 2, 700.0) * np.where(peak, 1, -1))
         missed = np.where(sharp, 2 * fitting(bend / 2) * np.abs(1 - 6 * theta * (1 - theta)) * there, 0.0)

@@ -10,7 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from pdelab.generator.assembly import chain_of_rates
-from pdelab.generator.coefficients import Ito, axis_rates, lines, second_difference, stepping_faces, stop
+from pdelab.generator.coefficients import Ito, axis_rates, fading, lines, second_difference, stepping_faces, stop
 from pdelab.grid import Grid
 from pdelab.hints import Array
 from pdelab.kernels import tridiagonal
@@ -200,8 +200,9 @@ def _finer_rates(form, grid):
             sharper = _steps_at_nodes(b, axis, grid)
             drop = drop + h * np.where(sharper != 0, sharper, np.where(jumps, first / 4, 11 / 720 * fourth))
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            steps = differences(1 / a, axis, grid)
-            means = _means(1 / a - second_difference(1 / a, axis, grid) / 12, axis, grid)
+            inverse = 1 / a if form.symmetric else np.where(_fading(a, axis, grid), np.nan, 1 / a)
+            steps = differences(inverse, axis, grid)
+            means = _means(inverse - second_difference(inverse, axis, grid) / 12, axis, grid)
             z = drop * means - _bend(drop, axis, grid) * steps / 12
             share = fitting(z)
             part = _bend(z, axis, grid) * np.where(np.abs(z) > 1e-3, share / z, 1 / 12)
@@ -217,6 +218,14 @@ def _finer_rates(form, grid):
         better = (up * factor * here, down * factor * np.roll(here, -1, axis=1))
         finer.append([np.where(known, new, old) for new, old in zip(better, rates)])
     return finer
+
+
+def _fading(a, axis, grid):
+    """Nodes on walls where the noise fades: rates have the law of the half cell there."""
+    walls, along = np.zeros(a.shape, dtype=bool), lines(np.ascontiguousarray(a), axis, grid.shape)
+    for node, nodes in enumerate((slice(None), slice(None, None, -1))):
+        lines(walls, axis, grid.shape)[:, -node] = fading(along[:, nodes], grid.ends[axis][node])
+    return walls
 
 
 def _steps_at_nodes(b, axis, grid):
