@@ -1394,3 +1394,22 @@ def test_differences_across_a_kink_are_told(rng):
         x = np.array([0.0, 0.1, 1.0, -2.0])
         bend = pl.local_entropy_hessian(bare, x, 0.0, 1.0)
         np.testing.assert_allclose(bend, f.hessian(x), rtol=1e-5, atol=1e-9 * np.abs(f.hessian(x)).max())
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_kinks_along_slanted_lines_are_those_of_one_dimension(seed):
+    """f(c·x) has the local entropy of f(|c| s), s = c·x/|c|, and its slopes along c; every third f jumps as well."""
+    rng = np.random.default_rng(seed)
+    c, x = rng.uniform(-2.0, 2.0, 2), rng.uniform(-1.0, 1.0, (4, 2))
+    t, beta = rng.uniform(0.1, 1.0), 10 ** rng.uniform(0.0, 2.0)
+    size, (a, b) = float(np.linalg.norm(c)), c.tolist()
+    jump = " + sign({0} - 0.1)/5" if seed % 3 == 0 else ""
+    text = "abs({0}) + max({0} - 0.3, 0)**2/2 + cos(3*({0}))/4" + jump
+    f, one = pl.Loss(text.format(f"({a!r}*x + {b!r}*y)")), pl.Loss(text.format(f"({size!r}*x)"))
+    s, n = x @ c / size, c / size
+    u = pl.local_entropy(one, s, t, beta)
+    np.testing.assert_allclose(pl.local_entropy(f, x, t, beta), u, rtol=1e-9, atol=1e-9 / beta)
+    slope = pl.local_entropy_gradient(one, s, t, beta)[:, None] * n
+    np.testing.assert_allclose(pl.local_entropy_gradient(f, x, t, beta), slope, atol=1e-9 * np.abs(slope).max())
+    bend = pl.local_entropy_hessian(one, s, t, beta)[:, None, None] * np.outer(n, n)
+    np.testing.assert_allclose(pl.local_entropy_hessian(f, x, t, beta), bend, atol=1e-7 * np.abs(bend).max())

@@ -3,7 +3,7 @@
 By branch and prune: boxes are cut in two, along the axis where the integrand is least resolved, until the
 Gauss-Legendre rule in each is accurate; boxes that cannot come within 42/beta of the minimum are dropped. Where a box
 is accurate is read off the decay of its Legendre coefficients, so that analytic integrands cost few boxes and a kink is
-closed in on until it no longer matters.
+closed in on until it no longer matters. Kinks along slanted curves of the plane are left to `iterated`.
 """
 
 import math
@@ -12,12 +12,13 @@ import warnings
 import numpy as np
 
 from pdelab.checks import AccuracyWarning
-from pdelab.closed_forms import branching, certificates, descent, lattice
+from pdelab.closed_forms import branching, certificates, descent, iterated, lattice
 from pdelab.kernels.envelopes import DEPTH
 
 __all__ = ["amounts", "integrate"]
 
 TOO_ROUGH = "f: expected a smoother loss, its integral did not converge: smooth it, or give its values on a Grid"
+MANY = 500  # boxes a point, from which on an integral over the plane is taken line by line
 BLURRED = 1e-3  # share of an integral that floats next to one another disagree about, from which a warning says so
 
 
@@ -54,6 +55,8 @@ def _integrate(x, f, t, beta, moments):
         owner, centre, half = boxes
         if not owner.size:  # what was left cannot come close enough to the minimum
             break
+        if d == 2 and owner.size > MANY * count:
+            return iterated.integrate(x, f, t, beta, moments)
         coarse = dips.sum(1) > allowance / beta  # H itself moves by more than 1/beta from node to node
         if iteration == 0 and coarse.any():
             if f.formula is None:

@@ -4,7 +4,7 @@ import numpy as np
 from enclosing import mp, values
 from valleys import at, lowest, smooth
 
-from pdelab.kernels import boxes
+from pdelab.kernels import boxes, newton, operations
 from pdelab.losses import enclosures
 
 LOSSES = []
@@ -90,7 +90,37 @@ def settled(ours, theirs, message):
     np.testing.assert_allclose(ours[1][1], theirs[1][1], atol=2e-6, err_msg=message)
 
 
+def programs(rng):
+    """Steps of a tape that take two earlier results, which are next to zero or not."""
+    for _ in range(60):
+        n = 6
+        code = rng.choice(
+            [operations.ADD, operations.SIGN, operations.ATAN2, operations.ABS], n, p=[0.6, 0.1, 0.2, 0.1]
+        )
+        left, right = rng.integers(0, n, (2, n))
+        low = rng.choice([-1.0, -1e-9, 0.0, 1e-9, 1.0], n)
+        yield code, left, right, np.stack([low, low + rng.choice([0.0, 2e-9], n)], axis=1)
+
+
+def jumps(code, left, right, value):
+    holds = (value[:, 0] <= 0.0) & (value[:, 1] >= 0.0)
+    behind = value[right, 0] < 0.0
+    return bool((holds[left] & ((code == operations.SIGN) | ((code == operations.ATAN2) & behind))).any())
+
+
+def known(rng):
+    for program in programs(rng):
+        low = rng.normal()
+        yield low, low + 10 ** rng.uniform(-16.0, 0.0), *program
+
+
+def rounding(low, high, *program):
+    return min((high - low) / 2.0, newton.ROUNDED * (abs(low) + abs(high))) if jumps(*program) else (high - low) / 2.0
+
+
 TWINS = {
+    "_jumps": (jumps, programs),
+    "_rounding": (rounding, known),
     "energy": (lambda y, x, stiffness, tape, work: exact(y, x, stiffness, tape), points, rounded),
     "energies": (
         lambda tape, x, stiffness, y, best, error: [exact(a, b, stiffness, tape) for a, b in zip(y, x)],
