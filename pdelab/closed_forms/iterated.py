@@ -2,7 +2,7 @@
 
 Boxes of the plane close in on a curve of kinks by the thousand. On a line the kinks are points, which few panels close
 in on, and what the lines add up to has few kinks itself. Panels are cut in two until both halves say what the whole
-said; next to the minimiser they are cut in any case, down to the width of the kernel.
+said. The first are no wider than boxes between whose nodes nothing hides.
 """
 
 import math
@@ -10,7 +10,6 @@ import math
 import numpy as np
 
 from pdelab.closed_forms import branching, descent
-from pdelab.kernels.envelopes import DEPTH
 
 __all__ = ["integrate"]
 
@@ -21,11 +20,13 @@ ROUNDED = 1e-15  # of exponents
 BLOCK = 4 * 10**5  # points of the plane at once
 
 
-def integrate(x, f, t, beta, moments):
-    """(u (P,),) and with `moments` (mean - x (P, 2), covariance (P, 2, 2)) too, as of `quadrature.integrate`."""
-    energies, places = descent.minimise(f, x, t)
-    radii = branching.spread(f, x, t, DEPTH / beta)
-    sums = np.array([_point(f, *data, t, beta, moments) for data in zip(x, energies, places - x, radii)])
+def integrate(x, f, t, beta, moments, radii, half):
+    """(u (P,),) and with `moments` (mean - x (P, 2), covariance (P, 2, 2)) too, as of `quadrature.integrate`.
+
+    radii (P,): half the sides of the squares that matter; half: half the width of the first panels, at most.
+    """
+    energies, _ = descent.minimise(f, x, t)
+    sums = np.array([_point(f, *data, half, t, beta, moments) for data in zip(x, energies, radii)])
     u = energies - (np.log(sums[:, 0]) + math.log(beta / (2.0 * math.pi * t))) / beta
     if not moments:
         return (u,)
@@ -34,10 +35,9 @@ def integrate(x, f, t, beta, moments):
     return u, first, means[:, [3, 4, 4, 5]].reshape(-1, 2, 2) - first[:, :, None] * first[:, None, :]
 
 
-def _point(f, x, lowest, away, radius, t, beta, moments):
+def _point(f, x, lowest, radius, half, t, beta, moments):
     """∫ exp(-β (H - lowest)) dz at one point, with `moments` times 1, z₁, z₂, z₁², z₁ z₂ and z₂² too, z = y - x."""
     rounding = ROUNDED * beta * (abs(lowest) + abs(float(f(x))) + radius**2 / t)
-    width = math.sqrt(t / beta)
 
     def along(first):
         """Of the lines z₁ = first (N,) the mass, with moments times z₂ and z₂² too: (N, 1) or (N, 3)."""
@@ -48,7 +48,7 @@ def _point(f, x, lowest, away, radius, t, beta, moments):
             weight = np.exp(-np.minimum(beta * np.maximum(energy, -1.0 / beta), 700.0))
             return np.stack([weight, weight * s, weight * s * s], axis=-1) if moments else weight[..., None]
 
-        return _lines(density, len(first), radius, away[1], width, rounding, AIM[moments])
+        return _lines(density, len(first), radius, half, rounding, AIM[moments])
 
     def density(_, s):
         masses = np.concatenate([along(part) for part in np.array_split(s.ravel(), math.ceil(s.size / 64))])
@@ -57,15 +57,14 @@ def _point(f, x, lowest, away, radius, t, beta, moments):
         m, m2, m22 = masses.T.reshape(3, *s.shape)
         return np.stack([m, m * s, m2, m * s * s, m2 * s, m22], axis=-1)
 
-    return _lines(density, 1, radius, away[0], width, rounding, AIM[moments])[0]
+    return _lines(density, 1, radius, half, rounding, AIM[moments])[0]
 
 
-def _lines(density, count, radius, middle, width, rounding, aim):
+def _lines(density, count, radius, half, rounding, aim):
     """Integrals over [-radius, radius] of density(owner (B,), s (B, n)) -> (B, n, C), a line an owner: (count, C)."""
-    edges = np.array([-radius, min(max(middle, -radius), radius), radius])
-    half = 0.5 * np.diff(edges)
-    owner = np.repeat(np.arange(count), 2)
-    panels = owner, np.tile(edges[:-1] + half, count), np.tile(half, count)
+    many = math.ceil(radius / half)
+    centres = radius * ((2.0 * np.arange(many) + 1.0) / many - 1.0)
+    panels = np.repeat(np.arange(count), many), np.tile(centres, count), np.full(count * many, radius / many)
     whole = _amounts(density, *panels)
     total = np.zeros((count, whole.shape[1]))
     for _ in range(200):
@@ -76,8 +75,7 @@ def _lines(density, count, radius, middle, width, rounding, aim):
         sums = parts.sum(axis=1)
         mass = total[:, 0] + np.bincount(owner, sums[:, 0], count)
         allowed = np.maximum(aim * np.maximum(mass, FAINT * mass.max())[owner], rounding * np.abs(sums[:, 0]))
-        seen = (np.abs(centre - middle) > 1.5 * half) | (half <= 0.5 * width)
-        fine = (seen & (np.abs(sums - whole)[:, 0] <= allowed)) | (half <= 4e-16 * radius)
+        fine = (np.abs(sums - whole)[:, 0] <= allowed) | (half <= 4e-16 * radius)
         np.add.at(total, owner[fine], sums[fine])
         if fine.all():
             return total

@@ -17,7 +17,7 @@ __all__ = ["integrate"]
 
 DEPTH = 34.0  # what is less than exp(-34) of the peak is left out
 LARGEST = {1: 10**4, 2: 4 * 10**5, 3: 6 * 10**6}  # nodes of a lattice
-CHUNK = 4 * 10**6  # nodes at once
+CHUNK, PART = 4 * 10**6, 256  # nodes, and points, at once
 ROUNDING = 1e-12  # of the exponents, beyond which the differences of branching.Energy are needed
 SHIFT = 0.3819660112501051  # of the second lattice, in spacings: no wave looks alike on both
 HULL, KERNEL = 4.0, 4.0  # boxes of windows: in widths of the integrand, and how many to the kernel's at most
@@ -44,31 +44,29 @@ def integrate(f, x, t, beta):
     hull = np.maximum(HULL * width, math.sqrt(t / beta) / KERNEL)
     for step in STEPS:
         left = np.flatnonzero(fit & ~done)
-        if not left.size:
-            break
-        fine, boxes, ends = minima.windows(
-            left, beta, step * width[left], minima.value[left] + DEPTH / beta, hull[left]
-        )
-        left, first, last = left[fine], ends[:-1][fine], ends[1:][fine]
-        size = trapezoid.sizes(*boxes, first, last, minima.place[left], step * width[left])
-        fits = size <= LARGEST[d]
-        left, first, last, size = left[fits], first[fits], last[fits], size[fits]
-        for rows in np.split(np.arange(len(left)), np.flatnonzero(np.diff(np.cumsum(size) // CHUNK)) + 1):
-            if rows.size:
-                p = left[rows]
-                h = step * width[p]
-                one, other = _sums(
-                    f, x[p], minima.place[p], t, beta, h, minima.value[p], boxes, first[rows], last[rows]
-                )
-                agree = _agree(one, other, d)
-                done[p] = agree
-                p, h, total = p[agree], h[agree], 0.5 * (one + other)[agree]
+        for rows in np.array_split(left, math.ceil(left.size / PART) or 1):
+            for p, h, total in _agreed(f, minima, rows, t, beta, step * width[rows], hull[rows]):
                 scale = np.log(total[:, 0]) + d * np.log(h) + 0.5 * d * math.log(beta / (2.0 * math.pi * t))
-                u[p] = minima.value[p] - scale / beta
+                u[p], done[p] = minima.value[p] - scale / beta, True
                 middle = total[:, 1 : 1 + d] / total[:, :1]
                 mean[p] = minima.place[p] - x[p] + middle
                 covariance[p] = _square(total, d) / total[:, 0, None, None] - middle[:, :, None] * middle[:, None, :]
     return _bounds(f, minima, t, beta), done, u, mean, covariance
+
+
+def _agreed(f, minima, rows, t, beta, h, hull):
+    """Yields (those of the points `rows` at which both lattices agree, their spacings, their sums)."""
+    d = minima.x.shape[1]
+    fine, boxes, ends = minima.windows(rows, beta, h, minima.value[rows] + DEPTH / beta, hull)
+    rows, h, first, last = rows[fine], h[fine], ends[:-1][fine], ends[1:][fine]
+    size = trapezoid.sizes(*boxes, first, last, minima.place[rows], h)
+    fits = size <= LARGEST[d]
+    rows, h, first, last, size = rows[fits], h[fits], first[fits], last[fits], size[fits]
+    for part in np.split(np.arange(len(rows)), np.flatnonzero(np.diff(np.cumsum(size) // CHUNK)) + 1):
+        p, window = rows[part], (boxes, first[part], last[part])
+        one, other = _sums(f, minima.x[p], minima.place[p], t, beta, h[part], minima.value[p], *window)
+        agree = _agree(one, other, d)
+        yield p[agree], h[part][agree], 0.5 * (one + other)[agree]
 
 
 def _bounds(f, minima, t, beta):

@@ -18,7 +18,7 @@ from pdelab.kernels.envelopes import DEPTH
 __all__ = ["amounts", "integrate"]
 
 TOO_ROUGH = "f: expected a smoother loss, its integral did not converge: smooth it, or give its values on a Grid"
-MANY = 500  # boxes a point, from which on an integral over the plane is taken line by line
+MANY, PANELS = 500, 128  # boxes a point, from which on lines serve better; how many a line may have side by side
 BLURRED = 1e-3  # share of an integral that floats next to one another disagree about, from which a warning says so
 
 
@@ -48,16 +48,17 @@ def _integrate(x, f, t, beta, moments):
     field = branching.Energy(f, x, t)
     best = np.zeros(count)
     allowance = 4.0 if f.formula is None else 1.0
-    marks = np.full((0, count, d), np.nan)
+    marks, calm = np.full((0, count, d), np.nan), None
     sums = np.zeros((count, 1 + (d + d * d if moments else 0) + 1))  # mass, moments; last, mass that float64 blurs
     for iteration in range(80 * d + 200):
         boxes, energy, floor, dips, lower = branching.survivors(field, boxes, best, DEPTH / beta, marks)
         owner, centre, half = boxes
         if not owner.size:  # what was left cannot come close enough to the minimum
             break
-        if d == 2 and owner.size > MANY * count:
-            return iterated.integrate(x, f, t, beta, moments)
         coarse = dips.sum(1) > allowance / beta  # H itself moves by more than 1/beta from node to node
+        calm = half.max() if calm is None and not coarse.any() else calm
+        if d == 2 and owner.size > MANY * count and calm is not None and radii.max() <= PANELS * calm:
+            return iterated.integrate(x, f, t, beta, moments, radii, calm)
         if iteration == 0 and coarse.any():
             if f.formula is None:
                 energies, marks = descent.deepest(f, x, t, DEPTH / beta)
