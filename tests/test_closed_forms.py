@@ -1413,3 +1413,25 @@ def test_kinks_along_slanted_lines_are_those_of_one_dimension(seed):
     np.testing.assert_allclose(pl.local_entropy_gradient(f, x, t, beta), slope, atol=1e-9 * np.abs(slope).max())
     bend = pl.local_entropy_hessian(one, s, t, beta)[:, None, None] * np.outer(n, n)
     np.testing.assert_allclose(pl.local_entropy_hessian(f, x, t, beta), bend, atol=1e-7 * np.abs(bend).max())
+
+
+@pytest.mark.parametrize("seed", range(9))
+def test_a_grid_sees_kinks_jumps_wells_and_waves_wherever_they_are(seed):
+    """As at points: nodes far from those that are compared, and what lies between two nodes."""
+    rng = np.random.default_rng(seed)
+    a, d = rng.uniform(-1.5, 1.5), 1 + (seed == 8)
+    feature = (
+        f"abs(x - {a})", f"sign(x - {a})/3", f"-exp(-(x - {a})**2/2e-4)", f"exp(-200*(x - {a})**2)*cos(150*x)/5",
+    )[seed % 4]  # fmt: skip
+    f = pl.Loss(f"x**2/4 + {feature}" + " + y**2" * (d - 1))
+    grid = Grid((-3.0,) * d, (3.0,) * d, 601 if d == 1 else (121, 9))
+    t, beta = 10 ** rng.uniform(-3.0, -2.0), rng.uniform(1.0, 5.0)
+    near = np.abs((grid.x if d == 1 else grid.points[..., 0]) - a) < 0.3
+    x = grid.points[near]
+    for function, digits in (
+        (pl.local_entropy, 1e-9),
+        (pl.local_entropy_gradient, 1e-8),
+        (pl.local_entropy_hessian, 1e-7),
+    ):
+        on_grid, at_points = function(f, grid, t, beta)[near], function(f, x, t, beta)
+        np.testing.assert_allclose(on_grid, at_points, rtol=0, atol=digits * np.abs(at_points).max())

@@ -912,3 +912,34 @@ def test_noise_that_fades_at_the_walls_leaves_jacobis_law(name, share, n, first,
         assert not known or abs(law[end] / exact[end] - 1) < 0.04 + 0.3 * rate / n
     v = pl.solve(BackwardKolmogorov(drift=drift, **noise), x, grid, 0.5).final
     np.testing.assert_allclose(v, first / rate + (x - first / rate) * np.exp(-rate / 2), atol=0.6 / n)
+
+
+@pytest.mark.parametrize("interpretation", ["stratonovich", "klimontovich"])
+def test_noise_on_the_axes_is_the_same_as_sigma_and_as_its_square(interpretation):
+    """σ and Σ = σσᵀ: the variance of an arcsine law and the gap of Jacobi's process, also where σ bends sharply."""
+    grid = pl.Grid((0.0, 0.0), (1.0, 1.0), 31)
+    x, y = grid.points[..., 0], grid.points[..., 1]
+    sigma = np.zeros((*grid.shape, 2, 2))
+    sigma[..., 0, 0], sigma[..., 1, 1] = np.sqrt(x * (1 - x)), np.sqrt(y * (1 - y))
+    share = {"stratonovich": 0.5, "klimontovich": 1.0}[interpretation]
+    drift = np.stack([(0.5 - share) * (1 - 2 * x), (2.0 - share) * (1 - 2 * y)], axis=-1)
+    kinds = {"drift": drift, "diffusivity": 1.0, "interpretation": interpretation}
+    laws = []
+    for noise in ({"sigma": sigma}, {"diffusion": sigma @ sigma}):
+        problem = pl.FokkerPlanck(**kinds, **noise)
+        laws.append(pl.stationary(problem, grid))
+        assert grid.integrate((x - 0.5) ** 2 * laws[-1]) == pytest.approx(0.125, rel=0.03)
+        assert pl.spectral_gap(problem, grid) == pytest.approx(1.0, rel=0.05)
+    np.testing.assert_allclose(laws[0], laws[1], rtol=1e-9)
+
+
+def test_noise_that_rounds_to_zero_at_a_wall_is_not_refused():
+    """cos(πx) at -1/2 is 6e-17: the law of the noise that is zero there."""
+    grid = pl.Grid(-0.5, 0.5, 101)
+    rounded = np.cos(np.pi * grid.x)
+    exact = np.where(np.abs(grid.x) < 0.5, rounded, 0.0)
+    laws = [
+        pl.stationary(pl.FokkerPlanck(drift=-2 * grid.x, diffusion=noise, diffusivity=0.3), grid)
+        for noise in (rounded, exact)
+    ]
+    np.testing.assert_allclose(*laws, rtol=1e-9)

@@ -2,7 +2,8 @@
 
 The Loss is sampled beyond the box as far as its kernel reaches, on the grid's own spacing, and the result is compared
 with the adaptive quadrature at a few nodes. Where they differ, the spacing is halved; where that would take too many
-nodes, the quadrature does all of them.
+nodes, the quadrature does all of them. Elsewhere a second lattice, shifted between the nodes, has to agree, and
+enclosures of a formula tell what hides between the nodes of both: the quadrature does what is left in doubt.
 """
 
 import math
@@ -16,7 +17,7 @@ from pdelab.checks import AccuracyWarning
 from pdelab.closed_forms import branching, certificates, descent, gaussian, inviscid, points, viscous
 from pdelab.grid import Grid
 from pdelab.kernels.envelopes import DEPTH
-from pdelab.losses import search
+from pdelab.losses import enclosures, search
 
 __all__ = ["local_entropy", "polished"]
 
@@ -30,6 +31,8 @@ AGREE = (
 )  # accepted errors of u and its derivatives
 SHORT = 1e-9  # accepted errors, relative: of small losses, and of derivatives in scopes so short that sums cancel
 SHARED = 10**7  # times that a valley of a loss of functions is offered to a node
+SHIFT, SLACK = 0.3819660112501051, 10.0  # of a second lattice, in spacings; its accepted errors over those at probes
+GROUP, HIDDEN = 8, 64.0  # cells at first; how often as large as at the nodes a second derivative may be between them
 FEW = 64  # nodes that the quadrature does at once
 
 
@@ -52,10 +55,69 @@ def local_entropy(f, grid, gamma, beta, order=0):
             break
         error = np.abs(u.reshape(len(where), *u.shape[grid.dimension :])[some] - exact).max()
         size = np.abs(exact).max()
-        allowed = AGREE[order] * (size + (beta / gamma) ** (order / 2) / beta)
-        if error <= min(allowed, SHORT * size):
-            return u
+        allowed = min(AGREE[order] * (size + (beta / gamma) ** (order / 2) / beta), SHORT * size)
+        if error <= allowed:
+            return _where_agreed(f, grid, gamma, beta, reach, level, order, u, allowed)
     return points.derivative(f, grid.points, gamma, beta, order)
+
+
+def _where_agreed(f, grid, gamma, beta, reach, level, order, u, allowed):
+    """u, by the quadrature at nodes where a shifted lattice says otherwise, or in whose reach f may hide something."""
+    if math.isinf(beta):
+        return u
+    other = _on_nodes(f, grid, gamma, beta, reach, level, order, SHIFT)
+    doubtful = np.zeros(math.prod(grid.shape), dtype=bool)
+    if other is not None:
+        doubtful |= ~(np.abs(u - other).reshape(len(doubtful), -1).max(axis=1) <= SLACK * allowed)
+    if f.formula is not None:
+        doubtful |= _hidden_from(f, grid, gamma, beta, reach, level, allowed * (gamma / beta) ** (order / 2))
+    if doubtful.any():
+        u = u.reshape(len(doubtful), *u.shape[grid.dimension :])
+        where = grid.points.reshape(-1, grid.dimension)[doubtful]
+        u[doubtful] = points.derivative(f, where[:, 0] if grid.dimension == 1 else where, gamma, beta, order)
+    return u.reshape(*grid.shape, *u.shape[1:]) if doubtful.any() else u
+
+
+def _hidden_from(f, grid, gamma, beta, reach, level, allowed):
+    """Nodes (N,) within whose reach a formula may bend far more in a cell than the nodes around it show."""
+    axes = _wide_axes(grid, reach, level)[0]
+    x = grid.points.reshape(-1, grid.dimension)
+    low, high, floor = _hiding(f, axes, allowed)
+    if len(floor) * len(x) > SHARED:
+        return np.ones(len(x), dtype=bool)
+    top, hidden = branching.values(f, x) + DEPTH / beta, np.zeros(len(x), dtype=bool)
+    for a, b, least in zip(low, high, floor):
+        away = np.maximum(np.maximum(a - x, x - b), 0.0)
+        hidden |= ~(least + (away**2).sum(axis=1) / (2.0 * gamma) > top)
+    return hidden
+
+
+def _hiding(f, axes, allowed):
+    """(low, high (K, d), lower bounds of f (K,)) of cells where f may bend far more than the nodes around them show."""
+    d, steps = len(axes), np.array([a[1] - a[0] for a in axes])
+    values = branching.values(f, np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1))
+    bend = np.zeros(values.shape)
+    for axis in range(d):
+        ends = [(1, 1) if k == axis else (0, 0) for k in range(d)]
+        bend = np.maximum(bend, np.pad(np.abs(np.diff(values, 2, axis)), ends, "edge"))
+    last = np.array(values.shape) - 1
+    starts = np.stack([m.ravel() for m in np.meshgrid(*[np.arange(0, n, GROUP) for n in last], indexing="ij")], axis=-1)
+    for group in (GROUP, 1):
+        shown = scipy.ndimage.maximum_filter(bend, 2 * group + 1)[tuple(starts.T)]
+        low, high = (
+            np.stack([axes[k][at[:, k]] for k in range(d)], axis=-1)
+            for at in (starts, np.minimum(starts + group, last))
+        )
+        value, _, bends = enclosures.enclose(f, low, high)
+        with np.errstate(invalid="ignore", over="ignore"):
+            bends = np.abs(bends).max(axis=(1, 2)) * steps.max() ** 2
+            hides = ~(bends <= HIDDEN * shown) & ~(np.fmin(0.125 * d * bends, np.ptp(value, axis=1)) <= allowed)
+        starts = starts[hides]
+        if group > 1:
+            offsets = np.stack([m.ravel() for m in np.meshgrid(*[np.arange(group)] * d, indexing="ij")], axis=-1)
+            starts = (starts[:, None] + offsets).reshape(-1, d)
+            starts = starts[(starts < last).all(axis=1)]
+    return low[hides], high[hides], value[hides, 0]
 
 
 def _levels(grid, gamma, beta, order):
@@ -273,14 +335,24 @@ def _mean(values, steps, more, level, variance):
     return values[(slice(None, None, level),) * values.ndim]
 
 
-def _on_nodes(f, grid, gamma, beta, reach, level, order=0):
-    """u from f sampled on the box and its surroundings with spacing h/level, or None when that is too much."""
+def _wide_axes(grid, reach, level, shift=0.0):
+    """(axes of the box and its surroundings with spacing h/level, the spacings, how many nodes are added at an end)."""
     steps = [h / level for h in grid.spacing]
     more = [level * math.ceil(reach / h) for h in grid.spacing]
     counts = [level * (n - 1) + 1 + 2 * m for n, m in zip(grid.shape, more)]
-    if math.prod(counts) > LARGEST:
+    axes = (x[0] + h * (np.arange(-m, count - m) + shift) for x, h, m, count in zip(grid.axes, steps, more, counts))
+    return list(axes) if math.prod(counts) <= LARGEST else None, steps, more
+
+
+def _on_nodes(f, grid, gamma, beta, reach, level, order=0, shift=0.0):
+    """u from f sampled on the box and its surroundings with spacing h/level, or None when that is too much.
+
+    shift: of the lattice, in spacings.
+    """
+    axes, steps, more = _wide_axes(grid, reach, level, shift)
+    if axes is None:
         return None
-    axes = [x[0] + h * np.arange(-m, count - m) for x, h, m, count in zip(grid.axes, steps, more, counts)]
+    counts = [len(a) for a in axes]
     mesh = axes[0] if grid.dimension == 1 else np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
     values = np.ascontiguousarray(f(mesh), dtype=float)
     if math.isinf(beta):
@@ -291,7 +363,9 @@ def _on_nodes(f, grid, gamma, beta, reach, level, order=0):
         inner = tuple(slice(m, m + level * (n - 1) + 1, level) for m, n in zip(more, grid.shape))
         place = inviscid.coordinates(nodes, wide)[inner]
         return polished(f, grid, gamma, u[inner], place, wide)[0]
-    lines = [viscous.Line(h, "free", n, m, level) for h, n, m in zip(steps, grid.shape, more)]
+    lines = [viscous.Line(h, "free", n, m - shift, level) for h, n, m in zip(steps, grid.shape, more)]
+    if order == 0 and shift:
+        return None if gaussian.is_mild(values, beta) else viscous.value(values, lines, gamma, beta)
     if order == 0:
         size = steps, more, level, gamma / beta
         if gaussian.is_mild(values, beta):

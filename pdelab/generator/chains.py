@@ -17,7 +17,7 @@ from pdelab.checks import bounded
 from pdelab.generator.assembly import generator
 from pdelab.generator.censored import Censored, Wide
 from pdelab.generator.coarser import Coarser
-from pdelab.generator.coefficients import DiffusionProblem, asked, ito
+from pdelab.generator.coefficients import DiffusionProblem, asked, fading, ito, lines
 from pdelab.generator.smearing import SMEARED, smearing, warn_of_smearing
 from pdelab.generator.truncation import Truncation
 from pdelab.grid import Grid
@@ -202,6 +202,8 @@ def _not_too_steep(coefficients, grid):
         return
     for axis, (drop, a) in enumerate(zip(form.drops, form.a)):
         noisy = a > 0
+        wall, along = lines(noisy, axis, grid.shape)[:, 0], lines(np.ascontiguousarray(a), axis, grid.shape)
+        wall &= ~fading(along, grid.ends[axis][0])  # the half cell there has its law's rate
         steepest = float((np.abs(drop[noisy]) / a[noisy]).max(initial=0.0))
         if steepest > STEEPEST:
             raise ValueError(

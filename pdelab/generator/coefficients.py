@@ -150,11 +150,12 @@ def ito(coefficients: Coefficients, grid: Grid) -> Ito:
     drift, added, root = coefficients.drift, None, None
     off = ~np.eye(d, dtype=bool)
     diagonal, symmetric = not matrix[..., off].any(), coefficients.interpretation == "fick"
-    if coefficients.interpretation == "klimontovich" and diagonal and (d == 1 or coefficients.sigma is None):
+    axes = diagonal and (sigma is None or _on_axes(sigma, grid))
+    if coefficients.interpretation == "klimontovich" and axes:
         symmetric = True  # on the axes the two are one
     if symmetric:
         added = D * _divergence_of_matrix(matrix, grid)
-    elif (share := CORRECTION[coefficients.interpretation]) and (d == 1 or (diagonal and sigma is None)):
+    elif (share := CORRECTION[coefficients.interpretation]) and axes:
         added = D * share * _divergence_of_matrix(matrix, grid)  # σ itself bends sharply where it fades
     elif share:
         root = _square_root(matrix) if sigma is None else sigma
@@ -289,6 +290,11 @@ def _derivative(values, grid):
 def _divergence_of_matrix(matrix, grid):
     d = grid.dimension
     return np.stack([sum(_derivative(matrix[..., i, k], grid)[..., k] for k in range(d)) for i in range(d)], axis=-1)
+
+
+def _on_axes(sigma, grid):
+    """Does every column of σ (*shape, d, k) stay on one axis, all over the grid?"""
+    return bool(((sigma != 0).any(axis=tuple(range(grid.dimension))).sum(axis=0) <= 1).all())
 
 
 def _noise_induced(sigma, grid):
