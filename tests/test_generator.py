@@ -917,7 +917,7 @@ def test_noise_that_fades_at_the_walls_leaves_jacobis_law(name, share, n, first,
 @pytest.mark.parametrize("interpretation", ["stratonovich", "klimontovich"])
 def test_noise_on_the_axes_is_the_same_as_sigma_and_as_its_square(interpretation):
     """σ and Σ = σσᵀ: the variance of an arcsine law and the gap of Jacobi's process, also where σ bends sharply."""
-    grid = pl.Grid((0.0, 0.0), (1.0, 1.0), 31)
+    grid = pl.Grid((0.0, 0.0), (1.0, 1.0), 41)
     x, y = grid.points[..., 0], grid.points[..., 1]
     sigma = np.zeros((*grid.shape, 2, 2))
     sigma[..., 0, 0], sigma[..., 1, 1] = np.sqrt(x * (1 - x)), np.sqrt(y * (1 - y))
