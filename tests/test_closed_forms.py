@@ -1421,11 +1421,11 @@ def test_a_grid_sees_kinks_jumps_wells_and_waves_wherever_they_are(seed):
     rng = np.random.default_rng(seed)
     a, d = rng.uniform(-1.5, 1.5), 1 + (seed == 8)
     feature = (
-        f"abs(x - {a})", f"sign(x - {a})/3", f"-exp(-(x - {a})**2/2e-4)", f"exp(-200*(x - {a})**2)*cos(150*x)/5",
+        f"abs(x - {a})", f"sign(x - {a})/3", f"-5*exp(-(x - {a})**2/2e-6)", f"exp(-200*(x - {a})**2)*cos(150*x)/5",
     )[seed % 4]  # fmt: skip
     f = pl.Loss(f"x**2/4 + {feature}" + " + y**2" * (d - 1))
     grid = Grid((-3.0,) * d, (3.0,) * d, 601 if d == 1 else (121, 9))
-    t, beta = 10 ** rng.uniform(-3.0, -2.0), rng.uniform(1.0, 5.0)
+    t, beta = 10 ** rng.uniform(-3.3, -2.7), rng.uniform(2.0, 5.0)
     near = np.abs((grid.x if d == 1 else grid.points[..., 0]) - a) < 0.3
     x = grid.points[near]
     for function, digits in (
@@ -1435,3 +1435,14 @@ def test_a_grid_sees_kinks_jumps_wells_and_waves_wherever_they_are(seed):
     ):
         on_grid, at_points = function(f, grid, t, beta)[near], function(f, x, t, beta)
         np.testing.assert_allclose(on_grid, at_points, rtol=0, atol=digits * np.abs(at_points).max())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_grid_sees_wells_between_its_nodes(seed):
+    """A well that no node of either lattice is in, far from the nodes that are compared."""
+    a = 5.0 + 0.2 * np.random.default_rng(seed).uniform(0.1, 0.25)
+    f, x = pl.Loss(f"cos(x)/20 - 5*exp(-(x - {a})**2/(2*0.005**2))"), np.array([4.0, 5.0, 6.0])
+    grid = Grid(-100.0, 100.0, 1001)
+    for function in (pl.local_entropy, pl.local_entropy_gradient, pl.local_entropy_hessian):
+        on_grid = function(f, grid, 0.3, 2.0)[np.round((x + 100.0) / 0.2).astype(int)]
+        np.testing.assert_allclose(on_grid, function(f, x, 0.3, 2.0), rtol=1e-7)

@@ -2,13 +2,14 @@
 
 import itertools
 import math
+import warnings
 
 import numpy as np
 import pytest
 from scipy.special import erf, erfcx, log_ndtr, logsumexp
 
 import pdelab as pl
-from pdelab import Grid
+from pdelab import AccuracyWarning, Grid
 
 BETAS = {1.0: 11.47458234060, 10.0: 2.3225319140175, 100.0: 1.1455079759093}  # mpmath's nested quadrature, 30 digits
 
@@ -182,3 +183,27 @@ def test_rough_planes_are_known_to_eleven_digits(seed, beta, share):
     u = pl.cole_hopf(f, grid, t, beta)
     for node in [(0, 0), (1, 9), (0, 10), (4, 7), (11, 5)]:
         assert abs(u[node] - by_rows(f, grid, t, beta, node)) <= 1e-11 * max(1 / beta, np.ptp(f))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_continuation_beyond_corners_is_right_or_told(seed):
+    """Of c x y, its own continuation: u = log(1 - c²t²)/(2β) + (c x y - t c² (x² + y²)/2)/(1 - c²t²), |c| t < 1."""
+    rng = np.random.default_rng(seed)
+    grid = Grid((-1.0, -1.0), (1.0, 1.0), 21, boundary="outflow")
+    x, y = grid.points[..., 0], grid.points[..., 1]
+    c, t, beta = rng.uniform(-1.0, 1.0), rng.uniform(0.1, 0.95), 10 ** rng.uniform(0.0, 3.0)
+    rest = 1.0 - (c * t) ** 2
+    exact = math.log(rest) / (2 * beta) + (c * x * y - t * c * c * (x**2 + y**2) / 2) / rest
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        u = pl.cole_hopf(c * x * y, grid, t, beta)
+    if not any("beyond corners" in str(w.message) for w in told):
+        np.testing.assert_allclose(u, exact, atol=1e-5 * (1.0 / beta + np.ptp(exact)))
+
+
+def test_corners_that_fall_ever_more_steeply_are_told():
+    grid = Grid((-1.0, -1.0), (1.0, 1.0), 21, boundary="outflow")
+    product = grid.points[..., 0] * grid.points[..., 1]
+    for t, beta in ((0.7, 1e3), (0.95, 3.0), (2.0, 3.0)):
+        with pytest.warns(AccuracyWarning, match="beyond corners"):
+            pl.cole_hopf(-product, grid, t, beta)

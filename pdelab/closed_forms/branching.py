@@ -321,9 +321,10 @@ def survivors(field, boxes, best, depth, marks=()):
         keep = floor <= best[owner] + (depth + 1e-13 * np.abs(field.base[owner]))
         parts.append([a[keep] for a in (owner, centre, half, energy, floor, dips)])
         if sum(part[3].size for part in parts) > 10 * BLOCK:
+            slanted = ", or has kinks along slanted surfaces there" if d > 1 else ""
             raise TooManyBoxes(
-                "the loss varies too much within the kernel's reach, or has kinks along slanted surfaces there: use "
-                "node values on a Grid, a smaller gamma (0 is f itself) or, where beta is large, beta=inf"
+                f"the loss varies too much within the kernel's reach{slanted}: use node values on a Grid, a smaller "
+                "gamma (0 is f itself) or, where beta is large, beta=inf"
             )
     owner, centre, half, energy, floor, dips = (np.concatenate(a) for a in zip(*parts))
     return (owner, centre, half), energy, floor, dips, best

@@ -6,7 +6,7 @@ import numpy as np
 
 from pdelab import boundaries
 
-__all__ = ["images", "outflow"]
+__all__ = ["images", "outflow", "short"]
 
 LARGEST = 2 * 10**8  # nodes after continuation: beyond this the box is far too small for the time
 
@@ -48,6 +48,17 @@ def outflow(values, grid, reach, outwards):
         if low or high:
             values = _continued(values, axis, int(low), int(high))
     return values, tuple(int(low) for low, _ in pads)
+
+
+def short(wide, grid, pads, reach, outwards):
+    """Do values continued along several axes fall off so steeply somewhere that minimisers may lie further out?"""
+    for axis, (h, name, n, low) in enumerate(zip(grid.spacing, grid.boundary, grid.shape, pads)):
+        line = np.moveaxis(wide, axis, 0)
+        high = len(line) - n - low
+        added = (_added(_steepest(*ends) / h, h, reach, outwards) for ends in (line[:2], line[:-3:-1]))
+        if name == "outflow" and any(needed > given for needed, given in zip(added, (low, high))):
+            return True
+    return False
 
 
 def _steepest(edge, inner):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from pdelab import boundaries
+from pdelab.checks import AccuracyWarning
 from pdelab.closed_forms import (
     arguments,
     averages,
@@ -33,6 +35,7 @@ REFINEMENTS = {
 }
 
 
+FURTHER, CORNERS = 1.5, 1e-6  # times as far beyond corners; what u may change by then, of 1/beta and its range
 LINEAR = 1e-7  # beta times the range of f, up to which exp(-beta f) is linear where f is
 
 
@@ -199,6 +202,11 @@ def cole_hopf(f: Loss | ArrayLike, grid: Grid, t: ArrayLike, beta: float) -> np.
     ValueError
         Times that are not finite numbers >= 0, beta <= 0, data that do not fit the grid or are +inf everywhere.
 
+    Warns
+    -----
+    AccuracyWarning
+        Beyond corners of outflow ends, where values that rest on a continuation which falls ever more steeply.
+
     Notes
     -----
     Monotone in f and never below its minimum. Where the nodes resolve the kernel, t/beta >= 2 h², f enters by its node
@@ -236,10 +244,29 @@ def _cole_hopf(f, grid, t, beta):
             u = gaussian.entropy(wide, beta, lambda v: _along_lines(v, lines, t / beta))
         else:
             u = viscous.value(wide, lines, t, beta)
+        if grid.boundary.count("outflow") > 1:
+            _tell_of_corners(values, grid, t, beta, wide, [int(line.offset) for line in lines], u)
         narrow = all(9.0 * math.sqrt(t / beta) <= b - a for a, b in zip(grid.lower, grid.upper))
         if narrow and not free and math.isfinite(high):  # elsewhere the images cost more than the answer
             high = heat_smoothing(values, grid, t, beta)
     return certificates.within(u, low, high, certificates.rounding(values) + 1e-9 / beta, "cole_hopf")
+
+
+def _tell_of_corners(values, grid, t, beta, wide, pads, u):
+    """Warn where u depends on how far the continuation beyond corners is followed, which falls ever more steeply."""
+    reach = math.sqrt(2.0 * envelopes.DEPTH * t / beta)
+    if not continuation.short(wide, grid, pads, reach, t):
+        return
+    further, lines = _lines(values, grid, t, beta, FURTHER)
+    apart = np.abs(viscous.value(further, lines, t, beta) - u)
+    if apart.max() > CORNERS * (1.0 / beta + np.ptp(u)):
+        at = tuple(int(k) for k in np.unravel_index(int(apart.argmax()), grid.shape))
+        warnings.warn(
+            f"beyond corners of outflow ends the continuation falls ever more steeply: near node {at} u is too high by "
+            f"{apart.max():.2g} or more: use a larger box, a smaller time or a Loss",
+            AccuracyWarning,
+            stacklevel=5,
+        )
 
 
 def _along_lines(values, lines, variance):
@@ -252,8 +279,9 @@ def _along_lines(values, lines, variance):
     return values
 
 
-def _lines(values, grid, t, beta):
-    values, low = continuation.outflow(values, grid, math.sqrt(2.0 * envelopes.DEPTH * t / beta), t)
+def _lines(values, grid, t, beta, further=1.0):
+    reach = math.sqrt(2.0 * envelopes.DEPTH * t / beta)
+    values, low = continuation.outflow(values, grid, further * reach, further * t)
     names = ["free" if name == "outflow" else name for name in grid.boundary]
     return values, [viscous.Line(h, name, n, at) for h, name, n, at in zip(grid.spacing, names, grid.shape, low)]
 
@@ -289,7 +317,9 @@ def local_entropy(f: Loss | ArrayLike, where: Grid | ArrayLike, gamma: ArrayLike
     A Loss of functions is sampled at 256, 96 or 32 Gauss points along each axis of the kernel's reach in one, two or
     three dimensions, more where it varies. A second look at 4096 other places or fewer warns where f plus the parabola
     is lower by 1/(2 beta) than at all of those; valleys that no place lies in, or that are less deep, go without a
-    warning. Values below the bounds of a formula raise ArithmeticError.
+    warning. Values below the bounds of a formula raise ArithmeticError. Wells of a formula that are less deep than
+    1/beta and far narrower than the kernel may go unseen, too: they move the value by less than 1/beta times their
+    share of the kernel, but can be all that there is of a derivative.
 
     Good values
     -----------
