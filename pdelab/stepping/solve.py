@@ -124,7 +124,8 @@ def solve(
         its change since the start over the integral of |values| at the start. With absorbing ends mass is what is left;
         absorbed and flux, arrays (times, d, 2), say what has left through the lower and upper end of each axis and how
         fast, and mass_drift counts what has left, too; absorbed_error is what the nodes leave out of absorbed, as far
-        as they are known to, where |b| h / D is not small or the nodes are few.
+        as they are known to, where |b| h / D is not small or the nodes are few: 6 to 33 along every axis, 400 in all,
+        without mixed derivatives.
 
         `time_error` is the estimated error in time at the saved times, relative to the data: of densities and Burgers
         in integrals of absolute values, otherwise the largest error over the range. For Fokker-Planck `peclet` is the
