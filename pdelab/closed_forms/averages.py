@@ -12,6 +12,7 @@ import numpy as np
 
 from pdelab.checks import AccuracyWarning
 from pdelab.closed_forms import gaussian
+from pdelab.closed_forms.gaussian import SHIFT
 from pdelab.closed_forms.viscous import RESOLVED
 from pdelab.losses import enclosures
 
@@ -27,7 +28,6 @@ NEAR, FAR = 9.0, 37.5  # widths of the kernel that lattices reach at least and a
 TAIL = 1e-15  # of the sum of moduli, in the outer tenth of the reach
 AGREE = 1e-12  # of the two lattices, relative to the sum of moduli
 TOLD = 1e-7  # the same, from which it is warned
-SHIFT = 0.3819660112501051  # of the second lattice, in spacings: no wave looks alike on both
 HIDDEN = 64.0  # how often as large as at the nodes a second derivative may be between them
 TINY = 1e-300
 GROUP = 8  # cells at first

@@ -265,7 +265,7 @@ def _tell_of_corners(values, grid, t, beta, wide, pads, u):
             f"beyond corners of outflow ends the continuation falls ever more steeply: near node {at} u is too high by "
             f"{apart.max():.2g} or more: use a larger box, a smaller time or a Loss",
             AccuracyWarning,
-            stacklevel=5,
+            stacklevel=7,
         )
 
 

@@ -10,6 +10,7 @@ import math
 import numpy as np
 
 from pdelab.closed_forms import branching
+from pdelab.closed_forms.gaussian import SHIFT
 from pdelab.kernels import trapezoid
 from pdelab.losses import enclosures, search
 
@@ -19,7 +20,6 @@ DEPTH = 34.0  # what is less than exp(-34) of the peak is left out
 LARGEST = {1: 10**4, 2: 4 * 10**5, 3: 6 * 10**6}  # nodes of a lattice
 CHUNK, PART = 4 * 10**6, 256  # nodes, and points, at once
 ROUNDING = 1e-12  # of the exponents, beyond which the differences of branching.Energy are needed
-SHIFT = 0.3819660112501051  # of the second lattice, in spacings: no wave looks alike on both
 HULL, KERNEL = 4.0, 4.0  # boxes of windows: in widths of the integrand, and how many to the kernel's at most
 AGREE = 3e-13  # relative difference of the two lattices: the error of either
 STEPS = (0.8, 0.6, 0.45, 0.3, 0.2, 0.13)  # spacings that are tried, in widths of the integrand

@@ -14,6 +14,7 @@ import math
 import numpy as np
 
 from pdelab.closed_forms import branching
+from pdelab.closed_forms.gaussian import SHIFT
 from pdelab.kernels.envelopes import DEPTH
 from pdelab.losses import enclosures
 
@@ -23,7 +24,6 @@ SHORT = 1e-3  # γ|f''| from which on the other formula has digits enough
 CONVEX = 0.25  # γ|f''| at most, all over the reach
 WIDTHS = 9.5  # of the kernel to either side of the minimiser, which is at most 1/(1 - CONVEX) wider
 STEPS = {1: (0.5, 0.25, 0.125, 0.0625), 2: (0.5, 0.25), 3: (0.5,)}  # spacings, in widths
-SHIFT = 0.3819660112501051  # of the second lattice, in spacings
 AGREE = 1e-12  # of the two sums
 ROUNDED = 64.0  # times the rounding of f, by which two sums of it may differ
 NOISE = 1e-4  # rounding of the exponents from which on f is taken for its parabola at the minimiser

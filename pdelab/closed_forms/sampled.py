@@ -15,6 +15,7 @@ import scipy
 
 from pdelab.checks import AccuracyWarning
 from pdelab.closed_forms import branching, certificates, descent, gaussian, inviscid, points, viscous
+from pdelab.closed_forms.gaussian import SHIFT
 from pdelab.grid import Grid
 from pdelab.kernels.envelopes import DEPTH
 from pdelab.losses import enclosures, search
@@ -31,7 +32,7 @@ AGREE = (
 )  # accepted errors of u and its derivatives
 SHORT = 1e-9  # accepted errors, relative: of small losses, and of derivatives in scopes so short that sums cancel
 SHARED = 10**7  # times that a valley of a loss of functions is offered to a node
-SHIFT, SLACK = 0.3819660112501051, 10.0  # of a second lattice, in spacings; its accepted errors over those at probes
+SLACK = 10.0  # accepted differences of a second lattice over the accepted errors
 GROUP, HIDDEN = 8, 64.0  # cells at first; how often as large as at the nodes a second derivative may be between them
 FEW = 64  # nodes that the quadrature does at once
 
@@ -66,16 +67,16 @@ def _where_agreed(f, grid, gamma, beta, reach, level, order, u, allowed):
     if math.isinf(beta):
         return u
     other = _on_nodes(f, grid, gamma, beta, reach, level, order, SHIFT)
-    doubtful = np.zeros(math.prod(grid.shape), dtype=bool)
+    flat = u.reshape(-1, *u.shape[grid.dimension :])
+    doubtful = np.zeros(len(flat), dtype=bool)
     if other is not None:
-        doubtful |= ~(np.abs(u - other).reshape(len(doubtful), -1).max(axis=1) <= SLACK * allowed)
+        doubtful |= ~(np.abs(u - other).reshape(len(flat), -1).max(axis=1) <= SLACK * allowed)
     if f.formula is not None:
         doubtful |= _hidden_from(f, grid, gamma, beta, reach, level, allowed * (gamma / beta) ** (order / 2))
     if doubtful.any():
-        u = u.reshape(len(doubtful), *u.shape[grid.dimension :])
         where = grid.points.reshape(-1, grid.dimension)[doubtful]
-        u[doubtful] = points.derivative(f, where[:, 0] if grid.dimension == 1 else where, gamma, beta, order)
-    return u.reshape(*grid.shape, *u.shape[1:]) if doubtful.any() else u
+        flat[doubtful] = points.derivative(f, where[:, 0] if grid.dimension == 1 else where, gamma, beta, order)
+    return flat.reshape(u.shape)
 
 
 def _hidden_from(f, grid, gamma, beta, reach, level, allowed):
