@@ -17,7 +17,8 @@ from pdelab.checks import bounded
 from pdelab.generator.assembly import generator
 from pdelab.generator.censored import Censored, Wide
 from pdelab.generator.coarser import Coarser
-from pdelab.generator.coefficients import DiffusionProblem, asked, fading, ito, lines
+from pdelab.generator.coefficients import DiffusionProblem, asked, ito, lines
+from pdelab.generator.fading import fading
 from pdelab.generator.smearing import SMEARED, smearing, warn_of_smearing
 from pdelab.generator.truncation import Truncation
 from pdelab.grid import Grid

@@ -9,17 +9,17 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from pdelab.generator.edges import cell_shape, corner_gradient, corner_mean
+from pdelab.generator.fading import leave_fading_ends
 from pdelab.grid import Grid
 from pdelab.hints import Array
 from pdelab.kernels import tridiagonal
 
 __all__ = [
-    "Coefficients", "DiffusionProblem", "INTERPRETATIONS", "Ito", "asked", "axis_rates", "fading", "ito",
+    "Coefficients", "DiffusionProblem", "INTERPRETATIONS", "Ito", "asked", "axis_rates", "ito",
     "largest_step", "isolated", "lines", "no_outflow", "over_faces", "second_difference", "stepping_faces", "stop",
 ]  # fmt: skip
 
 INTERPRETATIONS = ("ito", "stratonovich", "klimontovich", "fick")
-FADED = 0.25  # of the diffusivity of the next node, below which that on a wall counts as next to nothing
 SHARP, ALONE = 3.0, 0.1  # a difference over those around it, 2 of a wave of six nodes; a share that counts as none
 WIDEST = 1e100  # spacings and rates beyond this, or below its inverse, leave no room for their products
 CORRECTION = {"ito": 0.0, "stratonovich": 0.5, "klimontovich": 1.0}  # α: σ is read at the point (1 - α) t + α (t + dt)
@@ -91,6 +91,10 @@ class Ito:
     drops : list of arrays grid.shape
         Spacing times drift on the faces of each axis. Face i joins node i to the next one; a potential enters by its
         difference, a drift by its mean over the face, from four nodes; the last face of an open axis is empty.
+    given : list of arrays grid.shape
+        Drops of b - grad U alone, where what is added to it is α a' along each axis; else `drops`.
+    share : float
+        α; 0 where `given` is `drops`.
     fick : array (*cells, d) or None
         Where a is a full matrix, β of div(a grad ρ - β ρ), the same equation, on the cells.
     symmetric : bool
@@ -103,6 +107,8 @@ class Ito:
     drift: np.ndarray | None
     a: Any
     drops: list
+    given: list
+    share: float = 0.0
     fick: np.ndarray | None = None
     symmetric: bool = False
 
@@ -166,10 +172,12 @@ def ito(coefficients: Coefficients, grid: Grid) -> Ito:
     if diagonal:
         a = [np.ascontiguousarray(D * matrix[..., k, k]) for k in range(d)]
         form = _ito(coefficients.potential, drift, a, grid)
-        if not symmetric:
+        if added is None or root is not None:
             return form
-        drops = _ito(coefficients.potential, coefficients.drift, a, grid).drops
-        return replace(form, drops=drops, symmetric=True)
+        given = _ito(coefficients.potential, coefficients.drift, a, grid).drops
+        if not symmetric:
+            return replace(form, given=given, share=share)
+        return replace(form, drops=given, given=given, share=1.0, symmetric=True)
     form = _ito(coefficients.potential, drift, D * matrix, grid)
     return replace(form, fick=_fick_drift(coefficients, D * matrix, root, grid))
 
@@ -206,7 +214,7 @@ def _ito(potential, drift, a, grid):
             drop[last] = 0.0
         drops.append(drop)
     _within_range(a, drops, grid)
-    return Ito(potential, drift, a, drops)
+    return Ito(potential, drift, a, drops, drops)
 
 
 def _on_faces(drift, grid):
@@ -335,7 +343,8 @@ def axis_rates(form: Ito, grid: Grid) -> list[tuple[Array, Array]]:
     """
     rates = []
     for axis, drop in enumerate(form.drops):
-        drop, a = given = lines(drop, axis, grid.shape), lines(form.a[axis], axis, grid.shape)
+        drop, a = lines(drop, axis, grid.shape), lines(form.a[axis], axis, grid.shape)
+        given = lines(form.given[axis], axis, grid.shape), a
         up, down = np.empty_like(drop), np.empty_like(drop)
         scale = 1 / grid.spacing[axis] ** 2
         if form.symmetric:
@@ -344,52 +353,11 @@ def axis_rates(form: Ito, grid: Grid) -> list[tuple[Array, Array]]:
         if form.symmetric:
             up *= face
             down *= face
-        _leave_fading_ends(*given, grid.ends[axis], form.symmetric, up, down)
+        leave_fading_ends(*given, grid.ends[axis], form.share, scale, up, down)
         if grid.absorbing.any():
             stop(lines(grid.absorbing, axis, grid.shape), up, down)
         rates.append((up, down))
     return rates
-
-
-def _leave_fading_ends(drop, a, ends, symmetric, up, down):
-    """At a wall where the noise fades, the rate out of the half cell there that keeps its law, in place.
-
-    Of a straight from the wall to the next node and Ito's b constant the law is a^(ν-1), ν = b/a' at the wall, whose
-    half cell holds a₁ ((a_½/a₁)^ν - (a₀/a₁)^ν)/(ν (a₁ - a₀)) of the mass of the next node. Rates out of points alone
-    would leave all of it there, or nothing, where a₀ is zero.
-    """
-    for nodes, face, out, back, inwards in ((slice(None), 0, up, down, 1), (slice(None, None, -1), -2, down, up, -1)):
-        fades = fading(a[:, nodes], ends[inwards < 0])
-        if not fades.any():
-            continue
-        wall, first, second = (a[:, nodes][:, k] for k in range(3))
-        rise = first - wall
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            q = inwards * (1.5 * drop[:, face] - 0.5 * drop[:, face + inwards])
-            power = q / (rise - 0.5 * (second - first - rise)) + symmetric
-            share = first / rise * ((0.5 + 0.5 * wall / first) ** power - (wall / first) ** power) / power
-            rate = back[:, face] / share
-        fades &= (power > 0) & ~(symmetric & (power >= 1))  # Fick's rates are as good where the law does not grow
-        out[:, face] = np.where(fades & np.isfinite(rate), rate, out[:, face])
-
-
-def fading(a: Any, end: str) -> Any:
-    """Does a diffusivity fall in a straight line to next to nothing at the wall before the first of its nodes?
-
-    Parameters
-    ----------
-    a : array (outer, n, inner)
-    end : str
-        The boundary there.
-
-    Returns
-    -------
-    boolean array (outer, inner)
-    """
-    if end != "reflecting" or a.shape[1] < 3:
-        return np.zeros((a.shape[0], a.shape[2]), dtype=bool)
-    wall, first, second = a[:, 0], a[:, 1], a[:, 2]
-    return (wall < FADED * first) & (second - first > 0.5 * (first - wall))
 
 
 def _over_means(drop, a, wraps):

@@ -10,7 +10,8 @@ import numpy as np
 from scipy import sparse
 
 from pdelab.generator.assembly import chain_of_rates
-from pdelab.generator.coefficients import Ito, axis_rates, fading, lines, second_difference, stepping_faces, stop
+from pdelab.generator.coefficients import Ito, axis_rates, lines, second_difference, stepping_faces, stop
+from pdelab.generator.fading import fading
 from pdelab.grid import Grid
 from pdelab.hints import Array
 from pdelab.kernels import tridiagonal
@@ -200,7 +201,7 @@ def _finer_rates(form, grid):
             sharper = _steps_at_nodes(b, axis, grid)
             drop = drop + h * np.where(sharper != 0, sharper, np.where(jumps, first / 4, 11 / 720 * fourth))
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            inverse = 1 / a if form.symmetric else np.where(_fading(a, axis, grid), np.nan, 1 / a)
+            inverse = np.where(_fading(a, axis, grid), np.nan, 1 / a)
             steps = differences(inverse, axis, grid)
             means = _means(inverse - second_difference(inverse, axis, grid) / 12, axis, grid)
             z = drop * means - _bend(drop, axis, grid) * steps / 12
@@ -221,7 +222,7 @@ def _finer_rates(form, grid):
 
 
 def _fading(a, axis, grid):
-    """Nodes on walls where the noise fades: rates have the law of the half cell there."""
+    """Nodes on ends where the noise fades: rates have the law of the half cell there."""
     walls, along = np.zeros(a.shape, dtype=bool), lines(np.ascontiguousarray(a), axis, grid.shape)
     for node, nodes in enumerate((slice(None), slice(None, None, -1))):
         lines(walls, axis, grid.shape)[:, -node] = fading(along[:, nodes], grid.ends[axis][node])

@@ -1,0 +1,161 @@
+"""Noise that fades at an end of the box: the rates of the cells there, by the law and the scale function in them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+__all__ = ["fading", "leave_fading_ends"]
+
+FADED = 0.25  # of the diffusivity of the next node, below which that at the end counts as next to nothing
+ROUNDED = 1e-14  # of it, what is zero
+STEEPEST, BENT = 8.0, 1.0  # the largest power of a rise, and the largest logarithm of what bends it over a cell
+SURE = 1e-3  # powers as near to a whole number, or nearer than the fit knows, are that number
+HUGE = 700.0  # exponents
+HALVINGS, PARTS = 58, 6  # of the distance to the end, down to 3e-18 of a cell, and parts of each
+STEP = math.log(2) / PARTS
+
+
+def fading(a: Any, end: str) -> Any:
+    """Does a diffusivity fall to next to nothing at the end before the first of its nodes?
+
+    Parameters
+    ----------
+    a : array (outer, n, inner)
+    end : str
+        The boundary there.
+
+    Returns
+    -------
+    boolean array (outer, inner)
+    """
+    if end == "periodic" or a.shape[1] < 3:
+        return np.zeros((a.shape[0], a.shape[2]), dtype=bool)
+    return a[:, 0] < FADED * a[:, 1]
+
+
+def leave_fading_ends(drop: Any, a: Any, ends: Any, share: float, scale: float, up: Any, down: Any) -> None:
+    """Where the noise fades at an end, the rates there by the speed and scale of the process, in place.
+
+    Of dX = (b + α a') dt + sqrt(2 a) dW in the sense of Ito the density of the speed measure is m = a^(α-1) exp(∫ b/a),
+    the scale function S has the slope a^-α exp(-∫ b/a), and both give the mean time to leave an interval (Karlin and
+    Taylor, A Second Course in Stochastic Processes, 15.3). From a wall the next node is reached in its time, and the
+    law there is the half cell's of m. An absorbing end comes from the next node before the node after next with the
+    probability that S gives, never where it has no integral, and one of them in their time. Rates of points alone would
+    leave all the mass on a wall, or nothing, where a is zero.
+
+    Parameters
+    ----------
+    drop : array (outer, n, inner)
+        h b on the faces.
+    a : array (outer, n, inner)
+    ends : pair of str
+    share : float
+        α.
+    scale : float
+        1/h².
+    up, down : arrays (outer, n, inner)
+        Rates, changed in place.
+    """
+    sides = ((slice(None), 0, up, down), (slice(None, None, -1), -2, down, up))
+    for end, (nodes, face, out, back), inwards in zip(ends, sides, (1, -1)):
+        fades = fading(a[:, nodes], end)
+        if not fades.any():
+            continue
+        near = np.stack([a[:, nodes][:, k][fades] for k in range(min(a.shape[1], 5))])
+        first, second = (inwards * drop[:, face + k * inwards][fades] for k in (0, 1))
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            cells = _EndCells(near, 1.5 * first - 0.5 * second, second - first, share)
+            rates = cells.at_wall(scale) if end == "reflecting" else cells.absorbed(scale)
+        leaving = face if end == "reflecting" else face + inwards
+        for old, number, new in ((back, face, rates[0]), (out, leaving, rates[1])):
+            old[:, number][fades] = np.where(np.isfinite(new), new, old[:, number][fades])
+
+
+class _EndCells:
+    """m and S between an end and the node after next, k ends at once, x in cells: h b = drop + slope x.
+
+    Sums over s = -log x, from x = 2 on, of integrands that are powers of x from one point to the next.
+    """
+
+    def __init__(self, near, drop, slope, share):
+        self.s = math.log(2) * np.linspace(-1.0, HALVINGS, (HALVINGS + 1) * PARTS + 1)[:, np.newaxis]
+        logs, self.first = np.log(_diffusivity(near, np.exp(-self.s))), near[1]
+        inner = drop * self._to_first(-logs) + slope * self._to_first(-logs - self.s)
+        logs -= np.log(self.first)
+        self.law, self.steepness = (share - 1) * logs - inner, inner - share * logs
+
+    def at_wall(self, scale):
+        """Rates from the first node to the wall and back; NaN where the wall holds what comes, or lets none go."""
+        below = self._below(self.law)
+        held = below[2 * PARTS]
+        rate = scale * self.first / self._weighted(below, self.steepness)
+        rate = np.where(np.isfinite(held) & (rate > 0), rate, np.nan)
+        return held * rate, rate
+
+    def absorbed(self, scale):
+        """Rates from the first node to the end, and to the next node; NaN where the end holds what comes."""
+        steps, below = self._parts(self.steepness)[0], self._below(self.steepness)
+        near, far = below[PARTS], steps[:PARTS].sum(axis=0)
+        reached = 1 / (1 + near / far)
+        before = self._weighted(np.where(np.isfinite(near), reached * below, far), self.law)
+        fallen = np.append(np.zeros((1, far.size)), np.cumsum(steps[:PARTS], axis=0), 0)  # of the node after next
+        waits = fallen * np.exp(self.law - self.s)[: PARTS + 1]
+        beyond = (1 - reached) * np.trapezoid(waits, dx=STEP, axis=0)
+        rate = scale * self.first / (before + beyond)
+        rate = np.where(rate > 0, rate, np.nan)
+        return reached * rate, (1 - reached) * rate
+
+    def _weighted(self, height, logs):
+        """∫ height exp(logs) dx from the end to the first node."""
+        return self._below(np.log(np.maximum(height, 1e-300)) + np.minimum(logs, 600.0))[PARTS]
+
+    def _below(self, logs):
+        """∫ exp(logs) dx from the end to x."""
+        parts, rest = self._parts(logs)
+        return np.append(np.cumsum(parts[::-1], axis=0)[::-1], np.zeros((1, rest.size)), 0) + rest
+
+    def _to_first(self, logs):
+        """∫ exp(logs) dx from x to the first node."""
+        sums = np.cumsum(np.append(np.zeros((1, logs.shape[1])), self._parts(logs)[0], 0), axis=0)
+        return sums - sums[PARTS]
+
+    def _parts(self, logs):
+        """(∫ exp(logs) dx between the points, beyond the last of them)."""
+        logs = np.minimum(logs - self.s, HUGE)
+        fall = np.diff(logs, axis=0)
+        bend = np.clip(np.diff(fall, axis=0), -1.0, 1.0)
+        bend = (np.append(bend[:1], bend, 0) + np.append(bend, bend[-1:], 0)) / 2
+        size = np.maximum(np.abs(fall), 1e-3)
+        mean = -np.expm1(-size) / size * np.exp(-bend * (0.5 / np.tanh(size / 2) - 1 / size) / size)
+        power, last = -fall[-1] / STEP, np.exp(logs[-1])
+        rest = np.where(last == 0, 0.0, np.where(power > 1e-6, last / power, np.inf))
+        return STEP * np.exp(np.maximum(logs[:-1], logs[1:])) * mean, rest
+
+
+def _diffusivity(near, x):
+    """a at x from its values (m, k) on the first nodes of k ends: a₀ + c x^p exp(r (x - 1) + q (x² - 1)).
+
+    p is whole where it may be. Fewer than five nodes give p, or p and r. What bends too much is a power alone, and what
+    is not above a₀ everywhere is constant.
+    """
+    wall, numbers = np.where(near[0] > ROUNDED * near[1], near[0], 0.0), np.arange(2, len(near))
+    rises = near[1:] - wall
+    known = (rises > 0).all(axis=0)
+    logs = np.log(np.where(known, rises, 1.0))
+    logs = logs[1:] - logs[0]
+    columns = np.stack([np.log(numbers), numbers - 1, numbers**2 - 1], axis=1)[:, : len(numbers)]
+    power = np.linalg.solve(columns, logs)[0]
+    doubt = np.abs(power - np.linalg.solve(columns[:-1, :-1], logs[:-1])[0]) if len(numbers) > 1 else SURE
+    whole = np.maximum(np.round(power), 1.0)
+    power = np.clip(np.where(np.abs(power - whole) <= np.maximum(doubt, SURE), whole, power), 0.0, STEEPEST)
+    bends = np.zeros((2, power.size))
+    if len(numbers) > 1:
+        bends[: len(numbers) - 1] = np.linalg.lstsq(columns[:, 1:], logs - columns[:, :1] * power)[0]
+    wild = ~known | (np.abs(bends).sum(axis=0) > BENT)
+    power = np.where(wild, np.where(known, np.clip(logs[0] / math.log(2), 0.0, STEEPEST), 0.0), power)
+    bends = np.where(wild, 0.0, bends)
+    rise = np.where(known, rises[0], near[1] - wall)
+    return wall + rise * x**power * np.exp(bends[0] * (x - 1) + bends[1] * (x**2 - 1))

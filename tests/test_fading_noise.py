@@ -1,0 +1,156 @@
+"""Noise that fades at an end like any power of the distance: laws, exits and probabilities by speed and scale."""
+
+import warnings
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+import pdelab as pl
+from pdelab.fokker_planck import FokkerPlanck, first_passage
+from pdelab.generator import mean_exit_time, splitting, stationary
+
+PROPERTY = settings(deadline=None, max_examples=60, derandomize=True)
+SHARES = {"ito": 0.0, "stratonovich": 0.5, "klimontovich": 1.0, "fick": 1.0}
+
+
+class Exact:
+    """Speed and scale of a = a₀ + x^p (1 + c x), b = b₀ + b₁ x on the unit interval, in logarithms.
+
+    The integrand is a power of x from one of 10000 points to the next, even in log x.
+    """
+
+    def __init__(self, wall, power, c, drift, slope, share):
+        depth = 60.0 if power <= 1 or wall > 0 else min(60.0, 12 / (power - 1))
+        self.s = np.linspace(depth, 0.0, 10001)
+        x = np.exp(-self.s)
+        a = wall + x**power * (1 + c * x)
+        steps = (drift + slope * x) / a * x
+        steps = (steps[1:] + steps[:-1]) / 2 * self.s[0] / 10000
+        phi = -np.append(np.cumsum(steps[::-1])[::-1], 0.0)
+        self.speed, self.steepness = (share - 1) * np.log(a) + phi, -share * np.log(a) - phi
+        self.masses, self.scale = self.below(self.speed), self.below(self.steepness)
+
+    def parts(self, logs):
+        logs = logs - self.s
+        size = np.maximum(np.abs(np.diff(logs)), 1e-9)
+        return np.maximum(logs[1:], logs[:-1]) + np.log(-np.expm1(-size) / size * self.s[0] / 10000)
+
+    def below(self, logs):
+        """log ∫ from 0 to x; inf where it does not converge."""
+        power = (logs[50] - self.s[50] - logs[0] + self.s[0]) / (self.s[0] - self.s[50])
+        if power < 1e-3:
+            return np.full(self.s.size, np.inf)
+        rest = logs[0] - self.s[0] - np.log(power)
+        return np.logaddexp.accumulate(np.append(rest, self.parts(logs)))
+
+    def above(self, logs):
+        """log ∫ from x to 1."""
+        return np.append(np.logaddexp.accumulate(self.parts(logs)[::-1])[::-1], -1e4)
+
+    def at(self, x, logs):
+        return np.exp(np.interp(np.log(x), -self.s, logs))
+
+    def law(self, edges):
+        """Masses between edges."""
+        return np.diff(np.append(0.0, self.at(edges[1:], self.masses - self.masses[-1])))
+
+    def exit_from_wall(self):
+        """E[τ₁] from the reflecting end 0."""
+        return float(np.exp(self.below(self.steepness + self.masses)[-1]))
+
+    def hit(self, x):
+        """P(0 comes before 1)."""
+        return 0.0 if np.isinf(self.scale[-1]) else 1 - self.at(x, self.scale - self.scale[-1])
+
+    def exit_between(self, x):
+        """E[τ] to either end."""
+        if np.isinf(self.scale[-1]):
+            return self.at(x, self.above(self.steepness + self.masses))
+        left = self.above(self.steepness)
+        first = left - self.scale[-1] + self.below(self.scale + self.speed)
+        return self.at(x, np.logaddexp(first, self.scale - self.scale[-1] + self.above(left + self.speed)))
+
+
+def answered(question):
+    """An answer without a warning, else None."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        answer = question()
+    return None if told else answer
+
+
+NOISES = st.tuples(
+    st.one_of(st.just(0.0), st.floats(-9.0, -2.0).map(lambda e: 10.0**e)),
+    st.one_of(st.sampled_from([0.5, 1.0, 1.5, 2.0]), st.floats(0.2, 2.0)),
+    st.floats(-0.6, 1.5),
+    st.floats(-1.0, 2.0),
+    st.floats(-2.0, 2.0),
+    st.sampled_from(sorted(SHARES)),
+)
+
+
+def of(noise, grid, mirrored=False):
+    wall, power, c, drift, slope, name = noise
+    x = 1 - grid.x if mirrored else grid.x
+    b = (drift + slope * x) * (-1 if mirrored else 1)
+    problem = FokkerPlanck(drift=b, diffusion=wall + x**power * (1 + c * x), diffusivity=1.0, interpretation=name)
+    return problem, Exact(wall, power, c, drift, slope, SHARES[name])
+
+
+@PROPERTY
+@given(NOISES, st.integers(20, 150))
+def test_noise_that_fades_at_a_wall_leaves_the_law_of_its_speed_measure(noise, n):
+    grid = pl.Grid(0.0, 1.0, n)
+    problem, exact = of(noise, grid)
+    if np.isinf(exact.masses[-1]):
+        return
+    law = answered(lambda: grid.weights * stationary(problem, grid))
+    edges = np.array([0.0, *(grid.x[1:] + grid.x[:-1]) / 2, 1.0])
+    assert law is None or np.abs(law - exact.law(edges)).sum() < 0.05
+    times = answered(lambda: mean_exit_time(problem, grid, grid.x >= 1))
+    if times is not None and np.isfinite(times[0]) and times[0] < 1e200:
+        np.testing.assert_allclose(times[0], exact.exit_from_wall(), rtol=0.05)
+
+
+@PROPERTY
+@given(NOISES, st.integers(20, 150), st.booleans())
+def test_an_end_where_noise_fades_absorbs_what_its_scale_function_says(noise, n, mirrored):
+    grid = pl.Grid(0.0, 1.0, n, boundary="absorbing")
+    problem, exact = of(noise, grid, mirrored)
+    x, node = grid.x[n // 4], -1 - n // 4 if mirrored else n // 4
+    hits = answered(lambda: splitting(problem, grid)[0, int(mirrored)])
+    assert hits is None or abs(hits[node] - exact.hit(x)) < 0.01
+    times = answered(lambda: mean_exit_time(problem, grid))
+    if times is not None and np.isfinite(exact.exit_between(x)):
+        np.testing.assert_allclose(times[node], exact.exit_between(x), rtol=0.05)
+
+
+@PROPERTY
+@given(st.sampled_from(sorted(SHARES)), st.floats(0.0, 0.9), st.integers(6, 20), st.floats(0.8, 3.0))
+def test_fellers_diffusion_is_absorbed_by_the_law_of_its_gamma_time(name, power, node, time):
+    """dX = ν dt + sqrt(2 X) dW of Ito, ν < 1, started at x is at 0 before x/G, G of the law Γ(1 - ν)."""
+    grid = pl.Grid(0.0, 25.0, 201, boundary=("absorbing", "reflecting"))
+    start = np.zeros(201)
+    start[node] = 1.0
+    drift = np.full(201, power - SHARES[name])
+    problem = FokkerPlanck(drift=drift, diffusion=grid.x, diffusivity=1.0, interpretation=name)
+    law = answered(lambda: first_passage(problem, start, grid, time))
+    assert law is None or abs(law.survival[-1] - stats.gamma(1 - power).cdf(grid.x[node] / time)) < 0.02
+
+
+def test_noise_in_the_plane_fades_along_each_axis():
+    """Products of Jacobi's processes in x and Feller's in y: the law is the product of theirs."""
+    grid = pl.Grid((0.0, 0.0), (1.0, 12.0), (31, 61))
+    x, y = grid.points[..., 0], grid.points[..., 1]
+    sigma = np.zeros((*grid.shape, 2, 2))
+    sigma[..., 0, 0], sigma[..., 1, 1] = np.sqrt(x * (1 - x)), np.sqrt(y)
+    drift = np.stack([0.6 - 1.5 * x, 0.7 - y], axis=-1)
+    masses = grid.weights * stationary(FokkerPlanck(drift=drift, sigma=sigma, diffusivity=1.0), grid)
+    laws = []
+    for axis, exact in ((0, stats.beta(0.6, 0.9)), (1, stats.gamma(0.7))):
+        nodes = grid.axes[axis]
+        edges = np.array([nodes[0], *(nodes[1:] + nodes[:-1]) / 2, nodes[-1]])
+        laws.append(np.diff(exact.cdf(edges)))
+    assert np.abs(masses - np.outer(*laws)).sum() < 0.04
