@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
+from scipy import integrate, stats
 
 import pdelab as pl
 from pdelab.fokker_planck import FokkerPlanck, first_passage
@@ -115,6 +115,20 @@ def test_noise_that_fades_at_a_wall_leaves_the_law_of_its_speed_measure(noise, n
 
 
 @PROPERTY
+@given(NOISES, st.integers(20, 120), st.floats(0.1, 0.6))
+def test_noise_that_falls_to_a_floor_at_a_wall_leaves_its_half_cell_its_share(noise, n, share):
+    """The floor is this share of the diffusivity of the next node."""
+    grid = pl.Grid(0.0, 1.0, n)
+    _, power, c, *others = noise
+    rise = grid.x[1] ** power * (1 + c * grid.x[1])
+    problem, exact = of((share / (1 - share) * rise, power, c, *others), grid)
+    law = answered(lambda: grid.weights * stationary(problem, grid))
+    known = exact.law(np.array([0.0, *(grid.x[1:] + grid.x[:-1]) / 2, 1.0]))
+    assert law is None or np.abs(law - known).sum() < 0.05
+    assert law is None or known[0] < 0.02 or abs(law[0] / known[0] - 1) < 0.12
+
+
+@PROPERTY
 @given(NOISES, st.integers(20, 150), st.booleans())
 def test_an_end_where_noise_fades_absorbs_what_its_scale_function_says(noise, n, mirrored):
     grid = pl.Grid(0.0, 1.0, n, boundary="absorbing")
@@ -125,6 +139,20 @@ def test_an_end_where_noise_fades_absorbs_what_its_scale_function_says(noise, n,
     times = answered(lambda: mean_exit_time(problem, grid))
     if times is not None and np.isfinite(exact.exit_between(x)):
         np.testing.assert_allclose(times[node], exact.exit_between(x), rtol=0.05)
+
+
+@PROPERTY
+@given(st.integers(9, 21), st.floats(-0.6, 4.0), st.floats(0.3, 0.95))
+def test_few_nodes_tell_a_straight_line_with_a_bend_from_another_power(n, c, power):
+    """a = x (1 + c x), or sin(5x/2) 2/5, b = ν < 1: the end is reached."""
+    grid = pl.Grid(0.0, 1.0, n, boundary="absorbing")
+    drift, x = np.full(n, power), grid.x[n // 4]
+    hits = splitting(FokkerPlanck(drift=drift, diffusion=grid.x * (1 + c * grid.x), diffusivity=1.0), grid)[0, 0]
+    assert abs(hits[n // 4] - Exact(0.0, 1.0, c, power, 0.0, 0.0).hit(x)) < 0.01
+    hits = splitting(FokkerPlanck(drift=drift, diffusion=np.sin(2.5 * grid.x) / 2.5, diffusivity=1.0), grid)[0, 0]
+    scale = integrate.quad(lambda y: np.tan(1.25 * y) ** -power, 0.0, x)[0]
+    left = integrate.quad(lambda y: np.tan(1.25 * y) ** -power, x, 1.0)[0]
+    assert abs(hits[n // 4] - left / (scale + left)) < 0.01
 
 
 @PROPERTY

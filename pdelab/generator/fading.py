@@ -9,17 +9,17 @@ import numpy as np
 
 __all__ = ["fading", "leave_fading_ends"]
 
-FADED = 0.25  # of the diffusivity of the next node, below which that at the end counts as next to nothing
+FADED = 0.6  # of the diffusivity of the next node, below which the noise at an end fades
 ROUNDED = 1e-14  # of it, what is zero
 STEEPEST, BENT = 8.0, 1.0  # the largest power of a rise, and the largest logarithm of what bends it over a cell
-SURE = 1e-3  # powers as near to a whole number, or nearer than the fit knows, are that number
+SMOOTH = 3e-3  # of the values, a difference that is none
 HUGE = 700.0  # exponents
 HALVINGS, PARTS = 58, 6  # of the distance to the end, down to 3e-18 of a cell, and parts of each
 STEP = math.log(2) / PARTS
 
 
 def fading(a: Any, end: str) -> Any:
-    """Does a diffusivity fall to next to nothing at the end before the first of its nodes?
+    """Does a diffusivity fall off over the cell at the end before the first of its nodes?
 
     Parameters
     ----------
@@ -136,26 +136,30 @@ class _EndCells:
 
 
 def _diffusivity(near, x):
-    """a at x from its values (m, k) on the first nodes of k ends: a₀ + c x^p exp(r (x - 1) + q (x² - 1)).
+    """a at x, in cells from the ends, from its values (m, k) on the first nodes of k ends.
 
-    p is whole where it may be. Fewer than five nodes give p, or p and r. What bends too much is a power alone, and what
-    is not above a₀ everywhere is constant.
+    a₀ and x^p times a polynomial, p whole, where differences of as high an order as there are nodes say that it is one;
+    else times exp(r x + q x²), with p whole where it may be, and less of it where there are fewer than five nodes or
+    where that bends too much. What is not above a₀ everywhere is constant.
     """
-    wall, numbers = np.where(near[0] > ROUNDED * near[1], near[0], 0.0), np.arange(2, len(near))
+    wall, numbers = np.where(near[0] > ROUNDED * near[1], near[0], 0.0), np.arange(1, len(near))[:, np.newaxis]
     rises = near[1:] - wall
     known = (rises > 0).all(axis=0)
-    logs = np.log(np.where(known, rises, 1.0))
-    logs = logs[1:] - logs[0]
-    columns = np.stack([np.log(numbers), numbers - 1, numbers**2 - 1], axis=1)[:, : len(numbers)]
-    power = np.linalg.solve(columns, logs)[0]
-    doubt = np.abs(power - np.linalg.solve(columns[:-1, :-1], logs[:-1])[0]) if len(numbers) > 1 else SURE
+    rises = np.where(known, rises, near[1] - wall)
+    logs = np.log(rises / rises[0])[1:]
+    columns = np.concatenate([np.log(numbers), numbers - 1, numbers**2 - 1], axis=1)[1:, : len(logs)]
+    power, before = (np.linalg.solve(columns[:k, :k], logs[:k])[0] for k in (len(logs), max(len(logs) - 1, 1)))
     whole = np.maximum(np.round(power), 1.0)
-    power = np.clip(np.where(np.abs(power - whole) <= np.maximum(doubt, SURE), whole, power), 0.0, STEEPEST)
+    power = np.clip(np.where(np.abs(power - whole) <= 2 * np.abs(power - before), whole, power), 0.0, STEEPEST)
     bends = np.zeros((2, power.size))
-    if len(numbers) > 1:
-        bends[: len(numbers) - 1] = np.linalg.lstsq(columns[:, 1:], logs - columns[:, :1] * power)[0]
-    wild = ~known | (np.abs(bends).sum(axis=0) > BENT)
-    power = np.where(wild, np.where(known, np.clip(logs[0] / math.log(2), 0.0, STEEPEST), 0.0), power)
+    if len(logs) > 1:
+        bends[: len(logs) - 1] = np.linalg.lstsq(columns[:, 1:], logs - columns[:, :1] * power)[0]
+    wild = np.abs(bends).sum(axis=0) > BENT
+    power = np.where(wild, np.clip(logs[0] / math.log(2), 0.0, STEEPEST), power)
     bends = np.where(wild, 0.0, bends)
-    rise = np.where(known, rises[0], near[1] - wall)
-    return wall + rise * x**power * np.exp(bends[0] * (x - 1) + bends[1] * (x**2 - 1))
+    a = wall + rises[0] * x**power * np.exp(bends[0] * (x - 1) + bends[1] * (x**2 - 1))
+    factors = rises / numbers**whole
+    polynomial = np.linalg.solve(numbers ** np.arange(len(numbers)), factors)
+    factor = np.polynomial.polynomial.polyval(x[:, 0], polynomial).T
+    smooth = np.abs(np.diff(factors, len(factors) - 1, axis=0)[0]) < SMOOTH * factors.max(axis=0)
+    return np.where(smooth & known & (factor > 0).all(axis=0), wall + x**whole * factor, a)
