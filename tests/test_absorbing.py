@@ -13,6 +13,7 @@ import pdelab as pl
 from pdelab import BackwardKolmogorov, FokkerPlanck
 from pdelab.fokker_planck import chebyshev, compact, crank_nicolson, explicit, first_passage, implicit, spectral
 from pdelab.generator import committor, current, divergence, generator, mean_exit_time, spectral_gap, splitting
+from pdelab.stepping import AccuracyWarning
 
 D = 0.4
 
@@ -270,3 +271,59 @@ def test_what_few_nodes_make_of_first_passage_is_right_or_told(seed):
     (some, told), (exact, _) = shares(n), shares(16 * (n - 1) + 1)
     seen = exact > 1e-3
     assert told or np.abs(some / np.where(seen, exact, 1.0) - 1)[seen].max() < 0.1
+
+
+WALLED = ["leaning", "long and short", "thin", "five nodes", "long", "moving"]
+
+
+@pytest.mark.parametrize("kind", WALLED)
+@settings(deadline=None, max_examples=20, derandomize=True)
+@given(st.integers(0, 2**32 - 1))
+def test_what_absorbing_ends_take_in_is_right_or_told(kind, seed):
+    """Full matrices, axes of three nodes and of eighty, drifts that turn: against grids of a quarter of the spacing."""
+    rng = np.random.default_rng(seed)
+    D, T = 10 ** rng.uniform(-1, 0.3), 10 ** rng.uniform(-1, 0.5)
+    size, phase, bend, shift = rng.normal(size=4)
+    shape = {
+        "leaning": rng.integers(7, 14, 2),
+        "long and short": [rng.integers(6, 9), rng.integers(34, 40)],
+        "thin": [rng.integers(9, 20), rng.integers(3, 6)],
+        "five nodes": [rng.integers(4, 6)],
+        "long": [rng.integers(34, 60)],
+        "moving": [rng.integers(6, 20)],
+    }[kind]
+    shape, center, lean = [int(n) for n in shape], rng.uniform(-0.2, 0.2), rng.uniform(-0.7, 0.7)
+    ends = ["absorbing", *([] if len(shape) == 1 else ["reflecting" if kind == "thin" else "absorbing"])]
+    if kind == "long":  # what is little, by steps that are exact in time
+        D, T = D / 3, T / 10
+    if kind == "moving":
+        size = 0.1 * size
+
+    def shares(times):
+        grid = pl.Grid([-1.0] * len(shape), [1.0] * len(shape), [times * (n - 1) + 1 for n in shape], boundary=ends)
+        x = grid.points.reshape(*grid.shape, -1)
+        drift = np.stack([size * np.sin(1.5 * x[..., 0] + phase), bend * np.sin(2 * x[..., -1] + shift)], axis=-1)
+        drift = 4 * (drift if len(shape) == 2 else drift[..., 0])
+        matrix = np.broadcast_to([[1.0, lean], [lean, 0.8]], (*grid.shape, 2, 2)) if kind == "leaning" else None
+        moving = (lambda t: drift * np.cos(5 * t / T)) if kind == "moving" else drift
+        start = np.exp(-((x[..., 0] - center) ** 2) / 0.09 - (x[..., -1] - center) ** 2 / 0.25)
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            problem = FokkerPlanck(drift=moving, diffusivity=D, diffusion=matrix)
+            if kind == "long":
+                problem = FokkerPlanck(size * np.cos(1.5 * grid.x + phase), diffusivity=D)
+            law = first_passage(problem, start, grid, [T], rtol=3e-3)
+        return np.append(law.absorbed[-1].ravel(), law.survival[-1]), bool(told)
+
+    (some, told), (exact, _) = shares(1), shares(4)
+    seen = exact > (1e-5 if kind == "long" else 1e-3)
+    assert told or np.abs(some / np.where(seen, exact, 1.0) - 1)[seen].max() < 0.1
+
+
+def test_thin_axes_along_which_nothing_varies_say_nothing():
+    grid, n = pl.Grid((0.0, 0.0), (1.0, 1.0), (81, 3), boundary=("absorbing", "reflecting")), 20
+    start = np.sin(np.pi * grid.points[..., 0])
+    law = first_passage(FokkerPlanck(diffusivity=D), start, grid, [0.1 * k for k in range(1, n)])
+    np.testing.assert_allclose(law.survival, np.exp(-(np.pi**2) * D * law.times), rtol=2e-3)
+    with pytest.warns(AccuracyWarning, match="less than six nodes along an axis"):
+        first_passage(FokkerPlanck(diffusivity=D), start * [1.0, 0.5, 1.0], grid, 0.1)

@@ -14,7 +14,7 @@ from pdelab.generator import Ito, axis_rates, ito, smearing
 from pdelab.grid import Grid
 from pdelab.stepping import integral_error, largest_error
 
-__all__ = ["accuracy", "advised", "looks"]
+__all__ = ["accuracy", "advised", "looks", "worst_share"]
 
 STEADY, MOVING = 8, 64  # looks
 RARE = 1e-6  # probabilities below are not looked at
@@ -114,15 +114,24 @@ def advised(problem, grid):
     return advice
 
 
-def _of_the_ends(absorbed, left, error):
-    """What is said of the shares that the ends have absorbed and left."""
+def worst_share(absorbed, left, error):
+    """(error relative to its value, number, value) of the worst of the shares that the ends have absorbed and left."""
     shares, errors = np.append(absorbed, left), np.abs(np.append(error, error.sum()))
     seen = shares > RARE * shares.sum()
     relative = np.where(seen, errors / np.where(seen, shares, 1.0), 0.0)
     worst = int(np.argmax(relative))
-    if relative[worst] > smearing.SMEARED:
+    return relative[worst], worst, shares[worst] / shares.sum()
+
+
+def _of_the_ends(absorbed, left, error):
+    """What is said of the shares that the ends have absorbed and left."""
+    if not np.isfinite(error).all():
+        yield "less than six nodes along an axis do not tell what the absorbing ends take in: take more nodes along it"
+        return
+    relative, worst, share = worst_share(absorbed, left, error)
+    if relative > smearing.SMEARED:
         yield (
-            f"the nodes are too far apart for a probability as small as {shares[worst] / shares.sum():.2g}, of what is "
-            f"{'left' if worst == shares.size - 1 else 'absorbed'} at the end: it is off by about "
-            f"{relative[worst]:.2g} of its value: take a finer grid"
+            f"the nodes are too far apart for a probability as small as {share:.2g}, of what is "
+            f"{'left' if worst == absorbed.size else 'absorbed'} at the end: it is off by about {relative:.2g} of its "
+            "value: take a finer grid"
         )

@@ -63,11 +63,21 @@ def compact(problem: FokkerPlanck, grid: Grid, values: Array) -> Stepper:
         raise ValueError(
             "compact: expected a steady potential or drift and a constant diffusivity > 0; use crank_nicolson otherwise"
         )
+    share = _share(ito(coefficients, grid), grid)
+    return with_walls(_steps(problem, grid, values), problem, grid, _steps if share == 1 else None, share)
+
+
+def _share(form, grid):
+    """Of what the generator's rates leave out, how much is left."""
+    return min(1.0, (peclet(form, grid) / LEFT) ** 2)
+
+
+def _steps(problem, grid, values, *_):
+    """The steps of `compact`."""
+    coefficients = problem.coefficients(grid)
     form = ito(coefficients, grid)
     rates, shares = _fitted(coefficients.diffusivity, form, grid)
     sweeps, half = Sweeps(rates, shares, grid, problem.adjoint), half_cells(problem, grid)
-
-    share = min(1.0, (peclet(form, grid) / LEFT) ** 2)
 
     def run(pair, time, dt, steps):
         coarse, fine = pair  # by steps of dt and of dt / 2
@@ -82,16 +92,15 @@ def compact(problem: FokkerPlanck, grid: Grid, values: Array) -> Stepper:
         pack=lambda m: (m, m.copy()),
         unpack=lambda pair: pair[1] + (pair[1] - pair[0]) / 3,
     )
-    stepper = Stepper(
+    return Stepper(
         advance,
         dt=2 * accuracy_step(form, grid, values),
         certificates=certificates(problem, grid, form),
         init=lambda values: init(values * half),
         values=lambda state: masses(state) / half,
         order=4,
-        **_of_fourth_order(accuracy(problem, grid, form), share),
+        **_of_fourth_order(accuracy(problem, grid, form), _share(form, grid)),
     )
-    return with_walls(stepper, problem, grid, share)
 
 
 def _start(m, dt, sweeps):

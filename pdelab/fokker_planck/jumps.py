@@ -7,18 +7,23 @@ import numpy as np
 from scipy import sparse
 
 from pdelab.fokker_planck.timing import held_factor, instant
-from pdelab.generator import factored, generator
+from pdelab.generator import factored, ito
+from pdelab.generator.assembly import chain_of
 from pdelab.kernels import tridiagonal
 
 __all__ = ["sparse_run"]
 
 
-def sparse_run(problem, grid):
-    """(masses, mode, time, dt, steps) -> masses for a full matrix D(x): sparse factors for each step size."""
+def sparse_run(problem, grid, times=1):
+    """(masses, mode, time, dt, steps) -> masses for a full matrix D(x): sparse factors for each step size.
+
+    times : of the diffusion that must be added, how many times it is
+    """
 
     @lru_cache(maxsize=2)
     def prepared(mode, time, matrix_step):
-        return _Jumps.of(generator(problem, grid, time), matrix_step, mode != tridiagonal.EXPLICIT)
+        chain = chain_of(ito(problem.coefficients(grid, time), grid), grid, times)
+        return _Jumps.of(chain, matrix_step, mode != tridiagonal.EXPLICIT)
 
     def run(m, mode, time, dt, steps):
         m = m.ravel()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from operator import itemgetter
 
 import numpy as np
@@ -86,7 +87,7 @@ def spectral(problem: FokkerPlanck, grid: Grid, values: Array) -> Stepper:
         error=error,
         **accuracy(problem, grid, form),
     )
-    return with_walls(stepper, problem, grid)
+    return with_walls(stepper, problem, grid, None)
 
 
 def _modes(up, down, rest, cut):
@@ -152,11 +153,17 @@ def chebyshev(problem: FokkerPlanck, grid: Grid, values: Array) -> Stepper:
     """
     if not problem.gibbs:
         raise ValueError("chebyshev: expected a steady potential alone and D > 0: the spectrum must be real")
-    form, half = ito(problem.coefficients(grid), grid), half_cells(problem, grid)
+    form = ito(problem.coefficients(grid), grid)
     assert form.potential is not None  # of a problem that has a Gibbs density
     U = form.potential - form.potential.min()
     root = np.exp(-U / (2 * problem.diffusivity)) * np.sqrt(grid.weights / np.prod(grid.spacing))
-    error = _amplification(values * half, root, problem.adjoint, "chebyshev")
+    error = _amplification(values * half_cells(problem, grid), root, problem.adjoint, "chebyshev")
+    return with_walls(replace(_series(problem, grid), error=error), problem, grid, _series)
+
+
+def _series(problem, grid, *_):
+    """The steps of `chebyshev`."""
+    form, half = ito(problem.coefficients(grid), grid), half_cells(problem, grid)
     rates, largest = axis_rates(form, grid), 1 / largest_step(form, grid)
 
     def advance(m, time, dt, steps):
@@ -174,16 +181,14 @@ def chebyshev(problem: FokkerPlanck, grid: Grid, values: Array) -> Stepper:
             total += share * here
         return total
 
-    stepper = Stepper(
+    return Stepper(
         advance,
         dt=math.inf,
         certificates=certificates(problem, grid, form),
         init=lambda values: values * half,
         values=lambda m: m / half,
-        error=error,
         **accuracy(problem, grid, form),
     )
-    return with_walls(stepper, problem, grid)
 
 
 def _bessel(z):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -89,6 +89,10 @@ def explicit(problem: FokkerPlanck, grid: Grid, values: Array) -> Stepper:
 
 
 def _stepper(problem, grid, values, mode):
+    return with_walls(_steps(problem, grid, values, 1, mode), problem, grid, partial(_steps, mode=mode))
+
+
+def _steps(problem, grid, values, times, mode):
     form = ito(problem.coefficients(grid), grid)
     largest, info, half = None, {}, half_cells(problem, grid)
     shared = accuracy(problem, grid, form)
@@ -96,10 +100,10 @@ def _stepper(problem, grid, values, mode):
         largest = _largest_steps(problem, grid)
         del shared["breaks"]
     if grid.dimension > 1 and (moves(problem.diffusion) or moves(problem.sigma)):
-        run = _turning_run(problem, grid, form)
+        run = _turning_run(problem, grid, form, times)
         shared["peaks"]["added_diffusion"] = lambda values, time: float(added_diffusion(problem, grid, time).max())
     elif not form.diagonal:
-        run = sparse_run(problem, grid)
+        run = sparse_run(problem, grid, times)
         info["added_diffusion"] = float(added_diffusion(problem, grid).max())
     elif grid.dimension > 1 or (not problem.steady and (grid.absorbing.any() or form.symmetric)):
         run = split_run(problem, grid, form)
@@ -123,7 +127,7 @@ def _stepper(problem, grid, values, mode):
         init, advance, masses = damped(problem.adjoint, quarters, steps)
     elif mode == tridiagonal.EXPLICIT and not problem.steady:
         advance = explicit_steps
-    stepper = Stepper(
+    return Stepper(
         advance,
         _never if largest is None else _bound(largest, problem),
         rule,
@@ -135,12 +139,11 @@ def _stepper(problem, grid, values, mode):
         order=2 if mode == tridiagonal.TRAPEZOID else 1,
         **shared,
     )
-    return with_walls(stepper, problem, grid)
 
 
-def _turning_run(problem, grid, form):
+def _turning_run(problem, grid, form, times):
     """(masses, mode, time, dt, steps) -> masses for Σ(x, t): by axis where it is diagonal, else by the sparse Q."""
-    by_axis, by_jumps = split_run(problem, grid, form), sparse_run(problem, grid)
+    by_axis, by_jumps = split_run(problem, grid, form), sparse_run(problem, grid, times)
 
     def run(m, mode, time, dt, steps):
         for begin in time + dt * np.arange(steps):

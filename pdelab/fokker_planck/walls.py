@@ -7,38 +7,46 @@ arrived; what is handed out has density zero there, and the mass of each end sta
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.linalg import expm
+from scipy import sparse
 
+from pdelab.fokker_planck.accuracy import worst_share
 from pdelab.fokker_planck.equations import FokkerPlanck
-from pdelab.fokker_planck.space_error import with_error
+from pdelab.fokker_planck.moving import moves
+from pdelab.fokker_planck.space_error import EVEN, with_error
 from pdelab.generator import generator, ito
-from pdelab.generator.assembly import chain_of
-from pdelab.generator.coarser import ORDERS, every_second, half_as_many, on_other_nodes
+from pdelab.generator.coarser import FIELDS, ORDERS, adds, halved, interpolation, moved_coefficients
+from pdelab.generator.smearing import peclet
+from pdelab.generator.truncation import ROUNDING
 from pdelab.grid import Grid
-from pdelab.hints import Array, Times
+from pdelab.hints import Times
 from pdelab.losses import Loss
 from pdelab.stepping import Solution, Stepper, solve
 
 __all__ = ["FirstPassage", "first_passage", "with_walls"]
 
-FEW, MANY, ALL = 5, 33, 400  # nodes of an axis, fewer and more than which are not asked what half of them say; of all
+FEW, MANY = 5, 33  # nodes of an axis that tell nothing of what is between them, and that errors to leading order need
 
 
-def with_walls(stepper: Stepper, problem: FokkerPlanck, grid: Grid, share: float = 1.0) -> Stepper:
+def with_walls(
+    stepper: Stepper, problem: FokkerPlanck, grid: Grid, again: Callable[..., Stepper] | None, share: float = 1.0
+) -> Stepper:
     """The steps of a Fokker-Planck scheme on a grid that may have absorbing ends, with what they absorb as records.
 
+    again : (problem, grid, values, times) -> the steps of the same scheme without walls, with so many times the
+        diffusion that must be added to a full matrix
     share : of what the generator's rates leave out, how much the scheme does
     """
-    if problem.adjoint:
-        return with_error(stepper, problem, grid, ito(problem.coefficients(grid), grid), share) or stepper
-    if not grid.absorbing.any():
-        return stepper
+    form = ito(problem.coefficients(grid), grid)
+    followed = with_error(stepper, problem, grid, form, share)
+    if problem.adjoint or not grid.absorbing.any():
+        return (followed if problem.adjoint else None) or stepper
     walls, inner, arrivals = grid.absorbing, stepper.values, _arrivals(problem, grid)
 
     def density(state):
@@ -52,81 +60,128 @@ def with_walls(stepper: Stepper, problem: FokkerPlanck, grid: Grid, share: float
         return _by_end({end: float(rates @ mass) for end, rates in arrivals(time).items()}, grid)
 
     walled = replace(stepper, values=density, records=stepper.records | {"absorbed": absorbed, "flux": flux})
-    form, coarse = ito(problem.coefficients(grid), grid), None
-    followed = with_error(stepper, problem, grid, form, share)
-    few = min(grid.shape) > FEW and max(grid.shape) <= MANY and math.prod(grid.shape) <= ALL
-    if few and form.diagonal and problem.steady and share == 1.0:
-        coarse = _by_half_the_nodes(problem, grid)
-    if followed is None:
-        return walled if coarse is None else _with_coarse(walled, coarse)
-    walled = replace(
-        followed,
-        values=lambda state: density(state[0]),
-        records={
-            "absorbed": lambda state, time: absorbed(state[0], time),
-            "flux": lambda state, time: flux(state[0], time),
-            "absorbed_error": lambda state, time: absorbed(state[1], time),
-        }
-        | followed.records,
-        bare=walled,
-    )
-    return walled if coarse is None else _with_coarse(walled, coarse)
+    bare = walled
+    if followed is not None:
+        walled = replace(
+            followed,
+            values=lambda state: density(state[0]),
+            records={
+                "absorbed": lambda state, time: absorbed(state[0], time),
+                "flux": lambda state, time: flux(state[0], time),
+                "absorbed_error": lambda state, time: absorbed(state[1], time),
+            }
+            | followed.records,
+        )
+    asked = again is not None and (followed is None or min(grid.shape) <= MANY or not problem.steady)
+    fewer = _fewer(problem, grid, form, again) if asked else None
+    return replace(_beside(walled, fewer, problem, grid), bare=bare)
 
 
-def _with_coarse(walled, coarse):
-    """With the error of what is absorbed by half the nodes, where that is the larger one."""
-    start: list[Array] = []
+@dataclass(frozen=True)
+class _Fewer:
+    """The same steps on fewer nodes, or with more of what is added to a full matrix.
+
+    Attributes
+    ----------
+    stepper : Stepper
+    grid : Grid
+    parts : list of sparse arrays
+        From values on its nodes to those on the finer ones, axis by axis.
+    share : float
+        The error of the finer nodes over the difference.
+    """
+
+    stepper: Stepper
+    grid: Grid
+    parts: list
+    share: float
+
+    def start(self, density, grid):
+        """The density of the same mass and moments that gives functions the integrals that their interpolants have."""
+        masses = density * grid.weights
+        for axis, part in enumerate(self.parts):
+            along = np.moveaxis(masses, axis, 0)
+            fewer = part.T @ along.reshape(len(along), -1)
+            masses = np.moveaxis(fewer.reshape(-1, *along.shape[1:]), 0, axis)
+        return masses / self.grid.weights
+
+    def absorbed(self, state):
+        return _at_ends(self.stepper.values(state), self.grid)
+
+
+def _fewer(problem, grid, form, again):
+    """Every second node along each axis that has enough of them; None where none has."""
+    if adds(form, grid):
+        parts = [sparse.eye_array(n, format="csr") for n in grid.shape]
+        return _Fewer(again(problem, grid, np.ones(grid.shape), 2), grid, parts, 1.0)
+    axes = [axis for axis, n in enumerate(grid.shape) if n > FEW]
+    if not axes:
+        return None
+    other = halved(grid, axes)
+    wider = min((other.spacing[axis] / grid.spacing[axis]) ** 2 for axis in axes)
+    stepper = again(_moved(problem, grid, other), other, np.ones(other.shape), 1)
+    orders = 1.0 if peclet(form, grid) <= EVEN else ORDERS
+    return _Fewer(stepper, other, interpolation(other, grid), orders / (wider - 1))
+
+
+def _moved(problem, grid, other):
+    """The problem on other nodes."""
+
+    @lru_cache(maxsize=1)
+    def coefficients(time):
+        return moved_coefficients(problem.coefficients(grid, time), grid, other)
+
+    def moved(name):
+        if moves(getattr(problem, name)):
+            return lambda time: getattr(coefficients(time), name)
+        return getattr(coefficients(0.0), name)
+
+    fields = {name: moved(name) for name in FIELDS}
+    return FokkerPlanck(**fields, diffusivity=problem.diffusivity, interpretation=problem.interpretation)
+
+
+def _beside(walled, fewer, problem, grid):
+    """With the error of what is absorbed by fewer nodes, where that is the worse one; math.inf where none can tell."""
+    few = [axis for axis, n in enumerate(grid.shape) if n <= FEW]
+    if fewer is None and not few:
+        return walled
+
+    def of_own(function):
+        return lambda state, *time: function(state[0], *time)
 
     def init(field):
-        start[:] = [field]
-        return walled.init(field)
+        return walled.init(field), fewer and fewer.stepper.init(fewer.start(field, grid)), field
+
+    def advance(state, time, dt, steps):
+        own, other, first = state
+        return walled.advance(own, time, dt, steps), fewer and fewer.stepper.advance(other, time, dt, steps), first
 
     def absorbed_error(state, time):
-        other = coarse(start[0], walled.records["absorbed"](state, time), time)
-        known = walled.records["absorbed_error"](state, time) if "absorbed_error" in walled.records else 0 * other
-        return other if np.abs(other).sum() > np.abs(known).sum() else known
+        own, other, first = state
+        if time > 0 and any(_matters(axis, first, problem.coefficients(grid, time), grid) for axis in few):
+            return _by_end(dict.fromkeys(grid.absorbing_ends(), math.inf), grid)
+        absorbed, left = walled.records["absorbed"](own, time), float((walled.values(own) * grid.weights).sum())
+        errors = [walled.records["absorbed_error"](own, time)] if "absorbed_error" in walled.records else []
+        if fewer and (min(grid.shape) <= MANY or not np.any(errors)):
+            errors.append(fewer.share * (absorbed - fewer.absorbed(other)))
+        return max(errors, key=lambda error: worst_share(absorbed, left, error)[0], default=0 * absorbed)
 
-    return replace(walled, init=init, records=walled.records | {"absorbed_error": absorbed_error})
-
-
-def _by_half_the_nodes(problem, grid):
-    """(start, absorbed, time) -> the error of what each end has absorbed by what half the nodes would say.
-
-    They give the probabilities to have left by then; splines take these to the start.
-    """
-    other, given = every_second(grid) or half_as_many(grid), problem.coefficients(grid)
-    names = [name for name in ("potential", "drift", "diffusion", "sigma") if getattr(given, name) is not None]
-    fewer = replace(given, **{name: _moved(getattr(given, name), grid, other) for name in names})
-    Q, ends = chain_of(ito(fewer, other), other).toarray(), other.absorbing_ends()
-    wider = min((more / less) ** 2 for more, less in zip(other.spacing, grid.spacing))
-
-    @lru_cache(maxsize=2)
-    def over(step):
-        return expm(step * Q)
-
-    latest = [0.0, np.stack([nodes.ravel().astype(float) for nodes in ends.values()], axis=1)]
-    first = latest[:]
-
-    def left_by(time):
-        if time < latest[0]:
-            latest[:] = first
-        if time > latest[0]:
-            latest[:] = time, over(float(f"{time - latest[0]:.9g}")) @ latest[1]
-        return latest[1]
-
-    size = math.prod(other.shape)
-    splines = on_other_nodes(np.eye(size).reshape(*other.shape, size), other, grid).reshape(-1, size)
-
-    def error(start, absorbed, time):
-        left = ((grid.weights * start).ravel() @ splines) @ left_by(time)
-        return ORDERS * (_by_end(dict(zip(ends, left)), grid) - absorbed) / (wider - 1)
-
-    return error
+    return replace(
+        walled,
+        advance=advance,
+        bound=of_own(walled.bound),
+        init=init,
+        values=of_own(walled.values),
+        report=of_own(walled.report),
+        records={name: of_own(record) for name, record in walled.records.items()} | {"absorbed_error": absorbed_error},
+    )
 
 
-def _moved(values, grid, other):
-    """A field on other nodes, within its bounds."""
-    return np.clip(on_other_nodes(values, grid, other), values.min(), values.max())
+def _matters(axis, first, coefficients, grid):
+    """Do the ends of an axis absorb, or do the data at time 0 or the coefficients vary along it?"""
+    fields = (first, *(getattr(coefficients, name) for name in FIELDS))
+    varies = (field is not None and np.ptp(field, axis).max() > ROUNDING * np.abs(field).max() for field in fields)
+    return "absorbing" in grid.ends[axis] or any(varies)
 
 
 def _at_ends(density, grid):

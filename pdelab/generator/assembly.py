@@ -60,11 +60,11 @@ def generator(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> spars
     return chain_of(ito(asked(problem, grid, time), grid), grid)
 
 
-def chain_of(form, grid):
-    """Q of an `Ito` form."""
+def chain_of(form, grid, times=1):
+    """Q of an `Ito` form; of a full matrix with so many times the diffusion that must be added."""
     if form.diagonal:
         return chain_of_rates(axis_rates(form, grid), grid)
-    return assemble(*edges(form, grid).jumps(), math.prod(grid.shape))
+    return assemble(*edges(form, grid, times).jumps(), math.prod(grid.shape))
 
 
 def assemble(rows, columns, rates, nodes):

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import permutations
 from typing import Any
 
 import numpy as np
 from scipy import sparse
 
-from pdelab.generator.assembly import assemble, chain_of
+from pdelab.generator.assembly import chain_of
 from pdelab.generator.coefficients import Coefficients, Ito, ito
 from pdelab.generator.edges import edges, in_cells
 from pdelab.grid import Grid
 from pdelab.hints import Array
 
-__all__ = ["ORDERS", "Coarser", "every_second", "half_as_many", "on_other_nodes"]
+__all__ = [
+    "FIELDS", "ORDERS", "Coarser", "adds", "every_second", "half_as_many", "halved", "interpolation",
+    "moved_coefficients", "on_other_nodes",
+]  # fmt: skip
 
 ORDERS = 1.5  # the difference over the error of the finer of two grids: 1 at first order, 3 at second
+FIELDS = ("potential", "drift", "diffusion", "sigma")  # of coefficients
 FAINT = 0.01  # of the smallest eigenvalue of the matrix, what counts as nothing added to it
 
 
@@ -46,20 +51,19 @@ class Coarser:
         None, too, where diffusion would be added on the coarser grid alone, since that says nothing of the finer one.
         """
         form = ito(coefficients, grid)
-        if _adds(form, grid):
-            rows, columns, rates = edges(form, grid, times=2).jumps()
-            return cls(grid, form, assemble(rows, columns, rates, math.prod(grid.shape)), 1.0)
+        if adds(form, grid):
+            return cls(grid, form, chain_of(form, grid, times=2), 1.0)
         coarse = every_second(grid)
         if coarse is None:
             return None
         every = (slice(None, None, 2),) * grid.dimension
         taken: dict[str, Any] = {
             name: np.ascontiguousarray(field[every])
-            for name in ("potential", "drift", "diffusion", "sigma")
+            for name in FIELDS
             if (field := getattr(coefficients, name)) is not None
         }
         form = ito(replace(coefficients, **taken), coarse)
-        return None if _adds(form, coarse) else cls(coarse, form, chain_of(form, coarse), ORDERS)
+        return None if adds(form, coarse) else cls(coarse, form, chain_of(form, coarse), ORDERS)
 
     def taken(self, values: Array, grid: Grid) -> Array:
         """Of values on the nodes of the finer grid, those on this one, in C order."""
@@ -92,11 +96,59 @@ def half_as_many(grid: Grid) -> Grid:
     return Grid(grid.lower, grid.upper, fewer, boundary=grid.boundary)
 
 
+def halved(grid: Grid, axes: Sequence[int]) -> Grid:
+    """The grid of every second node along these axes, or of half as many where an end would be left out."""
+    shape = list(grid.shape)
+    for axis in axes:
+        n, wraps = grid.shape[axis], grid.periodic[axis]
+        shape[axis] = (n + 1) // 2 if n % 2 != wraps else (n - wraps) // 2
+    return Grid(grid.lower, grid.upper, shape, boundary=grid.boundary)
+
+
+def interpolation(grid: Grid, other: Grid) -> list[sparse.csr_array]:
+    """Matrices, one an axis, from values on a grid to those on another, by polynomials through six nodes."""
+    matrices = []
+    for axis, (n, m, wraps) in enumerate(zip(grid.shape, other.shape, grid.periodic)):
+        places = (other.axes[axis] - grid.lower[axis]) / grid.spacing[axis]
+        count = min(6, n)
+        first = np.floor(places).astype(int) - (count - 1) // 2
+        if not wraps:
+            first = np.clip(first, 0, n - count)
+        nodes = first[:, None] + np.arange(count)
+        shares = np.ones(nodes.shape)
+        for one, two in permutations(range(count), 2):
+            shares[:, one] *= (places - nodes[:, two]) / (one - two)
+        entries = shares.ravel(), (np.repeat(np.arange(m), count), nodes.ravel() % n)
+        matrices.append(sparse.coo_array(entries, shape=(m, n)).tocsr())
+    return matrices
+
+
+def moved_coefficients(coefficients: Coefficients, grid: Grid, other: Grid) -> Coefficients:
+    """The coefficients on other nodes, each within its bounds, matrices within those of their eigenvalues."""
+
+    def moved(name):
+        field = getattr(coefficients, name)
+        if field is None:
+            return None
+        new = on_other_nodes(field, grid, other)
+        if name == "diffusion" and grid.dimension > 1:
+            bounds = np.linalg.eigvalsh(field)
+            sizes, vectors = np.linalg.eigh(new)
+            if sizes.min() < bounds.min() or sizes.max() > bounds.max():
+                new = (vectors * np.clip(sizes, bounds.min(), bounds.max())[..., None, :]) @ vectors.swapaxes(-1, -2)
+            return new
+        return np.clip(new, field.min(), field.max())
+
+    return replace(coefficients, **{name: moved(name) for name in FIELDS})
+
+
 def on_other_nodes(values: Array, grid: Grid, other: Grid) -> Array:
     """A field on the nodes of another grid on the same box, by cubic splines."""
     from scipy.interpolate import CubicSpline  # a third of a second to import
 
     for axis, (x, wraps) in enumerate(zip(grid.axes, grid.periodic)):
+        if other.shape[axis] == grid.shape[axis]:
+            continue
         if other.spacing[axis] == 2 * grid.spacing[axis]:
             values = values.take(np.arange(0, grid.shape[axis], 2), axis)
             continue
@@ -106,7 +158,7 @@ def on_other_nodes(values: Array, grid: Grid, other: Grid) -> Array:
     return np.ascontiguousarray(values)
 
 
-def _adds(form, grid):
+def adds(form, grid):
     """Is diffusion added to a full matrix, so much that it counts?"""
     if form.diagonal:
         return False
