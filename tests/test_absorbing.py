@@ -325,5 +325,34 @@ def test_thin_axes_along_which_nothing_varies_say_nothing():
     start = np.sin(np.pi * grid.points[..., 0])
     law = first_passage(FokkerPlanck(diffusivity=D), start, grid, [0.1 * k for k in range(1, n)])
     np.testing.assert_allclose(law.survival, np.exp(-(np.pi**2) * D * law.times), rtol=2e-3)
-    with pytest.warns(AccuracyWarning, match="less than six nodes along an axis"):
+    with pytest.warns(AccuracyWarning, match="the nodes are too few"):
         first_passage(FokkerPlanck(diffusivity=D), start * [1.0, 0.5, 1.0], grid, 0.1)
+
+
+@pytest.mark.parametrize("dimension", [1, 2])
+@settings(deadline=None, max_examples=60, derandomize=True)
+@given(st.integers(0, 2**32 - 1))
+def test_what_few_nodes_make_of_expectations_is_right_or_told(dimension, seed):
+    """Waves backwards in a drift of few waves, with full matrices, against an eighth of the spacing."""
+    rng = np.random.default_rng(seed)
+    shape, D, T = rng.integers(3, 10, dimension), 10 ** rng.uniform(-0.7, 0.3), 10 ** rng.uniform(-1, 0.3)
+    size, phase, bend, shift = rng.normal(size=4)
+    lean, ends = rng.uniform(-0.7, 0.7), ["reflecting", "absorbing"][seed % 2]
+
+    def values(times):
+        nodes = [int(times * (n - 1) + 1) for n in shape]
+        grid = pl.Grid([-1.0] * dimension, [1.0] * dimension, nodes, boundary=ends)
+        x = grid.points.reshape(*grid.shape, -1)
+        drift = np.stack([size * np.sin(1.5 * x[..., 0] + phase), bend * np.sin(2 * x[..., -1] + shift)], axis=-1)
+        matrix = np.broadcast_to([[1.0, lean], [lean, 0.8]], (*grid.shape, 2, 2)) if dimension == 2 else None
+        problem = BackwardKolmogorov(
+            drift=2 * (drift if dimension == 2 else drift[..., 0]), diffusivity=D, diffusion=matrix
+        )
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            run = pl.solve(problem, np.cos(2 * x[..., 0] + 0.5 * x[..., -1] + phase), grid, [0.0, T], rtol=3e-3)
+        return run.values, bool(told)
+
+    (some, told), (exact, _) = values(1), values(8 // dimension)
+    exact = exact[(slice(None), *[slice(None, None, 8 // dimension)] * dimension)]
+    assert told or np.abs(some[1] - exact[1]).max() < 0.1 * max(np.ptp(some[0]), np.ptp(some[1]))

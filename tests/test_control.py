@@ -415,6 +415,33 @@ def test_a_value_function_on_few_nodes_is_right_or_told(seed):
         assert said or np.abs(u - exact).max() < 0.02 * np.ptp(u)
 
 
+@settings(deadline=None, max_examples=40, derandomize=True)
+@given(SEEDS)
+def test_a_value_function_on_three_nodes_or_eight_is_right_or_told(seed):
+    """Waves as formulas and as arrays that show them, against an eighth of the spacing; straight data say nothing."""
+    rng = np.random.default_rng(seed)
+    n, D, T, half = int(rng.integers(3, 9)), 10 ** rng.uniform(-1, 0.3), 10 ** rng.uniform(-1, 0.3), rng.uniform(1, 3)
+    a, c, phase = rng.normal(size=3)
+    f, V = f"{a}*cos(1.5*x + {phase})", f"{c}*cos(2*x + {phase})"
+    straight = seed % 4 == 0
+    if straight:
+        f, V, half = "0*x", f"{0.1 * D * c}*x", 1.0
+
+    def ask(m, formula):
+        grid = Grid(-half, half, m)
+        loss, end = (Loss(text) if formula else Loss(text).on(grid) for text in (f, V))
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            return logarithmic_transform(Control(loss, end, T, D), grid, 0.0).values[0], bool(said)
+
+    exact = ask(8 * (n - 1) + 1, False)[0][::8]
+    for formula in (True, False):
+        u, said = ask(n, formula)
+        wrong = np.abs(u - exact).max() / np.ptp(exact)
+        assert said or wrong < 0.02
+        assert not said or wrong > 0.002 or not straight
+
+
 @pytest.mark.parametrize("n", [7, 40, 41])
 @pytest.mark.parametrize("loss", [None, Loss("cos(x)")])
 def test_a_constant_cost_has_a_constant_value_and_no_warning(n, loss):

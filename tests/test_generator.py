@@ -2,6 +2,7 @@
 
 import math
 import tracemalloc
+import warnings
 
 import numpy as np
 import pytest
@@ -946,3 +947,25 @@ def test_noise_that_rounds_to_zero_at_a_wall_is_not_refused():
         for noise in (rounded, exact)
     ]
     np.testing.assert_allclose(*laws, rtol=1e-9)
+
+
+@settings(deadline=None, max_examples=60, derandomize=True)
+@given(st.integers(0, 2**32 - 1))
+def test_what_three_nodes_or_four_say_of_exits_is_right_or_told(seed):
+    """Probabilities and times of a drift of one wave, against a sixteenth of the spacing; a constant one is exact."""
+    rng = np.random.default_rng(seed)
+    n, D, (size, phase) = int(rng.integers(3, 5)), 10 ** rng.uniform(-0.7, 0.3), rng.normal(size=2)
+    flat = seed % 4 == 0
+
+    def ask(m):
+        grid = pl.Grid(-1.0, 1.0, m, boundary="absorbing")
+        b = 2 * size * np.sin((0.0 if flat else 1.5) * grid.x + phase)
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            shares = splitting(pl.FokkerPlanck(drift=b, diffusivity=D), grid)
+        return np.stack([shares[0, 0], shares[0, 1]])[:, 1:-1], bool(told)
+
+    (some, told), (exact, _) = ask(n), ask(16 * (n - 1) + 1)
+    wrong = float((np.abs(some - exact[:, 15::16]) / exact[:, 15::16]).max())
+    assert told or wrong < 0.1
+    assert not (told and flat)

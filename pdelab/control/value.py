@@ -23,7 +23,7 @@ __all__ = ["Control", "Value", "checked_times", "hamilton_jacobi_bellman", "loga
 COARSE = 0.01  # largest error of the spacing, relative, of which nothing is said
 ORDERS = 2.0  # the difference to every second node over the error, 3 where all is smooth
 SLIGHT = 1e-6  # of D, a range of u that may be rounding
-FEW = 5  # nodes of an axis, half of which are none
+FEW, SHORT = 5, 8  # nodes of an axis, half of which are none, and up to which twice as many are asked
 LARGEST_EXPONENT = 700.0  # exp(-x) keeps all its digits up to here
 
 
@@ -266,12 +266,13 @@ def weights_of_paths(control, grid, times, density=None):
 def _tell_of_coarse(control, grid, u, left, density):
     """Warn where exp(-u/(2D)) changes so much between nodes that u is wrong by more than 1 %.
 
-    Of its range, by what half as many nodes make of u. On fewer than six along an axis, and under a density of the
-    effort |Du|²/2: on exp(κ x), κ = -u'/(2D), the generator gives R in place of E = D κ² - f' κ: so u falls by
-    2 D (R - E) too much in unit time.
+    Of its range, by what half as many nodes make of u, and twice as many where they are less than nine along an axis.
+    Under a density of the effort |Du|²/2: on exp(κ x), κ = -u'/(2D), the generator gives R in place of
+    E = D κ² - f' κ: so u falls by 2 D (R - E) too much in unit time.
     """
-    if density is None and min(grid.shape) > FEW:
-        missing = _by_half_the_nodes(control, grid, u, left)
+    if density is None:
+        missing = _by_half_the_nodes(control, grid, u, left) if min(grid.shape) > FEW else 0.0
+        missing += _by_twice_the_nodes(control, grid, u, left) if min(grid.shape) <= SHORT else 0.0
         _warn_of_coarse(missing / max(float(np.ptp(u)), SLIGHT * control.diffusivity), "the range of u")
         return
     D, f, missing, effort = control.diffusivity, control.potential_on(grid), 0.0, 0.0
@@ -280,14 +281,11 @@ def _tell_of_coarse(control, grid, u, left, density):
         drop = np.clip(-np.diff(f, axis=axis) / D, -600.0, 600.0)  # -f' h/D
         jumps = _bernoulli(-drop) * np.expm1(step) + _bernoulli(drop) * np.expm1(-step)  # R h²/D
         wrong, cost = left * 2 * D**2 / h**2 * np.abs(jumps - step**2 - drop * step), left * 2 * D**2 / h**2 * step**2
-        if density is None:
-            missing, effort = missing + float(wrong.max()), float(np.ptp(u))
-        else:
-            low, high = ((slice(None),) * axis + (part,) for part in (slice(-1), slice(1, None)))
-            weights = np.minimum((grid.weights * density)[low], (grid.weights * density)[high])
-            missing, effort = missing + float((weights * wrong).sum()), effort + float((weights * cost).sum())
+        low, high = ((slice(None),) * axis + (part,) for part in (slice(-1), slice(1, None)))
+        weights = np.minimum((grid.weights * density)[low], (grid.weights * density)[high])
+        missing, effort = missing + float((weights * wrong).sum()), effort + float((weights * cost).sum())
     if missing > 0:
-        _warn_of_coarse(missing / max(effort, 1e-300), "the range of u" if density is None else "the effort")
+        _warn_of_coarse(missing / max(effort, 1e-300), "the effort")
 
 
 def _by_half_the_nodes(control, grid, u, left):
@@ -297,16 +295,30 @@ def _by_half_the_nodes(control, grid, u, left):
     """
     known = [field is None or hasattr(field, "on") for field in (control.loss, control.terminal)]
     coarse = (None if all(known) else every_second(grid)) or half_as_many(grid)
-    loss, terminal = (
-        field if given else on_other_nodes(grid.field(field, "values"), grid, coarse)
-        for field, given in zip((control.loss, control.terminal), known)
-    )
-    D, other = control.diffusivity, Control(loss, terminal, control.horizon, control.diffusivity)
-    V = other.terminal_on(coarse)
-    h = semigroup(other.generator(coarse), np.exp((V.min() - V) / (2 * D)).ravel(), np.array([left]))[-1]
-    there = V.min() - float(control.terminal_on(grid).min()) - 2 * D * np.log(h.reshape(coarse.shape))
     wider = min((more / less) ** 2 for more, less in zip(coarse.spacing, grid.spacing))
+    there = _on_others(control, grid, coarse, left)
     return float(np.abs(there - on_other_nodes(u, grid, coarse)).max()) / (ORDERS * (wider - 1) / 3)
+
+
+def _by_twice_the_nodes(control, grid, u, left):
+    """The largest error of u by the difference to twice as many nodes along the axes that have few."""
+    few = [n <= SHORT for n in grid.shape]
+    shape = [(2 * n - (not wraps)) if short else n for n, wraps, short in zip(grid.shape, grid.periodic, few)]
+    finer = Grid(grid.lower, grid.upper, shape, boundary=grid.boundary)
+    there = _on_others(control, grid, finer, left)[tuple(slice(None, None, 1 + short) for short in few)]
+    return 4 / 3 * float(np.abs(there - u).max())
+
+
+def _on_others(control, grid, other, left):
+    """u on other nodes."""
+    loss, terminal = (
+        field if field is None or hasattr(field, "on") else on_other_nodes(grid.field(field, "values"), grid, other)
+        for field in (control.loss, control.terminal)
+    )
+    D, moved = control.diffusivity, Control(loss, terminal, control.horizon, control.diffusivity)
+    V = moved.terminal_on(other)
+    h = semigroup(moved.generator(other), np.exp((V.min() - V) / (2 * D)).ravel(), np.array([left]))[-1]
+    return V.min() - float(control.terminal_on(grid).min()) - 2 * D * np.log(h.reshape(other.shape))
 
 
 def _warn_of_coarse(missing, of):

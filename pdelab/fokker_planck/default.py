@@ -84,6 +84,7 @@ def _either(modes: Stepper, series: Stepper, problem, grid) -> Stepper:
     return replace(
         modes,
         advance=advance,
+        bound=lambda state, time: math.inf,
         init=lambda field: (None, field),
         values=values,
         report=lambda state: (state[0] or modes).info,

@@ -53,11 +53,18 @@ def spectral(problem: FokkerPlanck, grid: Grid, values: Array) -> Stepper:
     """
     if grid.boundary != ("reflecting",) or not problem.steady:
         raise ValueError("spectral: expected one reflecting axis and a steady problem; use crank_nicolson otherwise")
+    ((up, down),) = axis_rates(ito(problem.coefficients(grid), grid), grid)
+    root = _root_of_equilibrium(up.ravel(), down.ravel(), "spectral")
+    error = _amplification(values * half_cells(problem, grid), root, problem.adjoint, "spectral")
+    return with_walls(replace(_modal(problem, grid), error=error), problem, grid, _modal)
+
+
+def _modal(problem, grid, *_):
+    """The steps of `spectral`."""
     form = ito(problem.coefficients(grid), grid)
     ((up, down),) = axis_rates(form, grid)
     up, down, half = up.ravel(), down.ravel(), half_cells(problem, grid)
     root = _root_of_equilibrium(up, down, "spectral")
-    error = _amplification(values * half, root, problem.adjoint, "spectral")
     rest, scale = root / np.linalg.norm(root), 1 / root if problem.adjoint else root
 
     def advance(state, time, dt, steps):
@@ -78,16 +85,14 @@ def spectral(problem: FokkerPlanck, grid: Grid, values: Array) -> Stepper:
         moving = vectors * (vectors @ m)[:, np.newaxis] * (scale / half)
         return time, rates, moving, (rest @ m) * rest * scale / half
 
-    stepper = Stepper(
+    return Stepper(
         advance,
         dt=math.inf,
         certificates=certificates(problem, grid, form),
         init=lambda values: (values, None),
         values=itemgetter(0),
-        error=error,
         **accuracy(problem, grid, form),
     )
-    return with_walls(stepper, problem, grid, None)
 
 
 def _modes(up, down, rest, cut):

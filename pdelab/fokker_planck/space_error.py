@@ -18,7 +18,7 @@ from pdelab.grid import Grid
 from pdelab.hints import Array
 from pdelab.stepping import Stepper
 
-__all__ = ["Followed", "left_out", "with_error"]
+__all__ = ["Followed", "left_out", "relative_error", "with_error"]
 
 EVEN = 0.3  # cell Peclet number up to which the nodes of a resolved solution make errors of a per cent or so
 SEEN = 1e-3  # of the largest value, below which none is compared with its error
@@ -93,7 +93,7 @@ def with_error(stepper: Stepper, problem: FokkerPlanck, grid: Grid, form: Ito, s
         return values(state[0])
 
     def space_error(field, time):  # of the state whose field was asked for last
-        return _relative(field, *seen, *first) if time > 0 else 0.0
+        return relative_error(field, *seen, *first) if time > 0 else 0.0
 
     def of_own(function):
         return lambda state, *time: function(state[0], *time)
@@ -111,7 +111,7 @@ def with_error(stepper: Stepper, problem: FokkerPlanck, grid: Grid, form: Ito, s
     )
 
 
-def _relative(field: Array, error: Array, first: Array) -> float:
+def relative_error(field: Array, error: Array, first: Array) -> float:
     """The largest error over the range of the field or of the data, or the median of its share of the field."""
     size, error = np.abs(field), np.abs(error)
     if not error.any():

@@ -19,9 +19,9 @@ from scipy import sparse
 from pdelab.fokker_planck.accuracy import worst_share
 from pdelab.fokker_planck.equations import FokkerPlanck
 from pdelab.fokker_planck.moving import moves
-from pdelab.fokker_planck.space_error import EVEN, with_error
+from pdelab.fokker_planck.space_error import EVEN, relative_error, with_error
 from pdelab.generator import generator, ito
-from pdelab.generator.coarser import FIELDS, ORDERS, adds, halved, interpolation, moved_coefficients
+from pdelab.generator.coarser import FIELDS, ORDERS, adds, halved, interpolation, moved_coefficients, on_other_nodes
 from pdelab.generator.smearing import peclet
 from pdelab.generator.truncation import ROUNDING
 from pdelab.grid import Grid
@@ -45,8 +45,12 @@ def with_walls(
     """
     form = ito(problem.coefficients(grid), grid)
     followed = with_error(stepper, problem, grid, form, share)
-    if problem.adjoint or not grid.absorbing.any():
-        return (followed if problem.adjoint else None) or stepper
+    asked = again is not None and (followed is None or min(grid.shape) <= MANY or not problem.steady)
+    if problem.adjoint:
+        fewer = _fewer(problem, grid, form, again) if asked else None
+        return replace(_backwards_beside(followed or stepper, fewer, problem, grid), bare=stepper)
+    if not grid.absorbing.any():
+        return stepper
     walls, inner, arrivals = grid.absorbing, stepper.values, _arrivals(problem, grid)
 
     def density(state):
@@ -72,7 +76,6 @@ def with_walls(
             }
             | followed.records,
         )
-    asked = again is not None and (followed is None or min(grid.shape) <= MANY or not problem.steady)
     fewer = _fewer(problem, grid, form, again) if asked else None
     return replace(_beside(walled, fewer, problem, grid), bare=bare)
 
@@ -119,7 +122,10 @@ def _fewer(problem, grid, form, again):
         return None
     other = halved(grid, axes)
     wider = min((other.spacing[axis] / grid.spacing[axis]) ** 2 for axis in axes)
-    stepper = again(_moved(problem, grid, other), other, np.ones(other.shape), 1)
+    try:
+        stepper = again(_moved(problem, grid, other), other, np.ones(other.shape), 1)
+    except ValueError:  # too steep for fewer nodes
+        return None
     orders = 1.0 if peclet(form, grid) <= EVEN else ORDERS
     return _Fewer(stepper, other, interpolation(other, grid), orders / (wider - 1))
 
@@ -137,7 +143,7 @@ def _moved(problem, grid, other):
         return getattr(coefficients(0.0), name)
 
     fields = {name: moved(name) for name in FIELDS}
-    return FokkerPlanck(**fields, diffusivity=problem.diffusivity, interpretation=problem.interpretation)
+    return type(problem)(**fields, diffusivity=problem.diffusivity, interpretation=problem.interpretation)
 
 
 def _beside(walled, fewer, problem, grid):
@@ -174,6 +180,56 @@ def _beside(walled, fewer, problem, grid):
         values=of_own(walled.values),
         report=of_own(walled.report),
         records={name: of_own(record) for name, record in walled.records.items()} | {"absorbed_error": absorbed_error},
+    )
+
+
+def _backwards_beside(stepper, fewer, problem, grid):
+    """With the `space_error` by fewer nodes, where that is more; math.inf where none can tell."""
+    few = [axis for axis, n in enumerate(grid.shape) if n <= FEW]
+    if fewer is None and not few:
+        return stepper
+    seen: list[Any] = []
+
+    def of_own(function):
+        return lambda state, *time: function(state[0], *time)
+
+    def taken(field):
+        return np.clip(on_other_nodes(field, grid, fewer.grid), field.min(), field.max())
+
+    def init(field):
+        return stepper.init(field), fewer and fewer.stepper.init(taken(field)), field
+
+    def advance(state, time, dt, steps):
+        own, other, first = state
+        return stepper.advance(own, time, dt, steps), fewer and fewer.stepper.advance(other, time, dt, steps), first
+
+    def values(state):
+        own, other, first = state
+        seen[:] = [first, fewer and fewer.stepper.values(other)]
+        return stepper.values(own)
+
+    def space_error(field, time):  # of the state whose field was asked for last
+        if time == 0:
+            return 0.0
+        first, other = seen
+        if np.ptp(field) <= ROUNDING * np.abs(first).max():
+            return 0.0
+        if any(_matters(axis, first, problem.coefficients(grid, time), grid) for axis in few):
+            return math.inf
+        known = stepper.peaks["space_error"](field, time) if "space_error" in stepper.peaks else 0.0
+        if fewer is None or (known > 0 and min(grid.shape) > MANY):
+            return known
+        return max(known, relative_error(taken(field), fewer.share * (taken(field) - other), first))
+
+    return replace(
+        stepper,
+        advance=advance,
+        bound=of_own(stepper.bound),
+        init=init,
+        values=values,
+        report=of_own(stepper.report),
+        records={name: of_own(record) for name, record in stepper.records.items()},
+        peaks=stepper.peaks | {"space_error": space_error},
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -19,10 +20,11 @@ from pdelab.generator.censored import Censored, Wide
 from pdelab.generator.coarser import Coarser
 from pdelab.generator.coefficients import DiffusionProblem, asked, ito, lines
 from pdelab.generator.fading import fading
-from pdelab.generator.smearing import SMEARED, smearing, warn_of_smearing
-from pdelab.generator.truncation import Truncation
+from pdelab.generator.smearing import FEW, SMEARED, TINY, smearing, warn_of_smearing
+from pdelab.generator.truncation import Truncation, cell_numbers
 from pdelab.grid import Grid
 from pdelab.hints import Array
+from pdelab.stepping import AccuracyWarning
 
 __all__ = [
     "checked_chain", "closed_class", "committor", "factored", "log_stationary", "mean_exit_time", "moved_masses",
@@ -32,6 +34,7 @@ __all__ = [
 
 STEEPEST = 700.0  # kT between neighbouring nodes: beyond, exp() of it leaves float64 and the chain falls apart
 BALANCE = 1e-10  # relative difference of the flows in and out of a node: an elimination without subtractions is better
+BENT = 0.2  # change of drift times spacing over diffusion from face to face, of which few nodes tell too little
 SEEN = 0.1  # of the largest density, below which what is left out of it is not looked at
 TRUSTED = 1e-7  # what a sparse factorisation, whose pivots are differences, may be wrong by
 
@@ -551,6 +554,29 @@ def _tell_of_smearing(what, field, longest, form, grid, chain, nodes, solve, aga
             change, there = again(coarser.chain, lambda values: coarser.taken(values, grid))
             smeared = _of_most(change, coarser.taken(weights, grid)[there]) / coarser.orders
     warn_of_smearing(what, smeared, rests, form, grid, stacklevel)
+    for axis in _bent_between_few(field, form, grid):
+        warnings.warn(
+            f"the nodes are too few ({grid.shape[axis]} along axis {axis}) to tell how drift and diffusion bend "
+            f"between them, and how far {what} off: take more",
+            AccuracyWarning,
+            stacklevel=stacklevel - 1,
+        )
+
+
+def _bent_between_few(field, form, grid):
+    """Axes of four nodes or fewer along which an answer varies and drift or diffusion change from face to face."""
+    if not form.diagonal:
+        return
+    for axis, n in enumerate(grid.shape):
+        if n > FEW or np.ptp(field, axis).max() <= SMEARED / 10 * np.ptp(field):
+            continue
+        a = np.maximum(form.a[axis], TINY)
+        parts = [cell_numbers(form, axis).take(range(n if grid.periodic[axis] else n - 1), axis), np.log(a)]
+        if form.drift is not None:  # whose means over the faces may be the same
+            b = form.drift if grid.dimension == 1 else form.drift[..., axis]
+            parts.append(b * grid.spacing[axis] / a)
+        if max(float(np.abs(np.diff(part, axis=axis)).max(initial=0.0)) for part in parts) > BENT:
+            yield axis
 
 
 def _of_most(values, masses):
