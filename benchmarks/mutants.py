@@ -382,7 +382,7 @@ MUTANTS = tuple(
          "tests/test_smearing.py -k steps_at_a_node"),
         ("added diffusion once more is the same", "generator/coarser.py", "chain_of(form, grid, times=2)", "chain_of(form, grid, times=1)",
          "tests/test_truncation.py -k added"),
-        ("diffusion added to the coarser alone", "generator/coarser.py", "return None if _adds(form, coarse) else cls", "return cls",
+        ("diffusion added to the coarser alone", "generator/coarser.py", "return None if adds(form, coarse) else cls", "return cls",
          "tests/test_truncation.py -k added"),
         ("any set fits every second node", "generator/coarser.py", "return bool((rebuilt == inside.reshape(grid.shape)).all())", "return True",
          "tests/test_truncation.py -k second_node"),

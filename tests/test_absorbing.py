@@ -335,7 +335,11 @@ def test_thin_axes_along_which_nothing_varies_say_nothing():
 def test_what_few_nodes_make_of_expectations_is_right_or_told(dimension, seed):
     """Waves backwards in a drift of few waves, with full matrices, against an eighth of the spacing."""
     rng = np.random.default_rng(seed)
-    shape, D, T = rng.integers(3, 10, dimension), 10 ** rng.uniform(-0.7, 0.3), 10 ** rng.uniform(-1, 0.3)
+    shape, D, T = (
+        rng.integers(3 if seed % 4 == 0 else 6, 11, dimension),
+        10 ** rng.uniform(-0.7, 0.3),
+        10 ** rng.uniform(-1, 0.3),
+    )
     size, phase, bend, shift = rng.normal(size=4)
     lean, ends = rng.uniform(-0.7, 0.7), ["reflecting", "absorbing"][seed % 2]
 
@@ -355,4 +359,7 @@ def test_what_few_nodes_make_of_expectations_is_right_or_told(dimension, seed):
 
     (some, told), (exact, _) = values(1), values(8 // dimension)
     exact = exact[(slice(None), *[slice(None, None, 8 // dimension)] * dimension)]
-    assert told or np.abs(some[1] - exact[1]).max() < 0.1 * max(np.ptp(some[0]), np.ptp(some[1]))
+    wrong, size = np.abs(some[1] - exact[1]), np.abs(exact[1])
+    seen = size > 1e-3 * size.max()
+    assert told or wrong.max() < 0.1 * max(np.ptp(some[0]), np.ptp(some[1]))
+    assert told or np.median(wrong[seen] / size[seen]) < 0.1

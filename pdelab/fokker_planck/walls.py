@@ -148,7 +148,7 @@ def _moved(problem, grid, other):
 
 def _beside(walled, fewer, problem, grid):
     """With the error of what is absorbed by fewer nodes, where that is the worse one; math.inf where none can tell."""
-    few = [axis for axis, n in enumerate(grid.shape) if n <= FEW]
+    few = _short_axes(grid)
     if fewer is None and not few:
         return walled
 
@@ -185,7 +185,7 @@ def _beside(walled, fewer, problem, grid):
 
 def _backwards_beside(stepper, fewer, problem, grid):
     """With the `space_error` by fewer nodes, where that is more; math.inf where none can tell."""
-    few = [axis for axis, n in enumerate(grid.shape) if n <= FEW]
+    few = _short_axes(grid)
     if fewer is None and not few:
         return stepper
     seen: list[Any] = []
@@ -231,6 +231,10 @@ def _backwards_beside(stepper, fewer, problem, grid):
         records={name: of_own(record) for name, record in stepper.records.items()},
         peaks=stepper.peaks | {"space_error": space_error},
     )
+
+
+def _short_axes(grid):
+    return [axis for axis, n in enumerate(grid.shape) if n <= FEW]
 
 
 def _matters(axis, first, coefficients, grid):
