@@ -103,7 +103,7 @@ def advised(problem, grid):
         limited = name.endswith("high_resolution") or problem.adjoint or grid.absorbing.any()
         better = "" if limited else "high_resolution, "
         if problem.adjoint and math.isinf(info.get("space_error", 0.0)):
-            yield f"the nodes are too few (less than six along an axis) to tell how far {name} is off: take more"
+            yield f"the nodes are too few (less than seven along an axis) to tell how far {name} is off: take more"
             return
         if problem.adjoint and "space_error" in info:
             yield from smearing.advice(f"values of {name} are", info["space_error"], 0.0, number)
@@ -130,7 +130,7 @@ def worst_share(absorbed, left, error):
 def _of_the_ends(absorbed, left, error):
     """What is said of the shares that the ends have absorbed and left."""
     if not np.isfinite(error).all():
-        yield "the nodes are too few (less than six along an axis) to tell what absorbing ends take in: take more"
+        yield "the nodes are too few (less than seven along an axis) to tell what absorbing ends take in: take more"
         return
     relative, worst, share = worst_share(absorbed, left, error)
     if relative > smearing.SMEARED:

@@ -31,7 +31,7 @@ from pdelab.stepping import Solution, Stepper, solve
 
 __all__ = ["FirstPassage", "first_passage", "with_walls"]
 
-FEW, MANY = 5, 33  # nodes of an axis that tell nothing of what is between them, and that errors to leading order need
+FEW, MANY = 6, 33  # nodes of an axis half of which show nothing between walls, and that leading order needs
 
 
 def with_walls(
@@ -126,7 +126,7 @@ def _fewer(problem, grid, form, again):
         stepper = again(_moved(problem, grid, other), other, np.ones(other.shape), 1)
     except ValueError:  # too steep for fewer nodes
         return None
-    orders = 1.0 if peclet(form, grid) <= EVEN else ORDERS
+    orders = 1.0 if form.diagonal and peclet(form, grid) <= EVEN else ORDERS
     return _Fewer(stepper, other, interpolation(other, grid), orders / (wider - 1))
 
 
