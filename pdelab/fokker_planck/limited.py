@@ -142,11 +142,11 @@ class _Fluxes:
         return smearing.rates_of_fluxes(added, density, self.form, self.grid)
 
     def _spread(self, x, axis):
-        """δ(aρ) over the faces of an axis that is the first one of x; Fick's law has one mean of a over the face."""
-        a = np.moveaxis(self.form.a[axis], axis, 0)
-        if self.form.symmetric:
-            return over_faces(a, 0, self.grid.periodic[axis]) * (np.roll(x, -1, 0) - x)
-        return np.roll(a * x, -1, 0) - a * x
+        """a^α δ(a^(1-α) ρ) over the faces of an axis that is the first one of x."""
+        a, share = np.moveaxis(self.form.a[axis], axis, 0), self.form.share
+        x = a ** (1 - share) * x
+        face = over_faces(a**share, 0, self.grid.periodic[axis]) if share else 1.0
+        return face * (np.roll(x, -1, 0) - x)
 
     def _cell(self, axis):
         return self.grid.axis_weights[axis].reshape(-1, *[1] * (self.grid.dimension - 1))
@@ -164,9 +164,9 @@ class _Fluxes:
             if self.jumps is None:
                 a = np.moveaxis(self.form.a[axis], axis, 0)
                 above, below = a, a  # what a node gives through its two faces
-                if self.form.symmetric:
-                    above = over_faces(a, 0, grid.periodic[axis])
-                    below = np.roll(above, 1, 0)
+                if share := self.form.share:
+                    face = over_faces(a**share, 0, grid.periodic[axis])
+                    above, below = a ** (1 - share) * face, a ** (1 - share) * np.roll(face, 1, 0)
                 leaving = leaving + (above * faces + below * np.roll(faces, 1, 0)) / grid.spacing[axis]
             total += np.moveaxis(leaving / self._cell(axis), 0, axis)
         return float(total.max())

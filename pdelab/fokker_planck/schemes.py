@@ -17,6 +17,7 @@ from pdelab.fokker_planck.splitting import split_run
 from pdelab.fokker_planck.timing import damped, half_cells, instant
 from pdelab.fokker_planck.walls import with_walls
 from pdelab.generator import Ito, added_diffusion, generator, ito, largest_step
+from pdelab.generator.fading import fades
 from pdelab.grid import Grid
 from pdelab.hints import Array, Field
 from pdelab.kernels import tridiagonal
@@ -105,7 +106,7 @@ def _steps(problem, grid, values, times, mode):
     elif not form.diagonal:
         run = sparse_run(problem, grid, times)
         info["added_diffusion"] = float(added_diffusion(problem, grid).max())
-    elif grid.dimension > 1 or (not problem.steady and (grid.absorbing.any() or form.symmetric)):
+    elif grid.dimension > 1 or (not problem.steady and (grid.absorbing.any() or form.share or fades(form, grid))):
         run = split_run(problem, grid, form)
     else:
         run = line_run(problem, grid, form)

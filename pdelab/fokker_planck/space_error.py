@@ -18,7 +18,7 @@ from pdelab.grid import Grid
 from pdelab.hints import Array
 from pdelab.stepping import Stepper
 
-__all__ = ["Followed", "left_out", "relative_error", "with_error"]
+__all__ = ["EVEN", "Followed", "left_out", "relative_error", "with_error"]
 
 EVEN = 0.3  # cell Peclet number up to which the nodes of a resolved solution make errors of a per cent or so
 SEEN = 1e-3  # of the largest value, below which none is compared with its error

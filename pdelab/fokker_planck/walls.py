@@ -22,6 +22,7 @@ from pdelab.fokker_planck.moving import moves
 from pdelab.fokker_planck.space_error import EVEN, relative_error, with_error
 from pdelab.generator import generator, ito
 from pdelab.generator.coarser import FIELDS, ORDERS, adds, halved, interpolation, moved_coefficients, on_other_nodes
+from pdelab.generator.fading import fades
 from pdelab.generator.smearing import peclet
 from pdelab.generator.truncation import ROUNDING
 from pdelab.grid import Grid
@@ -126,8 +127,11 @@ def _fewer(problem, grid, form, again):
         stepper = again(_moved(problem, grid, other), other, np.ones(other.shape), 1)
     except ValueError:  # too steep for fewer nodes
         return None
-    orders = 1.0 if form.diagonal and peclet(form, grid) <= EVEN else ORDERS
-    return _Fewer(stepper, other, interpolation(other, grid), orders / (wider - 1))
+    if form.diagonal and fades(form, grid):
+        share = 1 / (math.sqrt(wider) - 1)  # of first order
+    else:
+        share = (1.0 if form.diagonal and peclet(form, grid) <= EVEN else ORDERS) / (wider - 1)
+    return _Fewer(stepper, other, interpolation(other, grid), share)
 
 
 def _moved(problem, grid, other):

@@ -22,7 +22,12 @@ __all__ = [
 INTERPRETATIONS = ("ito", "stratonovich", "klimontovich", "fick")
 SHARP, ALONE = 3.0, 0.1  # a difference over those around it, 2 of a wave of six nodes; a share that counts as none
 WIDEST = 1e100  # spacings and rates beyond this, or below its inverse, leave no room for their products
-CORRECTION = {"ito": 0.0, "stratonovich": 0.5, "klimontovich": 1.0}  # α: σ is read at the point (1 - α) t + α (t + dt)
+CORRECTION = {
+    "ito": 0.0,
+    "stratonovich": 0.5,
+    "klimontovich": 1.0,
+    "fick": 1.0,
+}  # α: σ is read at the point (1 - α) t + α (t + dt)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,26 +96,23 @@ class Ito:
     drops : list of arrays grid.shape
         Spacing times drift on the faces of each axis. Face i joins node i to the next one; a potential enters by its
         difference, a drift by its mean over the face, from four nodes; the last face of an open axis is empty.
-    given : list of arrays grid.shape
-        Drops of b - grad U alone, where what is added to it is α a' along each axis; else `drops`.
+    given : array or None
+        b before the interpretation adds to it, where `share` is not 0; else `drift`.
     share : float
-        α; 0 where `given` is `drops`.
+        α of dX = (b + α a') dt + sqrt(2 a) dW along each axis: 1/2 for Stratonovich and 1 for Klimontovich and Fick's
+        law, if all noise is on the axes, and drops hold b - grad U alone, so that the law a^(α-1) of no drift is exact.
+        Elsewhere 0, and drops hold all.
     fick : array (*cells, d) or None
         Where a is a full matrix, β of div(a grad ρ - β ρ), the same equation, on the cells.
-    symmetric : bool
-        Fick's law on the axes, which is also Klimontovich's there: the same mean of a serves both directions over a
-        face, in series where a steps, and drops hold b - grad U alone, so that constants are
-        kept exactly.
     """
 
     potential: np.ndarray | None
     drift: np.ndarray | None
     a: Any
     drops: list
-    given: list
+    given: np.ndarray | None
     share: float = 0.0
     fick: np.ndarray | None = None
-    symmetric: bool = False
 
     @property
     def diagonal(self) -> bool:
@@ -155,13 +157,9 @@ def ito(coefficients: Coefficients, grid: Grid) -> Ito:
     sigma, matrix = _matrices(sigma, matrix, grid)
     drift, added, root = coefficients.drift, None, None
     off = ~np.eye(d, dtype=bool)
-    diagonal, symmetric = not matrix[..., off].any(), coefficients.interpretation == "fick"
-    axes = diagonal and (sigma is None or _on_axes(sigma, grid))
-    if coefficients.interpretation == "klimontovich" and axes:
-        symmetric = True  # on the axes the two are one
-    if symmetric:
-        added = D * _divergence_of_matrix(matrix, grid)
-    elif (share := CORRECTION[coefficients.interpretation]) and axes:
+    diagonal, fick = not matrix[..., off].any(), coefficients.interpretation == "fick"
+    share, axes = CORRECTION[coefficients.interpretation], diagonal and (fick or sigma is None or _on_axes(sigma, grid))
+    if axes or fick:
         added = D * share * _divergence_of_matrix(matrix, grid)  # σ itself bends sharply where it fades
     elif share:
         root = _square_root(matrix) if sigma is None else sigma
@@ -171,13 +169,10 @@ def ito(coefficients: Coefficients, grid: Grid) -> Ito:
         drift = added if drift is None else drift + added
     if diagonal:
         a = [np.ascontiguousarray(D * matrix[..., k, k]) for k in range(d)]
-        form = _ito(coefficients.potential, drift, a, grid)
-        if added is None or root is not None:
-            return form
-        given = _ito(coefficients.potential, coefficients.drift, a, grid).drops
-        if not symmetric:
-            return replace(form, given=given, share=share)
-        return replace(form, drops=given, given=given, share=1.0, symmetric=True)
+        if not (axes and share):
+            return _ito(coefficients.potential, drift, a, grid)
+        form = _ito(coefficients.potential, coefficients.drift, a, grid)
+        return replace(form, drift=drift, share=share)
     form = _ito(coefficients.potential, drift, D * matrix, grid)
     return replace(form, fick=_fick_drift(coefficients, D * matrix, root, grid))
 
@@ -214,7 +209,7 @@ def _ito(potential, drift, a, grid):
             drop[last] = 0.0
         drops.append(drop)
     _within_range(a, drops, grid)
-    return Ito(potential, drift, a, drops, drops)
+    return Ito(potential, drift, a, drops, drift)
 
 
 def _on_faces(drift, grid):
@@ -344,31 +339,30 @@ def axis_rates(form: Ito, grid: Grid) -> list[tuple[Array, Array]]:
     rates = []
     for axis, drop in enumerate(form.drops):
         drop, a = lines(drop, axis, grid.shape), lines(form.a[axis], axis, grid.shape)
-        given = lines(form.given[axis], axis, grid.shape), a
-        up, down = np.empty_like(drop), np.empty_like(drop)
-        scale = 1 / grid.spacing[axis] ** 2
-        if form.symmetric:
-            drop, a, face = _over_means(drop, a, grid.periodic[axis])
-        tridiagonal.rates(drop, a, scale, grid.periodic[axis], up, down)
-        if form.symmetric:
+        up, down, scale = np.empty_like(drop), np.empty_like(drop), 1 / grid.spacing[axis] ** 2
+        if form.share:
+            over_face, noise, face = _over_means(drop, a, form.share, grid.periodic[axis])
+            tridiagonal.rates(over_face, noise, scale, grid.periodic[axis], up, down)
             up *= face
             down *= face
-        leave_fading_ends(*given, grid.ends[axis], form.share, scale, up, down)
+        else:
+            tridiagonal.rates(drop, a, scale, grid.periodic[axis], up, down)
+        leave_fading_ends(drop, a, grid.ends[axis], form.share, scale, up, down)
         if grid.absorbing.any():
             stop(lines(grid.absorbing, axis, grid.shape), up, down)
         rates.append((up, down))
     return rates
 
 
-def _over_means(drop, a, wraps):
-    """drop and a over the mean of a on each face, and that mean.
+def _over_means(drop, a, share, wraps):
+    """drop over the mean of a^α on each face, a^(1-α), and that mean.
 
-    The rates are homogeneous: B(cq, cD) = c B(q, D).
+    The flux is -a^α (d/dx - b/a) a^(1-α) ρ, and rates are homogeneous: B(cq, cD) = c B(q, D).
     """
-    face = over_faces(a, 1, wraps)
+    face = over_faces(a**share, 1, wraps)
     upwind = 1e-200 * np.abs(drop)  # without noise
     face = np.where(face > 0, np.maximum(face, upwind), upwind)
-    return drop / np.where(face > 0, face, 1.0), np.ones_like(a), face
+    return drop / np.where(face > 0, face, 1.0), a ** (1 - share), face
 
 
 def over_faces(a: Array, axis: int, wraps: bool) -> Array:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["fading", "leave_fading_ends"]
+__all__ = ["fades", "fading", "leave_fading_ends"]
 
 FADED = 0.6  # of the diffusivity of the next node, below which the noise at an end fades
 ROUNDED = 1e-14  # of it, what is zero
@@ -34,6 +34,25 @@ def fading(a: Any, end: str) -> Any:
     if end == "periodic" or a.shape[1] < 3:
         return np.zeros((a.shape[0], a.shape[2]), dtype=bool)
     return a[:, 0] < FADED * a[:, 1]
+
+
+def fades(form: Any, grid: Any) -> bool:
+    """Does the noise of a diagonal `Ito` form fade at an end?
+
+    Parameters
+    ----------
+    form : Ito
+    grid : Grid
+
+    Returns
+    -------
+    bool
+    """
+    for axis, ends in enumerate(grid.ends):
+        a = np.moveaxis(form.a[axis], axis, 0).reshape(1, grid.shape[axis], -1)
+        if fading(a, ends[0]).any() or fading(a[:, ::-1], ends[1]).any():
+            return True
+    return False
 
 
 def leave_fading_ends(drop: Any, a: Any, ends: Any, share: float, scale: float, up: Any, down: Any) -> None:

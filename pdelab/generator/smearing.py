@@ -14,8 +14,8 @@ from pdelab.grid import Grid
 from pdelab.stepping import AccuracyWarning
 
 __all__ = [
-    "SMEARED", "TINY", "Followed", "advice", "balanced", "kinks", "lumps", "narrowness", "of_size_one", "parts_of",
-    "peclet", "rates_of_change", "rates_of_fluxes", "smearing", "warn_of_smearing",
+    "FEW", "SMEARED", "TINY", "Followed", "advice", "balanced", "kinks", "lumps", "narrowness", "of_size_one",
+    "parts_of", "peclet", "rates_of_change", "rates_of_fluxes", "smearing", "warn_of_smearing",
 ]  # fmt: skip
 
 SMEARED = 0.05  # of the variance

@@ -193,32 +193,38 @@ def _finer_rates(form, grid):
     finer = []
     for axis, (rates, drop, a) in enumerate(zip(axis_rates(form, grid), form.drops, form.a)):
         h = grid.spacing[axis]
-        if form.drift is not None and not form.symmetric:
-            b = form.drift if grid.dimension == 1 else form.drift[..., axis]
+        if form.given is not None:
+            b = form.given if grid.dimension == 1 else form.given[..., axis]
             second, first = second_difference(b, axis, grid), differences(b, axis, grid)
             jumps = np.abs(differences(second, axis, grid)) > JUMP * np.abs(first)
             fourth = _means(second_difference(second, axis, grid), axis, grid)
             sharper = _steps_at_nodes(b, axis, grid)
             drop = drop + h * np.where(sharper != 0, sharper, np.where(jumps, first / 4, 11 / 720 * fourth))
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            inverse = np.where(_fading(a, axis, grid), np.nan, 1 / a)
-            steps = differences(inverse, axis, grid)
-            means = _means(inverse - second_difference(inverse, axis, grid) / 12, axis, grid)
+            noise = np.where(_fading(a, axis, grid), np.nan, a)
+            steps, means = _steps_and_means(1 / noise, axis, grid)
             z = drop * means - _bend(drop, axis, grid) * steps / 12
             share = fitting(z)
             part = _bend(z, axis, grid) * np.where(np.abs(z) > 1e-3, share / z, 1 / 12)
             factor = np.where(part > 0, 1 + part, 1 / (1 - part))
-            if form.symmetric:
+            if form.share:
+                steps, means = _steps_and_means(noise**-form.share, axis, grid)
                 factor = factor / (means - share * steps)
         z, factor = (lines(np.ascontiguousarray(field), axis, grid.shape) for field in (z, factor))
         known, up, down = np.isfinite(z) & np.isfinite(factor), np.empty_like(z), np.empty_like(z)
         tridiagonal.rates(np.where(known, z, 0.0), np.ones_like(z), 1 / h**2, grid.periodic[axis], up, down)
         stop(lines(grid.absorbing, axis, grid.shape), up, down)
-        here = np.ones_like(z) if form.symmetric else lines(a, axis, grid.shape)
+        here = lines(a ** (1 - form.share), axis, grid.shape)
         factor = np.where(known, factor, 0.0)
         better = (up * factor * here, down * factor * np.roll(here, -1, axis=1))
         finer.append([np.where(known, new, old) for new, old in zip(better, rates)])
     return finer
+
+
+def _steps_and_means(values, axis, grid):
+    """Differences and means over the faces of one axis, these from four nodes."""
+    second = second_difference(values, axis, grid)
+    return differences(values, axis, grid), _means(values - second / 12, axis, grid)
 
 
 def _fading(a, axis, grid):
