@@ -3,6 +3,7 @@
 import warnings
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate, stats
@@ -182,3 +183,22 @@ def test_noise_in_the_plane_fades_along_each_axis():
         edges = np.array([nodes[0], *(nodes[1:] + nodes[:-1]) / 2, nodes[-1]])
         laws.append(np.diff(exact.cdf(edges)))
     assert np.abs(masses - np.outer(*laws)).sum() < 0.04
+
+
+@pytest.mark.parametrize("scheme", ["implicit", "crank_nicolson", "explicit"])
+@pytest.mark.parametrize("name", sorted(SHARES))
+def test_coefficients_of_time_have_the_same_fading_ends(scheme, name):
+    """What is given as functions that do not change is what does not change."""
+    grid = pl.Grid(0.0, 1.0, 21)
+    drift, noise = 0.5 - grid.x, grid.x * (1 - grid.x)
+    start = np.where(grid.x < 0.3, 1.0, 0.0)
+    finals = []
+    for fields in (
+        {"drift": drift, "diffusion": noise},
+        {"drift": lambda time: drift, "diffusion": noise},
+        {"drift": drift, "diffusion": lambda time: noise},
+    ):
+        problem = FokkerPlanck(**fields, diffusivity=1.0, interpretation=name)
+        finals.append(pl.solve(problem, start, grid, 0.2, scheme=scheme, dt=5e-4).final)
+    np.testing.assert_allclose(finals[1], finals[0], rtol=1e-9)
+    np.testing.assert_allclose(finals[2], finals[0], rtol=1e-9)

@@ -49,6 +49,13 @@ def turning(grid, ratio, angle=None):
     return (matrix + np.swapaxes(matrix, -1, -2)) / 2
 
 
+def answered(question):
+    """An answer, warnings or not."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", pl.AccuracyWarning)
+        return question()
+
+
 def example_6_43(swirl, n, half_width=2.8):
     """(grid, Φ, j) of thesis Example 6.43: drift j - grad Φ, and exp(-Φ) is stationary at beta = 1 for every swirl."""
     grid = pl.Grid((-half_width,) * 2, (half_width,) * 2, (n, n))
@@ -916,6 +923,28 @@ def test_noise_that_fades_at_the_walls_leaves_jacobis_law(name, share, n, first,
         assert not known or abs(law[end] / exact[end] - 1) < 0.04 + 0.3 * rate / n
     v = pl.solve(BackwardKolmogorov(drift=drift, **noise), x, grid, 0.5).final
     np.testing.assert_allclose(v, first / rate + (x - first / rate) * np.exp(-rate / 2), atol=0.6 / n)
+
+
+@PROPERTY
+@given(st.integers(0, 10**6), st.integers(5, 40), st.sampled_from(["reflecting", "periodic"]))
+@pytest.mark.parametrize("name, share", [("stratonovich", 0.5), ("klimontovich", 1.0), ("fick", 1.0)])
+def test_noise_without_a_drift_leaves_a_power_of_it(name, share, seed, n, boundary):
+    """a^(α-1) at the nodes, however rough the diffusivity a is, and rates of second order where it is smooth."""
+    rng = np.random.default_rng(seed)
+    grid = pl.Grid(0.0, 2.0, n, boundary=boundary)
+    rough = np.exp(rng.uniform(-2.0, 2.0, n))
+    rough[[0, -1]] = rough.max()  # no noise that fades at a wall
+    noise = {"diffusivity": 0.3, "interpretation": name}
+    law = answered(lambda: stationary(FokkerPlanck(diffusion=rough, **noise), grid))
+    np.testing.assert_allclose(law, rough ** (share - 1) / grid.integrate(rough ** (share - 1)), rtol=1e-10)
+    k, errors = np.pi * rng.integers(1, 3), []
+    for nodes in (80, 160, 320):
+        grid = pl.Grid(0.0, 2.0, nodes, boundary="periodic")
+        a, u = 0.3 * (2 + np.sin(k * grid.x)), np.cos(np.pi * grid.x)
+        exact = -(np.pi**2) * a * u - share * 0.3 * k * np.cos(k * grid.x) * np.pi * np.sin(np.pi * grid.x)
+        problem = FokkerPlanck(diffusion=a / 0.3, **noise)
+        errors.append(np.abs(generator(problem, grid) @ u - exact).max())
+    assert min(orders(errors)) > 1.9
 
 
 @pytest.mark.parametrize("interpretation", ["stratonovich", "klimontovich"])

@@ -33,6 +33,7 @@ from pdelab.stepping import Solution, Stepper, solve
 __all__ = ["FirstPassage", "first_passage", "with_walls"]
 
 FEW, MANY = 6, 33  # nodes of an axis half of which show nothing between walls, and that leading order needs
+ENOUGH = 257  # along every axis, where the cell Peclet number is small
 
 
 def with_walls(
@@ -47,6 +48,7 @@ def with_walls(
     form = ito(problem.coefficients(grid), grid)
     followed = with_error(stepper, problem, grid, form, share)
     asked = again is not None and (followed is None or min(grid.shape) <= MANY or not problem.steady)
+    asked = asked and (not form.diagonal or followed is not None or min(grid.shape) < ENOUGH)
     if problem.adjoint:
         fewer = _fewer(problem, grid, form, again) if asked else None
         return replace(_backwards_beside(followed or stepper, fewer, problem, grid), bare=stepper)
