@@ -11,7 +11,7 @@ from pdelab.checks import AccuracyWarning
 from pdelab.closed_forms import branching, certificates
 from pdelab.losses import search
 
-__all__ = ["GAP", "POLISH", "deepest", "lowest", "minimise", "newton", "settle_on_kinks", "warn_of_gap"]
+__all__ = ["GAP", "POLISH", "deepest", "lowest", "minimise", "newton", "settle_on_kinks", "tell_of_gap"]
 
 POLISH = 1e-5  # how far the last Newton steps may lead: near a minimum the value tells places apart to 1e-8 only
 BRACKETS = (1e-11, 1e-9, 1e-7, 1e-5)  # relative distances at which slopes tell a cusp that Newton's method ended at
@@ -22,7 +22,9 @@ CUSP = 1e-9  # relative difference of the values at neighbouring floats from whi
 ON_KINK = 1e-9  # of the pull of the parabola: slopes of H that no smooth minimum leaves
 NEAR_KINK = 1e-3  # relative: how far around a minimum on a kink the pieces of f are looked at first
 SAME_PIECE, MOST_PIECES = 0.05, 8  # of the largest jump of slopes: those that are no jump; how many pieces may meet
+OPEN = 1e-9  # gap, relative likewise, from which curves of jumps and cusps are followed
 GAP = 1e-5  # of a proved minimum, relative to |value| and the scale of the search, from which it is warned
+USELESS = 0.1  # the same, from which on a proof may be worth nothing
 
 
 def newton(f, x, y, t, radius, low=None, high=None):
@@ -117,12 +119,13 @@ def lowest(owner, energy, y, count):
     return best, y[order[first]]
 
 
-def minimise(f, x, t):
+def minimise(f, x, t, told=True):
     """min over R^d of H(.; x) at points x (P, d) and its minimiser.
 
-    Of a formula by branch and bound, with a proof: a gap above 1e-5 is warned of, none at all refused. Of functions by
-    branch and prune on sampled values, then Newton in what is left: wells narrower than a twentieth of the first boxes
-    (see `branching.valleys`) may be missed, with a warning where the second look's places see them.
+    Of a formula by branch and bound, with a proof: a gap is told, see `tell_of_gap`, unless a low value is all that is
+    asked for. Of functions by branch and prune on sampled values, then Newton in what is left: wells narrower than a
+    twentieth of the first boxes (see `branching.valleys`) may be missed, with a warning where the second look's places
+    see them.
     """
     if f.formula is None:
         return branching.in_chunks(_minimise, x, f, t)
@@ -133,7 +136,9 @@ def minimise(f, x, t):
     energy[stay], y[stay] = here[stay], x[stay]
     energy, y = newton(f, x, y, t, POLISH * (1.0 + float(np.abs(y).max(initial=0.0))))
     settle_on_kinks(f, x, t, energy, y)
-    warn_of_gap(f, energy, y, below, here)
+    _settle_on_curves(f, x, t, energy, y, below)
+    if told:
+        tell_of_gap(f, energy, y, below, here)
     slack = 1e-12 * (1.0 + np.abs(energy))
     certificates.attained(energy, _energy(f, x, y, t), slack, "the minimum of a formula")
     return certificates.within(energy, below, here, slack, "the minimum of a formula"), y
@@ -193,10 +198,45 @@ def _step_on_kink(f, x, y, t, reach):
     return np.linalg.lstsq(matrix, -np.concatenate([shares @ slopes, gaps]), rcond=1e-14)[0][:d]
 
 
-def warn_of_gap(f, energy, y, below, here):
-    """A warning where minima at y are proved to a gap above GAP only; ValueError where there is no proof at all.
+def _settle_on_curves(f, x, t, energy, y, below):
+    """Lower energy and y, in place, along curves of the plane on which f jumps or has a cusp, where a gap is left.
 
-    here: f at the points, which tells the scale of its values; their rounding is no gap.
+    With one coordinate held the other is searched: a line crosses the curve at a point, where the search is exact. The
+    least of these lines is that of a parabola through three of them, closer and closer.
+    """
+    if x.shape[1] != 2:
+        return
+    gaps, pull = energy - below, np.abs(y - x).max(axis=1) / t
+    left = (gaps > OPEN * (1.0 + np.abs(energy))) & (gaps < math.inf)
+    left &= ~(np.abs(_slopes(f, x, y, t)).max(axis=1) <= ON_KINK * pull)  # no smooth minima
+    for p, axis in product(np.flatnonzero(left), (0, 1)):
+        reach = 4.0 * math.sqrt(2.0 * t * gaps[p])
+
+        def line(held, p=p, axis=axis, reach=reach):
+            low, high = y[p] - 2.0 * reach, y[p] + 2.0 * reach
+            low[axis] = high[axis] = held
+            place = search.minimise(f, x[p : p + 1], t, low, high, closed=True)[1]
+            value = _energy(f, x[p : p + 1], place, t)[0]
+            if value < energy[p] - 1e-15 * (1.0 + abs(value)):
+                energy[p], y[p] = value, place[0]
+            return value
+
+        middle, first = y[p, axis], energy[p]
+        for step in reach * 0.1 ** np.arange(5):
+            before, here, after = (line(middle + k * step) for k in (-1.0, 0.0, 1.0))
+            bend = before - 2.0 * here + after
+            if bend > 0.0:
+                middle += step * min(max(0.5 * (before - after) / bend, -1.0), 1.0)
+            if line(middle) >= first and energy[p] == first:  # as on kinks, where Newton's method has been
+                break
+
+
+def tell_of_gap(f, energy, y, below, here):
+    """A warning where minima at y are proved to a gap above GAP only; ValueError where the proof is worth nothing.
+
+    It is worth nothing where the gap is more than a tenth of the value and its scale, and than half of what was known
+    at first: that the minimum lies between the lower bound and f at the point. here: f at the points, which tells the
+    scale of its values; their rounding is no gap.
     """
     gaps, size = energy - below, np.abs(energy) + search.scale(here, energy)
     wide = np.flatnonzero((gaps > GAP * size) & (gaps < math.inf))
@@ -206,6 +246,13 @@ def warn_of_gap(f, energy, y, below, here):
     gap = float(np.max(gaps / size, initial=0.0))
     if not gap < math.inf:
         raise ValueError(f"f: expected a loss that is bounded below near the points, got values of {energy.min():.3g}")
+    useless = np.flatnonzero((gaps > USELESS * size) & (gaps > 0.5 * (here - below)))
+    if useless.size:
+        k = useless[0]
+        raise ValueError(
+            f"f: expected a loss whose minimum can be proved, it is between {below[k]:.6g} and {energy[k]:.6g} for all "
+            "that a search of many boxes tells: use a smaller time, or node values on a Grid"
+        )
     if gap > GAP:
         warnings.warn(
             f"the minimum is proved to a relative gap of {gap:.1e} only: the loss has jumps, kinks along curves, a "

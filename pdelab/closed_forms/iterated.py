@@ -25,7 +25,7 @@ def integrate(x, f, t, beta, moments, radii, half):
 
     radii (P,): half the sides of the squares that matter; half: half the width of the first panels, at most.
     """
-    energies, _ = descent.minimise(f, x, t)
+    energies, _ = descent.minimise(f, x, t, told=False)
     sums = np.array([_point(f, *data, half, t, beta, moments) for data in zip(x, energies, radii)])
     u = energies - (np.log(sums[:, 0]) + math.log(beta / (2.0 * math.pi * t))) / beta
     if not moments:
@@ -45,7 +45,7 @@ def _point(f, x, lowest, radius, half, t, beta, moments):
         def density(owner, s):
             z = np.stack([first[owner][:, None] + 0.0 * s, s], axis=-1)
             energy = branching.values(f, x + z) + (z**2).sum(axis=-1) / (2.0 * t) - lowest
-            weight = np.exp(-np.minimum(beta * np.maximum(energy, -1.0 / beta), 700.0))
+            weight = np.exp(-np.minimum(beta * np.maximum(energy, -600.0 / beta), 700.0))
             return np.stack([weight, weight * s, weight * s * s], axis=-1) if moments else weight[..., None]
 
         return _lines(density, len(first), radius, half, rounding, AIM[moments])

@@ -79,7 +79,7 @@ def _cold(f, x, gamma, beta, order):
         return np.ones(len(x), dtype=bool), _envelope(f, x, gamma, order)
     done = 1.0 / beta <= COLD * np.abs(branching.values(f, x))
     if done.any():
-        done[done] = 1.0 / beta <= COLD * np.abs(descent.minimise(f, x[done], gamma)[0])
+        done[done] = 1.0 / beta <= COLD * np.abs(descent.minimise(f, x[done], gamma, told=False)[0])
     return done, _envelope(f, x[done], gamma, order) if done.any() else np.empty((0, *(f.dimension,) * order))
 
 

@@ -152,7 +152,7 @@ def polished(f, grid, t, u, minimiser, box=None):
         slack = 1e-12 * (1.0 + np.abs(u))
         certificates.within(u, below, math.inf, slack, "hopf_lax of a formula")
         u = _energies(f, box, x, t, u, y, slack)
-        descent.warn_of_gap(f, u, y, below, branching.values(f, x))
+        descent.tell_of_gap(f, u, y, below, branching.values(f, x))
     else:
         here = branching.values(f, x)
         worse = u > here  # Newton's method from between nodes that passed over a valley
