@@ -63,7 +63,8 @@ def hopf_lax(f: Loss | ArrayLike, grid: Grid | ArrayLike, t: ArrayLike, *, refin
     ------
     ValueError
         Times that are not finite numbers >= 0, data that do not fit the grid or are infinite everywhere, points without
-        a Loss, an unknown `refine`; a Loss for which the minimum over R^d cannot be certified.
+        a Loss, an unknown `refine`; a Loss for which the minimum over R^d cannot be certified, or to a gap only that is
+        more than a tenth of it and more than half of what f at the point and a lower bound told from the start.
 
     Warns
     -----
@@ -317,9 +318,11 @@ def local_entropy(f: Loss | ArrayLike, where: Grid | ArrayLike, gamma: ArrayLike
     A Loss of functions is sampled at 256, 96 or 32 Gauss points along each axis of the kernel's reach in one, two or
     three dimensions, more where it varies. A second look at 4096 other places or fewer warns where f plus the parabola
     is lower by 1/(2 beta) than at all of those; valleys that no place lies in, or that are less deep, go without a
-    warning. Values below the bounds of a formula raise ArithmeticError. Wells of a formula that are less deep than
-    1/beta and far narrower than the kernel may go unseen, too: they move the value by less than 1/beta times their
-    share of the kernel, but can be all that there is of a derivative.
+    warning. Values below the bounds of a formula raise ArithmeticError. Of a formula enclosures tell where it varies by
+    far more than the nodes show, and nodes go there; in more than one dimension, where the trapezoid rule does not do,
+    this is done for wells that are deeper than 1/beta only. Narrow wells whose second derivative is less than about
+    four times that of the formula around them (on a grid 64 times) may go unseen: they move the value by less than
+    1/beta times their share of the kernel.
 
     Good values
     -----------

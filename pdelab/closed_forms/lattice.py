@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from pdelab.closed_forms import branching
+from pdelab.closed_forms import branching, hiding
 from pdelab.closed_forms.gaussian import SHIFT
 from pdelab.kernels import trapezoid
 from pdelab.losses import enclosures, search
@@ -22,6 +22,7 @@ CHUNK, PART = 4 * 10**6, 256  # nodes, and points, at once
 ROUNDING = 1e-12  # of the exponents, beyond which the differences of branching.Energy are needed
 HULL, KERNEL = 4.0, 4.0  # boxes of windows: in widths of the integrand, and how many to the kernel's at most
 AGREE = 3e-13  # relative difference of the two lattices: the error of either
+HIDDEN = 1e-10  # share of the integrand that a formula may hide between nodes
 STEPS = (0.8, 0.6, 0.45, 0.3, 0.2, 0.13)  # spacings that are tried, in widths of the integrand
 
 
@@ -43,9 +44,11 @@ def integrate(f, x, t, beta):
     width = _width(f, minima.place, t, beta)
     hull = np.maximum(HULL * width, math.sqrt(t / beta) / KERNEL)
     for step in STEPS:
-        left = np.flatnonzero(fit & ~done)
-        for rows in np.array_split(left, math.ceil(left.size / PART) or 1):
-            for p, h, total in _agreed(f, minima, rows, t, beta, step * width[rows], hull[rows]):
+        left = np.flatnonzero(fit)
+        for rows in np.array_split(left, math.ceil(left.size / PART)) if left.size else ():
+            for p, h, total, seen in _agreed(f, minima, rows, t, beta, step * width[rows], hull[rows]):
+                fit[p] = False
+                p, h, total = p[seen], h[seen], total[seen]
                 scale = np.log(total[:, 0]) + d * np.log(h) + 0.5 * d * math.log(beta / (2.0 * math.pi * t))
                 u[p], done[p] = minima.value[p] - scale / beta, True
                 middle = total[:, 1 : 1 + d] / total[:, :1]
@@ -55,9 +58,10 @@ def integrate(f, x, t, beta):
 
 
 def _agreed(f, minima, rows, t, beta, h, hull):
-    """Yields (those of the points `rows` at which both lattices agree, their spacings, their sums)."""
+    """Yields (those of the points `rows` at which both lattices agree, their spacings, their sums, see `_seen`)."""
     d = minima.x.shape[1]
-    fine, boxes, ends = minima.windows(rows, beta, h, minima.value[rows] + DEPTH / beta, hull)
+    fine, kept, ends = minima.windows(rows, beta, h, minima.value[rows] + DEPTH / beta, hull)
+    boxes = minima.tree.arrays[2][kept], minima.tree.arrays[3][kept]
     rows, h, first, last = rows[fine], h[fine], ends[:-1][fine], ends[1:][fine]
     size = trapezoid.sizes(*boxes, first, last, minima.place[rows], h)
     fits = size <= LARGEST[d]
@@ -66,7 +70,26 @@ def _agreed(f, minima, rows, t, beta, h, hull):
         p, window = rows[part], (boxes, first[part], last[part])
         one, other = _sums(f, minima.x[p], minima.place[p], t, beta, h[part], minima.value[p], *window)
         agree = _agree(one, other, d)
-        yield p[agree], h[part][agree], 0.5 * (one + other)[agree]
+        part = part[agree]
+        if part.size:
+            seen = _seen(f, minima, rows[part], t, beta, h[part], kept, first[part], last[part])
+            yield rows[part], h[part], 0.5 * (one + other)[agree], seen
+
+
+def _seen(f, minima, rows, t, beta, h, kept, first, last):
+    """Where f hides next to nothing in the windows of the points `rows` (P,), as a share of a cell at the peak."""
+    count = last - first
+    owner = np.repeat(np.arange(len(rows)), count)
+    k = kept[np.arange(len(owner)) + np.repeat(last - np.cumsum(count), count)]
+    _, _, low, high, floor, *_ = minima.tree.arrays
+    low, high, p = low[k], high[k], rows[owner]
+    away = np.maximum(np.maximum(low - minima.x[p], minima.x[p] - high), 0.0)
+    energy = floor[k] + (away**2).sum(axis=1) / (2.0 * t) - minima.value[p]
+    weight = np.exp(-beta * np.maximum(energy, 0.0)) / h[owner] ** low.shape[1]
+    counts = np.flatnonzero(weight * np.prod(high - low, axis=1) > HIDDEN)
+    _, one, at = np.unique(k[counts], return_index=True, return_inverse=True)
+    hidden = hiding.amounts(f, low[counts[one]], high[counts[one]], beta)[at]
+    return np.bincount(owner[counts], hidden * weight[counts], len(rows)) <= HIDDEN
 
 
 def _bounds(f, minima, t, beta):

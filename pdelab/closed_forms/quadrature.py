@@ -12,13 +12,14 @@ import warnings
 import numpy as np
 
 from pdelab.checks import AccuracyWarning
-from pdelab.closed_forms import branching, certificates, descent, iterated, lattice
+from pdelab.closed_forms import branching, certificates, descent, hiding, iterated, lattice
 from pdelab.kernels.envelopes import DEPTH
 
 __all__ = ["amounts", "integrate"]
 
 TOO_ROUGH = "f: expected a smoother loss, its integral did not converge: smooth it, or give its values on a Grid"
 MANY, PANELS = 500, 128  # boxes a point, from which on lines serve better; how many a line may have side by side
+HIDDEN = 1e-9  # share of an integral that a formula may hide between the nodes of a box
 BLURRED = 1e-3  # share of an integral that floats next to one another disagree about, from which a warning says so
 
 
@@ -63,7 +64,7 @@ def _integrate(x, f, t, beta, moments):
             if f.formula is None:
                 energies, marks = descent.deepest(f, x, t, DEPTH / beta)
             else:  # bounds are proved: no need to know more than the deepest valley
-                energies, places = descent.minimise(f, x, t)
+                energies, places = descent.minimise(f, x, t, told=False)
                 marks = (places - x)[None]
             width = math.sqrt(t / beta)
             near = np.where(radii > 100.0 * width, np.maximum(radii / 64.0, 30.0 * width), 0.0)
@@ -82,6 +83,11 @@ def _integrate(x, f, t, beta, moments):
         allowed = np.maximum(aim[owner] * total[owner], noise * np.minimum(total[owner], 64.0 * found[:, 0]))
         resolved = errors.max(1, initial=0.0) <= allowed
         resolved &= ~coarse | (hidden <= aim[owner] * total[owner])
+        if f.formula is not None and d == 1:  # in more dimensions boxes would be far too many
+            most = HIDDEN * total[owner]
+            doubt = np.flatnonzero(resolved & (hidden * np.minimum(beta * dips[:, 0], 1.0) > most))
+            if doubt.size:
+                resolved[doubt] = _seen(f, x, [a[doubt] for a in boxes], beta, hidden[doubt], most[doubt])
         parts = [a[resolved] for a in boxes], best, beta, found[resolved], allowed[resolved], sums
         resolved[resolved] = _confirm(field, *parts)
         if resolved.all():
@@ -102,6 +108,13 @@ def _integrate(x, f, t, beta, moments):
     mean = sums[:, 1 : 1 + d] / sums[:, :1]
     second = (sums[:, 1 + d : -1] / sums[:, :1]).reshape(count, d, d)
     return u, field.anchor + mean, second - mean[:, :, None] * mean[:, None, :]
+
+
+def _seen(f, x, boxes, beta, peaks, most):
+    """In which of some boxes a formula hides at most so much; peaks (C,): their volumes times the largest density."""
+    owner, centre, half = boxes
+    middle, volume = x[owner] + centre, np.prod(2.0 * half, axis=1)
+    return hiding.amounts(f, middle - half, middle + half, beta) * peaks <= most * volume
 
 
 def _confirm(field, boxes, best, beta, found, allowed, sums):

@@ -103,7 +103,7 @@ class Search:
         return float(floor[:count][child[:count] < 0].min())
 
     def windows(self, rows, beta, h, level, coarse):
-        """(fine, (low, high) of boxes, their ends (P + 1,)) of `kernels.search.windows` at the points `rows`."""
+        """(fine, the numbers of boxes, their ends (P + 1,)) of `kernels.search.windows` at the points `rows`."""
         fine, ends = np.zeros(len(rows), dtype=bool), np.zeros(len(rows) + 1, dtype=np.int64)
         kept = np.empty(64 * len(rows) + CAPACITY, dtype=np.int64)
         size = self.x[rows], 1.0 / self.t, level, beta, h, 1.0, coarse
@@ -113,8 +113,7 @@ class Search:
             elif not self.tree.grow():
                 fine[:], ends[:] = False, 0
                 break
-        boxes = kept[: ends[-1]]
-        return fine, (self.tree.arrays[2][boxes], self.tree.arrays[3][boxes]), ends
+        return fine, kept[: ends[-1]], ends
 
 
 def minimise(loss, x, t, lower, upper, *, closed=False, tolerance=TOLERANCE):
