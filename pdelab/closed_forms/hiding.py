@@ -15,6 +15,7 @@ __all__ = ["amounts"]
 
 SEEN = 4.0  # times the size of the Hessian that samples show, by which it may vary over a part of a box
 HALVINGS = {1: 3, 2: 4, 3: 6}  # times that a box is cut
+PLACES = 8  # of a set of samples, beside corners: waves show at one of them
 GOLDEN = {1: 1.618033988749895, 2: 1.324717957244746, 3: 1.2207440846057596}
 
 
@@ -57,9 +58,9 @@ def _shown(f, low, high, smooth):
     """
     d = low.shape[1]
     corners = np.array([*product((0.0, 1.0), repeat=d), (0.5,) * d])
-    inside = (np.arange(1.0, len(corners) + 1.0)[:, None] * GOLDEN[d] ** -np.arange(1.0, d + 1.0)) % 1.0
+    inside = (np.arange(1.0, 2.0 * PLACES + 1.0)[:, None] * GOLDEN[d] ** -np.arange(1.0, d + 1.0)) % 1.0
     sides, rough, least = high - low, ~smooth, np.full((2, len(low)), np.inf)
-    for places in (corners, inside):
+    for places in (np.concatenate([corners, inside[:PLACES]]), inside[PLACES:]):
         y = low[:, None] + sides[:, None] * places
         bend, slope = (_at(function, y[rows]) for function, rows in ((f.hessian, slice(None)), (f.gradient, rough)))
         bend = np.abs(bend.reshape(*y.shape, d)) * sides[:, None, :, None] * sides[:, None, None, :]
