@@ -357,7 +357,7 @@ MUTANTS = tuple(
          GENERATOR + "power_of_it"),
         ("columns of noise are mixed", "generator/coefficients.py", "sum(axis=0) <= 1).all()", "sum(axis=0) <= 0).all()",
          "tests/test_generator.py -k on_the_axes"),
-        ("ends where noise fades as others", "generator/fading.py", "        if not fades.any():", "        if True:",
+        ("ends where noise fades as others", "generator/fading.py", "        if not faint.any():", "        if True:",
          "tests/test_fading_noise.py -k speed_measure"),
         ("absorbing ends where noise fades as others", "generator/fading.py", 'if end == "periodic"', 'if end != "reflecting"',
          "tests/test_fading_noise.py -k scale_function"),

@@ -60,9 +60,9 @@ class FokkerPlanck:
     grid : so fine that the potential changes by less than 1/β or so between nodes (info["peclet"] below 2), and so wide
         that the density is small at the ends: 6 standard deviations leave 2e-9 of a Gaussian outside. Σ is known at the
         nodes alone: a dip or a peak of it between them goes unseen, and a step lies half-way between two.
-    noise that fades at an end : like any power of the distance, as of Jacobi's and Feller's processes: a
-        wall holds the mass of the law in its half cell, and an absorbing end is reached as often as the scale
-        function says, or never. How it fades is read off five nodes.
+    noise that fades at an end : like any power of the distance, as of Jacobi's and Feller's processes. A wall holds the
+        mass of the law in its half cell; an absorbing end is reached as often as the scale function says, or never.
+        How it fades is read off five nodes.
     functions of time : 512 instants, on large grids down to 64, are looked at before a run without dt, and steps end
         where they turn sharply. What lasts less than from one to the next may go unseen: save a time before and after.
 

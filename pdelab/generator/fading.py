@@ -80,17 +80,17 @@ def leave_fading_ends(drop: Any, a: Any, ends: Any, share: float, scale: float, 
     """
     sides = ((slice(None), 0, up, down), (slice(None, None, -1), -2, down, up))
     for end, (nodes, face, out, back), inwards in zip(ends, sides, (1, -1)):
-        fades = fading(a[:, nodes], end)
-        if not fades.any():
+        faint = fading(a[:, nodes], end)
+        if not faint.any():
             continue
-        near = np.stack([a[:, nodes][:, k][fades] for k in range(min(a.shape[1], 5))])
-        first, second = (inwards * drop[:, face + k * inwards][fades] for k in (0, 1))
+        near = np.stack([a[:, nodes][:, k][faint] for k in range(min(a.shape[1], 5))])
+        first, second = (inwards * drop[:, face + k * inwards][faint] for k in (0, 1))
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             cells = _EndCells(near, 1.5 * first - 0.5 * second, second - first, share)
             rates = cells.at_wall(scale) if end == "reflecting" else cells.absorbed(scale)
         leaving = face if end == "reflecting" else face + inwards
         for old, number, new in ((back, face, rates[0]), (out, leaving, rates[1])):
-            old[:, number][fades] = np.where(np.isfinite(new), new, old[:, number][fades])
+            old[:, number][faint] = np.where(np.isfinite(new), new, old[:, number][faint])
 
 
 class _EndCells:
