@@ -17,17 +17,17 @@ SHARES = {"ito": 0.0, "stratonovich": 0.5, "klimontovich": 1.0, "fick": 1.0}
 
 
 class Exact:
-    """Speed and scale of a = a₀ + x^p (1 + c x), b = b₀ + b₁ x on the unit interval, in logarithms.
+    """Speed and scale of a = a₀ + x^p (1 + c x), b = b₀ + b₁ x + b₂ x² on the unit interval, in logarithms.
 
     The integrand is a power of x from one of 10000 points to the next, even in log x.
     """
 
-    def __init__(self, wall, power, c, drift, slope, share):
+    def __init__(self, wall, power, c, drift, slope, bend, share):
         depth = 60.0 if power <= 1 or wall > 0 else min(60.0, 12 / (power - 1))
         self.s = np.linspace(depth, 0.0, 10001)
         x = np.exp(-self.s)
         a = wall + x**power * (1 + c * x)
-        steps = (drift + slope * x) / a * x
+        steps = (drift + slope * x + bend * x**2) / a * x
         steps = (steps[1:] + steps[:-1]) / 2 * self.s[0] / 10000
         phi = -np.append(np.cumsum(steps[::-1])[::-1], 0.0)
         self.speed, self.steepness = (share - 1) * np.log(a) + phi, -share * np.log(a) - phi
@@ -86,18 +86,19 @@ NOISES = st.tuples(
     st.one_of(st.just(0.0), st.floats(-9.0, -2.0).map(lambda e: 10.0**e)),
     st.one_of(st.sampled_from([0.5, 1.0, 1.5, 2.0]), st.floats(0.2, 2.0)),
     st.floats(-0.6, 1.5),
-    st.floats(-1.0, 2.0),
+    st.one_of(st.just(0.0), st.floats(-1.0, 2.0)),
+    st.floats(-2.0, 2.0),
     st.floats(-2.0, 2.0),
     st.sampled_from(sorted(SHARES)),
 )
 
 
 def of(noise, grid, mirrored=False):
-    wall, power, c, drift, slope, name = noise
+    wall, power, c, drift, slope, bend, name = noise
     x = 1 - grid.x if mirrored else grid.x
-    b = (drift + slope * x) * (-1 if mirrored else 1)
+    b = (drift + slope * x + bend * x**2) * (-1 if mirrored else 1)
     problem = FokkerPlanck(drift=b, diffusion=wall + x**power * (1 + c * x), diffusivity=1.0, interpretation=name)
-    return problem, Exact(wall, power, c, drift, slope, SHARES[name])
+    return problem, Exact(wall, power, c, drift, slope, bend, SHARES[name])
 
 
 @PROPERTY
@@ -149,7 +150,7 @@ def test_few_nodes_tell_a_straight_line_with_a_bend_from_another_power(n, c, pow
     grid = pl.Grid(0.0, 1.0, n, boundary="absorbing")
     drift, x = np.full(n, power), grid.x[n // 4]
     hits = splitting(FokkerPlanck(drift=drift, diffusion=grid.x * (1 + c * grid.x), diffusivity=1.0), grid)[0, 0]
-    assert abs(hits[n // 4] - Exact(0.0, 1.0, c, power, 0.0, 0.0).hit(x)) < 0.01
+    assert abs(hits[n // 4] - Exact(0.0, 1.0, c, power, 0.0, 0.0, 0.0).hit(x)) < 0.01
     hits = splitting(FokkerPlanck(drift=drift, diffusion=np.sin(2.5 * grid.x) / 2.5, diffusivity=1.0), grid)[0, 0]
     scale = integrate.quad(lambda y: np.tan(1.25 * y) ** -power, 0.0, x)[0]
     left = integrate.quad(lambda y: np.tan(1.25 * y) ** -power, x, 1.0)[0]
@@ -202,3 +203,22 @@ def test_coefficients_of_time_have_the_same_fading_ends(scheme, name):
         finals.append(pl.solve(problem, start, grid, 0.2, scheme=scheme, dt=5e-4).final)
     np.testing.assert_allclose(finals[1], finals[0], rtol=1e-9)
     np.testing.assert_allclose(finals[2], finals[0], rtol=1e-9)
+
+
+@pytest.mark.parametrize("n", [11, 41])
+def test_a_force_that_vanishes_at_an_end_is_none_there(n):
+    """b = x(1 - x)/5 as a drift and as the slope of a potential: an end that noise of power 3/2 reaches."""
+    grid = pl.Grid(0.0, 1.0, n, boundary="absorbing")
+    noise = {"diffusion": grid.x**1.5, "diffusivity": 1.0}
+    exact = Exact(0.0, 1.5, 0.0, 0.0, 0.2, -0.2, 0.0)
+    for force in ({"drift": 0.2 * grid.x * (1 - grid.x)}, {"potential": -(grid.x**2) / 10 + grid.x**3 / 15}):
+        hits = splitting(FokkerPlanck(**force, **noise), grid)[0, 0]
+        assert abs(hits[n // 2] - exact.hit(grid.x[n // 2])) < 0.01
+
+
+def test_the_times_before_the_last_are_told_too():
+    """Feller's diffusion on coarse nodes: right at the end and four times too much at first."""
+    grid = pl.Grid(0.0, 3.0, 21, boundary=("absorbing", "reflecting"))
+    start = np.where(grid.x > 0, np.exp(-(((grid.x - 0.6) / 0.2) ** 2)), 0.0)
+    with pytest.warns(pl.AccuracyWarning, match="saved time 1 of 2"):
+        first_passage(FokkerPlanck(diffusion=grid.x, diffusivity=1.0), start, grid, [0.1, 3.0])

@@ -18,7 +18,7 @@ from pdelab.stepping import integral_error, largest_error
 __all__ = ["accuracy", "advised", "looks", "worst_share"]
 
 STEADY, MOVING = 8, 64  # looks
-RARE = 1e-6  # probabilities below are not looked at
+RARE, EARLY = 1e-6, 1e-2  # probabilities below are not looked at, at the end and before
 QUIET = 0.75  # cell Peclet number z with z/2 coth(z/2) - 1 < 0.05
 
 
@@ -113,29 +113,34 @@ def advised(problem, grid):
             what, smeared = f"the density that {name} gives is", info.get("space_error", 0.0)
         yield from smearing.advice(what, smeared, info.get("narrowness", 0.0), number, better, info.get("kinks", 0.0))
         if "absorbed_error" in info:
-            yield from _of_the_ends(info["absorbed"][-1], info["mass"][-1], info["absorbed_error"][-1])
+            yield from _of_the_ends(info["absorbed"], info["mass"], info["absorbed_error"])
 
     return advice
 
 
-def worst_share(absorbed, left, error):
+def worst_share(absorbed, left, error, rare=RARE):
     """(error relative to its value, number, value) of the worst of the shares that the ends have absorbed and left."""
     shares, errors = np.append(absorbed, left), np.abs(np.append(error, error.sum()))
-    seen = shares > RARE * shares.sum()
+    seen = shares > rare * shares.sum()
     relative = np.where(seen, errors / np.where(seen, shares, 1.0), 0.0)
     worst = int(np.argmax(relative))
     return relative[worst], worst, shares[worst] / shares.sum()
 
 
 def _of_the_ends(absorbed, left, error):
-    """What is said of the shares that the ends have absorbed and left."""
-    if not np.isfinite(error).all():
+    """What is said of the shares that the ends have absorbed and left at the saved times."""
+    if not np.isfinite(error[-1]).all():
         yield "the nodes are too few (less than seven along an axis) to tell what absorbing ends take in: take more"
         return
-    relative, worst, share = worst_share(absorbed, left, error)
+    count = len(error)
+    rare = [EARLY] * (count - 1) + [RARE]  # all begins with next to nothing, of which half is an error
+    found = [worst_share(*now) for now in zip(absorbed, left, error, rare)]
+    k = int(np.argmax([relative for relative, _, _ in found]))
+    relative, worst, share = found[k]
     if relative > smearing.SMEARED:
+        when = "the end" if k == count - 1 else f"saved time {k + 1} of {count}"
         yield (
             f"the nodes are too far apart for a probability as small as {share:.2g}, of what is "
-            f"{'left' if worst == absorbed.size else 'absorbed'} at the end: it is off by about {relative:.2g} of its "
+            f"{'left' if worst == absorbed[k].size else 'absorbed'} at {when}: it is off by about {relative:.2g} of its "
             "value: take a finer grid"
         )

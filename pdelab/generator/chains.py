@@ -19,7 +19,7 @@ from pdelab.generator.assembly import generator
 from pdelab.generator.censored import Censored, Wide
 from pdelab.generator.coarser import Coarser
 from pdelab.generator.coefficients import DiffusionProblem, asked, ito, lines
-from pdelab.generator.fading import fading
+from pdelab.generator.fading import fades, fading
 from pdelab.generator.smearing import FEW, SMEARED, TINY, smearing, warn_of_smearing
 from pdelab.generator.truncation import Truncation, cell_numbers
 from pdelab.grid import Grid
@@ -34,7 +34,10 @@ __all__ = [
 
 STEEPEST = 700.0  # kT between neighbouring nodes: beyond, exp() of it leaves float64 and the chain falls apart
 BALANCE = 1e-10  # relative difference of the flows in and out of a node: an elimination without subtractions is better
-BENT = 0.2  # change of drift times spacing over diffusion from face to face, of which few nodes tell too little
+FEW_BENT = (
+    (FEW, 0.2),
+    (8, 0.6),
+)  # nodes, and changes of b h/D or of log D from face to face of which they tell too little
 SEEN = 0.1  # of the largest density, below which what is left out of it is not looked at
 TRUSTED = 1e-7  # what a sparse factorisation, whose pivots are differences, may be wrong by
 
@@ -136,6 +139,10 @@ def _tell_of_law(name, density, problem, grid, time):
         if moved is None and truncation.bound() > SMEARED / 2:
             with suppress(ValueError):
                 moved = _by_another(masses, _masses(truncation.better(), grid), grid.weights)
+        if fades(form, grid) and (coarser := Coarser.of(asked(problem, grid, time), grid)) is not None:
+            with suppress(ValueError):
+                other, gathered = _masses(coarser.chain, coarser.grid), coarser.gathered(masses, grid)
+                moved = max(moved or 0.0, _by_another(gathered, other, coarser.grid.weights) / coarser.orders)
     elif (coarser := Coarser.of(asked(problem, grid, time), grid)) is not None:
         with suppress(ValueError):  # on so few nodes it may fall apart
             fine = coarser.taken(density / masses.sum(), grid)
@@ -146,6 +153,7 @@ def _tell_of_law(name, density, problem, grid, time):
     if moved is None:
         what, moved = f"squared widths of what {name} gives are", smearing(density, form, grid)
     warn_of_smearing(what, moved, density, form, grid, stacklevel=4)
+    _tell_of_few(what, density, form, grid, stacklevel=4)
 
 
 def _by_another(masses, other, weights):
@@ -488,8 +496,9 @@ def splitting(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> dict[
 
 
 def _coarser(problem, form, grid, time, *sets):
-    """A chain to compare that of a full matrix with, if it shows these sets of nodes."""
-    coarser = None if form.diagonal else Coarser.of(asked(problem, grid, time), grid)
+    """A chain to compare with, of a full matrix or of noise that fades at an end, if it shows these sets of nodes."""
+    known = form.diagonal and not fades(form, grid)
+    coarser = None if known else Coarser.of(asked(problem, grid, time), grid)
     return coarser if coarser is not None and all(coarser.shows(inside, grid) for inside in sets) else None
 
 
@@ -549,34 +558,36 @@ def _tell_of_smearing(what, field, longest, form, grid, chain, nodes, solve, aga
             smeared = _of_most(change, weights.ravel()[there])
         elif reversible is not None:
             smeared = 0.0
-    elif coarser is not None:
+    if coarser is not None:
         with suppress(ValueError):
             change, there = again(coarser.chain, lambda values: coarser.taken(values, grid))
-            smeared = _of_most(change, coarser.taken(weights, grid)[there]) / coarser.orders
+            apart = _of_most(change, coarser.taken(weights, grid)[there]) / coarser.orders
+            smeared = max(smeared, apart) if form.diagonal else apart
     warn_of_smearing(what, smeared, rests, form, grid, stacklevel)
-    for axis in _bent_between_few(field, form, grid):
-        warnings.warn(
-            f"the nodes are too few ({grid.shape[axis]} along axis {axis}) to tell how drift and diffusion bend "
-            f"between them, and how far {what} off: take more",
-            AccuracyWarning,
-            stacklevel=stacklevel - 1,
-        )
+    _tell_of_few(what, field, form, grid, stacklevel)
 
 
-def _bent_between_few(field, form, grid):
-    """Axes of four nodes or fewer along which an answer varies and drift or diffusion change from face to face."""
-    if not form.diagonal:
-        return
-    for axis, n in enumerate(grid.shape):
-        if n > FEW or np.ptp(field, axis).max() <= SMEARED / 10 * np.ptp(field):
+def _tell_of_few(what, field, form, grid, stacklevel):
+    """Warn of axes of few nodes along which an answer varies and drift or diffusion change from face to face."""
+    for axis, n in enumerate(grid.shape if form.diagonal else ()):
+        if n > FEW_BENT[-1][0] or np.ptp(field, axis).max() <= SMEARED / 10 * np.ptp(field):
             continue
         a = np.maximum(form.a[axis], TINY)
         parts = [cell_numbers(form, axis).take(range(n if grid.periodic[axis] else n - 1), axis), np.log(a)]
         if form.drift is not None:  # whose means over the faces may be the same
             b = form.drift if grid.dimension == 1 else form.drift[..., axis]
             parts.append(b * grid.spacing[axis] / a)
-        if max(float(np.abs(np.diff(part, axis=axis)).max(initial=0.0)) for part in parts) > BENT:
-            yield axis
+        noisy = np.minimum(form.a[axis].take(range(1, n), axis), form.a[axis].take(range(n - 1), axis)) > 0
+        bends = [np.abs(np.diff(part, axis=axis)) for part in parts]
+        if n > FEW:  # enough for powers of the distance from an end without noise
+            bends = [np.where(noisy.take(range(bend.shape[axis]), axis), bend, 0.0) for bend in bends]
+        if max(float(bend.max(initial=0.0)) for bend in bends) > next(limit for few, limit in FEW_BENT if n <= few):
+            warnings.warn(
+                f"the nodes are too few ({n} along axis {axis}) to tell how drift and diffusion bend between them, and "
+                f"how far {what} off: take more",
+                AccuracyWarning,
+                stacklevel=stacklevel,
+            )
 
 
 def _of_most(values, masses):

@@ -71,6 +71,18 @@ class Coarser:
             return values.ravel()
         return values.reshape(grid.shape)[(slice(None, None, 2),) * grid.dimension].ravel()
 
+    def gathered(self, masses: Array, grid: Grid) -> Array:
+        """The masses in its cells, of masses on the nodes of the finer grid: those between two nodes are shared."""
+        for axis, wraps in enumerate(grid.periodic):
+            x = np.moveaxis(masses, axis, 0)
+            own, between = x[::2].copy(), x[1::2] / 2
+            own[: len(between)] += between
+            own[1:] += between[: len(own) - 1]
+            if wraps:
+                own[0] += between[-1]
+            masses = np.moveaxis(own, 0, axis)
+        return masses
+
     def shows(self, inside: Array, grid: Grid) -> bool:
         """Do its nodes tell which nodes of the finer grid a set has: those between nodes that it has?"""
         if self.grid is grid:

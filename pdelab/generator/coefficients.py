@@ -347,7 +347,7 @@ def axis_rates(form: Ito, grid: Grid) -> list[tuple[Array, Array]]:
             down *= face
         else:
             tridiagonal.rates(drop, a, scale, grid.periodic[axis], up, down)
-        leave_fading_ends(drop, a, grid.ends[axis], form.share, scale, up, down)
+        leave_fading_ends(form, grid, axis, up, down)
         if grid.absorbing.any():
             stop(lines(grid.absorbing, axis, grid.shape), up, down)
         rates.append((up, down))

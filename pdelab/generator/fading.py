@@ -55,7 +55,7 @@ def fades(form: Any, grid: Any) -> bool:
     return False
 
 
-def leave_fading_ends(drop: Any, a: Any, ends: Any, share: float, scale: float, up: Any, down: Any) -> None:
+def leave_fading_ends(form: Any, grid: Any, axis: int, up: Any, down: Any) -> None:
     """Where the noise fades at an end, the rates there by the speed and scale of the process, in place.
 
     Of dX = (b + α a') dt + sqrt(2 a) dW in the sense of Ito the density of the speed measure is m = a^(α-1) exp(∫ b/a),
@@ -67,42 +67,68 @@ def leave_fading_ends(drop: Any, a: Any, ends: Any, share: float, scale: float, 
 
     Parameters
     ----------
-    drop : array (outer, n, inner)
-        h b on the faces.
-    a : array (outer, n, inner)
-    ends : pair of str
-    share : float
-        α.
-    scale : float
-        1/h².
+    form : Ito
+        Diagonal.
+    grid : Grid
+    axis : int
     up, down : arrays (outer, n, inner)
         Rates, changed in place.
     """
+    h, potential, drift = grid.spacing[axis], form.potential, form.given
+    if drift is not None and grid.dimension > 1:
+        drift = drift[..., axis]
     sides = ((slice(None), 0, up, down), (slice(None, None, -1), -2, down, up))
-    for end, (nodes, face, out, back), inwards in zip(ends, sides, (1, -1)):
-        faint = fading(a[:, nodes], end)
+    for end, (nodes, face, out, back), inwards in zip(grid.ends[axis], sides, (1, -1)):
+        faint = fading(_lines(form.a[axis], axis)[:, nodes], end)
         if not faint.any():
             continue
-        near = np.stack([a[:, nodes][:, k][faint] for k in range(min(a.shape[1], 5))])
-        first, second = (inwards * drop[:, face + k * inwards][faint] for k in (0, 1))
+        near, energies, forces = (
+            None if field is None else np.stack([_lines(field, axis)[:, nodes][:, k][faint] for k in range(count)])
+            for field, count in zip((form.a[axis], potential, drift), np.minimum(grid.shape[axis], (5, 5, 4)))
+        )
+        force = np.zeros((4, near.shape[1]))
+        if energies is not None:
+            force[: len(energies) - 1] = _slopes(energies)
+        if forces is not None:
+            force[: len(forces)] += inwards * h * _polynomials(np.arange(len(forces)), forces)
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-            cells = _EndCells(near, 1.5 * first - 0.5 * second, second - first, share)
-            rates = cells.at_wall(scale) if end == "reflecting" else cells.absorbed(scale)
+            cells = _EndCells(near, force, form.share)
+            rates = cells.at_wall(1 / h**2) if end == "reflecting" else cells.absorbed(1 / h**2)
         leaving = face if end == "reflecting" else face + inwards
         for old, number, new in ((back, face, rates[0]), (out, leaving, rates[1])):
             old[:, number][faint] = np.where(np.isfinite(new), new, old[:, number][faint])
 
 
+def _lines(field, axis):
+    """A view as (outer, n, inner) with this axis in the middle."""
+    return field.reshape(math.prod(field.shape[:axis]), field.shape[axis], math.prod(field.shape[axis + 1 :]))
+
+
+def _slopes(energies):
+    """Coefficients of -dU/dx by powers of x in cells, from U on the first nodes; none at the end if that may be so."""
+    count = len(energies)
+    slopes, before = (
+        -np.arange(1, k)[:, np.newaxis] * _polynomials(np.arange(k), energies[:k])[1:] for k in (count, count - 1)
+    )
+    slopes[0] = np.where(np.abs(slopes[0]) <= np.abs(slopes[0] - before[0]), 0.0, slopes[0])
+    return slopes
+
+
+def _polynomials(places, values):
+    """Coefficients (m, k), by powers, of the polynomials through values (m, k) at these places."""
+    return np.linalg.solve(places[:, np.newaxis] ** np.arange(len(places)), values)
+
+
 class _EndCells:
-    """m and S between an end and the node after next, k ends at once, x in cells: h b = drop + slope x.
+    """m and S between an end and the node after next, k ends at once, x in cells: h b by powers of x, force (4, k).
 
     Sums over s = -log x, from x = 2 on, of integrands that are powers of x from one point to the next.
     """
 
-    def __init__(self, near, drop, slope, share):
+    def __init__(self, near, force, share):
         self.s = math.log(2) * np.linspace(-1.0, HALVINGS, (HALVINGS + 1) * PARTS + 1)[:, np.newaxis]
         logs, self.first = np.log(_diffusivity(near, np.exp(-self.s))), near[1]
-        inner = drop * self._to_first(-logs) + slope * self._to_first(-logs - self.s)
+        inner = sum(part * self._to_first(-logs - power * self.s) for power, part in enumerate(force) if part.any())
         logs -= np.log(self.first)
         self.law, self.steepness = (share - 1) * logs - inner, inner - share * logs
 
@@ -178,7 +204,6 @@ def _diffusivity(near, x):
     bends = np.where(wild, 0.0, bends)
     a = wall + rises[0] * x**power * np.exp(bends[0] * (x - 1) + bends[1] * (x**2 - 1))
     factors = rises / numbers**whole
-    polynomial = np.linalg.solve(numbers ** np.arange(len(numbers)), factors)
-    factor = np.polynomial.polynomial.polyval(x[:, 0], polynomial).T
+    factor = np.polynomial.polynomial.polyval(x[:, 0], _polynomials(numbers[:, 0], factors)).T
     smooth = np.abs(np.diff(factors, len(factors) - 1, axis=0)[0]) < SMOOTH * factors.max(axis=0)
     return np.where(smooth & known & (factor > 0).all(axis=0), wall + x**whole * factor, a)
