@@ -141,6 +141,6 @@ def _of_the_ends(absorbed, left, error):
         when = "the end" if k == count - 1 else f"saved time {k + 1} of {count}"
         yield (
             f"the nodes are too far apart for a probability as small as {share:.2g}, of what is "
-            f"{'left' if worst == absorbed[k].size else 'absorbed'} at {when}: it is off by about {relative:.2g} of its "
-            "value: take a finer grid"
+            f"{'left' if worst == absorbed[k].size else 'absorbed'} at {when}: it is off by about {relative:.2g} of "
+            "its value: take a finer grid"
         )

@@ -149,8 +149,8 @@ def solve(
     -----
     AccuracyWarning
         A `time_error` above 1 % (above rtol), `smearing`, `space_error` or `kinks` above 5 %, a `narrowness` above 1.7,
-        what is left or absorbed off by more than 5 %, at the end or, from 1 % on, at another saved time, or, of Hamilton-Jacobi, characteristics that come in
-        through an outflow end; it says what to do.
+        what is left or absorbed off by more than 5 %, at the end or, of 1 % or more, at another saved time, or, of
+        Hamilton-Jacobi, characteristics that come in through an outflow end; it says what to do.
 
     Notes
     -----
