@@ -203,6 +203,8 @@ MUTANTS = tuple(
          "tests/test_closed_forms.py -k wells_between_its"),
         ("lattices pass over narrow wells", "closed_forms/lattice.py", "hidden * weight[counts], len(rows)) <= HIDDEN", "hidden * weight[counts], len(rows)) < 1e9",
          CLOSED + "shallow_narrow"),
+        ("kinks hide nothing", "closed_forms/hiding.py", "(~smooth | (largest > SEEN * shown))", "(largest > SEEN * shown)", CLOSED + "steep_parabolas"),
+        ("values on cusps do not round", "closed_forms/sampled.py", "return 2.0 * change", "return 0.0 * change", CLOSED + "cusps_on_a_grid"),
         ("boxes pass over narrow wells", "closed_forms/quadrature.py", "beta) * peaks <= most * volume", "beta) * peaks <= 1e99", CLOSED + "shallow_narrow"),
         ("corners go unseen", "closed_forms/continuation.py", "any(needed > given", "all(needed > 1e9 * given",
          "tests/test_cole_hopf.py -k corners"),

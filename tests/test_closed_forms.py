@@ -1484,6 +1484,43 @@ def test_shallow_narrow_wells_are_seen(d, seed):
         np.testing.assert_allclose(slope, -mean / t, rtol=0, atol=1e-9 / math.sqrt(t * beta))
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_shallow_wells_with_kinks_are_seen_beside_steep_parabolas(seed):
+    """Hats less deep than 1/beta in a kernel that the parabola, not gamma, makes narrow."""
+    rng = np.random.default_rng(seed)
+    for _ in range(6):
+        t, beta = 10 ** rng.uniform(1.0, 4.0), 10 ** rng.uniform(-1.0, 2.0)
+        kernel, x = 1 / math.sqrt(beta), rng.uniform(-1.0, 1.0)
+        width, depth = kernel * 10 ** rng.uniform(-2.0, -1.0), 10 ** rng.uniform(-3.0, -1.0) / beta
+        c = kernel * rng.uniform(0.2, 1.8)
+        f = pl.Loss(f"x**2/2 - {depth}*max(0, 1 - abs(x - ({c}))/{width})")
+        cuts = np.unique(np.append(kernel * np.linspace(-12.0, 12.0, 97), [c - width, c, c + width]))
+        nodes, weights = np.polynomial.legendre.leggauss(20)
+        middle, half = 0.5 * (cuts[1:] + cuts[:-1]), 0.5 * np.diff(cuts)
+        y, volume = (middle[:, None] + half[:, None] * nodes).ravel(), (half[:, None] * weights).ravel()
+        energy = f(y) + (y - x) ** 2 / (2 * t)
+        part = volume * np.exp(-beta * (energy - energy.min()))
+        u = energy.min() - math.log(part.sum() * math.sqrt(beta / (2 * math.pi * t))) / beta
+        assert pl.local_entropy(f, x, t, beta) == pytest.approx(u, abs=1e-8 / beta)
+        slope = pl.local_entropy_gradient(f, x, t, beta)
+        assert slope == pytest.approx((x - (part * y).sum() / part.sum()) / t, abs=1e-8 * kernel / t)
+
+
+@pytest.mark.filterwarnings("ignore:the minimum is proved to a relative gap")
+@pytest.mark.parametrize("power", [0.5, 0.25])
+def test_cusps_on_a_grid_are_no_fault(power):
+    """|x - 3y/10|^p, whose value at a minimiser rounding moves by 1e-8 or 1e-4."""
+    grid, t = Grid((-2.0, -2.0), (2.0, 2.0), 11), 0.1
+    u = pl.hopf_lax(pl.Loss(f"abs(x-0.3*y)**{power}"), grid, t)
+    away, size = grid.points @ np.array([1.0, -0.3]), math.hypot(1.0, 0.3)
+    steps = size * np.linspace(-1.0, 1.0, 20001)
+    others = np.abs(away.ravel()[:, None] + size * steps) ** power + steps**2 / (2 * t)
+    on_line = away.ravel() ** 2 / (size**2 * 2 * t)  # as one that moves to the line, where f is zero
+    exact = np.minimum(others.min(axis=1), on_line).reshape(u.shape)
+    inner = (np.abs(grid.points) < 1.5).all(axis=-1)
+    np.testing.assert_allclose(u[inner], exact[inner], rtol=0, atol=2e-3)
+
+
 @pytest.mark.filterwarnings("ignore:the minimum is proved to a relative gap")  # the values are right all the same
 @pytest.mark.parametrize("cusp", [False, True])
 @pytest.mark.parametrize("seed", range(2))

@@ -1,8 +1,8 @@
 """What a formula may hide between the nodes of boxes: where it may bend far more than samples in the box show.
 
-Enclosures bound how much the Hessian, where it has kinks the gradient, varies over a box. That is compared with the
-Hessian at a few places, or with how the gradient differs among them; boxes in doubt are cut, as enclosures
-overestimate. What a narrow well adds to the Hessian, depth over width squared, its enclosure sees in any box.
+Enclosures bound how much the Hessian varies over a box. That is compared with the Hessian at a few places; boxes in
+doubt are cut, as enclosures overestimate, and so are boxes with kinks, in which the gradient varies. What a narrow well
+adds to the Hessian, depth over width squared, its enclosure sees in any box.
 """
 
 from itertools import product
@@ -31,12 +31,12 @@ def amounts(f, low, high, beta):
             smooth = np.isfinite(varies).all(axis=(1, 2))
             varies = np.where(smooth[:, None], varies.max(axis=2), sides * np.ptp(slopes, axis=-1))
             largest = varies.max(axis=1)
-        shown = _shown(f, low, high, smooth) if shown is None else shown
-        left = (largest > SEEN * np.where(smooth, *shown)) & np.isfinite(largest)
+        shown = _shown(f, low, high) if shown is None else shown
+        left = (~smooth | (largest > SEEN * shown)) & np.isfinite(largest)
         if not left.any():
             return result
         if cut < HALVINGS[d]:
-            box, sides, *shown = (np.tile(a[left], (2,) + (1,) * (a.ndim - 1)) for a in (box, sides, *shown))
+            box, sides, shown = (np.tile(a[left], (2,) + (1,) * (a.ndim - 1)) for a in (box, sides, shown))
             low, high = _halves(low[left], high[left], np.argmax(varies[left], axis=1))
     hides = np.fmin(np.ptp(value, axis=1), np.where(smooth, 0.5 * d, 1.0) * largest)
     np.add.at(result, box[left], (np.minimum(beta * hides, 1.0) * np.prod(high - low, axis=1))[left])
@@ -51,23 +51,19 @@ def _halves(low, high, axis):
     return np.concatenate([low, bottom]), np.concatenate([top, high])
 
 
-def _shown(f, low, high, smooth):
-    """(the largest entry of Hess f, where it is not `smooth` how much ∇f varies) in boxes (N,), by their sides.
+def _shown(f, low, high):
+    """The largest entry of Hess f in boxes (N,), by their sides.
 
     Of two sets of places the one that shows less: a well that happens to be at a place of one is at none of the other.
     """
     d = low.shape[1]
     corners = np.array([*product((0.0, 1.0), repeat=d), (0.5,) * d])
     inside = (np.arange(1.0, 2.0 * PLACES + 1.0)[:, None] * GOLDEN[d] ** -np.arange(1.0, d + 1.0)) % 1.0
-    sides, rough, least = high - low, ~smooth, np.full((2, len(low)), np.inf)
+    sides, least = high - low, np.full(len(low), np.inf)
     for places in (np.concatenate([corners, inside[:PLACES]]), inside[PLACES:]):
         y = low[:, None] + sides[:, None] * places
-        bend, slope = (_at(function, y[rows]) for function, rows in ((f.hessian, slice(None)), (f.gradient, rough)))
-        bend = np.abs(bend.reshape(*y.shape, d)) * sides[:, None, :, None] * sides[:, None, None, :]
-        least[0] = np.minimum(least[0], bend.max(axis=(1, 2, 3)))
-        if rough.any():
-            slope = np.ptp(slope.reshape(y[rough].shape), axis=1) * sides[rough]
-            least[1, rough] = np.minimum(least[1, rough], slope.max(axis=1))
+        bend = np.abs(_at(f.hessian, y).reshape(*y.shape, d)) * sides[:, None, :, None] * sides[:, None, None, :]
+        least = np.minimum(least, bend.max(axis=(1, 2, 3)))
     return least
 
 
