@@ -82,14 +82,18 @@ def leave_fading_ends(form: Any, grid: Any, axis: int, up: Any, down: Any) -> No
         faint = fading(_lines(form.a[axis], axis)[:, nodes], end)
         if not faint.any():
             continue
-        near, energies, forces = (
-            None if field is None else np.stack([_lines(field, axis)[:, nodes][:, k][faint] for k in range(count)])
-            for field, count in zip((form.a[axis], potential, drift), np.minimum(grid.shape[axis], (5, 5, 4)))
-        )
+
+        def first(field, count, nodes=nodes, faint=faint):
+            along = _lines(field, axis)[:, nodes]
+            return np.stack([along[:, k][faint] for k in range(min(count, grid.shape[axis]))])
+
+        near = first(form.a[axis], 5)
         force = np.zeros((4, near.shape[1]))
-        if energies is not None:
-            force[: len(energies) - 1] = _slopes(energies)
-        if forces is not None:
+        if potential is not None:
+            slopes = _slopes(first(potential, 5))
+            force[: len(slopes)] = slopes
+        if drift is not None:
+            forces = first(drift, 4)
             force[: len(forces)] += inwards * h * _polynomials(np.arange(len(forces)), forces)
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             cells = _EndCells(near, force, form.share)
