@@ -10,7 +10,7 @@ from scipy import integrate, stats
 
 import pdelab as pl
 from pdelab.fokker_planck import FokkerPlanck, first_passage
-from pdelab.generator import mean_exit_time, splitting, stationary
+from pdelab.generator import mean_exit_time, spectral_gap, splitting, stationary
 
 PROPERTY = settings(deadline=None, max_examples=60, derandomize=True)
 SHARES = {"ito": 0.0, "stratonovich": 0.5, "klimontovich": 1.0, "fick": 1.0}
@@ -243,3 +243,17 @@ def test_five_nodes_of_noise_that_bends_are_told_to_be_few():
     noise = {"diffusion": np.sin(np.pi * grid.x) + 0.1, "diffusivity": 1.0, "interpretation": "fick"}
     with pytest.warns(pl.AccuracyWarning, match="too few"):
         mean_exit_time(FokkerPlanck(drift=np.full(5, -0.12), **noise), grid)
+
+
+JACOBI = st.tuples(st.floats(0.2, 5.0), st.floats(0.2, 5.0), st.floats(0.1, 3.0))
+
+
+@PROPERTY
+@given(st.sampled_from(["ito", "stratonovich", "fick"]), st.integers(5, 40), JACOBI)
+def test_the_gap_of_jacobis_process_is_right_or_told(name, n, rates):
+    """dX = (A (1 - X) - B X) dt + sqrt(2 D X (1 - X)) dW: means of straight lines decay at the rate A + B."""
+    grid, (first, second, diffusivity) = pl.Grid(0.0, 1.0, n), rates
+    drift = first - (first + second) * grid.x - SHARES[name] * diffusivity * (1 - 2 * grid.x)
+    noise = {"diffusion": grid.x * (1 - grid.x), "diffusivity": diffusivity, "interpretation": name}
+    gap = answered(lambda: spectral_gap(FokkerPlanck(drift=drift, **noise), grid))
+    assert gap is None or abs(gap / (first + second) - 1) < 0.1

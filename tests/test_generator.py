@@ -501,7 +501,7 @@ def test_kramers():
         assert gap / (2 * rate) == pytest.approx(expected, abs=2e-3)
 
 
-@pytest.mark.filterwarnings("ignore:the density bends")  # on three nodes
+@pytest.mark.filterwarnings("ignore:the density bends|the nodes are too few")  # three nodes
 def test_an_exponentially_small_gap_has_relative_accuracy():
     """Two nodes joined through one of probability e^{-300}: the gap in closed form."""
     grid, D = pl.Grid(-1.0, 1.0, 3), 0.01

@@ -29,7 +29,7 @@ from pdelab.stepping import AccuracyWarning
 __all__ = [
     "checked_chain", "closed_class", "committor", "factored", "log_stationary", "mean_exit_time", "moved_masses",
     "needs_noise", "reached_first", "resting", "solutions", "solver", "sparse_masses", "splitting", "stationary",
-    "symmetrised",
+    "symmetrised", "tell_of_few",
 ]  # fmt: skip
 
 STEEPEST = 700.0  # kT between neighbouring nodes: beyond, exp() of it leaves float64 and the chain falls apart
@@ -153,7 +153,7 @@ def _tell_of_law(name, density, problem, grid, time):
     if moved is None:
         what, moved = f"squared widths of what {name} gives are", smearing(density, form, grid)
     warn_of_smearing(what, moved, density, form, grid, stacklevel=4)
-    _tell_of_few(what, density, form, grid, stacklevel=4)
+    tell_of_few(what, density, form, grid, stacklevel=4)
 
 
 def _by_another(masses, other, weights):
@@ -564,10 +564,10 @@ def _tell_of_smearing(what, field, longest, form, grid, chain, nodes, solve, aga
             apart = _of_most(change, coarser.taken(weights, grid)[there]) / coarser.orders
             smeared = max(smeared, apart) if form.diagonal else apart
     warn_of_smearing(what, smeared, rests, form, grid, stacklevel)
-    _tell_of_few(what, field, form, grid, stacklevel)
+    tell_of_few(what, field, form, grid, stacklevel)
 
 
-def _tell_of_few(what, field, form, grid, stacklevel):
+def tell_of_few(what, field, form, grid, stacklevel):
     """Warn of axes of few nodes along which an answer varies and drift or diffusion change from face to face."""
     for axis, n in enumerate(grid.shape if form.diagonal else ()):
         if n > FEW_BENT[-1][0] or np.ptp(field, axis).max() <= SMEARED / 10 * np.ptp(field):
@@ -578,7 +578,8 @@ def _tell_of_few(what, field, form, grid, stacklevel):
             b = form.drift if grid.dimension == 1 else form.drift[..., axis]
             parts.append(b * grid.spacing[axis] / a)
         noisy = np.minimum(form.a[axis].take(range(1, n), axis), form.a[axis].take(range(n - 1), axis)) > 0
-        bends = [np.abs(np.diff(part, axis=axis)) for part in parts]
+        with np.errstate(invalid="ignore"):  # infinite where there is no noise
+            bends = [np.nan_to_num(np.abs(np.diff(part, axis=axis))) for part in parts]
         if n > FEW:  # enough for powers of the distance from an end without noise
             bends = [np.where(noisy.take(range(bend.shape[axis]), axis), bend, 0.0) for bend in bends]
         if max(float(bend.max(initial=0.0)) for bend in bends) > next(limit for few, limit in FEW_BENT if n <= few):

@@ -13,9 +13,10 @@ from scipy.sparse import linalg
 
 from pdelab.generator.assembly import chain_of
 from pdelab.generator.censored import Censored
-from pdelab.generator.chains import checked_chain, closed_class, needs_noise, resting, symmetrised
+from pdelab.generator.chains import checked_chain, closed_class, needs_noise, resting, symmetrised, tell_of_few
 from pdelab.generator.coarser import Coarser
 from pdelab.generator.coefficients import DiffusionProblem, asked, ito
+from pdelab.generator.fading import fades
 from pdelab.generator.slow_modes import FAST, SMALL, Balanced, decay, embedded, law_of, slowest, tiny, within_range
 from pdelab.generator.smearing import SMEARED, TINY, smearing, warn_of_smearing
 from pdelab.generator.truncation import Truncation
@@ -85,12 +86,14 @@ def spectral_gap(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> fl
         if slow[0] > FAST * float(-Q.diagonal().min()):
             _, down = _roots(reversible[1])
             squares.flat[inner] = (slow[1] * down) ** 2
-    if not form.diagonal and (coarser := Coarser.of(coefficients, grid)) is not None:
+    faded = form.diagonal and fades(form, grid)
+    if (faded or not form.diagonal) and (coarser := Coarser.of(coefficients, grid)) is not None:
         with suppress(ValueError):
             moved = abs(_slowest_of(coarser.chain, coarser.form, coarser.grid)[0][0] / slow[0] - 1) / coarser.orders
-    if moved is None:
-        moved = _moved(slow, Q, reversible, balanced, form, grid)
+    if moved is None or faded:
+        moved = max(moved or 0.0, _moved(slow, Q, reversible, balanced, form, grid))
     warn_of_smearing("rates are", moved, law, form, grid, stacklevel=3, weights=squares)
+    tell_of_few("rates are", grid.points.reshape(*grid.shape, -1).sum(axis=-1), form, grid, stacklevel=3)
     return float(slow[0])
 
 
