@@ -1,5 +1,6 @@
 """Noise that fades at an end like any power of the distance: laws, exits and probabilities by speed and scale."""
 
+import math
 import warnings
 
 import numpy as np
@@ -191,7 +192,7 @@ def test_noise_in_the_plane_fades_along_each_axis():
 @pytest.mark.parametrize("name", sorted(SHARES))
 def test_coefficients_of_time_have_the_same_fading_ends(scheme, name):
     """What is given as functions that do not change is what does not change."""
-    grid = pl.Grid(0.0, 1.0, 21)
+    grid = pl.Grid(0.0, 1.0, 11)
     drift, noise = 0.5 - grid.x, grid.x * (1 - grid.x)
     start = np.where(grid.x < 0.3, 1.0, 0.0)
     finals = []
@@ -201,7 +202,7 @@ def test_coefficients_of_time_have_the_same_fading_ends(scheme, name):
         {"drift": drift, "diffusion": lambda time: noise},
     ):
         problem = FokkerPlanck(**fields, diffusivity=1.0, interpretation=name)
-        finals.append(pl.solve(problem, start, grid, 0.2, scheme=scheme, dt=5e-4).final)
+        finals.append(pl.solve(problem, start, grid, 0.04, scheme=scheme, dt=2e-3, rtol=math.inf).final)
     np.testing.assert_allclose(finals[1], finals[0], rtol=1e-9)
     np.testing.assert_allclose(finals[2], finals[0], rtol=1e-9)
 

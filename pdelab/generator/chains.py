@@ -38,6 +38,7 @@ FEW_BENT = (
     (FEW, 0.2),
     (8, 0.6),
 )  # nodes, and changes of b h/D or of log D from face to face of which they tell too little
+CONSTANT = 1e-9  # of the largest value, a change that may be rounding
 SEEN = 0.1  # of the largest density, below which what is left out of it is not looked at
 TRUSTED = 1e-7  # what a sparse factorisation, whose pivots are differences, may be wrong by
 
@@ -570,7 +571,8 @@ def _tell_of_smearing(what, field, longest, form, grid, chain, nodes, solve, aga
 def tell_of_few(what, field, form, grid, stacklevel):
     """Warn of axes of few nodes along which an answer varies and drift or diffusion change from face to face."""
     for axis, n in enumerate(grid.shape if form.diagonal else ()):
-        if n > FEW_BENT[-1][0] or np.ptp(field, axis).max() <= SMEARED / 10 * np.ptp(field):
+        varies = max(SMEARED / 10 * np.ptp(field), CONSTANT * np.abs(field).max())
+        if n > FEW_BENT[-1][0] or np.ptp(field, axis).max() <= varies:
             continue
         a = np.maximum(form.a[axis], TINY)
         parts = [cell_numbers(form, axis).take(range(n if grid.periodic[axis] else n - 1), axis), np.log(a)]
@@ -578,7 +580,7 @@ def tell_of_few(what, field, form, grid, stacklevel):
             b = form.drift if grid.dimension == 1 else form.drift[..., axis]
             parts.append(b * grid.spacing[axis] / a)
         noisy = np.minimum(form.a[axis].take(range(1, n), axis), form.a[axis].take(range(n - 1), axis)) > 0
-        with np.errstate(invalid="ignore"):  # infinite where there is no noise
+        with np.errstate(invalid="ignore", over="ignore"):  # infinite where there is no noise
             bends = [np.nan_to_num(np.abs(np.diff(part, axis=axis))) for part in parts]
         if n > FEW:  # enough for powers of the distance from an end without noise
             bends = [np.where(noisy.take(range(bend.shape[axis]), axis), bend, 0.0) for bend in bends]
