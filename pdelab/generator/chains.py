@@ -575,10 +575,11 @@ def tell_of_few(what, field, form, grid, stacklevel):
         if n > FEW_BENT[-1][0] or np.ptp(field, axis).max() <= varies:
             continue
         a = np.maximum(form.a[axis], TINY)
-        parts = [cell_numbers(form, axis).take(range(n if grid.periodic[axis] else n - 1), axis), np.log(a)]
-        if form.drift is not None:  # whose means over the faces may be the same
-            b = form.drift if grid.dimension == 1 else form.drift[..., axis]
-            parts.append(b * grid.spacing[axis] / a)
+        with np.errstate(over="ignore"):
+            parts = [cell_numbers(form, axis).take(range(n if grid.periodic[axis] else n - 1), axis), np.log(a)]
+            if form.drift is not None:  # whose means over the faces may be the same
+                b = form.drift if grid.dimension == 1 else form.drift[..., axis]
+                parts.append(b * grid.spacing[axis] / a)
         noisy = np.minimum(form.a[axis].take(range(1, n), axis), form.a[axis].take(range(n - 1), axis)) > 0
         with np.errstate(invalid="ignore", over="ignore"):  # infinite where there is no noise
             bends = [np.nan_to_num(np.abs(np.diff(part, axis=axis))) for part in parts]
