@@ -367,7 +367,7 @@ MUTANTS = tuple(
         ("powers near one stay so", "generator/fading.py", "<= 2 * np.abs(power - before), whole, power)", "< 0, whole, power)",
          "tests/test_fading_noise.py -k few_nodes"),
         ("forces at ends as differences say", "generator/fading.py", "np.abs(slopes[0] - before[0]), 0.0, slopes[0])", "np.abs(slopes[0] - before[0]), slopes[0], slopes[0])",
-         "tests/test_fading_noise.py -k vanishes_at_an_end"),
+         "tests/test_fading_noise.py -k level_at_an_end"),
         ("times before the last are not told", "fokker_planck/accuracy.py", "[EARLY] * (count - 1)", "[2.0] * (count - 1)", "tests/test_fading_noise.py -k before_the_last"),
         ("noise that fades is not compared", "generator/chains.py", "known = form.diagonal and not fades(form, grid)", "known = form.diagonal",
          "tests/test_fading_noise.py -k bends_between"),
