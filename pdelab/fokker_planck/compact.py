@@ -11,7 +11,7 @@ from pdelab.fokker_planck.splitting import Sweeps
 from pdelab.fokker_planck.timing import damped, half_cells
 from pdelab.fokker_planck.walls import with_walls
 from pdelab.generator import axis_rates, ito
-from pdelab.generator.coefficients import lines
+from pdelab.generator.edges import lines
 from pdelab.generator.smearing import peclet
 from pdelab.grid import Grid
 from pdelab.hints import Array

@@ -18,7 +18,8 @@ from pdelab.checks import bounded
 from pdelab.generator.assembly import generator
 from pdelab.generator.censored import Censored, Wide
 from pdelab.generator.coarser import Coarser
-from pdelab.generator.coefficients import DiffusionProblem, asked, ito, lines
+from pdelab.generator.coefficients import DiffusionProblem, asked, ito
+from pdelab.generator.edges import lines
 from pdelab.generator.fading import fades, fading
 from pdelab.generator.smearing import FEW, SMEARED, TINY, smearing, warn_of_smearing
 from pdelab.generator.truncation import Truncation, cell_numbers

@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from pdelab.generator.edges import cell_shape, corner_gradient, corner_mean
+from pdelab.generator.edges import cell_shape, corner_gradient, corner_mean, lines
 from pdelab.generator.fading import leave_fading_ends
 from pdelab.grid import Grid
 from pdelab.hints import Array
@@ -16,18 +16,13 @@ from pdelab.kernels import tridiagonal
 
 __all__ = [
     "Coefficients", "DiffusionProblem", "INTERPRETATIONS", "Ito", "asked", "axis_rates", "ito",
-    "largest_step", "isolated", "lines", "no_outflow", "over_faces", "second_difference", "stepping_faces", "stop",
+    "largest_step", "isolated", "no_outflow", "over_faces", "second_difference", "stepping_faces", "stop",
 ]  # fmt: skip
 
 INTERPRETATIONS = ("ito", "stratonovich", "klimontovich", "fick")
 SHARP, ALONE = 3.0, 0.1  # a difference over those around it, 2 of a wave of six nodes; a share that counts as none
 WIDEST = 1e100  # spacings and rates beyond this, or below its inverse, leave no room for their products
-CORRECTION = {
-    "ito": 0.0,
-    "stratonovich": 0.5,
-    "klimontovich": 1.0,
-    "fick": 1.0,
-}  # α: σ is read at the point (1 - α) t + α (t + dt)
+CORRECTION = dict(zip(INTERPRETATIONS, (0.0, 0.5, 1.0, 1.0)))  # α: σ is read at the point (1 - α) t + α (t + dt)
 
 
 @dataclass(frozen=True, eq=False)
@@ -307,11 +302,6 @@ def _noise_induced(sigma, grid):
         for j in range(sigma.shape[-1]):
             added[..., i] += np.sum(sigma[..., :, j] * _derivative(sigma[..., i, j], grid), axis=-1)
     return added
-
-
-def lines(array, axis, shape):
-    """View of a contiguous field of this shape as (outer, n, inner) with `axis` in the middle."""
-    return array.reshape(math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :]))
 
 
 def axis_rates(form: Ito, grid: Grid) -> list[tuple[Array, Array]]:

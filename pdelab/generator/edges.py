@@ -23,7 +23,7 @@ import numpy as np
 from pdelab.kernels import selling
 
 __all__ = [
-    "Edges", "cell_shape", "corner_gradient", "corner_mean", "edges", "face_means", "in_cells", "on_nodes",
+    "Edges", "cell_shape", "corner_gradient", "corner_mean", "edges", "face_means", "in_cells", "lines", "on_nodes",
     "spread_added",
 ]  # fmt: skip
 
@@ -170,6 +170,11 @@ def _cut(tail, head, forward, backward, grid):
         into[cut] = 0.0
         landing = inside[cut] + np.rint(s[:, None] * (outside[cut] - inside[cut]))
         outside[cut] = np.where(np.array(grid.periodic), landing, np.clip(landing, 0, np.array(grid.shape) - 1))
+
+
+def lines(array, axis, shape):
+    """View of a contiguous field of this shape as (outer, n, inner) with `axis` in the middle."""
+    return array.reshape(math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :]))
 
 
 def cell_shape(grid):

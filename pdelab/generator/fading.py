@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from pdelab.generator.edges import lines
+
 __all__ = ["fades", "fading", "leave_fading_ends"]
 
 FADED = 0.6  # of the diffusivity of the next node, below which the noise at an end fades
@@ -48,11 +50,8 @@ def fades(form: Any, grid: Any) -> bool:
     -------
     bool
     """
-    for axis, ends in enumerate(grid.ends):
-        a = np.moveaxis(form.a[axis], axis, 0).reshape(1, grid.shape[axis], -1)
-        if fading(a, ends[0]).any() or fading(a[:, ::-1], ends[1]).any():
-            return True
-    return False
+    along = (lines(a, axis, grid.shape) for axis, a in enumerate(form.a))
+    return any(fading(a, lower).any() or fading(a[:, ::-1], upper).any() for a, (lower, upper) in zip(along, grid.ends))
 
 
 def leave_fading_ends(form: Any, grid: Any, axis: int, up: Any, down: Any) -> None:
@@ -79,12 +78,12 @@ def leave_fading_ends(form: Any, grid: Any, axis: int, up: Any, down: Any) -> No
         drift = drift[..., axis]
     sides = ((slice(None), 0, up, down), (slice(None, None, -1), -2, down, up))
     for end, (nodes, face, out, back), inwards in zip(grid.ends[axis], sides, (1, -1)):
-        faint = fading(_lines(form.a[axis], axis)[:, nodes], end)
+        faint = fading(lines(form.a[axis], axis, grid.shape)[:, nodes], end)
         if not faint.any():
             continue
 
         def first(field, count, nodes=nodes, faint=faint):
-            along = _lines(field, axis)[:, nodes]
+            along = lines(field, axis, grid.shape)[:, nodes]
             return np.stack([along[:, k][faint] for k in range(min(count, grid.shape[axis]))])
 
         near = first(form.a[axis], 5)
@@ -101,11 +100,6 @@ def leave_fading_ends(form: Any, grid: Any, axis: int, up: Any, down: Any) -> No
         leaving = face if end == "reflecting" else face + inwards
         for old, number, new in ((back, face, rates[0]), (out, leaving, rates[1])):
             old[:, number][faint] = np.where(np.isfinite(new), new, old[:, number][faint])
-
-
-def _lines(field, axis):
-    """A view as (outer, n, inner) with this axis in the middle."""
-    return field.reshape(math.prod(field.shape[:axis]), field.shape[axis], math.prod(field.shape[axis + 1 :]))
 
 
 def _slopes(energies):

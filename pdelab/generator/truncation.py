@@ -10,7 +10,8 @@ import numpy as np
 from scipy import sparse
 
 from pdelab.generator.assembly import chain_of_rates
-from pdelab.generator.coefficients import Ito, axis_rates, lines, second_difference, stepping_faces, stop
+from pdelab.generator.coefficients import Ito, axis_rates, second_difference, stepping_faces, stop
+from pdelab.generator.edges import lines
 from pdelab.generator.fading import fading
 from pdelab.grid import Grid
 from pdelab.hints import Array
