@@ -18,7 +18,7 @@ from pdelab.grid import Grid
 from pdelab.hints import Array
 from pdelab.stepping import Stepper
 
-__all__ = ["EVEN", "Followed", "left_out", "relative_error", "with_error"]
+__all__ = ["EVEN", "Followed", "left_out", "of_first", "relative_error", "with_error"]
 
 EVEN = 0.3  # cell Peclet number up to which the nodes of a resolved solution make errors of a per cent or so
 SEEN = 1e-3  # of the largest value, below which none is compared with its error
@@ -95,20 +95,25 @@ def with_error(stepper: Stepper, problem: FokkerPlanck, grid: Grid, form: Ito, s
     def space_error(field, time):  # of the state whose field was asked for last
         return relative_error(field, *seen, *first) if time > 0 else 0.0
 
-    def of_own(function):
-        return lambda state, *time: function(state[0], *time)
-
-    return replace(
+    return of_first(
         stepper,
         advance=advance,
-        bound=of_own(stepper.bound),
         init=init,
         values=field,
-        report=of_own(stepper.report),
-        records={name: of_own(record) for name, record in stepper.records.items()},
         peaks=stepper.peaks | ({"space_error": space_error} if problem.adjoint else {}),
         bare=stepper,
     )
+
+
+def of_first(stepper: Stepper, **changes: Any) -> Stepper:
+    """A stepper whose state begins with that of this one, which hands out what this one does but for the changes."""
+
+    def read(function):
+        return lambda state, *time: function(state[0], *time)
+
+    own = {name: read(getattr(stepper, name)) for name in ("bound", "values", "report")}
+    records = {name: read(record) for name, record in stepper.records.items()}
+    return replace(stepper, **{**own, "records": records, **changes})
 
 
 def relative_error(field: Array, error: Array, first: Array) -> float:
