@@ -125,7 +125,8 @@ def solve(
         absorbed and flux, arrays (times, d, 2), say what has left through the lower and upper end of each axis and how
         fast, and mass_drift counts what has left, too; absorbed_error is what the nodes leave out of absorbed: to
         leading order where |b| h / D is not small, else, and on axes of 7 to 33 nodes, by a run beside it on every
-        second node; math.inf on fewer along an axis that matters. What `compact` gains is not in it.
+        second node, unless all axes have 257 or more; math.inf on fewer along an axis that matters. What `compact`
+        gains is not in it.
 
         `time_error` is the estimated error in time at the saved times, relative to the data: of densities and Burgers
         in integrals of absolute values, otherwise the largest error over the range. For Fokker-Planck `peclet` is the
