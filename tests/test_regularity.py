@@ -705,6 +705,35 @@ def test_the_two_ends_of_a_circle_are_one_point():
     assert critical.points == pytest.approx([0.0, math.pi], abs=1e-9)
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_persistence_on_a_ring_is_that_of_three_turns_of_it(seed):
+    """However the ring is cut open, of the formula, its functions and its node values."""
+    rng, around = np.random.default_rng(seed), 2 * math.pi
+    f = Loss(" + ".join(f"{rng.uniform(0.2, 1.5)}*cos({k}*x + {rng.uniform(0, 6)})" for k in (1, 2, 3)))
+    low = rng.uniform(-5.0, 5.0)
+    ring, turns = Grid(low, low + around, 96, boundary="periodic"), Grid(low - around, low + 2 * around, 289)
+    points = regularity.critical_points(f, ring).points
+    expected = regularity.persistence_times(f, turns, points)
+    assert regularity.persistence_times(f, ring) == pytest.approx(expected, rel=1e-9)
+    functions = Loss.from_functions(f, f.gradient, f.hessian, dimension=1)
+    assert regularity.critical_points(functions, ring).points == pytest.approx(points, abs=1e-9)
+    assert regularity.persistence_times(functions, ring) == pytest.approx(expected, rel=1e-4)  # no proof for them
+    values = f.on(ring)
+    again = regularity.persistence_times(np.append(np.tile(values, 3), values[0]), turns, points)
+    assert regularity.persistence_times(values, ring, points) == pytest.approx(again, rel=1e-9)
+
+
+def test_persistence_on_a_torus_is_that_of_its_turns():
+    f = Loss("cos(x) + 0.7*cos(2*y + 1) + 0.5*sin(x + y) + 0.3*sin(2*x - y)")
+    low, high = np.array([0.0, 1.0]), np.array([0.0, 1.0]) + 2 * math.pi
+    torus, turns = Grid(low, high, 24, boundary="periodic"), Grid(2 * low - high, 2 * high - low, 73)
+    points = regularity.critical_points(f, torus).points
+    expected = regularity.persistence_times(f, turns, points)
+    assert regularity.persistence_times(f, torus) == pytest.approx(expected, rel=1e-9)
+    functions = Loss.from_functions(f, f.gradient, f.hessian, dimension=2)
+    assert regularity.persistence_times(functions, torus, points) == pytest.approx(expected, rel=2e-3)
+
+
 @pytest.mark.parametrize("exponent", [-3, -5.7, -6, -7, -8, -10, -12])
 @pytest.mark.parametrize("centre", [0.0, 0.5, -1.25])
 def test_critical_points_next_to_one_another_are_told_apart(exponent, centre):

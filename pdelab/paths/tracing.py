@@ -317,6 +317,7 @@ def _versions():
 TEMPLATE = """\
 from math import {library}
 
+import numpy as np
 from numba import float32, njit
 
 from pdelab.kernels.noise import random_sign, {vectorised}
@@ -365,15 +366,36 @@ def _source(trace, increments, results, dtype):
 
 def scalar_functions(loss, number, kinds, single):
     """The scalar functions of a formula, renamed, with elementary functions that vectorise."""
-    return "".join(_scalar_function(getattr(loss, f"{kind}_kernel"), f"{kind}_{number}", single) for kind in kinds)
+    return "".join(_scalar_function(getattr(loss, f"{kind}_kernel"), number, single) for kind in kinds)
 
 
 @lru_cache(maxsize=256)
-def _scalar_function(kernel, name, single):
-    node = ast.parse(inspect.getsource(kernel.py_func)).body[0]
-    node.name = name
+def _scalar_function(kernel, number, single):
+    """The text of a kernel of a formula and, before it, of the one that it calls where the formula has a kink."""
+    function = kernel.py_func
+    node = ast.parse(inspect.getsource(function)).body[0]
+    calls = {call.id for call in ast.walk(node) if isinstance(call, ast.Name)}
+    above = [function.__globals__[name] for name in sorted(calls) if name.endswith("_at_kinks")]
+    node = _Renamed(number).visit(_Single().visit(node) if single else node)
     node.decorator_list = [ast.parse("njit(nogil=True, error_model='numpy', forceinline=True)", mode="eval").body]
-    return ast.unparse(ast.fix_missing_locations(_Single().visit(node) if single else node)) + "\n\n\n"
+    text = ast.unparse(ast.fix_missing_locations(node)) + "\n\n\n"
+    return "".join(_scalar_function(other, number, single) for other in above) + text
+
+
+class _Renamed(ast.NodeTransformer):
+    """The function and the one at kinks that it calls under names that end in the number of the formula."""
+
+    def __init__(self, number):
+        self.number = number
+
+    def visit_FunctionDef(self, node):
+        node.name = f"{node.name}_{self.number}"
+        return self.generic_visit(node)
+
+    def visit_Name(self, node):
+        if node.id.endswith("_at_kinks"):
+            node.id = f"{node.id}_{self.number}"
+        return node
 
 
 class _Single(ast.NodeTransformer):

@@ -122,7 +122,7 @@ def persistence_times(f: Field, grid: Grid, points: ArrayLike | None = None) -> 
         polished from the best node, and a warning says where the middles of the cells give less; of node values it is
         the minimum over the nodes.
     grid : Grid
-        y ranges over its box.
+        y ranges over its box; along a periodic axis |y - c| is the shorter way around.
     points : array (k,) or (k, d), optional
         By default the critical points of the Loss. Required for node values, interpolated there.
 
@@ -438,23 +438,42 @@ def _derivatives(f, y):
 def _roots(f, grid):
     """Roots of grad f inside the box, (k,) or (k, d), in lexicographic order."""
     if grid.dimension == 1:
-        x, slope = grid.x, f.gradient(grid.x)
+        x = np.append(grid.x, grid.upper) if grid.periodic[0] else grid.x
+        slope = f.gradient(x)
         crossed = np.flatnonzero(slope[1:] * slope[:-1] < 0)
         between = f.gradient(0.5 * (x[1:] + x[:-1]))
         hidden = (slope[1:] * slope[:-1] > 0) & (between * slope[1:] < 0)
         _warn_of_hidden(int(hidden.sum()), "cells")
         roots = [scipy.optimize.brentq(f.gradient, x[k], x[k + 1], xtol=1e-15) for k in crossed]
-        return np.sort(np.concatenate([roots, x[slope == 0], _at_ends(f, grid, slope)]))
+        return np.sort(np.concatenate([roots, grid.x[slope[: grid.x.size] == 0], _at_ends(f, grid, slope)]))
     size = np.linalg.norm(f.gradient(grid.points), axis=-1)
     starts = grid.points[size == scipy.ndimage.minimum_filter(size, 3, mode=filter_modes(grid))]
     roots = _newton_roots(f, grid, starts, [])
     count = len(roots)
-    middles = grid.points[(slice(-1),) * grid.dimension] + 0.5 * np.array(grid.spacing)
+    middles = _middles(grid)
     size = np.linalg.norm(f.gradient(middles), axis=-1)
-    starts = middles[size == scipy.ndimage.minimum_filter(size, 3, mode="nearest")]
+    starts = middles[size == scipy.ndimage.minimum_filter(size, 3, mode=filter_modes(grid))]
     roots = _newton_roots(f, grid, starts, roots)
     _warn_of_hidden(len(roots) - count, "points, found from the middles of the cells,")
     return np.array(sorted(roots, key=tuple)).reshape(-1, grid.dimension)
+
+
+def _beside(f, grid, c):
+    """Places (n, d) of the box around a point, closer than the nodes, along the eigenvectors of the Hessian there."""
+    d = grid.dimension
+    hessian = np.nan_to_num(np.reshape(f.hessian(c), (d, d)), posinf=0.0, neginf=0.0)
+    steps = min(grid.spacing) * np.geomspace(1e-2, 1.0, 32)
+    steps = np.concatenate([steps, -steps])[:, None, None] * np.linalg.eigh(hessian)[1].T
+    places = c + steps.reshape(-1, d)
+    around = grid.lower + (places - grid.lower) % np.subtract(grid.upper, grid.lower)
+    return np.where(grid.periodic, around, np.clip(places, grid.lower, grid.upper))
+
+
+def _middles(grid):
+    """Middles of all cells (*cells, d), of a ring also of the one between its last node and its first."""
+    cells = tuple(slice(None if wraps else -1) for wraps in grid.periodic)
+    points = grid.points.reshape(*grid.shape, grid.dimension)
+    return points[cells] + 0.5 * np.array(grid.spacing)
 
 
 def _at_ends(f, grid, slope):
@@ -485,8 +504,7 @@ def _newton_roots(f, grid, starts, roots):
         small = np.linalg.norm(f.gradient(root)) <= 1e-9 * (1 + np.abs(f.hessian(root)).max())
         root = np.where(np.abs(root - grid.lower) <= 1e-12 * sides, grid.lower, root)
         root = np.where(np.abs(root - grid.upper) <= 1e-12 * sides, grid.upper, root)
-        inside = (root >= grid.lower).all() and (root <= grid.upper).all()
-        if small and inside and all((np.abs(root - other) > 1e-6 * sides).any() for other in roots):
+        if small and _inside(root[None], grid)[0] and all((np.abs(root - other) > 1e-6 * sides).any() for other in roots):
             roots.append(root)
     return roots
 
@@ -498,11 +516,26 @@ def _proved_times(f, grid, points, nodes, values):
     times = _curvature_times(f, grid, points)
     starts = np.empty_like(points)
     for k, (c, value) in enumerate(zip(points, heights)):
-        ratio = _ratios(c, value, nodes, values, 0.25 * min(grid.spacing) ** 2)
+        ratio = _ratios(c, value, nodes, values, grid, 0.25 * min(grid.spacing) ** 2)
         starts[k], times[k] = nodes[ratio.argmin()], min(times[k], ratio.min())
     noise = 8.0 * boxes.rounding(points) + 4e-16 * np.abs(heights)
-    times = _descended(f, grid, points, heights, starts, times, noise)
-    return np.array([_first_loss(f, boxes, *row) for row in zip(points, heights, times, noise)])
+    times = _descended(f, grid, _image(points, starts, grid), heights, starts, times, noise)
+    for away in _images(grid):
+        rows = zip(points + away, heights, times, noise)
+        times = np.array([_first_loss(f, boxes, *row) for row in rows])
+    return times
+
+
+def _image(points, y, grid):
+    """The images of points (k, d) on the axes' rings that are nearest to y (k, d)."""
+    sides = np.subtract(grid.upper, grid.lower)
+    return points + np.where(grid.periodic, sides * np.round((y - points) / sides), 0.0)
+
+
+def _images(grid):
+    """The ways (d,) from a point in the box to itself around the rings that can be nearer to a place in the box."""
+    sides = np.subtract(grid.upper, grid.lower)
+    return [sides * turns for turns in product(*((0, -1, 1) if ring else (0,) for ring in grid.periodic))]
 
 
 def _curvature_times(f, grid, points):
@@ -544,9 +577,18 @@ def _falls(f, grid, c, bend, direction):
     return bool((np.abs(fall / (0.5 * bend * s[..., 0] ** 2) - 1.0) <= 1e-3).any())
 
 
-def _ratios(c, value, nodes, values, closest=-1.0):
+def _squares(y, c, grid):
+    """|y - c|² at places y (n, d), along a periodic axis the shorter way around."""
+    away = np.abs(y - c)
+    for axis in np.flatnonzero(grid.periodic):
+        side = grid.upper[axis] - grid.lower[axis]
+        away[:, axis] = np.minimum(away[:, axis] % side, -away[:, axis] % side)
+    return (away**2).sum(axis=1)
+
+
+def _ratios(c, value, nodes, values, grid, closest=-1.0):
     """|y - c|²/(2 (f(c) - f(y))) at nodes y lower by more than rounding, squared distances from `closest` on."""
-    squares, drop = ((nodes - c) ** 2).sum(axis=1), value - values
+    squares, drop = _squares(nodes, c, grid), value - values
     lower = drop > 8 * np.finfo(float).eps * np.maximum(abs(value), np.abs(values))
     lower &= squares > closest  # closer by, the limit 1/|eigenvalue| speaks
     return np.divide(squares, 2.0 * drop, out=np.full(len(nodes), math.inf), where=lower)
@@ -587,23 +629,25 @@ def _persistence(f, grid, c, nodes, values):
     """T(c) of `persistence_times` for one point: on the nodes, of a loss of functions polished from the best one."""
     if not isinstance(f, Loss):
         value = float(grid.interpolate(values.reshape(grid.shape), c))
-        return float(_ratios(c, value, nodes, values).min())
-    value = float(f(c))
-    ratio = _ratios(c, value, nodes, values, 0.25 * min(grid.spacing) ** 2)
-    best, node = float(ratio.min()), nodes[ratio.argmin()]
-    limit = float(_curvature_times(f, grid, np.reshape(c, (1, grid.dimension)))[0])
+        return float(_ratios(c, value, nodes, values, grid).min())
+    value, limit = float(f(c)), float(_curvature_times(f, grid, np.reshape(c, (1, grid.dimension)))[0])
     noise = 4e-15 * max(abs(value), float(np.median(np.abs(values))))
+    ratio, beside = _ratios(c, value, nodes, values, grid, 0.25 * min(grid.spacing) ** 2), _beside(f, grid, c)
+    heights = f(beside[:, 0] if grid.dimension == 1 else beside)
+    closer = _ratio(value - heights, _squares(beside, c, grid), noise)
+    best = float(min(ratio.min(), closer.min()))
+    start = beside[closer.argmin()] if closer.min() < ratio.min() else nodes[ratio.argmin()]
+    image = _image(np.reshape(c, (1, -1)), start[None], grid)[0]
 
     def scaled(y):
-        return float(_ratio(np.float64(value - f(y)), np.sum((y - c) ** 2), noise))
+        return float(_ratio(np.float64(value - f(y)), np.sum((y - image) ** 2), noise))
 
     time = limit
     if not math.isinf(best):
-        start, side = (node[0], float(c)) if grid.dimension == 1 else (node, None)
-        time = min(best, limit, polished(scaled, start, grid, forbidden=side))
-    points = np.array(grid.points).reshape(*grid.shape, grid.dimension)
-    middles = (points[(slice(-1),) * grid.dimension] + 0.5 * np.array(grid.spacing)).reshape(-1, grid.dimension)
-    squares = ((middles - c) ** 2).sum(axis=1)
+        place, side = (start[0], float(image[0])) if grid.dimension == 1 else (start, None)
+        time = min(best, limit, polished(scaled, place, grid, forbidden=side))
+    middles = _middles(grid).reshape(-1, grid.dimension)
+    squares = _squares(middles, c, grid)
     drop = value - f(middles[:, 0] if grid.dimension == 1 else middles)
     far = (drop > 1e-9 * (1.0 + abs(value))) & (squares > min(grid.spacing) ** 2)
     if (squares[far] < 2.0 * drop[far] * time * (1.0 - 1e-6)).any():
