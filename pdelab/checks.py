@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 __all__ = [
     "AccuracyWarning", "bounded", "choice", "exactly_one", "finite", "nonnegative", "number", "positive", "reals",
-    "refuse", "seed", "shown", "switch", "whole", "within",
+    "refuse", "seed", "shown", "switch", "unmasked", "whole", "within",
 ]  # fmt: skip
 
 
@@ -354,7 +354,7 @@ def reals(name: str, values: Any, expected: str = "real numbers") -> NDArray[np.
     Raises
     ------
     ValueError
-        Text, complex numbers, ragged sequences.
+        Text, complex numbers, ragged sequences, masked numbers.
 
     Examples
     --------
@@ -362,12 +362,40 @@ def reals(name: str, values: Any, expected: str = "real numbers") -> NDArray[np.
     array([1., 2.])
     """
     try:
-        array = np.asarray(values)
+        array = np.asarray(unmasked(name, values))
         if array.dtype.kind not in "fiubO":
             raise TypeError(array.dtype)
         return array.astype(float, copy=False)
     except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"{name}: expected {expected}, got {shown(values)}") from error
+
+
+def unmasked(name: str, values: Any) -> Any:
+    """What came, unless numbers in it are masked: NumPy hands out what lies under a mask as if it were data.
+
+    Parameters
+    ----------
+    name, values
+        What the argument is called, and what came for it.
+
+    Returns
+    -------
+    the same
+
+    Raises
+    ------
+    ValueError
+        A masked array that hides something.
+
+    Examples
+    --------
+    >>> unmasked("values", [1.0, 2.0])
+    [1.0, 2.0]
+    """
+    if np.ma.is_masked(values):
+        hidden = int(np.ma.getmaskarray(values).sum())
+        raise ValueError(f"{name}: expected numbers, got a masked array that hides {hidden}: fill them in")
+    return values
 
 
 def bounded(values: NDArray[np.float64], low: Any, high: Any, slack: Any, words: str) -> NDArray[np.float64]:

@@ -209,7 +209,7 @@ class Grid:
         >>> Grid(0.0, 1.0, 3).integrate([1.0, 2.0, 3.0])
         2.0
         """
-        values = np.asarray(values)
+        values = np.asarray(checks.unmasked("values", values))
         if values.shape[values.ndim - self.dimension :] != self.shape:
             raise ValueError(f"values: expected the last axes {self.shape}, got shape {values.shape}")
         total = np.tensordot(values, self.weights, axes=self.dimension)

@@ -194,7 +194,8 @@ def kramers_time(loss: Loss, minimum: ArrayLike, saddle: ArrayLike, beta: float)
     Raises
     ------
     ValueError
-        A Hessian that is not that of a minimum, or of a saddle with one downward direction.
+        A Hessian that is not that of a minimum, or of a saddle with one downward direction; a saddle that is no higher
+        than the minimum.
 
     Warns
     -----
@@ -214,7 +215,7 @@ def kramers_time(loss: Loss, minimum: ArrayLike, saddle: ArrayLike, beta: float)
     beta, d = checks.positive("beta", beta), loss.dimension
     spectra, off = {}, 0.0
     for name, point, downward in (("minimum", minimum, 0), ("saddle", saddle, 1)):
-        if np.shape(point) != (() if d == 1 else (d,)):
+        if checks.reals(name, point, "a point").shape != (() if d == 1 else (d,)):
             raise ValueError(f"{name}: expected a point of {d} coordinates, got {point!r}")
         hessian = np.reshape(loss.hessian(point), (d, d))
         spectra[name] = np.linalg.eigvalsh(hessian)
@@ -231,6 +232,11 @@ def kramers_time(loss: Loss, minimum: ArrayLike, saddle: ArrayLike, beta: float)
             "zeros of the gradient first",
             AccuracyWarning,
             stacklevel=2,
+        )
+    if not float(loss(saddle)) > float(loss(minimum)):
+        raise ValueError(
+            f"saddle: expected a value of f above that at the minimum, {float(loss(minimum)):.6g}, "
+            f"got {float(loss(saddle)):.6g}"
         )
     logarithm = np.log(np.abs(spectra["saddle"])).sum() - np.log(spectra["minimum"]).sum()
     logarithm = 0.5 * logarithm + beta * (float(loss(saddle)) - float(loss(minimum)))

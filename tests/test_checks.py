@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+import pdelab as pl
 from pdelab import checks
 
 PASSES = [
@@ -86,3 +87,27 @@ def test_exactly_one_of_several_is_given():
         checks.exactly_one("it", "D = 1/beta", beta=1.0, D=2.0)
     with pytest.raises(ValueError, match="^it: expected exactly one of beta and D, got neither: give one"):
         checks.exactly_one("it", beta=None, D=None)
+
+
+MASKED = np.ma.masked_array([1.0, 2.0, 3.0, 4.0, 5.0], mask=[0, 0, 1, 0, 0])
+LINE = pl.Grid(0.0, 1.0, 5)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda a: pl.solve(pl.Heat(viscosity=0.1), a, LINE, 0.1, rtol=math.inf),
+        lambda a: pl.local_entropy(a, LINE, 0.1, 3.0),
+        lambda a: pl.hopf_lax(a, LINE, 0.1),
+        lambda a: pl.simulate(pl.Langevin(pl.Loss("x**2"), 1.0), a, 0.1, 0.05, paths=5, seed=1),
+        lambda a: pl.Loss("x**2")(a),
+        lambda a: pl.Loss.from_functions(lambda x: a + x, lambda x: x, dimension=1)(np.arange(5.0)),
+        lambda a: LINE.integrate(a),
+        lambda a: LINE.interpolate(a, 0.5),
+        lambda a: pl.regularity.harmonic_mean(a),
+    ],
+)
+def test_masked_numbers_are_refused_and_whole_arrays_are_not(call):
+    with pytest.raises(ValueError, match="expected"):
+        call(MASKED)
+    call(np.ma.masked_array(MASKED.data, mask=False))

@@ -19,6 +19,7 @@ from pdelab.stepping import AccuracyWarning, solve
 
 EXAMPLES = settings(deadline=None, max_examples=25, derandomize=True)
 SEEDS = st.integers(0, 2**32 - 1)
+WASHBOARD = Loss("sin(x) - x/5")
 TILTED = Loss("x**4/4 - x**2/2 + x/10")
 
 
@@ -232,6 +233,8 @@ def test_barrier_decides_annealing():
     [
         (lambda g, r: kramers_time(TILTED, -1.0467, 0.101, 0.0), "beta"),
         (lambda g, r: kramers_time(TILTED, 0.101, -1.0467, 1.0), "minimum: expected 0 negative"),
+        (lambda g, r: kramers_time(TILTED, "-1.0", 0.101, 1.0), "minimum: expected a point"),
+        (lambda g, r: kramers_time(WASHBOARD, -13.93580902, 7.65262371, 1.0), "saddle: expected a value of f above"),
         (lambda g, r: kramers_time(TILTED, -1.0467, 0.9, 1.0), "saddle: expected 1 negative"),
         (lambda g, r: kramers_time(Loss("x**2*y**2"), [0.0, 0.0], [1.0, 0.0], 1.0), "no zero eigenvalue"),
         (lambda g, r: kramers_time(TILTED, [0.0, 1.0], 0.1, 1.0), "1 coordinates"),

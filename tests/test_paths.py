@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import warnings
 
 import numpy as np
 import pytest
@@ -411,6 +412,37 @@ CASES = [
     ("diagonal", paths.euler_maruyama), ("diagonal", paths.heun), ("scalar", paths.milstein), ("general", paths.heun),
     ("additive", paths.sra1), ("linear", paths.exponential),
 ]  # fmt: skip
+
+
+KINKED = ["abs(x)", "max(x, 0) + x**2", "sign(x)*x**2", "min(x**2, 1)", "sqrt(abs(x)) + x**2", "max(abs(x), y) + y**2",
+          "abs(x - y) + max(x, 2*y, 0) + x**2"]  # fmt: skip
+
+
+@pytest.mark.parametrize("formula", KINKED)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_paths_of_kinked_formulas_are_compiled(formula, dtype):
+    """The same numbers as those of its functions; on the kink itself the gradient there, which both ask for."""
+    f = Loss(formula)
+    functions = Loss.from_functions(f, f.gradient, f.hessian, dimension=f.dimension)
+    starts = np.linspace(-1.0, 1.0, 41)
+    starts = starts if f.dimension == 1 else np.stack([starts, starts[::-1]], axis=1)
+    runs = [
+        paths.simulate(paths.Langevin(loss, 4.0), starts, 0.3, 0.1, paths=41, seed=3, dtype=dtype)
+        for loss in (f, functions)
+    ]
+    assert runs[0].info["compiled"] and not runs[1].info["compiled"]
+    np.testing.assert_allclose(*(run.final for run in runs), atol=1e-12 if dtype is np.float64 else 1e-4)
+
+
+@pytest.mark.parametrize("where", ["walls", "exit"])
+def test_steps_as_wide_as_the_box_are_told(where):
+    noise = paths.Diffusion(0.0, 1.0)
+    for dt, told in ((0.65, True), (0.63, False)):  # sqrt(dt) over 2 is 0.4 at 0.64
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            paths.simulate(noise, 0.0, 1.3 if told else 1.26, dt, paths=10, seed=1, **{where: (-1.0, 1.0)})
+        assert [warning.category for warning in caught] == [pl.stepping.AccuracyWarning] * told
+        assert all("take dt below 0.64" in str(warning.message) for warning in caught)
 
 
 @pytest.mark.parametrize("name, scheme", CASES)

@@ -664,7 +664,8 @@ def test_quadratic_robust_width():
         gamma = width(spectrum, epsilon, 2.0)
         assert np.log1p(gamma * spectrum).sum() / 4 == pytest.approx(epsilon, rel=1e-12)
     assert width(2.0, 0.1, math.inf) == width([0.0, 0.0], 0.1, 1.0) == width(2.0, 500.0, 3.0) == math.inf
-    for bad in ((-1.0, 0.1, 1.0), (1.0, 0.0, 1.0), (1.0, 0.1, -1.0), (math.nan, 0.1, 1.0)):
+    for bad in ((-1.0, 0.1, 1.0), (1.0, 0.0, 1.0), (1.0, 0.1, -1.0), (math.nan, 0.1, 1.0), (math.inf, 0.1, 1.0),
+                ([], 0.1, 1.0), ("1.0", 0.1, 1.0), (1j, 0.1, 1.0)):  # fmt: skip
         with pytest.raises(ValueError, match="expected"):
             width(*bad)
 
@@ -676,6 +677,12 @@ def test_robust_width_of_quadratics_is_the_formula():
     hessian = [[2.0, 0.5], [0.5, 1.0]]
     width = regularity.robust_width(losses.quadratic(hessian, centre=[1.0, 0.0]), [1.0, 0.0], 0.1, 3.0)
     assert width == pytest.approx(regularity.quadratic_robust_width(np.linalg.eigvalsh(hessian), 0.1, 3.0), rel=1e-6)
+
+
+@pytest.mark.parametrize("bad", [[0.0, 0.0], "0.0", 1j])
+def test_robust_width_asks_for_one_point(bad):
+    with pytest.raises(ValueError, match="point: expected"):
+        regularity.robust_width(losses.quadratic(2.0), bad, 0.1, 3.0)
 
 
 def test_robust_width_prefers_the_wide_valley():

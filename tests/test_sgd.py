@@ -85,6 +85,16 @@ def test_the_compiled_loop_is_the_algorithm(batch, replacement, monkeypatch):
     assert np.allclose(compiled.states, numpy.states, rtol=1e-12, atol=1e-13)
 
 
+def test_kinked_terms_have_a_compiled_loop(monkeypatch):
+    terms = FiniteSum("abs(a - x) + max(x, a)**2/2", a=[-1.0, 0.2, 0.5])
+    sde, common = sgd.SGD(terms, 2, False), {"paths": 300, "seed": 3}
+    compiled = paths.simulate(sde, 0.5, 1.0, 0.05, **common)
+    monkeypatch.setattr(engine._Run, "_compiled", lambda self: setattr(self, "is_compiled", False))
+    numpy = paths.simulate(sde, 0.5, 1.0, 0.05, **common)
+    assert compiled.info["compiled"] and not numpy.info["compiled"]
+    assert np.allclose(compiled.final, numpy.final, rtol=1e-12, atol=1e-13)
+
+
 def test_every_batch_is_equally_likely(rng):
     words = rng.integers(0, 2**64, size=(3, 60_000), dtype=np.uint64)
     for replacement, count in ((True, 5**3), (False, 5 * 4 * 3)):

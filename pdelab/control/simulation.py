@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from pdelab import checks
 from pdelab.control.value import Value
 from pdelab.hints import Array
 from pdelab.noise import normals
@@ -169,10 +170,7 @@ def _inside(grid, x):
 
 def _initial_states(initial, paths, grid):
     d = grid.dimension
-    try:
-        states = np.asarray(initial, dtype=float)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"initial: expected a point or one point a path, got {initial!r}") from error
+    states = checks.reals("initial", initial, "a point or one point a path")
     states = states[..., None] if d == 1 else states
     if states.shape not in ((d,), (paths, d)):
         raise ValueError(

@@ -15,6 +15,7 @@ import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pdelab import checks
 from pdelab.checks import AccuracyWarning
 from pdelab.grid import Grid
 from pdelab.losses import enclosures, formulas, search, tapes
@@ -247,6 +248,7 @@ class Loss:
         return float(result) if result.ndim == 0 else result
 
     def _points(self, points):
+        points = checks.unmasked("points", points)
         try:
             array = np.asarray(points)
             if array.dtype.kind not in "fiub":
@@ -269,7 +271,7 @@ class Loss:
         name, function = ("value", "gradient", "hessian")[order], self._functions[order]
         if function is None:
             return self._differenced(points)
-        result = np.asarray(function(points))
+        result = np.asarray(checks.unmasked(name, function(points)))
         if result.shape != shape:
             raise ValueError(
                 f"{name}: expected an array of shape {shape} for points of shape {points.shape}, got {result.shape}"

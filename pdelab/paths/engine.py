@@ -29,6 +29,7 @@ from pdelab.stepping import AccuracyWarning
 __all__ = ["NUMPY_PATHS", "prepared"]
 
 EXPLICIT = (euler_maruyama, weak_euler, milstein, derivative_free_milstein, heun, leimkuhler_matthews)
+LONG = 0.4  # of the width of a box, from which on steps pass by its ends
 GROWTH = 1.0 - 1e-9  # of overshooting steps, from which the noise is not forgotten; a bit less for rounding
 SECONDS_PER_CHUNK = 0.1  # steps run in pieces of about this length, so that Ctrl-C is heard
 STEPS_AT_FIRST = 2**22  # path-steps of the first piece of a compiled run: about 10 ms
@@ -121,6 +122,7 @@ class _Run:
         if check := getattr(getattr(scheme, "func", scheme), "check", None):
             check(sde, x[:, :NUMPY_PATHS].astype(float))
         self.bridge = self._with_bridge(bridge)
+        self._tell_of_long_steps()
         self.kernel = None
         self._begin_piece(plan.pieces[0])
         self.tasks = self._tasks()
@@ -193,6 +195,25 @@ class _Run:
             self.checkpoint.save(self.steps)
         self._tell_of_instability()
         return self.summary()
+
+    def _tell_of_long_steps(self):
+        """Warn where the noise of one step is so wide that both ends of a box are within its reach."""
+        box = self.walls[:, :2].T if len(self.walls) else self.box[:2]
+        width = np.diff(box, axis=0)[0]
+        width[: len(self.walls)][self.walls[:, 2] == walls.PERIODIC] = math.inf
+        if not np.isfinite(width).any():
+            return
+        matrices = walls.diffusion_matrices(self.sde, walls.points_in(*box, self.x), self._some_times(), self.dt)
+        spread = np.sqrt(np.array([matrices[:, axis, axis].max() for axis in range(len(width))]))
+        if (spread > LONG * width).any():
+            axis = int(np.argmax(spread / width))
+            warnings.warn(
+                f"dt = {self.dt:.3g} makes steps with a standard deviation of {spread[axis]:.2g} in a box that is "
+                f"{width[axis]:.2g} wide on axis {axis}: what happens at its ends is the scheme's own; take dt below "
+                f"{self.dt * (LONG * width[axis] / spread[axis]) ** 2:.2g}",
+                AccuracyWarning,
+                stacklevel=5,
+            )
 
     def _tell_of_instability(self):
         """Warn where most end states, moved by the drift alone, overshoot no less with each explicit step."""

@@ -9,8 +9,8 @@ from pdelab.grid import Grid
 from pdelab.kernels.walls import ABSORBING, FIXED, OPEN, PERIODIC, REFLECTING
 
 __all__ = [
-    "OPEN", "absorbs", "diffusion_matrices", "directions", "is_formula", "periods", "points_in", "reflects",
-    "rows", "sides",
+    "OPEN", "PERIODIC", "absorbs", "diffusion_matrices", "directions", "is_formula", "periods", "points_in",
+    "reflects", "rows", "sides",
 ]  # fmt: skip
 
 CODES = {"reflecting": REFLECTING, "absorbing": ABSORBING, "periodic": PERIODIC, "open": OPEN}

@@ -11,6 +11,7 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike
 
+from pdelab import checks
 from pdelab.grid import Grid
 from pdelab.hints import Array, Field
 from pdelab.losses import Loss, search
@@ -151,7 +152,9 @@ def persistence_times(f: Field, grid: Grid, points: ArrayLike | None = None) -> 
         points = critical_points(f, grid).points if isinstance(f, Loss) else None
     if points is None:
         raise ValueError("points: say which points of the node values, critical points are found for a Loss only")
-    points = np.asarray(points, dtype=float).reshape((-1,) if grid.dimension == 1 else (-1, grid.dimension))
+    points = checks.reals("points", points, "critical points").reshape(
+        (-1,) if grid.dimension == 1 else (-1, grid.dimension)
+    )
     nodes = grid.points.reshape(-1, grid.dimension)
     values = (f.on(grid) if isinstance(f, Loss) else grid.field(f)).ravel()
     if isinstance(f, Loss) and f.formula is not None:
@@ -504,7 +507,11 @@ def _newton_roots(f, grid, starts, roots):
         small = np.linalg.norm(f.gradient(root)) <= 1e-9 * (1 + np.abs(f.hessian(root)).max())
         root = np.where(np.abs(root - grid.lower) <= 1e-12 * sides, grid.lower, root)
         root = np.where(np.abs(root - grid.upper) <= 1e-12 * sides, grid.upper, root)
-        if small and _inside(root[None], grid)[0] and all((np.abs(root - other) > 1e-6 * sides).any() for other in roots):
+        if (
+            small
+            and _inside(root[None], grid)[0]
+            and all((np.abs(root - other) > 1e-6 * sides).any() for other in roots)
+        ):
             roots.append(root)
     return roots
 

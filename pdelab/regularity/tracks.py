@@ -10,6 +10,7 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike
 
+from pdelab import checks
 from pdelab.grid import Grid
 from pdelab.hints import Array
 from pdelab.regularity.shared import filter_modes
@@ -72,14 +73,14 @@ def track(times: Sequence[float] | Array, values: ArrayLike, grid: Grid, *, reac
     >>> [(one.kind, round(float(one.points[0]), 1), float(one.death)) for one in tracks]
     [('maximum', 0.1, 9.5), ('minimum', -1.0, inf), ('minimum', 0.9, 9.5)]
     """
-    times = np.asarray(times, dtype=float)
-    values = np.asarray(values, dtype=float)
+    times = checks.reals("times", times, "an increasing sequence")
+    values = checks.reals("values", values, f"shape {(np.size(times), *grid.shape)}")
     if times.ndim != 1 or len(times) == 0 or not (np.diff(times) > 0).all():
         raise ValueError(f"times: expected an increasing sequence, got {times!r}")
     if values.shape != (len(times), *grid.shape):
         raise ValueError(f"values: expected shape {(len(times), *grid.shape)}, got {values.shape}")
     sides = [high - low for low, high in zip(grid.lower, grid.upper)]
-    reach = 0.1 * min(sides) if reach is None else float(reach)
+    reach = 0.1 * min(sides) if reach is None else checks.positive("reach", reach)
     tracks = []
     for kind, sign in (("minimum", 1.0), ("maximum", -1.0)):
         tracks += _followed(kind, times, [_minima(sign * grid.field(u), grid, sign) for u in values], grid, reach)

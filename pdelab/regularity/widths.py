@@ -39,7 +39,7 @@ def harmonic_mean(values: ArrayLike) -> Any:
     >>> float(harmonic_mean([1.0, 3.0])), float(harmonic_mean([1.0, 1e6]))
     (1.5, 1.9999980000020001)
     """
-    values = np.asarray(values, dtype=float)
+    values = checks.reals("values", values, "numbers >= 0")
     if values.ndim == 0 or values.shape[-1] == 0 or not (values >= 0).all():
         raise ValueError(f"values: expected numbers >= 0, at least one, got {checks.shown(values)}")
     with np.errstate(divide="ignore"):
@@ -73,7 +73,7 @@ def harmonic_mean_bound(constants: ArrayLike, t: float) -> Any:
     0.8571428571428572
     """
     t = checks.nonnegative("t", t)
-    return float(1.0 / (t + 1.0 / harmonic_mean(np.asarray(constants, dtype=float))))
+    return float(1.0 / (t + 1.0 / harmonic_mean(checks.reals("constants", constants, "numbers > 0"))))
 
 
 def quadratic_robust_width(eigenvalues: ArrayLike, epsilon: float, beta: float) -> float:
@@ -103,9 +103,9 @@ def quadratic_robust_width(eigenvalues: ArrayLike, epsilon: float, beta: float) 
     >>> round(quadratic_robust_width(2.0, epsilon=0.1, beta=5.0), 6), round((math.exp(1.0) - 1) / 2, 6)
     (0.859141, 0.859141)
     """
-    eigenvalues = np.atleast_1d(np.asarray(eigenvalues, dtype=float))
+    eigenvalues = np.atleast_1d(checks.reals("eigenvalues", eigenvalues, "those of a minimum, all >= 0"))
     epsilon, beta = checks.positive("epsilon", epsilon), checks.positive("beta", beta, infinite=True)
-    if not (eigenvalues >= 0).all():
+    if not (eigenvalues >= 0).all() or not eigenvalues.size or math.isinf(eigenvalues.max()):
         raise ValueError(f"eigenvalues: expected those of a minimum, all >= 0, got {eigenvalues}")
     if math.isinf(beta) or not eigenvalues.any():
         return math.inf
@@ -141,7 +141,7 @@ def robust_width(f: Loss, point: ArrayLike, epsilon: float, beta: float, *, larg
     Raises
     ------
     ValueError
-        No Loss, epsilon <= 0, beta <= 0.
+        No Loss, not one point, epsilon <= 0, beta <= 0.
 
     Notes
     -----
@@ -158,7 +158,9 @@ def robust_width(f: Loss, point: ArrayLike, epsilon: float, beta: float, *, larg
         raise ValueError(f"f: expected a Loss, got {type(f).__name__}")
     epsilon, beta = checks.positive("epsilon", epsilon), checks.positive("beta", beta, infinite=True)
     largest = checks.positive("largest", largest, infinite=True)
-    point = np.asarray(point, dtype=float)
+    point = checks.reals("point", point, "the coordinates of a minimum")
+    if point.shape != (() if f.dimension == 1 else (f.dimension,)):
+        raise ValueError(f"point: expected a point of {f.dimension} coordinates, got shape {point.shape}")
     rise = lambda gamma: float(closed_forms.local_entropy(f, point, gamma, beta)) - f(point) - epsilon  # noqa: E731
     if math.isinf(beta):
         return math.inf
