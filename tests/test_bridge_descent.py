@@ -89,8 +89,8 @@ def test_densities_of_constant_noise_have_their_closed_forms():
 def test_sgd_of_a_small_rate_is_the_measured_density(centres):
     """The frozen noise is the measured one here; the isotropic one is too on a line, and is not in the plane."""
     part, k = shifted(centres), len(centres[0])
-    grid = pl.Grid(-1.0, 1.0, 161) if k == 1 else pl.Grid((-1.0, -1.0), (1.0, 1.0), (121, 121))
-    given = {"mean": [0.2] * k, "deviation": 0.15, "runs": 500, "resamples": 30}
+    grid = pl.Grid(-1.0, 1.0, 161) if k == 1 else pl.Grid((-1.0, -1.0), (1.0, 1.0), (101, 101))
+    given = {"mean": [0.2] * k, "deviation": 0.15, "runs": 300, "resamples": 20}
     laws = bridge.compare_densities(part, grid, 0.02, [0.5, 2.0], **given)
     assert laws.outside == 0.0 and laws.consistent("measured", "w1") and laws.consistent("second order", "w1")
     np.testing.assert_allclose(laws.distances["w2"]["frozen"], laws.distances["w2"]["measured"], atol=1e-10)

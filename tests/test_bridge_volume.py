@@ -33,13 +33,13 @@ def test_laplace_and_the_harmonic_mean_are_closed_forms_of_a_quadratic():
 
 
 def test_intervals_cover_the_exact_value():
-    """Sixteen seeds of a quadratic: at least 12 intervals of 95 % hold the exact value (fewer with odds below 1e-3)."""
+    """Eight seeds of a quadratic: at least 6 intervals of 95 % hold the exact value (fewer with odds below 1 %)."""
     objective, *_ = quadratic(5)
     covered = []
-    for seed in range(16):
+    for seed in range(8):
         estimate = volume(objective, 0.3, 20.0, chains=4, steps=100, settle=50, intervals=4, seed=seed)
         covered.append(estimate.low <= estimate.laplace <= estimate.high)
-    assert sum(covered) >= 12
+    assert sum(covered) >= 6
 
 
 def test_a_network_against_quadrature():

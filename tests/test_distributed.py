@@ -27,7 +27,7 @@ def environment(**more):
     return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore", "GLOO_SOCKET_IFNAME": "lo"} | more
 
 
-@pytest.fixture(scope="module", params=[pytest.param(n, marks=pytest.mark.slow) for n in (2, 3)])
+@pytest.fixture(scope="module", params=[pytest.param(3, marks=pytest.mark.slow)])
 def trained(request, tmp_path_factory):
     """What each rank found, under torchrun."""
     folder, n = tmp_path_factory.mktemp("ranks"), request.param

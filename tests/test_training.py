@@ -268,7 +268,7 @@ def kill_and_resume(folder, kills, rng):
     return epochs
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(10, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [2, pytest.param(5, marks=pytest.mark.slow)])
 def test_kill_minus_nine_changes_nothing(tmp_path, rng, kills):
     folder = tmp_path / "run"
     folder.mkdir()
