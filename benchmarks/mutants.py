@@ -17,6 +17,7 @@ LINE = "tests/test_transport.py -k law or sorting or ties or metric or integral"
 CLOSED, LOSSES, GRIDS = "tests/test_closed_forms.py -k ", "tests/test_losses.py -k ", "tests/test_grid.py -k "
 HJ, FP, PATHS = "tests/test_hamilton_jacobi.py -k ", "tests/test_fokker_planck.py -k ", "tests/test_paths.py -k "
 REGULAR, NON, OPT = "tests/test_regularity.py -k ", "tests/test_nonequilibrium.py -k ", "tests/test_optimizers.py -k "
+NODES = "tests/test_space_error.py"
 CURV, TRAIN = "tests/test_curvature.py -k ", "tests/test_training.py -k "
 
 
@@ -275,6 +276,13 @@ MUTANTS = tuple(
         ("error by the shorter step", "stepping/accuracy.py", "1 / (1 - min(r, 0.9) ** p)", "0.2", "tests/test_accuracy.py -k honest"),
         ("rule above the bound", "stepping/run.py", "min(rule, bound)", "rule",
          "tests/test_stepping.py -k rule_of_accuracy"),
+        ("fewer nodes without their share", "hamilton_jacobi/fewer_nodes.py", "share=1 / (wider - 1)", "share=0.1", NODES),
+        ("fewer nodes measured by themselves", "hamilton_jacobi/fewer_nodes.py", "lifted=lambda difference: other.interpolate(difference, grid.points)",
+         "lifted=lambda difference: 0.1 * other.interpolate(difference, grid.points)", NODES),
+        ("drift left on all nodes", "hamilton_jacobi/fewer_nodes.py", 'object.__setattr__(new, "drift", taken(0.0) if problem.steady else taken)',
+         'object.__setattr__(new, "drift", None)', NODES),
+        ("few nodes that a drift needs", "hamilton_jacobi/fewer_nodes.py", " or _varies(_drift(problem, grid), axis)", "", NODES),
+        ("steps of fewer nodes by their own rule", "stepping/solve.py", "(ours[\"dt\"], task.cfl)", "(None, task.cfl)", NODES),
         ("a whole number rounded up", "stepping/run.py", "(end - time) / step * (1 - 1e-12)", "(end - time) / step", "tests/test_stepping.py"),
         ("what has left is lost", "stepping/solve.py", 'info["mass"] + left - mass', 'info["mass"] - mass', "tests/test_absorbing.py"),
         ("zero is no time", "stepping/solve.py", "or times[0] < 0:", "or times[0] <= 0:", "tests/test_stepping.py"),

@@ -439,7 +439,7 @@ def test_cars_on_a_ring_road_are_kept_and_seen():
 @pytest.mark.parametrize("mean", [0.5, 0.02])
 def test_error_in_time_is_relative_to_the_cars(mean):
     """In light traffic the wave speeds are all near u_m, and an error relative to them would hide that of the cars."""
-    road, grid = burgers.traffic(30.0, 0.15), Grid(0, 1, 100, boundary="periodic")
+    road, grid = burgers.traffic(30.0, 0.15), Grid(0, 1, 200, boundary="periodic")
     start, run = 0.15 * mean * (1 + 0.9 * np.sin(2 * np.pi * grid.x)), {"times": 0.5 / 30, "rtol": 0.1}
     solution, fine = road.solve(start, grid, **run), road.solve(start, grid, cfl=0.01, **run)
     error = grid.integrate(abs(solution.final - fine.final)) / grid.integrate(start)

@@ -205,7 +205,7 @@ def test_wrong_kinds_of_grid_and_problem():
 def test_a_solution_says_in_one_line_what_it_is():
     text = repr(run([0.0, 0.5], dt=0.1))
     assert "2 times from 0 to 0.5, 5 values" in text and "5 steps" in text and len(text.splitlines()) == 1
-    grid = pl.Grid(0.0, 1.0, 9)
+    grid = pl.Grid(0.0, 1.0, 17)
     assert "error in time" in str(pl.solve(pl.Heat(viscosity=0.1), grid.x**2, grid, 0.1, rtol=1e-2))
 
 

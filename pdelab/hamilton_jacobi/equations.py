@@ -11,9 +11,10 @@ import numpy as np
 from pdelab import boundaries, checks
 from pdelab.generator import Coefficients
 from pdelab.grid import Grid
+from pdelab.hamilton_jacobi.fewer_nodes import fewer_nodes
 from pdelab.hints import Array, Field
 from pdelab.losses import Loss
-from pdelab.stepping import Scheme, equation, schemes_of
+from pdelab.stepping import Beside, Scheme, equation, schemes_of
 
 __all__ = ["HamiltonJacobi", "Heat", "Viscous"]
 
@@ -74,6 +75,21 @@ class Viscous:
         if initial is not None:
             raise ValueError(f"initial: {cls.__name__} takes no --initial, the formula is its data, got {initial!r}")
         return cls(**coefficients), loss
+
+    def beside(self, first: Array, grid: Grid) -> list[Beside]:
+        """Runs by which `solve` tells the error of the nodes.
+
+        Parameters
+        ----------
+        first : array
+            The data on the nodes.
+        grid : Grid
+
+        Returns
+        -------
+        list of Beside
+        """
+        return fewer_nodes(self, first, grid)
 
 
 @equation

@@ -11,12 +11,14 @@ with every solution.
 """
 
 from pdelab.stepping.accuracy import AccuracyWarning, integral_error, largest_error
+from pdelab.stepping.beside import Beside
 from pdelab.stepping.protocols import EQUATIONS, Problem, Scheme, Stepper, equation, scheme, schemes_of
 from pdelab.stepping.solve import Solution, solve
 
 __all__ = [
     "EQUATIONS",
     "AccuracyWarning",
+    "Beside",
     "Problem",
     "Scheme",
     "Solution",

@@ -1,0 +1,85 @@
+"""The error of the nodes: the same problem on every second of them."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+
+from pdelab.generator.coarser import halved, on_other_nodes
+from pdelab.grid import Grid
+from pdelab.hints import Array
+from pdelab.losses import Loss
+from pdelab.stepping import Beside
+
+__all__ = ["fewer_nodes"]
+
+FEW = 6  # nodes of an axis half of which show nothing
+ENOUGH = 257  # along every axis of several, from where on nodes are not compared
+ROUNDING = 1e-12
+ADVICE = "the error of the nodes is {}: take more nodes or a scheme of higher order; rtol=math.inf asks for no accuracy"
+
+
+def fewer_nodes(problem: Any, first: Array, grid: Grid) -> list[Beside]:
+    """The run on every second node, or that some axis has too few of them to tell; [] where nothing is compared.
+
+    Parameters
+    ----------
+    problem : HamiltonJacobi, Heat or Burgers
+    first : array
+        The data on the nodes.
+    grid : Grid
+
+    Returns
+    -------
+    list of Beside
+    """
+    if grid.dimension > 1 and min(grid.shape) >= ENOUGH:
+        return []
+    few = [axis for axis, n in enumerate(grid.shape) if n <= FEW]
+    if any(_varies(first, axis) or _varies(_drift(problem, grid), axis) for axis in few):
+        return [Beside("space_error", ADVICE, error=np.inf)]
+    axes = [axis for axis in range(grid.dimension) if axis not in few]
+    if not axes:
+        return []
+    other = halved(grid, axes)
+    wider = min(other.spacing[axis] / grid.spacing[axis] for axis in axes)
+    return [
+        Beside(
+            "space_error", ADVICE, _on_nodes(problem, grid, other), other, _moved(first, grid, other),
+            share=1 / (wider - 1),
+            given=lambda values: _moved(values, grid, other),
+            lifted=lambda difference: other.interpolate(difference, grid.points),
+        )
+    ]  # fmt: skip
+
+
+def _moved(values: Array, grid: Grid, other: Grid) -> Array:
+    """A field, or a field of vectors, on other nodes of the same box, within its bounds."""
+    axes = tuple(range(grid.dimension))
+    new = on_other_nodes(values, grid, other)
+    return np.clip(new, values.min(axes, keepdims=True), values.max(axes, keepdims=True))
+
+
+def _on_nodes(problem: Any, grid: Grid, other: Grid) -> Any:
+    """The same problem with the drift on other nodes; a formula stays what it is."""
+    drift = getattr(problem, "drift", None)
+    if drift is None or isinstance(drift, Loss):
+        return problem
+
+    def taken(time):
+        return _moved(np.moveaxis(problem.drift_on(grid, time), 0, -1).reshape(np.shape(first)), grid, other)
+
+    new, first = copy.copy(problem), grid.points
+    object.__setattr__(new, "drift", taken(0.0) if problem.steady else taken)
+    return new
+
+
+def _drift(problem, grid):
+    drift = problem.drift_on(grid) if getattr(problem, "drift", None) is not None else None
+    return None if drift is None else np.moveaxis(drift, 0, -1)
+
+
+def _varies(field, axis):
+    return field is not None and np.ptp(field, axis).max() > ROUNDING * np.abs(field).max()

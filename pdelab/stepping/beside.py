@@ -1,0 +1,98 @@
+"""Runs beside a run: what the same scheme gives on other nodes tells the errors that a grid makes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pdelab.grid import Grid
+from pdelab.hints import Array
+
+__all__ = ["WARN_ABOVE", "Beside", "advice", "errors"]
+
+WARN_ABOVE = 0.05
+KINKS = 1.5  # of schemes of first order, by whose errors h log h the difference of two runs is less than the error
+
+
+def _all(values: np.ndarray) -> np.ndarray:
+    return values
+
+
+@dataclass(frozen=True, eq=False)
+class Beside:
+    """Another run of the same scheme to the same times, and how it is compared with the run before it.
+
+    Attributes
+    ----------
+    name : str
+        Of the error in `info`.
+    advice : str
+        What to do about it.
+    problem, grid, first
+        What is solved, where, and from what, checked.
+    share : float
+        The error over the difference of the two runs, were the order one.
+    given : Callable[[np.ndarray], np.ndarray]
+        A field of the run before -> its values on the nodes on which the two are compared.
+    own : Callable[[np.ndarray], np.ndarray]
+        A field of this run -> likewise.
+    lifted : Callable[[np.ndarray], np.ndarray]
+        A difference on these nodes -> one on all nodes of the run before.
+    error : float | None
+        The error where no run can tell it.
+    """
+
+    name: str
+    advice: str
+    problem: Any = None
+    grid: Grid | None = None
+    first: np.ndarray | None = None
+    share: float = 1.0
+    given: Callable[[np.ndarray], np.ndarray] = _all
+    own: Callable[[np.ndarray], np.ndarray] = _all
+    lifted: Callable[[np.ndarray], np.ndarray] = _all
+    error: float | None = None
+
+
+def errors(others: Iterable[Beside], measure: Callable, first: Array, values: Array, run: Callable) -> dict[str, float]:
+    """The largest errors at the saved times; none of a run that its scheme refuses, nor of those that follow it.
+
+    Parameters
+    ----------
+    others : iterable of Beside
+        Each is compared with the one before, the first with the run that was asked for.
+    measure, first, values
+        The measure of its stepper, its data, and its fields at the saved times.
+    run : (Beside) -> (its stepper, its fields at the saved times)
+
+    Returns
+    -------
+    dict
+        {name: error}
+    """
+    told = {}
+    for other in others:
+        if other.error is not None:
+            told[other.name] = other.error
+            continue
+        try:
+            stepper, fields = run(other)
+        except (ValueError, ArithmeticError, RuntimeError):
+            break
+        sizes = (
+            measure(other.lifted(other.given(now) - other.own(field)), first, now) for now, field in zip(values, fields)
+        )
+        told[other.name] = other.share * (KINKS if stepper.order == 1 else 1.0) * max(sizes)
+        measure, first, values = stepper.measure, other.first, fields
+    return told
+
+
+def advice(others: Iterable[Beside], info: dict) -> Iterable[str]:
+    """Warnings that the errors in `info` call for, as sentences."""
+    for other in others:
+        error = info.get(other.name, 0.0)
+        if error > WARN_ABOVE:
+            yield other.advice.format(f"about {100 * error:.2g} %" if error < np.inf else "not known")
