@@ -17,7 +17,7 @@ LINE = "tests/test_transport.py -k law or sorting or ties or metric or integral"
 CLOSED, LOSSES, GRIDS = "tests/test_closed_forms.py -k ", "tests/test_losses.py -k ", "tests/test_grid.py -k "
 HJ, FP, PATHS = "tests/test_hamilton_jacobi.py -k ", "tests/test_fokker_planck.py -k ", "tests/test_paths.py -k "
 REGULAR, NON, OPT = "tests/test_regularity.py -k ", "tests/test_nonequilibrium.py -k ", "tests/test_optimizers.py -k "
-NODES = "tests/test_space_error.py"
+NODES, ENDS = "tests/test_space_error.py", "tests/test_end_error.py"
 CURV, TRAIN = "tests/test_curvature.py -k ", "tests/test_training.py -k "
 
 
@@ -281,6 +281,11 @@ MUTANTS = tuple(
          "lifted=lambda difference: 0.1 * other.interpolate(difference, grid.points)", NODES),
         ("drift left on all nodes", "hamilton_jacobi/fewer_nodes.py", 'object.__setattr__(new, "drift", taken(0.0) if problem.steady else taken)',
          'object.__setattr__(new, "drift", None)', NODES),
+        ("box no wider by diffusion", "hamilton_jacobi/wider_box.py", "SPREADS * math.sqrt(2 * problem.viscosity * time)", "0.0", ENDS),
+        ("box wider at closed ends", "hamilton_jacobi/wider_box.py", 'if name == "outflow" else 0', "", ENDS),
+        ("end read beside the box", "hamilton_jacobi/wider_box.py", "slice(k, k + n) for", "slice(0, n) for", ENDS),
+        ("lower end continued upside down", "hamilton_jacobi/equations.py", "np.flip(away, axis)", "away", ENDS),
+        ("vectors continued in a plane", "hamilton_jacobi/wider_box.py", "first.shape == grid.shape and ", "", ENDS),
         ("few nodes that a drift needs", "hamilton_jacobi/fewer_nodes.py", " or _varies(_drift(problem, grid), axis)", "", NODES),
         ("steps of fewer nodes by their own rule", "stepping/solve.py", "(ours[\"dt\"], task.cfl)", "(None, task.cfl)", NODES),
         ("a whole number rounded up", "stepping/run.py", "(end - time) / step * (1 - 1e-12)", "(end - time) / step", "tests/test_stepping.py"),

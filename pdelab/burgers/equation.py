@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,6 +94,26 @@ class Burgers(Viscous):
         if grid.dimension > 1:
             self._irrotational(p, grid)
         return p
+
+    def speeds(self, values: Array, grid: Grid) -> Array:
+        """The largest |p| along each axis, an array (d,)."""
+        return np.abs(values.reshape(-1, grid.dimension)).max(axis=0)
+
+    def continued(self, values: Array, grid: Grid, cells: Sequence[int]) -> Array:
+        """p beyond the ends, where it goes on constant.
+
+        Parameters
+        ----------
+        values : array
+        grid : Grid
+        cells : sequence of int
+            How many at both ends of each axis.
+
+        Returns
+        -------
+        array
+        """
+        return np.pad(values, [(k, k) for k in cells] + [(0, 0)] * (values.ndim - grid.dimension), mode="edge")
 
     @staticmethod
     def _irrotational(p, grid):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -12,9 +13,11 @@ from pdelab import boundaries, checks
 from pdelab.generator import Coefficients
 from pdelab.grid import Grid
 from pdelab.hamilton_jacobi.fewer_nodes import fewer_nodes
+from pdelab.hamilton_jacobi.layout import largest_slopes, speeds
+from pdelab.hamilton_jacobi.wider_box import wider_box
 from pdelab.hints import Array, Field
 from pdelab.losses import Loss
-from pdelab.stepping import Beside, Scheme, equation, schemes_of
+from pdelab.stepping import Beside, Scheme, Solution, equation, schemes_of
 
 __all__ = ["HamiltonJacobi", "Heat", "Viscous"]
 
@@ -76,20 +79,58 @@ class Viscous:
             raise ValueError(f"initial: {cls.__name__} takes no --initial, the formula is its data, got {initial!r}")
         return cls(**coefficients), loss
 
-    def beside(self, first: Array, grid: Grid) -> list[Beside]:
-        """Runs by which `solve` tells the error of the nodes.
+    def beside(self, initial: Field, first: Array, solution: Solution) -> list[Beside]:
+        """Runs by which `solve` tells the error of the nodes, and that of outflow ends.
 
         Parameters
         ----------
+        initial : Loss or array
+            The data as they were given.
         first : array
             The data on the nodes.
-        grid : Grid
+        solution : Solution
 
         Returns
         -------
         list of Beside
         """
-        return fewer_nodes(self, first, grid)
+        return fewer_nodes(self, first, solution.grid) + wider_box(self, initial, first, solution)
+
+    def speeds(self, values: Array, grid: Grid) -> Array:
+        """The largest speed along each axis.
+
+        Parameters
+        ----------
+        values : array
+        grid : Grid
+
+        Returns
+        -------
+        array (d,)
+        """
+        moving = getattr(self, "kinetic", 0.0) * largest_slopes(values, grid)
+        return moving + speeds(getattr(self, "drift_on", lambda grid: None)(grid), grid)
+
+    def continued(self, values: Array, grid: Grid, cells: Sequence[int]) -> Array:
+        """The field beyond the ends, where it goes on linearly.
+
+        Parameters
+        ----------
+        values : array, grid.shape
+        grid : Grid
+        cells : sequence of int
+            How many at both ends of each axis.
+
+        Returns
+        -------
+        array
+        """
+        for axis, k in enumerate(cells):
+            away = np.arange(1, k + 1).reshape([-1 if other == axis else 1 for other in range(grid.dimension)])
+            low, high = values.take([0], axis), values.take([-1], axis)
+            below = low + np.flip(away, axis) * (low - values.take([1], axis))
+            values = np.concatenate([below, values, high + away * (high - values.take([-2], axis))], axis)
+        return values
 
 
 @equation

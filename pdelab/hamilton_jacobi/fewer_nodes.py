@@ -13,7 +13,7 @@ from pdelab.hints import Array
 from pdelab.losses import Loss
 from pdelab.stepping import Beside
 
-__all__ = ["fewer_nodes"]
+__all__ = ["ENOUGH", "fewer_nodes", "moved"]
 
 FEW = 6  # nodes of an axis half of which show nothing
 ENOUGH = 257  # along every axis of several, from where on nodes are not compared
@@ -47,16 +47,26 @@ def fewer_nodes(problem: Any, first: Array, grid: Grid) -> list[Beside]:
     wider = min(other.spacing[axis] / grid.spacing[axis] for axis in axes)
     return [
         Beside(
-            "space_error", ADVICE, _on_nodes(problem, grid, other), other, _moved(first, grid, other),
+            "space_error", ADVICE, _on_nodes(problem, grid, other), other, moved(first, grid, other),
             share=1 / (wider - 1),
-            given=lambda values: _moved(values, grid, other),
+            given=lambda values: moved(values, grid, other),
             lifted=lambda difference: other.interpolate(difference, grid.points),
         )
     ]  # fmt: skip
 
 
-def _moved(values: Array, grid: Grid, other: Grid) -> Array:
-    """A field, or a field of vectors, on other nodes of the same box, within its bounds."""
+def moved(values: Array, grid: Grid, other: Grid) -> Array:
+    """A field, or a field of vectors, on other nodes of the same box, within its bounds.
+
+    Parameters
+    ----------
+    values : array
+    grid, other : Grid
+
+    Returns
+    -------
+    array
+    """
     axes = tuple(range(grid.dimension))
     new = on_other_nodes(values, grid, other)
     return np.clip(new, values.min(axes, keepdims=True), values.max(axes, keepdims=True))
@@ -69,7 +79,7 @@ def _on_nodes(problem: Any, grid: Grid, other: Grid) -> Any:
         return problem
 
     def taken(time):
-        return _moved(np.moveaxis(problem.drift_on(grid, time), 0, -1).reshape(np.shape(first)), grid, other)
+        return moved(np.moveaxis(problem.drift_on(grid, time), 0, -1).reshape(np.shape(first)), grid, other)
 
     new, first = copy.copy(problem), grid.points
     object.__setattr__(new, "drift", taken(0.0) if problem.steady else taken)

@@ -23,7 +23,7 @@ def _all(values: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Beside:
-    """Another run of the same scheme to the same times, and how it is compared with the run before it.
+    """Another run of the same scheme to the same times, and how it is compared with one before it.
 
     Attributes
     ----------
@@ -33,6 +33,8 @@ class Beside:
         What to do about it.
     problem, grid, first
         What is solved, where, and from what, checked.
+    against : Beside | None
+        The run that it is compared with; None: the one that was asked for.
     share : float
         The error over the difference of the two runs, were the order one.
     given : Callable[[np.ndarray], np.ndarray]
@@ -50,6 +52,7 @@ class Beside:
     problem: Any = None
     grid: Grid | None = None
     first: np.ndarray | None = None
+    against: Beside | None = None
     share: float = 1.0
     given: Callable[[np.ndarray], np.ndarray] = _all
     own: Callable[[np.ndarray], np.ndarray] = _all
@@ -58,14 +61,13 @@ class Beside:
 
 
 def errors(others: Iterable[Beside], measure: Callable, first: Array, values: Array, run: Callable) -> dict[str, float]:
-    """The largest errors at the saved times; none of a run that its scheme refuses, nor of those that follow it.
+    """The largest errors at the saved times; none of a run that its scheme refuses.
 
     Parameters
     ----------
     others : iterable of Beside
-        Each is compared with the one before, the first with the run that was asked for.
     measure, first, values
-        The measure of its stepper, its data, and its fields at the saved times.
+        Of the run that was asked for: the measure of its stepper, its data, and its fields at the saved times.
     run : (Beside) -> (its stepper, its fields at the saved times)
 
     Returns
@@ -78,15 +80,19 @@ def errors(others: Iterable[Beside], measure: Callable, first: Array, values: Ar
         if other.error is not None:
             told[other.name] = other.error
             continue
+        base, begin, size, share = values, first, measure, other.share
         try:
             stepper, fields = run(other)
+            if other.against is not None:
+                before, base = run(other.against)
+                begin, size = other.against.first, before.measure
+            elif stepper.order == 1:
+                share *= KINKS
         except (ValueError, ArithmeticError, RuntimeError):
-            break
-        sizes = (
-            measure(other.lifted(other.given(now) - other.own(field)), first, now) for now, field in zip(values, fields)
+            continue
+        told[other.name] = share * max(
+            size(other.lifted(other.given(now) - other.own(field)), begin, now) for now, field in zip(base, fields)
         )
-        told[other.name] = other.share * (KINKS if stepper.order == 1 else 1.0) * max(sizes)
-        measure, first, values = stepper.measure, other.first, fields
     return told
 
 

@@ -27,6 +27,9 @@ SCHEMES: dict[type, dict[str, Callable]] = {}
 class Problem(Protocol):
     """What `solve` asks of an equation. All else is between the equation and its schemes.
 
+    One that has a method `beside`, (initial, first, solution) -> list of `Beside`, gets the errors that these runs tell
+    in `info`, and their warnings; `initial` are the data as they were given, `first` on the nodes.
+
     Examples
     --------
     >>> import pdelab as pl

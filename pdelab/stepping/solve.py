@@ -141,7 +141,12 @@ def solve(
         median of its share of the value. Of Hamilton-Jacobi, heat and Burgers it is what a second run on every second
         node tells, relative as `time_error` is, steps included where they belong to the nodes: about right for smooth
         data, at kinks and shocks to a factor of a few; math.inf where something varies along an axis of six nodes or
-        fewer; not there on several axes that all have 257 nodes or more, where no second run is made.
+        fewer; not there on several axes that all have 257 nodes or more, where no second run is made. `end_error` is
+        what lies beyond outflow ends of theirs, on the whole space, makes of the answer in the box, by runs on fewer
+        nodes of the box and of a wider one. A Loss goes on as it is; values on the nodes go on linearly, of Burgers
+        constant, so that of them it is rather too small. It is not there where nothing is known beyond the box (a drift
+        on the nodes, a Loss not defined there) or `inflow` is above 0, nor of vectors on the nodes, nor of values on
+        nodes as many as above.
 
     Raises
     ------
@@ -153,9 +158,9 @@ def solve(
     Warns
     -----
     AccuracyWarning
-        A `time_error` above 1 % (above rtol), `smearing`, `space_error` or `kinks` above 5 %, a `narrowness` above 1.7,
-        what is left or absorbed off by more than 5 %, at the end or, of 1 % or more, at another saved time, or, of
-        Hamilton-Jacobi, characteristics that come in through an outflow end; it says what to do.
+        A `time_error` above 1 % (above rtol), `smearing`, `space_error`, `end_error` or `kinks` above 5 %, a
+        `narrowness` above 1.7, what is left or absorbed off by more than 5 %, at the end or, of 1 % or more, at another
+        saved time, or, of Hamilton-Jacobi, characteristics that come in through an outflow end; it says what to do.
 
     Notes
     -----
@@ -229,12 +234,12 @@ def solve(
             solution = _interruptible(lambda save: task.refined(wanted, save), times, on_save)
     solution.info.setdefault("scheme", _name(chosen))
     if rtol != math.inf:
-        others = _beside(problem, grid, task, solution, chosen)
+        others = _beside(problem, initial, task, solution, chosen)
         _warn(solution.info, WARN_ABOVE if rtol is None else rtol, [*stepper.advice(solution.info), *others])
     return solution
 
 
-def _beside(problem, grid, task, solution, chosen):
+def _beside(problem, initial, task, solution, chosen):
     """Warnings from the runs beside that the problem offers, whose errors are added to `info`."""
     if not hasattr(problem, "beside") or not solution.steps:
         return ()
@@ -250,7 +255,7 @@ def _beside(problem, grid, task, solution, chosen):
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what is to be said of them was said of the run that was asked for
-        others = problem.beside(task.first, grid)
+        others = problem.beside(initial, task.first, solution)
         ours |= errors(others, task.stepper.measure, task.first, solution.values, run)
     return advice(others, ours)
 
