@@ -64,6 +64,43 @@ def test_brownian_motion_between_absorbing_ends(scheme, order, options):
     assert (rates[-1] > order - 0.2).all() and (rates[-1] < order + 0.5).all(), (errors, rates)
 
 
+@pytest.mark.parametrize("kind", [FokkerPlanck, BackwardKolmogorov])
+@pytest.mark.parametrize("name", ["implicit", "crank_nicolson", "compact", "chebyshev", "explicit"])
+def test_the_error_in_time_is_that_of_what_is_left(kind, name):
+    """The slowest mode alone, of which 1e-4 and 1e-26 are left, against its rate on the nodes."""
+    n = 33 if name in ("explicit", "chebyshev") else 101
+    grid, h = pl.Grid(0.0, 1.0, n, boundary="absorbing"), 1 / (n - 1)
+    start = np.where(grid.absorbing, 0.0, np.sin(np.pi * grid.x))
+    rate = D * np.pi**2 if name == "compact" else D * (2 / h * np.sin(np.pi * h / 2)) ** 2
+    for time, scale in ((2.5, 1.0), (15.0, 1.0), (15.0, 0.05)):
+        if name == "explicit" and scale < 1:
+            continue
+        problem, options = kind(0 * grid.x, diffusivity=D), {"dt": scale * 0.01} if scale < 1 else {}
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            run = pl.solve(problem, start, grid, time, scheme=name, **options)
+        off = abs(run.final[n // 2] / start[n // 2] * math.exp(rate * time) - 1)
+        assert off < 2 * run.info["time_error"] + 1e-3 or run.info["time_error"] > 1  # where rounding is all
+        assert off < 0.05 or any("error in time" in str(warning.message) for warning in said)
+        if name in ("implicit", "chebyshev"):
+            assert run.info["time_error"] < 3 * off + 1e-9
+
+
+def test_the_default_has_its_digits_of_what_little_is_left():
+    grid = pl.Grid(0.0, 1.0, 51, boundary="absorbing")
+    x, h, v, time = grid.x, 0.02, 1.5, 8.0
+    rate = D * (2 / h * np.sin(np.pi * h / 2)) ** 2
+    still = pl.solve(FokkerPlanck(0 * x, diffusivity=D), np.sin(np.pi * x) * ~grid.absorbing, grid, time)
+    assert still.info["scheme"] == "fokker_planck.chebyshev"
+    assert abs(still.final[25] * math.exp(rate * time) - 1) < 1e-9
+    tilted = np.exp(v * x / (2 * D)) * np.sin(np.pi * x) * ~grid.absorbing
+    run = pl.solve(FokkerPlanck(drift=np.full(51, v), diffusivity=D), tilted, grid, time)
+    z = v * h / D
+    up, down = (D / h**2 * y / math.expm1(y) for y in (-z, z))
+    rate = up + down - 2 * math.sqrt(up * down) * math.cos(np.pi * h)
+    assert abs(run.final[25] / tilted[25] * math.exp(rate * time) - 1) < 5e-3
+
+
 def drifted(x, a, v, t):
     """Brownian motion with drift -v from a, absorbed at zero."""
     gauss = lambda y: np.exp(-(y**2) / (4 * D * t)) / math.sqrt(4 * math.pi * D * t)  # noqa: E731
@@ -92,7 +129,7 @@ def test_first_passage_of_a_drift_is_inverse_gaussian(side):
 def test_the_density_of_the_time_integrates_to_what_has_left():
     grid = pl.Grid(0.0, 1.0, 101, boundary="absorbing")
     times = np.linspace(0.0, 0.5, 501)[1:]
-    law = first_passage(FokkerPlanck(3 * grid.x, diffusivity=D), np.ones(101), grid, times, dt=1e-3)
+    law = first_passage(FokkerPlanck(3 * grid.x, diffusivity=D), np.ones(101), grid, times, dt=1e-3, rtol=np.inf)
     assert (law.density > 0).all()
     left = 1 - law.survival
     integral = np.cumsum(np.diff(times) * law.density[1:])  # backward Euler moves dt times the flux at the step's end

@@ -75,7 +75,8 @@ def accuracy(problem: FokkerPlanck, grid: Grid, form: Ito) -> dict[str, Any]:
         "space_error": space_error.Followed(lambda time: rates_at(0.0 if problem.steady else time), left_out, grid),
     }
     return {
-        "measure": largest_error if problem.adjoint else integral_error(grid.weights),
+        "measure": _measure(problem, grid),
+        "leaks": bool(grid.absorbing.any()),
         "peaks": {
             "peclet": peclet,
             "smearing": smearing.Followed(rates),
@@ -86,6 +87,12 @@ def accuracy(problem: FokkerPlanck, grid: Grid, form: Ito) -> dict[str, Any]:
         "breaks": breaks(problem, grid),
         "advice": advised(problem, grid),
     }
+
+
+def _measure(problem, grid):
+    """(error, first, now) -> its size relative to the data, or, where ends absorb, to what is left of them."""
+    measure = largest_error if problem.adjoint else integral_error(grid.weights)
+    return (lambda error, first, now: measure(error, now, now)) if grid.absorbing.any() else measure
 
 
 def looks(problem, grid, form):

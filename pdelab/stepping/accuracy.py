@@ -73,8 +73,8 @@ class Estimate:
 
     A second run takes other steps: twice as long where nothing forbids it, half as long where the scheme has a bound.
     With steps r times as long its error is r^p times as large, p the order, so that the difference of the two tells
-    both. Many explicit steps are not made again: for them stands dt/2 times the change of u_t over the run, what
-    forward Euler leaves out of the integral over time.
+    both. Many explicit steps are not made again, but where the solution leaks: for them stands dt/2 times the change of
+    u_t over the run, what forward Euler leaves out of the integral over time.
     """
 
     def __init__(self, stepper, first, times, dt, cfl, scale):
@@ -96,7 +96,7 @@ class Estimate:
             self._beside(run(stepper.check, scale), set(range(len(times))), lambda ratio, order: 1 / 3)
         elif 2 * self.step <= bound and sum(counts) > 1 and not breaks:
             self._beside(run(stepper, 2 * scale), _meetings(counts), _of_shorter)
-        elif bound == math.inf or first.size * sum(counts) <= SMALL:
+        elif bound == math.inf or stepper.leaks or first.size * sum(counts) <= SMALL:
             self._beside(run(stepper, scale / 2), set(range(len(times))), lambda r, p: 1 / (1 - min(r, 0.9) ** p))
         else:
             self.change = (stepper.march(first, 0.0, self.step) - first) / self.step

@@ -191,6 +191,9 @@ class Stepper:
         The order in dt, by which the error in time is estimated.
     measure : Callable[[np.ndarray, np.ndarray, np.ndarray], float]
         (error, first, now) -> its size relative to the data at the start and now.
+    leaks : bool
+        True where the solution dies out and its error is taken relative to what is left: many short steps are made
+        again with half their length, since what they leave out dies out too.
     error : float | None
         The error in time of a scheme that knows it, relative; None: it is estimated.
     check : Stepper | None
@@ -230,6 +233,7 @@ class Stepper:
     report: Callable[[State], dict] = lambda state: {}
     order: int = 1
     measure: Callable[[np.ndarray, np.ndarray, np.ndarray], float] = largest_error
+    leaks: bool = False
     error: float | None = None
     check: Stepper | None = None
     rtol: float | None = None

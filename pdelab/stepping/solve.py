@@ -130,12 +130,13 @@ def solve(
         gains is not in it.
 
         `time_error` is the estimated error in time at the saved times, relative to the data: of densities and Burgers
-        in integrals of absolute values, otherwise the largest error over the range. For Fokker-Planck `peclet` is the
-        largest |b| h / D over the faces, `smearing` the estimated error of the squared widths, over them, that the
-        fluxes of the scheme make, `narrowness` the spacing over the standard deviation of a density that drift holds
-        together, and `kinks` the share of its integral that the sum over the nodes misses where its logarithm has
-        kinks; the largest over the saved times. Where |b| h / D is not small a run is looked at on
-        the way, too, and what was smeared then counts as far as it is not forgotten; of several lumps it is the worst.
+        in integrals of absolute values, otherwise the largest error over the range; of densities and values backwards
+        between absorbing ends relative to what is left. For Fokker-Planck `peclet` is the largest |b| h / D over the
+        faces, `smearing` the estimated error of the squared widths, over them, that the fluxes of the scheme make,
+        `narrowness` the spacing over the standard deviation of a density that drift holds together, and `kinks` the
+        share of its integral that the sum over the nodes misses where its logarithm has kinks; the largest over the
+        saved times. Where |b| h / D is not small a run is looked at on the way, too, and what was smeared then counts
+        as far as it is not forgotten; of several lumps it is the worst.
         `space_error` is the error that the nodes make of a density, ∫ |error| over its mass, where the matrix is
         diagonal and to leading order; backwards the largest over the range of the values or, if that is more, the
         median of its share of the value. Of Hamilton-Jacobi, heat and Burgers it is what a second run on every second
