@@ -235,11 +235,12 @@ def test_the_times_before_the_last_are_told_too():
         first_passage(FokkerPlanck(diffusion=grid.x, diffusivity=1.0), start, grid, [0.1, 3.0])
 
 
-def test_noise_that_bends_between_the_nodes_of_an_end_is_told():
-    """Twenty-one nodes do not resolve it, as every second one of them shows."""
-    grid = pl.Grid(0.0, 1.0, 21)
+@pytest.mark.parametrize("n", [20, 21])
+def test_noise_that_bends_between_the_nodes_of_an_end_is_told(n):
+    """They do not resolve it, as half as many of them show."""
+    grid = pl.Grid(0.0, 1.0, n)
     noise = {"diffusion": np.tanh(6 * grid.x) + 1e-3, "diffusivity": 0.1, "interpretation": "fick"}
-    walls = pl.Grid(0.0, 1.0, 21, boundary="absorbing")
+    walls = pl.Grid(0.0, 1.0, n, boundary="absorbing")
     with pytest.warns(pl.AccuracyWarning, match="exit times are off"):
         mean_exit_time(FokkerPlanck(drift=5.3 * (0.24 - grid.x), **noise), walls)
     y = 1 - grid.x
@@ -253,6 +254,30 @@ def test_five_nodes_of_noise_that_bends_are_told_to_be_few():
     noise = {"diffusion": np.sin(np.pi * grid.x) + 0.1, "diffusivity": 1.0, "interpretation": "fick"}
     with pytest.warns(pl.AccuracyWarning, match="too few"):
         mean_exit_time(FokkerPlanck(drift=np.full(5, -0.12), **noise), grid)
+
+
+@pytest.mark.parametrize("n, start", [(38, 1.99), (39, 1.99), (52, 2.58), (60, 1.08), (200, 1.5)])
+def test_the_gap_of_fellers_process_is_right_or_told(n, start):
+    """dX = (ν - X) dt + sqrt(2 X) dW: means decay at the rate one."""
+    grid = pl.Grid(0.0, start + 12 * math.sqrt(start) + 25, n)
+    gap = answered(lambda: spectral_gap(FokkerPlanck(drift=start - grid.x, diffusion=grid.x, diffusivity=1.0), grid))
+    assert gap is None if n < 100 else abs(gap - 1) < 0.02
+
+
+@pytest.mark.parametrize("n", [31, 32, 200, 201])
+def test_noise_that_vanishes_inside_is_told(n):
+    """dX = X sqrt(2) dW has all rates from 1/4 on, which no nodes show; a drift across carries over the place."""
+    grid = pl.Grid(-1.0, 2.0, n)
+
+    def told(drift):
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            gap = spectral_gap(FokkerPlanck(drift=np.full(n, drift), sigma=grid.x, diffusivity=1.0), grid)
+        return gap, any("vanishes round" in str(warning.message) for warning in said)
+
+    gap, vanishes = told(0.0)
+    assert vanishes and gap > 0.27
+    assert not told(1.0)[1]
 
 
 JACOBI = st.tuples(st.floats(0.2, 5.0), st.floats(0.2, 5.0), st.floats(0.1, 3.0))

@@ -364,7 +364,7 @@ def test_full_matrices_are_right_or_told(field, turn, thin, D):
         assert not numbers or wrong > TOLD / 4 or what == "law", (what, wrong, numbers)
 
 
-def test_a_coarser_chain_has_every_second_node_or_is_none():
+def test_a_coarser_chain_has_half_as_many_nodes_or_is_none():
     rng = np.random.default_rng(2)
     A = rng.normal(size=(11, 12, 2, 2))
     grid = pl.Grid((0.0, 0.0), (1.0, 2.0), (11, 12), boundary=(("absorbing", "reflecting"), "periodic"))
@@ -373,11 +373,28 @@ def test_a_coarser_chain_has_every_second_node_or_is_none():
     coarser = Coarser.of(problem.coefficients(grid), grid)
     assert coarser.grid.spacing == pytest.approx([2 * h for h in grid.spacing]) and coarser.grid.ends == grid.ends
     np.testing.assert_array_equal(coarser.taken(grid.points[..., 1], grid), coarser.grid.points[..., 1].ravel())
-    for shape in ((10, 12), (11, 13), (7, 12)):
-        other = pl.Grid((0.0, 0.0), (1.0, 2.0), shape, boundary=grid.boundary)
-        assert Coarser.of(pl.FokkerPlanck(diffusivity=1.0).coefficients(other), other) is None
+    other = pl.Grid((0.0, 0.0), (1.0, 2.0), (7, 12), boundary=grid.boundary)
+    assert Coarser.of(pl.FokkerPlanck(diffusivity=1.0).coefficients(other), other) is None
     whole, shifted = grid.points[..., 0] <= 0.401, grid.points[..., 0] <= 0.501
     assert coarser.shows(whole, grid) and not coarser.shows(shifted, grid)
+
+
+def test_a_coarser_chain_of_an_even_number_of_nodes_has_the_ends():
+    """Powers of the distance to them, and sets and masses that both grids show."""
+    grid = pl.Grid((0.0, 0.0), (1.0, 2.0), (26, 13), boundary=(("absorbing", "reflecting"), "periodic"))
+    x = grid.points[..., 0]
+    noise = (x**0.4 * (1 - x) ** 1.5)[..., None, None] * np.eye(2)
+    coarser = Coarser.of(pl.FokkerPlanck(diffusion=noise, diffusivity=1.0).coefficients(grid), grid)
+    there = coarser.grid.points[..., 0]
+    assert coarser.grid.shape == (13, 6) and coarser.grid.ends == grid.ends
+    np.testing.assert_allclose(coarser.form.a[0], there**0.4 * (1 - there) ** 1.5, rtol=2e-4, atol=1e-15)
+    np.testing.assert_allclose(coarser.taken(x**0.7, grid), there.ravel() ** 0.7, rtol=1e-3)
+    masses = np.random.default_rng(1).random(grid.shape)
+    gathered = coarser.gathered(masses, grid)
+    assert gathered.sum() == pytest.approx(masses.sum()) and gathered.min() > 0
+    assert (gathered * there).sum() == pytest.approx((masses * x).sum())
+    assert coarser.shows(x == 0, grid) and coarser.shows(x == 1, grid) and not coarser.shows(x <= 0.2, grid)
+    assert coarser.taken(x == 0, grid).sum() == 6 and not coarser.shows(grid.points[..., 1] == 0, grid)
 
 
 def leaning(grid, angle, ratio, turning=0.0):

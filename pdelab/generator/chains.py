@@ -20,7 +20,7 @@ from pdelab.generator.censored import Censored, Wide
 from pdelab.generator.coarser import Coarser
 from pdelab.generator.coefficients import DiffusionProblem, asked, ito
 from pdelab.generator.edges import lines
-from pdelab.generator.fading import fades, fading
+from pdelab.generator.fading import dips, fades, fading
 from pdelab.generator.smearing import FEW, SMEARED, TINY, smearing, warn_of_smearing
 from pdelab.generator.truncation import Truncation, cell_numbers
 from pdelab.grid import Grid
@@ -76,7 +76,7 @@ def stationary(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> np.n
     AccuracyWarning
         Drift that outruns diffusion or bends from node to node so far that the law is off by more than 5 % in its
         integral, or by 10 % where it is a tenth of its largest value or more; a density that drift holds together on
-        less than a cell: a finer grid.
+        less than a cell: a finer grid. Noise that vanishes between two ends.
 
     Examples
     --------
@@ -354,7 +354,8 @@ def mean_exit_time(
     Warns
     -----
     AccuracyWarning
-        Drift that outruns diffusion or bends from node to node so far that they are off by more than 5 %.
+        Drift that outruns diffusion or bends from node to node so far that they are off by more than 5 %; noise that
+        vanishes between two ends.
 
     Examples
     --------
@@ -387,6 +388,8 @@ def mean_exit_time(
 
         def again(other, taken):
             ends, nodes = taken(inside), np.flatnonzero(taken(np.isfinite(logs)))
+            if not _sure_to_reach(other, ends)[nodes].all():
+                return np.full(nodes.size, math.inf), nodes
             chain = other[nodes]
             found = solver(chain[:, nodes], _rates_into(chain, ends))([np.ones(nodes.size)])[0].log()
             return np.abs(np.expm1(found - taken(logs)[nodes])), nodes
@@ -431,7 +434,8 @@ def committor(
     Warns
     -----
     AccuracyWarning
-        Drift that outruns diffusion or bends from node to node so far that they are off by more than 5 %.
+        Drift that outruns diffusion or bends from node to node so far that they are off by more than 5 %; noise that
+        vanishes between two ends.
 
     Examples
     --------
@@ -475,7 +479,8 @@ def splitting(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> dict[
     Warns
     -----
     AccuracyWarning
-        Drift that outruns diffusion or bends from node to node so far that they are off by more than 5 %.
+        Drift that outruns diffusion or bends from node to node so far that they are off by more than 5 %; noise that
+        vanishes between two ends.
 
     Examples
     --------
@@ -563,14 +568,26 @@ def _tell_of_smearing(what, field, longest, form, grid, chain, nodes, solve, aga
     if coarser is not None:
         with suppress(ValueError):
             change, there = again(coarser.chain, lambda values: coarser.taken(values, grid))
-            apart = _of_most(change, coarser.taken(weights, grid)[there]) / coarser.orders
+            masses = np.maximum(coarser.taken(weights / grid.weights, grid), 0.0) * coarser.grid.weights.ravel()
+            apart = _of_most(change, masses[there]) / coarser.orders
             smeared = max(smeared, apart) if form.diagonal else apart
     warn_of_smearing(what, smeared, rests, form, grid, stacklevel)
     tell_of_few(what, field, form, grid, stacklevel)
 
 
 def tell_of_few(what, field, form, grid, stacklevel):
-    """Warn of axes of few nodes along which an answer varies and drift or diffusion change from face to face."""
+    """Warn of axes of few nodes along which an answer varies and drift or diffusion change from face to face.
+
+    Of noise that all but vanishes between two ends, too, which no nodes are enough for.
+    """
+    for axis, place in dips(form, grid) if form.diagonal and np.ptp(field) > 0 else ():
+        warnings.warn(
+            f"the noise all but vanishes round {place:.3g} along axis {axis}, where what happens on scales below the "
+            f"spacing counts: how far {what} off is not known: let the box end there, or give the noise a floor that "
+            "the nodes show",
+            AccuracyWarning,
+            stacklevel=stacklevel,
+        )
     for axis, n in enumerate(grid.shape if form.diagonal else ()):
         varies = max(SMEARED / 10 * np.ptp(field), CONSTANT * np.abs(field).max())
         if n > FEW_BENT[-1][0] or np.ptp(field, axis).max() <= varies:

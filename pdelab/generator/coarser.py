@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import permutations
-from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -13,6 +12,7 @@ from scipy import sparse
 from pdelab.generator.assembly import chain_of
 from pdelab.generator.coefficients import Coefficients, Ito, ito
 from pdelab.generator.edges import edges, in_cells
+from pdelab.generator.fading import FADED
 from pdelab.grid import Grid
 from pdelab.hints import Array
 
@@ -23,12 +23,15 @@ __all__ = [
 
 ORDERS = 1.5  # the difference over the error of the finer of two grids: 1 at first order, 3 at second
 FIELDS = ("potential", "drift", "diffusion", "sigma")  # of coefficients
+ENOUGH = 9  # nodes of an axis half of which show something
 FAINT = 0.01  # of the smallest eigenvalue of the matrix, what counts as nothing added to it
 
 
 @dataclass(frozen=True, eq=False)
 class Coarser:
-    """The chain of the same coefficients on every second node of a grid, or with twice the added diffusion on all.
+    """The chain of the same coefficients on half as many nodes of a grid, or with twice the added diffusion on all.
+
+    They are every second node or, where that would leave out an end, others, but for the ends.
 
     Attributes
     ----------
@@ -46,58 +49,79 @@ class Coarser:
 
     @classmethod
     def of(cls, coefficients: Coefficients, grid: Grid) -> Coarser | None:
-        """None where an axis has too few nodes, or such a number that every second one leaves out an end.
+        """None where an axis has too few nodes.
 
         None, too, where diffusion would be added on the coarser grid alone, since that says nothing of the finer one.
         """
         form = ito(coefficients, grid)
         if adds(form, grid):
             return cls(grid, form, chain_of(form, grid, times=2), 1.0)
-        coarse = every_second(grid)
-        if coarse is None:
+        if min(grid.shape) < ENOUGH:
             return None
-        every = (slice(None, None, 2),) * grid.dimension
-        taken: dict[str, Any] = {
-            name: np.ascontiguousarray(field[every])
-            for name in FIELDS
-            if (field := getattr(coefficients, name)) is not None
-        }
-        form = ito(replace(coefficients, **taken), coarse)
+        coarse = halved(grid, range(grid.dimension))
+        form = ito(moved_coefficients(coefficients, grid, coarse), coarse)
         return None if adds(form, coarse) else cls(coarse, form, chain_of(form, coarse), ORDERS)
 
     def taken(self, values: Array, grid: Grid) -> Array:
-        """Of values on the nodes of the finer grid, those on this one, in C order."""
+        """Of values on the nodes of the finer grid, those on this one, in C order.
+
+        Where its nodes are others: of a set those of the nearest node, of numbers those of a spline through what lies
+        between the ends, where they may be of any power of the distance.
+        """
         if self.grid is grid:
             return values.ravel()
-        return values.reshape(grid.shape)[(slice(None, None, 2),) * grid.dimension].ravel()
+        values = values.reshape(grid.shape)
+        for axis in range(grid.dimension):
+            places = self.grid.axes[axis]
+            nearest = np.rint((places - grid.lower[axis]) / grid.spacing[axis]).astype(int)
+            if self._every_second(axis, grid) or values.dtype == bool:
+                values = values.take(nearest, axis)
+            elif grid.periodic[axis]:
+                values = _splined(values, axis, grid, places)
+            else:
+                values = _between_ends(values, axis, grid, places)
+        return values.ravel()
 
     def gathered(self, masses: Array, grid: Grid) -> Array:
         """The masses in its cells, of masses on the nodes of the finer grid: those between two nodes are shared."""
-        for axis, wraps in enumerate(grid.periodic):
-            x = np.moveaxis(masses, axis, 0)
-            own, between = x[::2].copy(), x[1::2] / 2
-            own[: len(between)] += between
-            own[1:] += between[: len(own) - 1]
-            if wraps:
-                own[0] += between[-1]
-            masses = np.moveaxis(own, 0, axis)
+        for axis, (m, wraps) in enumerate(zip(self.grid.shape, grid.periodic)):
+            places = (grid.axes[axis] - grid.lower[axis]) / self.grid.spacing[axis]
+            before = np.minimum(places.astype(int), m - 1 if wraps else m - 2)
+            nodes = np.stack([before, (before + 1) % m])
+            shares = np.stack([1 - places + before, places - before])
+            shape = (m, grid.shape[axis])
+            parts = sparse.coo_array((shares.ravel(), (nodes.ravel(), np.tile(np.arange(shape[1]), 2))), shape=shape)
+            along = np.moveaxis(masses, axis, 0)
+            gathered = parts.tocsr() @ along.reshape(shape[1], -1)
+            masses = np.moveaxis(gathered.reshape(m, *along.shape[1:]), 0, axis)
         return masses
 
     def shows(self, inside: Array, grid: Grid) -> bool:
         """Do its nodes tell which nodes of the finer grid a set has: those between nodes that it has?"""
         if self.grid is grid:
             return True
-        rebuilt = np.zeros(grid.shape, dtype=bool)
-        rebuilt[(slice(None, None, 2),) * grid.dimension] = self.taken(inside, grid).reshape(self.grid.shape)
+        inside = inside.reshape(grid.shape)
         for axis in range(grid.dimension):
-            between = (slice(None),) * axis + (slice(1, None, 2),)
-            rebuilt[between] = (np.roll(rebuilt, 1, axis) & np.roll(rebuilt, -1, axis))[between]
-        return bool((rebuilt == inside.reshape(grid.shape)).all())
+            along = np.moveaxis(inside, axis, 0)
+            if self._every_second(axis, grid):
+                rebuilt = np.empty_like(along)
+                rebuilt[::2] = along[::2]
+                rebuilt[1::2] = (np.roll(rebuilt, 1, 0) & np.roll(rebuilt, -1, 0))[1::2]
+                if (rebuilt != along).any():
+                    return False
+            else:  # ends alone are nodes of both
+                between = along if grid.periodic[axis] else along[1:-1]
+                if (between != between[:1]).any():
+                    return False
+        return True
+
+    def _every_second(self, axis, grid):
+        return self.grid.spacing[axis] == 2 * grid.spacing[axis]
 
 
 def every_second(grid: Grid) -> Grid | None:
     """The grid of every second node; None where an axis has too few, or such a number that an end is left out."""
-    if any(n < 9 or n % 2 == wraps for n, wraps in zip(grid.shape, grid.periodic)):
+    if any(n < ENOUGH or n % 2 == wraps for n, wraps in zip(grid.shape, grid.periodic)):
         return None
     return Grid(grid.lower, grid.upper, [(n + 1) // 2 for n in grid.shape], boundary=grid.boundary)
 
@@ -142,7 +166,7 @@ def moved_coefficients(coefficients: Coefficients, grid: Grid, other: Grid) -> C
         field = getattr(coefficients, name)
         if field is None:
             return None
-        new = on_other_nodes(field, grid, other)
+        new = on_other_nodes(field, grid, other, noise=name in ("diffusion", "sigma"))
         if name == "diffusion" and grid.dimension > 1:
             bounds = np.linalg.eigvalsh(field)
             sizes, vectors = np.linalg.eigh(new)
@@ -154,20 +178,53 @@ def moved_coefficients(coefficients: Coefficients, grid: Grid, other: Grid) -> C
     return replace(coefficients, **{name: moved(name) for name in FIELDS})
 
 
-def on_other_nodes(values: Array, grid: Grid, other: Grid) -> Array:
-    """A field on the nodes of another grid on the same box, by cubic splines."""
-    from scipy.interpolate import CubicSpline  # a third of a second to import
+def on_other_nodes(values: Array, grid: Grid, other: Grid, noise: bool = False) -> Array:
+    """A field on the nodes of another grid on the same box, by cubic splines.
 
-    for axis, (x, wraps) in enumerate(zip(grid.axes, grid.periodic)):
+    noise : are they of its logarithm, along lines at whose ends it fades?
+    """
+    for axis, places in enumerate(other.axes):
         if other.shape[axis] == grid.shape[axis]:
             continue
         if other.spacing[axis] == 2 * grid.spacing[axis]:
             values = values.take(np.arange(0, grid.shape[axis], 2), axis)
             continue
-        if wraps:
-            x, values = np.append(x, grid.upper[axis]), np.concatenate([values, values.take([0], axis)], axis)
-        values = CubicSpline(x, values, axis, "periodic" if wraps else "not-a-knot")(other.axes[axis])
+        new = _splined(values, axis, grid, places)
+        if noise and not grid.periodic[axis] and grid.shape[axis] > 4:
+            along, into = (np.moveaxis(field, axis, 0) for field in (values, new))
+            fade = (along[0] < FADED * along[1]) | (along[-1] < FADED * along[-2])
+            fade &= (along[1:-1] > 0).all(axis=0)
+            logs = np.log(np.where(fade & (along > 0), along, 1.0))
+            inner = np.moveaxis(_between_ends(np.moveaxis(logs, 0, axis), axis, grid, places), axis, 0)
+            into[1:-1] = np.where(fade, np.exp(inner[1:-1]), into[1:-1])
+        values = new
     return np.ascontiguousarray(values)
+
+
+def _splined(values, axis, grid, places):
+    """Values along an axis at other places, by cubic splines."""
+    from scipy.interpolate import CubicSpline  # a third of a second to import
+
+    x, wraps = grid.axes[axis], grid.periodic[axis]
+    if wraps:
+        x, values = np.append(x, grid.upper[axis]), np.concatenate([values, values.take([0], axis)], axis)
+    return CubicSpline(x, values, axis, "periodic" if wraps else "not-a-knot")(places)
+
+
+def _between_ends(values, axis, grid, places):
+    """The same of an open axis through all nodes but the ends, whose values stay: powers of the distance to them too.
+
+    ValueError where a number between the ends is not finite.
+    """
+    from scipy.interpolate import CubicSpline
+
+    def stretched(x):
+        return np.log((x - grid.lower[axis]) / (grid.upper[axis] - x))
+
+    along, between = np.moveaxis(values, axis, 0), slice(1, -1)
+    spline = CubicSpline(stretched(grid.axes[axis][between]), along[between])
+    inner = spline(stretched(places[between]))
+    return np.moveaxis(np.concatenate([along[:1], inner, along[-1:]]), 0, axis)
 
 
 def adds(form, grid):

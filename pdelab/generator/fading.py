@@ -9,9 +9,10 @@ import numpy as np
 
 from pdelab.generator.edges import lines
 
-__all__ = ["fades", "fading", "leave_fading_ends"]
+__all__ = ["FADED", "dips", "fades", "fading", "leave_fading_ends"]
 
 FADED = 0.6  # of the diffusivity of the next node, below which the noise at an end fades
+CARRIED = 4.0  # |b| h/D of a drift that carries on where there is next to no noise
 ROUNDED = 1e-14  # of it, what is zero
 STEEPEST, BENT = 8.0, 1.0  # the largest power of a rise, and the largest logarithm of what bends it over a cell
 SMOOTH = 3e-3  # of the values, a difference that is none
@@ -52,6 +53,34 @@ def fades(form: Any, grid: Any) -> bool:
     """
     along = (lines(a, axis, grid.shape) for axis, a in enumerate(form.a))
     return any(fading(a, lower).any() or fading(a[:, ::-1], upper).any() for a, (lower, upper) in zip(along, grid.ends))
+
+
+def dips(form: Any, grid: Any) -> list[tuple[int, float]]:
+    """Where the noise of a diagonal `Ito` form all but vanishes between the ends and no drift carries on.
+
+    Parameters
+    ----------
+    form : Ito
+    grid : Grid
+
+    Returns
+    -------
+    list of (axis, the place along it)
+        One an axis at most.
+    """
+    places = []
+    for axis, n in enumerate(grid.shape):
+        a, drop = (lines(np.ascontiguousarray(field), axis, grid.shape) for field in (form.a[axis], form.drops[axis]))
+        for width in (1, 2):  # nodes of the dip
+            count = n if grid.periodic[axis] else n - width - 1
+            here = [np.roll(a, -shift, axis=1)[:, :count] for shift in range(width + 2)]
+            carried = np.abs(np.roll(drop, -1, axis=1)[:, :count]) > CARRIED * (here[1] + here[2]) / 2
+            low = (here[1] < FADED * here[0]) & (here[-2] < FADED * here[-1]) & ~carried
+            if n > width + 2 and low.any():
+                middle = int(np.argwhere(low)[0, 1]) + (1 + width) / 2
+                places.append((axis, grid.lower[axis] + middle * grid.spacing[axis]))
+                break
+    return places
 
 
 def leave_fading_ends(form: Any, grid: Any, axis: int, up: Any, down: Any) -> None:

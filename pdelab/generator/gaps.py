@@ -64,7 +64,7 @@ def spectral_gap(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> fl
     AccuracyWarning
         Drift that outruns diffusion or bends from node to node so far that the gap is off by more than 5 %, also where
         the slowest mode of the equation is not that of the chain; a mode so far from that of the adjoint that rounding
-        decides; slow modes that may turn too fast to be found.
+        decides; slow modes that may turn too fast to be found; noise that vanishes between two ends.
 
     Examples
     --------
