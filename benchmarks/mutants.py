@@ -395,6 +395,8 @@ MUTANTS = tuple(
         ("errors in time over what was there", "fokker_planck/accuracy.py", "measure(error, now, now))", "measure(error, first, now))",
          "tests/test_absorbing.py -k is_that_of_what"),
         ("little is left of rounding", "fokker_planck/propagators.py", "KEPT = 1e-4", "KEPT = 1e-40", "tests/test_absorbing.py -k digits_of_what"),
+        ("densities of full matrices are not compared", "fokker_planck/fewer_nodes.py", "if again is None or form.diagonal:", "if True:",
+         "tests/test_smearing.py -k densities_of_full"),
         ("half as many nodes are not asked", "fokker_planck/fewer_nodes.py", "asked = again is not None and", "asked = False and",
          "tests/test_absorbing.py -k few_nodes or take_in"),
         ("nodes enough along every axis or not at all", "fokker_planck/fewer_nodes.py", "if n > FEW]\n    if not axes", "if min(grid.shape) > 8]\n    if not axes",

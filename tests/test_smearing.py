@@ -587,3 +587,27 @@ def test_the_warning_points_at_the_caller():
     with pytest.warns(AccuracyWarning, match="off by about") as said:
         splitting(problem, pl.Grid((-1, -1), (1, 1), 17, boundary="absorbing"))
     assert {w.filename for w in said} == {__file__}
+
+
+@pytest.mark.parametrize(
+    "turn, thin, n, time", [(0.59, 1e-3, (40, 34), 0.5), (2.15, 6e-3, (48, 16), 0.4), (0.7, 0.3, 41, 0.4)]
+)
+@pytest.mark.parametrize("boundary", ["reflecting", "absorbing"])
+def test_densities_of_full_matrices_are_right_or_told(turn, thin, n, time, boundary):
+    """A Gaussian that spreads far from the ends: its covariance grows by 2 D Σ t."""
+    along = np.array([math.cos(turn), math.sin(turn)])
+    matrix = thin * np.eye(2) + (1 - thin) * np.outer(along, along)
+    grid = pl.Grid((-6.0, -6.0), (6.0, 6.0), n, boundary=boundary)
+
+    def gauss(cov):
+        exponent = np.einsum("...i,ij,...j", grid.points, np.linalg.inv(cov), grid.points) / 2
+        return np.exp(-exponent) / (2 * np.pi * math.sqrt(np.linalg.det(cov)))
+
+    problem = pl.FokkerPlanck(diffusivity=1.0, diffusion=np.broadcast_to(matrix, (*grid.shape, 2, 2)))
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        run = pl.solve(problem, gauss(0.3 * np.eye(2)), grid, time, scheme="crank_nicolson", dt=0.02)
+    wrong = grid.integrate(np.abs(run.final - gauss(0.3 * np.eye(2) + 2 * time * matrix)))
+    assert wrong < 0.05 or any("the density that" in str(warning.message) for warning in said)
+    assert wrong / 3 < run.info["space_error"] < 3 * wrong
+    assert bool(said) == (wrong > 0.05)

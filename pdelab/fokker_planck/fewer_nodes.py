@@ -1,4 +1,4 @@
-"""The error of the nodes by a run on fewer of them beside it: of what absorbing ends take in, of values backwards."""
+"""The error of the nodes by a run on fewer of them beside it: of densities, of what ends absorb, of values."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from pdelab.fokker_planck.moving import moves
 from pdelab.fokker_planck.space_error import EVEN, of_first, relative_error
 from pdelab.generator import Ito
 from pdelab.generator.coarser import FIELDS, ORDERS, adds, halved, interpolation, moved_coefficients, on_other_nodes
+from pdelab.generator.edges import longest_offset
 from pdelab.generator.fading import fades
 from pdelab.generator.smearing import peclet
 from pdelab.generator.truncation import ROUNDING
@@ -26,6 +27,7 @@ from pdelab.stepping import Stepper
 __all__ = ["beside"]
 
 FEW, MANY = 6, 33  # nodes of an axis half of which show nothing between walls, and that leading order needs
+APART = 0.5, 1.0  # the error of a density over its difference from half as many nodes: of next ones, of longer offsets
 ENOUGH = 257  # along every axis, where the cell Peclet number is small
 
 
@@ -40,7 +42,8 @@ def beside(
     """The same steps with those of fewer nodes beside them, and the error that these tell where it is the worse one.
 
     Forwards of what each end has absorbed, `absorbed_error`, backwards of the values, `space_error`; math.inf where the
-    nodes are too few to tell. Nothing is done where the error is followed and the nodes are enough for that.
+    nodes are too few to tell. Nothing is done where the error is followed and the nodes are enough for that. Of a full
+    matrix, of which it is not, of densities too, `space_error`.
 
     Parameters
     ----------
@@ -49,6 +52,8 @@ def beside(
     followed : bool
         Does the stepper follow the error to leading order?
     """
+    if not problem.adjoint and not grid.absorbing.any():
+        return _with_densities(stepper, problem, grid, form, again)
     asked = again is not None and (not followed or min(grid.shape) <= MANY or not problem.steady)
     asked = asked and (not form.diagonal or followed or min(grid.shape) < ENOUGH)
     fewer, few = (
@@ -62,7 +67,9 @@ def beside(
         """Is there an axis of few nodes that matters?"""
         return time > 0 and any(_matters(axis, first, problem.coefficients(grid, time), grid) for axis in few)
 
-    return (_backwards if problem.adjoint else _absorbed)(stepper, fewer, grid, unknown)
+    if problem.adjoint:
+        return _backwards(stepper, fewer, grid, unknown)
+    return _with_densities(_absorbed(stepper, fewer, grid, unknown), problem, grid, form, again)
 
 
 @dataclass(frozen=True)
@@ -93,15 +100,26 @@ class _Fewer:
             masses = np.moveaxis(fewer.reshape(-1, *along.shape[1:]), 0, axis)
         return masses / self.grid.weights
 
+    def density(self, state):
+        return np.where(self.grid.absorbing, 0.0, self.stepper.values(state))
+
     def absorbed(self, state):
         return at_ends(self.stepper.values(state), self.grid)
 
 
 def _fewer(problem, grid, form, again):
+    """The one of these that tells: where diffusion is added that."""
+    return _added(problem, grid, again) if adds(form, grid) else _halved(problem, grid, form, again)
+
+
+def _added(problem, grid, again):
+    """The same nodes with twice the diffusion that must be added."""
+    parts = [sparse.eye_array(n, format="csr") for n in grid.shape]
+    return _Fewer(again(problem, grid, np.ones(grid.shape), 2), grid, parts, 1.0)
+
+
+def _halved(problem, grid, form, again):
     """Every second node along each axis that has enough of them; None where none has."""
-    if adds(form, grid):
-        parts = [sparse.eye_array(n, format="csr") for n in grid.shape]
-        return _Fewer(again(problem, grid, np.ones(grid.shape), 2), grid, parts, 1.0)
     axes = [axis for axis, n in enumerate(grid.shape) if n > FEW]
     if not axes:
         return None
@@ -161,6 +179,41 @@ def _absorbed(walled, fewer, grid, unknown):
         return max(errors, key=lambda error: worst_share(absorbed, left, error)[0], default=0 * absorbed)
 
     return replace(both, records=both.records | {"absorbed_error": absorbed_error})
+
+
+def _with_densities(stepper, problem, grid, form, again):
+    """The peak `space_error` of a density with a full matrix: ∫ |error| over its mass, the larger of two.
+
+    That of half as many nodes, and that of added diffusion, unless this would take shorter steps.
+    """
+    if again is None or form.diagonal:
+        return stepper
+    fewer = _halved(problem, grid, form, again)
+    if fewer is not None:
+        stepper = _densities(stepper, replace(fewer, share=APART[longest_offset(form, grid) > 1]), grid)
+    if adds(form, grid):
+        more, bound = _added(problem, grid, again), again(problem, grid, np.ones(grid.shape), 1).bound(None, 0.0)
+        stepper = _densities(stepper, more, grid) if more.stepper.bound(None, 0.0) >= bound else stepper
+    return stepper
+
+
+def _densities(stepper, fewer, grid):
+    both, seen = _together(stepper, fewer, lambda field: fewer.start(field, grid)), []
+
+    def values(state):
+        own, other, _ = state
+        seen[:] = [fewer.density(other)]
+        return stepper.values(own)
+
+    def space_error(field, time):  # of the state whose field was asked for last
+        known = stepper.peaks["space_error"](field, time)
+        mass = float((np.abs(field) * grid.weights).sum())
+        if time == 0 or not mass > 0:
+            return known
+        apart = np.abs(fewer.start(field, grid) - seen[0]) * fewer.grid.weights
+        return max(known, fewer.share * float(apart.sum()) / mass)
+
+    return replace(both, values=values, peaks=stepper.peaks | {"space_error": space_error})
 
 
 def _backwards(stepper, fewer, grid, unknown):

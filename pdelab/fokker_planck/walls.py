@@ -35,9 +35,9 @@ def with_walls(
         diffusion that must be added to a full matrix
     share : of what the generator's rates leave out, how much the scheme does
     """
-    if not (problem.adjoint or grid.absorbing.any()):
-        return stepper
     form = ito(problem.coefficients(grid), grid)
+    if not (problem.adjoint or grid.absorbing.any()):
+        return stepper if form.diagonal else replace(beside(stepper, problem, grid, form, again, False), bare=stepper)
     followed = with_error(stepper, problem, grid, form, share)
     known = followed is not None
     if problem.adjoint:

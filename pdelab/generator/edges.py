@@ -23,8 +23,8 @@ import numpy as np
 from pdelab.kernels import selling
 
 __all__ = [
-    "Edges", "cell_shape", "corner_gradient", "corner_mean", "edges", "face_means", "in_cells", "lines", "on_nodes",
-    "spread_added",
+    "Edges", "cell_shape", "corner_gradient", "corner_mean", "edges", "face_means", "in_cells", "lines",
+    "longest_offset", "on_nodes", "spread_added",
 ]  # fmt: skip
 
 
@@ -95,6 +95,12 @@ def _stencils(matrices, drifts, grid):
     isotropic = np.diag(1 / np.array(grid.spacing) ** 2)
     selling.jumps(matrices, drifts, isotropic, radius, offsets, forward, backward, added)
     return offsets, forward, backward, added, radius
+
+
+def longest_offset(form, grid):
+    """The most nodes along an axis from one end of an edge with rates to the other."""
+    along = edges(form, grid)
+    return int(np.abs(along.steps[along.up + along.down > 0]).max())
 
 
 def spread_added(form, grid):

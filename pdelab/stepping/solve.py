@@ -137,17 +137,17 @@ def solve(
         share of its integral that the sum over the nodes misses where its logarithm has kinks; the largest over the
         saved times. Where |b| h / D is not small a run is looked at on the way, too, and what was smeared then counts
         as far as it is not forgotten; of several lumps it is the worst.
-        `space_error` is the error that the nodes make of a density, ∫ |error| over its mass, where the matrix is
-        diagonal and to leading order; backwards the largest over the range of the values or, if that is more, the
-        median of its share of the value. Of Hamilton-Jacobi, heat and Burgers it is what a second run on every second
-        node tells, relative as `time_error` is, steps included where they belong to the nodes: about right for smooth
-        data, at kinks and shocks to a factor of a few; math.inf where something varies along an axis of six nodes or
-        fewer; not there on several axes that all have 257 nodes or more, where no second run is made. `end_error` is
-        what lies beyond outflow ends of theirs, on the whole space, makes of the answer in the box, by runs on fewer
-        nodes of the box and of a wider one. A Loss goes on as it is; values on the nodes go on linearly, of Burgers
-        constant, so that of them it is rather too small. It is not there where nothing is known beyond the box (a drift
-        on the nodes, a Loss not defined there) or `inflow` is above 0, nor of vectors on the nodes, nor of values on
-        nodes as many as above.
+        `space_error` is the error that the nodes make of a density, ∫ |error| over its mass, to leading order or, of a
+        full matrix, by runs beside it on half as many nodes and with twice the added diffusion; backwards the largest
+        over the range of the values or, if that is more, the median of its share of the value. Of Hamilton-Jacobi, heat
+        and Burgers it is what a second run on every second node tells, relative as `time_error` is, steps included
+        where they belong to the nodes: about right for smooth data, at kinks and shocks to a factor of a few; math.inf
+        where something varies along an axis of six nodes or fewer; not there on several axes that all have 257 nodes or
+        more, where no second run is made. `end_error` is what lies beyond outflow ends of theirs, on the whole space,
+        makes of the answer in the box, by runs on fewer nodes of the box and of a wider one. A Loss goes on as it is;
+        values on the nodes go on linearly, of Burgers constant, so that of them it is rather too small. It is not there
+        where nothing is known beyond the box (a drift on the nodes, a Loss not defined there) or `inflow` is above 0,
+        nor of vectors on the nodes, nor of values on nodes as many as above.
 
     Raises
     ------
