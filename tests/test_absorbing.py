@@ -400,3 +400,35 @@ def test_what_few_nodes_make_of_expectations_is_right_or_told(dimension, seed):
     seen = size > 1e-3 * size.max()
     assert told or wrong.max() < 0.1 * max(np.ptp(some[0]), np.ptp(some[1]))
     assert told or np.median(wrong[seen] / size[seen]) < 0.1
+
+
+@pytest.mark.parametrize("n", [9, 13, 17, 33])
+def test_what_ends_take_in_by_compact_steps_is_right_or_told(n):
+    """Brownian motion from 0.3, of which most goes through the lower end: the sine series."""
+    grid, begin, end = pl.Grid(0.0, 1.0, n, boundary="absorbing"), 0.01, 0.1
+    start = np.maximum(interval(grid.x, 0.3, begin), 0.0)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        run = pl.solve(FokkerPlanck(0 * grid.x, diffusivity=D), start, grid, end - begin, scheme="compact", dt=2e-3)
+    k = np.pi * np.arange(1, 200)
+    terms = 2 * np.sin(0.3 * k) / k * (np.exp(-D * k**2 * begin) - np.exp(-D * k**2 * end))
+    exact = np.array([terms.sum(), -(terms * (-1.0) ** np.arange(1, 200)).sum()])
+    error = np.abs(run.info["absorbed"][-1, 0] - exact)
+    assert (error < 3 * np.abs(run.info["absorbed_error"][-1, 0]) + 1e-3).all()
+    assert (error < 0.05 * exact + 1e-3).all() or any("absorbed at the end" in str(warning.message) for warning in said)
+    assert n < 33 or not said
+
+
+@pytest.mark.parametrize("scheme", ["compact", "crank_nicolson"])
+@pytest.mark.parametrize("n", [9, 17, 33])
+def test_expectations_of_a_step_are_right_or_told(scheme, n):
+    """P(X_t > c) between walls by its cosine series: where c lies between two nodes they do not know."""
+    grid, t, k = pl.Grid(0.0, 1.0, n), 0.03, np.pi * np.arange(1, 400)[:, None]
+    for c in (0.3, 0.47, 0.62):
+        exact = 1 - c - (2 * np.sin(k * c) / k * np.cos(k * grid.x) * np.exp(-D * k**2 * t)).sum(axis=0)
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            run = pl.solve(
+                BackwardKolmogorov(0 * grid.x, diffusivity=D), 1.0 * (grid.x > c), grid, t, scheme=scheme, dt=1e-3
+            )
+        assert np.abs(run.final - exact).max() < 0.05 or any("values of" in str(warning.message) for warning in said)

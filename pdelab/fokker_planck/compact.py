@@ -64,7 +64,7 @@ def compact(problem: FokkerPlanck, grid: Grid, values: Array) -> Stepper:
             "compact: expected a steady potential or drift and a constant diffusivity > 0; use crank_nicolson otherwise"
         )
     share = _share(ito(coefficients, grid), grid)
-    return with_walls(_steps(problem, grid, values), problem, grid, _steps if share == 1 else None, share)
+    return with_walls(_steps(problem, grid, values), problem, grid, _steps, share)
 
 
 def _share(form, grid):

@@ -27,6 +27,7 @@ from pdelab.stepping import Stepper
 __all__ = ["beside"]
 
 FEW, MANY = 6, 33  # nodes of an axis half of which show nothing between walls, and that leading order needs
+ROUGH = 0.4  # of the range of the data, what half as many nodes do not show of kinks and steps: orders are lost
 APART = 0.5, 1.0  # the error of a density over its difference from half as many nodes: of next ones, of longer offsets
 ENOUGH = 257  # along every axis, where the cell Peclet number is small
 
@@ -99,6 +100,15 @@ class _Fewer:
             fewer = part.T @ along.reshape(len(along), -1)
             masses = np.moveaxis(fewer.reshape(-1, *along.shape[1:]), 0, axis)
         return masses / self.grid.weights
+
+    def of_finer(self, first, grid):
+        """`share`, but one where the data at time 0 have kinks and steps that these nodes do not show."""
+        rebuilt = on_other_nodes(first, grid, self.grid)
+        for axis, part in enumerate(self.parts):
+            along = np.moveaxis(rebuilt, axis, 0)
+            finer = part @ along.reshape(len(along), -1)
+            rebuilt = np.moveaxis(finer.reshape(-1, *along.shape[1:]), 0, axis)
+        return max(self.share, 1.0) if np.abs(rebuilt - first).max() > ROUGH * np.ptp(first) else self.share
 
     def density(self, state):
         return np.where(self.grid.absorbing, 0.0, self.stepper.values(state))
@@ -175,7 +185,7 @@ def _absorbed(walled, fewer, grid, unknown):
         absorbed, left = walled.records["absorbed"](own, time), float((walled.values(own) * grid.weights).sum())
         errors = [walled.records["absorbed_error"](own, time)] if "absorbed_error" in walled.records else []
         if fewer and (min(grid.shape) <= MANY or not np.any(errors)):
-            errors.append(fewer.share * (absorbed - fewer.absorbed(other)))
+            errors.append(fewer.of_finer(first, grid) * (absorbed - fewer.absorbed(other)))
         return max(errors, key=lambda error: worst_share(absorbed, left, error)[0], default=0 * absorbed)
 
     return replace(both, records=both.records | {"absorbed_error": absorbed_error})
@@ -238,7 +248,7 @@ def _backwards(stepper, fewer, grid, unknown):
         known = stepper.peaks["space_error"](field, time) if "space_error" in stepper.peaks else 0.0
         if fewer is None or (known > 0 and min(grid.shape) > MANY):
             return known
-        return max(known, relative_error(taken(field), fewer.share * (taken(field) - other), first))
+        return max(known, relative_error(taken(field), fewer.of_finer(first, grid) * (taken(field) - other), first))
 
     return replace(both, values=values, peaks=stepper.peaks | {"space_error": space_error})
 

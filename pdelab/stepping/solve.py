@@ -127,7 +127,7 @@ def solve(
         fast, and mass_drift counts what has left, too; absorbed_error is what the nodes leave out of absorbed: to
         leading order where |b| h / D is not small, else, and on axes of 7 to 33 nodes, by a run beside it on every
         second node, unless all axes have 257 or more; math.inf on fewer along an axis that matters. What `compact`
-        gains is not in it.
+        gains over second order is not in it, and where the data have steps they count as of first order.
 
         `time_error` is the estimated error in time at the saved times, relative to the data: of densities and Burgers
         in integrals of absolute values, otherwise the largest error over the range; of densities and values backwards
