@@ -625,6 +625,7 @@ MUTANTS = tuple(
         ("failed claims are no failure", "cli/reproduction.py", "    return not failed\n", "    return True\n",
          "tests/test_figures.py -k verify_is_as_red"),
         # kernels, compiled anew for each
+        ("expansions across poles", "kernels/boxes.py", "    if not defined[k]:\n        return result\n", "", "tests/test_enclosures.py -k across_a_pole"),
         ("walls of Burgers one node on", "kernels/fluxes.py", "max(n - 2 - g, 0)", "max(n - 1 - g, 0)", "tests/test_twins.py -k fluxes or burgers"),
         ("bottlenecks by the first limit", "kernels/fluxes.py", "next_limit * (b * (1.0 - b))", "limit * (b * (1.0 - b))", "tests/test_twins.py -k fluxes or traffic"),
     ]

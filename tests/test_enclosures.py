@@ -84,6 +84,15 @@ def test_minimum_over_a_box(seed):
     assert f(minimum.point) == minimum.value
 
 
+def test_no_expansion_reaches_across_a_pole():
+    """1/x² is convex on both sides of its pole, and not on an interval around it."""
+    x = np.array([1.0, -3.0])
+    u, place = pl.hopf_lax(Loss("1/x**2"), x, 0.5), pl.proximal(Loss("1/x**2"), x, 0.5)
+    exact = [max(np.roots([1.0, -at, 0.0, 0.0, -1.0]).real, key=lambda y, at=at: at * y) for at in x]  # y⁴ = x y³ + 1
+    np.testing.assert_allclose(place, exact, rtol=1e-12)
+    np.testing.assert_allclose(u, 1.0 / place**2 + (x - place) ** 2, rtol=1e-14)
+
+
 def test_minima_of_the_gallery_are_proved():
     for f, box, point in (
         (losses.rastrigin(3), (-5.0, 4.3), [0.0, 0.0, 0.0]),

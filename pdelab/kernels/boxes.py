@@ -73,7 +73,7 @@ def fill(k, tape, tree, work):
     run_at(at, code, left, right, constant, middle, middle, 1, value, gradient, hessian)
     centre[k, 0], centre[k, 1] = value[last, 0], value[last, 1]
     put(slope_there[k], gradient[last])
-    if centre[k, 0] == centre[k, 0]:
+    if defined[k]:  # across a pole or a gap no expansion holds
         low, _ = taylor(value[last], gradient[last], slope[k], bend, middle, lower[k], upper[k])
         if low > floor[k]:
             floor[k] = low
@@ -125,8 +125,8 @@ def dip(slope, bend, low, high):
 
 @njit(**FAST)
 def bound(k, x, stiffness, tree):
-    """A lower bound of H over box k; stiffness = 1/t."""
-    _, _, lower, upper, floor, _, centre, slope_there, slope, least, _ = tree
+    """A lower bound of H over box k, by expansions where f is defined all over it; stiffness = 1/t."""
+    _, _, lower, upper, floor, defined, centre, slope_there, slope, least, _ = tree
     d = lower.shape[1]
     far, first, second, size = 0.0, centre[k, 0], centre[k, 0], abs(centre[k, 0])
     for i in range(d):
@@ -145,6 +145,8 @@ def bound(k, x, stiffness, tree):
         bend = least[k, i] + stiffness
         second += base + min(dip(a, bend, 0.0, reach), dip(b, bend, -reach, 0.0))
     result = floor[k] + 0.5 * stiffness * far * (1.0 - 1e-15)
+    if not defined[k]:
+        return result
     margin = 2e-15 * size
     if first - margin > result:
         result = first - margin

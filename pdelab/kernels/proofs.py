@@ -15,7 +15,7 @@ from pdelab.kernels.intervals import FAST
 @njit(**FAST)
 def _least_bend(low, high, stiffness, tree):
     """A bound from below of H'' over [low, high] on a line, 0 where what is known of the boxes gives none above it."""
-    child, lower, upper, least, most = tree[1], tree[2], tree[3], tree[9], tree[10]
+    child, lower, upper, defined, least, most = tree[1], tree[2], tree[3], tree[5], tree[9], tree[10]
     stack = np.empty(128, np.int64)
     stack[0], top, bend = 0, 1, math.inf
     while top > 0:
@@ -23,7 +23,7 @@ def _least_bend(low, high, stiffness, tree):
         k = stack[top]
         if upper[k, 0] < low or high < lower[k, 0]:
             continue
-        if most[k] < math.inf and least[k, 0] + stiffness > 0.0:
+        if defined[k] and most[k] < math.inf and least[k, 0] + stiffness > 0.0:
             bend = min(bend, least[k, 0] + stiffness)
         elif child[k] < 0 or top + 2 > stack.shape[0]:
             return 0.0
@@ -64,7 +64,7 @@ def certify(tree, x, stiffness, closed, tolerance, best, place, slope, certain):
     No box is cut and no tape is run: a box is dropped as in `minimise`, or where it holds the place and H is convex in
     it, by the tangent there; slope (P, d) is the gradient of H at the place. certain (P,) starts as what may be true.
     """
-    _, child, lower, upper, floor, _, centre, _, _, least, most = tree
+    _, child, lower, upper, floor, defined, centre, _, _, least, most = tree
     d = lower.shape[1]
     stack = np.empty(4096, np.int64)
     for p in range(x.shape[0]):
@@ -82,7 +82,7 @@ def certify(tree, x, stiffness, closed, tolerance, best, place, slope, certain):
                 continue
             if monotone(k, x[p], stiffness, tree, closed) or bound(k, x[p], stiffness, tree) >= best[p] - slack:
                 continue
-            below, convex = 0.0, most[k] < math.inf
+            below, convex = 0.0, defined[k] and most[k] < math.inf
             for i in range(d):
                 bend, y = least[k, i] + stiffness, place[p, i]
                 convex = convex and bend > 0.0 and lower[k, i] <= y <= upper[k, i]

@@ -59,7 +59,7 @@ def minimise(
     cut. end (P,): how it ended.
     Returns False when the tree is full.
     """
-    lower, upper, child, least, most = tree[2], tree[3], tree[1], tree[9], tree[10]
+    lower, upper, child, defined, least, most = tree[2], tree[3], tree[1], tree[5], tree[9], tree[10]
     d = lower.shape[1]
     work = workspace(tape[0], d)
     stack = np.empty(4096, np.int64)
@@ -81,7 +81,7 @@ def minimise(
                 continue
             if monotone(k, x[p], stiffness, tree, closed):
                 continue
-            convex, tiny, here = most[k] < math.inf, True, True
+            convex, tiny, here = defined[k] and most[k] < math.inf, True, True
             for i in range(d):
                 convex = convex and least[k, i] + stiffness > 0.0
                 here = here and lower[k, i] <= place[p, i] <= upper[k, i]

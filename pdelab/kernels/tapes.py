@@ -193,13 +193,12 @@ def enclose(code, left, right, constant, at, lower, upper, order, value, slope, 
     v, g, h = np.empty((n, 2)), np.empty((n, d, 2)), np.empty((n, d * (d + 1) // 2, 2))
     middle = np.empty(d)
     for k in range(lower.shape[0]):
-        run_at(at, code, left, right, constant, lower[k], upper[k], order, v, g, h)
+        finite = run_at(at, code, left, right, constant, lower[k], upper[k], order, v, g, h)  # else no expansion holds
         value[k, 0], value[k, 1] = v[n - 1, 0], v[n - 1, 1]
         if order == 0:
             continue
         put(slope[k], g[n - 1])
         put(bend[k], h[n - 1])
-        finite = True
         for i in range(d):
             middle[i] = 0.5 * lower[k, i] + 0.5 * upper[k, i]
             finite = finite and abs(middle[i]) < math.inf
