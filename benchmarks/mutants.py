@@ -624,6 +624,8 @@ MUTANTS = tuple(
          "tests/test_figures.py -k verify_is_as_red"),
         ("failed claims are no failure", "cli/reproduction.py", "    return not failed\n", "    return True\n",
          "tests/test_figures.py -k verify_is_as_red"),
+        ("places from the point", "closed_forms/quadrature.py", "field = branching.Energy(f, x, t, places[0], near)", "field = branching.Energy(f, x, t, x, near)", CLOSED + "cusps_at_any"),
+        ("poles are no trouble", "losses/search.py", "    if (below > -math.inf).all():", "    if below.size:", CLOSED + "poles_are"),
         # kernels, compiled anew for each
         ("expansions across poles", "kernels/boxes.py", "    if not defined[k]:\n        return result\n", "", "tests/test_enclosures.py -k across_a_pole"),
         ("walls of Burgers one node on", "kernels/fluxes.py", "max(n - 2 - g, 0)", "max(n - 1 - g, 0)", "tests/test_twins.py -k fluxes or burgers"),

@@ -991,9 +991,40 @@ def test_a_place_narrower_than_the_gaps_between_floats_is_warned_of():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         at_zero = pl.local_entropy(steep, 0.0, t, 1e8)  # floats near 0 are dense enough
+        at_one = pl.local_entropy(steep, 1.0, t, 1e8)
     assert at_zero == pytest.approx(-(math.log(2 / 1e16) + math.log(1e8 / math.pi) / 2) / 1e8, rel=1e-8)
+    assert at_one == pytest.approx(1.0 + at_zero, abs=1e-14)
     with pytest.warns(pl.AccuracyWarning, match="from one float64 number to the next"):
-        assert pl.local_entropy(steep, 1.0, t, 1e8) == pytest.approx(1.0, abs=1e-6)
+        assert pl.local_entropy(pl.Loss("100000000*abs(x - 1)"), 1.0, t, 1e8) == pytest.approx(0.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("offset, place, power", [(0, 0, 0.25), (0, 0.3, 0.5), (10**6, 1, 0.5)])
+def test_cusps_at_any_temperature_are_integrated_from_their_own_place(offset, place, power):
+    """exp(-beta |z|^p) is all of the mass: z = (s/beta)^(1/p), by Gauss and Laguerre."""
+    f, t, x = pl.Loss(f"{offset} + abs(x - {place})**{power}"), 0.5, 0.2
+    s, weights = np.polynomial.laguerre.laggauss(30)
+    for beta in (1e5, 1e6):
+        z = (s / beta) ** (1 / power)
+        jacobian = z / (power * s)  # dz/ds
+        bowl = lambda z: (z**2 + 2 * z * (place - x)) / (2 * t)  # noqa: B023, E731
+        mass = (weights * jacobian * (np.exp(-beta * bowl(z)) + np.exp(-beta * bowl(-z)))).sum()
+        exact = (place - x) ** 2 / (2 * t) - (math.log(mass) + math.log(beta / (2 * math.pi * t)) / 2) / beta
+        u = pl.local_entropy(f, x, t, beta)
+        floats = np.spacing(float(place)) * beta ** (1 / power - 1)  # a gap between them times the slope where mass is
+        assert u == pytest.approx(offset + exact, abs=2e-15 * offset + floats + 1e-13, rel=0)
+        assert pl.local_entropy_gradient(f, x, t, beta) == pytest.approx((x - place) / t, abs=1e-9)
+        assert pl.local_entropy_hessian(f, x, t, beta) == pytest.approx(1 / t, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    "text, place", [("1/x", 0), ("-1/abs(x - 0.3)", 0.3), ("log(abs(x + 1)) + x**2", -1), ("1/x + y**2", 0)]
+)
+def test_poles_are_refused_by_their_place(text, place):
+    f = pl.Loss(text)
+    for call in (lambda x: pl.hopf_lax(f, x, 0.5), lambda x: pl.local_entropy_gradient(f, x, 0.5, 1e3)):
+        with pytest.raises(ValueError, match="falls without bound near") as caught:
+            call(np.array([0.2, 1.5, -3.0]) if f.dimension == 1 else np.array([0.2, 1.5]))
+        assert float(re.search(r"near \[(.*?)[\],]", str(caught.value))[1]) == pytest.approx(place, abs=1e-9)
 
 
 @pytest.mark.parametrize("seed", [6, 10, 19, 34, 81, 91, 108, 146])

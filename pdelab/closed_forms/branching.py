@@ -43,6 +43,7 @@ def spread(f, x, t, depth):
     if f.formula is not None:
         box = search.surroundings(f, x, t, depth)
         below = search.minimise(f, x[here.argmin()][None], math.inf, *box, closed=True, tolerance=1e-6)[2]
+        search.refuse_poles(f, below, *box)
         return 1.0001 * np.sqrt(2.0 * t * (here - below + depth)) + 1e-300
     width = max(math.sqrt(2.0 * t * depth), math.sqrt(2.0 * t) * LOOKOUT)
     lowest, finer, first = float(here.min()), 12 // d, None
@@ -181,25 +182,24 @@ def in_chunks(function, x, *arguments):
 
 
 class Energy:
-    """H relative to its value at an anchor, for all points x at once.
+    """H relative to its value at an origin, by default x itself, for all points x at once; places relative to it, too.
 
-    Within `near` of the anchor the difference is integrated from the gradient of f along the segment to it: there H
-    itself, rounded, would leave no digits of beta times the difference. anchor: relative to x; by default x itself.
+    Next to a cusp at the origin neither H nor a place is then rounded to what it is next to x. Within `near` of the
+    origin the difference is integrated from the gradient of f along the segment to it: there H itself, rounded, would
+    leave no digits of beta times the difference.
     """
 
-    def __init__(self, f, x, t, anchor=None, energy=None, near=None):
+    def __init__(self, f, x, t, origin=None, near=None):
         self.f, self.x, self.t = f, x, t
-        self.anchor = np.zeros(x.shape) if anchor is None else anchor
-        self.base = values(f, x).astype(float) if energy is None else energy
+        self.origin = x if origin is None else origin
+        self.away = self.origin - x
+        self.height = values(f, self.origin).astype(float)
+        self.base = self.height + (self.away**2).sum(axis=1) / (2.0 * t)
         self.near = np.zeros(len(x)) if near is None else near
 
-    def relative(self, owner, centre):
-        """Centres relative to the anchor instead of x."""
-        return centre - self.anchor[owner]
-
     def close(self, owner, centre, half):
-        """Are the boxes within `near` of the anchor?"""
-        return (np.abs(self.relative(owner, centre)) + half).max(1) <= self.near[owner]
+        """Are the boxes within `near` of the origin?"""
+        return (np.abs(centre) + half).max(1) <= self.near[owner]
 
     def __call__(self, owner, centre, half, ends=False):
         """H - base at the points of the rule in each box: (C, n, ..., n)."""
@@ -210,58 +210,60 @@ class Energy:
             with np.errstate(invalid="ignore"):  # of what is refused
                 line = centre[:, k, None] + half[:, k, None] * s
             z[..., k] = line.reshape(-1, *[len(s) if j == k else 1 for j in range(d)])
-        column = (-1,) + (1,) * d
         close = self.close(owner, centre, half)
-        energy = np.empty(z.shape[:-1])
-        far = ~close
-        if far.any():
-            o, y = owner[far], z[far]
-            energy[far] = values(self.f, y + self.x[o].reshape(*column, d)) - self.base[o].reshape(column)
-            energy[far] += (y**2).sum(-1) / (2.0 * self.t)
-        if close.any():
-            energy[close] = self._checked_difference(owner[close], z[close])
+        if not close.any():
+            return self._plain(owner, z)
+        energy, far = np.empty(z.shape[:-1]), ~close
+        energy[far] = self._plain(owner[far], z[far])
+        energy[close] = self._checked_difference(owner[close], z[close])
         return energy
+
+    def _at(self, owner, rows):
+        """Rows (P, ...) of the owners of boxes, for points of their rules."""
+        d = self.x.shape[1]
+        return rows[owner].reshape(-1, *[1] * d, *rows.shape[1:])
+
+    def _bowl(self, owner, z):
+        """The difference of the parabolas."""
+        return (z * (0.5 * z + self._at(owner, self.away))).sum(-1) / self.t
+
+    def _plain(self, owner, z):
+        return values(self.f, z + self._at(owner, self.origin)) - self._at(owner, self.height) + self._bowl(owner, z)
 
     def _checked_difference(self, owner, z):
         """`_difference` where it is the difference of the values up to their rounding, elsewhere the latter.
 
-        A kink, a jump or a narrow well between anchor and point is not seen by the few slopes in between. `near` then
+        A kink, a jump or a narrow well between origin and point is not seen by the few slopes in between. `near` then
         shrinks to what is on this side of it.
         """
-        shape = (-1,) + (1,) * (z.ndim - 2)
-        fine = self._difference(owner, z)
-        there = values(self.f, z + self.x[owner].reshape(*shape, z.shape[-1]))
-        bowl = (z**2).sum(-1) / (2.0 * self.t)
-        base = self.base[owner].reshape(shape)
-        plain = there - base + bowl
-        wrong = ~(np.abs(fine - plain) <= SAME * (np.abs(there) + np.abs(base) + bowl))
+        fine, bowl = self._difference(owner, z), self._bowl(owner, z)
+        there, height = values(self.f, z + self._at(owner, self.origin)), self._at(owner, self.height)
+        plain = there - height + bowl
+        wrong = ~(np.abs(fine - plain) <= SAME * (np.abs(there) + np.abs(height) + np.abs(bowl)))
         if wrong.any():
-            away = np.abs(z - self.anchor[owner].reshape(*shape, z.shape[-1])).max(-1)
             where = np.nonzero(wrong)
-            np.minimum.at(self.near, owner[where[0]], 0.99 * away[where])
+            np.minimum.at(self.near, owner[where[0]], 0.99 * np.abs(z).max(-1)[where])
         return np.where(wrong, plain, fine)
 
     def bounds(self, owner, centre, half):
         """(proved lower bound of H - base in each box, how far H may move between Gauss points, by axis)."""
         nodes = rule(ORDERS[self.x.shape[1]])[0]
-        middle = centre + self.x[owner]
+        middle = centre + self.origin[owner]
         lower, upper = np.nextafter(middle - half, -np.inf), np.nextafter(middle + half, np.inf)
         gap = 0.5 * max(np.diff(nodes).max(), 2.0 * (1.0 - nodes[-1]))
         floor, dips = search.floors(self.f, owner, lower, upper, self.x, self.t, gap)
         return floor - self.base[owner], dips
 
     def _difference(self, owner, z):
-        """f(x + z) - f(x + anchor) and the difference of the parabolas, both as (z - anchor) times a mean slope."""
+        """f(origin + z) - f(origin) and the difference of the parabolas, both as z times a mean slope."""
         d = z.shape[-1]
-        anchor = self.anchor[owner].reshape(-1, *[1] * d, d)
-        origin = self.x[owner].reshape(-1, *[1] * d, d) + anchor
-        away = z - anchor
+        origin = self._at(owner, self.origin)
         nodes, weights, _ = rule(6)
         slope = 0.0
         for node, weight in zip(nodes, weights):
-            y = origin + 0.5 * (1.0 + node) * away
+            y = origin + 0.5 * (1.0 + node) * z
             slope = slope + weight * np.asarray(self.f.gradient(y[..., 0] if d == 1 else y)).reshape(z.shape)
-        return (away * (slope + (anchor + 0.5 * away) / self.t)).sum(-1)
+        return (z * (slope + (self._at(owner, self.away) + 0.5 * z) / self.t)).sum(-1)
 
 
 def valleys(f, x, t):
@@ -271,7 +273,7 @@ def valleys(f, x, t):
     """
     count, d = x.shape
     radii = spread(f, x, t, 0.0)
-    boxes, field = roots(radii, d), Energy(f, x, t)
+    boxes, field = roots(np.repeat(radii[:, None], d, axis=1)), Energy(f, x, t)
     best, places = np.zeros(count), x.copy()
     limit = radii / (8.0 * ROOTS[d])
     done = []
@@ -290,20 +292,20 @@ def valleys(f, x, t):
     return np.concatenate([np.arange(count), owner]), np.concatenate([places, starts]), 4.0 * float(limit.max())
 
 
-def roots(radii, d):
-    """(owner, centre, half): the boxes [-r, r]^d around each point, cut into equal parts; centres relative to it."""
+def roots(radii):
+    """(owner, centre, half): the boxes [-r, r] around each origin, r (P, d), cut into equal parts; relative to it."""
+    d = radii.shape[1]
     parts = ROOTS[d]
     offsets = _mesh([(2.0 * np.arange(parts) + 1.0) / parts - 1.0] * d)
     owner = np.repeat(np.arange(len(radii)), len(offsets))
-    centre = (radii[:, None, None] * offsets).reshape(-1, d)
-    return owner, centre, np.repeat((radii / parts)[owner, None], d, axis=1)
+    return owner, (radii[:, None] * offsets).reshape(-1, d), (radii / parts)[owner]
 
 
 def survivors(field, boxes, best, depth, marks=()):
     """Evaluate the boxes, in blocks, and drop those that stay more than `depth` above the minimum.
 
-    Boxes that hold one of the points marks (k, P, d), relative to x, always stay. Returns the boxes left, H at their
-    Gauss points, the lowest value that H may reach in them, how far that is below a Gauss point, by axis, and the
+    Boxes that hold one of the points marks (k, P, d), relative to the origin, always stay. Returns the boxes left, H at
+    their Gauss points, the lowest value that H may reach in them, how far that is below a Gauss point, by axis, and the
     lowest values found so far.
     """
     d = field.x.shape[1]

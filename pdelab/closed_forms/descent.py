@@ -130,7 +130,9 @@ def minimise(f, x, t, told=True):
     if f.formula is None:
         return branching.in_chunks(_minimise, x, f, t)
     here = branching.values(f, x)
-    _, y, below = search.minimise(f, x, t, *search.surroundings(f, x, t))
+    box = search.surroundings(f, x, t)
+    _, y, below = search.minimise(f, x, t, *box)
+    search.refuse_poles(f, below, *box)
     energy = _energy(f, x, y, t)
     stay = ~(energy < here)
     energy[stay], y[stay] = here[stay], x[stay]
@@ -429,7 +431,7 @@ def _warn_of_cusps(f, x, t, energy, y, rows):
 
 
 def deepest(f, x, t, depth, most=8):
-    """(min H, the deepest minimisers minus x (k, P, d), NaN where there are fewer) within `depth` of it, k <= most."""
+    """(min H, the deepest minimisers (k, P, d), NaN where there are fewer) within `depth` of it, k <= most."""
     owner, starts, size = branching.valleys(f, x, t)
     energy, y = newton(f, x[owner], starts, t, size)
     best = np.full(len(x), np.inf)
@@ -443,5 +445,5 @@ def deepest(f, x, t, depth, most=8):
     owner, y = owner[~np.append(False, twin)], y[~np.append(False, twin)]
     rank = np.arange(len(owner)) - np.searchsorted(owner, owner)
     marks = np.full((most, len(x), x.shape[1]), np.nan)
-    marks[rank[rank < most], owner[rank < most]] = y[rank < most] - x[owner[rank < most]]
+    marks[rank[rank < most], owner[rank < most]] = y[rank < most]
     return best, marks

@@ -38,7 +38,9 @@ def integrate(f, x, t, beta):
     if f.formula is None or d > 3:
         return bounds, done, u, mean, covariance
     here = branching.values(f, x)
-    minima = search.Search(f, x, t, search.surroundings(f, x, t, DEPTH / beta))
+    box = search.surroundings(f, x, t, DEPTH / beta)
+    minima = search.Search(f, x, t, box)
+    search.refuse_poles(f, minima.below, *box)
     fit = (minima.value - minima.below) * beta <= 1.0
     fit &= beta * 2e-16 * (np.abs(minima.value) + np.abs(here)) <= ROUNDING
     width = _width(f, minima.place, t, beta)

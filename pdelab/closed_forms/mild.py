@@ -34,7 +34,7 @@ def integrate(f, x, t, beta):
 
 def _integrate(x, f, t, beta, radius):
     count, d = x.shape
-    boxes, lifts = branching.roots(np.full(count, radius), d), branching.Energy(f, x, math.inf)
+    boxes, lifts = branching.roots(np.full((count, d), radius)), branching.Energy(f, x, math.inf)
     gain, size = np.zeros(count), np.zeros(count)
     for _ in range(80 * d):
         owner, centre, half = boxes

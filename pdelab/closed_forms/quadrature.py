@@ -20,6 +20,7 @@ __all__ = ["amounts", "integrate"]
 TOO_ROUGH = "f: expected a smoother loss, its integral did not converge: smooth it, or give its values on a Grid"
 MANY, PANELS = 500, 128  # boxes a point, from which on lines serve better; how many a line may have side by side
 HIDDEN = 1e-9  # share of an integral that a formula may hide between the nodes of a box
+ROUNDED, PLACED = 1e-15, 4.0  # rounding of H, relative; of places, in gaps between floats
 BLURRED = 1e-3  # share of an integral that floats next to one another disagree about, from which a warning says so
 
 
@@ -45,7 +46,7 @@ def integrate(f, x, t, beta, moments=False):
 def _integrate(x, f, t, beta, moments):
     count, d = x.shape
     radii = branching.spread(f, x, t, DEPTH / beta)
-    boxes = branching.roots(radii, d)
+    boxes = branching.roots(np.repeat(radii[:, None], d, axis=1))
     field = branching.Energy(f, x, t)
     best = np.zeros(count)
     allowance = 4.0 if f.formula is None else 1.0
@@ -62,27 +63,31 @@ def _integrate(x, f, t, beta, moments):
             return iterated.integrate(x, f, t, beta, moments, radii, calm)
         if iteration == 0 and coarse.any():
             if f.formula is None:
-                energies, marks = descent.deepest(f, x, t, DEPTH / beta)
+                places = descent.deepest(f, x, t, DEPTH / beta)[1]
+                marks = places - places[0]
             else:  # bounds are proved: no need to know more than the deepest valley
-                energies, places = descent.minimise(f, x, t, told=False)
-                marks = (places - x)[None]
+                places = descent.minimise(f, x, t, told=False)[1][None]
+                marks = np.zeros((1, count, d))
             width = math.sqrt(t / beta)
             near = np.where(radii > 100.0 * width, np.maximum(radii / 64.0, 30.0 * width), 0.0)
-            field = branching.Energy(f, x, t, marks[0], energies, near)
-            boxes, best = branching.roots(radii, d), np.zeros(count)
+            field = branching.Energy(f, x, t, places[0], near)
+            boxes, best = branching.roots(radii[:, None] + np.abs(field.away)), np.zeros(count)
             continue
         aim = np.clip(1e-14 * beta * np.abs(field.base), 1e-15, 1e-12 if moments else 1e-9)
         sums *= np.exp(-beta * (best - lower))[:, None]
         best = lower
-        rounding = 1e-15 * beta * (np.abs(field.base)[owner] + (centre**2).sum(1) / t)
-        noise = np.where(field.close(owner, centre, half), 0.0, rounding)
+        rounding = (
+            ROUNDED * beta * (np.abs(field.height)[owner] + np.abs(centre * (centre + field.away[owner])).sum(1) / t)
+        )
+        noise = np.where(field.close(owner, centre, half), 0.0, rounding) + _by_places(field, boxes, energy, beta)
         density = _density(energy, best[owner], beta)
-        found, errors = amounts(density, field.relative(owner, centre), half, moments)
+        found, errors = amounts(density, centre, half, moments)
         total = sums[:, 0] + np.bincount(owner, found[:, 0], count)
         hidden = np.prod(2.0 * half, axis=1) * np.exp(-beta * np.maximum(floor - best[owner], 0.0))
         allowed = np.maximum(aim[owner] * total[owner], noise * np.minimum(total[owner], 64.0 * found[:, 0]))
         resolved = errors.max(1, initial=0.0) <= allowed
         resolved &= ~coarse | (hidden <= aim[owner] * total[owner])
+        resolved |= _floats(field, boxes).all(axis=1)
         if f.formula is not None and d == 1:  # in more dimensions boxes would be far too many
             most = HIDDEN * total[owner]
             doubt = np.flatnonzero(resolved & (hidden * np.minimum(beta * dips[:, 0], 1.0) > most))
@@ -107,7 +112,7 @@ def _integrate(x, f, t, beta, moments):
         return (u,)
     mean = sums[:, 1 : 1 + d] / sums[:, :1]
     second = (sums[:, 1 + d : -1] / sums[:, :1]).reshape(count, d, d)
-    return u, field.anchor + mean, second - mean[:, :, None] * mean[:, None, :]
+    return u, field.away + mean, second - mean[:, :, None] * mean[:, None, :]
 
 
 def _seen(f, x, boxes, beta, peaks, most):
@@ -115,6 +120,20 @@ def _seen(f, x, boxes, beta, peaks, most):
     owner, centre, half = boxes
     middle, volume = x[owner] + centre, np.prod(2.0 * half, axis=1)
     return hiding.amounts(f, middle - half, middle + half, beta) * peaks <= most * volume
+
+
+def _floats(field, boxes):
+    """Along which axes boxes are as small as the gaps between floats (C, d)."""
+    owner, centre, half = boxes
+    return half <= 4e-16 * (np.abs(centre) + np.abs(field.origin[owner]))
+
+
+def _by_places(field, boxes, energy, beta):
+    """By how much beta H may be off in boxes (C,), as f is known at floats next to places alone."""
+    owner, centre, half = boxes
+    gaps = (np.spacing(np.abs(centre) + np.abs(field.origin[owner])) / half).max(axis=1)
+    sides = energy.reshape(len(owner), -1)
+    return PLACED * gaps * np.minimum(beta * np.ptp(sides, axis=1), DEPTH)
 
 
 def _confirm(field, boxes, best, beta, found, allowed, sums):
@@ -129,8 +148,8 @@ def _confirm(field, boxes, best, beta, found, allowed, sums):
     for i in range(0, len(owner), block):
         o, c, h = (a[i : i + block] for a in (owner, centre, half))
         energy = field(o, c, h, ends=True)
-        again, _ = amounts(_density(energy, best[o], beta), field.relative(o, c), h, sums.shape[1] > 2, ends=True)
-        points = h <= 4e-16 * (np.abs(c) + np.abs(field.x[o]))
+        again, _ = amounts(_density(energy, best[o], beta), c, h, sums.shape[1] > 2, ends=True)
+        points = _floats(field, (o, c, h))
         tiny = points.all(axis=1)
         fine = (np.abs(again[:, 0] - found[i : i + block, 0]) <= allowed[i : i + block]) | tiny
         np.add.at(sums[:, :-1], o[fine], again[fine])
@@ -143,8 +162,8 @@ def _confirm(field, boxes, best, beta, found, allowed, sums):
 
 def _blur(field, owner, centre, masses, beta):
     """How much of the masses of boxes as small as the gaps between floats depends on which float is taken."""
-    x = field.x[owner]
-    gap = np.spacing(np.maximum(np.abs(x), np.abs(centre)))  # places are sums x + centre
+    x = field.origin[owner]
+    gap = np.spacing(np.maximum(np.abs(x), np.abs(centre)))  # places are sums of both
     around = [x + centre + k * gap * axis for axis in np.eye(x.shape[1]) for k in (-2, -1, 0, 1, 2)]
     energy = np.stack([branching.values(field.f, places) for places in around])
     return masses * -np.expm1(-np.minimum(beta * np.ptp(energy, axis=0), 600.0))
@@ -156,7 +175,7 @@ def _tell_of_blur(x, shares, beta):
     if shares[worst] > BLURRED:
         warnings.warn(
             f"f changes by more than 1/beta = {1 / beta:.2g} from one float64 number to the next where the integral "
-            f"for x = {x[worst].tolist()} has its mass: u is known to a few times 1/beta only, take a smaller beta",
+            f"for x = {x[worst].tolist()} has its mass: u is known to such a change only, take a smaller beta",
             AccuracyWarning,
             stacklevel=5,
         )

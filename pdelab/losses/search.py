@@ -10,7 +10,8 @@ from pdelab.kernels import boxes, newton, proofs, search
 from pdelab.losses import enclosures
 
 __all__ = [
-    "Boxes", "Minimum", "Search", "floors", "halved", "lower_on_box", "minimise", "rounding", "scale", "surroundings",
+    "Boxes", "Minimum", "Search", "floors", "halved", "lower_on_box", "minimise", "refuse_poles", "rounding", "scale",
+    "surroundings",
 ]  # fmt: skip
 
 CAPACITY = 2**12  # boxes of a new tree
@@ -22,6 +23,7 @@ FLOOR = 1e-3  # of the scale of the values: where that takes too many boxes, the
 SMALL = 1e-2  # of how far f is above its minimum: from there down it, not 1, is the scale of the values
 STRIDE = 32  # of many points on a grid, one in so many is searched before the others are judged
 OCTAVES = 24  # how far around is looked for values so low that they matter: 2^24 times the first reach
+HALVINGS = 120  # of a box that holds a pole, along each axis
 FURTHER = 4  # times that this is looked at from 2^24 times as far: of large losses the first reach, of 1, is short
 
 
@@ -262,6 +264,24 @@ def _lowered(tree, x, t, closed, tolerance, best, error, place):
     return below
 
 
+def refuse_poles(loss, below, lower, upper):
+    """ValueError with the place where a formula falls without bound in a box; below (P,): what bounds are known."""
+    if (below > -math.inf).all():
+        return
+    lower, upper = lower[None], upper[None]
+    for _ in range(HALVINGS * lower.shape[1]):
+        lower, upper = halved(lower, upper)
+        falls = np.flatnonzero(enclosures.enclose(loss, lower, upper, 0)[0][:, 0] == -math.inf)
+        if not falls.size:
+            return  # it is the bounds that are wide
+        lower, upper = lower[falls[:1]], upper[falls[:1]]
+    place = np.round(0.5 * lower + 0.5 * upper, 12)[0] + 0.0
+    raise ValueError(
+        f"f: expected a loss that is bounded below where the kernel reaches, it falls without bound near "
+        f"{place.tolist()}: bound it, as by max(f, -100), or take points and a gamma that do not reach there"
+    )
+
+
 def floors(loss, owner, lower, upper, x, t, gap):
     """(lower bounds of H(.; x[owner]) over boxes lower, upper (C, d), how far H may move between nodes (C, d))."""
     arrays = boxes.empty_tree(lower[0], upper[0], len(owner))
@@ -281,7 +301,7 @@ def surroundings(loss, x, t, depth=0.0):
     low, high = x.min(0), x.max(0)
     top = float(np.max(loss(x[:, 0] if x.shape[1] == 1 else x))) + depth
     width = max(math.sqrt(2.0 * t) * max(4.0, math.sqrt(depth)), 8.0 * np.spacing(np.abs(x).max()))
-    further = FURTHER
+    first, further = 2.0 * width, FURTHER
     for _ in range(60):
         ring = _farthest_ring(loss, low, high, width, t, top)
         if ring < 0:
@@ -290,6 +310,7 @@ def surroundings(loss, x, t, depth=0.0):
         if further < 0:
             break
         width *= 2.0 ** (ring + 1)
+    refuse_poles(loss, np.array([-math.inf]), low - first, high + first)
     raise ValueError(
         "the loss falls as fast as the parabola |x - y|²/(2 gamma) rises: the local entropy is not finite; use "
         "a smaller gamma"
