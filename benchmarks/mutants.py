@@ -626,6 +626,8 @@ MUTANTS = tuple(
          "tests/test_figures.py -k verify_is_as_red"),
         ("places from the point", "closed_forms/quadrature.py", "field = branching.Energy(f, x, t, places[0], near)", "field = branching.Energy(f, x, t, x, near)", CLOSED + "cusps_at_any"),
         ("poles are no trouble", "losses/search.py", "    if (below > -math.inf).all():", "    if below.size:", CLOSED + "poles_are"),
+        ("a sum's terms share no names", "losses/formulas.py", "if group[0] & names] or groups[:1]", "if group[0] >= names] or groups[:1]", CLOSED + "minima_of_sums"),
+        ("differences are sums", "losses/formulas.py", "term if sign > 0 else ast.UnaryOp(ast.USub(), term)", "term", CLOSED + "sums_over"),
         # kernels, compiled anew for each
         ("expansions across poles", "kernels/boxes.py", "    if not defined[k]:\n        return result\n", "", "tests/test_enclosures.py -k across_a_pole"),
         ("walls of Burgers one node on", "kernels/fluxes.py", "max(n - 2 - g, 0)", "max(n - 1 - g, 0)", "tests/test_twins.py -k fluxes or burgers"),

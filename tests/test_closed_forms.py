@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import ndimage, special
+from scipy import integrate, ndimage, special
 from scipy.special import erfcx, log_ndtr, logsumexp
 
 import pdelab as pl
@@ -1609,3 +1609,92 @@ def test_an_anchor_of_an_integral_need_not_be_the_minimum(monkeypatch):
     monkeypatch.setattr(search, "PASSES", ((0.0, 0), (1e-2, 0)))
     monkeypatch.setattr(search, "CURVES", ((1e-2, 0),))
     assert pl.local_entropy(f, x, 0.5, 8.0) == pytest.approx(u, abs=1e-9)
+
+
+# ------------------------------------------------------------------------------------ sums over coordinates
+
+LINES = ("3*abs(x - 0.3)/2", "sqrt(abs(x))", "x**2/8 + max(x, -2*x)")
+FUNCTIONS = (
+    lambda y: 1.5 * np.abs(y - 0.3),
+    lambda y: np.sqrt(np.abs(y)),
+    lambda y: y**2 / 8 + np.maximum(y, -2 * y),
+)
+
+
+def of_a_line(k, x, gamma, beta):
+    """(f_γ, its derivative, the second) of a line above, by quadrature with its kink as an end."""
+    kink, out = (0.3, 0.0, 0.0)[k], np.empty((3, len(x)))
+    for i, at in enumerate(x):
+
+        def moment(y, n, at=at):
+            return (y - at) ** n * np.exp(-beta * (FUNCTIONS[k](y) + (y - at) ** 2 / (2 * gamma)))
+
+        ends = [(at - 9.0 * math.sqrt(gamma), kink), (kink, at + 9.0 * math.sqrt(gamma))]
+        own = [sum(integrate.quad(moment, *e, (n,), epsabs=1e-13, epsrel=1e-11)[0] for e in ends) for n in range(3)]
+        mean = own[1] / own[0]
+        log = math.log(own[0] * math.sqrt(beta / (2 * math.pi * gamma)))
+        out[:, i] = -log / beta, -mean / gamma, (1 - beta / gamma * (own[2] / own[0] - mean**2)) / gamma
+    return out
+
+
+def test_sums_over_coordinates_are_those_of_lines(rng):
+    """Value, gradient and Hessian on a grid and at points; a sum in brackets and times a number, and a constant."""
+    f = pl.Loss("2*(3*abs(c - 0.3)/4 + 0.5*sqrt(abs(a))) - (-b**2/8 - max(b, -2*b)) + 7", variables=("c", "a", "b"))
+    grid, gammas, beta = pl.Grid((-1, -2, 0), (1, 1, 2), (4, 3, 2)), (0.3, 0.8), 4.0
+    axes = [np.linspace(a, b, n) for a, b, n in zip(grid.lower, grid.upper, grid.shape)]
+    u, g, h = (call(f, grid, gammas, beta) for call in CALLS)
+    for m, gamma in enumerate(gammas):
+        value = 7.0
+        for k, x in enumerate(axes):
+            own, slope, bend = of_a_line(k, x, gamma, beta)
+            shape = [-1 if j == k else 1 for j in range(3)]
+            value = value + own.reshape(shape)
+            np.testing.assert_allclose(g[m, ..., k], np.broadcast_to(slope.reshape(shape), grid.shape), atol=1e-8)
+            np.testing.assert_allclose(h[m, ..., k, k], np.broadcast_to(bend.reshape(shape), grid.shape), atol=1e-7)
+        np.testing.assert_allclose(u[m], value, rtol=1e-9)
+    assert not h[..., ~np.eye(3, dtype=bool)].any()
+    at = grid.points[1, 2, 1]
+    for values, call in zip((u, g, h), CALLS):
+        np.testing.assert_allclose(call(f, at, gammas[1], beta), values[1, 1, 2, 1], rtol=1e-9, atol=1e-11)
+
+
+CALLS = pl.local_entropy, pl.local_entropy_gradient, pl.local_entropy_hessian
+
+
+def test_minima_of_sums_over_coordinates_are_those_of_lines():
+    """Over the box, with images and straight lines beyond its ends, and over the plane; groups of coordinates, too."""
+    f = pl.Loss("3*abs(x - 0.3)/2 + sqrt(abs(y))")
+    grid = pl.Grid((-1, -1.5), (1, 1.5), (9, 8), boundary=("reflecting", "periodic"))
+    dense = [np.linspace(a, b, 30_001) for a, b in zip(grid.lower, grid.upper)]
+    own = [function(y) for function, y in zip(FUNCTIONS, dense)]
+    for t in (0.05, 0.7):
+        exact = 0.0
+        for k, y in enumerate(dense):
+            x = np.moveaxis(grid.points, k, 0)[:, 0, k]
+            away = x[:, None] - y
+            away = (away + 1.5) % 3.0 - 1.5 if k else away
+            exact = exact + (own[k] + away**2 / (2 * t)).min(axis=1).reshape([-1 if j == k else 1 for j in (0, 1)])
+        u, place = pl.hopf_lax(f, grid, t), pl.proximal(f, grid, t)
+        np.testing.assert_allclose(u, exact, atol=1e-4)  # of the dense nodes: half a spacing times the slope
+        assert (u <= exact + 1e-12).all()
+        image = place.copy()
+        image[..., 1] = (image[..., 1] + 1.5) % 3.0 - 1.5
+        np.testing.assert_allclose(f(image) + ((grid.points - place) ** 2).sum(-1) / (2 * t), u, rtol=1e-12)
+    with pytest.warns(pl.AccuracyWarning, match="not periodic along axis 1") as told:
+        pl.hopf_lax(f, pl.Grid((-1, -2), (1, 1), (9, 8), boundary=("reflecting", "periodic")), 0.1)
+    assert len(told) == 1
+    mixed, x = pl.Loss("max(x, z) + abs(y)"), np.array([0.3, -2.0, 0.1])
+    alone = pl.hopf_lax(pl.Loss("max(x, z)"), x[[0, 2]], 0.4) + pl.hopf_lax(pl.Loss("abs(y)"), x[1], 0.4)
+    assert pl.hopf_lax(mixed, x, 0.4) == pytest.approx(float(alone), rel=1e-12)
+
+
+def test_more_than_three_variables_are_answered_by_parts_or_refused():
+    f, x = pl.Loss("a**2/2 + b**2/2 + c**2 + d**2/2"), np.array([0.1, 0.2, 0.3, 0.4])
+    gamma, beta, curves = 0.5, 3.0, np.array([1.0, 1.0, 2.0, 1.0])
+    exact = (curves * x**2 / (1 + gamma * curves)).sum() / 2 + np.log1p(gamma * curves).sum() / (2 * beta)
+    assert pl.local_entropy(f, x, gamma, beta) == pytest.approx(exact, rel=1e-12)
+    with pytest.raises(ValueError, match="at most 3 variables, or a formula that is a sum"):
+        pl.local_entropy(pl.Loss("(a + b + c + d)**2"), x, gamma, beta)
+    functions = pl.Loss.from_functions(lambda p: (p**2).sum(-1), lambda p: 2 * p, dimension=4)
+    with pytest.raises(ValueError, match="at most 3 variables of a loss of functions"):
+        pl.hopf_lax(functions, x, gamma)

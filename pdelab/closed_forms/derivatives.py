@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pdelab.closed_forms import arguments, points, sampled
+from pdelab.closed_forms import arguments, points, sampled, separable
 from pdelab.grid import Grid
 from pdelab.losses import Loss
 
@@ -96,7 +96,10 @@ def local_entropy_hessian(f: Loss, where: Grid | ArrayLike, gamma: ArrayLike, be
 
 
 def _derivative(f, where, gamma, beta, order):
-    """At points, or at the nodes of a Grid by way of one sampled neighbourhood."""
+    """At points, or at the nodes of a Grid by way of one sampled neighbourhood; of sums over coordinates each alone."""
+    if terms := separable.parts(f) if isinstance(f, Loss) else ():
+        points.check_whole(f, where, gamma, beta)
+        return separable.combined(terms, where, order, lambda part, own: _derivative(part, own, gamma, beta, order))
     if not isinstance(where, Grid):
         return points.derivative(f, where, gamma, beta, order)
     f, beta = arguments.loss(f, where.dimension), arguments.inverse_temperature(beta)

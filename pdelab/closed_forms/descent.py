@@ -127,6 +127,8 @@ def minimise(f, x, t, told=True):
     twentieth of the first boxes (see `branching.valleys`) may be missed, with a warning where the second look's places
     see them.
     """
+    if f.formula is None and x.shape[1] > 3:
+        raise ValueError(f"f: expected at most 3 variables of a loss of functions, got {x.shape[1]}: give a formula")
     if f.formula is None:
         return branching.in_chunks(_minimise, x, f, t)
     here = branching.values(f, x)

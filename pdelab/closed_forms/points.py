@@ -7,8 +7,9 @@ import numpy as np
 
 from pdelab.checks import AccuracyWarning
 from pdelab.closed_forms import arguments, branching, descent, mild, moreau, narrow, quadrature
+from pdelab.grid import Grid
 
-__all__ = ["checked", "derivative", "proximal", "value"]
+__all__ = ["check_whole", "checked", "derivative", "proximal", "value"]
 
 WIDEST = 1e150  # of scopes and temperatures, whose ratios are squared
 LOST = 1e-15  # of a mass of size one
@@ -38,6 +39,11 @@ def derivative(f, points, gamma, beta, order):
             done[rows], part = way(f, x[rows], gamma, beta, order)
             result[rows[done[rows]]] = part
     if not done.all():
+        if d > 3:
+            raise ValueError(
+                f"f: expected at most 3 variables, or a formula that is a sum of functions of at most 3 each, got {d}: "
+                "take beta=inf, or sample"
+            )
         result[~done] = _wide(f, x[~done], gamma, beta, order, np.abs(branching.values(f, x)).max())
     return result.reshape(shape if d == 1 else (*shape, *(d,) * order))
 
@@ -223,3 +229,14 @@ def checked(f, points, gamma, beta, name="gamma"):
     if scopes[0] > 0.0:
         arguments.below_infinity(f(x[:, 0] if f.dimension == 1 else x), x)
     return f, x, shape, arguments.inverse_temperature(beta), float(scopes[0])
+
+
+def check_whole(f, where, gamma, beta, name="gamma"):
+    """What is asked of a Loss on a Grid or at points, before its parts are asked for; ValueError in words."""
+    if not isinstance(where, Grid):
+        checked(f, where, gamma, beta, name)
+        return
+    arguments.loss(f, where.dimension)
+    arguments.times(gamma, name)
+    arguments.inverse_temperature(beta)
+    arguments.below_infinity(f.on(where) if name == "t" else f(where.points), where.points)

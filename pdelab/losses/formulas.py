@@ -24,13 +24,17 @@ from functools import cache
 
 from pdelab.losses import tapes
 
-__all__ = ["SMOOTH", "check_variables", "expression", "first_order_source", "parse", "second_order_source"]
+__all__ = [
+    "SMOOTH", "check_variables", "expression", "first_order_source", "is_kinked", "parse", "second_order_source",
+    "summands",
+]  # fmt: skip
 
 SMOOTH = ("sqrt", "exp", "log", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "asinh", "acosh",
           "atanh", "erf", "erfc")  # fmt: skip
 ARGUMENTS = dict.fromkeys((*SMOOTH, "abs", "sign"), (1, 1)) | {
     "atan2": (2, 2), "min": (1, math.inf), "max": (1, math.inf), "norm": (1, math.inf), "logsumexp": (1, math.inf),
 }  # fmt: skip
+KINKED = {"abs", "sign", "max", "min", "norm", "sqrt", "log", "asin", "acos", "acosh", "atanh", "atan2"}
 SYNONYMS = {"Abs": "abs", "Min": "min", "Max": "max", "ln": "log",
             "arcsin": "asin", "arccos": "acos", "arctan": "atan", "arctan2": "atan2",
             "arcsinh": "asinh", "arccosh": "acosh", "arctanh": "atanh"}  # fmt: skip
@@ -147,6 +151,67 @@ def check_variables(variables, names, text):
     if missing := [name for name in names if name not in variables]:
         raise ValueError(f"the formula {_short(text)} uses {', '.join(missing)}, not among variables={variables!r}")
     return variables
+
+
+# ------------------------------------------------------------------------------------------- sums over coordinates
+
+
+def is_kinked(text):
+    """Does a formula call a function with kinks, or take a power that may have one?"""
+    for node in ast.walk(parse(text)[0]):
+        if isinstance(node, ast.Call) and SYNONYMS.get(node.func.id, node.func.id) in KINKED:
+            return True
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
+            exponent = node.right
+            if not (isinstance(exponent, ast.Constant) and isinstance(exponent.value, int)):
+                return True
+    return False
+
+
+def summands(text, variables):
+    """[(axes, text, names), ...]: the sums that a formula is the sum of, with no variable in two of them.
+
+    Variables are named anew, so that equal sums of other variables are equal text. Constants go with the first.
+    """
+    terms = [(_variables_of(term), ast.unparse(term)) for term in _terms(parse(text)[0])]
+    groups = [({name}, []) for name in variables]
+    for names, part in terms:
+        meet = [group for group in groups if group[0] & names] or groups[:1]
+        union = set().union(*(group[0] for group in meet)), [p for group in meet for p in group[1]] + [part]
+        groups = [union if group is meet[0] else group for group in groups if group not in meet[1:]]
+    result = []
+    for names, own in groups:
+        axes = tuple(k for k, name in enumerate(variables) if name in names)
+        plain = tuple(f"x{i}" for i in range(len(axes)))
+        tree = ast.parse(" + ".join(f"({part})" for part in own) or "0", mode="eval").body
+        renamed = dict(zip((variables[k] for k in axes), plain))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Name):
+                node.id = renamed.get(node.id, node.id)
+        result.append((axes, ast.unparse(tree), plain))
+    return result
+
+
+def _terms(node):
+    """The terms of a sum, of sums in brackets and times constants, too."""
+    if isinstance(node, ast.UnaryOp):
+        return [ast.UnaryOp(node.op, term) for term in _terms(node.operand)]
+    if isinstance(node, ast.BinOp):
+        if isinstance(node.op, (ast.Add, ast.Sub)):
+            parts = _chain(node, ast.Add, ast.Sub)
+            return [
+                term if sign > 0 else ast.UnaryOp(ast.USub(), term) for sign, part in parts for term in _terms(part)
+            ]
+        if isinstance(node.op, (ast.Mult, ast.Div)) and not _variables_of(node.right):
+            return [ast.BinOp(term, node.op, node.right) for term in _terms(node.left)]
+        if isinstance(node.op, ast.Mult) and not _variables_of(node.left):
+            return [ast.BinOp(node.left, node.op, term) for term in _terms(node.right)]
+    return [node]
+
+
+def _variables_of(node):
+    """The names of variables in a part of a checked tree."""
+    return {inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name)} - RESERVED
 
 
 def _check(node, text):
