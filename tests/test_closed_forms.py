@@ -1698,3 +1698,21 @@ def test_more_than_three_variables_are_answered_by_parts_or_refused():
     functions = pl.Loss.from_functions(lambda p: (p**2).sum(-1), lambda p: 2 * p, dimension=4)
     with pytest.raises(ValueError, match="at most 3 variables of a loss of functions"):
         pl.hopf_lax(functions, x, gamma)
+
+
+def test_a_step_around_a_disc_is_answered_to_the_distance_from_it(rng):
+    """-1 + (r - 1)²/(2t) or 1 outside: at points with all digits, on a grid to the gap that is told."""
+    f, t = pl.Loss("sign(x**2 + y**2 - 1)"), 0.3
+
+    def exact(x):
+        return np.minimum(1.0, -1.0 + np.maximum(np.hypot(*np.moveaxis(x, -1, 0)) - 1.0, 0.0) ** 2 / (2 * t))
+
+    x = rng.uniform(-2.0, 2.0, (6, 2))
+    np.testing.assert_allclose(pl.hopf_lax(f, x, t), exact(x), atol=1e-9)
+    grid = pl.Grid((-2.03, -2), (2, 2.01), (8, 8))
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        u = pl.hopf_lax(f, grid, t)
+    gap = max((float(re.search("gap of ([^ ]*) only", str(w.message))[1]) for w in told), default=0.0)
+    assert gap < 0.01
+    assert (u >= exact(grid.points) - 1e-9).all() and (u - exact(grid.points) <= 2 * gap * (1 + np.abs(u)) + 1e-5).all()

@@ -177,15 +177,14 @@ def _hopf_lax(f, grid, t, refine, places=True):
     start = refine if not exact else "quartic" if free or f.formula is None else False  # the formula does the rest
     u, nodes = REFINEMENTS[start](values, grid, t, places or exact)
     place = inviscid.coordinates(nodes, grid) if places or exact or (free and nodes is not None) else None
-    u, place = sampled.polished(f, grid, t, u, place) if exact else (u, place)
-    if free and place is not None:
-        inviscid.warn_outside(place, grid)
-    proved = start != "quartic" or (exact and f.formula is not None)
+    u, place, gap = sampled.polished(f, grid, t, u, place) if exact else (u, place, 0.0)
+    outside = free and place is not None and inviscid.warn_outside(place, grid)
+    proved = start != "quartic" or (exact and f.formula is not None and not outside)
     slack = certificates.rounding(values) + certificates.rounding(u)
     low = -math.inf if exact or free or not proved else values.min()
     certificates.within(u, low, values, slack, "hopf_lax")
     if proved:
-        gap = descent.GAP * (1.0 + np.abs(u).max()) if exact else 0.0
+        gap = max(gap, descent.GAP * (1.0 + np.abs(u).max())) if exact else 0.0
         certificates.semiconcave(u, grid, t, slack + gap, "hopf_lax", None if exact or free else values)
     if places and not exact and proved:
         missed = inviscid.missed(values, grid, t, u, nodes)

@@ -167,7 +167,7 @@ def _follow(chosen, index, axis, low, grid):
 
 
 def warn_outside(place, grid):
-    """A warning where minimisers, coordinates (*shape, d) or on a line (*shape,), are beyond outflow ends."""
+    """A warning where minimisers, coordinates (*shape, d) or on a line (*shape,), are beyond outflow ends; are any?"""
     place, outside = np.reshape(place, (*grid.shape, grid.dimension)), np.zeros(grid.shape, dtype=bool)
     for axis, (low, high, name) in enumerate(zip(grid.lower, grid.upper, grid.boundary)):
         if name == "outflow":
@@ -180,6 +180,7 @@ def warn_outside(place, grid):
             AccuracyWarning,
             stacklevel=5,
         )
+    return bool(outside.any())
 
 
 def coordinates(nodes, grid):

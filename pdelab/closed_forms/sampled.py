@@ -129,12 +129,13 @@ def _levels(grid, gamma, beta, order):
 
 
 def polished(f, grid, t, u, minimiser, box=None):
-    """Hopf-Lax minimisers found on nodes, made exact by Newton on the Loss: (u, minimiser as coordinates).
+    """Hopf-Lax minimisers found on nodes, made exact by Newton on the Loss: (u, minimiser as coordinates, gap).
 
     A start is kept where Newton leaves its neighbourhood, and outside the box in which f itself is meant (by default
     the grid's). On periodic axes, where f continues by images, a formula is searched instead, and of functions the
-    image in the box is polished.
+    image in the box is polished. gap: by how much u may be too high, for all that is proved of a formula.
     """
+    gap = 0.0
     box, d = grid if box is None else box, grid.dimension
     x, y, u = grid.points.reshape(-1, d), minimiser.reshape(-1, d).copy(), u.ravel().copy()
     flat = not any(box.periodic)
@@ -153,6 +154,7 @@ def polished(f, grid, t, u, minimiser, box=None):
         certificates.within(u, below, math.inf, slack, "hopf_lax of a formula")
         u = _energies(f, box, x, t, u, y, slack)
         descent.tell_of_gap(f, u, y, below, branching.values(f, x))
+        gap = float(np.max(u - below, initial=0.0))
     else:
         here = branching.values(f, x)
         worse = u > here  # Newton's method from between nodes that passed over a valley
@@ -161,7 +163,7 @@ def polished(f, grid, t, u, minimiser, box=None):
             _descend_in_box(f, x, t, u, y, box)
         _share(f, box, x, t, u, y, np.concatenate([_found(f, box, y), x[worse]]))
         _second_look(f, box, x, t, u, y)
-    return u.reshape(grid.shape), y.reshape(minimiser.shape)
+    return u.reshape(grid.shape), y.reshape(minimiser.shape), gap
 
 
 def _energies(f, box, x, t, u, y, slack):

@@ -49,6 +49,18 @@ def _better(y, value, rounding, newton, p, best, error, place):
 
 
 @njit(**FAST)
+def _try_corners(k, x, stiffness, tape, tree, work, p, y, best, error, place):
+    """Keep the corner of box k with the lowest value, if it is lower: of two sides of a jump the far one may be low."""
+    lower, upper = tree[2], tree[3]
+    d = lower.shape[1]
+    for corner in range(2**d):
+        for i in range(d):
+            y[i] = upper[k, i] if (corner >> i) & 1 else lower[k, i]
+        value, rounding = energy(y, x, stiffness, tape, work)
+        _better(y, value, rounding, False, p, best, error, place)
+
+
+@njit(**FAST)
 def minimise(
     tape, tree, x, stiffness, closed, tolerance, least_gap, scale, rough, smooth, budget, best, error, place, below, end
 ):
@@ -59,7 +71,7 @@ def minimise(
     cut. end (P,): how it ended.
     Returns False when the tree is full.
     """
-    lower, upper, child, defined, least, most = tree[2], tree[3], tree[1], tree[5], tree[9], tree[10]
+    lower, upper, child, defined, slope, least, most = tree[2], tree[3], tree[1], tree[5], tree[8], tree[9], tree[10]
     d = lower.shape[1]
     work = workspace(tape[0], d)
     stack = np.empty(4096, np.int64)
@@ -81,7 +93,7 @@ def minimise(
                 continue
             if monotone(k, x[p], stiffness, tree, closed):
                 continue
-            convex, tiny, here = defined[k] and most[k] < math.inf, True, True
+            convex, tiny, here, steep = defined[k] and most[k] < math.inf, True, True, False
             for i in range(d):
                 convex = convex and least[k, i] + stiffness > 0.0
                 here = here and lower[k, i] <= place[p, i] <= upper[k, i]
@@ -104,12 +116,11 @@ def minimise(
                 if not convex:
                     value, rounding = energy(y, x[p], stiffness, tape, work)
                     _better(y, value, rounding, False, p, best, error, place)
+                for i in range(d):
+                    steep = steep or slope[k, i, 0] == -math.inf or slope[k, i, 1] == math.inf
+                if tiny or steep:
+                    _try_corners(k, x[p], stiffness, tape, tree, work, p, y, best, error, place)
                 if tiny:
-                    for corner in range(2**d):
-                        for i in range(d):
-                            y[i] = upper[k, i] if (corner >> i) & 1 else lower[k, i]
-                        value, rounding = energy(y, x[p], stiffness, tape, work)
-                        _better(y, value, rounding, False, p, best, error, place)
                     below[p] = min(below[p], max(low, bound(k, x[p], stiffness, tree)))
                     continue
                 if cuts >= budget:

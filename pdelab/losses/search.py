@@ -6,7 +6,7 @@ from itertools import product
 
 import numpy as np
 
-from pdelab.kernels import boxes, newton, proofs, search
+from pdelab.kernels import boxes, newton, operations, proofs, search
 from pdelab.losses import enclosures
 
 __all__ = [
@@ -17,6 +17,8 @@ __all__ = [
 CAPACITY = 2**12  # boxes of a new tree
 LARGEST, TREES = 2**19, 8  # boxes at most in a tree, and how many of them are filled one after the other
 PASSES = ((0.0, 4000), (1e-2, 2**15), (1e-4, 2**15), (1e-6, 2**15))  # gaps (relative) at kinks, and boxes to cut
+JUMPS = ((0.0, 100), *PASSES[1:3])  # the same at jumps along curves, of more points than a FEW
+FEW = 16
 CURVES = ((1e-2, 2**15), (1e-4, 2**15), (8e-6, 2**17))  # the same everywhere, where minimisers fill a curve
 TOLERANCE = 4e-15  # relative gap that is aimed at
 FLOOR = 1e-3  # of the scale of the values: where that takes too many boxes, the gap is no smaller than of such a value
@@ -246,18 +248,19 @@ def _lowered(tree, x, t, closed, tolerance, best, error, place):
         return done
 
     every = np.arange(len(x))
-    left = every[~settled(every, 0.0, 0.0, PASSES[0][1])]
+    passes = JUMPS if len(x) > FEW and np.isin(tree.tape[0], (operations.SIGN, operations.ATAN2)).any() else PASSES
+    left = every[~settled(every, 0.0, 0.0, passes[0][1])]
     if left.size and not size.any():
         size = tree.scale(x, best)
-        left = left[~settled(left, 0.0, 0.0, PASSES[0][1])]
+        left = left[~settled(left, 0.0, 0.0, passes[0][1])]
     size = np.ones(len(x))
     for _ in range(2):  # with gaps of the scale of 1, and then of small values
         kinks, curves = left, left[:0]
-        for k, (rough, budget) in enumerate(PASSES[1:]):
+        for k, (rough, budget) in enumerate(passes[1:]):
             done = settled(kinks, rough, 0.0, budget)
             curves = kinks[~done] if k == 0 else curves
             kinks = kinks[done]
-        for rough, budget in CURVES:
+        for rough, budget in CURVES[: len(passes) - 1]:
             curves = curves[settled(curves, rough, rough, budget)]
         size = tree.scale(x, best) if left.size else size
         left = left[size[left] < 1.0]

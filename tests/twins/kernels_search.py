@@ -66,6 +66,30 @@ def better(y, value, rounding, newton, p, best, error, place):
         best[p], error[p], place[p] = value, rounding, y
 
 
+def boxes_of_corners(rng):
+    for f in losses(rng):
+        arrays, d = tree(f, 10, 21), f.dimension
+        for k in (0, 4, 15):
+            for before in (-1e3, 1e3):
+                x, best = rng.uniform(LOW, HIGH, d), np.array([0.0, before])
+                yield (k, x, 2.0, enclosures.tape(f), arrays, boxes.workspace(enclosures.tape(f)[0], d), 1, np.zeros(d),
+                       best, np.zeros(2), np.full((2, d), 9.0))  # fmt: skip
+
+
+def corners(k, x, stiffness, tape, tree, work, p, y, best, error, place):
+    """The value and the place of the lowest corner, if it is lower than what is known."""
+    y = mesh([[a, b] for a, b in zip(tree[2][k], tree[3][k])])
+    energy = at(loss_of(tape), y) + 0.5 * stiffness * ((y - x) ** 2).sum(-1)
+    if energy.min() < best[p]:
+        best[p], place[p] = energy.min(), y[energy.argmin()]
+
+
+def lowest_corner(ours, theirs, message):
+    (best, _, place), (least, _, lowest) = ours[1][-3:], theirs[1][-3:]
+    np.testing.assert_allclose(best, least, rtol=1e-13, atol=1e-13, err_msg=message)
+    np.testing.assert_array_equal(place, lowest, err_msg=message)
+
+
 def searches(rng):
     for f in losses(rng):
         for stiffness in (0.0, 2.0):
@@ -144,6 +168,7 @@ def seen(ours, theirs, message):
 TWINS = {
     "_vertex": (vertex, vertices, 1e-5),
     "_better": (better, betters),
+    "_try_corners": (corners, boxes_of_corners, lowest_corner),
     "minimise": (minimise, searches, minimal),
     "windows": (windows, views, seen),
 }
