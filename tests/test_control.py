@@ -132,10 +132,10 @@ def test_without_drift_it_is_local_entropy():
 
 
 @COARSE
+@pytest.mark.filterwarnings("ignore:the error of the nodes")  # raised at nodes by chance, as no more nodes resolve
 @pytest.mark.filterwarnings("ignore:the error in time")
 @EXAMPLES
 @given(SEEDS)
-@pytest.mark.filterwarnings("ignore:the error of the nodes")  # raised at nodes by chance, as no more nodes resolve
 def test_comparison_and_constants(seed):
     """V <= W gives u <= w, and V + c gives u + c: for both routes, to round-off."""
     rng = np.random.default_rng(seed)
