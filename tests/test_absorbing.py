@@ -432,3 +432,13 @@ def test_expectations_of_a_step_are_right_or_told(scheme, n):
                 BackwardKolmogorov(0 * grid.x, diffusivity=D), 1.0 * (grid.x > c), grid, t, scheme=scheme, dt=1e-3
             )
         assert np.abs(run.final - exact).max() < 0.05 or any("values of" in str(warning.message) for warning in said)
+
+
+@pytest.mark.parametrize("n", [26, 33])
+@pytest.mark.parametrize("kind", [FokkerPlanck, BackwardKolmogorov])
+def test_data_near_the_end_of_the_range_are_compared_as_others(kind, n):
+    grid = pl.Grid(0.0, 1.0, n, boundary="absorbing")
+    problem, start = kind(drift=np.ones(n), diffusivity=0.1), np.cos(3 * grid.x) ** 2
+    large, small = (pl.solve(problem, size * start, grid, 0.1) for size in (1e306, 1.0))
+    np.testing.assert_allclose(large.final / 1e306, small.final, rtol=1e-9, atol=1e-12)
+    assert large.info["space_error"] == pytest.approx(small.info["space_error"], rel=1e-6)

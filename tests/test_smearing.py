@@ -611,3 +611,24 @@ def test_densities_of_full_matrices_are_right_or_told(turn, thin, n, time, bound
     assert wrong < 0.05 or any("the density that" in str(warning.message) for warning in said)
     assert wrong / 3 < run.info["space_error"] < 3 * wrong
     assert bool(said) == (wrong > 0.05)
+
+
+@pytest.mark.parametrize(
+    "n, waves, D, time", [(16, 3, 1e-4, 3.0), (16, 6, 1e-4, 3.0), (32, 6, 1e-4, 3.0), (64, 3, 1e-3, 2.0)]
+)
+def test_waves_that_numerical_diffusion_flattens_are_told(n, waves, D, time):
+    """Carried round a ring they fall off at the rate D k², of which next to nothing is left on these nodes."""
+    ring, k = pl.Grid(0.0, 1.0, n, boundary="periodic"), 2 * np.pi * waves
+    problem = pl.BackwardKolmogorov(drift=np.ones(n), diffusivity=D)
+    with pytest.warns(AccuracyWarning, match="values of"):
+        run = pl.solve(problem, np.cos(k * ring.x), ring, time, scheme="implicit", rtol=1e-2)
+    wrong = np.abs(run.final - math.exp(-D * k**2 * time) * np.cos(k * (ring.x + time))).max() / 2
+    assert 0.1 < wrong < 3 * run.info["space_error"]
+
+
+def test_values_that_drift_flattens_are_right():
+    """E X_t = exp(-t) x of Ornstein and Uhlenbeck's process, when most of the range has gone."""
+    grid = pl.Grid(-6.0, 6.0, 65)
+    problem = pl.BackwardKolmogorov(drift=-grid.x, diffusivity=1.0)
+    run = pl.solve(problem, grid.x, grid, 6.0, scheme="crank_nicolson", rtol=1e-3)
+    assert run.info["space_error"] < 0.05 and np.abs(run.final - math.exp(-6.0) * grid.x).max() < 1e-3

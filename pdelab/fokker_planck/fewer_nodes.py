@@ -182,7 +182,10 @@ def _absorbed(walled, fewer, grid, unknown):
         own, other, first = state
         if unknown(first, time):
             return by_end(dict.fromkeys(grid.absorbing_ends(), math.inf), grid)
-        absorbed, left = walled.records["absorbed"](own, time), float((walled.values(own) * grid.weights).sum())
+        absorbed = walled.records["absorbed"](own, time)
+        if time == 0:
+            return 0 * absorbed
+        left = float((walled.values(own) * grid.weights).sum())
         errors = [walled.records["absorbed_error"](own, time)] if "absorbed_error" in walled.records else []
         if fewer and (min(grid.shape) <= MANY or not np.any(errors)):
             errors.append(fewer.of_finer(first, grid) * (absorbed - fewer.absorbed(other)))

@@ -16,8 +16,9 @@ from numpy.typing import ArrayLike
 from pdelab.fokker_planck.ends import arrivals, at_ends, by_end
 from pdelab.fokker_planck.equations import FokkerPlanck
 from pdelab.fokker_planck.fewer_nodes import beside
-from pdelab.fokker_planck.space_error import with_error
+from pdelab.fokker_planck.space_error import Flattened, with_error
 from pdelab.generator import ito
+from pdelab.generator.smearing import Followed
 from pdelab.grid import Grid
 from pdelab.hints import Times
 from pdelab.losses import Loss
@@ -41,7 +42,9 @@ def with_walls(
     followed = with_error(stepper, problem, grid, form, share)
     known = followed is not None
     if problem.adjoint:
-        return replace(beside(followed or stepper, problem, grid, form, again, known), bare=stepper)
+        return replace(
+            _with_flattening(beside(followed or stepper, problem, grid, form, again, known), form), bare=stepper
+        )
     walls, inner, rates_into = grid.absorbing, stepper.values, arrivals(problem, grid)
 
     def density(state):
@@ -67,6 +70,18 @@ def with_walls(
             | followed.records,
         )
     return replace(beside(walled, problem, grid, form, again, known), bare=bare)
+
+
+def _with_flattening(stepper, form):
+    """The peak `space_error` with what numerical diffusion flattens, where there is such a peak."""
+    if not isinstance(stepper.peaks["smearing"], Followed) or "space_error" not in stepper.peaks:
+        return stepper
+    known, flattened = stepper.peaks["space_error"], Flattened(stepper.peaks["smearing"].rates, form.diagonal)
+
+    def space_error(values, time):
+        return max(flattened(values, time), known(values, time))
+
+    return replace(stepper, peaks=stepper.peaks | {"space_error": space_error})
 
 
 @dataclass(frozen=True, eq=False)

@@ -208,7 +208,9 @@ def _splined(values, axis, grid, places):
     x, wraps = grid.axes[axis], grid.periodic[axis]
     if wraps:
         x, values = np.append(x, grid.upper[axis]), np.concatenate([values, values.take([0], axis)], axis)
-    return CubicSpline(x, values, axis, "periodic" if wraps else "not-a-knot")(places)
+    power = max(int(np.frexp(np.abs(values).max())[1]), 0)  # slopes of large values are beyond the range of float64
+    spline = CubicSpline(x, np.ldexp(values, -power), axis, "periodic" if wraps else "not-a-knot")
+    return np.ldexp(spline(places), power)
 
 
 def _between_ends(values, axis, grid, places):

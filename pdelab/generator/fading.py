@@ -12,6 +12,7 @@ from pdelab.generator.edges import lines
 __all__ = ["FADED", "dips", "fades", "fading", "leave_fading_ends"]
 
 FADED = 0.6  # of the diffusivity of the next node, below which the noise at an end fades
+STRAIGHT = 0.2  # of the rise from node to node
 CARRIED = 4.0  # |b| h/D of a drift that carries on where there is next to no noise
 ROUNDED = 1e-14  # of it, what is zero
 STEEPEST, BENT = 8.0, 1.0  # the largest power of a rise, and the largest logarithm of what bends it over a cell
@@ -71,16 +72,25 @@ def dips(form: Any, grid: Any) -> list[tuple[int, float]]:
     places = []
     for axis, n in enumerate(grid.shape):
         a, drop = (lines(np.ascontiguousarray(field), axis, grid.shape) for field in (form.a[axis], form.drops[axis]))
-        for width in (1, 2):  # nodes of the dip
-            count = n if grid.periodic[axis] else n - width - 1
-            here = [np.roll(a, -shift, axis=1)[:, :count] for shift in range(width + 2)]
-            carried = np.abs(np.roll(drop, -1, axis=1)[:, :count]) > CARRIED * (here[1] + here[2]) / 2
-            low = (here[1] < FADED * here[0]) & (here[-2] < FADED * here[-1]) & ~carried
-            if n > width + 2 and low.any():
-                middle = int(np.argwhere(low)[0, 1]) + (1 + width) / 2
-                places.append((axis, grid.lower[axis] + middle * grid.spacing[axis]))
-                break
+        count = n if grid.periodic[axis] else n - 5
+        if count < 1 or n < 6:
+            continue
+        near = np.stack([np.roll(a, -shift, axis=1)[:, :count] for shift in range(6)])
+        carried = np.abs(np.roll(drop, -2, axis=1)[:, :count]) > CARRIED * (near[2] + near[3]) / 2
+        low = (_meet(near) | _meet(np.sqrt(near))) & ~carried
+        if low.any():
+            places.append((axis, grid.lower[axis] + (int(np.argwhere(low)[0, 1]) + 2.5) * grid.spacing[axis]))
     return places
+
+
+def _meet(near):
+    """Do straight lines through three of six nodes and through the others meet between them at zero?"""
+    away, met = True, 0.0
+    for first, second, third in (near[2::-1], near[3:]):
+        slope = second - first
+        away &= (np.abs(third - 2 * second + first) < STRAIGHT * slope) & (slope > 0.5 * first)
+        met = met + first / np.where(slope > 0.5 * first, slope, 1.0)
+    return away & (np.abs(met - 1) < STRAIGHT)
 
 
 def leave_fading_ends(form: Any, grid: Any, axis: int, up: Any, down: Any) -> None:

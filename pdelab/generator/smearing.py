@@ -194,7 +194,8 @@ def _missed_by_few(logs, grid, axis):
 
 def balanced(values, form, grid, time):
     """Has diffusion had time enough for twice the widths of this density, so that drift holds it together?"""
-    rates = [_spreading(_off_mean(values, grid), form, grid, axis) for axis in range(grid.dimension)]
+    away = _off_mean(of_size_one(values), grid)
+    rates = [_spreading(away, form, grid, axis) for axis in range(grid.dimension)]
     return any(4 * time * spreading > 2 * size > 0 for spreading, size in rates)
 
 

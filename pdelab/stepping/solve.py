@@ -120,34 +120,37 @@ def solve(
     Returns
     -------
     Solution
-        `info` is the certificate: scheme, dt (largest step), steps, monotonicity (dt over the bound, largest over the
-        run: at most 1), minimum and maximum at the saved times. Equations that conserve mass have mass and mass_drift,
-        its change since the start over the integral of |values| at the start. With absorbing ends mass is what is left;
-        absorbed and flux, arrays (times, d, 2), say what has left through the lower and upper end of each axis and how
-        fast, and mass_drift counts what has left, too; absorbed_error is what the nodes leave out of absorbed: to
-        leading order where |b| h / D is not small, else, and on axes of 7 to 33 nodes, by a run beside it on every
-        second node, unless all axes have 257 or more; math.inf on fewer along an axis that matters. What `compact`
-        gains over second order is not in it, and where the data have steps they count as of first order.
+        `info` is the certificate. Whatever the equation it has scheme, dt (the largest step), steps, monotonicity (dt
+        over the bound, largest over the run: at most 1), minimum and maximum at the saved times. Errors are estimates,
+        the largest at the saved times:
 
-        `time_error` is the estimated error in time at the saved times, relative to the data: of densities and Burgers
-        in integrals of absolute values, otherwise the largest error over the range; of densities and values backwards
-        between absorbing ends relative to what is left. For Fokker-Planck `peclet` is the largest |b| h / D over the
-        faces, `smearing` the estimated error of the squared widths, over them, that the fluxes of the scheme make,
-        `narrowness` the spacing over the standard deviation of a density that drift holds together, and `kinks` the
-        share of its integral that the sum over the nodes misses where its logarithm has kinks; the largest over the
-        saved times. Where |b| h / D is not small a run is looked at on the way, too, and what was smeared then counts
-        as far as it is not forgotten; of several lumps it is the worst.
-        `space_error` is the error that the nodes make of a density, ∫ |error| over its mass, to leading order or, of a
-        full matrix, by runs beside it on half as many nodes and with twice the added diffusion; backwards the largest
-        over the range of the values or, if that is more, the median of its share of the value. Of Hamilton-Jacobi, heat
-        and Burgers it is what a second run on every second node tells, relative as `time_error` is, steps included
-        where they belong to the nodes: about right for smooth data, at kinks and shocks to a factor of a few; math.inf
-        where something varies along an axis of six nodes or fewer; not there on several axes that all have 257 nodes or
-        more, where no second run is made. `end_error` is what lies beyond outflow ends of theirs, on the whole space,
-        makes of the answer in the box, by runs on fewer nodes of the box and of a wider one. A Loss goes on as it is;
-        values on the nodes go on linearly, of Burgers constant, so that of them it is rather too small. It is not there
-        where nothing is known beyond the box (a drift on the nodes, a Loss not defined there) or `inflow` is above 0,
-        nor of vectors on the nodes, nor of values on nodes as many as above.
+        - time_error: of the steps, relative to the data: of densities and Burgers in integrals of absolute values,
+          otherwise the largest error over the range; between absorbing ends relative to what is left.
+        - space_error: of the nodes. Of a density ∫ |error| over its mass, to leading order or, of a full matrix, by
+          runs beside it on half as many nodes and with twice the added diffusion. Backwards the largest over the range
+          of the values or, if that is more, the median of its share of the value, or half of the range that numerical
+          diffusion has taken. Of Hamilton-Jacobi, heat and Burgers what a run on every second node tells, relative as
+          time_error is, steps included where they belong to the nodes: about right for smooth data, at kinks and shocks
+          to a factor of a few; math.inf where something varies along an axis of six nodes or fewer; not there on
+          several axes that all have 257 nodes or more, where no second run is made.
+        - end_error: what lies beyond outflow ends, on the whole space, makes of Hamilton-Jacobi, heat and Burgers in
+          the box, by runs on fewer nodes of the box and of a wider one. A Loss goes on as it is; values on the nodes go
+          on linearly, of Burgers constant, so that of them it is rather too small. It is not there where nothing is
+          known beyond the box (a drift on the nodes, a Loss not defined there) or `inflow` is above 0, nor of vectors
+          on the nodes, nor of values on nodes as many as above.
+        - mass, mass_drift, of equations that conserve it: the change since the start over the integral of |values| at
+          the start. Between absorbing ends mass is what is left, and the drift counts what has left, too.
+        - absorbed, flux, arrays (times, d, 2): what has left through the lower and upper end of each axis, how fast.
+        - absorbed_error: what the nodes leave out of absorbed, to leading order where |b| h / D is not small, else, and
+          on axes of 7 to 33 nodes, by a run beside it on every second node, unless all axes have 257 or more; math.inf
+          on fewer along an axis that matters. What `compact` gains over second order is not in it, and where the data
+          have steps they count as of first order.
+        - peclet, of Fokker-Planck: the largest |b| h / D over the faces.
+        - smearing: the error of the squared widths, over them, that the fluxes of the scheme make. Where |b| h / D is
+          not small a run is looked at on the way, too, and what was smeared then counts as far as it is not forgotten;
+          of several lumps it is the worst.
+        - narrowness: the spacing over the standard deviation of a density that drift holds together.
+        - kinks: the share of its integral that the sum over the nodes misses where its logarithm has kinks.
 
     Raises
     ------
