@@ -453,3 +453,33 @@ def test_ways_to_sets_in_full_matrices_are_right_or_told(seed):
         wrong = np.quantile(np.abs((found - exact) / size)[~inside], 0.9)
         assert wrong < 1.3 * TOLD or numbers[0] > wrong / 2, (wrong, numbers)
         assert not numbers or wrong > TOLD / 3, (wrong, numbers)
+
+
+@pytest.mark.parametrize(
+    "shape, boundary, D, ratio, turn, winds",
+    [
+        ((8, 8), "reflecting", 0.85, 0.51, 0.63, (-3.4, -1.1, -1.9, -3.0, -2.5, -1.8)),
+        ((5, 6), "reflecting", 2.4, 0.88, 1.52, (-3.8, -0.3, -0.8, 0.4, 0.4, 4.2)),
+        ((7, 7), ("absorbing", "reflecting"), 0.16, 0.12, 0.51, (-2.8, -0.5, -1.8, 2.0, 0.3, 1.6)),
+        ((5, 5), ("reflecting", "absorbing"), 0.52, 0.18, 2.62, (-4.9, 2.4, 0.1, 3.0, 0.0, -1.5)),
+    ],
+)
+def test_few_nodes_of_full_matrices_are_told(shape, boundary, D, ratio, turn, winds):
+    """Off by more than the warnings are for, against eight times the nodes each way."""
+    along = np.array([math.cos(turn), math.sin(turn)])
+    matrix = ratio * np.eye(2) + (1 - ratio) * np.outer(along, along)
+
+    def asked(shape):
+        grid = pl.Grid((-1.0, -1.0), (1.0, 1.0), shape, boundary=boundary)
+        x, y = np.moveaxis(grid.points, -1, 0)
+        a, b, c, d, e, f = winds
+        drift = np.stack([a + b * x + c * np.sin(2 * y), d + e * y + f * np.sin(2 * x)], -1)
+        given = {"diffusion": np.broadcast_to(matrix, (*shape, 2, 2)), "diffusivity": D}
+        question = pl.mean_exit_time if grid.absorbing.any() else pl.stationary
+        return told(question, pl.FokkerPlanck(drift=drift, **given), grid)[:2]
+
+    (found, numbers), (exact, _) = asked(shape), asked(tuple(8 * (n - 1) + 1 for n in shape))
+    exact = exact[::8, ::8]
+    known = found > (0.1 * found.max() if boundary == "reflecting" else 0.0)
+    assert np.quantile(np.abs(found / np.where(exact > 0, exact, 1.0) - 1)[known], 0.9) > TOLD
+    assert numbers and max(numbers) > TOLD

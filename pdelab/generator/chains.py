@@ -17,7 +17,7 @@ from pdelab import boundaries
 from pdelab.checks import bounded
 from pdelab.generator.assembly import generator
 from pdelab.generator.censored import Censored, Wide
-from pdelab.generator.coarser import Coarser
+from pdelab.generator.coarser import ENOUGH, FEWEST, Coarser
 from pdelab.generator.coefficients import DiffusionProblem, asked, ito
 from pdelab.generator.edges import lines
 from pdelab.generator.fading import dips, fades, fading
@@ -145,15 +145,16 @@ def _tell_of_law(name, density, problem, grid, time):
             with suppress(ValueError):
                 other, gathered = _masses(coarser.chain, coarser.grid), coarser.gathered(masses, grid)
                 moved = max(moved or 0.0, _by_another(gathered, other, coarser.grid.weights) / coarser.orders)
-    elif (coarser := Coarser.of(asked(problem, grid, time), grid)) is not None:
+    elif (coarser := Coarser.of(asked(problem, grid, time), grid, FEWEST)) is not None:
         with suppress(ValueError):  # on so few nodes it may fall apart
             fine = coarser.taken(density / masses.sum(), grid)
             moved = _by_another(
                 fine * coarser.grid.weights.ravel(), _masses(coarser.chain, coarser.grid), coarser.grid.weights
             )
             moved /= coarser.orders
-    if moved is None:
-        what, moved = f"squared widths of what {name} gives are", smearing(density, form, grid)
+    widths = smearing(density, form, grid) if moved is None or not form.diagonal and min(grid.shape) < ENOUGH else 0.0
+    if moved is None or widths > moved:
+        what, moved = f"squared widths of what {name} gives are", widths
     warn_of_smearing(what, moved, density, form, grid, stacklevel=4)
     tell_of_few(what, density, form, grid, stacklevel=4)
 
@@ -505,7 +506,7 @@ def splitting(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> dict[
 def _coarser(problem, form, grid, time, *sets):
     """A chain to compare with, of a full matrix or of noise that fades at an end, if it shows these sets of nodes."""
     known = form.diagonal and not fades(form, grid)
-    coarser = None if known else Coarser.of(asked(problem, grid, time), grid)
+    coarser = None if known else Coarser.of(asked(problem, grid, time), grid, ENOUGH if form.diagonal else FEWEST)
     return coarser if coarser is not None and all(coarser.shows(inside, grid) for inside in sets) else None
 
 
@@ -570,7 +571,7 @@ def _tell_of_smearing(what, field, longest, form, grid, chain, nodes, solve, aga
             change, there = again(coarser.chain, lambda values: coarser.taken(values, grid))
             masses = np.maximum(coarser.taken(weights / grid.weights, grid), 0.0) * coarser.grid.weights.ravel()
             apart = _of_most(change, masses[there]) / coarser.orders
-            smeared = max(smeared, apart) if form.diagonal else apart
+            smeared = max(smeared, apart) if form.diagonal or min(grid.shape) < ENOUGH else apart
     warn_of_smearing(what, smeared, rests, form, grid, stacklevel)
     tell_of_few(what, field, form, grid, stacklevel)
 

@@ -17,13 +17,13 @@ from pdelab.grid import Grid
 from pdelab.hints import Array
 
 __all__ = [
-    "FIELDS", "ORDERS", "Coarser", "adds", "every_second", "half_as_many", "halved", "interpolation",
-    "moved_coefficients", "on_other_nodes",
+    "ENOUGH", "FEWEST", "FIELDS", "ORDERS", "Coarser", "adds", "every_second", "half_as_many", "halved",
+    "interpolation", "moved_coefficients", "on_other_nodes",
 ]  # fmt: skip
 
 ORDERS = 1.5  # the difference over the error of the finer of two grids: 1 at first order, 3 at second
 FIELDS = ("potential", "drift", "diffusion", "sigma")  # of coefficients
-ENOUGH = 9  # nodes of an axis half of which show something
+ENOUGH, FEWEST = 9, 5  # nodes of an axis half of which show something, and of which they show something beside others
 FAINT = 0.01  # of the smallest eigenvalue of the matrix, what counts as nothing added to it
 
 
@@ -48,15 +48,15 @@ class Coarser:
     orders: float
 
     @classmethod
-    def of(cls, coefficients: Coefficients, grid: Grid) -> Coarser | None:
-        """None where an axis has too few nodes.
+    def of(cls, coefficients: Coefficients, grid: Grid, enough: int = ENOUGH) -> Coarser | None:
+        """None where an axis has less than `enough` nodes.
 
         None, too, where diffusion would be added on the coarser grid alone, since that says nothing of the finer one.
         """
         form = ito(coefficients, grid)
         if adds(form, grid):
             return cls(grid, form, chain_of(form, grid, times=2), 1.0)
-        if min(grid.shape) < ENOUGH:
+        if min(grid.shape) < enough:
             return None
         coarse = halved(grid, range(grid.dimension))
         form = ito(moved_coefficients(coefficients, grid, coarse), coarse)

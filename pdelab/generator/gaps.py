@@ -14,7 +14,7 @@ from scipy.sparse import linalg
 from pdelab.generator.assembly import chain_of
 from pdelab.generator.censored import Censored
 from pdelab.generator.chains import checked_chain, closed_class, needs_noise, resting, symmetrised, tell_of_few
-from pdelab.generator.coarser import Coarser
+from pdelab.generator.coarser import ENOUGH, FEWEST, Coarser
 from pdelab.generator.coefficients import DiffusionProblem, asked, ito
 from pdelab.generator.fading import fades
 from pdelab.generator.slow_modes import FAST, SMALL, Balanced, decay, embedded, law_of, slowest, tiny, within_range
@@ -86,11 +86,11 @@ def spectral_gap(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> fl
         if slow[0] > FAST * float(-Q.diagonal().min()):
             _, down = _roots(reversible[1])
             squares.flat[inner] = (slow[1] * down) ** 2
-    faded = form.diagonal and fades(form, grid)
-    if (faded or not form.diagonal) and (coarser := Coarser.of(coefficients, grid)) is not None:
+    faded, enough = form.diagonal and fades(form, grid), ENOUGH if form.diagonal else FEWEST
+    if (faded or not form.diagonal) and (coarser := Coarser.of(coefficients, grid, enough)) is not None:
         with suppress(ValueError):
             moved = abs(_slowest_of(coarser.chain, coarser.form, coarser.grid)[0][0] / slow[0] - 1) / coarser.orders
-    if moved is None or faded:
+    if moved is None or faded or min(grid.shape) < ENOUGH:
         moved = max(moved or 0.0, _moved(slow, Q, reversible, balanced, form, grid))
     warn_of_smearing("rates are", moved, law, form, grid, stacklevel=3, weights=squares)
     tell_of_few("rates are", grid.points.reshape(*grid.shape, -1).sum(axis=-1), form, grid, stacklevel=3)
