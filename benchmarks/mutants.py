@@ -386,7 +386,7 @@ MUTANTS = tuple(
          "tests/test_fading_noise.py -k bends_between"),
         ("laws of noise that fades are not compared", "generator/chains.py", "if fades(form, grid) and (coarser", "if False and (coarser",
          "tests/test_fading_noise.py -k bends_between"),
-        ("gaps of noise that fades are not compared", "generator/gaps.py", "faded = form.diagonal and fades(form, grid)", "faded = False",
+        ("gaps of noise that fades are not compared", "generator/gaps.py", "faded, enough = form.diagonal and fades(form, grid),", "faded, enough = False,",
          "tests/test_fading_noise.py -k jacobis"),
         ("five nodes show all", "generator/chains.py", "(8, 0.6)", "(8, 6e9)", "tests/test_fading_noise.py -k five_nodes"),
         ("no polynomials", "generator/fading.py", "SMOOTH = 3e-3", "SMOOTH = 0.0", "tests/test_fading_noise.py -k few_nodes"),
