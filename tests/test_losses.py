@@ -604,6 +604,23 @@ def test_from_functions_is_checked():
         Loss.from_functions(lambda p: np.array([None]), square)(np.zeros((1, 2)))
 
 
+@pytest.mark.parametrize("place", [0.3, 40.0, 1e4, 1e6])
+def test_differenced_hessians_far_from_the_origin(place):
+    """Of a loss that varies within a unit, and of one that varies as its place does."""
+    x = np.array([place, -place]) + [0.1, 0.7]
+    waves = Loss.from_functions(np.cos, lambda p: -np.sin(p), dimension=1)
+    np.testing.assert_allclose(waves.hessian(x), -np.cos(x), atol=1e-9 + 1e-12 * place)
+    power = Loss.from_functions(lambda p: p**4 / 12, lambda p: p**3 / 3, dimension=1)
+    np.testing.assert_allclose(power.hessian(x), x**2, rtol=1e-9)
+    plane = Loss.from_functions(
+        lambda p: np.cos(p[:, 0]) * p[:, 1],
+        lambda p: np.stack([-np.sin(p[:, 0]) * p[:, 1], np.cos(p[:, 0])], axis=-1),
+    )
+    bend = plane.hessian(np.stack([x, [1.0, 2.0]], axis=-1))
+    np.testing.assert_allclose(bend[:, 0, 0], -np.cos(x) * [1.0, 2.0], atol=1e-9 + 1e-12 * place)
+    np.testing.assert_allclose(bend[:, 0, 1], -np.sin(x), atol=1e-9 + 1e-12 * place)
+
+
 def test_from_functions_cannot_touch_the_callers_points():
     def rude(p):
         p += 1

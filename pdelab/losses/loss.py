@@ -23,6 +23,8 @@ from pdelab.losses.modules import compiled_module
 
 __all__ = ["Loss"]
 
+NEAR, GAPS, SAME = 4.0, 1e6, 1e-6  # of differenced Hessians: sizes of points, gaps between floats in a step, agreement
+
 
 class Loss:
     """A loss f: R^d -> R with its gradient and its Hessian.
@@ -107,7 +109,8 @@ class Loss:
         value, gradient, hessian : callable
             Called with float64 points of shape (n, d), in one dimension (n,); they return arrays of shape (n,),
             (n, d) and (n, d, d), in one dimension (n,) each. Without `hessian` the gradient is differenced, to about
-            ten digits where it is smooth: four gradients a coordinate, O(h^4) with h near 1e-3.
+            ten digits where it is smooth: four gradients a coordinate, O(h^4) with h near 1e-3, far from the origin
+            eight. What f does within less than that is not seen: give the Hessian of such an f.
         dimension : int
             d >= 1.
 
@@ -281,21 +284,35 @@ class Loss:
         return result.astype(float)
 
     def _differenced(self, points):
-        """The Hessian by central differences of the gradient, of fourth order, made symmetric."""
+        """The Hessian by central differences of the gradient, of fourth order, made symmetric.
+
+        Far from the origin f may vary by its place, or within a unit: the steps of both are taken, and the longer ones,
+        which leave more digits, where they say what the others do.
+        """
         coordinates = points.reshape(len(points), self._dimension)
-        columns = []
-        for axis in range(self._dimension):
-            step = np.finfo(float).eps ** 0.2 * np.maximum(1.0, np.abs(coordinates[:, axis]))
-            total = 0.0
-            for shift, weight in ((1, 2 / 3), (-1, -2 / 3), (2, -1 / 12), (-2, 1 / 12)):
-                moved = coordinates.copy()
-                moved[:, axis] += shift * step
-                slope = self._call(1, moved.reshape(points.shape), points.shape).reshape(coordinates.shape)
-                total = total + weight * slope
-            columns.append(total / step[:, None])
-        bend = np.stack(columns, axis=-1)
+        size, unit = np.abs(coordinates), np.finfo(float).eps ** 0.2
+        bend, _ = self._differences(points, unit * np.maximum(1.0, size))
+        if size.max(initial=0.0) > NEAR:
+            steps = np.minimum(np.maximum(unit, GAPS * np.spacing(size)), unit * np.maximum(1.0, size))
+            closer, rounding = self._differences(points, steps)
+            bend = np.where(np.abs(bend - closer) <= rounding + SAME * np.abs(bend), bend, closer)
         bend = 0.5 * (bend + bend.swapaxes(-1, -2))
         return bend[:, 0, 0] if points.ndim == 1 else bend
+
+    def _differences(self, points, steps):
+        """(differences of the gradient with steps (n, d), by how much rounding moves them)."""
+        coordinates, columns, rounding = points.reshape(steps.shape), [], []
+        for axis in range(self._dimension):
+            total, largest = 0.0, 0.0
+            for shift, weight in ((1, 2 / 3), (-1, -2 / 3), (2, -1 / 12), (-2, 1 / 12)):
+                moved = coordinates.copy()
+                moved[:, axis] += shift * steps[:, axis]
+                slope = self._call(1, moved.reshape(points.shape), points.shape).reshape(coordinates.shape)
+                total, largest = total + weight * slope, np.maximum(largest, np.abs(slope))
+            columns.append(total / steps[:, axis : axis + 1])
+            blur = 4.0 * np.finfo(float).eps * largest + 4.0 * np.spacing(np.abs(coordinates)) * np.abs(columns[-1])
+            rounding.append(blur / steps[:, axis : axis + 1])
+        return np.stack(columns, axis=-1), np.stack(rounding, axis=-1)
 
     # --------------------------------------------------------------------------------------- bounds on boxes
 
