@@ -638,6 +638,7 @@ MUTANTS = tuple(
         ("differences are sums", "losses/formulas.py", "term if sign > 0 else ast.UnaryOp(ast.USub(), term)", "term", CLOSED + "sums_over"),
         ("one side of a jump", "kernels/search.py", "if tiny or steep:", "if tiny:", CLOSED + "step_around"),
         ("long steps alone", "losses/loss.py", "+ SAME * np.abs(bend), bend, closer)", "+ SAME * np.abs(bend), bend, bend)", LOSSES + "differenced_hessians"),
+        ("wells are sought beside the point", "closed_forms/quadrature.py", "field.origin[owner] + centre, np.prod", "field.x[owner] + centre, np.prod", CLOSED + "shallow_wells_with_kinks"),
         # kernels, compiled anew for each
         ("expansions across poles", "kernels/boxes.py", "    if not defined[k]:\n        return result\n", "", "tests/test_enclosures.py -k across_a_pole"),
         ("walls of Burgers one node on", "kernels/fluxes.py", "max(n - 2 - g, 0)", "max(n - 1 - g, 0)", "tests/test_twins.py -k fluxes or burgers"),

@@ -92,7 +92,7 @@ def _integrate(x, f, t, beta, moments):
             most = HIDDEN * total[owner]
             doubt = np.flatnonzero(resolved & (hidden * np.minimum(beta * dips[:, 0], 1.0) > most))
             if doubt.size:
-                resolved[doubt] = _seen(f, x, [a[doubt] for a in boxes], beta, hidden[doubt], most[doubt])
+                resolved[doubt] = _seen(field, [a[doubt] for a in boxes], beta, hidden[doubt], most[doubt])
         parts = [a[resolved] for a in boxes], best, beta, found[resolved], allowed[resolved], sums
         resolved[resolved] = _confirm(field, *parts)
         if resolved.all():
@@ -115,11 +115,11 @@ def _integrate(x, f, t, beta, moments):
     return u, field.away + mean, second - mean[:, :, None] * mean[:, None, :]
 
 
-def _seen(f, x, boxes, beta, peaks, most):
+def _seen(field, boxes, beta, peaks, most):
     """In which of some boxes a formula hides at most so much; peaks (C,): their volumes times the largest density."""
     owner, centre, half = boxes
-    middle, volume = x[owner] + centre, np.prod(2.0 * half, axis=1)
-    return hiding.amounts(f, middle - half, middle + half, beta) * peaks <= most * volume
+    middle, volume = field.origin[owner] + centre, np.prod(2.0 * half, axis=1)
+    return hiding.amounts(field.f, middle - half, middle + half, beta) * peaks <= most * volume
 
 
 def _floats(field, boxes):
