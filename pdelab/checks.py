@@ -361,8 +361,9 @@ def reals(name: str, values: Any, expected: str = "real numbers") -> NDArray[np.
     >>> reals("x", [1, 2])
     array([1., 2.])
     """
+    unmasked(name, values)
     try:
-        array = np.asarray(unmasked(name, values))
+        array = np.asarray(values)
         if array.dtype.kind not in "fiubO":
             raise TypeError(array.dtype)
         return array.astype(float, copy=False)

@@ -105,9 +105,13 @@ LINE = pl.Grid(0.0, 1.0, 5)
         lambda a: LINE.integrate(a),
         lambda a: LINE.interpolate(a, 0.5),
         lambda a: pl.regularity.harmonic_mean(a),
+        lambda a: pl.sgd.FiniteSum("(x - c)**2", c=a),
+        lambda a: pl.simulate(pl.Diffusion("-x", lambda x: a, kind="diagonal"), 0.0, 0.1, 0.05, paths=5, seed=1),
+        lambda a: pl.Diffusion(["-u", "-v", "-w", "-x", "-y"], a),
+        lambda a: pl.Diffusion(["u", "v", "w", "x", "y"], 1.0, linear=a),
     ],
 )
 def test_masked_numbers_are_refused_and_whole_arrays_are_not(call):
-    with pytest.raises(ValueError, match="expected"):
+    with pytest.raises(ValueError, match="expected.*mask"):
         call(MASKED)
     call(np.ma.masked_array(MASKED.data, mask=False))

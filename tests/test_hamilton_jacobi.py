@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pdelab import hamilton_jacobi as hj
+from pdelab import local_entropy
 from pdelab.grid import Grid
 from pdelab.hamilton_jacobi import HamiltonJacobi, Heat, threads
 from pdelab.kernels import policies
@@ -883,6 +884,16 @@ def test_they_are_said_on_every_side_in_more_dimensions(scheme):
             solve(HamiltonJacobi(math.inf), sign * grid.points[..., 1], grid, 0.01, scheme=scheme)
     silent = solve(HamiltonJacobi(math.inf), grid.points[..., 1] ** 2, grid, 0.01, scheme=scheme)
     assert silent.info["inflow"] == 0
+
+
+@pytest.mark.parametrize("scheme", [hj.monotone, hj.implicit, hj.rosenbrock])
+@pytest.mark.parametrize("formula", ["exp(-x**2)", "max(x, 0)", "log(1 + x**2)*0.5"])
+def test_what_all_but_stands_still_does_not_come_in(scheme, formula):
+    """Tails, and rounding of a flat side: the answer is that of the whole line."""
+    f, grid = Loss(formula), Grid(-4.0, 4.0, 161, boundary="outflow")
+    solution = solve(HamiltonJacobi(viscosity=0.02), f, grid, 0.25, scheme=scheme)
+    assert solution.info["inflow"] == 0 and solution.info["end_error"] < 0.01
+    np.testing.assert_allclose(solution.final, local_entropy(f, grid.x, 0.25, 25.0), atol=0.02)
 
 
 @pytest.mark.parametrize("slope", [0.3, 0.9])

@@ -197,9 +197,9 @@ def test_bad_walls_are_refused_in_words(change, message):
 def test_absorbing_walls_without_a_bridge_warn_and_say_so():
     sde = paths.Diffusion("0*x", "1 + x")
     with pytest.warns(UserWarning, match=r"after each step alone.*bridge=False"):
-        run = paths.simulate(sde, 0.5, 1.0, 0.1, walls=(0.0, 1.0, "absorbing"), paths=3, seed=1)
+        run = paths.simulate(sde, 0.5, 0.1, 0.01, walls=(0.0, 1.0, "absorbing"), paths=3, seed=1)
     assert run.info["bridge"] is False
-    paths.simulate(sde, 0.5, 1.0, 0.1, walls=(0.0, 1.0, "absorbing"), paths=3, seed=1, bridge=False)
+    paths.simulate(sde, 0.5, 0.1, 0.01, walls=(0.0, 1.0, "absorbing"), paths=3, seed=1, bridge=False)
 
 
 def test_steps_that_are_too_long_for_the_box_are_not_repaired():

@@ -436,13 +436,32 @@ def test_paths_of_kinked_formulas_are_compiled(formula, dtype):
 
 @pytest.mark.parametrize("where", ["walls", "exit"])
 def test_steps_as_wide_as_the_box_are_told(where):
-    noise = paths.Diffusion(0.0, 1.0)
+    noise = paths.Diffusion("-x/9", 1.0)
     for dt, told in ((0.65, True), (0.63, False)):  # sqrt(dt) over 2 is 0.4 at 0.64
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             paths.simulate(noise, 0.0, 1.3 if told else 1.26, dt, paths=10, seed=1, **{where: (-1.0, 1.0)})
         assert [warning.category for warning in caught] == [pl.stepping.AccuracyWarning] * told
         assert all("take dt below 0.64" in str(warning.message) for warning in caught)
+
+
+def test_mirrors_of_brownian_motion_are_exact_for_any_step():
+    run = paths.simulate(paths.Diffusion("0*x", 1.0), 0.3, 8.0, 4.0, paths=20_000, seed=1, walls=(-1.0, 1.0))
+    assert run.final.var() == pytest.approx(1 / 3, abs=5 * math.sqrt((1 / 5 - 1 / 9) / 20_000))
+
+
+@pytest.mark.parametrize("scheme", [paths.euler_maruyama, paths.heun, paths.weak_euler])
+@pytest.mark.parametrize("ends", ["reflecting", "absorbing", "periodic"])
+def test_walls_hide_no_step_beyond_stability(ends, scheme):
+    """25 x² with steps of 1/50: at 0.041 each overshoots, and walls fold back what would have blown up."""
+    if scheme is paths.weak_euler and ends == "absorbing":
+        scheme = paths.milstein  # random signs have no bridge
+    sde, common = paths.Langevin(Loss("25*x**2"), 100.0), {"paths": 500, "seed": 0, "walls": (-1.0, 1.0, ends)}
+    for dt in (0.041, 0.05, 0.1):
+        with pytest.warns(pl.stepping.AccuracyWarning, match="beyond the stability"):
+            paths.simulate(sde, 0.05, 10.0, dt, scheme=scheme, **common)
+    run = paths.simulate(sde, 0.05, 2.0, 0.01, scheme=scheme, **common)
+    assert run.final.var() == pytest.approx(2e-4, rel=0.5)
 
 
 @pytest.mark.parametrize("name, scheme", CASES)

@@ -10,6 +10,7 @@ __all__ = [
     "CODES", "Flow", "coefficients", "ends", "inverse", "largest_slopes", "layout", "shifts", "speeds",
 ]  # fmt: skip
 
+SLOW = 1e-3  # of the fastest speed, below which nothing comes in
 CODES = {"periodic": slopes.PERIODIC, "reflecting": slopes.REFLECTING, "outflow": slopes.OUTFLOW}
 
 
@@ -85,7 +86,8 @@ def _speeds_in(values, grid, kinetic, drift):
     """The largest (b - p)·n of each outflow end, n the outer normal: above 0 if characteristics certainly come in.
 
     p is the slope between the last two nodes. At the end itself it may be larger by half the change of slope to the
-    next: three quarters of that are given away, or of the change after it if that is smaller, and rounding.
+    next: three quarters of that are given away, or of the change after it if that is smaller, and rounding. What comes
+    in a thousand times slower than the fastest speed in the box has gone nowhere: 0.
     """
     for axis, (h, name) in enumerate(zip(grid.spacing, grid.boundary)):
         if name == "outflow":
@@ -94,8 +96,10 @@ def _speeds_in(values, grid, kinetic, drift):
                 outward = (last[:-1] - last[1:]) / h
                 changes = np.abs(np.diff(outward, axis=0)) if len(last) > 2 else np.zeros_like(outward)
                 b = 0.0 if drift is None else side * np.moveaxis(drift[axis], axis, 0)[::-side][0]
-                rounding = 1e-12 * (np.abs(b) + kinetic * np.abs(last).max() / h)
-                yield float(np.max(b - kinetic * (outward[0] + 0.75 * changes.min(axis=0)) - rounding))
+                fastest = np.abs(b) + kinetic * np.abs(np.diff(values, axis=axis)).max() / h
+                rounding = 1e-12 * kinetic * np.abs(last).max() / h
+                speed = b - kinetic * (outward[0] + 0.75 * changes.min(axis=0)) - rounding
+                yield float(np.max(np.where(speed > SLOW * fastest, speed, 0.0)))
 
 
 def _advice(info):

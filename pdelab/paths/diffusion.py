@@ -275,7 +275,8 @@ class _Function:
         if x.dtype == object:
             raise NotTraceable
         points = as_points(x)
-        values = np.asarray(self.function(points, t) if self.timed else self.function(points))
+        found = self.function(points, t) if self.timed else self.function(points)
+        values = np.asarray(checks.unmasked(self.name, found))
         wanted = (x.shape[1], *(self.shape if self.shape != (1,) else ()))
         if values.shape != wanted or values.dtype.kind not in "fiu":
             raise ValueError(
@@ -389,7 +390,7 @@ def _noise_field(noise, kind, given, names, size, wieners):
             wieners = checks.whole("wieners", wieners)
             return _Function(noise, (size, wieners), "noise"), wieners
         return _Function(noise, (size,), "noise"), 1 if kind == "scalar" else size
-    entries = np.asarray(noise, object)
+    entries = np.asarray(checks.unmasked("noise", noise), object)
     if kind == "additive" and given == "scalar":
         entries = np.broadcast_to(entries, (size,))[:, None]
     shape = entries.shape if entries.ndim == 2 else (size,)
@@ -405,7 +406,7 @@ def _field(part, names, shape, name):
         return _Descent(part)
     if callable(part):
         return _Function(part, shape, name)
-    entries = np.asarray(part, object)
+    entries = np.asarray(checks.unmasked(name, part), object)
     if entries.ndim and entries.shape != shape:
         raise ValueError(f"{name}: expected one entry, or entries of shape {shape}, got shape {entries.shape}")
     entries = np.broadcast_to(entries, shape)
@@ -430,6 +431,7 @@ def _number_or_none(value):
 
 
 def _rates(linear, size):
+    linear = checks.unmasked("linear", linear)
     try:
         rates = np.broadcast_to(np.asarray(linear, float), (size,))
     except (TypeError, ValueError):

@@ -199,6 +199,11 @@ class _Run:
     def _tell_of_long_steps(self):
         """Warn where the noise of one step is so wide that both ends of a box are within its reach."""
         box = self.walls[:, :2].T if len(self.walls) else self.box[:2]
+        if len(self.walls) and not len(self.gone):  # mirrors alone, exact without a drift
+            with np.errstate(all="ignore"):
+                states = walls.points_in(*box, self.x)
+                if not any(np.any(self.sde.drift(states, time)) for time in self._some_times()):
+                    return
         width = np.diff(box, axis=0)[0]
         width[: len(self.walls)][self.walls[:, 2] == walls.PERIODIC] = math.inf
         if not np.isfinite(width).any():
@@ -217,12 +222,15 @@ class _Run:
 
     def _tell_of_instability(self):
         """Warn where most end states, moved by the drift alone, overshoot no less with each explicit step."""
-        if getattr(self.scheme, "func", self.scheme) not in EXPLICIT or len(self.walls):
+        if getattr(self.scheme, "func", self.scheme) not in EXPLICIT:
             return
         x, t = self.x[:, :NUMPY_PATHS].astype(float), self.times[-1]
         with np.errstate(all="ignore"):
             first = self.dt * np.asarray(self.sde.drift(x, t))
-            second = self.dt * np.asarray(self.sde.drift(x + first, t))
+            there = x + first
+            for axis, (low, high) in enumerate(self.walls[:, :2]):  # what walls fold back
+                there[axis] = np.clip(there[axis], low, high)
+            second = self.dt * np.asarray(self.sde.drift(there, t))
             growing = ((first * second).sum(0) < 0) & ((second**2).sum(0) >= GROWTH**2 * (first**2).sum(0))
         if 2 * growing.sum() > x.shape[1]:
             warnings.warn(

@@ -278,7 +278,9 @@ def implicit(sde: Any, x: np.ndarray, t: float, dt: float, noise: Any) -> np.nda
     array([1.])
     """
     if sde.drift_jacobian is None:
-        raise ValueError(f"implicit: expected Langevin dynamics, got {type(sde).__name__}: use exponential")
+        raise ValueError(
+            f"implicit: expected Langevin dynamics, got {type(sde).__name__}: use the scheme that it takes by default"
+        )
     target, d = x + sde.noise_term(x, t, noise.dw), len(x)
     identity = np.eye(d).reshape(d, d, *(1,) * (x.ndim - 1))
     y = x

@@ -51,10 +51,7 @@ class FiniteSum:
     def __init__(self, formula: str, variables: Sequence[str] | None = None, **data: ArrayLike):
         if not data:
             raise ValueError("data: expected columns of numbers, e.g. FiniteSum('(x - c)**2/2', c=[0.0, 1.0])")
-        try:
-            columns = {name: np.asarray(column, float) for name, column in data.items()}
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"data: expected columns of numbers, got {data!r}") from error
+        columns = {name: checks.reals(name, column, "a column of numbers") for name, column in data.items()}
         shapes = {column.shape for column in columns.values()}
         if len(shapes) > 1 or len(next(iter(shapes))) != 1 or next(iter(shapes)) == (0,):
             raise ValueError(f"data: expected columns of one length (N,), got {sorted(shapes)}")
@@ -87,7 +84,7 @@ class FiniteSum:
         return np.concatenate([left, np.broadcast_to(self.columns, (n, *self.columns.shape))], axis=2)
 
     def _points(self, points):
-        points = np.asarray(points, float)
+        points = checks.reals("points", points)
         if self.dimension > 1 and points.shape[-1:] != (self.dimension,):
             raise ValueError(f"points: expected shape (..., {self.dimension}), got {points.shape}")
         shape = points.shape if self.dimension == 1 else points.shape[:-1]
