@@ -186,4 +186,7 @@ def warn_outside(place, grid):
 def coordinates(nodes, grid):
     """Node numbers (*shape, d) as coordinates: (n,) in one dimension, (*shape, d) otherwise."""
     parts = [low + h * nodes[..., axis] for axis, (low, h) in enumerate(zip(grid.lower, grid.spacing))]
+    for axis, (n, high, wraps) in enumerate(zip(grid.shape, grid.upper, grid.periodic)):
+        if not wraps:  # the end itself, not what rounding makes of it
+            parts[axis] = np.where(nodes[..., axis] == n - 1, high, parts[axis])
     return parts[0] if grid.dimension == 1 else np.stack(parts, axis=-1)

@@ -31,6 +31,7 @@ AGREE = (
     2e-11,
 )  # accepted errors of u and its derivatives
 SHORT = 1e-9  # accepted errors, relative: of small losses, and of derivatives in scopes so short that sums cancel
+SEAM = 1e-12  # of the box, what is at the end of a ring
 SHARED = 10**7  # times that a valley of a loss of functions is offered to a node
 SLACK = 10.0  # accepted differences of a second lattice over the accepted errors
 GROUP, HIDDEN = 8, 64.0  # cells at first; how often as large as at the nodes a second derivative may be between them
@@ -171,7 +172,12 @@ def _energies(f, box, x, t, u, y, slack):
     low, high = np.array(box.lower), np.array(box.upper)
     at = _image(box, y)
     meant = ((at >= low) & (at <= high)).all(axis=1)
-    energy = branching.values(f, at[meant]) + ((x - y)[meant] ** 2).sum(axis=1) / (2.0 * t)
+    far = ((x - y)[meant] ** 2).sum(axis=1) / (2.0 * t)
+    energy = branching.values(f, at[meant]) + far
+    seam = np.array(box.periodic) & (at - low <= SEAM * (high - low))
+    if seam.any():  # f may differ at the two ends of a ring, which are one place
+        other = branching.values(f, np.where(seam, high, at)[meant]) + far
+        energy = np.where(np.abs(u[meant] - other) < np.abs(u[meant] - energy), other, energy)
     allowed = slack[meant]
     apart = np.abs(u[meant] - energy) > allowed
     if apart.any():
@@ -323,10 +329,15 @@ def _deep(values, box):
 
 
 def _descend(f, x, t, u, y, box, size):
-    """Newton's method from minimisers y inside the box, in place; those that go further than `size` are left."""
+    """Newton's method from minimisers y inside the box, in place; those that go further than `size` are left.
+
+    So are those that go through a wall: beyond an outflow end f goes on, and is warned of.
+    """
     inside = ((y > np.array(box.lower)) & (y < np.array(box.upper))).all(axis=1)
     energy, place = descent.newton(f, x[inside], y[inside], t, size)
     near = (np.abs(place - y[inside]) <= size).all(axis=1)
+    walls = [name == "reflecting" for name in box.boundary]
+    near &= (~np.array(walls) | ((place >= np.array(box.lower)) & (place <= np.array(box.upper)))).all(axis=1)
     rows = np.flatnonzero(inside)[near]
     u[rows], y[rows] = energy[near], place[near]
 

@@ -18,9 +18,13 @@ __all__ = ["combined", "parts"]
 FEW = 3  # variables of a smooth formula that is taken whole
 
 
-@lru_cache(maxsize=64)
 def parts(f):
     """((axes, Loss), ...) that f is the sum of, one a group of coordinates; () where it is better taken whole."""
+    return _parts(f)
+
+
+@lru_cache(maxsize=64)
+def _parts(f):
     if getattr(f, "formula", None) is None or f.dimension == 1:
         return ()
     if f.dimension <= FEW and not formulas.is_kinked(f.formula):

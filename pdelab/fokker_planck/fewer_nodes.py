@@ -211,7 +211,14 @@ def _with_densities(stepper, problem, grid, form, again):
 
 
 def _densities(stepper, fewer, grid):
-    both, seen = _together(stepper, fewer, lambda field: fewer.start(field, grid)), []
+    flat = fewer.start(np.ones(grid.shape), grid)
+
+    def taken(field):
+        """As `start`, but of a constant the same constant, up to the ends."""
+        new, mass = fewer.start(field, grid) / flat, float((field * grid.weights).sum())
+        return new * (mass / float((new * fewer.grid.weights).sum()) if mass > 0 else 1.0)
+
+    both, seen = _together(stepper, fewer, taken), []
 
     def values(state):
         own, other, _ = state
@@ -223,7 +230,7 @@ def _densities(stepper, fewer, grid):
         mass = float((np.abs(field) * grid.weights).sum())
         if time == 0 or not mass > 0:
             return known
-        apart = np.abs(fewer.start(field, grid) - seen[0]) * fewer.grid.weights
+        apart = np.abs(taken(field) - seen[0]) * fewer.grid.weights
         return max(known, fewer.share * float(apart.sum()) / mass)
 
     return replace(both, values=values, peaks=stepper.peaks | {"space_error": space_error})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import permutations
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -100,9 +101,8 @@ class Coarser:
         """Do its nodes tell which nodes of the finer grid a set has: those between nodes that it has?"""
         if self.grid is grid:
             return True
-        inside = inside.reshape(grid.shape)
         for axis in range(grid.dimension):
-            along = np.moveaxis(inside, axis, 0)
+            along: Any = np.moveaxis(inside.reshape(grid.shape), axis, 0)
             if self._every_second(axis, grid):
                 rebuilt = np.empty_like(along)
                 rebuilt[::2] = along[::2]

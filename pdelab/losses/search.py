@@ -23,6 +23,7 @@ CURVES = ((1e-2, 2**15), (1e-4, 2**15), (8e-6, 2**17))  # the same everywhere, w
 TOLERANCE = 4e-15  # relative gap that is aimed at
 FLOOR = 1e-3  # of the scale of the values: where that takes too many boxes, the gap is no smaller than of such a value
 SMALL = 1e-2  # of how far f is above its minimum: from there down it, not 1, is the scale of the values
+SEAM = 1e-12  # of the side of a ring, what is at its end
 STRIDE = 32  # of many points on a grid, one in so many is searched before the others are judged
 OCTAVES = 24  # how far around is looked for values so low that they matter: 2^24 times the first reach
 HALVINGS = 120  # of a box that holds a pole, along each axis
@@ -161,8 +162,8 @@ def lower_on_box(loss, grid, x, t, best, place):
     """As `minimise` over the closed box of a grid, from values and places known, which are lowered where they can be.
 
     Periodic axes continue f by images. A few points are searched; what that tells of the boxes proves most of the
-    others as they are, and those that it does not prove are searched, too. Of
-    places outside the box, where f is not meant, the bound is their value.
+    others as they are, and those that it does not prove are searched, too. Of places outside the box, where f is not
+    meant, the bound is their value.
     """
     lower, upper = np.array(grid.lower), np.array(grid.upper)
     sides = [high - low if name == "periodic" else 0.0 for low, high, name in zip(lower, upper, grid.boundary)]
@@ -171,6 +172,7 @@ def lower_on_box(loss, grid, x, t, best, place):
     shifts = [np.array(shift) for shift in product(*[(0.0, side, -side)[: 3 if side else 1] for side in sides])]
     left = np.arange(len(x)) % STRIDE > 0
     left[-1:] = False
+    left &= (np.abs(place - upper) > SEAM * np.array(sides)).all(axis=1)  # there f may be that of the other end
     below = np.empty(len(x))
     _search_box(tree, ~left, x, t, shifts, best, place, below)
     if left.any():
@@ -268,7 +270,7 @@ def _lowered(tree, x, t, closed, tolerance, best, error, place):
 
 
 def refuse_poles(loss, below, lower, upper):
-    """ValueError with the place where a formula falls without bound in a box; below (P,): what bounds are known."""
+    """ValueError with the place next to which a formula has no bound from below; below (P,): what bounds are known."""
     if (below > -math.inf).all():
         return
     lower, upper = lower[None], upper[None]
@@ -280,8 +282,9 @@ def refuse_poles(loss, below, lower, upper):
         lower, upper = lower[falls[:1]], upper[falls[:1]]
     place = np.round(0.5 * lower + 0.5 * upper, 12)[0] + 0.0
     raise ValueError(
-        f"f: expected a loss that is bounded below where the kernel reaches, it falls without bound near "
-        f"{place.tolist()}: bound it, as by max(f, -100), or take points and a gamma that do not reach there"
+        f"f: expected a loss that is bounded below where the kernel reaches, no bound is found near {place.tolist()} "
+        "(a pole, or a gap of the formula as at 0 in sin(x)/x): bound it, as by max(f, -100), or take points and a "
+        "gamma that do not reach there"
     )
 
 

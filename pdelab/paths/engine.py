@@ -122,9 +122,9 @@ class _Run:
         if check := getattr(getattr(scheme, "func", scheme), "check", None):
             check(sde, x[:, :NUMPY_PATHS].astype(float))
         self.bridge = self._with_bridge(bridge)
-        self._tell_of_long_steps()
         self.kernel = None
         self._begin_piece(plan.pieces[0])
+        self._tell_of_long_steps()
         self.tasks = self._tasks()
         self.rows_per_chunk = max(NUMBERS_PER_CHUNK // self._numbers_a_row(), 1)
         self.checkpoint = None if checkpoint is None else checkpoints.Checkpoint(checkpoint, self)
