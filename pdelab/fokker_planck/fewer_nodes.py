@@ -211,12 +211,11 @@ def _with_densities(stepper, problem, grid, form, again):
 
 
 def _densities(stepper, fewer, grid):
-    flat = fewer.start(np.ones(grid.shape), grid)
+    uneven = fewer.start(np.ones(grid.shape), grid) - 1.0
 
     def taken(field):
-        """As `start`, but of a constant the same constant, up to the ends."""
-        new, mass = fewer.start(field, grid) / flat, float((field * grid.weights).sum())
-        return new * (mass / float((new * fewer.grid.weights).sum()) if mass > 0 else 1.0)
+        """As `start`, but of a constant the same constant, up to the ends, where splines weigh nodes unevenly."""
+        return fewer.start(field, grid) - field.min() * uneven
 
     both, seen = _together(stepper, fewer, taken), []
 
