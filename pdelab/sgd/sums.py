@@ -51,7 +51,7 @@ class FiniteSum:
     def __init__(self, formula: str, variables: Sequence[str] | None = None, **data: ArrayLike):
         if not data:
             raise ValueError("data: expected columns of numbers, e.g. FiniteSum('(x - c)**2/2', c=[0.0, 1.0])")
-        columns = {name: checks.reals(name, column, "a column of numbers") for name, column in data.items()}
+        columns = {name: checks.reals("data", column, "columns of numbers") for name, column in data.items()}
         shapes = {column.shape for column in columns.values()}
         if len(shapes) > 1 or len(next(iter(shapes))) != 1 or next(iter(shapes)) == (0,):
             raise ValueError(f"data: expected columns of one length (N,), got {sorted(shapes)}")
