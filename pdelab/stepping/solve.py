@@ -133,6 +133,8 @@ def solve(
           time_error is, steps included where they belong to the nodes: about right for smooth data, at kinks and shocks
           to a factor of a few, blind for waves of four nodes or fewer; math.inf where something varies along an axis of
           six nodes or fewer; not there on several axes that all have 257 nodes or more, where no second run is made.
+          Between absorbing ends it is blind for what is left when that is 1e-8 and less, and of `compact` for kinks of
+          the drift and for data that step at an absorbing end: compare with twice as many nodes.
         - end_error: what lies beyond outflow ends, on the whole space, makes of Hamilton-Jacobi, heat and Burgers in
           the box, by runs on fewer nodes of the box and of a wider one. A Loss goes on as it is; values on the nodes go
           on linearly, of Burgers constant, so that of them it is rather too small. It is not there where nothing is
