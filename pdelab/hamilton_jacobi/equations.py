@@ -40,6 +40,8 @@ class Viscous:
 
     beta: float
     viscosity: float
+    kinetic = 0.0  # factor of |Du|²/2
+    drift: Any = None
 
     def __init__(self, beta: float | None = None, *, viscosity: float | None = None) -> None:
         relation = "viscosity = 1/(2 beta)"
@@ -96,6 +98,19 @@ class Viscous:
         """
         return fewer_nodes(self, first, solution.grid) + wider_box(self, initial, first, solution)
 
+    def drift_on(self, grid: Grid, time: float = 0.0) -> Array | None:
+        """None: no drift.
+
+        Parameters
+        ----------
+        grid : Grid
+        time : float
+
+        Returns
+        -------
+        array (d, *grid.shape), or None
+        """
+
     def speeds(self, values: Array, grid: Grid) -> Array:
         """The largest speed along each axis.
 
@@ -108,8 +123,7 @@ class Viscous:
         -------
         array (d,)
         """
-        moving = getattr(self, "kinetic", 0.0) * largest_slopes(values, grid)
-        return moving + speeds(getattr(self, "drift_on", lambda grid: None)(grid), grid)
+        return self.kinetic * largest_slopes(values, grid) + speeds(self.drift_on(grid), grid)
 
     def continued(self, values: Array, grid: Grid, cells: Sequence[int]) -> Array:
         """The field beyond the ends, where it goes on linearly.
@@ -171,7 +185,7 @@ class HamiltonJacobi(Viscous):
     beta: float
     viscosity: float
     drift: Any
-    kinetic = 1.0  # factor of |Du|²/2
+    kinetic = 1.0
     equation = "u_t = -|Du|²/2 + b·Du + ν Δu"
 
     def __init__(self, beta: float | None = None, *, viscosity: float | None = None, drift: Any = None) -> None:
@@ -293,8 +307,6 @@ class Heat(Viscous):
 
     beta: float
     viscosity: float
-    kinetic = 0.0
-    drift = None
     steady = True
     equation = "v_t = ν Δv"
 
@@ -311,16 +323,3 @@ class Heat(Viscous):
     def coefficients(self, grid: Grid, time: float = 0.0) -> Coefficients:
         """Of the generator of sqrt(2ν) dW: Q = νΔ."""
         return Coefficients(diffusivity=self.viscosity)
-
-    def drift_on(self, grid: Grid, time: float = 0.0) -> None:
-        """None: no drift.
-
-        Parameters
-        ----------
-        grid : Grid
-        time : float
-
-        Returns
-        -------
-        None
-        """

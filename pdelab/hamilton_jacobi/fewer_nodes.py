@@ -74,7 +74,7 @@ def moved(values: Array, grid: Grid, other: Grid) -> Array:
 
 def _on_nodes(problem: Any, grid: Grid, other: Grid) -> Any:
     """The same problem with the drift on other nodes; a formula stays what it is."""
-    drift = getattr(problem, "drift", None)
+    drift = problem.drift
     if drift is None or isinstance(drift, Loss):
         return problem
 
@@ -87,7 +87,7 @@ def _on_nodes(problem: Any, grid: Grid, other: Grid) -> Any:
 
 
 def _drift(problem, grid):
-    drift = problem.drift_on(grid) if getattr(problem, "drift", None) is not None else None
+    drift = problem.drift_on(grid)
     return None if drift is None else np.moveaxis(drift, 0, -1)
 
 

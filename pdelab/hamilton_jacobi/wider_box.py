@@ -45,7 +45,7 @@ def wider_box(problem: Any, initial: Field, first: Array, solution: Solution) ->
     -------
     list of Beside
     """
-    grid, formula, drift = solution.grid, isinstance(initial, Loss), getattr(problem, "drift", None)
+    grid, formula, drift = solution.grid, isinstance(initial, Loss), problem.drift
     known = isinstance(drift, Loss) or drift is None if formula else drift is None and _goes_on(first, grid)
     if "outflow" not in grid.boundary or not known or solution.info.get("inflow", 0.0) > 0:
         return []
