@@ -103,10 +103,28 @@ def test_accuracy_on_request(name, rtol):
         assert solution.info["time_error"] <= rtol and true < 1.5 * rtol
 
 
-def test_no_estimate_is_made_when_none_is_wanted():
-    grid, given, start = next(linear_cases(0))
-    info = pl.solve(pl.FokkerPlanck(**given), start, grid, 1.0, scheme="implicit", dt=1.0, rtol=math.inf).info
-    assert "time_error" not in info
+@pytest.mark.parametrize("equation", [pl.FokkerPlanck, pl.BackwardKolmogorov])
+@pytest.mark.parametrize(
+    "ends, name",
+    [("reflecting", "spectral")]
+    + [
+        (ends, name)
+        for ends in ("reflecting", "absorbing")
+        for name in (None, "chebyshev", "implicit", "crank_nicolson", "compact", "explicit")
+    ],
+)
+def test_no_estimate_is_made_when_none_is_wanted(ends, name, equation):
+    """And the solution is the same, to the rounding of exact steps cut in pieces, with what is no estimate."""
+    grid = pl.Grid(-1.0, 1.0, 20, boundary=ends)
+    problem = equation(2 * grid.x**2 - grid.x, beta=2.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        full = pl.solve(problem, 2 + grid.x, grid, [0.1, 0.4], scheme=name, rtol=1e9)
+    bare = pl.solve(problem, 2 + grid.x, grid, [0.1, 0.4], scheme=name, rtol=math.inf)
+    errors = {"time_error", "space_error", "smearing", "narrowness", "kinks", "absorbed_error"}
+    assert errors & set(full.info) and not errors & set(bare.info)
+    assert set(full.info) - errors == set(bare.info)
+    np.testing.assert_allclose(full.values, bare.values, rtol=1e-12)
 
 
 def equations():

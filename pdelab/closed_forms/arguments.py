@@ -48,8 +48,10 @@ def field(f, grid):
     if hasattr(f, "on"):
         return grid.field(below_infinity(f.on(grid), grid.points), "f")
     values = reals(f, f"f: expected a Loss or an array of numbers of shape {grid.shape}")
+    if not values.size or values.max() < np.inf:  # NaN goes on to the next line but one
+        return grid.field(values, "f")
     forbidden = values == np.inf
-    if values.size and forbidden.all():
+    if forbidden.all():
         raise ValueError("f: expected a finite number on at least one node, got +inf on all")
     grid.field(np.where(forbidden, 0.0, values), "f")
     return np.ascontiguousarray(values)

@@ -57,5 +57,8 @@ def _fault(words, which, axis, difference, limit):
 
 def rounding(values, accuracy=1e-12):
     """The slack for values of this size."""
-    finite = np.asarray(values)[np.isfinite(values)]
-    return accuracy * float(np.abs(finite).max(initial=0.0)) + 1e-300
+    values = np.asarray(values)
+    largest = max(-float(values.min(initial=0.0)), float(values.max(initial=0.0)))
+    if not largest < np.inf:
+        largest = float(np.abs(values[np.isfinite(values)]).max(initial=0.0))
+    return accuracy * largest + 1e-300

@@ -77,10 +77,8 @@ def accuracy(problem: FokkerPlanck, grid: Grid, form: Ito) -> dict[str, Any]:
     return {
         "measure": _measure(problem, grid),
         "leaks": bool(grid.absorbing.any()),
-        "peaks": {
-            "peclet": peclet,
-            "smearing": smearing.Followed(rates),
-        }
+        "peaks": {"peclet": peclet},
+        "estimates": {"smearing": smearing.Followed(rates)}
         | ({"narrowness": lambda values, time: 0.0} if problem.adjoint else of_density),
         "looks": looks(problem, grid, form),
         "watched": not problem.steady,

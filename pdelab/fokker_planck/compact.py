@@ -118,11 +118,11 @@ def _start(m, dt, sweeps):
 def _of_fourth_order(shared, share):
     """What the rates smear and leave out, less what the correction takes of it."""
 
-    def of(peak):
-        return lambda values, time: share * peak(values, time)
+    def of(error):
+        return lambda values, time: share * error(values, time)
 
-    left = {name: of(peak) for name, peak in shared["peaks"].items() if name in ("smearing", "space_error")}
-    return shared | {"peaks": shared["peaks"] | left}
+    left = {name: of(error) for name, error in shared["estimates"].items() if name in ("smearing", "space_error")}
+    return shared | {"estimates": shared["estimates"] | left}
 
 
 def _fitted(D, form, grid):

@@ -79,7 +79,7 @@ def _either(modes: Stepper, series: Stepper, problem, grid) -> Stepper:
         return inner if stepper is None else stepper.values(inner)
 
     def space_error(values, time):
-        return used[0].peaks["space_error"](values, time)
+        return used[0].estimates["space_error"](values, time)
 
     return replace(
         modes,
@@ -88,6 +88,8 @@ def _either(modes: Stepper, series: Stepper, problem, grid) -> Stepper:
         init=lambda field: (None, field),
         values=values,
         report=lambda state: (state[0] or modes).info,
-        peaks=modes.peaks | ({"space_error": space_error} if problem.adjoint and "space_error" in modes.peaks else {}),
+        bare=_either(modes.bare, series.bare, problem, grid) if modes.bare and series.bare else None,
+        estimates=modes.estimates
+        | ({"space_error": space_error} if problem.adjoint and "space_error" in modes.estimates else {}),
         error=max(modes.error or 0.0, series.error or 0.0),
     )

@@ -225,14 +225,14 @@ def _densities(stepper, fewer, grid):
         return stepper.values(own)
 
     def space_error(field, time):  # of the state whose field was asked for last
-        known = stepper.peaks["space_error"](field, time)
+        known = stepper.estimates["space_error"](field, time)
         mass = float((np.abs(field) * grid.weights).sum())
         if time == 0 or not mass > 0:
             return known
         apart = np.abs(taken(field) - seen[0]) * fewer.grid.weights
         return max(known, fewer.share * float(apart.sum()) / mass)
 
-    return replace(both, values=values, peaks=stepper.peaks | {"space_error": space_error})
+    return replace(both, values=values, estimates=stepper.estimates | {"space_error": space_error})
 
 
 def _backwards(stepper, fewer, grid, unknown):
@@ -254,12 +254,12 @@ def _backwards(stepper, fewer, grid, unknown):
             return 0.0
         if unknown(first, time):
             return math.inf
-        known = stepper.peaks["space_error"](field, time) if "space_error" in stepper.peaks else 0.0
+        known = stepper.estimates["space_error"](field, time) if "space_error" in stepper.estimates else 0.0
         if fewer is None or (known > 0 and min(grid.shape) > MANY):
             return known
         return max(known, relative_error(taken(field), fewer.of_finer(first, grid) * (taken(field) - other), first))
 
-    return replace(both, values=values, peaks=stepper.peaks | {"space_error": space_error})
+    return replace(both, values=values, estimates=stepper.estimates | {"space_error": space_error})
 
 
 def _matters(axis, first, coefficients, grid):

@@ -90,8 +90,8 @@ def high_resolution(problem: FokkerPlanck, grid: Grid, values: Array) -> Stepper
         certificates=certificates(problem, grid, form),
         order=2,
         measure=integral_error(grid.weights),
-        peaks={
-            "peclet": lambda values, time: smearing.peclet(moment(time)[0].form, grid),
+        peaks={"peclet": lambda values, time: smearing.peclet(moment(time)[0].form, grid)},
+        estimates={
             "smearing": smearing.Followed(
                 lambda values, time: [moment(time)[0].rates_of_change(piece) for piece in smearing.lumps(values, grid)]
             ),

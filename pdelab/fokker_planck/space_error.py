@@ -102,7 +102,7 @@ def with_error(stepper: Stepper, problem: FokkerPlanck, grid: Grid, form: Ito, s
         advance=advance,
         init=init,
         values=field,
-        peaks=stepper.peaks | ({"space_error": space_error} if problem.adjoint else {}),
+        estimates=stepper.estimates | ({"space_error": space_error} if problem.adjoint else {}),
         bare=stepper,
     )
 

@@ -74,14 +74,14 @@ def with_walls(
 
 def _with_flattening(stepper, form):
     """The peak `space_error` with what numerical diffusion flattens, where there is such a peak."""
-    if not isinstance(stepper.peaks["smearing"], Followed) or "space_error" not in stepper.peaks:
+    if not isinstance(stepper.estimates["smearing"], Followed) or "space_error" not in stepper.estimates:
         return stepper
-    known, flattened = stepper.peaks["space_error"], Flattened(stepper.peaks["smearing"].rates, form.diagonal)
+    known, flattened = stepper.estimates["space_error"], Flattened(stepper.estimates["smearing"].rates, form.diagonal)
 
     def space_error(values, time):
         return max(flattened(values, time), known(values, time))
 
-    return replace(stepper, peaks=stepper.peaks | {"space_error": space_error})
+    return replace(stepper, estimates=stepper.estimates | {"space_error": space_error})
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -22,6 +23,7 @@ SMEARED = 0.05  # of the variance
 TINY = np.finfo(float).tiny
 APART = 1e-4  # of the largest value, below which lumps are apart
 FEW = 4  # nodes of an axis that tell nothing of what is between them
+_numbers: WeakKeyDictionary[Ito, float] = WeakKeyDictionary()  # cell Peclet numbers, asked for several times
 NARROW = 1.7  # spacings over the standard deviation: sums over the nodes have its square to three percent
 
 
@@ -204,6 +206,12 @@ def peclet(form: Ito, grid: Grid) -> float:
 
     Of a full matrix a the largest entry of a^-1 β in units of the grid, over the cells.
     """
+    if form not in _numbers:
+        _numbers[form] = _largest_number(form, grid)
+    return _numbers[form]
+
+
+def _largest_number(form, grid):
     if form.diagonal:
         return max(float(np.abs(cell_numbers(form, axis)).max(initial=0.0)) for axis in range(grid.dimension))
     matrices, drifts = in_cells(form, grid)

@@ -77,7 +77,7 @@ def ends(problem, grid):
 
     def inflow(values, time):
         drift = steady if problem.steady else problem.drift_on(grid, time)
-        return max(0.0, *_speeds_in(values, grid, problem.kinetic, drift))
+        return max(_speeds_in(values, grid, problem.kinetic, drift), default=0.0)
 
     return {"peaks": {"inflow": inflow}, "advice": _advice}
 
@@ -96,10 +96,11 @@ def _speeds_in(values, grid, kinetic, drift):
                 outward = (last[:-1] - last[1:]) / h
                 changes = np.abs(np.diff(outward, axis=0)) if len(last) > 2 else np.zeros_like(outward)
                 b = 0.0 if drift is None else side * np.moveaxis(drift[axis], axis, 0)[::-side][0]
-                fastest = np.abs(b) + kinetic * np.abs(np.diff(values, axis=axis)).max() / h
                 rounding = 1e-12 * kinetic * np.abs(last).max() / h
                 speed = b - kinetic * (outward[0] + 0.75 * changes.min(axis=0)) - rounding
-                yield float(np.max(np.where(speed > SLOW * fastest, speed, 0.0)))
+                if np.any(speed > 0):
+                    fastest = np.abs(b) + kinetic * np.abs(np.diff(values, axis=axis)).max() / h
+                    yield float(np.max(np.where(speed > SLOW * fastest, speed, 0.0)))
 
 
 def _advice(info):

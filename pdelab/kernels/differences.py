@@ -7,26 +7,40 @@ from numba import njit
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def _of_rows(rows, ring):
+    steepest, bend = 0.0, -math.inf
+    for row in rows:
+        n = row.size
+        rise = row[0] - row[n - 1] if ring else math.nan
+        for i in range(n if ring else n - 1):
+            last, rise = rise, row[i + 1 if i + 1 < n else 0] - row[i]
+            steepest, bend = max(steepest, abs(rise)), max(bend, rise - last)
+    return steepest, bend
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def extremes(lines, ring):
     """(largest |u_{i+1} - u_i|, largest u_{i+1} - 2 u_i + u_{i-1}) of lines (before, n, after), closed if `ring`.
 
     NaN, as between two infinite values, counts as none; -inf where an axis has no second difference.
     """
     before, n, after = lines.shape
-    steepest, bend = 0.0, -math.inf
+    if after == 1:
+        return _of_rows(lines[:, :, 0], ring)
+    steepest, bend = np.zeros(after), np.full(after, -math.inf)  # one an element of the last axis: they go side by side
     for a in range(before):
         for i in range(n if ring else n - 1):
-            here, there = i, i + 1 if i + 1 < n else 0
-            back = i - 1 if i > 0 else n - 1
+            here, there = lines[a, i], lines[a, i + 1 if i + 1 < n else 0]
+            back = lines[a, i - 1 if i > 0 else n - 1]
             if i > 0 or ring:
                 for b in range(after):
-                    rise, last = lines[a, there, b] - lines[a, here, b], lines[a, here, b] - lines[a, back, b]
-                    steepest = max(steepest, abs(rise))
-                    bend = max(bend, rise - last)
+                    rise, last = there[b] - here[b], here[b] - back[b]
+                    steepest[b] = max(steepest[b], abs(rise))
+                    bend[b] = max(bend[b], rise - last)
             else:
                 for b in range(after):
-                    steepest = max(steepest, abs(lines[a, there, b] - lines[a, here, b]))
-    return steepest, bend
+                    steepest[b] = max(steepest[b], abs(there[b] - here[b]))
+    return steepest.max(), bend.max()
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -206,9 +206,11 @@ class Stepper:
     peaks : dict[str, Callable]
         {name: (values, time) -> float}, reported in `info` as one number, the largest of the start and the saved times;
         called on the way, too, see `looks`.
+    estimates : dict[str, Callable]
+        Likewise, of errors: `solve` with rtol=math.inf makes none of them.
     looks : int
-        How often about `peaks` are called between the start and the end; in a run of fewer steps after each, and of one
-        that is `watched` in a run of many more steps after some sixty of them.
+        How often about `peaks` and `estimates` are called between the start and the end; in a run of fewer steps after
+        each, and of one that is `watched` in a run of many more steps after some sixty of them.
     watched : bool
         True where the equation moves: when the caller gives no dt, `looks` steps at least are taken, lest one of them
         passes over what happens in its midst.
@@ -216,7 +218,7 @@ class Stepper:
         last time -> times before it, increasing, at which a step ends when the caller gives no dt: where the equation
         changes its course.
     bare : Stepper | None
-        The same steps with less beside them, for the estimate of the error in time.
+        The same steps with less beside them, for the estimate of the error in time and for rtol=math.inf.
     advice : Callable[[dict], Sequence[str]]
         info -> warnings that the numbers in it call for, as sentences.
     """
@@ -239,6 +241,7 @@ class Stepper:
     rtol: float | None = None
     with_dt: Callable[[], Stepper] | None = None
     peaks: dict[str, Callable] = field(default_factory=dict)
+    estimates: dict[str, Callable] = field(default_factory=dict)
     looks: int = 0
     watched: bool = False
     breaks: Callable[[float], Sequence[float]] = lambda last: ()

@@ -19,7 +19,7 @@ from pdelab.hints import Times
 from pdelab.losses import Loss
 from pdelab.stepping.accuracy import AccuracyWarning, Estimate
 from pdelab.stepping.beside import advice, errors
-from pdelab.stepping.protocols import Problem, Scheme, Stepper, schemes_of
+from pdelab.stepping.protocols import EQUATIONS, Problem, Scheme, Stepper, schemes_of
 from pdelab.stepping.run import Run
 
 __all__ = ["Solution", "solve"]
@@ -110,7 +110,8 @@ def solve(
         Fraction of the bound used when dt is not given.
     rtol : float > 0, optional
         The largest relative error in time: steps are shortened until the estimate is below it. By default steps are
-        what the scheme takes, and an estimate above 1 % is an `AccuracyWarning`; math.inf makes no estimate.
+        what the scheme takes, and an estimate above 1 % is an `AccuracyWarning`. math.inf estimates no error at
+        all, of steps or nodes, and warns of none: the bare steps.
     on_save : callable (time, values), optional
         Called at each saved time as soon as it is reached; with rtol, as soon as the values are known to be as accurate
         as that. What it was handed survives Ctrl-C.
@@ -198,9 +199,9 @@ def solve(
         for a drift much stronger than the noise (info["peclet"] above 2) a finer grid, or `high_resolution`.
     dt : leave it out at first and read info["time_error"]. Much smaller costs time and gives nothing once that error is
         below the error in space. Explicit schemes refuse a larger one; with implicit ones it costs accuracy alone.
-    rtol : 1e-3 for a plot, 1e-6 to compare schemes in space. Below the scheme's reach it is refused; math.inf makes no
-        estimate, which saves the second runs, and silences all warnings: read `info`. It speaks of time alone: what the
-        nodes leave out is `space_error`, which more nodes make smaller.
+    rtol : 1e-3 for a plot, 1e-6 to compare schemes in space. Below the scheme's reach it is refused; It speaks of
+        time alone: what the nodes leave out is `space_error`, which more nodes make smaller. math.inf is for a problem
+        whose errors are known, as in a loop over many like it: nothing is estimated and no warning given.
     cfl : 0.9. Close to 1 the bound is used up; smaller adds steps, and at first order numerical diffusion.
 
     Examples
@@ -218,7 +219,7 @@ def solve(
         raise ValueError(f"dt: expected a positive number or None, got {dt!r}")
     if not isinstance(grid, Grid):
         raise ValueError(f"grid: expected a Grid, got {type(grid).__name__}")
-    if not isinstance(problem, Problem):
+    if type(problem) not in EQUATIONS.values() and not isinstance(problem, Problem):
         raise ValueError(f"problem: expected an equation such as HamiltonJacobi(beta=1.0), got {problem!r}")
     if on_save is not None and not callable(on_save):
         raise ValueError(f"on_save: expected a function or None, got {on_save!r}")
@@ -346,10 +347,13 @@ class _Task:
     def solved(self, scale, on_save):
         """The solution with steps `scale` times as long as they would be."""
         stepper, first, times = self.stepper, self.first, self.times
-        peaks = {name: [peak(first, 0.0)] for name, peak in stepper.peaks.items()}
+        followed = stepper.peaks | stepper.estimates
+        if not self.estimated:
+            stepper, followed = stepper.bare or stepper, stepper.peaks
+        peaks = {name: [peak(first, 0.0)] for name, peak in followed.items()}
 
         def look(values, time):  # some of them follow what goes on between the saved times
-            for peak in stepper.peaks.values():
+            for peak in followed.values():
                 peak(values, time)
 
         on_the_way = look if self.estimated else None
@@ -369,7 +373,7 @@ class _Task:
                 records[name].append(certificate(values, end))
             for name, record in stepper.records.items():
                 records[name].append(record(state, end))
-            for name, peak in stepper.peaks.items():
+            for name, peak in followed.items():
                 peaks[name].append(peak(values, end))
             records["minimum"].append(run.extremes[0])
             records["maximum"].append(run.extremes[1])
