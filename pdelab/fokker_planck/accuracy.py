@@ -81,6 +81,7 @@ def accuracy(problem: FokkerPlanck, grid: Grid, form: Ito) -> dict[str, Any]:
         "estimates": {"smearing": smearing.Followed(rates)}
         | ({"narrowness": lambda values, time: 0.0} if problem.adjoint else of_density),
         "looks": looks(problem, grid, form),
+        "unfollowed": frozenset({"narrowness", "kinks"}),
         "watched": not problem.steady,
         "breaks": breaks(problem, grid),
         "advice": advised(problem, grid),

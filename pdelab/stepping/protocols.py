@@ -211,6 +211,8 @@ class Stepper:
     looks : int
         How often about `peaks` and `estimates` are called between the start and the end; in a run of fewer steps after
         each, and of one that is `watched` in a run of many more steps after some sixty of them.
+    unfollowed : frozenset of str
+        Names of those among them that are not called on the way: what they say of a time needs none before it.
     watched : bool
         True where the equation moves: when the caller gives no dt, `looks` steps at least are taken, lest one of them
         passes over what happens in its midst.
@@ -243,6 +245,7 @@ class Stepper:
     peaks: dict[str, Callable] = field(default_factory=dict)
     estimates: dict[str, Callable] = field(default_factory=dict)
     looks: int = 0
+    unfollowed: frozenset[str] = frozenset()
     watched: bool = False
     breaks: Callable[[float], Sequence[float]] = lambda last: ()
     bare: Stepper | None = None

@@ -353,8 +353,9 @@ class _Task:
         peaks = {name: [peak(first, 0.0)] for name, peak in followed.items()}
 
         def look(values, time):  # some of them follow what goes on between the saved times
-            for peak in followed.values():
-                peak(values, time)
+            for name, peak in followed.items():
+                if name not in stepper.unfollowed:
+                    peak(values, time)
 
         on_the_way = look if self.estimated else None
         run, state = Run(stepper, self.dt, self.cfl, scale, self.tell, on_the_way, times[-1]), stepper.init(first)
