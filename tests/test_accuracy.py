@@ -127,6 +127,19 @@ def test_no_estimate_is_made_when_none_is_wanted(ends, name, equation):
     np.testing.assert_allclose(full.values, bare.values, rtol=1e-12)
 
 
+@pytest.mark.parametrize("equation", [pl.FokkerPlanck, pl.BackwardKolmogorov])
+def test_the_errors_of_many_saved_times_are_those_of_a_few(equation):
+    grid = pl.Grid(-2.0, 2.0, 33)
+    problem, data = equation(4 * (grid.x**2 - 1) ** 2, beta=2.0), np.exp(-2 * (grid.x - 0.5) ** 2)
+    few, many = (
+        pl.solve(problem, data, grid, np.linspace(0.2, 1.0, count), scheme="implicit", dt=1e-3).info
+        for count in (9, 201)
+    )
+    assert set(few) == set(many) and few["space_error"] > 1e-3
+    for name in ("space_error", "time_error", "peclet"):
+        assert 0.8 * few[name] < many[name] < 1.25 * few[name]
+
+
 def equations():
     line = pl.Grid(-1.0, 1.0, 81, boundary="periodic")
     plane = pl.Grid((-1.0, -1.0), (1.0, 1.0), (24, 25), boundary="periodic")

@@ -207,7 +207,7 @@ class Stepper:
         {name: (values, time) -> float}, reported in `info` as one number, the largest of the start and the saved times;
         called on the way, too, see `looks`.
     estimates : dict[str, Callable]
-        Likewise, of errors: `solve` with rtol=math.inf makes none of them.
+        Likewise, of errors, of many saved times at some thirty; `solve` with rtol=math.inf makes none of them.
     looks : int
         How often about `peaks` and `estimates` are called between the start and the end; in a run of fewer steps after
         each, and of one that is `watched` in a run of many more steps after some sixty of them.
