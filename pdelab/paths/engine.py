@@ -145,7 +145,8 @@ class _Run:
                 raise ValueError(
                     f"initial: expected states inside the walls, got {x[path]} on axis {axis}, path {path}"
                 )
-        self.gone[walls.sides(self.x, np.zeros(self.x.shape[1]), self.walls)[: len(self.gone)] >= 0] = 0.0
+        if len(self.gone):
+            self.gone[walls.sides(self.x, np.zeros(self.x.shape[1]), self.walls) >= 0] = 0.0
         for axis, (low, high) in enumerate(self.box.T):
             self.exits[~((self.x[axis] > low) & (self.x[axis] < high))] = 0.0
 
