@@ -16,7 +16,16 @@ from pdelab.fokker_planck.equations import FokkerPlanck
 from pdelab.fokker_planck.moving import moves
 from pdelab.fokker_planck.space_error import EVEN, of_first, relative_error
 from pdelab.generator import Ito
-from pdelab.generator.coarser import FIELDS, ORDERS, adds, halved, interpolation, moved_coefficients, on_other_nodes
+from pdelab.generator.coarser import (
+    FIELDS,
+    ORDERS,
+    adds,
+    along,
+    halved,
+    interpolation,
+    moved_coefficients,
+    on_other_nodes,
+)  # fmt: skip
 from pdelab.generator.edges import longest_offset
 from pdelab.generator.fading import fades
 from pdelab.generator.smearing import peclet
@@ -96,18 +105,14 @@ class _Fewer:
         """The density of the same mass and moments that gives functions the integrals that their interpolants have."""
         masses = density * grid.weights
         for axis, part in enumerate(self.parts):
-            along = np.moveaxis(masses, axis, 0)
-            fewer = part.T @ along.reshape(len(along), -1)
-            masses = np.moveaxis(fewer.reshape(-1, *along.shape[1:]), 0, axis)
+            masses = along(part.T, masses, axis)
         return masses / self.grid.weights
 
     def of_finer(self, first, grid):
         """`share`, but one where the data at time 0 have kinks and steps that these nodes do not show."""
         rebuilt = on_other_nodes(first, grid, self.grid)
         for axis, part in enumerate(self.parts):
-            along = np.moveaxis(rebuilt, axis, 0)
-            finer = part @ along.reshape(len(along), -1)
-            rebuilt = np.moveaxis(finer.reshape(-1, *along.shape[1:]), 0, axis)
+            rebuilt = along(part, rebuilt, axis)
         return max(self.share, 1.0) if np.abs(rebuilt - first).max() > ROUGH * np.ptp(first) else self.share
 
     def density(self, state):
@@ -214,7 +219,7 @@ def _densities(stepper, fewer, grid):
     uneven = fewer.start(np.ones(grid.shape), grid) - 1.0
 
     def taken(field):
-        """As `start`, but of a constant the same constant, up to the ends, where splines weigh nodes unevenly."""
+        """As `start`, but of a constant the same constant, up to the ends, where polynomials weigh nodes unevenly."""
         return fewer.start(field, grid) - field.min() * uneven
 
     both, seen = _together(stepper, fewer, taken), []

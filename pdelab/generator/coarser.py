@@ -18,8 +18,8 @@ from pdelab.grid import Grid
 from pdelab.hints import Array
 
 __all__ = [
-    "ENOUGH", "FEWEST", "FIELDS", "ORDERS", "Coarser", "adds", "every_second", "half_as_many", "halved",
-    "interpolation", "moved_coefficients", "on_other_nodes",
+    "ENOUGH", "FEWEST", "FIELDS", "ORDERS", "Coarser", "adds", "along", "every_second", "half_as_many",
+    "halved", "interpolation", "moved_coefficients", "on_other_nodes",
 ]  # fmt: skip
 
 ORDERS = 1.5  # the difference over the error of the finer of two grids: 1 at first order, 3 at second
@@ -78,7 +78,7 @@ class Coarser:
             if self._every_second(axis, grid) or values.dtype == bool:
                 values = values.take(nearest, axis)
             elif grid.periodic[axis]:
-                values = _splined(values, axis, grid, places)
+                values = along(_polynomials(axis, grid, places), values, axis)
             else:
                 values = _between_ends(values, axis, grid, places)
         return values.ravel()
@@ -92,9 +92,7 @@ class Coarser:
             shares = np.stack([1 - places + before, places - before])
             shape = (m, grid.shape[axis])
             parts = sparse.coo_array((shares.ravel(), (nodes.ravel(), np.tile(np.arange(shape[1]), 2))), shape=shape)
-            along = np.moveaxis(masses, axis, 0)
-            gathered = parts.tocsr() @ along.reshape(shape[1], -1)
-            masses = np.moveaxis(gathered.reshape(m, *along.shape[1:]), 0, axis)
+            masses = along(parts.tocsr(), masses, axis)
         return masses
 
     def shows(self, inside: Array, grid: Grid) -> bool:
@@ -102,15 +100,15 @@ class Coarser:
         if self.grid is grid:
             return True
         for axis in range(grid.dimension):
-            along: Any = np.moveaxis(inside.reshape(grid.shape), axis, 0)
+            line: Any = np.moveaxis(inside.reshape(grid.shape), axis, 0)
             if self._every_second(axis, grid):
-                rebuilt = np.empty_like(along)
-                rebuilt[::2] = along[::2]
+                rebuilt = np.empty_like(line)
+                rebuilt[::2] = line[::2]
                 rebuilt[1::2] = (np.roll(rebuilt, 1, 0) & np.roll(rebuilt, -1, 0))[1::2]
-                if (rebuilt != along).any():
+                if (rebuilt != line).any():
                     return False
             else:  # ends alone are nodes of both
-                between = along if grid.periodic[axis] else along[1:-1]
+                between = line if grid.periodic[axis] else line[1:-1]
                 if (between != between[:1]).any():
                     return False
         return True
@@ -143,20 +141,29 @@ def halved(grid: Grid, axes: Sequence[int]) -> Grid:
 
 def interpolation(grid: Grid, other: Grid) -> list[sparse.csr_array]:
     """Matrices, one an axis, from values on a grid to those on another, by polynomials through six nodes."""
-    matrices = []
-    for axis, (n, m, wraps) in enumerate(zip(grid.shape, other.shape, grid.periodic)):
-        places = (other.axes[axis] - grid.lower[axis]) / grid.spacing[axis]
-        count = min(6, n)
-        first = np.floor(places).astype(int) - (count - 1) // 2
-        if not wraps:
-            first = np.clip(first, 0, n - count)
-        nodes = first[:, None] + np.arange(count)
-        shares = np.ones(nodes.shape)
-        for one, two in permutations(range(count), 2):
-            shares[:, one] *= (places - nodes[:, two]) / (one - two)
-        entries = shares.ravel(), (np.repeat(np.arange(m), count), nodes.ravel() % n)
-        matrices.append(sparse.coo_array(entries, shape=(m, n)).tocsr())
-    return matrices
+    return [_polynomials(axis, grid, places) for axis, places in enumerate(other.axes)]
+
+
+def _polynomials(axis, grid, places):
+    """From values along an axis to those at other places."""
+    n, wraps = grid.shape[axis], grid.periodic[axis]
+    places = (places - grid.lower[axis]) / grid.spacing[axis]
+    count = min(6, n)
+    first = np.floor(places).astype(int) - (count - 1) // 2
+    if not wraps:
+        first = np.clip(first, 0, n - count)
+    nodes = first[:, None] + np.arange(count)
+    shares = np.ones(nodes.shape)
+    for one, two in permutations(range(count), 2):
+        shares[:, one] *= (places - nodes[:, two]) / (one - two)
+    entries = shares.ravel(), (np.repeat(np.arange(places.size), count), nodes.ravel() % n)
+    return sparse.coo_array(entries, shape=(places.size, n)).tocsr()
+
+
+def along(matrix: sparse.csr_array, values: Array, axis: int) -> Array:
+    """A matrix times the values along an axis."""
+    first = np.moveaxis(values, axis, 0)
+    return np.moveaxis((matrix @ first.reshape(len(first), -1)).reshape(-1, *first.shape[1:]), 0, axis)
 
 
 def moved_coefficients(coefficients: Coefficients, grid: Grid, other: Grid) -> Coefficients:
@@ -179,7 +186,7 @@ def moved_coefficients(coefficients: Coefficients, grid: Grid, other: Grid) -> C
 
 
 def on_other_nodes(values: Array, grid: Grid, other: Grid, noise: bool = False) -> Array:
-    """A field on the nodes of another grid on the same box, by cubic splines.
+    """A field on the nodes of another grid on the same box, by polynomials through six nodes.
 
     noise : are they of its logarithm, along lines at whose ends it fades?
     """
@@ -189,28 +196,16 @@ def on_other_nodes(values: Array, grid: Grid, other: Grid, noise: bool = False) 
         if other.spacing[axis] == 2 * grid.spacing[axis]:
             values = values.take(np.arange(0, grid.shape[axis], 2), axis)
             continue
-        new = _splined(values, axis, grid, places)
+        new = along(_polynomials(axis, grid, places), values, axis)
         if noise and not grid.periodic[axis] and grid.shape[axis] > 4:
-            along, into = (np.moveaxis(field, axis, 0) for field in (values, new))
-            fade = (along[0] < FADED * along[1]) | (along[-1] < FADED * along[-2])
-            fade &= (along[1:-1] > 0).all(axis=0)
-            logs = np.log(np.where(fade & (along > 0), along, 1.0))
+            line, into = (np.moveaxis(field, axis, 0) for field in (values, new))
+            fade = (line[0] < FADED * line[1]) | (line[-1] < FADED * line[-2])
+            fade &= (line[1:-1] > 0).all(axis=0)
+            logs = np.log(np.where(fade & (line > 0), line, 1.0))
             inner = np.moveaxis(_between_ends(np.moveaxis(logs, 0, axis), axis, grid, places), axis, 0)
             into[1:-1] = np.where(fade, np.exp(inner[1:-1]), into[1:-1])
         values = new
     return np.ascontiguousarray(values)
-
-
-def _splined(values, axis, grid, places):
-    """Values along an axis at other places, by cubic splines."""
-    from scipy.interpolate import CubicSpline  # a third of a second to import
-
-    x, wraps = grid.axes[axis], grid.periodic[axis]
-    if wraps:
-        x, values = np.append(x, grid.upper[axis]), np.concatenate([values, values.take([0], axis)], axis)
-    power = max(int(np.frexp(np.abs(values).max())[1]), 0)  # slopes of large values are beyond the range of float64
-    spline = CubicSpline(x, np.ldexp(values, -power), axis, "periodic" if wraps else "not-a-knot")
-    return np.ldexp(spline(places), power)
 
 
 def _between_ends(values, axis, grid, places):
@@ -223,10 +218,10 @@ def _between_ends(values, axis, grid, places):
     def stretched(x):
         return np.log((x - grid.lower[axis]) / (grid.upper[axis] - x))
 
-    along, between = np.moveaxis(values, axis, 0), slice(1, -1)
-    spline = CubicSpline(stretched(grid.axes[axis][between]), along[between])
+    line, between = np.moveaxis(values, axis, 0), slice(1, -1)
+    spline = CubicSpline(stretched(grid.axes[axis][between]), line[between])
     inner = spline(stretched(places[between]))
-    return np.moveaxis(np.concatenate([along[:1], inner, along[-1:]]), 0, axis)
+    return np.moveaxis(np.concatenate([line[:1], inner, line[-1:]]), 0, axis)
 
 
 def adds(form, grid):
