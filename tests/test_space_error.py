@@ -84,6 +84,57 @@ def test_the_estimate_follows_the_error(kind, scheme):
         assert not [text for text in said if "nodes" in text]
 
 
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    case=st.sampled_from(CASES[:7]), nodes=st.floats(2.2, 14.0), n=st.integers(12, 90), phase=st.floats(0.0, 6.3),
+    viscosity=st.sampled_from([0.0, 0.001, 0.01]), other=st.sampled_from([0.0, 0.3, 1.0]),
+    time=st.sampled_from([0.2, 1.0, 5.0, 20.0]),
+)  # fmt: skip
+def test_waves_that_both_runs_lose_or_do_not_show_are_told(case, nodes, n, phase, viscosity, other, time):
+    """Transport of two waves by a drift, the shorter of 2 to 14 nodes: an error above 10 % is told to a factor of 4."""
+    k, grid, small = max(round(n / nodes), 1), pl.Grid(0.0, 2 * math.pi, n, boundary="periodic"), 1e-9
+    problem = pl.HamiltonJacobi(viscosity=viscosity, drift=np.full(n, 0.7))
+
+    def exact(x, t):
+        fading = np.exp(-viscosity * k**2 * t), np.exp(-viscosity * t)
+        return small * (fading[0] * np.sin(k * (x + 0.7 * t) + phase) + other * fading[1] * np.cos(x + 0.7 * t))
+
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        solution = pl.solve(problem, exact(grid.x, 0.0), grid, time, scheme=case[1])
+    error = np.abs(solution.final - exact(grid.x, time)).max() / np.ptp(exact(grid.x, 0.0))
+    told = solution.info["space_error"] + solution.info["time_error"]
+    assert error < 0.1 or (said and told > error / 4), (error, solution.info)
+    if error < 0.01 and nodes > 8:
+        assert solution.info["space_error"] < 0.05, (error, solution.info)
+
+
+@pytest.mark.parametrize("boundary", ["reflecting", "outflow"])
+def test_what_leaves_through_an_end_is_not_lost(boundary):
+    """A narrow bump that the drift carries out of the box, or viscosity spreads: nothing is told of either."""
+    grid = pl.Grid(-1.0, 1.0, 241, boundary=boundary)
+    bump = 1e-9 * np.exp(-(((grid.x + 0.6) / 0.1) ** 2))
+    for problem in (pl.HamiltonJacobi(viscosity=0.0, drift=np.ones(241)), pl.Heat(viscosity=0.5)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            solution = pl.solve(problem, bump, grid, [0.5, 1.0], scheme="weno")
+        assert solution.info["space_error"] < 0.02
+
+
+def test_sizes_near_the_ends_of_float64_and_drifts_of_any_slope_are_compared():
+    grid = pl.Grid(0.0, 2 * math.pi, 20, boundary="periodic")
+    told = []
+    for size in (1e-290, 1.0, 1e290):
+        with warnings.catch_warnings(record=True):
+            warnings.simplefilter("always")
+            told.append(pl.solve(pl.Heat(viscosity=1.0), size * np.sin(5 * grid.x), grid, 0.05).info["space_error"])
+    assert told == pytest.approx(told[:1] * 3, rel=1e-6)
+    steep = pl.HamiltonJacobi(viscosity=0.0, drift=1e3 * np.sin(grid.x))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert pl.solve(steep, 1e-9 * np.sin(grid.x), grid, 1.0).info["space_error"] < 1
+
+
 def test_a_sine_on_few_nodes_is_not_passed_over():
     grid = pl.Grid(0.0, 2 * math.pi, 10, boundary="periodic")
     solution, said = told("HamiltonJacobi", "sin(x)", 0.0, grid, 2.0, "monotone")

@@ -11,6 +11,7 @@ from pdelab import boundaries
 from pdelab.burgers.potentials import potential
 from pdelab.grid import Grid
 from pdelab.hamilton_jacobi.equations import Viscous
+from pdelab.hamilton_jacobi.layout import largest_change
 from pdelab.hints import Array, Field
 from pdelab.losses import Loss
 from pdelab.stepping import Scheme, equation, schemes_of
@@ -55,6 +56,7 @@ class Burgers(Viscous):
 
     beta: float
     viscosity: float
+    mirrored = False
     equation = "p_t + (p·D)p = ν Δp"
 
     @property
@@ -98,6 +100,10 @@ class Burgers(Viscous):
     def speeds(self, values: Array, grid: Grid) -> Array:
         """The largest |p| along each axis, an array (d,)."""
         return np.abs(values.reshape(-1, grid.dimension)).max(axis=0)
+
+    def steepening(self, values: Array, grid: Grid) -> float:
+        """The largest rate at which characteristics of the data come nearer to each other or go apart."""
+        return largest_change(values, grid)
 
     def continued(self, values: Array, grid: Grid, cells: Sequence[int]) -> Array:
         """p beyond the ends, where it goes on constant.

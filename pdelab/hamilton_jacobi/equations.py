@@ -13,7 +13,7 @@ from pdelab import boundaries, checks
 from pdelab.generator import Coefficients
 from pdelab.grid import Grid
 from pdelab.hamilton_jacobi.fewer_nodes import fewer_nodes
-from pdelab.hamilton_jacobi.layout import largest_slopes, speeds
+from pdelab.hamilton_jacobi.layout import changes, largest_slopes, speeds
 from pdelab.hamilton_jacobi.wider_box import wider_box
 from pdelab.hints import Array, Field
 from pdelab.losses import Loss
@@ -41,6 +41,7 @@ class Viscous:
     beta: float
     viscosity: float
     kinetic = 0.0  # factor of |Du|²/2
+    mirrored = True  # at reflecting ends: its fields are even there
     drift: Any = None
 
     def __init__(self, beta: float | None = None, *, viscosity: float | None = None) -> None:
@@ -96,7 +97,7 @@ class Viscous:
         -------
         list of Beside
         """
-        return fewer_nodes(self, first, solution.grid) + wider_box(self, initial, first, solution)
+        return fewer_nodes(self, first, solution) + wider_box(self, initial, first, solution)
 
     def drift_on(self, grid: Grid, time: float = 0.0) -> Array | None:
         """None: no drift.
@@ -124,6 +125,25 @@ class Viscous:
         array (d,)
         """
         return self.kinetic * largest_slopes(values, grid) + speeds(self.drift_on(grid), grid)
+
+    def steepening(self, values: Array, grid: Grid) -> float:
+        """The largest rate at which characteristics of the data come nearer to each other or go apart.
+
+        Parameters
+        ----------
+        values : array
+        grid : Grid
+
+        Returns
+        -------
+        float
+        """
+        if not self.kinetic:
+            return 0.0
+        slopes = (changes(values, grid, axis) for axis in range(grid.dimension))
+        return self.kinetic * sum(
+            float(np.abs(changes(slope, grid, axis)).max(initial=0.0)) for axis, slope in enumerate(slopes)
+        )
 
     def continued(self, values: Array, grid: Grid, cells: Sequence[int]) -> Array:
         """The field beyond the ends, where it goes on linearly.

@@ -9,9 +9,10 @@ import numpy as np
 
 from pdelab.generator.coarser import halved, on_other_nodes
 from pdelab.grid import Grid
+from pdelab.hamilton_jacobi.octaves import lost
 from pdelab.hints import Array
 from pdelab.losses import Loss
-from pdelab.stepping import Beside
+from pdelab.stepping import Beside, Solution
 
 __all__ = ["ENOUGH", "fewer_nodes", "moved"]
 
@@ -21,20 +22,24 @@ ROUNDING = 1e-12
 ADVICE = "the error of the nodes is {}: take more nodes or a scheme of higher order; rtol=math.inf asks for no accuracy"
 
 
-def fewer_nodes(problem: Any, first: Array, grid: Grid) -> list[Beside]:
+def fewer_nodes(problem: Any, first: Array, solution: Solution) -> list[Beside]:
     """The run on every second node, or that some axis has too few of them to tell; [] where nothing is compared.
+
+    What both runs have lost, and waves that every second node does not show, are told by what is left of each octave.
 
     Parameters
     ----------
     problem : HamiltonJacobi, Heat or Burgers
     first : array
         The data on the nodes.
-    grid : Grid
+    solution : Solution
+        On the nodes.
 
     Returns
     -------
     list of Beside
     """
+    grid = solution.grid
     if grid.dimension > 1 and min(grid.shape) >= ENOUGH:
         return []
     few = [axis for axis, n in enumerate(grid.shape) if n <= FEW]
@@ -51,6 +56,7 @@ def fewer_nodes(problem: Any, first: Array, grid: Grid) -> list[Beside]:
             share=1 / (wider - 1),
             given=lambda values: moved(values, grid, other),
             lifted=lambda difference: other.interpolate(difference, grid.points),
+            lost=lost(problem, first, solution),
         )
     ]  # fmt: skip
 

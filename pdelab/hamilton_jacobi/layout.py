@@ -7,7 +7,8 @@ import numpy as np
 from pdelab.kernels import slopes
 
 __all__ = [
-    "CODES", "Flow", "coefficients", "ends", "inverse", "largest_slopes", "layout", "shifts", "speeds",
+    "CODES", "Flow", "changes", "coefficients", "ends", "inverse", "largest_change", "largest_slopes", "layout",
+    "shifts", "speeds",
 ]  # fmt: skip
 
 SLOW = 1e-3  # of the fastest speed, below which nothing comes in
@@ -57,6 +58,17 @@ def largest_slopes(values, grid):
     """L_i = largest |one-sided slope| along each axis, shape (d,)."""
     differences = slopes.largest_differences(values.reshape(-1), *layout(grid))
     return differences[3 - grid.dimension :] / np.array(grid.spacing)
+
+
+def changes(values, grid, axis):
+    """Difference quotients of neighbours along an axis of a field, closed when that is periodic."""
+    last = values.take([0], axis) if grid.periodic[axis] else values.take([], axis)
+    return np.diff(values, axis=axis, append=last) / grid.spacing[axis]
+
+
+def largest_change(values, grid):
+    """The largest of each axis, summed over the axes."""
+    return sum(float(np.abs(changes(values, grid, axis)).max()) for axis in range(grid.dimension))
 
 
 def speeds(drift, grid):

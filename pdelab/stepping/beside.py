@@ -43,6 +43,8 @@ class Beside:
         A field of this run -> likewise.
     lifted : Callable[[np.ndarray], np.ndarray]
         A difference on these nodes -> one on all nodes of the run before.
+    lost : iterable of arrays
+        Fields that the run before has lost, the largest of which is an error at least.
     error : float | None
         The error where no run can tell it.
     """
@@ -57,6 +59,7 @@ class Beside:
     given: Callable[[np.ndarray], np.ndarray] = _all
     own: Callable[[np.ndarray], np.ndarray] = _all
     lifted: Callable[[np.ndarray], np.ndarray] = _all
+    lost: Iterable[np.ndarray] = ()
     error: float | None = None
 
 
@@ -90,9 +93,10 @@ def errors(others: Iterable[Beside], measure: Callable, first: Array, values: Ar
                 share *= KINKS
         except (ValueError, ArithmeticError, RuntimeError):
             continue
-        told[other.name] = share * max(
+        difference = max(
             size(other.lifted(other.given(now) - other.own(field)), begin, now) for now, field in zip(base, fields)
         )
+        told[other.name] = max([share * difference, *(size(part, begin, begin) for part in other.lost)])
     return told
 
 

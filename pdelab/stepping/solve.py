@@ -132,9 +132,11 @@ def solve(
           runs beside it on half as many nodes and with twice the added diffusion. Backwards the largest over the range
           of the values or, if that is more, the median of its share of the value, or half of the range that numerical
           diffusion has taken. Of Hamilton-Jacobi, heat and Burgers what a run on every second node tells, relative as
-          time_error is, steps included where they belong to the nodes: about right for smooth data, at kinks and shocks
-          to a factor of a few, blind for waves of four nodes or fewer; math.inf where something varies along an axis of
-          six nodes or fewer; not there on several axes that all have 257 nodes or more, where no second run is made.
+          time_error is, steps included where they belong to the nodes, or what the run has left of each octave of waves
+          below what viscosity, shocks and drift leave at least: about right for smooth data, at kinks and shocks to a
+          factor of a few, a guess for waves of four nodes or fewer and where a drift makes layers thinner than that;
+          math.inf where something varies along an axis of six nodes or fewer; not there on several axes that all have
+          257 nodes or more, where no second run is made.
           Between absorbing ends it is blind for what is left when that is 1e-8 and less, and of `compact` for kinks of
           the drift and for data that step at an absorbing end: compare with twice as many nodes.
         - end_error: what lies beyond outflow ends, on the whole space, makes of Hamilton-Jacobi, heat and Burgers in
