@@ -146,7 +146,9 @@ class Viscous:
         )
 
     def continued(self, values: Array, grid: Grid, cells: Sequence[int]) -> Array:
-        """The field beyond the ends, where it goes on linearly.
+        """The field beyond the ends, where its slope goes on changing as it does at the last nodes.
+
+        Where the least value around wins, as with a kinetic term, bends lead no lower than the data.
 
         Parameters
         ----------
@@ -159,12 +161,25 @@ class Viscous:
         -------
         array
         """
+        low = values.min() if self.kinetic else -math.inf
         for axis, k in enumerate(cells):
-            away = np.arange(1, k + 1).reshape([-1 if other == axis else 1 for other in range(grid.dimension)])
-            low, high = values.take([0], axis), values.take([-1], axis)
-            below = low + np.flip(away, axis) * (low - values.take([1], axis))
-            values = np.concatenate([below, values, high + away * (high - values.take([-2], axis))], axis)
+            if k:
+                along = np.moveaxis(values, axis, 0)
+                below, above = _parabola(along[:4], k, low), _parabola(along[:-5:-1], k, low)
+                values = np.moveaxis(np.concatenate([below[::-1], along, above]), 0, axis)
         return values
+
+
+def _parabola(last, cells, low):
+    """What goes on after the last nodes: with the lesser change of slope of two, none if they differ in sign.
+
+    It does not bend below `low`.
+    """
+    changes = np.diff(last, 2, axis=0)
+    change = np.where(changes[0] * changes[-1] > 0, np.copysign(np.abs(changes).min(0), changes[0]), 0.0)
+    away = np.arange(1, cells + 1).reshape(-1, *[1] * (last.ndim - 1))
+    line = last[0] + away * (last[0] - last[1])
+    return np.maximum(line + away * (away + 1) / 2 * change, np.minimum(line, low))
 
 
 @equation

@@ -141,9 +141,9 @@ def solve(
           the drift and for data that step at an absorbing end: compare with twice as many nodes.
         - end_error: what lies beyond outflow ends, on the whole space, makes of Hamilton-Jacobi, heat and Burgers in
           the box, by runs on fewer nodes of the box and of a wider one. A Loss goes on as it is; values on the nodes go
-          on linearly, of Burgers constant, so that of them it is rather too small. It is not there where nothing is
-          known beyond the box (a drift on the nodes, a Loss not defined there) or `inflow` is above 0, nor of vectors
-          on the nodes, nor of values on nodes as many as above.
+          on with the curvature that they have at the end, of Burgers constant: give a Loss where waves follow. It is
+          not there where nothing is known beyond the box (a drift on the nodes, a Loss not defined there) or `inflow`
+          is above 0, nor of vectors on the nodes, nor of values on nodes as many as above.
         - mass, mass_drift, of equations that conserve it: the change since the start over the integral of |values| at
           the start. Between absorbing ends mass is what is left, and the drift counts what has left, too.
         - absorbed, flux, arrays (times, d, 2): what has left through the lower and upper end of each axis, how fast.
