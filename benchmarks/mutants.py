@@ -285,7 +285,7 @@ MUTANTS = tuple(
         ("drift left on all nodes", "hamilton_jacobi/fewer_nodes.py", 'object.__setattr__(new, "drift", taken(0.0) if problem.steady else taken)',
          'object.__setattr__(new, "drift", None)', NODES),
         ("box no wider by diffusion", "hamilton_jacobi/wider_box.py", "SPREADS * math.sqrt(2 * problem.viscosity * time)", "0.0", ENDS),
-        ("values go on without their bend", "hamilton_jacobi/equations.py", "(away + 1) / 2 * change", "(away + 1) / 2 * 0.0", ENDS),
+        ("values go on without their bend", "hamilton_jacobi/equations.py", "slopes = slope + np.cumsum(", "slopes = slope + 0 * np.cumsum(", ENDS),
         ("box wider at closed ends", "hamilton_jacobi/wider_box.py", 'if name == "outflow" else 0', "", ENDS),
         ("end read beside the box", "hamilton_jacobi/wider_box.py", "slice(k, k + n) for", "slice(0, n) for", ENDS),
         ("lower end continued upside down", "hamilton_jacobi/equations.py", "np.flip(away, axis)", "away", ENDS),

@@ -76,7 +76,7 @@ def test_the_advice_helps():
 
 
 def test_values_on_the_nodes_go_on_as_the_ends_have_it():
-    """With their curvature, of Burgers constant: a parabola is told as its formula is, nothing of what goes on so."""
+    """Bent as before the ends, of Burgers constant: a parabola is told as its formula is, nothing of lines."""
     grid = pl.Grid(-2.0, 2.0, 101, boundary="outflow")
     bend = solved("Heat", grid.x**2 / 2, 0.5, grid, 1.0)[0].info["end_error"]
     assert bend == pytest.approx(0.25, rel=0.05)

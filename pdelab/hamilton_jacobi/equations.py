@@ -146,7 +146,7 @@ class Viscous:
         )
 
     def continued(self, values: Array, grid: Grid, cells: Sequence[int]) -> Array:
-        """The field beyond the ends, where its slope goes on changing as it does at the last nodes.
+        """The field beyond the ends, where it bends as it does before them, in the mirror.
 
         Where the least value around wins, as with a kinetic term, bends lead no lower than the data.
 
@@ -155,7 +155,7 @@ class Viscous:
         values : array, grid.shape
         grid : Grid
         cells : sequence of int
-            How many at both ends of each axis.
+            How many at both ends of each axis, less than it has nodes.
 
         Returns
         -------
@@ -165,21 +165,19 @@ class Viscous:
         for axis, k in enumerate(cells):
             if k:
                 along = np.moveaxis(values, axis, 0)
-                below, above = _parabola(along[:4], k, low), _parabola(along[:-5:-1], k, low)
+                below, above = _mirrored(along, k, low), _mirrored(along[::-1], k, low)
                 values = np.moveaxis(np.concatenate([below[::-1], along, above]), 0, axis)
         return values
 
 
-def _parabola(last, cells, low):
-    """What goes on after the last nodes: with the lesser change of slope of two, none if they differ in sign.
-
-    It does not bend below `low`.
-    """
-    changes = np.diff(last, 2, axis=0)
-    change = np.where(changes[0] * changes[-1] > 0, np.copysign(np.abs(changes).min(0), changes[0]), 0.0)
-    away = np.arange(1, cells + 1).reshape(-1, *[1] * (last.ndim - 1))
-    line = last[0] + away * (last[0] - last[1])
-    return np.maximum(line + away * (away + 1) / 2 * change, np.minimum(line, low))
+def _mirrored(values, cells, low):
+    """What goes on before the first node: bends of the first nodes, the lesser of two at the end; not below `low`."""
+    bends, slope = np.diff(values, 2, axis=0), values[0] - values[1]
+    first, second = bends[0], bends[min(1, len(bends) - 1)]
+    end = np.where(first * second > 0, np.where(np.abs(first) < np.abs(second), first, second), 0.0)
+    slopes = slope + np.cumsum(np.concatenate([end[None], bends[: cells - 1]]), axis=0)
+    away = np.arange(1, cells + 1).reshape(-1, *[1] * (values.ndim - 1))
+    return np.maximum(values[0] + np.cumsum(slopes, axis=0), np.minimum(values[0] + away * slope, low))
 
 
 @equation

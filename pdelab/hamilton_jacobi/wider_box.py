@@ -28,9 +28,8 @@ ADVICE = (
 def wider_box(problem: Any, initial: Field, first: Array, solution: Solution) -> list[Beside]:
     """The run on a wider box, to be compared with one on as few nodes of the box; [] where nothing lies beyond it.
 
-    A formula goes on as it is; values on the nodes with the curvature that they have at the ends, of Burgers constant.
-    So wide that nothing comes in from farther, up to the length of the box at each end, less where the data get too
-    steep.
+    A formula goes on as it is; values on the nodes bend as they do before the ends, of Burgers they stay constant. So
+    wide that nothing comes in from farther, up to the length of the box at each end, less where the data get too steep.
 
     Parameters
     ----------

@@ -141,7 +141,7 @@ def solve(
           the drift and for data that step at an absorbing end: compare with twice as many nodes.
         - end_error: what lies beyond outflow ends, on the whole space, makes of Hamilton-Jacobi, heat and Burgers in
           the box, by runs on fewer nodes of the box and of a wider one. A Loss goes on as it is; values on the nodes go
-          on with the curvature that they have at the end, of Burgers constant: give a Loss where waves follow. It is
+          on bending as they do before the end, of Burgers constant: give a Loss where something else follows. It is
           not there where nothing is known beyond the box (a drift on the nodes, a Loss not defined there) or `inflow`
           is above 0, nor of vectors on the nodes, nor of values on nodes as many as above.
         - mass, mass_drift, of equations that conserve it: the change since the start over the integral of |values| at
