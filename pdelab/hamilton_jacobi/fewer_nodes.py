@@ -18,6 +18,7 @@ __all__ = ["ENOUGH", "fewer_nodes", "moved"]
 
 FEW = 6  # nodes of an axis half of which show nothing
 ENOUGH = 257  # along every axis of several, from where on nodes are not compared
+MANY = 2**20  # numbers, from where on what is left of waves costs more than the steps
 ROUNDING = 1e-12
 ADVICE = "the error of the nodes is {}: take more nodes or a scheme of higher order; rtol=math.inf asks for no accuracy"
 
@@ -55,8 +56,8 @@ def fewer_nodes(problem: Any, first: Array, solution: Solution) -> list[Beside]:
             "space_error", ADVICE, _on_nodes(problem, grid, other), other, moved(first, grid, other),
             share=1 / (wider - 1),
             given=lambda values: moved(values, grid, other),
-            lifted=lambda difference: other.interpolate(difference, grid.points),
-            lost=lost(problem, first, solution),
+            lifted=lambda difference: difference[_nearest(grid, other)],
+            lost=lost(problem, first, solution) if first.size <= MANY else (),
         )
     ]  # fmt: skip
 
@@ -76,6 +77,12 @@ def moved(values: Array, grid: Grid, other: Grid) -> Array:
     axes = tuple(range(grid.dimension))
     new = on_other_nodes(values, grid, other)
     return np.clip(new, values.min(axes, keepdims=True), values.max(axes, keepdims=True))
+
+
+def _nearest(grid, other):
+    """Of each node of a grid, the nearest on a coarser one."""
+    places = ((x - low) / h for x, low, h in zip(grid.axes, grid.lower, other.spacing))
+    return np.ix_(*(np.rint(place).astype(int) % n for place, n in zip(places, other.shape)))
 
 
 def _on_nodes(problem: Any, grid: Grid, other: Grid) -> Any:

@@ -37,9 +37,13 @@ def largest_error(error: np.ndarray, first: np.ndarray, now: np.ndarray) -> floa
     >>> largest_error(np.array([0.0, 0.1]), np.array([0.0, 2.0]), np.array([0.5, 1.0]))
     0.05
     """
-    size = float(np.abs(error).max())
-    spread = max(float(np.ptp(first)), float(np.ptp(now))) or float(np.abs(first).max())
+    size = _size(error)
+    spread = max(float(np.ptp(first)), float(np.ptp(now))) or _size(first)
     return size and size / max(spread, TINY)
+
+
+def _size(field):
+    return max(abs(float(field.min())), abs(float(field.max())))
 
 
 def integral_error(weights: np.ndarray) -> Callable[[np.ndarray, np.ndarray, np.ndarray], float]:
@@ -99,7 +103,7 @@ class Estimate:
         elif bound == math.inf or stepper.leaks or first.size * sum(counts) <= SMALL:
             self._beside(run(stepper, scale / 2), set(range(len(times))), lambda r, p: 1 / (1 - min(r, 0.9) ** p))
         else:
-            self.change = (stepper.march(first, 0.0, self.step) - first) / self.step
+            self.change = self._changed(first, 0.0, self.step)
             self.finish = self._finish
 
     def _beside(self, other, compared, share):
@@ -118,10 +122,17 @@ class Estimate:
 
     def _finish(self, k, end, run):
         """What forward Euler leaves out, from the first and the last change."""
-        now, dt = np.array(run.field), run.largest_dt
-        step = min(dt, self.stepper.largest_step(now, end))
-        change = (self.stepper.march(now, end, step) - now) / step
-        self.error = self.stepper.measure(0.5 * dt * (change - self.change), self.first, now)
+        now, dt = run.field, run.largest_dt
+        error = self._changed(now, end, min(dt, self.stepper.largest_step(now, end)))
+        error -= self.change
+        error *= 0.5 * dt
+        self.error = self.stepper.measure(error, self.first, now)
+
+    def _changed(self, values, time, step):
+        """The rate of change over one step."""
+        change = self.stepper.march(values, time, step) - values
+        change /= step
+        return change
 
 
 def _of_shorter(ratio, order):

@@ -41,10 +41,10 @@ class Beside:
         A field of the run before -> its values on the nodes on which the two are compared.
     own : Callable[[np.ndarray], np.ndarray]
         A field of this run -> likewise.
-    lifted : Callable[[np.ndarray], np.ndarray]
-        A difference on these nodes -> one on all nodes of the run before.
     lost : iterable of arrays
         Fields that the run before has lost, the largest of which is an error at least.
+    lifted : Callable[[np.ndarray], np.ndarray]
+        A difference on these nodes -> one on all nodes of the run before.
     error : float | None
         The error where no run can tell it.
     """
@@ -58,8 +58,8 @@ class Beside:
     share: float = 1.0
     given: Callable[[np.ndarray], np.ndarray] = _all
     own: Callable[[np.ndarray], np.ndarray] = _all
-    lifted: Callable[[np.ndarray], np.ndarray] = _all
     lost: Iterable[np.ndarray] = ()
+    lifted: Callable[[np.ndarray], np.ndarray] = _all
     error: float | None = None
 
 
@@ -96,7 +96,7 @@ def errors(others: Iterable[Beside], measure: Callable, first: Array, values: Ar
         difference = max(
             size(other.lifted(other.given(now) - other.own(field)), begin, now) for now, field in zip(base, fields)
         )
-        told[other.name] = max([share * difference, *(size(part, begin, begin) for part in other.lost)])
+        told[other.name] = max([share * difference, *(measure(part, first, first) for part in other.lost)])
     return told
 
 

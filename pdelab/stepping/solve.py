@@ -136,7 +136,7 @@ def solve(
           below what viscosity, shocks and drift leave at least: about right for smooth data, at kinks and shocks to a
           factor of a few, a guess for waves of four nodes or fewer and where a drift makes layers thinner than that;
           math.inf where something varies along an axis of six nodes or fewer; not there on several axes that all have
-          257 nodes or more, where no second run is made.
+          257 nodes or more, where no second run is made. Waves are looked at up to 2^20 nodes.
           Between absorbing ends it is blind for what is left when that is 1e-8 and less, and of `compact` for kinks of
           the drift and for data that step at an absorbing end: compare with twice as many nodes.
         - end_error: what lies beyond outflow ends, on the whole space, makes of Hamilton-Jacobi, heat and Burgers in

@@ -45,4 +45,13 @@ def fields(rng):
             yield rng.normal(size=shape), np.array([ring] * 3), nodes, rng.uniform(0.1, 1.0, 3), rng.normal(size=shape)
 
 
-TWINS = {"extremes": (extremes, cases), "missed": (missed, fields)}
+def rows(rng):
+    for lines, ring in cases(rng):
+        yield lines[:, :, 0], ring
+
+
+TWINS = {
+    "_of_rows": (lambda lines, ring: extremes(lines[:, :, None], ring), rows),
+    "extremes": (extremes, cases),
+    "missed": (missed, fields),
+}
