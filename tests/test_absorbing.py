@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import optimize
 from scipy.special import erf
 
 import pdelab as pl
@@ -105,6 +106,43 @@ def drifted(x, a, v, t):
     """Brownian motion with drift -v from a, absorbed at zero."""
     gauss = lambda y: np.exp(-(y**2) / (4 * D * t)) / math.sqrt(4 * math.pi * D * t)  # noqa: E731
     return gauss(x - a + v * t) - math.exp(v * a / D) * gauss(x + a + v * t)
+
+
+def slowest_mode(x, v, closed):
+    """(density of D = 1, values, decay rate) on (0, 1) with drift v, absorbed at 0 and at 1 or reflected there."""
+    if not closed:
+        k, wave = math.pi, np.sin(math.pi * x)
+    elif v < 2:  # no flux through 1: tan k = 2 k/v, or the same of imaginary k
+        k = optimize.brentq(lambda k: v * np.sin(k) - 2 * k * np.cos(k), 1e-9, math.pi - 1e-9)
+        wave = np.sin(k * x)
+    else:
+        q = optimize.brentq(lambda q: v * np.tanh(q) - 2 * q, 1e-9, v)
+        k, wave = 1j * q, np.sinh(q * x)
+    return np.exp(v * x / 2) * wave, np.exp(-v * x / 2) * wave, float((k**2).real) + v**2 / 4
+
+
+@settings(deadline=None, max_examples=35, derandomize=True)
+@given(
+    n=st.integers(12, 60), v=st.one_of(st.just(0.0), st.floats(-4.0, 1.8), st.floats(2.2, 5.0)), closed=st.booleans(),
+    log=st.floats(-1.0, 2.0), backward=st.booleans(),
+)  # fmt: skip
+def test_the_slowest_mode_between_absorbing_ends_has_its_error_told_at_every_time(n, v, closed, log, backward):
+    """By its closed form, when the nodes are off in what is left by 10^log per cent, down to 1e-200 of the start."""
+    grid = pl.Grid(0.0, 1.0, n, boundary=("absorbing", "reflecting" if closed else "absorbing"))
+    density, values, rate = slowest_mode(grid.x, v, closed)
+    drift, start = np.full(n, v), np.where(grid.absorbing, 0.0, values if backward else density)
+    kind, scale = BackwardKolmogorov if backward else FokkerPlanck, float(start.max())
+    on_nodes = spectral_gap(kind(drift=drift, diffusivity=1.0), grid)
+    time = min(10**log / 100 / abs(on_nodes - rate), 460 / rate)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        run = pl.solve(kind(drift=drift, diffusivity=1.0), start / scale, grid, time)
+    left, exact = run.final[1 : n - 1], start[1 : n - 1] / scale * math.exp(-rate * time)
+    error = np.median(np.abs(left - exact) / left)
+    told = run.info["space_error"]
+    assert error < 0.03 or error / 3 < told
+    assert error < 0.1 or said
+    assert error > 0.01 or not said
 
 
 @pytest.mark.parametrize("side", [0, 1])

@@ -244,7 +244,7 @@ def _backwards(stepper, fewer, grid, unknown):
     def taken(field):
         return np.clip(on_other_nodes(field, grid, fewer.grid), field.min(), field.max())
 
-    both, seen = _together(stepper, fewer, taken), []
+    both, seen, dies = _together(stepper, fewer, taken), [], grid.absorbing.any()
 
     def values(state):
         own, other, first = state
@@ -255,7 +255,7 @@ def _backwards(stepper, fewer, grid, unknown):
         if time == 0:
             return 0.0
         first, other = seen
-        if np.ptp(field) <= ROUNDING * np.abs(first).max():
+        if np.ptp(field) <= ROUNDING * np.abs(field if dies else first).max():
             return 0.0
         if unknown(first, time):
             return math.inf

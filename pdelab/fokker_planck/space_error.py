@@ -29,8 +29,7 @@ STEPS, LEAPS = 16, 8  # steps after which what was left out is added, and parts 
 
 def left_out(truncation: Truncation, density: Array, grid: Grid) -> Array:
     """What the rates leave out of ρ_t."""
-    fluxes = truncation.fluxes(density * grid.weights)
-    return sum(flux - np.roll(flux, 1, axis) for axis, flux in enumerate(fluxes)) / grid.weights
+    return truncation.left_out(density * grid.weights) / grid.weights
 
 
 def with_error(stepper: Stepper, problem: FokkerPlanck, grid: Grid, form: Ito, share: float = 1.0) -> Stepper | None:
@@ -131,9 +130,11 @@ def relative_error(field: Array, error: Array, first: Array) -> float:
 class Followed:
     """∫ |error that the nodes make of a density| over ∫ |density|, or that of its variance, over it, if that is more.
 
-    Called with (values, time) from time 0 on.
+    Called with (values, time) from time 0 on. Between absorbing ends it is relative to what is left.
 
-    The same equation for δ, in as few steps of backward Euler, axis by axis, as the run is looked at.
+    The same equation for δ, in as few steps of backward Euler, axis by axis, as the run is looked at. Where mass leaves
+    these leave too much of it: what stood at their start has what is left of the mass, and what the nodes have left out
+    since, taken at their end, the mass that it has there.
 
     Parameters
     ----------
@@ -155,24 +156,32 @@ class Followed:
         rates, passed = self.rates_at(time), time - self.time
         masses = values * self.grid.weights
         if passed > 0 and rates is not None and self.mass > 0:
-            error = np.ascontiguousarray(self.error + passed * self.load_at(values, time) * self.grid.weights)
             if self.steps[0] is not rates:
                 self.steps = rates, Sweeps(rates, [0.0] * self.grid.dimension, self.grid, False)
-            self.steps[1].euler(error, passed, 1)
+            load = passed * self.load_at(values, time) * self.grid.weights
             if self.grid.absorbing.any():
-                error = np.where(self.grid.absorbing, 0.0, error) * self._left(masses, passed)
-            self.time, self.error = time, error
+                self.error = self._kept(self.error, self.masses, masses, passed) + self._kept(
+                    load, masses, masses, passed
+                )
+                self.mass = float(np.abs(masses).sum())
+            else:
+                self.error = self._stepped(self.error + load, passed)
+            self.time = time
         self.masses = masses
         if not self.mass > 0 or not self.error.any():
             return 0.0
         return max(float(np.abs(self.error).sum()) / self.mass, self._widths(masses))
 
-    def _left(self, masses, passed):
-        """The share of the mass that is left by now, over that after one long step: the error leaves as fast."""
-        stepped = np.array(self.masses)
-        self.steps[1].euler(stepped, passed, 1)
-        stepped = np.where(self.grid.absorbing, 0.0, stepped).sum()
-        return min(float(masses.sum() / stepped), 1.0) if stepped > 0 else 1.0
+    def _stepped(self, masses, passed):
+        """After one step of backward Euler, less what is on absorbing ends."""
+        masses = np.array(masses, order="C")
+        self.steps[1].euler(masses, passed, 1)
+        return np.where(self.grid.absorbing, 0.0, masses)
+
+    def _kept(self, error, before, after, passed):
+        """The error after such a step, of which as much is left as of the mass: from `before` to `after`."""
+        stepped = self._stepped(before, passed).sum()
+        return self._stepped(error, passed) * (float(after.sum() / stepped) if stepped > 0 else 1.0)
 
     def _widths(self, masses):
         """The error of the variance along the open axes, over the variance: the largest of them."""

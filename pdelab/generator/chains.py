@@ -184,7 +184,7 @@ def moved_masses(masses, Q, truncation):
 
     -Q^T δm is what Q has more than L of the flux out of each node.
     """
-    load = sum(flux - np.roll(flux, 1, axis) for axis, flux in enumerate(truncation.fluxes(masses)))
+    load = truncation.left_out(masses)
     others = np.delete(np.arange(masses.size), int(np.argmax(masses)))
     solve = factored(0.0, 1.0, Q[others][:, others].T).solve
     moved, lost = np.zeros((2, masses.size))
