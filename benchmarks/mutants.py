@@ -454,7 +454,7 @@ MUTANTS = tuple(
         ("bands as they come", "generator/turns.py", "Q = truncation.better()", "return None", "tests/test_turns.py -k few_nodes"),
         ("errors stay between absorbing ends", "fokker_planck/space_error.py", "(float(after.sum() / stepped) if stepped > 0 else 1.0)", "1.0",
          "tests/test_absorbing.py -k slowest_mode_between"),
-        ("walls have whole cells", "generator/truncation.py", "total[(*part, node)] += sign * slope[(*part, face)]", "pass",
+        ("walls have whole cells", "generator/truncation.py", "along[node] += sign * rise[face]", "pass",
          "tests/test_absorbing.py -k slowest_mode_between"),
         ("road works between nodes", "burgers/speed_limits.py", "PLACES = 32", "PLACES = 1", "tests/test_burgers.py -k road_works"),
         ("given densities are even", "nonequilibrium/fields.py", "_tell_of_given(produced, density, problem, grid, time)\n        return", "return",

@@ -101,10 +101,10 @@ class Truncation:
         for axis, flux in enumerate(self.fluxes(masses)):
             total += flux - np.roll(flux, 1, axis)
             slope = differences(self._change(masses, axis) / self._widths(axis), axis, self.grid) / 12
-            part = (slice(None),) * axis
+            along, rise = np.moveaxis(total, axis, 0), np.moveaxis(slope, axis, 0)
             for side, (node, face, sign) in enumerate(((0, 0, -1.0), (-1, -2, 1.0))):
                 if self.grid.ends[axis][side] == "reflecting":
-                    total[(*part, node)] += sign * slope[(*part, face)]
+                    along[node] += sign * rise[face]
         return total
 
     def smeared(self, values: Array, adjoint: bool) -> Iterator[Array]:
