@@ -13,6 +13,7 @@ from pdelab.fokker_planck.equations import FokkerPlanck
 from pdelab.fokker_planck.moving import breaks
 from pdelab.generator import Ito, axis_rates, ito, smearing
 from pdelab.grid import Grid
+from pdelab.hints import Array
 from pdelab.stepping import integral_error, largest_error
 
 __all__ = ["accuracy", "advised", "looks", "worst_share"]
@@ -22,8 +23,11 @@ RARE, EARLY = 1e-6, 1e-2  # probabilities below are not looked at, at the end an
 QUIET = 0.75  # cell Peclet number z with z/2 coth(z/2) - 1 < 0.05
 
 
-def accuracy(problem: FokkerPlanck, grid: Grid, form: Ito) -> dict[str, Any]:
-    """The fields of a Stepper with the generator's rates that say how accurate its solution is."""
+def accuracy(problem: FokkerPlanck, grid: Grid, form: Ito, share: Array | float = 1.0) -> dict[str, Any]:
+    """The fields of a Stepper with the generator's rates that say how accurate its solution is.
+
+    share : of what these leave out, how much the scheme does where that is smooth
+    """
 
     def at(time):
         return form if problem.steady or time == 0 else ito(problem.coefficients(grid, time), grid)
@@ -48,7 +52,7 @@ def accuracy(problem: FokkerPlanck, grid: Grid, form: Ito) -> dict[str, Any]:
         return axis_rates(at(time), grid) if at(time).diagonal else None
 
     def left_out(values, time):
-        return space_error.left_out(parts(0.0 if problem.steady else time), values, grid)
+        return space_error.left_out(parts(0.0 if problem.steady else time), values, grid, share)
 
     largest = [0.0]
 

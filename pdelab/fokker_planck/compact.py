@@ -13,6 +13,7 @@ from pdelab.fokker_planck.walls import with_walls
 from pdelab.generator import axis_rates, ito
 from pdelab.generator.edges import lines
 from pdelab.generator.smearing import peclet
+from pdelab.generator.truncation import roughness
 from pdelab.grid import Grid
 from pdelab.hints import Array
 from pdelab.kernels import tridiagonal
@@ -67,9 +68,24 @@ def compact(problem: FokkerPlanck, grid: Grid, values: Array) -> Stepper:
     return with_walls(_steps(problem, grid, values), problem, grid, _steps, share)
 
 
-def _share(form, grid):
-    """Of what the generator's rates leave out, how much is left."""
+def _smooth_share(form, grid):
+    """Of what the generator's rates leave out of smooth functions inside, how much is left."""
     return min(1.0, (peclet(form, grid) / LEFT) ** 2)
+
+
+def _share(form, grid):
+    """The same at the nodes: all at walls, and where the slope of the drift is not smooth."""
+    share = np.full(grid.shape, _smooth_share(form, grid))
+    for axis, drop in enumerate(form.drops):
+        bend = np.moveaxis(drop - np.roll(drop, 1, axis), axis, 0)
+        if not grid.periodic[axis]:
+            bend[0], bend[-1] = bend[1], bend[-2]
+        rough = roughness(np.moveaxis(bend, 0, axis), axis, grid, float(np.abs(drop).max()))
+        np.maximum(share, rough, out=share)
+        along = np.moveaxis(share, axis, 0)
+        for node, end in zip((0, -1), grid.ends[axis]):
+            along[node] = 1.0 if end == "reflecting" else along[node]
+    return share
 
 
 def _steps(problem, grid, values, *_):
@@ -99,7 +115,7 @@ def _steps(problem, grid, values, *_):
         init=lambda values: init(values * half),
         values=lambda state: masses(state) / half,
         order=4,
-        **_of_fourth_order(accuracy(problem, grid, form), _share(form, grid)),
+        **_of_fourth_order(accuracy(problem, grid, form, _share(form, grid)), _smooth_share(form, grid)),
     )
 
 
@@ -116,13 +132,9 @@ def _start(m, dt, sweeps):
 
 
 def _of_fourth_order(shared, share):
-    """What the rates smear and leave out, less what the correction takes of it."""
-
-    def of(error):
-        return lambda values, time: share * error(values, time)
-
-    left = {name: of(error) for name, error in shared["estimates"].items() if name in ("smearing", "space_error")}
-    return shared | {"estimates": shared["estimates"] | left}
+    """What the rates smear, less what the correction takes of it."""
+    smeared = shared["estimates"]["smearing"]
+    return shared | {"estimates": shared["estimates"] | {"smearing": lambda values, time: share * smeared(values, time)}}
 
 
 def _fitted(D, form, grid):

@@ -14,7 +14,7 @@ from pdelab.fokker_planck.equations import FokkerPlanck
 from pdelab.fokker_planck.splitting import Sweeps
 from pdelab.generator import Ito, ito
 from pdelab.generator.smearing import of_size_one, peclet
-from pdelab.generator.truncation import Truncation
+from pdelab.generator.truncation import Truncation, roughness
 from pdelab.grid import Grid
 from pdelab.hints import Array
 from pdelab.stepping import Stepper
@@ -27,12 +27,29 @@ LEFT, FLAT = 1e-9, math.log(2.5)  # of the range of the data, what is no roundin
 STEPS, LEAPS = 16, 8  # steps after which what was left out is added, and parts of one that is exact in time
 
 
-def left_out(truncation: Truncation, density: Array, grid: Grid) -> Array:
-    """What the rates leave out of ρ_t."""
-    return truncation.left_out(density * grid.weights) / grid.weights
+def left_out(truncation: Truncation, density: Array, grid: Grid, share: Array | float = 1.0) -> Array:
+    """What a scheme that leaves out this share of what the rates do leaves out of ρ_t, all where that is not smooth."""
+    if np.all(share == 1.0):
+        return truncation.left_out(density * grid.weights) / grid.weights
+    whole = truncation.left_out(density * grid.weights) / grid.weights
+    return truncation.left_out(density * grid.weights, np.maximum(share, _rough(whole, grid))) / grid.weights
 
 
-def with_error(stepper: Stepper, problem: FokkerPlanck, grid: Grid, form: Ito, share: float = 1.0) -> Stepper | None:
+def _rough(load, grid):
+    """The largest `roughness` of the axes, of what goes on straight into absorbing ends."""
+    rough = np.zeros(grid.shape)
+    for axis, ends in enumerate(grid.ends):
+        along = np.moveaxis(np.array(load), axis, 0)
+        for node, inner, further, end in ((0, 1, 2, ends[0]), (-1, -2, -3, ends[1])):
+            if end == "absorbing" and len(along) > 3:
+                along[node] = 2 * along[inner] - along[further]
+        np.maximum(rough, roughness(np.moveaxis(along, 0, axis), axis, grid), out=rough)
+    return rough
+
+
+def with_error(
+    stepper: Stepper, problem: FokkerPlanck, grid: Grid, form: Ito, share: Array | float = 1.0
+) -> Stepper | None:
     """The same steps, in whose state the error δ of the nodes follows, δ_t = Q^T δ + what the rates left out of ρ_t.
 
     Backwards, δ_t = Q δ - E u, and the peak `space_error` is the largest |δ| over the range of the data or of u or, if
@@ -44,8 +61,8 @@ def with_error(stepper: Stepper, problem: FokkerPlanck, grid: Grid, form: Ito, s
         The state of the result is (its state, the state of δ); what it handed out before, it hands out still.
     form : Ito
         Of the problem on the grid.
-    share : float
-        Of what the generator's rates leave out, how much the scheme does.
+    share : float or array grid.shape
+        Of what the generator's rates leave out, how much the scheme does where that is smooth.
 
     Returns
     -------
@@ -68,7 +85,10 @@ def with_error(stepper: Stepper, problem: FokkerPlanck, grid: Grid, form: Ito, s
         known = truncation(0.0 if problem.steady else time)
         if known is None:
             return nothing
-        return share * (-known(values(state)) if problem.adjoint else left_out(known, values(state), grid))
+        if not problem.adjoint:
+            return left_out(known, values(state), grid, share)
+        whole = -known(values(state))
+        return whole if np.all(share == 1.0) else np.maximum(share, _rough(whole, grid)) * whole
 
     def init(field):
         first[:] = [field]
@@ -202,7 +222,8 @@ class Flattened:
     """What the rates alone have taken of the range of values, half of it over the range at the start, if it is much.
 
     Called with (values, time) from time 0 on. They let ∫u² fall at the rate 2 Σ f δu, so that a range r would be
-    r exp(∫ Σ f δu / ∫u² dt) without it. Where rounding is all that is left, both go on as they did.
+    r exp(∫ Σ f δu / ∫u² dt) without it, where a rate that falls, as after a step of the data, counts by its geometric
+    mean. Where rounding is all that is left, both go on as they did.
 
     Parameters
     ----------
@@ -221,7 +242,8 @@ class Flattened:
             self.time, self.lost, self.range, self.rate = 0.0, 0.0, size, self._rate(values, time)
         elif size > LEFT * self.range:
             rate = self._rate(values, time)
-            self.lost += (time - self.time) * (self.rate + rate) / 2
+            mean = math.sqrt(self.rate * rate) if rate < self.rate else (self.rate + rate) / 2
+            self.lost += (time - self.time) * mean
             self.time, self.left, self.rate = time, size, rate
         if not (self.time > 0 and self.range > 0):
             return 0.0

@@ -28,13 +28,13 @@ __all__ = ["FirstPassage", "first_passage", "with_walls"]
 
 
 def with_walls(
-    stepper: Stepper, problem: FokkerPlanck, grid: Grid, again: Callable[..., Stepper] | None, share: float = 1.0
+    stepper: Stepper, problem: FokkerPlanck, grid: Grid, again: Callable[..., Stepper] | None, share: Any = 1.0
 ) -> Stepper:
     """The steps of a Fokker-Planck scheme on a grid that may have absorbing ends, with what they absorb as records.
 
     again : (problem, grid, values, times) -> the steps of the same scheme without walls, with so many times the
         diffusion that must be added to a full matrix
-    share : of what the generator's rates leave out, how much the scheme does
+    share : of what the generator's rates leave out, how much the scheme does where that is smooth, float or array
     """
     form = ito(problem.coefficients(grid), grid)
     if not (problem.adjoint or grid.absorbing.any()):

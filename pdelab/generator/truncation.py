@@ -17,10 +17,11 @@ from pdelab.grid import Grid
 from pdelab.hints import Array
 from pdelab.kernels import tridiagonal
 
-__all__ = ["ROUNDING", "Truncation", "cell_numbers", "differences", "fitting"]
+__all__ = ["ROUNDING", "Truncation", "cell_numbers", "differences", "fitting", "roughness"]
 
 JUMP = 1.5  # third over first difference of a drift, 2 at a step, (2 sin(kh/2))² of a wave: of less than five nodes
 ROUNDING = 1e-12  # of the terms of a difference
+FAINT = 1e-6  # of the largest value, what is not looked at
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,20 +92,23 @@ class Truncation:
             more.append(_on_faces(fitted, axis, self.grid) - more_up * up * masses + more_down * down * there)
         return more
 
-    def left_out(self, masses: Array) -> Array:
+    def left_out(self, masses: Array, share: Any = 1.0) -> Array:
         """What L has more than Q of the change of masses, per time; zero in equilibrium.
 
         The cell at a wall is half as wide and has its node at an end: beside the fluxes it leaves out h²/12 times the
         slope of what changes, as the trapezoidal rule does.
+
+        share : of that, at the nodes; over faces the larger one counts
         """
-        total = np.zeros_like(masses)
+        total, share = np.zeros_like(masses), np.broadcast_to(share, masses.shape)
         for axis, flux in enumerate(self.fluxes(masses)):
+            flux = np.maximum(share, np.roll(share, -1, axis)) * flux
             total += flux - np.roll(flux, 1, axis)
             slope = differences(self._change(masses, axis) / self._widths(axis), axis, self.grid) / 12
-            along, rise = np.moveaxis(total, axis, 0), np.moveaxis(slope, axis, 0)
+            along, rise, part = (np.moveaxis(field, axis, 0) for field in (total, slope, share))
             for side, (node, face, sign) in enumerate(((0, 0, -1.0), (-1, -2, 1.0))):
                 if self.grid.ends[axis][side] == "reflecting":
-                    along[node] += sign * rise[face]
+                    along[node] += sign * part[node] * rise[face]
         return total
 
     def smeared(self, values: Array, adjoint: bool) -> Iterator[Array]:
@@ -198,6 +202,17 @@ def cell_numbers(form: Ito, axis: int) -> Array:
     drop, face = form.drops[axis], (form.a[axis] + np.roll(form.a[axis], -1, axis)) / 2
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(drop == 0, 0.0, drop / face)
+
+
+def roughness(values: Array, axis: int, grid: Grid, size: float = 0.0) -> Array:
+    """How little values along an axis are smooth: (kh)²/2 of waves, one where they have kinks or stand out alone.
+
+    Their second difference over twice the largest of the three; what is faint beside `size` or the largest is not.
+    """
+    near = np.abs(values)
+    near = np.maximum(near, np.maximum(np.roll(near, 1, axis), np.roll(near, -1, axis)))
+    floor = max(FAINT * max(float(near.max()), size), np.finfo(float).tiny)
+    return np.minimum(np.abs(second_difference(values, axis, grid)) / (2 * near + floor), 1.0)
 
 
 def differences(values: Array, axis: int, grid: Grid) -> Array:

@@ -137,8 +137,7 @@ def solve(
           factor of a few, a guess for waves of four nodes or fewer and where a drift makes layers thinner than that;
           math.inf where something varies along an axis of six nodes or fewer; not there on several axes that all have
           257 nodes or more, where no second run is made. Waves are looked at up to 2^20 nodes.
-          Between absorbing ends it is relative to what is left. Of `compact` it is blind for kinks of the drift and for
-          data that step at an absorbing end: compare with twice as many nodes.
+          Between absorbing ends it is relative to what is left. Data that step between nodes are those of the nodes.
         - end_error: what lies beyond outflow ends, on the whole space, makes of Hamilton-Jacobi, heat and Burgers in
           the box, by runs on fewer nodes of the box and of a wider one. A Loss goes on as it is; values on the nodes go
           on bending as they do before the end, of Burgers constant: give a Loss where something else follows. It is
