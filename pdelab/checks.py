@@ -7,6 +7,7 @@ those that theory rules out, and `AccuracyWarning` is told of those that are not
 
 from __future__ import annotations
 
+import inspect
 import math
 import operator
 from collections.abc import Iterable
@@ -17,8 +18,11 @@ from numpy.typing import NDArray
 
 __all__ = [
     "AccuracyWarning", "bounded", "choice", "exactly_one", "finite", "nonnegative", "number", "positive", "reals",
-    "refuse", "seed", "shown", "switch", "unmasked", "whole", "within",
+    "refuse", "seed", "shown", "switch", "takes", "unmasked", "whole", "within",
 ]  # fmt: skip
+
+
+PLAIN = {float, int, bool, str, np.float64, np.int64}  # in which nothing can be masked
 
 
 class AccuracyWarning(UserWarning):
@@ -386,17 +390,65 @@ def unmasked(name: str, values: Any) -> Any:
     Raises
     ------
     ValueError
-        A masked array that hides something.
+        A masked array, or a sequence of them or of masked numbers, that hides something.
 
     Examples
     --------
     >>> unmasked("values", [1.0, 2.0])
     [1.0, 2.0]
     """
-    if np.ma.is_masked(values):
-        hidden = int(np.ma.getmaskarray(values).sum())
+    if hidden := _masked(values):
         raise ValueError(f"{name}: expected numbers, got a masked array that hides {hidden}: fill them in")
     return values
+
+
+def _masked(values):
+    """How many numbers are masked."""
+    if isinstance(values, np.ma.MaskedArray):
+        return int(np.ma.getmaskarray(values).sum())
+    if not isinstance(values, (list, tuple)) or set(map(type, values)) <= PLAIN:
+        return 0
+    return sum(_masked(value) for value in values)
+
+
+def takes(name: str, function: Any, wanted: str) -> Any:
+    """A function that can be called with as many arguments as are wanted.
+
+    Parameters
+    ----------
+    name, function
+        What the argument is called, and what came for it.
+    wanted : str
+        The arguments by name, in brackets; what the message says, as all that follows them.
+
+    Returns
+    -------
+    the same
+
+    Raises
+    ------
+    ValueError
+        What is no function, or one of other arguments.
+
+    Examples
+    --------
+    >>> takes("drift", lambda x: x, "(t, x)")
+    Traceback (most recent call last):
+        ...
+    ValueError: drift: expected a function (t, x), got one of (x)
+    """
+    expected = f"a function {wanted}"
+    if not callable(function):
+        refuse(name, expected, function)
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # a function without a signature
+        return function
+    try:
+        signature.bind(*wanted.split(")")[0].split(","))
+    except TypeError:
+        raise ValueError(f"{name}: expected {expected}, got one of {signature}") from None
+    return function
 
 
 def bounded(values: NDArray[np.float64], low: Any, high: Any, slack: Any, words: str) -> NDArray[np.float64]:

@@ -378,7 +378,10 @@ def _spread(beta, begin, end, steps):
 
 
 def _checked_schedule(beta, times):
-    values = np.broadcast_to(np.asarray(beta(times), dtype=float), times.shape)
+    values = checks.reals("beta", checks.takes("beta", beta, "(times)")(times))
+    if values.shape not in ((), times.shape):
+        raise ValueError(f"beta: expected a number for each of {len(times)} times, got shape {values.shape}")
+    values = np.broadcast_to(values, times.shape)
     if not (np.isfinite(values) & (values > 0)).all():
         worst = int(np.argmin(np.where(np.isfinite(values), values, -math.inf)))
         raise ValueError(f"beta: expected positive finite numbers, got {values[worst]} at t = {times[worst]:.6g}")

@@ -115,3 +115,63 @@ def test_masked_numbers_are_refused_and_whole_arrays_are_not(call):
     with pytest.raises(ValueError, match="expected.*mask"):
         call(MASKED)
     call(np.ma.masked_array(MASKED.data, mask=False))
+
+
+@pytest.mark.parametrize("call", [LINE.field, LINE.integrate, lambda a: checks.reals("x", [a, a]), pl.Loss("x**2")])
+def test_masked_numbers_in_lists_are_refused_before_numpy_warns(call):
+    for values in (list(MASKED), [np.ma.masked_array(v, mask=v == 3.0) for v in MASKED.data]):
+        with pytest.raises(ValueError, match="expected numbers, got a masked array that hides [12]: fill them in"):
+            call(values)
+    call(MASKED.data.tolist())
+
+
+NODES, LOSS = pl.Grid(-1.0, 1.0, 41, boundary="outflow"), pl.Loss("x**2/2")
+FLAT = np.full(41, 0.5)
+FUNCTIONS = {  # what is called with one argument: the time, places or points
+    "drift of HamiltonJacobi": lambda f: pl.solve(pl.HamiltonJacobi(1.0, drift=f), NODES.x**2, NODES, 0.1, rtol=9.0),
+    "drift of terminal data": lambda f: pl.hamilton_jacobi.terminal(
+        pl.HamiltonJacobi(1.0, drift=f), NODES.x, NODES, 1.0, 0.9, rtol=9.0
+    ),
+    "potential": lambda f: pl.solve(pl.FokkerPlanck(f, beta=1.0), FLAT, pl.Grid(-1.0, 1.0, 41), 0.1, rtol=9.0),
+    "drift of a density": lambda f: pl.solve(
+        pl.BackwardKolmogorov(drift=f, diffusivity=1.0), FLAT, pl.Grid(-1.0, 1.0, 41), 0.1, rtol=9.0
+    ),
+    "diffusion": lambda f: pl.solve(pl.FokkerPlanck(diffusion=f, diffusivity=1.0), FLAT, pl.Grid(-1.0, 1.0, 41), 0.1),
+    "speed limit": lambda f: pl.burgers.Road(f).solve(FLAT, NODES, 0.1),
+}
+RATES = {  # what gives a number for a time
+    "diffusivity": lambda f: pl.solve(pl.FokkerPlanck(LOSS, diffusivity=f), FLAT, pl.Grid(-1.0, 1.0, 41), 0.1),
+    "beta of a density": lambda f: pl.solve(pl.FokkerPlanck(LOSS, beta=f), FLAT, pl.Grid(-1.0, 1.0, 41), 0.1),
+    "beta of paths": lambda f: pl.simulate(pl.Langevin(LOSS, f), 0.0, 1.0, 0.5, seed=0),
+    "beta of momenta": lambda f: pl.simulate(pl.Underdamped(LOSS, f, 1.0), 0.0, 1.0, 0.5, seed=0),
+    "beta of annealing": lambda f: pl.metastability.anneal(LOSS, f, FLAT, pl.Grid(-1.0, 1.0, 41), [1.0], rtol=9.0),
+    "drift of paths": lambda f: pl.simulate(pl.Diffusion(f, 1.0), 0.0, 1.0, 0.5, seed=0),
+    "noise of paths": lambda f: pl.simulate(pl.Diffusion("-x", f, kind="diagonal"), 0.0, 1.0, 0.5, seed=0),
+}
+VALUES = {
+    "text": lambda t: "much", "none": lambda t: None, "too many": lambda t: np.ones(7), "complex": lambda t: 1j,
+    "ragged": lambda t: [1.0, [2.0, 3.0]], "masked": lambda t: [np.ma.masked] * 41, "a function": lambda t: VALUES,
+}  # fmt: skip
+OTHER_ARGUMENTS = {"none": lambda: 1.0, "three": lambda t, x, y: 1.0, "by name": lambda *, t: 1.0}
+
+
+@pytest.mark.parametrize("name", [*FUNCTIONS, *RATES])
+def test_functions_of_other_arguments_and_other_values_are_refused_by_name(name):
+    call, word = (FUNCTIONS | RATES)[name], name.split(" of ")[0].replace(" ", "_")
+    for function in OTHER_ARGUMENTS.values():
+        with pytest.raises(ValueError, match=f"^{word}: expected a function .*, got one of "):
+            call(function)
+    for function in VALUES.values():
+        with pytest.raises(ValueError, match=f"^{word}: expected .*, got "):
+            call(function)
+
+
+def test_functions_that_are_called_on_the_way_are_looked_at_before():
+    run = {"sde": pl.Langevin(LOSS, 1.0), "initial": 0.0, "t": 1.0, "dt": 0.5, "seed": 0}
+    for name in ("on_save", "progress", "scheme"):
+        for call in (
+            lambda o: pl.solve(pl.Heat(1.0), LOSS, LINE, 0.1, rtol=9.0, **o),
+            lambda o: pl.simulate(**run, **o),
+        ):
+            with pytest.raises(ValueError, match=rf"^{name}: expected a function \(.*\), .*got one of \(only\)"):
+                call({name: lambda only: None})

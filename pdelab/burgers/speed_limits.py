@@ -66,6 +66,7 @@ class Road:
     def __post_init__(self):
         if not callable(self.speed_limit):
             raise ValueError(f"speed_limit: expected a function of x, got {self.speed_limit!r}")
+        checks.takes("speed_limit", self.speed_limit, "(x)")
         object.__setattr__(self, "jam_density", checks.positive("jam_density", self.jam_density))
         object.__setattr__(self, "viscosity", checks.nonnegative("viscosity", self.viscosity))
 

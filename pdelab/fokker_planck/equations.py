@@ -102,6 +102,8 @@ class FokkerPlanck:
             raise ValueError("drift: expected a vector field or a function of time; give a Loss as potential")
         values = (potential, drift, _diffusivity(beta, diffusivity), diffusion, interpretation, sigma)
         for key, value in zip(("potential", "drift", "diffusivity", "diffusion", "interpretation", "sigma"), values):
+            if moves(value):
+                checks.takes(key, value, "(t), which gives its values at that time")
             object.__setattr__(self, key, value)
 
     @classmethod
@@ -280,6 +282,7 @@ def _diffusivity(beta, diffusivity):
     if name == "diffusivity":
         return value if callable(value) else checks.nonnegative("diffusivity", value)
     if callable(value):
+        checks.takes("beta", value, "(t)")
         return lambda time: 1 / checks.positive("beta", value(time), infinite=True)
     return 1 / checks.positive("beta", value, infinite=True)
 

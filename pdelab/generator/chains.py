@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from scipy import sparse
 from scipy.sparse import csgraph, linalg
 
-from pdelab import boundaries
+from pdelab import boundaries, checks
 from pdelab.checks import bounded
 from pdelab.generator.assembly import generator
 from pdelab.generator.censored import Censored, Wide
@@ -733,7 +733,9 @@ def _certified(Q, load, factors, longest):
 
 
 def _target(target, grid, name):
-    inside = np.asarray(target(grid.points) if callable(target) else target)
+    if callable(target):
+        target = checks.takes(name, target, "(points)")(grid.points)
+    inside = np.asarray(checks.unmasked(name, target))
     if inside.shape != grid.shape or inside.dtype != bool:
         raise ValueError(
             f"{name}: expected a boolean field of shape {grid.shape} or a function of points that gives one, "

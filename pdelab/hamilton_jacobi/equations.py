@@ -224,6 +224,8 @@ class HamiltonJacobi(Viscous):
     def __init__(self, beta: float | None = None, *, viscosity: float | None = None, drift: Any = None) -> None:
         super().__init__(beta, viscosity=viscosity)
         object.__setattr__(self, "drift", drift)
+        if not self.steady:
+            checks.takes("drift", drift, "(t), which gives the field at that time")
 
     @property
     def default_scheme(self) -> Scheme:

@@ -132,6 +132,8 @@ class Loss:
         for name, function in (("value", value), ("gradient", gradient), ("hessian", hessian)):
             if not callable(function) and not (name == "hessian" and function is None):
                 raise ValueError(f"{name}: expected a function of points, got {function!r}")
+            if function is not None:
+                checks.takes(name, function, "(points)")
         if isinstance(dimension, bool) or not isinstance(dimension, (int, np.integer)) or dimension < 1:
             raise ValueError(f"dimension: expected a whole number, at least 1, got {dimension!r}")
         self = object.__new__(cls)

@@ -253,7 +253,8 @@ def path_entropy_production(
         raise ValueError("D: expected a positive definite matrix, got one that is not")
     if not callable(drift):
         checks.refuse("drift", "a function of points (..., d)", drift)
-    forces = np.asarray(drift(0.5 * (states[1:] + states[:-1])), dtype=float)
+    checks.takes("drift", drift, "(points)")
+    forces = checks.reals("drift", drift(0.5 * (states[1:] + states[:-1])))
     if forces.shape != states[1:].shape:
         raise ValueError(f"drift: expected values of shape {states[1:].shape}, got {forces.shape}")
     work = beta * (forces @ np.linalg.inv(D) * np.diff(states, axis=0)).sum(-1)

@@ -1,6 +1,5 @@
 """What `simulate` asks of its arguments, and the arrays it makes of them."""
 
-import inspect
 import math
 import os
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from pdelab.paths.schemes import SCHEMES
 
 __all__ = [
     "Piece", "Plan", "available_threads", "box", "cells", "densities", "plan", "precision", "scheme", "states",
-    "steps", "takes", "teller", "threads",
+    "steps", "teller", "threads",
 ]  # fmt: skip
 
 LARGEST_STEPS = 2**53  # step numbers that float64 holds
@@ -101,7 +100,7 @@ def scheme(chosen, default):
     if isinstance(chosen, str):
         return SCHEMES[checks.choice("scheme", chosen, sorted(SCHEMES))]
     if chosen is not None:
-        takes(chosen, "scheme", "(sde, x, t, dt, noise), such as pdelab.paths.milstein")
+        checks.takes("scheme", chosen, "(sde, x, t, dt, noise), such as pdelab.paths.milstein")
     return default if chosen is None else chosen
 
 
@@ -140,16 +139,6 @@ def precision(dtype):
     except TypeError:
         pass
     raise ValueError(f"dtype: expected float64 or float32, got {dtype!r}")
-
-
-def takes(function, name, wanted):
-    """ValueError unless this is a function of as many arguments as are wanted."""
-    try:
-        inspect.signature(function).bind(*wanted.split(")")[0].split(","))
-    except TypeError:
-        raise ValueError(f"{name}: expected a function {wanted}, got {function!r}") from None
-    except ValueError:  # a function without a signature
-        pass
 
 
 def threads(wanted):

@@ -276,14 +276,14 @@ class _Function:
             raise NotTraceable
         points = as_points(x)
         found = self.function(points, t) if self.timed else self.function(points)
-        values = np.asarray(checks.unmasked(self.name, found))
+        values = checks.reals(self.name, found)
         wanted = (x.shape[1], *(self.shape if self.shape != (1,) else ()))
-        if values.shape != wanted or values.dtype.kind not in "fiu":
+        if values.shape != wanted:
             raise ValueError(
                 f"{self.name}: expected real numbers of shape {wanted} for points of shape {points.shape}, "
-                f"got shape {values.shape} of {values.dtype}"
+                f"got shape {values.shape}"
             )
-        return np.moveaxis(values, 0, -1).astype(float).reshape(*self.shape, -1)
+        return np.moveaxis(values, 0, -1).reshape(*self.shape, -1)
 
 
 def _takes_time(function, name):

@@ -66,9 +66,9 @@ def prepared(
         checks.refuse("sde", "an equation such as Langevin(loss, beta)", sde)
     scheme = arguments.scheme(scheme, sde.default_scheme)
     if on_save is not None:
-        arguments.takes(on_save, "on_save", "(time, states)")
+        checks.takes("on_save", on_save, "(time, states)")
     if callable(progress):
-        arguments.takes(progress, "progress", "(done, total)")
+        checks.takes("progress", progress, "(done, total)")
     else:
         checks.switch("progress", progress)
     plan = arguments.plan(t, dt, start, save_every)

@@ -3,8 +3,6 @@
 States are arrays of components (d, paths), or of symbols (d,) while a step is written down.
 """
 
-import math
-
 import numpy as np
 
 from pdelab import checks
@@ -58,13 +56,13 @@ def at(parameter, t, name=None):
 
 
 def _value_of(parameter, t, name):
-    value = parameter(t)
+    value, expected = parameter(t), "a number" if name is None else "values > 0"
     try:
-        number = float(value)
-    except TypeError:
-        number = math.nan
-    if name is not None and not number > 0:
-        raise ValueError(f"{name}: expected values > 0, got {value!r} at t = {t:.6g} in the schedule")
+        number = checks.number("schedule" if name is None else name, value, expected)
+        if name is not None and not number > 0:
+            checks.refuse(name, expected, value)
+    except ValueError as error:
+        raise ValueError(f"{error} at t = {t:.6g} in the schedule") from None
     return number
 
 
@@ -76,7 +74,7 @@ def amplitude(temperature_inverse, t, factor=1.0):
 def parameter(name, value, *, infinite=False):
     """A number > 0 as float, or a function of time as it is."""
     if callable(value):
-        return value
+        return checks.takes(name, value, "(t)")
     try:
         return checks.positive(name, value, infinite=infinite)
     except ValueError:

@@ -225,7 +225,11 @@ def solve(
         raise ValueError(f"problem: expected an equation such as HamiltonJacobi(beta=1.0), got {problem!r}")
     if on_save is not None and not callable(on_save):
         raise ValueError(f"on_save: expected a function or None, got {on_save!r}")
-    if not callable(progress):
+    if on_save is not None:
+        checks.takes("on_save", on_save, "(time, values)")
+    if callable(progress):
+        checks.takes("progress", progress, "(time reached, last time)")
+    else:
         checks.switch("progress", progress)
     if rtol is not None:
         rtol = checks.positive("rtol", rtol, infinite=True)
@@ -410,7 +414,7 @@ def _chosen(scheme, problem):
     if isinstance(scheme, str) or not callable(scheme):
         names = f"a scheme of {type(problem).__name__} ({', '.join(schemes)})" if schemes else "a function"
         raise ValueError(f"scheme: expected {names} or None, got {scheme!r}")
-    return scheme
+    return checks.takes("scheme", scheme, "(problem, grid, values)")
 
 
 def _checked_times(times):
