@@ -1430,6 +1430,25 @@ def test_differences_across_a_kink_are_told(rng):
         np.testing.assert_allclose(bend, f.hessian(x), rtol=1e-5, atol=1e-9 * np.abs(f.hessian(x)).max())
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_jumps_along_slanted_lines_against_normal_tails(seed):
+    """f = s sign(a·x - c): exp(-β f_γ) = exp(-β s) Φ(m) + exp(β s) Φ(-m), m = (a·x - c)/(|a| sqrt(γ/β))."""
+    rng = np.random.default_rng(seed)
+    a, c, s = np.round(rng.uniform(0.5, 2.0, 2) * rng.choice([-1, 1], 2), 2), round(rng.uniform(-1, 1), 2), 0.7
+    gamma, beta, x = rng.uniform(0.2, 1.0), 10.0 ** rng.uniform(0.0, 3.0), rng.uniform(-1, 1, (2, 2))
+    f = pl.Loss(f"{s}*sign({a[0]}*x + {a[1]}*y - ({c}))", ("x", "y"))
+    size = np.linalg.norm(a) * math.sqrt(gamma / beta)
+    m = (x @ a - c) / size
+    up, down = -beta * s + log_ndtr(m), beta * s + log_ndtr(-m)
+    whole, bell = np.logaddexp(up, down), -0.5 * m**2 - 0.5 * math.log(2 * math.pi)
+    jump = np.exp(bell - beta * s - whole) - np.exp(bell + beta * s - whole)
+    np.testing.assert_allclose(pl.local_entropy(f, x, gamma, beta), -whole / beta, rtol=1e-9, atol=1e-9)
+    slopes = -jump[:, None] * a / (size * beta)
+    np.testing.assert_allclose(pl.local_entropy_gradient(f, x, gamma, beta), slopes, rtol=1e-8, atol=1e-9)
+    bends = (m * jump + jump**2)[:, None, None] * np.outer(a, a) / (size**2 * beta)
+    np.testing.assert_allclose(pl.local_entropy_hessian(f, x, gamma, beta), bends, rtol=1e-7, atol=1e-8 / gamma)
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_kinks_along_slanted_lines_are_those_of_one_dimension(seed):
     """f(c·x) has the local entropy of f(|c| s), s = c·x/|c|, and its slopes along c."""

@@ -322,7 +322,7 @@ def survivors(field, boxes, best, depth, marks=()):
             floor[holds] = np.minimum(floor, best[owner])[holds]
         keep = floor <= best[owner] + (depth + 1e-13 * np.abs(field.base[owner]))
         parts.append([a[keep] for a in (owner, centre, half, energy, floor, dips)])
-        if sum(part[3].size for part in parts) > 10 * BLOCK:
+        if sum(part[3].size for part in parts) > 4 * BLOCK:
             slanted = ", or has kinks along slanted surfaces there" if d > 1 else ""
             raise TooManyBoxes(
                 f"the loss varies too much within the kernel's reach{slanted}: use node values on a Grid, a smaller "

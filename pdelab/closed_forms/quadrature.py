@@ -18,7 +18,8 @@ from pdelab.kernels.envelopes import DEPTH
 __all__ = ["amounts", "integrate"]
 
 TOO_ROUGH = "f: expected a smoother loss, its integral did not converge: smooth it, or give its values on a Grid"
-MANY, PANELS = 500, 128  # boxes a point, from which on lines serve better; how many a line may have side by side
+UNSEEN = 0.1  # share of an integral that boxes may hold, on curves of jumps, of whose nodes H is not known between
+MANY = 500  # boxes a point, from which on lines serve better
 HIDDEN = 1e-9  # share of an integral that a formula may hide between the nodes of a box
 ROUNDED, PLACED = 1e-15, 4.0  # rounding of H, relative; of places, in gaps between floats
 BLURRED = 1e-3  # share of an integral that floats next to one another disagree about, from which a warning says so
@@ -50,7 +51,7 @@ def _integrate(x, f, t, beta, moments):
     field = branching.Energy(f, x, t)
     best = np.zeros(count)
     allowance = 4.0 if f.formula is None else 1.0
-    marks, calm = np.full((0, count, d), np.nan), None
+    marks, cover, calm = np.full((0, count, d), np.nan), [], False
     sums = np.zeros((count, 1 + (d + d * d if moments else 0) + 1))  # mass, moments; last, mass that float64 blurs
     for iteration in range(80 * d + 200):
         boxes, energy, floor, dips, lower = branching.survivors(field, boxes, best, DEPTH / beta, marks)
@@ -58,9 +59,6 @@ def _integrate(x, f, t, beta, moments):
         if not owner.size:  # what was left cannot come close enough to the minimum
             break
         coarse = dips.sum(1) > allowance / beta  # H itself moves by more than 1/beta from node to node
-        calm = half.max() if calm is None and not coarse.any() else calm
-        if d == 2 and owner.size > MANY * count and calm is not None and radii.max() <= PANELS * calm:
-            return iterated.integrate(x, f, t, beta, moments, radii, calm)
         if iteration == 0 and coarse.any():
             if f.formula is None:
                 places = descent.deepest(f, x, t, DEPTH / beta)[1]
@@ -84,6 +82,15 @@ def _integrate(x, f, t, beta, moments):
         found, errors = amounts(density, centre, half, moments)
         total = sums[:, 0] + np.bincount(owner, found[:, 0], count)
         hidden = np.prod(2.0 * half, axis=1) * np.exp(-beta * np.maximum(floor - best[owner], 0.0))
+        if d == 2 and not calm:
+            many = owner.size > MANY * count
+            unseen = np.bincount(owner, coarse * hidden, count)
+            calm = (many or not coarse.any()) and bool((unseen <= UNSEEN * total).all())
+            cover += [tuple(a.copy() for a in boxes)] if calm else []
+        if calm and owner.size > MANY * count:
+            every = tuple(np.concatenate(parts) for parts in zip(*cover))
+            sums = np.pad(iterated.integrate(field, every, best, beta, moments), ((0, 0), (0, 1)))
+            break
         allowed = np.maximum(aim[owner] * total[owner], noise * np.minimum(total[owner], 64.0 * found[:, 0]))
         resolved = errors.max(1, initial=0.0) <= allowed
         resolved &= ~coarse | (hidden <= aim[owner] * total[owner])
@@ -95,6 +102,8 @@ def _integrate(x, f, t, beta, moments):
                 resolved[doubt] = _seen(field, [a[doubt] for a in boxes], beta, hidden[doubt], most[doubt])
         parts = [a[resolved] for a in boxes], best, beta, found[resolved], allowed[resolved], sums
         resolved[resolved] = _confirm(field, *parts)
+        if d == 2 and not calm:
+            cover.append(tuple(a[resolved] for a in boxes))
         if resolved.all():
             break
         boxes = branching.split(boxes, np.where(coarse[:, None], dips, errors), ~resolved)

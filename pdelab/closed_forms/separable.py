@@ -15,7 +15,7 @@ from pdelab.losses import Loss, formulas
 
 __all__ = ["combined", "parts"]
 
-FEW = 3  # variables of a smooth formula that is taken whole
+FEW = 2  # variables of a smooth formula that is taken whole
 
 
 def parts(f):

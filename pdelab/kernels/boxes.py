@@ -173,16 +173,19 @@ def monotone(k, x, stiffness, tree, closed):
 def floors(tape, tree, owner, x, stiffness, gap, floor, dips):
     """For box k of the tree and x[owner[k]]: a lower bound of H, and by axis how far H may move between two nodes.
 
-    gap: the largest distance of neighbouring nodes along an axis, as a share of the box's width.
+    gap: the largest distance of neighbouring nodes along an axis, as a share of the box's width. Where nothing bounds
+    how far H may move, the longest side of the box counts most.
     """
     lower, upper, slope, most = tree[2], tree[3], tree[8], tree[10]
     work = workspace(tape[0], lower.shape[1])
     for k in range(owner.shape[0]):
-        p = owner[k]
+        p, widest = owner[k], 0.0
         fill(k, tape, tree, work)
         floor[k] = bound(k, x[p], stiffness, tree)
+        for i in range(lower.shape[1]):
+            widest = max(widest, upper[k, i] - lower[k, i])
         for i in range(lower.shape[1]):
             h = gap * (upper[k, i] - lower[k, i])
             pull = stiffness * max(abs(lower[k, i] - x[p, i]), abs(upper[k, i] - x[p, i]))
             rise = 0.5 * h * (max(abs(slope[k, i, 0]), abs(slope[k, i, 1])) + pull)
-            dips[k, i] = min(min(rise, h * h / 8.0 * (most[k] + stiffness)), 1e300)
+            dips[k, i] = min(min(rise, h * h / 8.0 * (most[k] + stiffness)), 1e300 * (h / (gap * widest)))
