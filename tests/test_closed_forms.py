@@ -1430,6 +1430,36 @@ def test_differences_across_a_kink_are_told(rng):
         np.testing.assert_allclose(bend, f.hessian(x), rtol=1e-5, atol=1e-9 * np.abs(f.hessian(x)).max())
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_cusps_along_slanted_planes_against_quadrature_across(seed):
+    """f = |n·x - c|^p + b (m·x)²/2 with m at right angles to n: one integral across, and that of a parabola along."""
+    rng = np.random.default_rng(seed)
+    d, c, b = 2 + seed % 2, round(rng.uniform(-0.5, 0.5), 2), round(rng.uniform(0.1, 2.0), 2)
+    power, gamma, beta = round(rng.uniform(0.3, 1.7), 2), rng.uniform(0.2, 1.0), 10.0 ** rng.uniform(0.0, 4.0)
+    n, m = (np.array([2, -1, 1][:d]), np.array([1, 2, 0][:d]))
+    across, along = (" + ".join(f"{k}*{name}" for k, name in zip(v, "xyz")) for v in (n, m))
+    f = pl.Loss(f"abs({across} - ({c}))**{power} + {b}*({along})**2/2", tuple("xyz"[:d]))
+    x, size = rng.uniform(-1, 1, d), float(np.linalg.norm(n))
+
+    def energy(s):
+        return np.abs(size * s - c) ** power + (s - x @ n / size) ** 2 / (2 * gamma)
+
+    lowest = min(energy(s) for s in (c / size, *np.linspace(-4, 4, 80001)))
+    ends = np.concatenate([[c / size], *(c / size + sign * np.geomspace(1e-12, 8, 400) for sign in (-1, 1))])
+    parts = [
+        integrate.fixed_quad(lambda s: np.exp(-beta * (energy(s) - lowest)), u, v, n=12)[0]
+        for u, v in itertools.pairwise(np.sort(ends))
+    ]
+    value = lowest - math.log(sum(parts) * math.sqrt(beta / (2 * math.pi * gamma))) / beta
+    bend = 1 + gamma * b * (m @ m)
+    value += b * (m @ x) ** 2 / (2 * bend) + math.log(bend) / (2 * beta)
+    assert float(pl.local_entropy(f, x, gamma, beta)) == pytest.approx(value, rel=1e-8, abs=1e-9)
+    step, slope = 1e-5 * math.sqrt(gamma / beta), pl.local_entropy_gradient(f, x, gamma, beta)
+    bends = pl.local_entropy_hessian(f, x, gamma, beta)
+    moved = pl.local_entropy_gradient(f, x + step * np.eye(d), gamma, beta)
+    np.testing.assert_allclose((moved - slope) / step, bends, rtol=1e-3, atol=1e-4 * np.abs(bends).max())
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_jumps_along_slanted_lines_against_normal_tails(seed):
     """f = s sign(a·x - c): exp(-β f_γ) = exp(-β s) Φ(m) + exp(β s) Φ(-m), m = (a·x - c)/(|a| sqrt(γ/β))."""

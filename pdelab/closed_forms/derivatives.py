@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pdelab.closed_forms import arguments, points, sampled, separable
+from pdelab.closed_forms import arguments, points, sampled, separable, turned
 from pdelab.grid import Grid
 from pdelab.losses import Loss
 
@@ -100,6 +100,9 @@ def _derivative(f, where, gamma, beta, order):
     if terms := separable.parts(f) if isinstance(f, Loss) else ():
         points.check_whole(f, where, gamma, beta)
         return separable.combined(terms, where, order, lambda part, own: _derivative(part, own, gamma, beta, order))
+    if turn := turned.turn(f) if isinstance(f, Loss) and not np.isinf(arguments.inverse_temperature(beta)) else ():
+        points.check_whole(f, where, gamma, beta)
+        return turned.evaluated(turn, where, order, gamma, lambda part, y, t: _derivative(part, y, t, beta, order))
     if not isinstance(where, Grid):
         return points.derivative(f, where, gamma, beta, order)
     f, beta = arguments.loss(f, where.dimension), arguments.inverse_temperature(beta)

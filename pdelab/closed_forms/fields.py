@@ -21,6 +21,7 @@ from pdelab.closed_forms import (
     points,
     sampled,
     separable,
+    turned,
     viscous,
 )
 from pdelab.grid import Grid
@@ -356,6 +357,9 @@ def local_entropy(f: Loss | ArrayLike, where: Grid | ArrayLike, gamma: ArrayLike
     if terms := separable.parts(f) if isinstance(f, Loss) else ():
         points.check_whole(f, where, gamma, beta)
         return separable.combined(terms, where, 0, lambda part, own: local_entropy(part, own, gamma, beta))
+    if turn := turned.turn(f) if isinstance(f, Loss) and not math.isinf(arguments.inverse_temperature(beta)) else ():
+        points.check_whole(f, where, gamma, beta)
+        return turned.evaluated(turn, where, 0, gamma, lambda part, y, scope: local_entropy(part, y, scope, beta))
     if not isinstance(where, Grid):
         return points.value(f, where, gamma, beta)
     if not hasattr(f, "on"):

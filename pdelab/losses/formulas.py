@@ -21,12 +21,15 @@ import threading
 import warnings
 from contextlib import contextmanager
 from functools import cache
+from itertools import combinations
+
+import numpy as np
 
 from pdelab.losses import tapes
 
 __all__ = [
-    "SMOOTH", "check_variables", "expression", "first_order_source", "is_kinked", "parse", "second_order_source",
-    "summands",
+    "SMOOTH", "check_variables", "expression", "first_order_source", "is_kinked", "parse", "ridges",
+    "second_order_source", "summands", "turned",
 ]  # fmt: skip
 
 SMOOTH = ("sqrt", "exp", "log", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "asinh", "acosh",
@@ -212,6 +215,110 @@ def _terms(node):
 def _variables_of(node):
     """The names of variables in a part of a checked tree."""
     return {inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name)} - RESERVED
+
+
+# ----------------------------------------------------------------------------------------- kinks along hyperplanes
+
+
+def ridges(text, variables):
+    """Normals (m, d) of the hyperplanes a·x = c along which a formula may have kinks, cusps or jumps, as far as told.
+
+    They are where arguments of kinked functions are affine; of max and min where differences of two arguments are.
+    """
+    normals = []
+    for node in ast.walk(parse(text)[0]):
+        kinks = []
+        if isinstance(node, ast.Call) and SYNONYMS.get(node.func.id, node.func.id) in KINKED:
+            kinks = (
+                node.args
+                if len(node.args) == 1
+                else [ast.BinOp(a, ast.Sub(), b) for a, b in combinations(node.args, 2)]
+            )
+        elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow) and is_kinked(ast.unparse(node)):
+            kinks = [node.left]
+        found = [_affine(kink, variables) for kink in kinks]
+        normals += [affine[0] for affine in found if affine is not None and affine[0].any()]
+    return np.array(normals).reshape(-1, len(variables))
+
+
+def turned(text, variables, matrix):
+    """(text, names) of a formula in coordinates y with x = matrix y; max and min of two affine arguments by abs."""
+    names = tuple(f"x{i}" for i in range(len(variables)))
+    return ast.unparse(ast.fix_missing_locations(_Turned(variables, names, matrix).visit(parse(text)[0]))), names
+
+
+class _Turned(ast.NodeTransformer):
+    """Writes affine parts of a checked tree in turned coordinates; coefficients that are rounding are left out."""
+
+    def __init__(self, variables, names, matrix):
+        self.variables, self.names, self.matrix = variables, names, matrix
+        self.term = True  # is what is visited a term of the sum, which may be off by rounding?
+
+    def visit(self, node):
+        affine, term = _affine(node, self.variables), self.term
+        if affine is not None:
+            return self.written(*affine) if affine[0].any() else node
+        sums = isinstance(node, ast.UnaryOp) or (isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub))
+        self.term = term and (sums or _is_multiple(node))
+        result = self.inner(node, term)
+        self.term = term
+        return result
+
+    def inner(self, node, term):
+        if isinstance(node, ast.Call):
+            name, sides = SYNONYMS.get(node.func.id, node.func.id), [_affine(a, self.variables) for a in node.args]
+            if term and name in ("max", "min") and len(sides) == 2 and None not in sides:
+                (a, c), (b, e) = sides
+                jump = ast.Call(ast.Name("abs", ast.Load()), [self.written(0.5 * (a - b), 0.5 * (c - e))], [])
+                mean = self.written(0.5 * (a + b), 0.5 * (c + e))
+                return ast.BinOp(mean, ast.Add() if name == "max" else ast.Sub(), jump)
+            return ast.Call(node.func, [self.visit(a) for a in node.args], [])
+        return self.generic_visit(node)
+
+    def written(self, slope, constant):
+        slope = slope @ self.matrix
+        terms = [
+            f"({float(a)!r})*{n}" for a, n in zip(slope, self.names) if abs(a) > 1e-14 * np.abs(slope).max(initial=0.0)
+        ]
+        return (
+            ast.parse(" + ".join([*terms, *([f"({float(constant)!r})"] if constant or not terms else [])]))
+            .body[0]
+            .value
+        )
+
+
+def _is_multiple(node):
+    """Is a part of a checked tree another one times a number?"""
+    return (
+        isinstance(node, ast.BinOp)
+        and isinstance(node.op, ast.Mult | ast.Div)
+        and (not _variables_of(node.right) or (isinstance(node.op, ast.Mult) and not _variables_of(node.left)))
+    )
+
+
+def _affine(node, variables):
+    """(slope (d,), constant) of a part of a checked tree; None where it is not affine, or that is not seen."""
+    if isinstance(node, ast.Constant):
+        return np.zeros(len(variables)), float(node.value)
+    if isinstance(node, ast.Name) and node.id in variables:
+        return np.eye(len(variables))[variables.index(node.id)], 0.0
+    if isinstance(node, ast.UnaryOp):
+        inner, sign = _affine(node.operand, variables), -1.0 if isinstance(node.op, ast.USub) else 1.0
+        return None if inner is None else (sign * inner[0], sign * inner[1])
+    if not isinstance(node, ast.BinOp) or isinstance(node.op, ast.Pow):
+        return None
+    left, right = (_affine(side, variables) for side in (node.left, node.right))
+    if left is None or right is None:
+        return None
+    if isinstance(node.op, (ast.Add, ast.Sub)):
+        sign = 1.0 if isinstance(node.op, ast.Add) else -1.0
+        return left[0] + sign * right[0], left[1] + sign * right[1]
+    if isinstance(node.op, ast.Mult) and not left[0].any():
+        left, right = right, left
+    if right[0].any() or (isinstance(node.op, ast.Div) and right[1] == 0.0):
+        return None
+    factor = right[1] if isinstance(node.op, ast.Mult) else 1.0 / right[1]
+    return left[0] * factor, left[1] * factor
 
 
 def _check(node, text):
