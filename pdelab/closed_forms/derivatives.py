@@ -100,7 +100,7 @@ def _derivative(f, where, gamma, beta, order):
     if terms := separable.parts(f) if isinstance(f, Loss) else ():
         points.check_whole(f, where, gamma, beta)
         return separable.combined(terms, where, order, lambda part, own: _derivative(part, own, gamma, beta, order))
-    if turn := turned.turn(f) if isinstance(f, Loss) and not np.isinf(arguments.inverse_temperature(beta)) else ():
+    if turn := turned.turn(f, where, beta):
         points.check_whole(f, where, gamma, beta)
         return turned.evaluated(turn, where, order, gamma, lambda part, y, t: _derivative(part, y, t, beta, order))
     if not isinstance(where, Grid):

@@ -109,6 +109,9 @@ def hopf_lax(f: Loss | ArrayLike, grid: Grid | ArrayLike, t: ArrayLike, *, refin
         points.check_whole(f, grid, t, math.inf, "t")
         return separable.combined(terms, grid, 0, lambda part, where: hopf_lax(part, where, t))
     if not isinstance(grid, Grid):
+        if turn := turned.turn(f):
+            points.check_whole(f, grid, t, math.inf, "t")
+            return turned.evaluated(turn, grid, 0, t, hopf_lax)
         return points.value(f, grid, t, math.inf, "t")
     u = arguments.each_time(lambda time: _hopf_lax(f, grid, time, refine, places=False)[0], t)
     if np.ndim(t) and refine in (True, False) and not hasattr(f, "on"):
@@ -357,7 +360,7 @@ def local_entropy(f: Loss | ArrayLike, where: Grid | ArrayLike, gamma: ArrayLike
     if terms := separable.parts(f) if isinstance(f, Loss) else ():
         points.check_whole(f, where, gamma, beta)
         return separable.combined(terms, where, 0, lambda part, own: local_entropy(part, own, gamma, beta))
-    if turn := turned.turn(f) if isinstance(f, Loss) and not math.isinf(arguments.inverse_temperature(beta)) else ():
+    if turn := turned.turn(f, where, beta):
         points.check_whole(f, where, gamma, beta)
         return turned.evaluated(turn, where, 0, gamma, lambda part, y, scope: local_entropy(part, y, scope, beta))
     if not isinstance(where, Grid):

@@ -5,6 +5,7 @@ at R y, and its derivatives are turned with it. Where all such planes are parall
 coordinate axes then, where boxes close in on them in one direction alone, and sums may go axis by axis.
 """
 
+import math
 from functools import lru_cache
 
 import numpy as np
@@ -18,14 +19,19 @@ __all__ = ["evaluated", "turn"]
 SQUARE = 1e-12  # cosine of an angle that is a right one, and sine of one that is none
 
 
-def turn(f):
-    """(R, f(R y) as a Loss) for a formula whose kinks stand across axes then; () where it is better taken as it is."""
+def turn(f, where=None, beta=math.inf):
+    """(R, f(R y) as a Loss) for a formula whose kinks stand across axes then; () where it is better taken as it is.
+
+    So it is without noise on a Grid, whose nodes are done together.
+    """
+    if not isinstance(f, Loss) or (isinstance(where, Grid) and math.isinf(arguments.inverse_temperature(beta))):
+        return ()
     return _turn(f)
 
 
 @lru_cache(maxsize=64)
 def _turn(f):
-    if getattr(f, "formula", None) is None or f.dimension == 1 or not formulas.is_kinked(f.formula):
+    if f.formula is None or f.dimension == 1 or not formulas.is_kinked(f.formula):
         return ()
     try:
         matrix = _across(formulas.ridges(f.formula, f.variables))
@@ -58,6 +64,9 @@ def evaluated(turn, where, order, gamma, function):
 
     def at(scope):
         own = np.asarray(function(part, y, scope))
-        return own if order == 0 else own @ matrix.T if order == 1 else matrix @ own @ matrix.T
+        if order < 2:
+            return own @ matrix.T if order else own
+        own = matrix @ own @ matrix.T
+        return 0.5 * (own + own.swapaxes(-1, -2))
 
     return arguments.each_time(at, gamma, "gamma") if grid else at(gamma)

@@ -227,13 +227,11 @@ def ridges(text, variables):
     """
     normals = []
     for node in ast.walk(parse(text)[0]):
-        kinks = []
-        if isinstance(node, ast.Call) and SYNONYMS.get(node.func.id, node.func.id) in KINKED:
-            kinks = (
-                node.args
-                if len(node.args) == 1
-                else [ast.BinOp(a, ast.Sub(), b) for a, b in combinations(node.args, 2)]
-            )
+        kinks, name = [], SYNONYMS.get(node.func.id, node.func.id) if isinstance(node, ast.Call) else ""
+        if name in ("max", "min"):
+            kinks = [ast.BinOp(a, ast.Sub(), b) for a, b in combinations(node.args, 2)]
+        elif name in KINKED and len(node.args) == 1:
+            kinks = node.args
         elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow) and is_kinked(ast.unparse(node)):
             kinks = [node.left]
         found = [_affine(kink, variables) for kink in kinks]
