@@ -20,6 +20,7 @@ __all__ = [
 
 ORDERS = {1: 16, 2: 12, 3: 8}  # Gauss points along an axis of a box
 BLOCK = 2 * 10**6  # evaluations at once
+MOST = {1: 10, 2: 4, 3: 2}  # times as many that boxes may hold
 CHUNK = {1: 2048, 2: 128, 3: 16}  # points at once
 ROOTS = {1: 16, 2: 8, 3: 4}  # boxes along an axis to start with
 LOOKOUT = 4.0  # a valley of f lower by D matters within sqrt(2 t D): from the start it is looked for up to D = 16
@@ -205,17 +206,22 @@ class Energy:
         """H - base at the points of the rule in each box: (C, n, ..., n)."""
         d = self.x.shape[1]
         s = rule(ORDERS[d], ends)[0]
-        z = np.empty((len(owner), *[len(s)] * d, d))
+        y, bowl = np.empty((len(owner), *[len(s)] * d, d)), 0.0
         for k in range(d):
             with np.errstate(invalid="ignore"):  # of what is refused
                 line = centre[:, k, None] + half[:, k, None] * s
-            z[..., k] = line.reshape(-1, *[len(s) if j == k else 1 for j in range(d)])
+            shape = -1, *[len(s) if j == k else 1 for j in range(d)]
+            y[..., k] = (line + self.origin[owner, k, None]).reshape(shape)
+            bowl = bowl + (line * (0.5 * line + self.away[owner, k, None]) / self.t).reshape(shape)
+        energy = values(self.f, y)
+        energy -= self._at(owner, self.height)
+        energy += bowl
         close = self.close(owner, centre, half)
-        if not close.any():
-            return self._plain(owner, z)
-        energy, far = np.empty(z.shape[:-1]), ~close
-        energy[far] = self._plain(owner[far], z[far])
-        energy[close] = self._checked_difference(owner[close], z[close])
+        if close.any():
+            z = centre[close].reshape(-1, *[1] * d, d) + half[close].reshape(-1, *[1] * d, d) * _mesh([s] * d).reshape(
+                *[len(s)] * d, d
+            )
+            energy[close] = self._checked_difference(owner[close], z)
         return energy
 
     def _at(self, owner, rows):
@@ -226,9 +232,6 @@ class Energy:
     def _bowl(self, owner, z):
         """The difference of the parabolas."""
         return (z * (0.5 * z + self._at(owner, self.away))).sum(-1) / self.t
-
-    def _plain(self, owner, z):
-        return values(self.f, z + self._at(owner, self.origin)) - self._at(owner, self.height) + self._bowl(owner, z)
 
     def _checked_difference(self, owner, z):
         """`_difference` where it is the difference of the values up to their rounding, elsewhere the latter.
@@ -322,7 +325,7 @@ def survivors(field, boxes, best, depth, marks=()):
             floor[holds] = np.minimum(floor, best[owner])[holds]
         keep = floor <= best[owner] + (depth + 1e-13 * np.abs(field.base[owner]))
         parts.append([a[keep] for a in (owner, centre, half, energy, floor, dips)])
-        if sum(part[3].size for part in parts) > 4 * BLOCK:
+        if sum(part[3].size for part in parts) > MOST[d] * BLOCK:
             slanted = ", or has kinks along slanted surfaces there" if d > 1 else ""
             raise TooManyBoxes(
                 f"the loss varies too much within the kernel's reach{slanted}: use node values on a Grid, a smaller "
