@@ -134,7 +134,9 @@ def _start(m, dt, sweeps):
 def _of_fourth_order(shared, share):
     """What the rates smear, less what the correction takes of it."""
     smeared = shared["estimates"]["smearing"]
-    return shared | {"estimates": shared["estimates"] | {"smearing": lambda values, time: share * smeared(values, time)}}
+    return shared | {
+        "estimates": shared["estimates"] | {"smearing": lambda values, time: share * smeared(values, time)}
+    }
 
 
 def _fitted(D, form, grid):

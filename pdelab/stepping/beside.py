@@ -14,6 +14,7 @@ from pdelab.hints import Array
 __all__ = ["WARN_ABOVE", "Beside", "advice", "errors"]
 
 WARN_ABOVE = 0.05
+SMOOTH = 0.5  # of schemes of high order, of whose errors the difference is a thirtieth where all is smooth, all at kinks
 KINKS = 1.5  # of schemes of first order, by whose errors h log h the difference of two runs is less than the error
 
 
@@ -89,8 +90,8 @@ def errors(others: Iterable[Beside], measure: Callable, first: Array, values: Ar
             if other.against is not None:
                 before, base = run(other.against)
                 begin, size = other.against.first, before.measure
-            elif stepper.order == 1:
-                share *= KINKS
+            else:
+                share *= KINKS if stepper.order == 1 else SMOOTH if stepper.order > 2 else 1.0
         except (ValueError, ArithmeticError, RuntimeError):
             continue
         difference = max(
