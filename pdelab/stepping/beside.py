@@ -14,7 +14,7 @@ from pdelab.hints import Array
 __all__ = ["WARN_ABOVE", "Beside", "advice", "errors"]
 
 WARN_ABOVE = 0.05
-SMOOTH = 0.5  # of schemes of high order, of whose errors the difference is a thirtieth where all is smooth, all at kinks
+SMOOTH = 0.5  # of schemes of high order: the difference is all error at kinks, a thirtieth where all is smooth
 KINKS = 1.5  # of schemes of first order, by whose errors h log h the difference of two runs is less than the error
 
 
