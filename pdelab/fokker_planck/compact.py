@@ -13,7 +13,6 @@ from pdelab.fokker_planck.walls import with_walls
 from pdelab.generator import axis_rates, ito
 from pdelab.generator.edges import lines
 from pdelab.generator.smearing import peclet
-from pdelab.generator.truncation import roughness
 from pdelab.grid import Grid
 from pdelab.hints import Array
 from pdelab.kernels import tridiagonal
@@ -74,16 +73,11 @@ def _smooth_share(form, grid):
 
 
 def _share(form, grid):
-    """The same at the nodes: all at walls, and where the slope of the drift is not smooth."""
+    """The same at the nodes: all of it at walls."""
     share = np.full(grid.shape, _smooth_share(form, grid))
-    for axis, drop in enumerate(form.drops):
-        bend = np.moveaxis(drop - np.roll(drop, 1, axis), axis, 0)
-        if not grid.periodic[axis]:
-            bend[0], bend[-1] = bend[1], bend[-2]
-        rough = roughness(np.moveaxis(bend, 0, axis), axis, grid, float(np.abs(drop).max()))
-        np.maximum(share, rough, out=share)
+    for axis, ends in enumerate(grid.ends):
         along = np.moveaxis(share, axis, 0)
-        for node, end in zip((0, -1), grid.ends[axis]):
+        for node, end in zip((0, -1), ends):
             along[node] = 1.0 if end == "reflecting" else along[node]
     return share
 

@@ -204,14 +204,14 @@ def cell_numbers(form: Ito, axis: int) -> Array:
         return np.where(drop == 0, 0.0, drop / face)
 
 
-def roughness(values: Array, axis: int, grid: Grid, size: float = 0.0) -> Array:
+def roughness(values: Array, axis: int, grid: Grid) -> Array:
     """How little values along an axis are smooth: (kh)²/2 of waves, one where they have kinks or stand out alone.
 
-    Their second difference over twice the largest of the three; what is faint beside `size` or the largest is not.
+    Their second difference over twice the largest of the three; what is faint beside the largest is smooth.
     """
     near = np.abs(values)
     near = np.maximum(near, np.maximum(np.roll(near, 1, axis), np.roll(near, -1, axis)))
-    floor = max(FAINT * max(float(near.max()), size), np.finfo(float).tiny)
+    floor = max(FAINT * float(near.max()), np.finfo(float).tiny)
     return np.minimum(np.abs(second_difference(values, axis, grid)) / (2 * near + floor), 1.0)
 
 
