@@ -276,6 +276,8 @@ MUTANTS = tuple(
         # stepping and accuracy
         ("error by the longer step", "stepping/accuracy.py", "(1.5 if order > 1 else 1.0) / (", "0.5 / (",
          "tests/test_accuracy.py -k honest and not every"),
+        ("large errors are not made sure", "stepping/accuracy.py", "self.unsure = stepper.order > 1", "pass",
+         "tests/test_absorbing.py -k default_step_of or longer_compact"),
         ("error by the shorter step", "stepping/accuracy.py", "1 / (1 - min(r, 0.9) ** p)", "0.2", "tests/test_accuracy.py -k honest"),
         ("rule above the bound", "stepping/run.py", "min(rule, bound)", "rule",
          "tests/test_stepping.py -k rule_of_accuracy"),

@@ -493,6 +493,56 @@ def test_drifts_with_kinks_and_steps_and_walls_have_the_error_of_compact_steps_t
     assert error > 0.005 or not told, (error, run.info)
 
 
+@pytest.mark.parametrize("seed", range(60))
+def test_the_error_of_the_default_step_of_crank_nicolson_is_told_and_no_more(seed):
+    """Against the matrix exponential of the chain on the same nodes: few steps, walls and ends that absorb."""
+    rng = np.random.default_rng(seed)
+    n, D, time, closed = (
+        int(rng.integers(40, 120)),
+        10 ** rng.uniform(-1.2, 0),
+        10 ** rng.uniform(-2, 0),
+        [seed % 3 > 0] * 2,
+    )
+    drift, middle, width = rng.normal() * (seed % 2), rng.uniform(0.3, 0.7), rng.uniform(0.03, 0.2)
+    grid = pl.Grid(0.0, 1.0, n, boundary="reflecting" if closed[0] else "absorbing")
+    start, Q = (
+        np.exp(-(((grid.x - middle) / width) ** 2)) * ~grid.absorbing,
+        chain_of_drift(lambda x: drift + 0 * x, D, n, closed),
+    )
+    for kind, exact in (
+        (FokkerPlanck, (start * grid.weights) @ expm(time * Q) / grid.weights),
+        (BackwardKolmogorov, expm(time * Q) @ start),
+    ):
+        problem = kind(drift=np.full(n, drift), diffusivity=D)
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            run = pl.solve(problem, start, grid, time, scheme="crank_nicolson")
+        wrong, size = np.abs(run.final - exact * ~grid.absorbing), (np.abs(start) if closed[0] else run.final)
+        if kind is FokkerPlanck:
+            error = grid.integrate(wrong) / grid.integrate(size)
+        else:
+            error = wrong.max() / max(np.ptp(size), np.ptp(run.final))
+        told = any("error in time" in str(one.message) for one in said)
+        assert told == (run.info["time_error"] > 0.01) and (error < 0.1 or told) and (error > 0.007 or not told)
+        assert error < 1.3 * run.info["time_error"] + 1e-4
+
+
+@pytest.mark.parametrize("time, steps", [(3.0, 700), (5.0, 1400), (12.0, 3000), (12.0, 4000)])
+@pytest.mark.parametrize("kind", [FokkerPlanck, BackwardKolmogorov])
+def test_longer_compact_steps_raise_no_alarm_at_late_times(kind, time, steps):
+    """All modes from a start off the middle: the slowest, by its sine, is left, of what the data have of it."""
+    n = 60
+    grid = pl.Grid(0.0, 1.0, n, boundary="absorbing")
+    start = np.exp(-(((grid.x - 0.3) / 0.15) ** 2)) * ~grid.absorbing
+    wave = np.sin(np.pi * grid.x)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        run = pl.solve(kind(0 * grid.x, diffusivity=1.0), start, grid, time, scheme="compact", dt=time / steps)
+    exact = 2 * grid.integrate(start * wave) * wave * math.exp(-(np.pi**2) * time)
+    assert np.abs(run.final / np.where(exact > 0, exact, 1.0) - 1)[1:-1].max() < 0.01
+    assert run.info["time_error"] < 0.01 and not said
+
+
 @pytest.mark.parametrize("n", [9, 13, 17, 33])
 def test_what_ends_take_in_by_compact_steps_is_right_or_told(n):
     """Brownian motion from 0.3, of which most goes through the lower end: the sine series."""

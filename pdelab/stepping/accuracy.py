@@ -77,14 +77,17 @@ class Estimate:
 
     A second run takes other steps: twice as long where nothing forbids it, half as long where the scheme has a bound.
     With steps r times as long its error is r^p times as large, p the order, so that the difference of the two tells
-    both. Many explicit steps are not made again, but where the solution leaks: for them stands dt/2 times the change of
-    u_t over the run, what forward Euler leaves out of the integral over time.
+    both. Of an order above one longer steps may be too few for that, or leave what shorter ones damp: where `unsure`
+    the difference from half as long ones makes sure, `with_half`. Many explicit steps are not made again, but where the
+    solution leaks: for them stands dt/2 times the change of u_t over the run, what forward Euler leaves out of the
+    integral over time.
     """
 
     def __init__(self, stepper, first, times, dt, cfl, scale):
         stepper = stepper.bare or stepper
         self.stepper, self.first = stepper, first
         self.error, self.follow, self.finish = stepper.error or 0.0, _nothing, _nothing
+        self.unsure, self.gap = False, 0.0
         bound = stepper.bound(stepper.init(first), 0.0)
 
         def run(stepper, scale):
@@ -99,6 +102,7 @@ class Estimate:
         if stepper.check is not None:
             self._beside(run(stepper.check, scale), set(range(len(times))), lambda ratio, order: 1 / 3)
         elif 2 * self.step <= bound and sum(counts) > 1 and not breaks:
+            self.unsure = stepper.order > 1
             self._beside(run(stepper, 2 * scale), _meetings(counts), _of_shorter)
         elif bound == math.inf or stepper.leaks or first.size * sum(counts) <= SMALL:
             self._beside(run(stepper, scale / 2), set(range(len(times))), lambda r, p: 1 / (1 - min(r, 0.9) ** p))
@@ -118,7 +122,12 @@ class Estimate:
         self.reached = end
         share = self.share(run.steps / self.other.steps, min(self.stepper.order, 2))
         gap = self.stepper.measure(run.field - self.other.field, self.first, run.field)
-        self.error = max(self.error, share * gap)
+        self.gap, self.error = max(self.gap, gap), max(self.error, share * gap)
+
+    def with_half(self, gap: float) -> None:
+        """The error from the difference from steps half as long, of the order that both differences show, 1 to 2."""
+        fall = min(max(self.gap / max(gap, TINY), 2.0), 4.0)
+        self.error = gap / (1 - 1 / fall)
 
     def _finish(self, k, end, run):
         """What forward Euler leaves out, from the first and the last change."""

@@ -242,7 +242,8 @@ def solve(
     with _teller(progress, float(times[-1])) as tell:
         task = _Task(stepper, first, grid, times, dt, cfl, rtol != math.inf, tell)
         if wanted is None or wanted == math.inf or stepper.error is not None:
-            solution = _interruptible(lambda save: task.solved(1.0, save), times, on_save)
+            above = WARN_ABOVE if rtol is None else math.inf
+            solution = _interruptible(lambda save: task.solved(1.0, save, above), times, on_save)
         else:
             solution = _interruptible(lambda save: task.refined(wanted, save), times, on_save)
     solution.info.setdefault("scheme", _name(chosen))
@@ -350,8 +351,8 @@ class _Task:
             f"dt = {solution.info['dt']:.3g}: take a scheme of higher order"
         )
 
-    def solved(self, scale, on_save):
-        """The solution with steps `scale` times as long as they would be."""
+    def solved(self, scale, on_save, above=math.inf):
+        """The solution with steps `scale` times as long as they would be; an error in time above that is made sure."""
         stepper, first, times = self.stepper, self.first, self.times
         followed = stepper.peaks | stepper.estimates
         if not self.estimated:
@@ -394,6 +395,8 @@ class _Task:
         if estimate is not None:
             if run.steps:
                 estimate.finish(len(times) - 1, times[-1], run)
+            if estimate.unsure and estimate.error > above:
+                estimate.with_half(self._apart(saved, scale / 2))
             info["time_error"] = estimate.error
         if "mass" in certificates:
             mass, size = (certificates["mass"](field, 0.0) for field in (first, np.abs(first)))
@@ -402,6 +405,12 @@ class _Task:
         for array in (times, saved):
             array.flags.writeable = False
         return Solution(times, saved, self.grid, run.steps, info)
+
+    def _apart(self, saved, scale):
+        """How far the saved values are from those of such steps, the largest of all times."""
+        bare = replace(self.stepper.bare or self.stepper, peaks={}, records={}, certificates={})
+        others = replace(self, stepper=bare, estimated=False, tell=None).solved(scale, _unsaved).values
+        return max(bare.measure(mine - other, self.first, mine) for mine, other in zip(saved, others))
 
 
 def _chosen(scheme, problem):
