@@ -5,6 +5,9 @@ import warnings
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import iv
 
 import pdelab as pl
 from pdelab import paths
@@ -261,6 +264,23 @@ def test_steps_beyond_stability_are_told(rate, scheme):
         pl.simulate(pulled, 1.0, 40 / rate, 2.5 / rate, **run)
     for drift in (f"{rate}*x", f"{rate}*(x - x**3)"):
         pl.simulate(pl.Diffusion(drift, 0.1), 0.1, 20 / rate, 0.2 / rate, **run)
+
+
+@pytest.mark.parametrize("scheme", ["euler_maruyama", "weak_euler", "heun", "sra1", "leimkuhler_matthews", "baoab"])
+@settings(max_examples=20, deadline=None, derandomize=True)
+@given(
+    reach=st.one_of(st.floats(0.05, 1.6), st.floats(2.2, 6.0)), wave=st.sampled_from([1, 6]), cold=st.floats(2.0, 30.0)
+)
+def test_bounded_drifts_beyond_stability_are_told(scheme, reach, wave, cold):
+    """Wells of -cos(kx)/k², curvature 1: the mean of cos(kx) is I_1/I_0 of beta/k², which long steps miss."""
+    momenta = scheme == "baoab"  # whose reach is dt²/2
+    dt, loss, beta = math.sqrt(2 * reach) if momenta else reach, pl.Loss(f"-cos({wave}*x)/{wave**2}"), cold * wave**2
+    sde = pl.Underdamped(loss, beta, 1.0) if momenta else pl.Langevin(loss, beta)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        x = pl.simulate(sde, 0.0, 60 * dt, dt, scheme=scheme, paths=800, seed=1).final
+    error = abs(np.cos(wave * (x[:, 0] if momenta else x)).mean() - iv(1, cold) / iv(0, cold))
+    assert len(caught) == (reach > 2) and (error > 0.1 or reach < 2.5), (error, caught)
 
 
 @pytest.mark.parametrize("bend", [3.0, 100.0, 0.7])

@@ -115,7 +115,7 @@ def simulate(
     Warns
     -----
     AccuracyWarning
-        An explicit scheme without walls whose steps overshoot further and further at most of the end states.
+        Explicit steps that overshoot as far as the last or further at a tenth of the end states or more.
 
     Good values
     -----------
