@@ -13,6 +13,7 @@ from pdelab.stepping.run import Run
 __all__ = ["AccuracyWarning", "Estimate", "integral_error", "largest_error"]
 
 SMALL = 2**22  # nodes times steps: as long as a run is that short, a second one with half its steps is not felt
+LARGE = 0.1  # relative error of steps that do not show their order
 TINY = np.finfo(float).tiny
 
 
@@ -127,7 +128,8 @@ class Estimate:
     def with_half(self, gap: float) -> None:
         """The error from the difference from steps half as long, of the order that both differences show, 1 to 2."""
         fall = min(max(self.gap / max(gap, TINY), 2.0), 4.0)
-        self.error = gap / (1 - 1 / fall)
+        sure = gap / (1 - 1 / fall)
+        self.error = sure if sure < LARGE else max(sure, self.error)  # no order is seen in what is wrong
 
     def _finish(self, k, end, run):
         """What forward Euler leaves out, from the first and the last change."""
