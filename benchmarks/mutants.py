@@ -401,6 +401,8 @@ MUTANTS = tuple(
         ("gaps of noise that fades are not compared", "generator/gaps.py", "faded, enough = form.diagonal and fades(form, grid),", "faded, enough = False,",
          "tests/test_fading_noise.py -k jacobis"),
         ("five nodes show all", "generator/chains.py", "(8, 0.6)", "(8, 6e9)", "tests/test_fading_noise.py -k five_nodes"),
+        ("half cells of ends are reached for them", "generator/chains.py", "if not (form.diagonal and fades(form, grid)):", "if True:",
+         "tests/test_fading_noise.py -k sets_that_are"),
         ("no polynomials", "generator/fading.py", "SMOOTH = 3e-3", "SMOOTH = 0.0", "tests/test_fading_noise.py -k few_nodes"),
         ("no wait beyond the first node", "generator/fading.py", "rate = scale * self.first / (before + beyond)", "rate = scale * self.first / before",
          "tests/test_fading_noise.py -k scale_function"),

@@ -11,7 +11,7 @@ from scipy import integrate, stats
 
 import pdelab as pl
 from pdelab.fokker_planck import FokkerPlanck, first_passage
-from pdelab.generator import mean_exit_time, spectral_gap, splitting, stationary
+from pdelab.generator import committor, mean_exit_time, spectral_gap, splitting, stationary
 
 PROPERTY = settings(deadline=None, max_examples=60, derandomize=True)
 SHARES = {"ito": 0.0, "stratonovich": 0.5, "klimontovich": 1.0, "fick": 1.0}
@@ -140,6 +140,22 @@ def test_an_end_where_noise_fades_absorbs_what_its_scale_function_says(noise, n,
     hits = answered(lambda: splitting(problem, grid)[0, int(mirrored)])
     assert hits is None or abs(hits[node] - exact.hit(x)) < 0.01
     times = answered(lambda: mean_exit_time(problem, grid))
+    if times is not None and np.isfinite(exact.exit_between(x)):
+        np.testing.assert_allclose(times[node], exact.exit_between(x), rtol=0.05)
+
+
+@settings(PROPERTY, max_examples=35)
+@given(NOISES, st.integers(20, 120), st.booleans())
+def test_sets_that_are_reflecting_ends_are_reached_as_the_process_reaches_them(noise, n, mirrored):
+    """Not as their half cells are: by the scale function, and never where it has no integral."""
+    grid = pl.Grid(0.0, 1.0, n)
+    problem, exact = of(noise, grid, mirrored)
+    node, far = (-1 - n // 4, 0) if mirrored else (n // 4, n - 1)
+    a, b = grid.x == grid.x[n - 1 - far], grid.x == grid.x[far]
+    x = grid.x[n // 4]
+    reached = answered(lambda: committor(problem, grid, a, b))
+    assert reached is None or abs(1 - reached[node] - exact.hit(x)) < 0.01
+    times = answered(lambda: mean_exit_time(problem, grid, a | b))
     if times is not None and np.isfinite(exact.exit_between(x)):
         np.testing.assert_allclose(times[node], exact.exit_between(x), rtol=0.05)
 

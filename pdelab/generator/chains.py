@@ -369,10 +369,11 @@ def mean_exit_time(
     >>> bool(abs(mean_exit_time(pl.FokkerPlanck(beta=1.0), walls) - walls.x * (1 - walls.x) / 2).max() < 1e-14)
     True
     """
-    Q = checked_chain(problem, grid, time)
     inside = grid.absorbing.ravel() if target is None else _target(target, grid, "target")
     if not inside.any():
         raise ValueError("target: expected a set of nodes, since this grid has no absorbing end, got None")
+    grid = _ending(problem, grid, time, inside)
+    Q = checked_chain(problem, grid, time)
     times, logs = np.full((2, inside.size), math.inf)
     times[inside], logs[inside] = 0.0, -math.inf
     certain = np.flatnonzero(_sure_to_reach(Q, inside) & ~inside)
@@ -415,7 +416,7 @@ def committor(
     Parameters
     ----------
     a, b : boolean arrays grid.shape, or callables points -> boolean array; they do not meet
-        The nodes in them: let them end on nodes.
+        The nodes in them: let them end on nodes. A reflecting end where noise fades is reached as an absorbing one is.
     problem : FokkerPlanck or BackwardKolmogorov
     grid : Grid
     time : float
@@ -449,6 +450,7 @@ def committor(
     a, b = _target(a, grid, "a"), _target(b, grid, "b")
     if (a & b).any():
         raise ValueError(f"a and b: expected sets that do not meet, they share {int((a & b).sum())} nodes")
+    grid = _ending(problem, grid, time, a, b)
     form = ito(asked(problem, grid, time), grid)
     Q = checked_chain(problem, grid, time)
     a = a | (grid.absorbing.ravel() & ~b)
@@ -730,6 +732,23 @@ def _certified(Q, load, factors, longest):
             f"fails its certificate (residual {residual:.1e}): take a grid of less than 370² or 29³ nodes"
         )
     return v
+
+
+def _ending(problem, grid, time, *sets):
+    """The grid with the reflecting ends absorbing that lie in one of the sets whole, where noise fades at an end.
+
+    They are reached as the process reaches a point; a node on a wall has its half cell, which may be reached where the
+    wall is not.
+    """
+    form = ito(asked(problem, grid, time), grid)
+    if not (form.diagonal and fades(form, grid)):
+        return grid
+    fields, boundary = [inside.reshape(grid.shape) for inside in sets], []
+    for axis, ends in enumerate(grid.ends):
+        taken = [any(field.take(node, axis).all() for field in fields) for node in (0, -1)]
+        names = tuple("absorbing" if end == "reflecting" and whole else end for end, whole in zip(ends, taken))
+        boundary.append(names if grid.boundary[axis] != "periodic" else "periodic")
+    return Grid(grid.lower, grid.upper, grid.shape, boundary=tuple(boundary))
 
 
 def _target(target, grid, name):

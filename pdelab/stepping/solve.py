@@ -149,7 +149,8 @@ def solve(
         - absorbed_error: what the nodes leave out of absorbed, to leading order where |b| h / D is not small, else, and
           on axes of 7 to 33 nodes, by a run beside it on every second node, unless all axes have 257 or more; math.inf
           on fewer along an axis that matters. What `compact` gains over second order is not in it, and where the data
-          have steps they count as of first order.
+          have steps they count as of first order. It is far too small where noise varies in waves of few nodes and
+          |b| h / D is 3 or more: compare with twice as many nodes.
         - peclet, of Fokker-Planck: the largest |b| h / D over the faces.
         - smearing: the error of the squared widths, over them, that the fluxes of the scheme make. Where |b| h / D is
           not small a run is looked at on the way, too, and what was smeared then counts as far as it is not forgotten;
