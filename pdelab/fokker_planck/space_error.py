@@ -29,10 +29,8 @@ STEPS, LEAPS = 16, 8  # steps after which what was left out is added, and parts 
 
 def left_out(truncation: Truncation, density: Array, grid: Grid, share: Array | float = 1.0) -> Array:
     """What a scheme that leaves out this share of what the rates do leaves out of ρ_t, all where that is not smooth."""
-    if np.all(share == 1.0):
-        return truncation.left_out(density * grid.weights) / grid.weights
-    whole = truncation.left_out(density * grid.weights) / grid.weights
-    return truncation.left_out(density * grid.weights, np.maximum(share, _rough(whole, grid))) / grid.weights
+    counted = None if np.all(share == 1.0) else lambda whole: np.maximum(share, _rough(whole / grid.weights, grid))
+    return truncation.left_out(density * grid.weights, counted) / grid.weights
 
 
 def _rough(load, grid):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,19 +92,24 @@ class Truncation:
             more.append(_on_faces(fitted, axis, self.grid) - more_up * up * masses + more_down * down * there)
         return more
 
-    def left_out(self, masses: Array, share: Any = 1.0) -> Array:
+    def left_out(self, masses: Array, share: Callable[[Array], Array] | None = None) -> Array:
         """What L has more than Q of the change of masses, per time; zero in equilibrium.
 
         The cell at a wall is half as wide and has its node at an end: beside the fluxes it leaves out h²/12 times the
         slope of what changes, as the trapezoidal rule does.
 
-        share : of that, at the nodes; over faces the larger one counts
+        share : all of it -> what part of that counts, at the nodes; over faces the larger one
         """
-        total, share = np.zeros_like(masses), np.broadcast_to(share, masses.shape)
-        for axis, flux in enumerate(self.fluxes(masses)):
+        fluxes = self.fluxes(masses)
+        slopes = [differences(self._change(masses, k) / self._widths(k), k, self.grid) / 12 for k in range(len(fluxes))]
+        whole = self._gathered(fluxes, slopes, np.ones_like(masses))
+        return whole if share is None else self._gathered(fluxes, slopes, share(whole))
+
+    def _gathered(self, fluxes, slopes, share):
+        total = np.zeros_like(share)
+        for axis, (flux, slope) in enumerate(zip(fluxes, slopes)):
             flux = np.maximum(share, np.roll(share, -1, axis)) * flux
             total += flux - np.roll(flux, 1, axis)
-            slope = differences(self._change(masses, axis) / self._widths(axis), axis, self.grid) / 12
             along, rise, part = (np.moveaxis(field, axis, 0) for field in (total, slope, share))
             for side, (node, face, sign) in enumerate(((0, 0, -1.0), (-1, -2, 1.0))):
                 if self.grid.ends[axis][side] == "reflecting":
