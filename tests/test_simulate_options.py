@@ -280,7 +280,7 @@ def test_bounded_drifts_beyond_stability_are_told(scheme, reach, wave, cold):
         warnings.simplefilter("always")
         x = pl.simulate(sde, 0.0, 60 * dt, dt, scheme=scheme, paths=800, seed=1).final
     error = abs(np.cos(wave * (x[:, 0] if momenta else x)).mean() - iv(1, cold) / iv(0, cold))
-    assert len(caught) == (reach > 2) and (error > 0.1 or reach < 2.5), (error, caught)
+    assert len(caught) <= (reach > 2) and (caught or reach < 2 or error < 0.1), (error, caught)
 
 
 @pytest.mark.parametrize("bend", [3.0, 100.0, 0.7])

@@ -32,7 +32,7 @@ __all__ = ["NUMPY_PATHS", "prepared"]
 
 EXPLICIT = (euler_maruyama, weak_euler, milstein, derivative_free_milstein, heun, sra1, leimkuhler_matthews)
 LONG = 0.4  # of the width of a box, from which on steps pass by its ends
-SOME = 0.1  # of the end states, a share that is told
+MOST, SOME = 0.5, 0.1  # of the end states, shares that are told
 GROWTH = 1.0 - 1e-9  # of overshooting steps, from which the noise is not forgotten; a bit less for rounding
 SECONDS_PER_CHUNK = 0.1  # steps run in pieces of about this length, so that Ctrl-C is heard
 STEPS_AT_FIRST = 2**22  # path-steps of the first piece of a compiled run: about 10 ms
@@ -225,10 +225,10 @@ class _Run:
             )
 
     def _tell_of_instability(self):
-        """Warn where explicit steps by the drift alone overshoot no less each time, at some of the end states.
+        """Warn where explicit steps by the drift alone overshoot no less each time, from most end states or some.
 
         From a state to where its step leads the drift changes by -2/dt times the way or more. Bounded drifts hold such
-        paths, but not at the law of the equation.
+        paths, but not at the law of the equation, unless their steps are small beside those of the noise, as at kinks.
         """
         scheme = getattr(self.scheme, "func", self.scheme)
         if scheme not in (*EXPLICIT, baoab):
@@ -245,8 +245,10 @@ class _Run:
             for axis, (low, high) in enumerate(self.walls[:, :2]):  # what walls fold back
                 there[axis] = np.clip(there[axis], low, high)
             slopes = (first * (step(there) - first)).sum(0) / (first**2).sum(0)
-        share = float((slopes <= -2 * GROWTH).mean())
-        if share > SOME:
+            growing = slopes <= -2 * GROWTH
+            kick = 0.0 if momenta else self.sde.noise_term(x, t, np.repeat(self._kick(), x.shape[1], 1))
+        share, large = growing.mean(), 4 * (first**2).sum(0) > np.sum(kick**2, axis=0)
+        if share > MOST or (growing & large).mean() > SOME:
             below = self.dt * (-2 / float(np.nanquantile(slopes, SOME / 2))) ** (0.5 if momenta else 1.0)
             warnings.warn(
                 f"dt = {self.dt:.3g} is beyond the stability of {name_of(self.scheme)} at {100 * share:.0f} % of the "
