@@ -194,6 +194,8 @@ MUTANTS = tuple(
         ("bounds that are worth nothing pass", "closed_forms/descent.py", "    if useless.size:", "    if False:", CLOSED + "told_or_refused"),
         ("jumps are cut along one axis", "kernels/boxes.py", "1e300 * (h / (gap * widest))", "1e300", CLOSED + "normal_tails"),
         ("parts of lines count twice", "kernels/lines.py", "max(low[b, 1], reached)", "low[b, 1]", CLOSED + "slanted"),
+        ("cusps stay between floats", "closed_forms/turned.py", "beta * change > BLURRED", "beta * change > 1e99", CLOSED + "between_floats"),
+        ("slanted planes are not turned", "closed_forms/turned.py", "np.linalg.norm(rest) > SQUARE", "False", CLOSED + "quadrature_across"),
         ("lines of what is left alone", "closed_forms/quadrature.py", "            cover.append(tuple(a[resolved] for a in boxes))", "            pass",
          CLOSED + "slanted"),
         ("small losses by logarithms", "closed_forms/points.py", "beta * mild.moves(f, x, width) <= MILD", "beta * mild.moves(f, x, width) < 0.0",

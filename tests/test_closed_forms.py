@@ -994,8 +994,10 @@ def test_a_place_narrower_than_the_gaps_between_floats_is_warned_of():
         at_one = pl.local_entropy(steep, 1.0, t, 1e8)
     assert at_zero == pytest.approx(-(math.log(2 / 1e16) + math.log(1e8 / math.pi) / 2) / 1e8, rel=1e-8)
     assert at_one == pytest.approx(1.0 + at_zero, abs=1e-14)
+    assert pl.local_entropy(pl.Loss("100000000*abs(x - 1)"), 1.0, t, 1e8) == pytest.approx(at_zero, rel=1e-8)
+    two = pl.Loss("100000000*(abs(x - 1) + abs(x - 2)/1000)")  # of which one at most can be at 0
     with pytest.warns(pl.AccuracyWarning, match="from one float64 number to the next"):
-        assert pl.local_entropy(pl.Loss("100000000*abs(x - 1)"), 1.0, t, 1e8) == pytest.approx(0.0, abs=1e-6)
+        assert pl.local_entropy(two, 1.0, t, 1e8) == pytest.approx(1e5, abs=1e-6)
 
 
 @pytest.mark.parametrize("offset, place, power", [(0, 0, 0.25), (0, 0.3, 0.5), (10**6, 1, 0.5)])
@@ -1428,6 +1430,24 @@ def test_differences_across_a_kink_are_told(rng):
         x = np.array([0.0, 0.1, 1.0, -2.0])
         bend = pl.local_entropy_hessian(bare, x, 0.0, 1.0)
         np.testing.assert_allclose(bend, f.hessian(x), rtol=1e-5, atol=1e-9 * np.abs(f.hessian(x)).max())
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_cusps_between_floats_against_quadrature_beside_them(seed):
+    """|x - c|^p at temperatures at which f changes by more than 1/β between the floats next to c."""
+    rng = np.random.default_rng(seed)
+    c, power, gamma = float(rng.uniform(0.1, 9.0)), round(rng.uniform(0.25, 0.45), 2), rng.uniform(0.3, 1.0)
+    beta, z = 10.0 ** rng.uniform(7.0, 9.0), rng.uniform(-0.05, 0.05)
+    f, x = pl.Loss(f"abs(x - {c!r})**{power}"), c + z
+    edges = np.geomspace(1e-60, 1.0, 3000)
+
+    def density(s):
+        return np.exp(-beta * (np.abs(s) ** power + s * (s - 2.0 * (x - c)) / (2 * gamma)))
+
+    sides = (np.concatenate([[0.0], edges]), np.concatenate([-edges[::-1], [0.0]]))
+    parts = [integrate.fixed_quad(density, a, b, n=8)[0] for side in sides for a, b in itertools.pairwise(side)]
+    value = (x - c) ** 2 / (2 * gamma) - math.log(sum(parts) * math.sqrt(beta / (2 * math.pi * gamma))) / beta
+    assert float(pl.local_entropy(f, x, gamma, beta)) == pytest.approx(value, abs=1e-9 / beta + 1e-12 * abs(value))
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -20,7 +20,7 @@ def images(rows, boundary, left, right):
     else:
         j %= 2 * (n - 1)
         j = np.minimum(j, 2 * (n - 1) - j)
-    return rows[:, j]
+    return np.take(rows, j, axis=1)
 
 
 def outflow(values, grid, reach, outwards):

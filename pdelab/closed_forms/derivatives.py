@@ -102,7 +102,9 @@ def _derivative(f, where, gamma, beta, order):
         return separable.combined(terms, where, order, lambda part, own: _derivative(part, own, gamma, beta, order))
     if turn := turned.turn(f, where, beta):
         points.check_whole(f, where, gamma, beta)
-        return turned.evaluated(turn, where, order, gamma, lambda part, y, t: _derivative(part, y, t, beta, order))
+        own = turned.evaluated(turn, where, order, gamma, lambda part, y, t: _derivative(part, y, t, beta, order))
+        if own is not None:
+            return own
     if not isinstance(where, Grid):
         return points.derivative(f, where, gamma, beta, order)
     f, beta = arguments.loss(f, where.dimension), arguments.inverse_temperature(beta)

@@ -111,7 +111,9 @@ def hopf_lax(f: Loss | ArrayLike, grid: Grid | ArrayLike, t: ArrayLike, *, refin
     if not isinstance(grid, Grid):
         if turn := turned.turn(f):
             points.check_whole(f, grid, t, math.inf, "t")
-            return turned.evaluated(turn, grid, 0, t, hopf_lax)
+            own = turned.evaluated(turn, grid, 0, t, hopf_lax)
+            if own is not None:
+                return own
         return points.value(f, grid, t, math.inf, "t")
     u = arguments.each_time(lambda time: _hopf_lax(f, grid, time, refine, places=False)[0], t)
     if np.ndim(t) and refine in (True, False) and not hasattr(f, "on"):
@@ -330,8 +332,10 @@ def local_entropy(f: Loss | ArrayLike, where: Grid | ArrayLike, gamma: ArrayLike
     Notes
     -----
     Chaudhari, thesis (3.9) with the normalised kernel, and (4.11)-(4.14). A kinked formula that is a sum over
-    coordinates, abs(x) + abs(y), is answered axis by axis, and so is any such sum of more than three variables; others
-    of more than three are refused at finite beta.
+    coordinates, abs(x) + abs(y), is answered axis by axis, and so is any such sum of three variables or more; others of
+    more than three are refused at finite beta. Kinks, cusps and jumps along slanted planes, parallel or at right
+    angles, are answered in coordinates that are turned with them; those along curves of the plane on lines; those along
+    curved surfaces in space, and along slanted planes at other angles there, may be refused.
 
     A Loss of functions is sampled at 256, 96 or 32 Gauss points along each axis of the kernel's reach in one, two or
     three dimensions, more where it varies. A second look at 4096 other places or fewer warns where f plus the parabola
@@ -362,7 +366,9 @@ def local_entropy(f: Loss | ArrayLike, where: Grid | ArrayLike, gamma: ArrayLike
         return separable.combined(terms, where, 0, lambda part, own: local_entropy(part, own, gamma, beta))
     if turn := turned.turn(f, where, beta):
         points.check_whole(f, where, gamma, beta)
-        return turned.evaluated(turn, where, 0, gamma, lambda part, y, scope: local_entropy(part, y, scope, beta))
+        own = turned.evaluated(turn, where, 0, gamma, lambda part, y, scope: local_entropy(part, y, scope, beta))
+        if own is not None:
+            return own
     if not isinstance(where, Grid):
         return points.value(f, where, gamma, beta)
     if not hasattr(f, "on"):

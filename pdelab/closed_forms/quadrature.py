@@ -97,7 +97,7 @@ def _integrate(x, f, t, beta, moments):
         resolved |= _floats(field, boxes).all(axis=1)
         if f.formula is not None and d == 1:  # in more dimensions boxes would be far too many
             most = HIDDEN * total[owner]
-            doubt = np.flatnonzero(resolved & (hidden * np.minimum(beta * dips[:, 0], 1.0) > most))
+            doubt = np.flatnonzero(resolved & (hidden * beta * np.minimum(dips[:, 0], 1.0 / beta) > most))
             if doubt.size:
                 resolved[doubt] = _seen(field, [a[doubt] for a in boxes], beta, hidden[doubt], most[doubt])
         parts = [a[resolved] for a in boxes], best, beta, found[resolved], allowed[resolved], sums

@@ -221,11 +221,11 @@ def _variables_of(node):
 
 
 def ridges(text, variables):
-    """Normals (m, d) of the hyperplanes a·x = c along which a formula may have kinks, cusps or jumps, as far as told.
+    """(a (m, d), c (m,)) of planes a·x + c = 0 along which a formula may have kinks, cusps or jumps, as far as is seen.
 
     They are where arguments of kinked functions are affine; of max and min where differences of two arguments are.
     """
-    normals = []
+    planes = []
     for node in ast.walk(parse(text)[0]):
         kinks, name = [], SYNONYMS.get(node.func.id, node.func.id) if isinstance(node, ast.Call) else ""
         if name in ("max", "min"):
@@ -235,21 +235,23 @@ def ridges(text, variables):
         elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow) and is_kinked(ast.unparse(node)):
             kinks = [node.left]
         found = [_affine(kink, variables) for kink in kinks]
-        normals += [affine[0] for affine in found if affine is not None and affine[0].any()]
-    return np.array(normals).reshape(-1, len(variables))
+        planes += [affine for affine in found if affine is not None and affine[0].any()]
+    return np.array([a for a, _ in planes]).reshape(-1, len(variables)), np.array([c for _, c in planes])
 
 
-def turned(text, variables, matrix):
-    """(text, names) of a formula in coordinates y with x = matrix y; max and min of two affine arguments by abs."""
+def turned(text, variables, matrix, origin):
+    """(text, names) of a formula in coordinates y, x = origin + matrix y; max and min of affine terms by abs."""
     names = tuple(f"x{i}" for i in range(len(variables)))
-    return ast.unparse(ast.fix_missing_locations(_Turned(variables, names, matrix).visit(parse(text)[0]))), names
+    return ast.unparse(
+        ast.fix_missing_locations(_Turned(variables, names, matrix, origin).visit(parse(text)[0]))
+    ), names
 
 
 class _Turned(ast.NodeTransformer):
     """Writes affine parts of a checked tree in turned coordinates; coefficients that are rounding are left out."""
 
-    def __init__(self, variables, names, matrix):
-        self.variables, self.names, self.matrix = variables, names, matrix
+    def __init__(self, variables, names, matrix, origin):
+        self.variables, self.names, self.matrix, self.origin = variables, names, matrix, origin
         self.term = True  # is what is visited a term of the sum, which may be off by rounding?
 
     def visit(self, node):
@@ -274,6 +276,8 @@ class _Turned(ast.NodeTransformer):
         return self.generic_visit(node)
 
     def written(self, slope, constant):
+        moved = constant + slope @ self.origin
+        constant = moved if abs(moved) > 1e-15 * abs(constant) else 0.0
         slope = slope @ self.matrix
         terms = [
             f"({float(a)!r})*{n}" for a, n in zip(slope, self.names) if abs(a) > 1e-14 * np.abs(slope).max(initial=0.0)

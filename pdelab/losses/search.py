@@ -83,7 +83,7 @@ class Boxes:
 
     def minimise(self, x, t, *, closed=True, tolerance=TOLERANCE):
         """(value (P,), place (P, d), below (P,)) of `Search`, by default over the box itself."""
-        x, place = np.ascontiguousarray(x, dtype=float), np.clip(x, self.lower, self.upper)
+        x, place = np.array(x, dtype=float, order="C"), np.clip(x, self.lower, self.upper)
         value, error = np.empty(len(x)), np.empty(len(x))
         newton.energies(self.tape, x, 0.0 if math.isinf(t) else 1.0 / t, place, value, error)
         return value, place, _lowered(self, x, t, closed, tolerance, value, error, place)
@@ -98,7 +98,7 @@ class Search:
     """
 
     def __init__(self, loss, x, t, box, *, closed=False, tolerance=TOLERANCE):
-        self.x, self.t = np.ascontiguousarray(x, dtype=float), t
+        self.x, self.t = np.array(x, dtype=float, order="C"), t
         self.tree = Boxes(loss, *box)
         self.value, self.place, self.below = self.tree.minimise(self.x, t, closed=closed, tolerance=tolerance)
 
@@ -167,7 +167,7 @@ def lower_on_box(loss, grid, x, t, best, place):
     """
     lower, upper = np.array(grid.lower), np.array(grid.upper)
     sides = [high - low if name == "periodic" else 0.0 for low, high, name in zip(lower, upper, grid.boundary)]
-    x, best, place = np.ascontiguousarray(x), np.array(best, dtype=float), np.array(place, dtype=float)
+    x, best, place = np.array(x, order="C"), np.array(best, dtype=float), np.array(place, dtype=float)
     tree = Boxes(loss, lower, upper)
     shifts = [np.array(shift) for shift in product(*[(0.0, side, -side)[: 3 if side else 1] for side in sides])]
     left = np.arange(len(x)) % STRIDE > 0
