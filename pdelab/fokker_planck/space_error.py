@@ -198,6 +198,8 @@ class Followed:
 
     def _kept(self, error, before, after, passed):
         """The error after such a step, of which as much is left as of the mass: from `before` to `after`."""
+        if not error.any():
+            return error
         stepped = self._stepped(before, passed).sum()
         return self._stepped(error, passed) * (float(after.sum() / stepped) if stepped > 0 else 1.0)
 

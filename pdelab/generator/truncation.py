@@ -101,19 +101,22 @@ class Truncation:
         share : all of it -> what part of that counts, at the nodes; over faces the larger one
         """
         fluxes = self.fluxes(masses)
-        slopes = [differences(self._change(masses, k) / self._widths(k), k, self.grid) / 12 for k in range(len(fluxes))]
-        whole = self._gathered(fluxes, slopes, np.ones_like(masses))
-        return whole if share is None else self._gathered(fluxes, slopes, share(whole))
+        whole = self._gathered(masses, fluxes, np.ones(1))
+        return whole if share is None else self._gathered(masses, fluxes, share(whole))
 
-    def _gathered(self, fluxes, slopes, share):
-        total = np.zeros_like(share)
-        for axis, (flux, slope) in enumerate(zip(fluxes, slopes)):
-            flux = np.maximum(share, np.roll(share, -1, axis)) * flux
+    def _gathered(self, masses, fluxes, share):
+        total = np.zeros_like(masses)
+        for axis, flux in enumerate(fluxes):
+            on_faces = np.maximum(share, np.roll(share, -1, axis)) if share.size > 1 else share
+            flux = on_faces * flux
             total += flux - np.roll(flux, 1, axis)
-            along, rise, part = (np.moveaxis(field, axis, 0) for field in (total, slope, share))
+            if "reflecting" not in self.grid.ends[axis]:
+                continue
+            slope = on_faces * differences(self._change(masses, axis) / self._widths(axis), axis, self.grid) / 12
+            along, rise = np.moveaxis(total, axis, 0), np.moveaxis(slope, axis, 0)
             for side, (node, face, sign) in enumerate(((0, 0, -1.0), (-1, -2, 1.0))):
                 if self.grid.ends[axis][side] == "reflecting":
-                    along[node] += sign * part[node] * rise[face]
+                    along[node] += sign * rise[face]
         return total
 
     def smeared(self, values: Array, adjoint: bool) -> Iterator[Array]:
