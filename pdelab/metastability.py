@@ -30,7 +30,7 @@ __all__ = ["Well", "anneal", "kramers_time", "wells"]
 
 WARN_ABOVE = 0.01  # of the error in time, as `solve` does
 DOUBLINGS = 10  # of the steps of `anneal`, for an accuracy
-COMPARED, SURVEYED = 64, 256  # steps of the run to compare with, and looks at beta between two times
+COMPARED, SURVEYED, LOOKS = 64, 256, 2**15  # steps to compare with, looks at beta between two times, and in all
 DESCENT = 500  # steps, each of a node at most, in which a descent ends
 NEARLY_CRITICAL = 0.02  # beta times what f changes up to the critical point: a relative error of the time
 
@@ -278,7 +278,7 @@ def anneal(
     Solution
         At the times given. For any steps it is positive and keeps the mass; the error is of first order in their size.
         info["time_error"], the largest over the times, is twice the distance to a run with twice as many steps, of
-        which there are 64 or more, closer where beta changes.
+        which there are 64 or more, closer where beta changes at one of 32,768 looks, 256 or more between two times.
 
     Raises
     ------
@@ -355,7 +355,8 @@ def _annealed(f, beta, initial, grid, times, steps, uniform):
     if uniform:
         inside = ends[:-1, None] + np.diff(ends)[:, None] * np.arange(steps) / steps
     else:
-        inside = np.array([_spread(beta, begin, end, steps) for begin, end in pairwise(ends)])
+        looks = max(SURVEYED, LOOKS // len(times))
+        inside = np.array([_spread(beta, begin, end, steps, looks) for begin, end in pairwise(ends)])
     fine = np.append(inside.ravel(), times[-1])
     schedule = _checked_schedule(beta, fine)
     abscissae, weights = np.polynomial.legendre.leggauss(8)
@@ -367,13 +368,14 @@ def _annealed(f, beta, initial, grid, times, steps, uniform):
     return solve(problem, initial, grid, clock[1:], scheme=implicit, dt=2 * clock[-1], rtol=math.inf)
 
 
-def _spread(beta, begin, end, steps):
-    """Where this many steps begin: even in the time and in what log beta changes by, half of them for each."""
+def _spread(beta, begin, end, steps, looks):
+    """Where this many steps begin: even in the time, in its clock and in what log beta changes by, a third each."""
     first = np.geomspace(1e-6, 1.0, SURVEYED // 2) if begin == 0 else []
-    looked = begin + (end - begin) * np.union1d(np.linspace(0.0, 1.0, SURVEYED), first)
+    looked = begin + (end - begin) * np.union1d(np.linspace(0.0, 1.0, looks), first)
     logs = np.log(_checked_schedule(beta, looked))
     changed = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(logs)))])
-    passed = (looked - begin) / (end - begin) + changed / max(changed[-1], 1e-3)
+    clock = np.concatenate([[0.0], np.cumsum(np.diff(looked) * np.exp(-logs[1:]))])
+    passed = (looked - begin) / (end - begin) + changed / max(changed[-1], 1e-3) + clock / clock[-1]
     return np.interp(np.arange(steps) / steps * passed[-1], passed, looked)
 
 

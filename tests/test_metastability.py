@@ -1,6 +1,7 @@
 """Metastability: barriers against brute force, Kramers against exact times, annealing against its own clock."""
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -210,6 +211,23 @@ def test_clock_is_the_logarithmic_integral():
     coarse = anneal(Loss("x**2/2"), lambda t: np.log(2 + t), gaussian(grid, 0.0, 1.0), grid, times, rtol=math.inf)
     assert abs(grid.integrate(coarse.final * grid.x**2) - exact) > abs(variance[-1] - exact)
     assert coarse.info["dt"] == pytest.approx(max(np.diff(expi(np.log(2 + np.append(0.0, times))))), rel=1e-9)
+
+
+@pytest.mark.parametrize("start, width", [(0.2003, 0.002), (0.4507, 0.0008), (0.7019, 0.003)])
+def test_short_pulses_of_heat_are_seen(start, width):
+    """1/beta = 50 for so short a time adds 2 ∫ dt/beta to the variance of a Gaussian that falls to 1 (exact)."""
+    grid, end = Grid(-8.0, 8.0, 161), start + width
+
+    def beta(t):
+        return np.where((np.asarray(t) > start) & (np.asarray(t) < end), 0.02, 1.0)
+
+    pulse = (50.0 - 1.0) * (np.exp(-2 * (1 - end)) - np.exp(-2 * (1 - start)))
+    exact = gaussian(grid, 0.0, np.sqrt(1.0 + pulse))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        run = anneal(Loss("x**2/2"), beta, gaussian(grid, 0.0, 1.0), grid, [1.0], rtol=0.005)
+    error = grid.integrate(np.abs(run.final - exact))
+    assert error < max(3 * run.info["time_error"], 0.01), (error, run.info["time_error"])
 
 
 def test_barrier_decides_annealing():
