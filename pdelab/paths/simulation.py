@@ -120,7 +120,8 @@ def simulate(
     Good values
     -----------
     dt : halve it until what you look at no longer changes; `refine` keeps the Brownian paths while you do. A drift of
-        rate h is stable below dt = 2/h in the explicit schemes.
+        rate h is stable below dt = 2/h in the explicit schemes. Below that no error of the steps is told: in those of
+        weak order 1 variances are off by about h dt/2 of themselves, 10 % from h dt = 0.2 on.
     paths : a mean is known to its standard deviation over the square root of their number: 100 for a picture, 10,000
         for two digits. Memory is states times saved times; store=False keeps statistics alone.
     scheme : the default; `milstein` for single paths under noise that depends on the state, `leimkuhler_matthews` or
