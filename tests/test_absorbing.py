@@ -495,7 +495,7 @@ def test_drifts_with_kinks_and_steps_and_walls_have_the_error_of_compact_steps_t
 
 @pytest.mark.parametrize("seed", range(60))
 def test_the_error_of_the_default_step_of_crank_nicolson_is_told_and_no_more(seed):
-    """Against the matrix exponential of the chain on the same nodes: few steps, walls and ends that absorb."""
+    """To a factor of two, against the matrix exponential of the chain on the same nodes: walls and absorbing ends."""
     rng = np.random.default_rng(seed)
     n, D, time, closed = (
         int(rng.integers(40, 120)),
@@ -524,7 +524,7 @@ def test_the_error_of_the_default_step_of_crank_nicolson_is_told_and_no_more(see
             error = wrong.max() / max(np.ptp(size), np.ptp(run.final))
         told = any("error in time" in str(one.message) for one in said)
         assert told == (run.info["time_error"] > 0.01) and (error < 0.1 or told) and (error > 0.007 or not told)
-        assert error < 1.3 * run.info["time_error"] + 1e-4
+        assert error < 2 * run.info["time_error"] + 1e-4
 
 
 @pytest.mark.parametrize("time, steps", [(3.0, 700), (5.0, 1400), (12.0, 3000), (12.0, 4000)])
