@@ -14,7 +14,7 @@ from pdelab.hints import Array
 __all__ = ["WARN_ABOVE", "Beside", "advice", "errors"]
 
 WARN_ABOVE = 0.05
-SMOOTH = 0.5  # of schemes of high order: the difference is all error at kinks, a thirtieth where all is smooth
+SMOOTH = 0.5  # of schemes of high order: the error is all of the difference at kinks, where all is smooth much less
 KINKS = 1.5  # of schemes of first order, by whose errors h log h the difference of two runs is less than the error
 
 
@@ -44,6 +44,8 @@ class Beside:
         A field of this run -> likewise.
     lost : iterable of arrays
         Fields that the run before has lost, the largest of which is an error at least.
+    smooth : bool
+        Have the data and the solution no kinks on these nodes?
     lifted : Callable[[np.ndarray], np.ndarray]
         A difference on these nodes -> one on all nodes of the run before.
     error : float | None
@@ -60,6 +62,7 @@ class Beside:
     given: Callable[[np.ndarray], np.ndarray] = _all
     own: Callable[[np.ndarray], np.ndarray] = _all
     lost: Iterable[np.ndarray] = ()
+    smooth: bool = False
     lifted: Callable[[np.ndarray], np.ndarray] = _all
     error: float | None = None
 
@@ -91,7 +94,7 @@ def errors(others: Iterable[Beside], measure: Callable, first: Array, values: Ar
                 before, base = run(other.against)
                 begin, size = other.against.first, before.measure
             else:
-                share *= KINKS if stepper.order == 1 else SMOOTH if stepper.order > 2 else 1.0
+                share *= KINKS if stepper.order == 1 else SMOOTH if stepper.order > 2 and other.smooth else 1.0
         except (ValueError, ArithmeticError, RuntimeError):
             continue
         difference = max(
@@ -102,8 +105,9 @@ def errors(others: Iterable[Beside], measure: Callable, first: Array, values: Ar
 
 
 def advice(others: Iterable[Beside], info: dict) -> Iterable[str]:
-    """Warnings that the errors in `info` call for, as sentences."""
-    for other in others:
-        error = info.get(other.name, 0.0)
-        if error > WARN_ABOVE:
+    """Warnings that the errors in `info` call for, as sentences: those that are large, or of all together the largest."""
+    known = sorted(((info.get(other.name, 0.0), k, other) for k, other in enumerate(others)), reverse=True)
+    total = sum(error for error, _, _ in known)
+    for place, (error, _, other) in enumerate(known):
+        if error > WARN_ABOVE or (place == 0 and total > WARN_ABOVE):
             yield other.advice.format(f"about {100 * error:.2g} %" if error < np.inf else "not known")
