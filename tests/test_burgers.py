@@ -354,7 +354,8 @@ def test_a_rotational_field_is_refused():
 
 def test_a_loss_in_one_dimension_means_its_slope():
     grid = Grid(-1, 1, 101, boundary="outflow")
-    one, two = (solve(Burgers(5.0), f, grid, 0.1).final for f in (Loss("cos(3*x)"), -3 * np.sin(3 * grid.x)))
+    slopes = Loss("cos(3*x)"), -3 * np.sin(3 * grid.x)
+    one, two = (solve(Burgers(5.0), f, grid, 0.1, rtol=math.inf).final for f in slopes)
     assert np.allclose(one, two, rtol=0, atol=1e-12)
 
 

@@ -11,6 +11,7 @@ __all__ = [
     "shifts", "speeds",
 ]  # fmt: skip
 
+LITTLE = 0.01  # of the range, what ends that let in something may be off
 SLOW = 1e-3  # of the fastest speed, below which nothing comes in
 CODES = {"periodic": slopes.PERIODIC, "reflecting": slopes.REFLECTING, "outflow": slopes.OUTFLOW}
 
@@ -116,7 +117,7 @@ def _speeds_in(values, grid, kinetic, drift):
 
 
 def _advice(info):
-    if info["inflow"] > 0:
+    if info["inflow"] > 0 and info.get("end_error", math.inf) > LITTLE:
         yield (
             f"characteristics come in through an outflow end, at speeds up to {info['inflow']:.3g}: what they bring is "
             "not known, and the values that they reach are those of the end's own rule on every grid: take a larger "

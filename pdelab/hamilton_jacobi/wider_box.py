@@ -47,7 +47,7 @@ def wider_box(problem: Any, initial: Field, first: Array, solution: Solution) ->
     """
     grid, formula, drift = solution.grid, isinstance(initial, Loss), problem.drift
     known = isinstance(drift, Loss) or drift is None if formula else drift is None and _goes_on(first, grid)
-    if "outflow" not in grid.boundary or not known or solution.info.get("inflow", 0.0) > 0:
+    if "outflow" not in grid.boundary or not known or (not formula and solution.info.get("inflow", 0.0) > 0):
         return []
     few = [min(n, max(NODES[grid.dimension - 1], min(math.ceil(n / QUARTER), MANY))) for n in grid.shape]
     box = Grid(grid.lower, grid.upper, few, boundary=grid.boundary)

@@ -141,8 +141,8 @@ def solve(
         - end_error: what lies beyond outflow ends, on the whole space, makes of Hamilton-Jacobi, heat and Burgers in
           the box, by runs on fewer nodes of the box and of a wider one. A Loss goes on as it is; values on the nodes go
           on bending as they do before the end, of Burgers constant: give a Loss where something else follows. It is
-          not there where nothing is known beyond the box (a drift on the nodes, a Loss not defined there) or `inflow`
-          is above 0, nor of vectors on the nodes, nor of values on nodes as many as above.
+          not there where nothing is known beyond the box (a drift on the nodes, a Loss not defined there), nor of
+          values on the nodes where `inflow` is above 0, of vectors or on nodes as many as above.
         - mass, mass_drift, of equations that conserve it: the change since the start over the integral of |values| at
           the start. Between absorbing ends mass is what is left, and the drift counts what has left, too.
         - absorbed, flux, arrays (times, d, 2): what has left through the lower and upper end of each axis, how fast.
@@ -168,9 +168,10 @@ def solve(
     Warns
     -----
     AccuracyWarning
-        A `time_error` above 1 % (above rtol), `smearing`, `space_error`, `end_error` or `kinks` above 5 %, a
-        `narrowness` above 1.7, what is left or absorbed off by more than 5 %, at the end or, of 1 % or more, at another
-        saved time, or, of Hamilton-Jacobi, characteristics that come in through an outflow end; it says what to do.
+        A `time_error` above 1 % (above rtol), `smearing`, `space_error`, `end_error` (or these two together) or `kinks`
+        above 5 %, a `narrowness` above 1.7, what is left or absorbed off by more than 5 %, at the end or, of 1 % or
+        more, at another saved time, or, of Hamilton-Jacobi, characteristics that come in through an outflow end unless
+        `end_error` says that they make less than 1 %; it says what to do.
 
     Notes
     -----
