@@ -105,7 +105,7 @@ def errors(others: Iterable[Beside], measure: Callable, first: Array, values: Ar
 
 
 def advice(others: Iterable[Beside], info: dict) -> Iterable[str]:
-    """Warnings that the errors in `info` call for, as sentences: those that are large, or of all together the largest."""
+    """Warnings of errors in `info`, as sentences: of those that are large, or of the largest if all together are."""
     known = sorted(((info.get(other.name, 0.0), k, other) for k, other in enumerate(others)), reverse=True)
     total = sum(error for error, _, _ in known)
     for place, (error, _, other) in enumerate(known):
