@@ -12,7 +12,7 @@ from pdelab.stepping.run import Run
 
 __all__ = ["AccuracyWarning", "Estimate", "integral_error", "largest_error"]
 
-SMALL = 2**22  # nodes times steps: as long as a run is that short, a second one with half its steps is not felt
+SMALL = 2**24  # nodes times steps: as long as a run is that short, a second one with half its steps is not felt
 LARGE = 0.1  # relative error of steps that do not show their order
 TINY = np.finfo(float).tiny
 
