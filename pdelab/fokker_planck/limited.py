@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache, partial
 
 import numpy as np
 from scipy import sparse
@@ -15,12 +15,16 @@ from pdelab.fokker_planck.schemes import certificates
 from pdelab.generator import Ito, ito, smearing
 from pdelab.generator.assembly import assemble
 from pdelab.generator.coefficients import over_faces
-from pdelab.generator.edges import edges, face_means
+from pdelab.generator.edges import edges, face_means, lines
 from pdelab.grid import Grid
 from pdelab.hints import Array
+from pdelab.kernels import limited
 from pdelab.stepping import Stepper, integral_error, scheme
 
 __all__ = ["high_resolution"]
+
+HEUN, THIRD = np.array([0.0, 0.5]), np.array([0.0, 3 / 4, 1 / 3])  # what the stages keep (Shu and Osher 1988)
+INSTANTS = (0.0, 1.0, 0.5)  # of the stages, in steps
 
 
 @scheme(FokkerPlanck)
@@ -66,15 +70,19 @@ def high_resolution(problem: FokkerPlanck, grid: Grid, values: Array) -> Stepper
     def moment(time):
         return at(0.0 if problem.steady else time)
 
-    def advance(density, time, dt, steps):
-        for step in range(steps):
-            (before, _), (after, largest) = moment(time + step * dt), moment(time + (step + 1) * dt)
-            if dt > largest * (1 + 1e-12):
+    def advance(density, time, dt, steps, kept=HEUN):
+        if problem.steady and form.diagonal:
+            return moment(time)[0].march(density, dt, steps, kept)
+        for begin in time + dt * np.arange(steps):
+            stage = density
+            if dt > moment(begin + dt)[1] * (1 + 1e-12):
                 raise ValueError(
-                    f"high_resolution: the rates grow so fast that dt = {dt:.6g} is too large at t = {time:.6g}"
+                    f"high_resolution: the rates grow so fast that dt = {dt:.6g} is too large at t = {begin:.6g}"
                 )
-            stage = density + dt * before.change(density)
-            density = 0.5 * density + 0.5 * (stage + dt * after.change(stage))
+            for share, part in zip(kept, INSTANTS):
+                rate = moment(begin + part * dt)[0].change(stage)
+                stage = share * density + (1 - share) * (stage + dt * rate)
+            density = stage
         return density
 
     def bound(density, time):
@@ -83,13 +91,16 @@ def high_resolution(problem: FokkerPlanck, grid: Grid, values: Array) -> Stepper
             step = moment(time + step)[1]
         return math.inf if step > 1e300 else step
 
+    measure = integral_error(grid.weights)
+    third = Stepper(partial(advance, kept=THIRD), bound, fixed=problem.steady, order=3, measure=measure)
     return Stepper(
         advance,
         bound,
         fixed=problem.steady,
         certificates=certificates(problem, grid, form),
         order=2,
-        measure=integral_error(grid.weights),
+        measure=measure,
+        check=third,
         peaks={"peclet": lambda values, time: smearing.peclet(moment(time)[0].form, grid)},
         estimates={
             "smearing": smearing.Followed(
@@ -107,82 +118,69 @@ class _Fluxes:
 
     form: Ito
     grid: Grid
-    winds: list  # velocity on the faces of each axis, grid.shape; that of an empty face is never looked at
+    winds: Array  # velocity on the faces of each axis, (d, nodes); zero on empty faces, as ups and downs
+    ups: Array  # diffusion over the faces, ups ρ - downs ρ of the next node; none of a full matrix
+    downs: Array
     jumps: sparse.csr_array | None  # of a full matrix without drift: its change of the density
 
     @classmethod
     def of(cls, form, grid):
+        winds, ups, downs = (np.zeros((grid.dimension, *grid.shape)) for _ in range(3))
         if form.diagonal:
-            return cls(form, grid, [drop / h for drop, h in zip(form.drops, grid.spacing)], None)
-        still = edges(replace(form, fick=np.zeros_like(form.fick)), grid)
-        Q, w = assemble(*still.jumps(), grid.weights.size), grid.weights.ravel()
-        return cls(form, grid, face_means(form.fick, grid), (sparse.diags_array(1 / w) @ Q.T @ sparse.diags_array(w)))
+            jumps = None
+            for axis, (drop, h) in enumerate(zip(form.drops, grid.spacing)):
+                np.divide(drop, h, out=winds[axis])
+                _spread(form, axis, grid, ups[axis], downs[axis])
+        else:
+            still = edges(replace(form, fick=np.zeros_like(form.fick)), grid)
+            Q, w = assemble(*still.jumps(), grid.weights.size), grid.weights.ravel()
+            jumps = sparse.diags_array(1 / w) @ Q.T @ sparse.diags_array(w)
+            winds[:] = face_means(form.fick, grid)
+        for axis in np.flatnonzero(~np.array(grid.periodic)):
+            for faces in (winds, ups, downs):
+                faces[(axis, *[slice(None)] * axis, -1)] = 0.0
+        return cls(form, grid, *(faces.reshape(grid.dimension, -1) for faces in (winds, ups, downs)), jumps)
+
+    @cached_property
+    def kernel(self):
+        """lines, winds, ups, downs and shares of `pdelab.kernels.limited`."""
+        shape, wraps = self.grid.shape, self.grid.periodic
+        axes = [(math.prod(shape[:k]), n, math.prod(shape[k + 1 :]), wraps[k]) for k, n in enumerate(shape)]
+        shares = 1 / np.concatenate(self.grid.axis_weights)
+        return np.array(axes, dtype=np.int64), self.winds, self.ups, self.downs, shares
 
     def change(self, density):
         """The rate of change of a density."""
-        grid = self.grid
-        out = np.zeros(grid.shape) if self.jumps is None else (self.jumps @ density.ravel()).reshape(grid.shape)
-        for axis, wind in enumerate(self.winds):
-            x, wind = np.moveaxis(density, axis, 0), np.moveaxis(wind, axis, 0)
-            flux = _limited(x, wind, grid.periodic[axis])
-            if self.jumps is None:
-                flux = flux - self._spread(x, axis) / grid.spacing[axis]
-            if not grid.periodic[axis]:
-                flux[-1] = 0.0
-            out -= np.moveaxis((flux - np.roll(flux, 1, 0)) / self._cell(axis), 0, axis)
-        return out
+        out = np.zeros(density.size) if self.jumps is None else self.jumps @ density.ravel()
+        limited.add_limited(out, np.ascontiguousarray(density).ravel(), 1.0, *self.kernel, np.empty(density.size))
+        return out.reshape(density.shape)
+
+    def march(self, density, dt, steps, kept):
+        """The density after so many steps, without jumps."""
+        out = np.empty(density.size)
+        limited.limited_march(np.ascontiguousarray(density).ravel(), out, steps, dt, kept, *self.kernel)
+        return out.reshape(density.shape)
 
     def rates_of_change(self, density):
         """Of the limited fluxes against the means over the faces."""
-        added, density = [], smearing.of_size_one(density)
-        for axis, wind in enumerate(self.winds):
-            x, wind = np.moveaxis(density, axis, 0), np.moveaxis(wind, axis, 0)
-            flux = wind * (x + np.roll(x, -1, 0)) / 2 - _limited(x, wind, self.grid.periodic[axis])
-            added.append(np.moveaxis(flux, 0, axis))
+        added, density = [], np.ascontiguousarray(smearing.of_size_one(density))
+        for axis, wraps in enumerate(self.grid.periodic):
+            x, wind = lines(density, axis, self.grid.shape), lines(self.winds[axis], axis, self.grid.shape)
+            flux, none = np.empty_like(x), np.zeros_like(x)
+            limited.limited_fluxes(flux, x, wind, none, none, wraps)
+            added.append((wind * (x + np.roll(x, -1, 1)) / 2 - flux).reshape(density.shape))
         return smearing.rates_of_fluxes(added, density, self.form, self.grid)
-
-    def _spread(self, x, axis):
-        """a^α δ(a^(1-α) ρ) over the faces of an axis that is the first one of x."""
-        a, share = np.moveaxis(self.form.a[axis], axis, 0), self.form.share
-        x = a ** (1 - share) * x
-        face = over_faces(a**share, 0, self.grid.periodic[axis]) if share else 1.0
-        return face * (np.roll(x, -1, 0) - x)
-
-    def _cell(self, axis):
-        return self.grid.axis_weights[axis].reshape(-1, *[1] * (self.grid.dimension - 1))
 
     def largest_rate(self):
         """Of what leaves a node, over its density, when the values on its faces are twice it."""
-        grid = self.grid
-        total = np.zeros(grid.shape) if self.jumps is None else -self.jumps.diagonal().reshape(grid.shape)
-        for axis, wind in enumerate(self.winds):
-            wind = np.moveaxis(wind, axis, 0)
-            faces = np.ones(wind.shape)
-            if not grid.periodic[axis]:
-                faces[-1] = 0.0
-            leaving = 2 * np.maximum(wind, 0) * faces + np.roll(2 * np.maximum(-wind, 0) * faces, 1, 0)
-            if self.jumps is None:
-                a = np.moveaxis(self.form.a[axis], axis, 0)
-                above, below = a, a  # what a node gives through its two faces
-                if share := self.form.share:
-                    face = over_faces(a**share, 0, grid.periodic[axis])
-                    above, below = a ** (1 - share) * face, a ** (1 - share) * np.roll(face, 1, 0)
-                leaving = leaving + (above * faces + below * np.roll(faces, 1, 0)) / grid.spacing[axis]
-            total += np.moveaxis(leaving / self._cell(axis), 0, axis)
-        return float(total.max())
+        out = np.zeros(self.grid.weights.size) if self.jumps is None else -self.jumps.diagonal()
+        return float(limited.largest_leaving(out, *self.kernel))
 
 
-def _limited(x, wind, periodic):
-    """The flux over the faces of the first axis of x: from the side the wind comes from."""
-    slope = _slopes(x, periodic)
-    return np.where(wind > 0, wind * (x + slope / 2), wind * np.roll(x - slope / 2, -1, 0))
-
-
-def _slopes(x, periodic):
-    """Differences over a cell along the first axis, limited; zero at extrema and at ends."""
-    ahead, behind = np.roll(x, -1, 0) - x, x - np.roll(x, 1, 0)
-    limited = np.minimum(np.minimum(2 * np.abs(ahead), 2 * np.abs(behind)), np.abs(ahead + behind) / 2)
-    limited = np.where(ahead * behind > 0, np.sign(ahead) * limited, 0.0)
-    if not periodic:
-        limited[0] = limited[-1] = 0.0
-    return limited
+def _spread(form, axis, grid, up, down):
+    """Fill in a^α δ(a^(1-α) ρ)/h over the faces of an axis: what it takes of the density before and after each."""
+    a, share = form.a[axis], form.share
+    node = a ** (1 - share) if share else a
+    face = (over_faces(a**share, axis, grid.periodic[axis]) if share else 1.0) / grid.spacing[axis]
+    np.multiply(face, node, out=up)
+    np.multiply(face, np.roll(node, -1, axis), out=down)

@@ -79,7 +79,8 @@ class Estimate:
     A second run takes other steps: twice as long where nothing forbids it, half as long where the scheme has a bound.
     With steps r times as long its error is r^p times as large, p the order, so that the difference of the two tells
     both. Of an order above one longer steps may be too few for that, or leave what shorter ones damp: where `unsure`
-    the difference from half as long ones makes sure, `with_half`. Many explicit steps are not made again, but where the
+    the difference from half as long ones makes sure, `with_half`. A scheme with a `check` is compared with that, of a
+    higher order all of whose difference is error. Many other explicit steps are not made again, but where the
     solution leaks: for them stands dt/2 times the change of u_t over the run, what forward Euler leaves out of the
     integral over time.
     """
@@ -101,7 +102,8 @@ class Estimate:
         if stepper.error is not None or not sum(counts):
             return
         if stepper.check is not None:
-            self._beside(run(stepper.check, scale), set(range(len(times))), lambda ratio, order: 1 / 3)
+            share = 1.0 if stepper.check.order > stepper.order else 1 / 3
+            self._beside(run(stepper.check, scale), set(range(len(times))), lambda ratio, order: share)
         elif 2 * self.step <= bound and sum(counts) > 1 and not breaks:
             self.unsure = stepper.order > 1
             self._beside(run(stepper, 2 * scale), _meetings(counts), _of_shorter)

@@ -197,7 +197,8 @@ class Stepper:
     error : float | None
         The error in time of a scheme that knows it, relative; None: it is estimated.
     check : Stepper | None
-        A rougher stepper with the same steps, with a few times the error, for a scheme that chooses steps within.
+        A stepper with the same steps to compare with: of a higher order, or a rougher one with a few times the error,
+        for a scheme that chooses steps within.
     rtol : float | None
         The accuracy that the steps are chosen for when the caller gives neither dt nor rtol; None: by the rule
         above.
