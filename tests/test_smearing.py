@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
-from scipy import integrate
+from scipy import integrate, linalg
 
 import pdelab as pl
 from pdelab.generator import log_stationary, smearing, splitting
@@ -141,6 +141,53 @@ def test_smooth_densities_have_no_kinks(seed):
     waves = rng.integers(1, 7)  # on 41 nodes
     wave = np.cos(2 * np.pi * waves * x / 4 + rng.uniform(0, 6)) * rng.uniform(0.5, 4)
     assert smearing.kinks(np.exp(wave), grid) < 1e-12
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_kinks_into_which_mass_still_flows_are_told(seed):
+    """An even start on its way to A |x - c|, by implicit steps of a symmetric chain on sixteen times as many nodes."""
+    rng = np.random.default_rng(seed)
+    grid, fine = (pl.Grid(-2.0, 2.0, n) for n in (81, 1281))
+    A, z, s = rng.uniform(0.5, 3.0), rng.uniform(1.5, 4.0), rng.choice([0.0, rng.uniform(0, 0.4)])
+    D, time, c = A * grid.spacing[0] / z, rng.uniform(0.3, 1.0) / A, rng.choice([0.0, rng.uniform() * grid.spacing[0]])
+    a = D * (1 + s * np.sin(fine.x[1:] + fine.x[:-1])) / fine.spacing[0] ** 2
+    rise = A * np.diff(np.abs(fine.x - c)) / (a * fine.spacing[0] ** 2)
+    up, down, w = a * np.exp(-rise / 2), a * np.exp(rise / 2), fine.weights / fine.spacing[0]
+
+    def stepped(count, dt):
+        matrix = np.array([np.append(0.0, -down), w / dt, np.append(-up, 0.0)])
+        matrix[1] += np.append(up, 0.0) + np.append(0.0, down)
+        density = np.full(1281, 0.25)
+        for _ in range(count):
+            density = linalg.solve_banded((1, 1), matrix, w * density / dt)
+        return density
+
+    exact = (2 * stepped(400, time / 400) - stepped(200, time / 200))[::16]
+    start = np.full(81, 0.25)
+    noise = {"diffusivity": D, "diffusion": 1 + s * np.sin(2 * grid.x), "interpretation": "fick"}
+    problem = pl.FokkerPlanck(A * np.abs(grid.x - c), **noise)
+    run, said = heard(pl.solve, problem, start, grid, time)
+    wrong = grid.integrate(np.abs(run.final - exact))
+    assert said or wrong < 2 * TOLD, (wrong, run.info)
+    assert not said or wrong > TOLD / 5, (wrong, said)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_kinks_are_told_where_noise_bends_the_density_beside_them(seed):
+    """c |x| under Fick's law with 1 + s x², whose law is exp(-c arctan(√s |x|) / D√s)."""
+    rng = np.random.default_rng(seed)
+    grid, D = pl.Grid(-5.0, 5.0, int(rng.choice([21, 41]))), rng.uniform(0.1, 0.4)
+    h = grid.spacing[0]
+    c, s = rng.uniform(0.5, 4.0) * D / h, rng.uniform(0.05, 0.3) / h**2
+
+    def density(x):
+        return np.exp(-c * np.arctan(math.sqrt(s) * np.abs(x)) / (D * math.sqrt(s)))
+
+    problem = pl.FokkerPlanck(c * np.abs(grid.x), diffusivity=D, diffusion=1 + s * grid.x**2, interpretation="fick")
+    law, said = heard(pl.stationary, problem, grid)
+    wrong = grid.integrate(np.abs(law - density(grid.x) / (2 * integrate.quad(density, 0, 5)[0])))
+    assert said or wrong < 2 * TOLD, wrong
+    assert not said or wrong > TOLD / 5, (wrong, said)
 
 
 def test_kinks_between_and_across_the_axes():

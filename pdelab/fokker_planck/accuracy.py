@@ -51,6 +51,13 @@ def accuracy(problem: FokkerPlanck, grid: Grid, form: Ito, share: Array | float 
     def rates_at(time):
         return axis_rates(at(time), grid) if at(time).diagonal else None
 
+    @lru_cache(maxsize=1)
+    def given(time):
+        return smearing.drift_kinks(at(time), grid)
+
+    def kinks(values, time):
+        return smearing.kinks(values, grid, given=given(0.0 if problem.steady else time)) if held[0] else 0.0
+
     def left_out(values, time):
         return space_error.left_out(parts(0.0 if problem.steady else time), values, grid, share)
 
@@ -75,7 +82,7 @@ def accuracy(problem: FokkerPlanck, grid: Grid, form: Ito, share: Array | float 
 
     of_density = {  # called in this order
         "narrowness": narrow,
-        "kinks": lambda values, time: smearing.kinks(values, grid) if held[0] else 0.0,
+        "kinks": kinks,
         "space_error": space_error.Followed(lambda time: rates_at(0.0 if problem.steady else time), left_out, grid),
     }
     return {

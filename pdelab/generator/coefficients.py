@@ -381,15 +381,19 @@ def over_faces(a: Array, axis: int, wraps: bool) -> Array:
         return np.where((alone | before | after) & (a > 0) & (there > 0), 2 * a * (there / total), 0.5 * total)
 
 
-def isolated(values: Any) -> tuple[Any, Any, Any]:
+def isolated(values: Any, *, of_smooth: bool = False) -> tuple[Any, Any, Any]:
     """(sharp, size, share) of values that stand out, alone or as a pair of one sign, along the first axis.
 
     sharp : boolean; the larger of a pair is, whose neighbours on both sides, two each, add up to a third of it or less.
     size, share : of both together, and what of it the smaller one has; negative where that comes before.
+    of_smooth : of values that are smooth elsewhere, not zero: all are counted from the median of five.
 
     Two values more than the result has are given at either end.
     """
     near, left, here, right, far = (values[k : k + len(values) - 4] for k in range(5))
+    if of_smooth:
+        level = _median(near, left, here, right, far)
+        near, left, here, right, far = (part - level for part in (near, left, here, right, far))
     after = right * np.sign(here) >= left * np.sign(here)
     other = np.maximum(np.where(after, right, left) * np.sign(here), 0.0)
     sizes = [np.abs(field) for field in (near, left, right, far)]
@@ -398,6 +402,13 @@ def isolated(values: Any) -> tuple[Any, Any, Any]:
     with np.errstate(invalid="ignore", divide="ignore"):
         share = np.where(sharp, other / size, 0.0)
     return sharp, size, np.where(after, share, -share)
+
+
+def _median(a, b, c, d, e):
+    """Of five arrays, element by element."""
+    low = np.maximum(np.minimum(a, b), np.minimum(c, d))
+    high = np.minimum(np.maximum(a, b), np.maximum(c, d))
+    return np.maximum(np.minimum(low, high), np.minimum(e, np.maximum(low, high)))
 
 
 def stepping_faces(values: Any, axis: int, wraps: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

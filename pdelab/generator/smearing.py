@@ -15,13 +15,14 @@ from pdelab.grid import Grid
 from pdelab.stepping import AccuracyWarning
 
 __all__ = [
-    "FEW", "SMEARED", "TINY", "Followed", "advice", "balanced", "kinks", "lumps", "narrowness", "of_size_one",
-    "parts_of", "peclet", "rates_of_change", "rates_of_fluxes", "smearing", "warn_of_smearing",
+    "FEW", "SMEARED", "TINY", "Followed", "advice", "balanced", "drift_kinks", "kinks", "lumps", "narrowness",
+    "of_size_one", "parts_of", "peclet", "rates_of_change", "rates_of_fluxes", "smearing", "warn_of_smearing",
 ]  # fmt: skip
 
 SMEARED = 0.05  # of the variance
 TINY = np.finfo(float).tiny
 APART = 1e-4  # of the largest value, below which lumps are apart
+FIRM = 1e3  # a cell Peclet number beyond which nothing changes
 FEW = 4  # nodes of an axis that tell nothing of what is between them
 _numbers: WeakKeyDictionary[Ito, float] = WeakKeyDictionary()  # cell Peclet numbers, asked for several times
 NARROW = 1.7  # spacings over the standard deviation: sums over the nodes have its square to three percent
@@ -148,15 +149,16 @@ def narrowness(values, grid):
     return worst
 
 
-def kinks(values, grid, weights=1.0):
+def kinks(values, grid, weights=1.0, given=()):
     """The share by which the sum over the nodes misses the integral of a density whose logarithm has kinks.
 
     That of the density times these weights, without kinks of their own.
 
     Of exp(-V), V bent by K at a node, the sum is too large by 2 (coth(K/4)/2 - 2/K) times the cell there; between two
     nodes, of parts (1 - θ) K and θ K, by 1 - 6 θ (1 - θ) of that, of the density there. A wall is a kink of the even
-    continuation, of twice the slope there, if half of it is left a cell further. Elsewhere a second difference is one
-    where it is three times as large as all around it. Of four nodes or fewer between walls every bend counts.
+    continuation, of twice the slope there. A second difference is one where it is three times as far from the median of
+    five as all around it, or where V has a kink, as `drift_kinks` gives them: mass on its way may bend the density
+    beside it as much. Of four nodes or fewer between walls every bend counts.
     """
     values = np.abs(of_size_one(values))
     logs, share = -np.log(np.maximum(values, TINY)), np.zeros(grid.shape)
@@ -166,12 +168,13 @@ def kinks(values, grid, weights=1.0):
         ends = [(3, 3) if k == axis else (0, 0) for k in range(grid.dimension)]
         wider = np.pad(logs, ends, "wrap" if grid.periodic[axis] else "reflect")
         bent = np.moveaxis(np.diff(wider, 2, axis), axis, 0)
-        sharp, bend, theta = isolated(bent)
-        for wall, inner in () if grid.periodic[axis] else ((0, 1), (-1, -2)):
-            at_wall, smooth = bent[2:-2][wall], bent[2:-2][inner]
-            new = ~(sharp[wall] | sharp[inner]) & (4 * np.abs(smooth) < np.abs(at_wall))
-            bend[wall], theta[wall] = np.where(new, np.abs(at_wall), bend[wall]), np.where(new, 0, theta[wall])
-            sharp[wall] |= new
+        sharp, bend, theta = isolated(bent, of_smooth=True)
+        if given and given[axis][0].any():
+            found = np.pad(sharp, [(1, 1)] + [(0, 0)] * (sharp.ndim - 1), "wrap" if grid.periodic[axis] else "reflect")
+            there, most, part = given[axis]
+            there = there & ~(found[:-2] | sharp | found[2:]) & (bent[2:-2] * most > 0)
+            bend, theta = np.where(there, np.minimum(bend, np.abs(most)), bend), np.where(there, part, theta)
+            sharp = sharp | there
         peak, theta = bent[2:-2] > 0, np.abs(theta)
         there = np.exp(np.minimum(theta * bend / 2, 700.0) * np.where(peak, 1, -1))
         missed = np.where(sharp, 2 * fitting(bend / 2) * np.abs(1 - 6 * theta * (1 - theta)) * there, 0.0)
@@ -179,6 +182,25 @@ def kinks(values, grid, weights=1.0):
     masses = values * grid.weights * weights
     missed = float((share * masses).sum() / masses.sum()) if masses.any() else 0.0
     return max(missed, *(_missed_by_few(logs, grid, axis) for axis in range(grid.dimension)))
+
+
+def drift_kinks(form, grid):
+    """(sharp, size, share) of the kinks of V, V' = -b/D, along each axis, moved to the front; () of a full matrix.
+
+    As `isolated` has them, but for the sign of the bend in its size; at walls those of the even continuation.
+    """
+    if not form.diagonal:
+        return ()
+    found = []
+    for axis, wraps in enumerate(grid.periodic):
+        z = np.clip(np.moveaxis(cell_numbers(form, axis), axis, 0), -FIRM, FIRM)
+        before = z[-1:] if wraps else -z[:1]
+        z = z if wraps else np.concatenate([z[:-1], -z[-2:-1]])
+        bent = -np.diff(z, axis=0, prepend=before)
+        wider = np.pad(bent, [(2, 2)] + [(0, 0)] * (z.ndim - 1), "wrap" if wraps else "reflect")
+        sharp, size, share = isolated(wider, of_smooth=True)
+        found.append((sharp, np.copysign(size, bent), share))
+    return found
 
 
 def _missed_by_few(logs, grid, axis):
