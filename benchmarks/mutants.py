@@ -493,6 +493,8 @@ MUTANTS = tuple(
          "tests/test_accuracy.py -k limited"),
         ("stages that keep nothing", "kernels/limited.py", "given, share = x if stage == 0 else y, kept[stage]", "given, share = x if stage == 0 else y, 0.0",
          "tests/test_accuracy.py -k heuns_polynomial"),
+        ("limited fluxes against those of the lower nodes", "kernels/limited.py", "(x[o, i, j] + x[o, there, j]) - flux", "(2.0 * x[o, i, j]) - flux",
+         "tests/test_twins.py -k limited"),
         ("a third of what a higher order tells", "stepping/accuracy.py", "1.0 if stepper.check.order > stepper.order else 1 / 3", "1 / 3",
          "tests/test_accuracy.py -k runs_of_any_length"),
         ("modes of four lifetimes", "fokker_planck/propagators.py", "LIFETIMES = 40", "LIFETIMES = 4", FP + "propagators_are"),

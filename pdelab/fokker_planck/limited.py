@@ -162,14 +162,22 @@ class _Fluxes:
         return out.reshape(density.shape)
 
     def rates_of_change(self, density):
-        """Of the limited fluxes against the means over the faces."""
-        added, density = [], np.ascontiguousarray(smearing.of_size_one(density))
-        for axis, wraps in enumerate(self.grid.periodic):
-            x, wind = lines(density, axis, self.grid.shape), lines(self.winds[axis], axis, self.grid.shape)
+        """`smearing.rates_of_change` of the limited fluxes against the means over the faces."""
+        grid, rates = self.grid, []
+        density = np.ascontiguousarray(smearing.of_size_one(density))
+        away = smearing.off_mean(density, grid)
+        size = float((away**2 * grid.weights).sum())
+        for axis, (h, wraps) in enumerate(zip(grid.spacing, grid.periodic)):
+            a = self.form.a[axis] if self.form.diagonal else np.ascontiguousarray(self.form.a[..., axis, axis])
+            x, apart, wind, a, w = (
+                lines(f, axis, grid.shape) for f in (density, away, self.winds[axis], a, grid.weights)
+            )
             flux, none = np.empty_like(x), np.zeros_like(x)
             limited.limited_fluxes(flux, x, wind, none, none, wraps)
-            added.append((wind * (x + np.roll(x, -1, 1)) / 2 - flux).reshape(density.shape))
-        return smearing.rates_of_fluxes(added, density, self.form, self.grid)
+            areas = w[:, 0] / grid.axis_weights[axis][0]
+            falling, spreading = limited.fall_and_spread(flux, x, apart, wind, a, areas, wraps)
+            rates.append((abs(falling), spreading / h, size))
+        return rates
 
     def largest_rate(self):
         """Of what leaves a node, over its density, when the values on its faces are twice it."""

@@ -16,7 +16,7 @@ from pdelab.stepping import AccuracyWarning
 
 __all__ = [
     "FEW", "SMEARED", "TINY", "Followed", "advice", "balanced", "drift_kinks", "kinks", "lumps", "narrowness",
-    "of_size_one", "parts_of", "peclet", "rates_of_change", "rates_of_fluxes", "smearing", "warn_of_smearing",
+    "of_size_one", "off_mean", "parts_of", "peclet", "rates_of_change", "smearing", "warn_of_smearing",
 ]  # fmt: skip
 
 SMEARED = 0.05  # of the variance
@@ -60,7 +60,7 @@ def rates_of_change(values, form, grid, *, adjoint=False, held=None, parts=None)
     values, parts = of_size_one(values), parts_of(form, grid, held) if parts is None else parts
     if not form.diagonal:
         return _rates_along(parts, values, grid, adjoint)
-    away, fluxes = _off_mean(values, grid), parts.smeared(values, adjoint)
+    away, fluxes = off_mean(values, grid), parts.smeared(values, adjoint)
     falling = [(flux * differences(away, axis, grid).conj()).sum() for axis, flux in enumerate(fluxes)]
     return [(float(abs(rate)), *_spreading(away, form, grid, axis)) for axis, rate in enumerate(falling)]
 
@@ -73,15 +73,6 @@ def parts_of(form, grid, held=None):
     if not form.diagonal:
         return *spread_added(form, grid), edges(form, grid)
     return Truncation.of(form, grid, held)
-
-
-def rates_of_fluxes(fluxes, values, form, grid):
-    """The same of any f on the faces of each axis, along which it points down the slope."""
-    away, rates = _off_mean(values, grid), []
-    for axis, flux in enumerate(fluxes):
-        falling = float(abs(_sum(flux * differences(away, axis, grid), axis, grid)))
-        rates.append((falling, *_spreading(away, form, grid, axis)))
-    return rates
 
 
 class Followed:
@@ -218,7 +209,7 @@ def _missed_by_few(logs, grid, axis):
 
 def balanced(values, form, grid, time):
     """Has diffusion had time enough for twice the widths of this density, so that drift holds it together?"""
-    away = _off_mean(of_size_one(values), grid)
+    away = off_mean(of_size_one(values), grid)
     rates = [_spreading(away, form, grid, axis) for axis in range(grid.dimension)]
     return any(4 * time * spreading > 2 * size > 0 for spreading, size in rates)
 
@@ -280,7 +271,7 @@ def _spreading(away, form, grid, axis):
     return spreading, float((np.abs(away) ** 2 * grid.weights).sum())
 
 
-def _off_mean(values, grid):
+def off_mean(values, grid):
     """A solution less its mean, as far as that is no rounding."""
     away = values - (values * grid.weights).sum() / grid.weights.sum()
     return np.where(np.abs(away) > ROUNDING * np.abs(values).max(), away, 0.0)
@@ -304,7 +295,7 @@ def _rates_along(offsets, values, grid, adjoint):
     Forwards E counts as far as there is flux along the edges: in equilibrium the rates are exact.
     """
     excess, matrices, along = offsets
-    away = _off_mean(values, grid)
+    away = off_mean(values, grid)
     slopes = (corner_gradient(away, grid) * grid.spacing).reshape(-1, grid.dimension)
     size = float((np.abs(away) ** 2 * grid.weights).sum()) / math.prod(grid.spacing)
     moving, rates = 1.0 if adjoint else _moving(along, values, grid), []

@@ -73,6 +73,25 @@ def limited_fluxes(flux, x, wind, up, down, periodic):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def fall_and_spread(flux, x, away, wind, a, weights, periodic):
+    """(Σ f δy, Σ a (δy)²) over the faces along the middle axis of (outer, n, inner), times the areas of the faces.
+
+    f: the mean flux wind x less `flux`; y: `away`; weights (outer, inner): the areas.
+    """
+    outer, n, inner = x.shape
+    falling, spreading = 0.0, 0.0
+    for o in range(outer):
+        for i in range(n if periodic else n - 1):
+            there = (i + 1) % n
+            for j in range(inner):
+                rise, area = away[o, there, j] - away[o, i, j], weights[o, j]
+                less = 0.5 * wind[o, i, j] * (x[o, i, j] + x[o, there, j]) - flux[o, i, j]
+                falling += area * less * rise
+                spreading += 0.5 * area * (a[o, i, j] + a[o, there, j]) * rise * rise
+    return falling, spreading
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def add_balance(out, flux, share):
     """out += share (flux in - flux out) along the middle axis of (outer, n, inner); share (n,)."""
     outer, n, inner = out.shape

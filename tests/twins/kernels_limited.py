@@ -54,6 +54,14 @@ def limited_fluxes(flux, x, wind, up, down, periodic):
             line_fluxes(*line, np.empty(x.shape[1]), periodic)
 
 
+def fall_and_spread(flux, x, away, wind, a, weights, periodic):
+    there = slice(None) if periodic else slice(-1)
+    rise, mean = np.roll(away, -1, 1) - away, wind * (x + np.roll(x, -1, 1)) / 2
+    a = (a + np.roll(a, -1, 1)) / 2 * weights[:, None]
+    falling = (mean - flux) * rise * weights[:, None]
+    return falling[:, there].sum(), (a * rise**2)[:, there].sum()
+
+
 def add_balance(out, flux, share):
     out += (np.roll(flux, 1, 1) - flux) * share[:, None]
 
@@ -145,6 +153,11 @@ def block_cases(rng):
         yield np.empty(x.shape), x, *fields, periodic
 
 
+def sum_cases(rng):
+    for x, (wind, up, down), periodic in blocks(rng):
+        yield up, x, x - x.mean(), wind, down, rng.uniform(size=(x.shape[0], x.shape[2])), periodic
+
+
 def balance_cases(rng):
     for x, fields, _ in blocks(rng):
         yield x, fields[0], rng.uniform(size=x.shape[1])
@@ -190,6 +203,7 @@ TWINS = {
     "line_fluxes": (line_fluxes, line_cases),
     "row_fluxes": (row_fluxes, row_cases),
     "limited_fluxes": (limited_fluxes, block_cases),
+    "fall_and_spread": (fall_and_spread, sum_cases),
     "add_balance": (add_balance, balance_cases),
     "add_limited": (add_limited, change_cases),
     "add_leaving": (add_leaving, leaving_cases),
