@@ -207,3 +207,105 @@ def test_corners_that_fall_ever_more_steeply_are_told():
     for t, beta in ((0.7, 1e3), (0.95, 3.0), (2.0, 3.0)):
         with pytest.warns(AccuracyWarning, match="beyond corners"):
             pl.cole_hopf(-product, grid, t, beta)
+
+
+def by_images(f, grid, t, beta, node):
+    """Cole-Hopf of the linear interpolant on the cells of a line and their images: normal integrals, as in by_rows."""
+    h, s, x = grid.spacing[0], math.sqrt(t / beta), grid.x[node]
+    many = math.ceil(20 * s / h) + 2 * f.size
+    low, high, start = (
+        np.array(part)
+        for part in zip(*((f[a], f[b], grid.lower[0] + h * j) for j, (a, b) in cells(grid, 0, many)), strict=True)
+    )
+    allowed = np.isfinite(low) & np.isfinite(high)
+    low, high, start = low[allowed], high[allowed], start[allowed]
+    b = (high - low) / h
+    mean = x - beta * b * s**2
+    z0, z1 = (start - mean) / s, (start + h - mean) / s
+    z0, z1 = np.where(z0 > 0, -z1, z0), np.where(z0 > 0, -z0, z1)
+    mass = log_ndtr(z1) + np.log1p(-np.exp(log_ndtr(z0) - log_ndtr(z1)))
+    return -logsumexp(-beta * (low + b * (x - start)) + (beta * b * s) ** 2 / 2 + mass) / beta
+
+
+@pytest.mark.parametrize("boundary", ["periodic", "reflecting"])
+@pytest.mark.parametrize("seed", range(30))
+def test_allowed_arcs_are_those_of_all_images(seed, boundary):
+    """Data on a few arcs, forbidden elsewhere, kernels from far below the spacing to beyond the period."""
+    rng = np.random.default_rng(seed)
+    n, beta = int(rng.integers(8, 90)), 10 ** rng.uniform(-1, 2)
+    grid, width = Grid(-3.0, 3.0, n, boundary=boundary), 10 ** rng.uniform(-0.5, math.log10(1.5 * n))  # in spacings
+    f = np.full(n, math.inf)
+    for _ in range(rng.integers(1, 4)):
+        arc = (rng.integers(n - 1) + np.arange(rng.integers(2, max(3, n // 3)))) % n
+        f[arc] = rng.normal(size=arc.size) * 10 ** rng.uniform(-2, 0.5) / beta / max(1.0, width)
+    f[3:5] = 0.0
+    t = beta * (width * grid.spacing[0]) ** 2
+    u = pl.cole_hopf(f, grid, t, beta)
+    size = 1e-11 * max(1 / beta, np.ptp(f[np.isfinite(f)])) + 1e-14 * np.abs(u).max()
+    exact = [by_images(f, grid, t, beta, node) for node in range(n)]
+    np.testing.assert_allclose(u, exact, rtol=0, atol=size)
+    if boundary == "periodic":
+        shift = int(rng.integers(1, n))
+        np.testing.assert_allclose(pl.local_entropy(np.roll(f, shift), grid, t, beta), np.roll(u, shift), atol=size)
+
+
+@pytest.mark.parametrize("shape", [(14, 9), (5, 4, 6)])
+@pytest.mark.parametrize("seed", range(3))
+def test_allowed_boxes_roll_with_the_data(seed, shape):
+    """Periodic along the first axis: far side of the ring included, and in the plane by brute force."""
+    rng, d = np.random.default_rng(seed), len(shape)
+    names = ("periodic", *rng.choice(["periodic", "reflecting"], d - 1))
+    grid = Grid((0.0,) * d, rng.uniform(0.7, 1.4, d), shape, boundary=names)
+    box = np.ix_(*(rng.integers(n - 1) // 2 + np.arange(2 if d == 3 else 3) for n in shape))
+    f = np.full(shape, math.inf)
+    f[box] = 0.3 * rng.normal(size=f[box].shape)
+    beta = 3.0
+    for share in (0.6, 3.0, 30.0):
+        t = share * beta * max(grid.spacing) ** 2
+        u, shift = pl.cole_hopf(f, grid, t, beta), int(rng.integers(1, shape[0]))
+        size = 1e-8 * max(1 / beta, np.ptp(u))
+        np.testing.assert_allclose(pl.cole_hopf(np.roll(f, shift, 0), grid, t, beta), np.roll(u, shift, 0), atol=size)
+        if d == 2:
+            node = tuple(int(rng.integers(n)) for n in shape)
+            assert abs(u[node] - brute_force(f, grid, t, beta, node)) <= size
+
+
+@pytest.mark.parametrize("shape", [(12, 17), (5, 4, 6)])
+@pytest.mark.parametrize("seed", range(4))
+def test_sums_over_coordinates_on_a_box_are_those_of_lines(seed, shape):
+    """f1(x) + f2(y) + ... on a box: the integral is a product, whatever the kernel's width along each axis."""
+    rng, d = np.random.default_rng(seed), len(shape)
+    names = rng.choice(["periodic", "reflecting"], d)
+    grid = Grid((0.0,) * d, 10 ** rng.uniform(-0.7, 0.7, d), shape, boundary=names)
+    beta = 10 ** rng.uniform(-1, 1)
+    t = beta * rng.uniform(1.0, 12.0) * grid.spacing[0] * grid.spacing[1]
+    f, exact, node = 0.0, 0.0, tuple(int(rng.integers(n)) for n in shape)
+    for axis, n in enumerate(shape):
+        line, part = Grid(0.0, grid.upper[axis], n, boundary=names[axis]), np.full(n, math.inf)
+        part[: n // 2 + 1] = rng.normal(size=n // 2 + 1) / beta / max(1.0, math.sqrt(t / beta) / line.spacing[0])
+        f, exact = np.add.outer(f, part), exact + by_images(part, line, t, beta, node[axis])
+    assert abs(pl.cole_hopf(f, grid, t, beta)[node] - exact) <= 1e-9 * max(1 / beta, np.ptp(f[np.isfinite(f)]))
+
+
+@pytest.mark.parametrize(
+    "boundary, dimension", [*itertools.product(["periodic", "reflecting"], (1, 2, 3)), ("outflow", 1), ("outflow", 2)]
+)
+def test_no_jump_where_node_sums_begin(boundary, dimension):
+    rng = np.random.default_rng(dimension)
+    grid = Grid((0.0,) * dimension, (1.0,) * dimension, (40, 10, 5)[dimension - 1], boundary=boundary)
+    f = rng.uniform(-0.01, 0.01, grid.shape)
+    f[(slice(None, grid.shape[0] // 2),) * dimension] = math.inf
+    for share in (2.0, 8.0):
+        below, above = pl.cole_hopf(f, grid, [(share + e) * grid.spacing[0] ** 2 for e in (-1e-11, 0.0)], 1.0)
+        np.testing.assert_allclose(below, above, atol=1e-8 * max(1.0, np.ptp(above)))
+
+
+def test_many_nodes_with_forbidden_ones_are_told(monkeypatch):
+    """Summed by shares of allowed cells: right to second order in h."""
+    grid = Grid((0.0, 0.0), (1.0, 1.0), 41, boundary=("periodic", "reflecting"))
+    f = np.where(np.abs(grid.points - 0.5).max(axis=-1) < 0.2, 0.0, math.inf)
+    exact = pl.cole_hopf(f, grid, 0.1, 1.0)
+    monkeypatch.setitem(pl.closed_forms.viscous.ROOM, 2, 0)
+    with pytest.warns(AccuracyWarning, match="too many to integrate f between them next to forbidden ones"):
+        u = pl.cole_hopf(f, grid, 0.1, 1.0)
+    np.testing.assert_allclose(u, exact, atol=2 * grid.spacing[0] ** 2 / 12 / 0.1**2)

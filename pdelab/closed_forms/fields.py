@@ -224,15 +224,19 @@ def cole_hopf(f: Loss | ArrayLike, grid: Grid, t: ArrayLike, beta: float) -> np.
     Warns
     -----
     AccuracyWarning
-        Beyond corners of outflow ends, where values that rest on a continuation which falls ever more steeply.
+        Beyond corners of outflow ends, where values that rest on a continuation which falls ever more steeply. Where
+        nodes are forbidden and others resolve the kernel, on planes of more than 3e5 nodes or in space of more than
+        5e4, outflow ends continued: these are summed, each by its share of allowed cells, and how much that moves u.
 
     Notes
     -----
     Monotone in f and never below its minimum. Where the nodes resolve the kernel, t/beta >= 2 h², f enters by its node
-    values (the trapezoid rule: spectrally accurate for smooth f); elsewhere by its multilinear interpolant, second
-    order in h, integrated to 1e-11 of max(1/beta, range of f) whatever the jumps of f (to 1e-9 in three dimensions).
-    Where that takes too many values between the nodes and 1e-7 is missed (rough data on large grids in three
-    dimensions), a warning says what is known.
+    values (the trapezoid rule: spectrally accurate for smooth f); elsewhere, and for every t where nodes are forbidden,
+    by its multilinear interpolant on the cells without a forbidden corner, second order in h, integrated to 1e-11 of
+    max(1/beta, range of f) whatever the jumps of f (to 1e-9 in three dimensions). Where that takes too many values
+    between the nodes and 1e-7 is missed (rough data on large grids in three dimensions), a warning says what is known.
+    A finite node without such a cell counts nothing. Large numbers in place of +inf are summed over the nodes from
+    t/beta = 2 h² on: where finite f jumps by 1/beta or more from node to node, u jumps there too, without a warning.
 
     Examples
     --------
@@ -262,20 +266,23 @@ def _cole_hopf(f, grid, t, beta):
         if gaussian.is_mild(wide, beta, gaussian.MILD if resolved else LINEAR):
             u = gaussian.entropy(wide, beta, lambda v: _along_lines(v, lines, t / beta))
         else:
-            u = viscous.value(wide, lines, t, beta)
+            smooth = viscous.integral if wide.max() == np.inf else viscous.value
+            u = smooth(wide, lines, t, beta)
         if grid.boundary.count("outflow") > 1:
-            _tell_of_corners(values, grid, t, beta, wide, [int(line.offset) for line in lines], u)
+            _tell_of_corners(values, grid, t, beta, wide, lines, u)
         narrow = all(9.0 * math.sqrt(t / beta) <= b - a for a, b in zip(grid.lower, grid.upper))
         if narrow and not free and math.isfinite(high):  # elsewhere the images cost more than the answer
             high = heat_smoothing(values, grid, t, beta)
     return certificates.within(u, low, high, certificates.rounding(values) + 1e-9 / beta, "cole_hopf")
 
 
-def _tell_of_corners(values, grid, t, beta, wide, pads, u):
+def _tell_of_corners(values, grid, t, beta, wide, lines, u):
     """Warn where u depends on how far the continuation beyond corners is followed, which falls ever more steeply."""
     reach = math.sqrt(2.0 * envelopes.DEPTH * t / beta)
-    if not continuation.short(wide, grid, pads, reach, t):
+    if not continuation.short(wide, grid, [int(line.offset) for line in lines], reach, t):
         return
+    if wide.max() == np.inf:  # as the further one: cells take longer
+        u = viscous.value(wide, lines, t, beta)
     further, lines = _lines(values, grid, t, beta, FURTHER)
     apart = np.abs(viscous.value(further, lines, t, beta) - u)
     if apart.max() > CORNERS * (1.0 / beta + np.ptp(u)):

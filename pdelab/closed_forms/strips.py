@@ -175,9 +175,9 @@ def _continued(planes, line, kernel):
         return np.ascontiguousarray(planes), line.offset
     n = planes.shape[2]
     cells = n if line.boundary == "periodic" else 2 * (n - 1)
-    finite = planes[np.isfinite(planes)]
-    spread = DEPTH * kernel.t / (kernel.beta * line.h**2)
-    reach = math.sqrt(2.0 * kernel.t * (finite.max() - finite.min()) / line.h**2 + 2.0 * spread)
+    high, spread = planes.max(), DEPTH * kernel.t / (kernel.beta * line.h**2)
+    osc = high - planes.min() if high < np.inf else np.inf  # what is allowed may be as far away as there is room
+    reach = math.sqrt(2.0 * kernel.t * osc / line.h**2 + 2.0 * spread)
     reach = math.ceil(min(reach, 0.5 * cells + spread / cells)) + 2
     rows = continuation.images(planes.reshape(-1, n), line.boundary, reach, reach + 1)
     return rows.reshape(*planes.shape[:2], rows.shape[1]), line.offset + reach

@@ -126,7 +126,7 @@ def lowest_in_cells(row, low, high, a, x, c):
 def cell_sum(f, extra, offset, stride, c, beta, index, u, moments):
     """As node_sum, but integrating over y with f and `extra` linear between the sources, cell by cell and exactly.
 
-    Made for beta c > 1/8, where a cell is not small against the kernel: the differences that form a cell's integral
+    Made for beta c > 1/16, where a cell is not small against the kernel: the differences that form a cell's integral
     then cost no digits. Sources are at least two.
     """
     lines, count = index.shape
