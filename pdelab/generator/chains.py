@@ -40,6 +40,7 @@ FEW_BENT = (
     (8, 0.6),
 )  # nodes, and changes of b h/D or of log D from face to face of which they tell too little
 CONSTANT = 1e-9  # of the largest value, a change that may be rounding
+WORST = 1.5  # times as far off as most of an answer may be a node of it
 SEEN = 0.1  # of the largest density, below which what is left out of it is not looked at
 TRUSTED = 1e-7  # what a sparse factorisation, whose pivots are differences, may be wrong by
 
@@ -355,8 +356,8 @@ def mean_exit_time(
     Warns
     -----
     AccuracyWarning
-        Drift that outruns diffusion or bends from node to node so far that they are off by more than 5 %; noise that
-        vanishes between two ends.
+        Drift that outruns diffusion or bends from node to node so far that they are off by more than 5 %, or by more
+        than 7.5 % at some node; noise that vanishes between two ends.
 
     Examples
     --------
@@ -436,8 +437,8 @@ def committor(
     Warns
     -----
     AccuracyWarning
-        Drift that outruns diffusion or bends from node to node so far that they are off by more than 5 %; noise that
-        vanishes between two ends.
+        Drift that outruns diffusion or bends from node to node so far that they are off by more than 5 %, or by more
+        than 7.5 % at some node; noise that vanishes between two ends.
 
     Examples
     --------
@@ -482,8 +483,8 @@ def splitting(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> dict[
     Warns
     -----
     AccuracyWarning
-        Drift that outruns diffusion or bends from node to node so far that they are off by more than 5 %; noise that
-        vanishes between two ends.
+        Drift that outruns diffusion or bends from node to node so far that they are off by more than 5 %, or by more
+        than 7.5 % at some node; noise that vanishes between two ends.
 
     Examples
     --------
@@ -533,7 +534,7 @@ def _probability(Q, b, a, form, grid, stacklevel, solve=None, coarser=None):
 
 
 def _tell_of_smearing(what, field, longest, form, grid, chain, nodes, solve, again, coarser, stacklevel):
-    """Warn where what the rates leave out of L u moves u by much, at the worst but a tenth of the nodes.
+    """Warn where what the rates leave out of L u moves u by much, at the worst but a tenth of the nodes or at any.
 
     They are counted by volume, of a chain in detailed balance by the law it rests in, exit times by where it waits.
 
@@ -562,10 +563,10 @@ def _tell_of_smearing(what, field, longest, form, grid, chain, nodes, solve, aga
         more, less, lost = (answer.scaled() for answer in solve(loads))
         known, mass = (size > 0) & (lost < SMEARED / 10 * size), weights.ravel()[nodes]
         if 2 * known.sum() > known.size:
-            smeared = _of_most(np.abs(more - less)[known] / size[known], mass[known])
+            smeared = _of_nodes(np.abs(more - less)[known] / size[known], mass[known])
         elif truncation.bound() > SMEARED / 2:
             change, there = again(truncation.better(), np.ravel)
-            smeared = _of_most(change, weights.ravel()[there])
+            smeared = _of_nodes(change, weights.ravel()[there])
         elif reversible is not None:
             smeared = 0.0
     if coarser is not None:
@@ -620,6 +621,11 @@ def _of_most(values, masses):
     order = np.argsort(values)
     share = np.cumsum(masses[order])
     return float(values[order][np.searchsorted(share, 0.9 * share[-1])])
+
+
+def _of_nodes(values, masses):
+    """The same, or the largest over `WORST` if that is more: an answer may be asked for at any node."""
+    return max(_of_most(values, masses), float(values.max()) / WORST)
 
 
 def symmetrised(Q):
