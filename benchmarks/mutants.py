@@ -479,7 +479,7 @@ MUTANTS = tuple(
          "tests/test_nonequilibrium.py -k given_density"),
         ("exit times of most nodes", "generator/chains.py", "float(values.max()) / WORST", "0.0", "tests/test_truncation.py -k every_node"),
         ("exit times are not moved", "generator/chains.py", "float(values[order][np.searchsorted(share, 0.9 * share[-1])])", "0.0",
-         "tests/test_smearing.py -k exits"),
+         "tests/test_truncation.py -k barrier_that_the"),
         ("a killed line rests", "kernels/modes.py", "0 if first > 0.0 or up[-1] > 0.0 else 1", "1",
          "tests/test_twins.py -k modes"),
         ("a chain in balance as any other", "generator/gaps.py", "if reversible is not None:\n        return _reversible_gap", "if False:\n        return _reversible_gap",
