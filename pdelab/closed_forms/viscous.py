@@ -205,8 +205,8 @@ def integral(values, lines, t, beta):
     if values.ndim == 1:
         values = _once(values[None], first[0], steps[0], beta, cells=True)[0][0]
     else:  # a kernel of its own for each axis is a spacing of its own
-        first = [line.scaled(math.sqrt(t / step)) for line, step in zip(first, steps)]
-        values = strips.value(values[None], first, t, beta)[0]
+        first = [line.scaled(math.sqrt(steps[0] / step)) for line, step in zip(first, steps)]
+        values = strips.value(values[None], first, steps[0], beta)[0]
     for axis in reversed(range(values.ndim)):
         if left[axis]:
             values = along(values, axis, lines[axis], left[axis], beta)
