@@ -17,14 +17,14 @@ from pdelab.closed_forms import continuation
 from pdelab.kernels import strips as kernels
 from pdelab.kernels.envelopes import DEPTH
 
-__all__ = ["Panels", "chebyshev", "value"]
+__all__ = ["Panels", "WARN_ABOVE", "chebyshev", "value"]
 
 ACCURATE, TWICE = 1e-11, 1e-9  # error of u, relative to 1/beta or to the range of f; of the second integration
 HOPELESS = 1e-2  # of beta v with nine points: the panel is cut at once
 STEEP = 3e3  # range of beta v on a panel beyond which interpolation costs digits
 TINY = 1e-15  # share of a panel that needs no care
 WORK = {2: 4 * 10**6, 3: 6 * 10**6}  # values between rows in so many dimensions, the first round not counted
-WARN = 1e-7  # error of u, relative likewise, from which it is warned
+WARN_ABOVE = 1e-7  # error of u, relative likewise, from which it is warned
 POINTS = 17
 
 
@@ -96,7 +96,7 @@ def value(values, lines, t, beta):
     scale = sum((line.h * n) ** 2 for line, n in zip(lines, values.shape[1:])) / (2.0 * t)
     kernel = _Kernel(t, beta, max(1.0, beta * min(scale, float(finite.max() - finite.min()))), WORK[len(lines)])
     u = _plane(values, lines, kernel) if len(lines) == 2 else np.stack([_block(b, lines, kernel) for b in values])
-    if kernel.missed > WARN * kernel.scale:
+    if kernel.missed > WARN_ABOVE * kernel.scale:
         warnings.warn(
             f"f jumps by so much between its nodes that the integral is known to about {kernel.missed / beta:.1e} "
             "only: use a finer grid, or a smaller beta",

@@ -219,7 +219,7 @@ def _by_shares(values, lines, t, beta, wide):
         u = value(values - np.log(_shares(values, lines, wide)) / beta, lines, t, beta)
     whole = value(values, lines, t, beta)
     missed = np.abs(u - whole).max()
-    if missed > strips.WARN * max(1.0 / beta, _oscillation(whole)):
+    if missed > strips.WARN_ABOVE * max(1.0 / beta, _oscillation(whole)):
         warnings.warn(
             f"{values.size} nodes, outflow ends continued, are too many to integrate f between them next to forbidden "
             f"ones: nodes are summed, by the share of allowed cells around them, which moves u by up to {missed:.1e}: "

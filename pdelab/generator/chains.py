@@ -77,7 +77,8 @@ def stationary(problem: DiffusionProblem, grid: Grid, time: float = 0.0) -> np.n
     AccuracyWarning
         Drift that outruns diffusion or bends from node to node so far that the law is off by more than 5 % in its
         integral, or by 10 % where it is a tenth of its largest value or more; a density that drift holds together on
-        less than a cell: a finer grid. Noise that vanishes between two ends.
+        less than a cell: a finer grid. Noise that vanishes between two ends. Not told are laws that are singular at an
+        end that no path reaches, where noise fades like the square of the distance and drift like it: some 10 %.
 
     Examples
     --------
@@ -345,7 +346,8 @@ def mean_exit_time(
     Returns
     -------
     array grid.shape; math.inf where the target may never be reached (also because an absorbing end outside it comes
-    first). Relative accuracy also for huge times.
+    first). Relative accuracy also for huge times. The node on a reflecting end that no path leaves, without noise and
+    drift there, has the time from its half cell.
 
     Raises
     ------
@@ -547,6 +549,7 @@ def _tell_of_smearing(what, field, longest, form, grid, chain, nodes, solve, aga
     held = np.ones(grid.shape, dtype=bool)
     held.flat[nodes] = False
     smeared, rests, weights = smearing(field, form, grid, longest, adjoint=True, held=held), None, grid.weights
+    said = what
     reversible = symmetrised(chain)
     if reversible is not None:
         law = resting(reversible[1], nodes, grid)
@@ -563,10 +566,10 @@ def _tell_of_smearing(what, field, longest, form, grid, chain, nodes, solve, aga
         more, less, lost = (answer.scaled() for answer in solve(loads))
         known, mass = (size > 0) & (lost < SMEARED / 10 * size), weights.ravel()[nodes]
         if 2 * known.sum() > known.size:
-            smeared = _of_nodes(np.abs(more - less)[known] / size[known], mass[known])
+            smeared, said = _of_nodes(what, np.abs(more - less)[known] / size[known], mass[known], nodes[known], grid)
         elif truncation.bound() > SMEARED / 2:
             change, there = again(truncation.better(), np.ravel)
-            smeared = _of_nodes(change, weights.ravel()[there])
+            smeared, said = _of_nodes(what, change, weights.ravel()[there], there, grid)
         elif reversible is not None:
             smeared = 0.0
     if coarser is not None:
@@ -574,8 +577,9 @@ def _tell_of_smearing(what, field, longest, form, grid, chain, nodes, solve, aga
             change, there = again(coarser.chain, lambda values: coarser.taken(values, grid))
             masses = np.maximum(coarser.taken(weights / grid.weights, grid), 0.0) * coarser.grid.weights.ravel()
             apart = _of_most(change, masses[there]) / coarser.orders
-            smeared = max(smeared, apart) if form.diagonal or min(grid.shape) < ENOUGH else apart
-    warn_of_smearing(what, smeared, rests, form, grid, stacklevel)
+            if apart > smeared or not (form.diagonal or min(grid.shape) < ENOUGH):
+                smeared, said = apart, what
+    warn_of_smearing(said, smeared, rests, form, grid, stacklevel)
     tell_of_few(what, field, form, grid, stacklevel)
 
 
@@ -623,9 +627,14 @@ def _of_most(values, masses):
     return float(values[order][np.searchsorted(share, 0.9 * share[-1])])
 
 
-def _of_nodes(values, masses):
-    """The same, or the largest over `WORST` if that is more: an answer may be asked for at any node."""
-    return max(_of_most(values, masses), float(values.max()) / WORST)
+def _of_nodes(what, values, masses, nodes, grid):
+    """(the same, what is so), or the largest, and where, if it is `WORST` times as large: any node may be asked for."""
+    most, k = _of_most(values, masses), int(np.argmax(values))
+    if not values[k] > WORST * max(most, SMEARED):
+        return most, what
+    place = (x[i] for x, i in zip(grid.axes, np.unravel_index(nodes[k], grid.shape)))
+    name, _, are = what.rpartition(" ")
+    return float(values[k]), f"{name} round ({', '.join(f'{x:.3g}' for x in place)}) {are}"
 
 
 def symmetrised(Q):
