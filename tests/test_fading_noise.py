@@ -145,10 +145,19 @@ def test_an_end_where_noise_fades_absorbs_what_its_scale_function_says(noise, n,
         np.testing.assert_allclose(times[node], exact.exit_between(x), rtol=0.05)
 
 
-@settings(PROPERTY, max_examples=35)
-@given(NOISES, st.integers(20, 120), st.booleans())
-def test_sets_that_are_reflecting_ends_are_reached_as_the_process_reaches_them(noise, n, mirrored):
+def drawn(rng):
+    """As `NOISES` are."""
+    wall, drift = 10.0 ** rng.uniform(-9.0, -2.0), rng.uniform(-1.0, 2.0)
+    power = rng.choice([0.5, 1.0, 1.5, 2.0]) if rng.random() < 0.5 else rng.uniform(0.2, 2.0)
+    wall, drift = (value if rng.random() < 0.5 else 0.0 for value in (wall, drift))
+    return wall, power, rng.uniform(-0.6, 1.5), drift, *rng.uniform(-2.0, 2.0, 2), rng.choice(sorted(SHARES))
+
+
+@pytest.mark.parametrize("seed", range(35))
+def test_sets_that_are_reflecting_ends_are_reached_as_the_process_reaches_them(seed):
     """Not as their half cells are: by the scale function, and never where it has no integral."""
+    rng = np.random.default_rng(seed)
+    noise, n, mirrored = drawn(rng), int(rng.integers(20, 120)), bool(rng.integers(2))
     grid = pl.Grid(0.0, 1.0, n)
     problem, exact = of(noise, grid, mirrored)
     node, far = (-1 - n // 4, 0) if mirrored else (n // 4, n - 1)
